@@ -38,23 +38,32 @@ pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) 
 #[server(prefix = "/rpc", endpoint = "/rollout_wizard", input = GetUrl)]
 pub async fn read_wizard(plan: String, #[server(default)] editing: Option<String>) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    let spec = if plan.is_empty() { None } else { Draft::read(&plan).spec().ok() };
+    let draft = (!plan.is_empty()).then(|| Draft::read(&plan));
+    let (spec, draw) = (draft.as_ref().and_then(|d| d.spec().ok()), draft.as_ref().and_then(draw_of));
     let editing = editing.map(|id| call.id::<wire::ids::RolloutId>(&id)).transpose()?;
-    call.model(call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref()).await)
+    call.model(call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref(), draw.as_ref()).await)
 }
 
 /// What a plan would do as of now: a [`wire::rollouts::Preview`]. Changes nothing.
 #[server(prefix = "/rpc", endpoint = "/rollout_preview", input = GetUrl)]
 pub async fn preview_rollout(plan: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    let spec = plan_of(&call, &plan)?;
-    call.model(call.fleet.rollouts().preview(&call.actor, &spec).await)
+    let (spec, draw) = plan_of(&call, &plan)?;
+    call.model(call.fleet.rollouts().preview_drawn(&call.actor, draw.as_ref(), &spec).await)
+}
+
+/// The draw of the preview that a plan had; one that can't be read is none.
+#[cfg(feature = "ssr")]
+fn draw_of(draft: &Draft) -> Option<wire::ids::RolloutId> {
+    draft.draw.parse().ok()
 }
 
 #[cfg(feature = "ssr")]
-fn plan_of(call: &super::caller::Call, plan: &str) -> Result<wire::rollouts::RolloutSpec, ApiFault> {
+fn plan_of(call: &super::caller::Call, plan: &str) -> Result<(wire::rollouts::RolloutSpec, Option<wire::ids::RolloutId>), ApiFault> {
     let unread = "The plan could not be read. Go back one step and try again.";
-    Draft::read(plan).spec().map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "bad_plan", unread)))
+    let draft = Draft::read(plan);
+    let draw = draw_of(&draft);
+    draft.spec().map(|spec| (spec, draw)).map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "bad_plan", unread)))
 }
 
 /// Keeps a plan (`plan`, a [`crate::plan::Draft`] as a query string) as a draft, and with `then` = `submit` asks for its approval at once. With an `id` it
@@ -62,11 +71,11 @@ fn plan_of(call: &super::caller::Call, plan: &str) -> Result<wire::rollouts::Rol
 #[server(prefix = "/rpc", endpoint = "/rollout_save")]
 pub async fn save_rollout(plan: String, reason: String, id: String, generation: i64, then: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let mut spec = plan_of(&call, &plan)?;
+    let (mut spec, draw) = plan_of(&call, &plan)?;
     spec.reason = reason;
     let rollouts = call.fleet.rollouts();
     let id = if id.is_empty() {
-        call.answer(rollouts.draft(&call.actor, spec).await)?
+        call.answer(rollouts.draft_drawn(&call.actor, draw, spec).await)?
     } else {
         let id: wire::ids::RolloutId = call.id(&id)?;
         call.answer(rollouts.edit(&call.actor, &id, generation, spec).await)?;

@@ -46,6 +46,9 @@ pub struct Draft {
     pub timeout_min: String,
     /// Why.
     pub reason: String,
+    /// By what the preview of a plan that is not kept has drawn its devices, a rollout's id; empty before the first preview. No part of the plan: the draft is
+    /// made under it, so that the devices that were named are those that come.
+    pub draw: String,
     /// A number of devices; empty is no limit.
     pub at_once: String,
     /// An attribute; empty is no budget.
@@ -92,6 +95,7 @@ impl Draft {
                 "start_at" => draft.start_at = value,
                 "timeout_min" => draft.timeout_min = value,
                 "reason" => draft.reason = value,
+                "draw" => draft.draw = value,
                 "at_once" => draft.at_once = value,
                 "budget.attribute" => draft.budget_attribute = value,
                 "budget.at_most" => draft.budget_at_most = value,
@@ -151,6 +155,7 @@ impl Draft {
             ("start_at", &self.start_at),
             ("timeout_min", &self.timeout_min),
             ("reason", &self.reason),
+            ("draw", &self.draw),
             ("at_once", &self.at_once),
             ("budget.attribute", &self.budget_attribute),
             ("budget.at_most", &self.budget_at_most),
@@ -192,6 +197,7 @@ impl Draft {
             start_at: spec.start_at.map(|t| t.rfc3339().chars().take(16).collect()).unwrap_or_default(),
             timeout_min: spec.timeout_min.to_string(),
             reason: spec.reason.clone(),
+            draw: String::new(),
             at_once: limit_text(spec.at_once),
             budget_attribute: spec.budget.as_ref().map(|b| b.attribute.clone()).unwrap_or_default(),
             budget_at_most: order::room_text(spec.budget.as_ref()),

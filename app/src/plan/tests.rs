@@ -47,6 +47,8 @@ fn plan() -> Draft {
 fn a_plan_survives_the_address_and_the_wire() {
     let draft = plan();
     assert_eq!(Draft::read(&draft.write()), draft);
+    let drawn = Draft { draw: "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".into(), ..draft.clone() };
+    assert_eq!(Draft::read(&drawn.write()), drawn, "the draw of its preview goes on with it");
     let spec = draft.spec().unwrap();
     assert_eq!(spec.stages.len(), 3);
     assert_eq!(spec.stages[0].reach, Reach::Percent(10.0));

@@ -248,6 +248,12 @@ fn would(card: &ApprovalCard) -> String {
     for left in &p.excluded {
         let _ = writeln!(out, "  not included: {} {}", left.devices, left.reason);
     }
+    for late in &p.put_off {
+        let _ = writeln!(out, "  later than its turn: {} {}", late.devices, late.reason);
+    }
+    if let Some(peak) = p.egress.as_ref().and_then(|e| e.peak) {
+        let _ = writeln!(out, "  sends at most {peak} bytes a second from each server");
+    }
     for problem in &p.problems {
         let _ = writeln!(out, "  problem: {}: {}", problem.field, problem.message);
     }

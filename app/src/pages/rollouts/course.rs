@@ -11,7 +11,7 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verdict, wilson_lower},
+    rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verdict, lower_words},
     states::{RolloutState, StageState},
 };
 
@@ -178,9 +178,8 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
 /// What the share of successes has to reach, and what it is worth: the gate compares the plain share, people see from how few devices it is.
 fn success_limit(v: &Verdict, needed: f64) -> String {
     let needed = format!("passes at {} %", plain(needed));
-    match wilson_lower(v.succeeded, v.finished) {
-        // Never more than it is: 88.97 is 88.9.
-        Some(bound) => format!("{needed}; {:.1} % or more, 95 % sure, by {} devices", (bound * 10.0).floor() / 10.0, grouped(v.finished)),
+    match v.success_low {
+        Some(bound) => format!("{needed}; {} % or more, 95 % sure, by {} devices", lower_words(bound), grouped(v.finished)),
         None => needed,
     }
 }
@@ -269,8 +268,9 @@ mod tests {
             reverted: 0,
             timed_out: 0,
             sample: 3,
+            success_low: None,
         };
-        assert_eq!(success_limit(&verdict(10, 10), 95.0), "passes at 95 %; 72.2 % or more, 95 % sure, by 10 devices");
-        assert_eq!(success_limit(&verdict(0, 0), 95.0), "passes at 95 %");
+        assert_eq!(success_limit(&verdict(10, 10).bounded(), 95.0), "passes at 95 %; 72.2 % or more, 95 % sure, by 10 devices");
+        assert_eq!(success_limit(&verdict(0, 0).bounded(), 95.0), "passes at 95 %");
     }
 }

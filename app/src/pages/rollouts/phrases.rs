@@ -6,7 +6,9 @@ use crate::ui::{
 };
 use std::fmt::Write as _;
 use wire::{
-    rollouts::{Counts, Expected, GateAction, GateSpec, MetricGate, Reach, RetryClass, RolloutSpec, Span, StageSpec, TooFew, Worse},
+    rollouts::{
+        Counts, Egress, Expected, GateAction, GateSpec, MetricGate, Preview, Reach, RetryClass, RolloutSpec, Span, StageSpec, TooFew, Worse,
+    },
     time::duration,
 };
 
@@ -132,10 +134,41 @@ pub fn span(span: Span) -> String {
     if usual == slow { usual } else { format!("{usual}, {slow} when it is slow") }
 }
 
+/// How much of an expected span limits of bandwidth add; none where they add nothing.
+pub fn held(expected: &Expected) -> Option<String> {
+    (expected.held_ms > 0).then(|| format!("{} or more of it by limits of bandwidth", duration(expected.held_ms)))
+}
+
+/// How many bytes a second leave at most, in sentences.
+pub fn egress(e: &Egress) -> Vec<String> {
+    let beside =
+        if e.together == 1 { "one device at a time".to_owned() } else { format!("up to {} devices side by side", grouped(e.together)) };
+    let peak = match e.peak {
+        Some(peak) => format!("At most {} a second from each server, to {beside}", bytes(peak)),
+        None => format!("As fast as the lines are, to {beside}: no limit of bandwidth holds all of it"),
+    };
+    let paced = e.paced.map(|paced| format!("On average at most {} a second are asked for, by the plan's rate", bytes(paced)));
+    let least = (e.least_ms > 0).then(|| format!("The downloads alone take {} or more by the limits", duration(e.least_ms)));
+    [Some(peak), paced, least].into_iter().flatten().collect()
+}
+
+/// Devices that get it later, and those that get nothing after it for a while, in lines.
+pub fn by_budget(p: &Preview) -> Vec<String> {
+    let late = p.put_off.iter().map(|late| format!("{} it later: {}", counted(late.devices, "device gets", "devices get"), late.reason));
+    let reach = (p.reach_budget > 0).then(|| {
+        let gets = if p.reach_budget == 1 { "gets" } else { "get" };
+        format!(
+            "{} at the data budget with it, and {gets} nothing after it for a while",
+            counted(p.reach_budget, "device is", "devices are")
+        )
+    });
+    late.chain(reach).collect()
+}
+
 /// What an expected span rests on and leaves out.
 pub fn rests_on(expected: &Expected) -> String {
     format!(
-        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take and who has to wait for a budget.",
+        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take, who has to wait for a budget, and what else is sent meanwhile.",
         counted(expected.updates, "update", "updates")
     )
 }
@@ -172,7 +205,7 @@ pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::rollouts::Budget;
+    use wire::rollouts::{Budget, Excluded};
 
     #[test]
     fn counts_read_like_speech() {
@@ -187,8 +220,37 @@ mod tests {
         let whole = Span { usual_ms: 720_000, slow_ms: 2_400_000 };
         assert_eq!(span(whole), "12 min, 40 min when it is slow");
         assert_eq!(span(Span { slow_ms: 720_000, ..whole }), "12 min");
-        let expected = Expected { updates: 1, whole, stages: vec![whole], until: None };
+        let expected = Expected { updates: 1, whole, stages: vec![whole], until: None, held_ms: 0 };
         assert!(rests_on(&expected).starts_with("As the last 1 update of this type went"));
+    }
+
+    #[test]
+    fn bytes_and_budgets_read_like_speech() {
+        let held = |held_ms| {
+            let whole = Span { usual_ms: 900_000, slow_ms: 900_000 };
+            super::held(&Expected { updates: 1, whole, stages: vec![whole], until: None, held_ms })
+        };
+        assert_eq!((held(0), held(600_000).as_deref()), (None, Some("10 min or more of it by limits of bandwidth")));
+        let free = Egress { peak: None, together: 20, paced: None, least_ms: 0 };
+        assert_eq!(egress(&free), ["As fast as the lines are, to up to 20 devices side by side: no limit of bandwidth holds all of it"]);
+        assert_eq!(
+            egress(&Egress { peak: Some(1 << 21), together: 1, paced: Some(2048), least_ms: 600_000 }),
+            [
+                "At most 2.0 MiB a second from each server, to one device at a time",
+                "On average at most 2.0 KiB a second are asked for, by the plan's rate",
+                "The downloads alone take 10 min or more by the limits",
+            ]
+        );
+        let late = Excluded { reason: "has used up its data budget of 2 MB in 30 days".into(), devices: 1 };
+        let budgets = by_budget(&Preview { put_off: vec![late], reach_budget: 2, ..Preview::default() });
+        assert_eq!(
+            budgets,
+            [
+                "1 device gets it later: has used up its data budget of 2 MB in 30 days",
+                "2 devices are at the data budget with it, and get nothing after it for a while",
+            ]
+        );
+        assert_eq!(by_budget(&Preview::default()), [""; 0]);
     }
 
     #[test]

@@ -91,7 +91,8 @@ fn takes(p: &Preview) -> Option<AnyView> {
             None => view! { "no history yet: no rollout has updated a device of this type" }.into_any(),
             Some(e) => {
                 let until = e.until.map(|at| view! { <div>{format!("Usually over by {}", at.readable())}</div> });
-                view! { {phrases::span(e.whole)}{until}<div class="small text-2">{phrases::rests_on(e)}</div> }.into_any()
+                let held = phrases::held(e).map(|text| view! { <div>{text}</div> });
+                view! { {phrases::span(e.whole)}{held}{until}<div class="small text-2">{phrases::rests_on(e)}</div> }.into_any()
             }
         };
         view! { <dt>"Takes about"</dt><dd>{said}</dd> }.into_any()
@@ -115,6 +116,10 @@ pub fn figures(p: &Preview) -> AnyView {
     let download = (p.total > 0).then(|| {
         view! { <dt>"Download"</dt><dd>{format!("{} in all, {} a device", bytes(p.bytes), bytes(p.bytes / p.total.max(1)))}</dd> }
     });
-    view! { {waffle(&parts, "devices")}{none}<dl class="kv">{first}{excluded}{download}{takes(p)}{p.times.as_ref().map(when::falls)}</dl> }
+    let lines = |lines: Vec<String>| lines.into_iter().map(|line| view! { <div>{line}</div> }).collect_view();
+    let budgets = Some(phrases::by_budget(p)).filter(|said| !said.is_empty());
+    let budgets = budgets.map(|said| view! { <dt>"Data budgets"</dt><dd>{lines(said)}</dd> });
+    let sends = p.egress.as_ref().map(|e| view! { <dt>"Sends"</dt><dd>{lines(phrases::egress(e))}</dd> });
+    view! { {waffle(&parts, "devices")}{none}<dl class="kv">{first}{excluded}{download}{budgets}{sends}{takes(p)}{p.times.as_ref().map(when::falls)}</dl> }
         .into_any()
 }

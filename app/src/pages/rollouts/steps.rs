@@ -78,7 +78,8 @@ impl Step {
         match name {
             "name" | "release" => Self::Firmware,
             "selector" => Self::Devices,
-            "reason" => Self::Review,
+            // The draw is no input: all steps but the last carry it on.
+            "reason" | "draw" => Self::Review,
             "way_back" => Self::Gates,
             _ if name.contains(".gate") || name.starts_with("gate") => Self::Gates,
             _ => Self::Stages,

@@ -99,6 +99,10 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
     if let (false, Some(spec)) = (at.planned, &model.spec) {
         at.draft = Draft::of(spec);
     }
+    // Every step goes on with the draw of the first preview, and the draft is made with it.
+    if let (None, Some(draw)) = (&model.editing, model.preview.as_ref().and_then(|p| p.draw.as_ref())) {
+        at.draft.draw = draw.to_string();
+    }
     let title = if model.editing.is_some() { format!("Edit {}", at.draft.name) } else { "New rollout".to_owned() };
     let problems = {
         let own = at.draft.spec().err().unwrap_or_default();

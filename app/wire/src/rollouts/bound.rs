@@ -15,6 +15,11 @@ pub fn wilson_lower(part: i64, whole: i64) -> Option<f64> {
     Some(((share + square / 2.0 - spread) / (1.0 + square) * 100.0).clamp(0.0, 100.0))
 }
 
+/// A lower bound with one decimal, never more than it is: 88.97 is `88.9`.
+pub fn lower_words(percent: f64) -> String {
+    format!("{:.1}", (percent * 10.0).floor() / 10.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +33,6 @@ mod tests {
             assert!((bound - percent).abs() < 0.002, "{part} of {whole}: {bound}");
         }
         assert_eq!(wilson_lower(0, 0), None);
+        assert_eq!([88.97, 100.0, 0.0].map(lower_words), ["88.9", "100.0", "0.0"]);
     }
 }

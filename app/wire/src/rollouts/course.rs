@@ -2,7 +2,7 @@
 
 use super::{
     ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb,
-    WayBack,
+    WayBack, wilson_lower,
 };
 use crate::{
     Timestamp,
@@ -191,6 +191,18 @@ pub struct Verdict {
     /// nothing was judged.
     #[serde(default)]
     pub sample: i64,
+    /// The lower end of Wilson's 95 % interval for the share of those that succeeded, in percent: what so few or many devices prove. The gate compares
+    /// the plain share. None where nothing was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_low: Option<f64>,
+}
+
+impl Verdict {
+    /// With what its devices prove. What is kept of a verdict is kept without: it follows from the numbers.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self { success_low: wilson_lower(self.succeeded, self.finished), ..self }
+    }
 }
 
 /// What a verdict means.

@@ -32,6 +32,33 @@ pub struct Preview {
     /// How its times fall; none for a plan without a window while no freeze is ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<Times>,
+    /// Devices that get it, but later than it is their turn, by reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put_off: Vec<Excluded>,
+    /// Devices that it brings to their data budget or beyond: they get it, and nothing after it until enough is 30 days ago. 0 without a budget.
+    #[serde(default)]
+    pub reach_budget: i64,
+    /// How many bytes a second its downloads are; none when nobody would get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+    /// By what its devices are drawn: a draft that is made with this within a day has exactly this draw. Of a plan that is kept it is the rollout's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<RolloutId>,
+}
+
+/// How many bytes a second a plan's downloads are at most, as if nothing else were sent meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Egress {
+    /// Bytes a second that leave at most, by the limits of the plan, the organization and its sites; of each server where there are several. None
+    /// when they don't hold all of it: it is as fast as the lines are.
+    pub peak: Option<i64>,
+    /// Devices that download side by side at most: a stage, or what the plan lets update at once.
+    pub together: i64,
+    /// Bytes a second that are asked for, on average over a minute, when as many devices begin as the plan's rate allows at most; none without a rate.
+    pub paced: Option<i64>,
+    /// Milliseconds that the downloads of all stages take at least by the limits; 0 where nothing limits them.
+    pub least_ms: i64,
 }
 
 /// How a plan's times fall among its devices.
@@ -62,6 +89,10 @@ pub struct Expected {
     /// When it is usually over: the whole after every device's window has opened once.
     #[serde(default)]
     pub until: Option<Timestamp>,
+    /// How much longer it is by the limits of bandwidth than as earlier updates went, in milliseconds of the usual whole: at least, as if nothing else
+    /// were sent meanwhile.
+    #[serde(default)]
+    pub held_ms: i64,
 }
 
 /// A span of time that is not certain, in milliseconds.
@@ -84,9 +115,12 @@ pub struct PreviewStage {
     pub devices: i64,
     /// Some of them, in their order; at most 100.
     pub sample: Vec<DeviceId>,
+    /// Bytes that they would download.
+    #[serde(default)]
+    pub bytes: i64,
 }
 
-/// Devices left out of a rollout, and why.
+/// Devices left out of a rollout or put off, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Excluded {
@@ -106,6 +140,9 @@ pub struct PreviewDevice {
     pub stage: Option<u32>,
     /// Why it would not get it, for example `already on 1.2.0 or newer`.
     pub reason: Option<String>,
+    /// Why it would get it later than it is its turn; none when it would not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_off: Option<String>,
 }
 
 /// Which devices of a preview.

@@ -8,7 +8,7 @@ use super::{
     digest,
     expiring::terms,
     going_back::known,
-    previewing,
+    previewing, reserving,
     state::{ROLLOUT, legal},
     store::{
         lists,
@@ -33,6 +33,10 @@ use wire::{
     states::RolloutState,
 };
 
+/// Said of the draw of a preview that nothing can be drafted with any more.
+const GONE: &str =
+    "A rollout has the draw of this preview already, or the preview is more than a day old. Load the preview again: it is drawn anew.";
+
 /// Which rollout has to be the newest of its name when another one is drafted.
 pub(super) enum Newest<'a> {
     /// Whichever.
@@ -46,17 +50,29 @@ pub(super) enum Newest<'a> {
 impl Rollouts {
     /// A new draft. It must be a plan that could run; how many devices it reaches is checked when it is submitted.
     pub async fn draft(&self, actor: &Actor, spec: RolloutSpec) -> Result<RolloutId> {
+        self.draft_drawn(actor, None, spec).await
+    }
+
+    /// The same by the draw of its preview, its [`wire::rollouts::Preview::draw`]: the same devices are in the same stages. An error when it is too old or
+    /// another rollout has it.
+    pub async fn draft_drawn(&self, actor: &Actor, draw: Option<RolloutId>, spec: RolloutSpec) -> Result<RolloutId> {
         may(actor, Act::Draft)?;
-        match self.draft_while(actor, spec, Newest::Any).await? {
+        match self.draft_while(actor, (draw, spec), Newest::Any).await? {
             Some(id) => Ok(id),
             None => Err(Error::Stale.into()),
         }
     }
 
     /// The same, and none when the newest rollout of this name is not the one that is expected.
-    pub(super) async fn draft_while(&self, actor: &Actor, spec: RolloutSpec, expected: Newest<'_>) -> Result<Option<RolloutId>> {
+    pub(super) async fn draft_while(
+        &self,
+        actor: &Actor,
+        (draw, spec): (Option<RolloutId>, RolloutSpec),
+        expected: Newest<'_>,
+    ) -> Result<Option<RolloutId>> {
         let now = self.clock.now();
-        let id: RolloutId = self.entropy.id(now);
+        let drawn = draw.is_some();
+        let id: RolloutId = draw.unwrap_or_else(|| self.entropy.id(now));
         let mut on = self.db.read().await?;
         let spec = arranged(&mut on, &actor.org, spec).await?;
         let (release, back) = checked(&mut on, &actor.org, &spec, now).await?;
@@ -70,6 +86,9 @@ impl Rollouts {
         };
         // Of two who draft this name at once the second sees what the first has drafted, and a release that is being removed is gone or stays.
         audit::hold(&mut tx, &actor.org).await?;
+        if drawn && !reserving::free(&mut tx, &id, now).await? {
+            return Err(Error::NotNow(GONE.to_owned()).into());
+        }
         if let Some(expected) = expected {
             let newest = records::named(&mut tx, &actor.org, &spec.name).await?;
             if newest.as_ref().map(|r| &r.id) != expected {

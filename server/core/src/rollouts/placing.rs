@@ -3,20 +3,27 @@
 
 use super::{
     Error, Rollouts,
-    lot::Kept,
+    arranging::arranged,
+    egress::Bounds,
+    lot::Lot,
+    previewing::asks,
     reading::before_draw,
-    store::records,
-    survey::{LEFT_OUT, Miss, Walk},
+    store::{parts::Rank, records},
+    survey::{LEFT_OUT, Miss, Target, Walk},
+    ticking::{asked, walk},
 };
 use crate::{
     Result,
     access::{Act, Actor, may},
-    devices::{DeviceNo, Facts},
+    db::{Error as DbError, Read},
+    devices::{DeviceNo, Facts, Selector},
+    releases, transfers,
 };
+use std::collections::HashMap;
 use wire::{
-    ids::RolloutId,
+    ids::{OrgId, RolloutId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    rollouts::{PreviewDevice, PreviewQuery},
+    rollouts::{PreviewDevice, PreviewQuery, RolloutSpec, StageSpec},
 };
 
 impl Rollouts {
@@ -24,55 +31,140 @@ impl Rollouts {
     /// listed then with how they fare.
     pub async fn preview_devices(&self, actor: &Actor, id: &RolloutId, query: &PreviewQuery) -> Result<Page<PreviewDevice>> {
         may(actor, Act::Read)?;
-        let after: DeviceNo = match query.cursor.as_deref() {
-            None => 0,
-            Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
-        };
-        let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
+        let cut = Cut::of(query)?;
         let mut on = self.db.read().await?;
         let record = records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         if !before_draw(record.state()) {
             return Err(Error::NotNow("It has begun: its devices are listed with how they fare, under updates.".to_owned()).into());
         }
         let (target, lot) = (record.target()?, record.lot()?);
-        let mut taken = Walk::new(&target, &lot, &record.id, false);
-        self.walk(&mut on, &record, |device, facts, busy| {
-            taken.take(device, facts, busy);
+        let mut list = List::new(&target, &lot, &record.id);
+        self.walk(&mut on, &record, |device, facts, busy| list.take(device, facts, busy)).await?;
+        let late = self.late(&mut on, &actor.org, &record.spec).await?;
+        Ok(list.page(&record.spec.stages, &cut, &late)?)
+    }
+
+    /// The same of a plan that is not kept, by the draw of its preview: pages of one draw go together. An error where the plan can't be drawn.
+    pub async fn preview_devices_drawn(
+        &self,
+        actor: &Actor,
+        draw: &RolloutId,
+        spec: &RolloutSpec,
+        query: &PreviewQuery,
+    ) -> Result<Page<PreviewDevice>> {
+        may(actor, Act::Read)?;
+        let cut = Cut::of(query)?;
+        let mut on = self.db.read().await?;
+        let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
+        let release = releases::for_rollout(&mut on, &actor.org, &spec.release).await?.ok_or(Error::NotFound("release"))?;
+        let selector = Selector::parse(&spec.selector).map_err(|e| Error::invalid("selector", e.message))?;
+        let lot = Lot::of(&spec).map_err(|e| Error::invalid("stages", e.message))?;
+        let target = asks(&release, selector);
+        let rank = Rank { sequence: target.sequence, priority: spec.priority };
+        let measured = (self.last.as_ref(), &asked(&target, &lot));
+        let mut list = List::new(&target, &lot, draw);
+        walk(&mut on, &actor.org, (draw.as_str(), rank), (self.clock.now(), measured), |device, facts, busy| {
+            list.take(device, facts, busy);
         })
         .await?;
-        let found = taken.finish(&record.spec.stages, 0);
-        let kept = Kept {
-            strata: found.strata.into_iter().collect(),
-            cuts: found.cuts.iter().map(|cut| cut.place).collect(),
-            members: found.members.map(|members| members.into_iter().collect()),
-            lot,
+        let late = self.late(&mut on, &actor.org, &spec).await?;
+        Ok(list.page(&spec.stages, &cut, &late)?)
+    }
+
+    /// The devices that would get a plan later than it is their turn.
+    async fn late(&self, on: &mut Read, org: &OrgId, spec: &RolloutSpec) -> Result<Late, DbError> {
+        let bounds = Bounds::of(spec, &transfers::allowed_by(on, org).await?);
+        let spent = match bounds.budget {
+            Some(budget) => transfers::spent(on, org, budget, self.clock.now()).await?,
+            None => HashMap::new(),
         };
-        let placed = |device: DeviceNo, facts: &Facts, busy: bool| match target.check(facts, busy) {
-            Err(Miss::NotSelected) => None,
-            Err(miss) => Some((None, Some(target.words(miss)))),
-            Ok(()) => match kept.stage_of(&record.id, device, facts) {
-                Some(stage) => Some((Some(stage), None)),
-                None => Some((None, Some(LEFT_OUT.to_owned()))),
-            },
+        Ok(Late { why: bounds.used_up(), spent })
+    }
+}
+
+/// Who has used up the data budget, and that in words.
+struct Late {
+    why: String,
+    spent: HashMap<DeviceNo, i64>,
+}
+
+/// Which part of the list a page is.
+struct Cut {
+    stage: Option<u32>,
+    after: DeviceNo,
+    rows: usize,
+}
+
+impl Cut {
+    fn of(query: &PreviewQuery) -> Result<Self, Error> {
+        let after = match query.cursor.as_deref() {
+            None => 0,
+            Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
         };
-        let (mut items, mut total) = (Vec::new(), 0_i64);
-        self.walk(&mut on, &record, |device, facts, busy| {
-            let Some((stage, reason)) = placed(device, facts, busy) else { return };
-            if query.stage.is_some_and(|wanted| wanted != stage.unwrap_or(0)) {
-                return;
+        Ok(Self { stage: query.stage, after, rows: query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize })
+    }
+}
+
+/// A fold over the fleet that keeps the name of every device that the selector matches: where they are is known when all were seen.
+struct List<'a> {
+    target: &'a Target,
+    walk: Walk<'a>,
+    seen: Vec<Seen>,
+}
+
+struct Seen {
+    device: DeviceNo,
+    name: String,
+    missed: Option<Miss>,
+}
+
+impl<'a> List<'a> {
+    fn new(target: &'a Target, lot: &'a Lot, rollout: &'a RolloutId) -> Self {
+        Self { target, walk: Walk::new(target, lot, rollout, false), seen: Vec::new() }
+    }
+
+    fn take(&mut self, device: DeviceNo, facts: &Facts, busy: bool) {
+        let missed = self.walk.take(device, facts, busy);
+        if missed != Some(Miss::NotSelected) {
+            self.seen.push(Seen { device, name: facts.device_id.clone(), missed });
+        }
+    }
+
+    fn page(self, stages: &[StageSpec], cut: &Cut, late: &Late) -> Result<Page<PreviewDevice>, DbError> {
+        let found = self.walk.finish(stages, 0);
+        // The stage of each device that the plan is for, by its turn.
+        let mut stage_of: Vec<Option<u32>> = vec![None; self.seen.len()];
+        for (number, who) in (1..).zip(&found.who) {
+            for turn in who {
+                if let Some(stage) = stage_of.get_mut(*turn) {
+                    *stage = Some(number);
+                }
+            }
+        }
+        let mut stage_of = stage_of.into_iter();
+        let (mut page, mut total) = (Vec::new(), 0_i64);
+        for seen in &self.seen {
+            let stage = if seen.missed.is_none() { stage_of.next().flatten() } else { None };
+            if cut.stage.is_some_and(|wanted| wanted != stage.unwrap_or(0)) {
+                continue;
             }
             total += 1;
-            if device > after
-                && items.len() <= rows
-                && let Ok(device_id) = facts.device_id.parse()
-            {
-                items.push((device, PreviewDevice { device_id, stage, reason }));
+            if seen.device > cut.after && page.len() <= cut.rows {
+                page.push((seen, stage));
             }
-        })
-        .await?;
-        let more = items.len() > rows;
-        items.truncate(rows);
-        let next = items.last().filter(|_| more).map(|(device, _)| device.to_string());
-        Ok(Page { items: items.into_iter().map(|(_, row)| row).collect(), next, total })
+        }
+        let more = page.len() > cut.rows;
+        page.truncate(cut.rows);
+        let next = page.last().filter(|_| more).map(|(seen, _)| seen.device.to_string());
+        let row = |(seen, stage): &(&Seen, Option<u32>)| {
+            Ok(PreviewDevice {
+                device_id: seen.name.parse().map_err(DbError::corrupt)?,
+                stage: *stage,
+                reason: stage.is_none().then(|| seen.missed.map_or_else(|| LEFT_OUT.to_owned(), |miss| self.target.words(miss))),
+                put_off: stage.and_then(|_| late.spent.contains_key(&seen.device).then(|| late.why.clone())),
+            })
+        };
+        let items = page.iter().map(row).collect::<Result<_, DbError>>()?;
+        Ok(Page { items, next, total })
     }
 }

@@ -323,6 +323,7 @@ pub(super) fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan
             reverted: stage.counts.reverted,
             timed_out: stage.counts.timed_out,
             sample: 0,
+            success_low: None,
         });
         plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });
     }

@@ -4,6 +4,7 @@ use super::{
     Error, Rollouts,
     arranging::arranged,
     drafting::release_back,
+    egress::{Bounds, Load},
     expecting::{Limits, expect},
     foreseeing::{Zones, foresee},
     going_back::known,
@@ -25,6 +26,7 @@ use crate::{
     devices::Selector,
     releases::{self, RolloutRelease},
     telemetry::LastValues,
+    transfers,
 };
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -32,7 +34,7 @@ use tokio::time::Instant;
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{Expected, Preview, Problem, RolloutSpec},
+    rollouts::{Excluded, Expected, Preview, Problem, RolloutSpec},
 };
 
 /// Devices named of each stage.
@@ -44,22 +46,27 @@ const GLIMPSE: Duration = Duration::from_secs(5);
 /// What kept plans would do, by their digests, and when that was looked at.
 pub(super) type Glimpses = Mutex<HashMap<Digest, (Instant, Arc<Preview>)>>;
 
-/// The place of a plan that is not kept yet. Its draw is made by its id, so no device can be named for it.
-const UNNAMED: &str = "rol_00000000000000000000000000000000";
-
 impl Rollouts {
-    /// What a plan would do. Changes nothing. Devices are named only for a plan that is kept: the draw depends on its id.
+    /// What a plan that is not kept would do, by a new draw. Changes nothing.
     pub async fn preview(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Preview> {
-        self.preview_as(actor, None, spec).await
+        self.preview_drawn(actor, None, spec).await
     }
 
-    /// The same as the plan of this rollout: the draw depends on its id, so devices are named.
-    pub async fn preview_as(&self, actor: &Actor, id: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
+    /// The same by the draw of an earlier preview, its [`Preview::draw`], so that the same devices are named again; by a new one where that can't be
+    /// drafted with any more.
+    pub async fn preview_drawn(&self, actor: &Actor, draw: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
-        if let Some(id) = id {
-            records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        }
+        let id = self.reserved(&mut on, draw).await?;
+        let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
+        self.previewed(&mut on, &actor.org, &id, &spec).await
+    }
+
+    /// What a plan would do as the plan of this rollout, by the rollout's own draw.
+    pub async fn preview_as(&self, actor: &Actor, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
         self.previewed(&mut on, &actor.org, id, &spec).await
     }
@@ -73,7 +80,7 @@ impl Rollouts {
         {
             return Ok(Arc::clone(known));
         }
-        let preview = Arc::new(self.previewed(on, &record.org, Some(&record.id), &record.spec).await?);
+        let preview = Arc::new(self.previewed(on, &record.org, &record.id, &record.spec).await?);
         let mut glimpses = self.glimpses.lock();
         glimpses.retain(|_, (at, _)| now.duration_since(*at) < GLIMPSE);
         glimpses.insert(key, (now, Arc::clone(&preview)));
@@ -81,8 +88,8 @@ impl Rollouts {
     }
 
     /// What a plan would do, as the rollout of this id.
-    pub(super) async fn previewed(&self, on: &mut Read, org: &OrgId, id: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
-        let now = self.clock.now();
+    pub(super) async fn previewed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
+        let (now, draw) = (self.clock.now(), Some(id.clone()));
         let release = releases::for_rollout(on, org, &spec.release).await?;
         let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
         let back = release_back(on, org, spec).await?;
@@ -90,36 +97,34 @@ impl Rollouts {
         let selector = Selector::parse(&spec.selector);
         let selector_error = selector.as_ref().err().cloned();
         let (Some(release), Ok(selector)) = (release, selector) else {
-            return Ok(Preview { selector_error, problems, ..Preview::default() });
+            return Ok(Preview { selector_error, problems, draw, ..Preview::default() });
         };
         problems.extend(unsigned(on, org, &release).await?);
-        let target = Target {
-            device_type: release.row.device_type.clone(),
-            hardware: release.manifest.hardware.clone(),
-            version: release.row.version.clone(),
-            sequence: release.row.sequence,
-            min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
-            runs: None,
-            selector,
-        };
-        let unnamed: RolloutId = UNNAMED.parse().map_err(DbError::corrupt)?;
+        let target = asks(&release, selector);
         let mut zones = Zones::default();
-        let (id, sample) = (id.unwrap_or(&unnamed), if id.is_some() { SAMPLE } else { 0 });
         // A stage's selector that can't be read is one of the problems.
-        let Ok(lot) = Lot::of(spec) else { return Ok(Preview { selector_error, problems, ..Preview::default() }) };
-        let mut taken = Walk::new(&target, &lot, id, sample > 0);
+        let Ok(lot) = Lot::of(spec) else { return Ok(Preview { selector_error, problems, draw, ..Preview::default() }) };
+        let mut taken = Walk::new(&target, &lot, id, true);
         let rank = Rank { sequence: target.sequence, priority: spec.priority };
         let measured = (self.last.as_ref(), &asked(&target, &lot));
         let sizes = deltas::sizes(on, org, &release).await?;
-        let (mut meant, mut sum) = (0_u64, 0_u64);
+        let bounds = Bounds::of(spec, &transfers::allowed_by(on, org).await?);
+        // Whoever is further from their budget than that is brought to it by no download of this.
+        let most = i64::try_from(sizes.most()).unwrap_or(i64::MAX);
+        let spent = match bounds.budget {
+            Some(budget) => transfers::spent(on, org, budget.saturating_sub(most), now).await?,
+            None => HashMap::new(),
+        };
+        let mut load = Load::new(bounds.clone(), spent);
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
-            if taken.take(device, facts, busy) {
-                (meant, sum) = (meant + 1, sum.saturating_add(sizes.of(&facts.version, facts.sequence)));
+            if taken.take(device, facts, busy).is_none() {
+                load.take(device, facts, sizes.of(&facts.version, facts.sequence));
                 zones.take(facts);
             }
         })
         .await?;
-        let found = taken.finish(&spec.stages, sample);
+        let mut found = taken.finish(&spec.stages, SAMPLE);
+        let weighed = load.weigh(spec, &found.who);
         let frosts = freezes::not_over(on, org, now).await?;
         let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
@@ -127,14 +132,43 @@ impl Rollouts {
         if !problems.iter().any(of_stages) {
             problems.extend(validate::problems_of_draw(spec, &devices, &found.overlaps));
         }
-        // Of those that are meant and in no stage nobody knows what they would have had: their share is taken off.
-        let share = u128::from(sum) * u128::from(found.total.unsigned_abs()) / u128::from(meant.max(1));
-        let bytes = i64::try_from(share).unwrap_or(i64::MAX);
+        for (stage, bytes) in found.stages.iter_mut().zip(&weighed.stages) {
+            stage.bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
+        }
+        let bytes = found.stages.iter().fold(0, |sum: i64, stage| sum.saturating_add(stage.bytes));
+        let late = (weighed.put_off > 0).then(|| Excluded { reason: bounds.used_up(), devices: weighed.put_off });
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
-        let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, Limits::of(spec)) } else { None };
+        let limits = Limits { least_ms: &weighed.least_ms, ..Limits::of(spec) };
+        let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, limits) } else { None };
         let begins = times.as_ref().and_then(|t| t.last.or(t.first)).unwrap_or(now).max(spec.start_at.unwrap_or(now)).max(now);
         let expected = expected.map(|e| Expected { until: Some(begins.plus(e.whole.usual_ms)), ..e });
-        Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected, times })
+        Ok(Preview {
+            total: found.total,
+            stages: found.stages,
+            excluded: found.excluded,
+            selector_error,
+            problems,
+            bytes,
+            expected,
+            times,
+            put_off: late.into_iter().collect(),
+            reach_budget: weighed.last,
+            egress: weighed.egress,
+            draw,
+        })
+    }
+}
+
+/// What a release and the selector of a plan that is not kept ask of a device.
+pub(super) fn asks(release: &RolloutRelease, selector: Selector) -> Target {
+    Target {
+        device_type: release.row.device_type.clone(),
+        hardware: release.manifest.hardware.clone(),
+        version: release.row.version.clone(),
+        sequence: release.row.sequence,
+        min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
+        runs: None,
+        selector,
     }
 }
 

@@ -196,8 +196,15 @@ impl Rollouts {
         Ok(rows)
     }
 
-    /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited.
-    pub async fn wizard(&self, actor: &Actor, spec: Option<RolloutSpec>, editing: Option<&RolloutId>) -> Result<WizardPage> {
+    /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited; another one is previewed by the `draw` of its preview
+    /// before, where there was one.
+    pub async fn wizard(
+        &self,
+        actor: &Actor,
+        spec: Option<RolloutSpec>,
+        editing: Option<&RolloutId>,
+        draw: Option<&RolloutId>,
+    ) -> Result<WizardPage> {
         may(actor, Act::Draft)?;
         let mut on = self.db.read().await?;
         let record = match editing {
@@ -211,8 +218,12 @@ impl Rollouts {
         let spec = spec.or_else(|| record.as_ref().map(|r| r.spec.clone()));
         let preview = match &spec {
             Some(spec) => {
+                let id = match editing {
+                    Some(id) => id.clone(),
+                    None => self.reserved(&mut on, draw).await?,
+                };
                 let kept = arranged(&mut on, &actor.org, spec.clone()).await?;
-                Some(self.previewed(&mut on, &actor.org, editing, &kept).await?)
+                Some(self.previewed(&mut on, &actor.org, &id, &kept).await?)
             }
             None => None,
         };
@@ -292,7 +303,7 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
         started_at: stage.started_at,
         soak_until: stage.soak_until,
         ended_at: stage.ended_at,
-        verdict,
+        verdict: verdict.bounded(),
         findings: stage.findings.clone(),
     }
 }
@@ -301,11 +312,21 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
 fn whole_view(course: &Course) -> Option<Verdict> {
     let gate = course.gate.as_ref()?;
     let verdict = course.verdict.clone().unwrap_or_else(|| gate::judge_whole(gate, &course.totals(), course.seen(), false));
-    Some(if course.stage == 0 { unjudged("has not begun") } else { verdict })
+    Some(if course.stage == 0 { unjudged("has not begun") } else { verdict.bounded() })
 }
 
 fn unjudged(text: &str) -> Verdict {
-    Verdict { call: Call::Wait, text: text.to_owned(), finished: 0, succeeded: 0, errors: 0, reverted: 0, timed_out: 0, sample: 0 }
+    Verdict {
+        call: Call::Wait,
+        text: text.to_owned(),
+        finished: 0,
+        succeeded: 0,
+        errors: 0,
+        reverted: 0,
+        timed_out: 0,
+        sample: 0,
+        success_low: None,
+    }
 }
 
 /// What stands around a rollout's course when it is asked who may do what.

@@ -121,8 +121,10 @@ pub struct Found {
     pub members: Option<Vec<DeviceNo>>,
     /// The highest device number there is.
     pub last_device: DeviceNo,
-    /// Stage by stage, with some of their devices.
+    /// Stage by stage, with some of their devices; what these download is not known here.
     pub stages: Vec<PreviewStage>,
+    /// Of each stage, which of the devices that the plan is for, by the turn in which they were taken, from 0.
+    pub who: Vec<Vec<usize>>,
     /// Meant but not in.
     pub excluded: Vec<Excluded>,
     /// How many are in.
@@ -130,7 +132,7 @@ pub struct Found {
 }
 
 impl<'a> Walk<'a> {
-    /// Begins a walk. `named` keeps the names of devices for [`Found::stages`]; without a name for its rollout there is no draw yet and thus no names.
+    /// Begins a walk. `named` keeps the names of devices for [`Found::stages`].
     pub fn new(target: &'a Target, lot: &'a Lot, rollout: &'a RolloutId, named: bool) -> Self {
         let (entries, numbers, names, strata) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
         Self {
@@ -148,8 +150,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes the next device. Whether the plan is for it.
-    pub fn take(&mut self, device: DeviceNo, facts: &Facts, busy: bool) -> bool {
+    /// Takes the next device. Why the plan is not for it; none when it is.
+    pub fn take(&mut self, device: DeviceNo, facts: &Facts, busy: bool) -> Option<Miss> {
         self.last_device = self.last_device.max(device);
         let checked = self.target.check(facts, busy);
         match checked {
@@ -172,7 +174,7 @@ impl<'a> Walk<'a> {
             Err(Miss::NotSelected) => {}
             Err(miss) => *self.missed.entry(miss).or_default() += 1,
         }
-        checked.is_ok()
+        checked.err()
     }
 
     /// Draws the stages.
@@ -190,6 +192,7 @@ impl<'a> Walk<'a> {
             name: spec.name.clone(),
             devices: count(who.len()),
             sample: named(who),
+            bytes: 0,
         };
         let limited = drawn.stages.iter().enumerate().filter(|(stage, _)| self.lot.limits(*stage));
         let numbers = &self.numbers;
@@ -204,7 +207,7 @@ impl<'a> Walk<'a> {
         let total = drawn.cuts.last().map_or(0, |c| c.reach);
         let cuts = drawn.cuts.into_iter().zip(bounds).map(|(cut, place)| Cut { place, ..cut }).collect();
         let overlaps = (0..stages.len()).map(|i| self.overlaps.get(&i).copied().unwrap_or(0)).collect();
-        Found { cuts, strata, overlaps, members, last_device: self.last_device, stages: previews, excluded, total }
+        Found { cuts, strata, overlaps, members, last_device: self.last_device, stages: previews, who: drawn.stages, excluded, total }
     }
 }
 
@@ -279,6 +282,10 @@ mod tests {
         let found = walk.finish(&stages, 3);
         assert_eq!(found.stages.iter().map(|s| s.devices).collect::<Vec<_>>(), [2, 4, 14]);
         assert_eq!(found.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [2, 3, 3]);
+        let mut turns: Vec<usize> = found.who.concat();
+        turns.sort_unstable();
+        assert_eq!(turns, (0..20).collect::<Vec<_>>(), "each of those it is for in one stage");
+        assert_eq!(found.stages[0].sample[0].as_str(), format!("gw-{}", found.who[0][0] + 1));
         assert_eq!((found.total, found.last_device), (20, 22));
         assert_eq!(found.excluded, [Excluded { reason: "already on 1.2.0 or newer".into(), devices: 1 }]);
         assert_eq!((found.strata.len(), found.overlaps), (0, vec![0, 0, 0]));

@@ -77,6 +77,16 @@ pub(crate) async fn site_attribute(on: &mut impl Conn, org: &OrgId) -> Result<St
     Ok(store::kept(on, org).await?.site_attribute)
 }
 
+/// What the organization allows. For those who say what a plan would do.
+pub(crate) async fn allowed_by(on: &mut impl Conn, org: &OrgId) -> Result<TransferLimits, db::Error> {
+    store::kept(on, org).await
+}
+
+/// The devices of an organization that were sent so many bytes or more in the time that counts for a budget, with what they were sent.
+pub(crate) async fn spent(on: &mut impl Conn, org: &OrgId, least: i64, now: Timestamp) -> Result<HashMap<DeviceNo, i64>, db::Error> {
+    store::spent(on, org, budget::gone(now), least).await
+}
+
 /// Why a device gets nothing whose turn it is: it has used up its budget. Does not even count where there is none.
 pub(crate) async fn over_budget(on: &mut impl Conn, org: &OrgId, device: DeviceNo, now: Timestamp) -> Result<Option<String>, db::Error> {
     let Some(budget) = store::budget(on, org).await? else { return Ok(None) };

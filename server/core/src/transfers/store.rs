@@ -4,13 +4,14 @@ use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
 };
+use std::collections::HashMap;
 use wire::{
     ids::{OrgId, RolloutId},
     transfers::TransferLimits,
 };
 
 /// Every statement of the room.
-pub(crate) const ALL: &[&Sql] = &[&KEPT, &HELD, &KEEP, &SHARED, &BUDGET, &DAYS, &ADD, &FORGET];
+pub(crate) const ALL: &[&Sql] = &[&KEPT, &HELD, &KEEP, &SHARED, &BUDGET, &DAYS, &SPENT, &ADD, &FORGET];
 
 const KEPT: Sql = Sql::same("SELECT bandwidth, site_attribute, site_bandwidth, data_budget_mb FROM organizations WHERE id = $1");
 /// The same, held until the transaction ends.
@@ -30,6 +31,12 @@ const SHARED: Sql = Sql::same(
 );
 const BUDGET: Sql = Sql::same("SELECT data_budget_mb FROM organizations WHERE id = $1");
 const DAYS: Sql = Sql::same("SELECT day, bytes FROM device_bytes WHERE device = $1 AND day > $2 ORDER BY day");
+// Whose device it is, is asked of each by its number: what was sent is read once, whatever else the fleet is.
+const SPENT: Sql = Sql::same(
+    "SELECT b.device, CAST(SUM(b.bytes) AS BIGINT) FROM device_bytes b
+     WHERE b.day > $2 AND EXISTS (SELECT 1 FROM devices v WHERE v.number = b.device AND v.org_id = $1)
+     GROUP BY b.device HAVING CAST(SUM(b.bytes) AS BIGINT) >= $3",
+);
 const ADD: Sql = Sql::same(
     "INSERT INTO device_bytes (device, day, bytes) VALUES ($1, $2, $3)
      ON CONFLICT (device, day) DO UPDATE SET bytes = device_bytes.bytes + excluded.bytes",
@@ -122,6 +129,11 @@ pub(super) async fn budget(on: &mut impl Conn, org: &OrgId) -> Result<Option<i64
 /// Bytes of the days after this one.
 pub(super) async fn days(on: &mut impl Conn, device: DeviceNo, after: i64) -> Result<Vec<(i64, i64)>, Error> {
     rows!(on, (i64, i64), DAYS, device, after)
+}
+
+/// The devices of an organization that were sent at least so many bytes in all on the days after this one, with what they were sent.
+pub(super) async fn spent(on: &mut impl Conn, org: &OrgId, after: i64, least: i64) -> Result<HashMap<DeviceNo, i64>, Error> {
+    Ok(rows!(on, (DeviceNo, i64), SPENT, org.as_str(), after, least)?.into_iter().collect())
 }
 
 pub(super) async fn add(tx: &mut Tx, device: DeviceNo, day: i64, bytes: i64) -> Result<(), Error> {

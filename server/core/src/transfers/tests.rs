@@ -99,6 +99,11 @@ async fn bytes_are_counted_by_day_and_forgotten(#[case] kind: EngineKind) {
     assert_eq!(over, DataUse { bytes: 3_000_000, budget: Some(3_000_000), again: Some(again) });
     let mut on = room.db.read().await.unwrap();
     assert!(over_budget(&mut on, &w.org, device, w.clock.now()).await.unwrap().unwrap().contains("3 of 3 MB"));
+    let elsewhere: OrgId = "org_00000000000000000000000000000000".parse().unwrap();
+    for (org, least, found) in [(&w.org, 3_000_000, 1), (&w.org, 3_000_001, 0), (&elsewhere, 1, 0)] {
+        assert_eq!(spent(&mut on, org, least, w.clock.now()).await.unwrap().len(), found, "{org} from {least} on");
+    }
+    assert_eq!(spent(&mut on, &w.org, 1, w.clock.now()).await.unwrap()[&device], 3_000_000);
     drop(on);
     w.clock.advance(again.since(w.clock.now()));
     room.forget().await.unwrap();

@@ -19,7 +19,7 @@ use std::{
 use wire::{
     ids::RolloutId,
     page::MAX_ROWS,
-    rollouts::{PlanChange, Preview, RolloutDetail, RolloutSpec, Tab},
+    rollouts::{Egress, PlanChange, Preview, RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
     time::duration,
 };
 
@@ -155,9 +155,39 @@ fn foreseen(preview: &Preview) -> String {
     for left in &preview.excluded {
         let _ = writeln!(out, "Not in it: {} devices, {}", left.devices, left.reason);
     }
+    for late in &preview.put_off {
+        let _ = writeln!(out, "Later than its turn: {} devices, {}", late.devices, late.reason);
+    }
+    if preview.reach_budget > 0 {
+        let _ = writeln!(out, "At their data budget with it, with nothing after it for a while: {} devices", preview.reach_budget);
+    }
+    if let Some(egress) = &preview.egress {
+        let _ = writeln!(out, "{}", sends(egress));
+    }
     if let Some(expected) = &preview.expected {
         let (usual, slow) = (duration(expected.whole.usual_ms), duration(expected.whole.slow_ms));
         let _ = writeln!(out, "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates.", expected.updates);
+        if expected.held_ms > 0 {
+            let _ = writeln!(out, "{} or more of it by limits of bandwidth.", duration(expected.held_ms));
+        }
+    }
+    out
+}
+
+/// How many bytes a second a plan's downloads are, in sentences.
+fn sends(egress: &Egress) -> String {
+    let mut out = match egress.peak {
+        Some(peak) => {
+            format!("It sends at most {peak} bytes a second from each server, to up to {} devices side by side.", egress.together)
+        }
+        None => format!("No limit of bandwidth holds all of it; up to {} devices download side by side.", egress.together),
+    };
+    // Writing to a string can't fail.
+    if let Some(paced) = egress.paced {
+        let _ = write!(out, " By its rate at most {paced} bytes a second are asked for on average.");
+    }
+    if egress.least_ms > 0 {
+        let _ = write!(out, " The downloads alone take {} or more by the limits.", duration(egress.least_ms));
     }
     out
 }
@@ -217,6 +247,9 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
             c.errors(),
             c.waiting
         );
+        if let Some(proves) = proves(&stage.verdict) {
+            let _ = writeln!(out, "  {proves}");
+        }
         for (i, found) in stage.findings.iter().enumerate() {
             // The latest of each metric.
             if !stage.findings[i + 1..].iter().any(|later| later.metric == found.metric && later.worse == found.worse) {
@@ -226,11 +259,20 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
     }
     if let Some(whole) = &detail.verdict {
         let _ = writeln!(out, "Whole rollout: {}", whole.text);
+        if let Some(proves) = proves(whole) {
+            let _ = writeln!(out, "  {proves}");
+        }
     }
     if otherwise > 0 {
         let _ = writeln!(out, "The file says something else: `fleetward rollout diff` shows what.");
     }
     out
+}
+
+/// What the finished devices of a gate prove of all; none while there is none.
+fn proves(verdict: &Verdict) -> Option<String> {
+    let low = lower_words(verdict.success_low?);
+    Some(format!("{} of {} finished devices succeeded: {low} % or more do, 95 % sure", verdict.succeeded, verdict.finished))
 }
 
 #[cfg(test)]

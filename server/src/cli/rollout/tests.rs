@@ -3,6 +3,7 @@
 use super::{
     Rollout, answer,
     orders::{Decision, Order, Plain, Reasoned, Signed},
+    proves, sends,
 };
 use fleet::{
     access::Actor,
@@ -14,8 +15,9 @@ use fleet::{
 use rstest::rstest;
 use std::path::PathBuf;
 use wire::{
-    rollouts::Tab,
+    rollouts::{Call, Egress, Tab, Verdict},
     states::{Role, RolloutState},
+    transfers::TransferLimits,
 };
 
 const EXAMPLE: &str = include_str!("../../plans/example.yaml");
@@ -114,6 +116,11 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
 
     let preview = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
     assert!(preview.contains("8 devices would get it") && preview.contains("Stage 1 Canary: 2 devices\n"), "{preview}");
+    assert!(preview.contains("No limit of bandwidth holds all of it; up to "), "{preview}");
+    let limits = TransferLimits { bandwidth: Some(10_000), ..TransferLimits::default() };
+    fleet.transfers().set_limits(&admin, limits).await.unwrap();
+    let limited = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
+    assert!(limited.contains("bytes a second from each server, to up to "), "{limited}");
     assert_eq!(run(Rollout::List).await.unwrap().lines().count(), 1, "a preview keeps nothing");
     desk.apply(&plan).await.unwrap();
     let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);
@@ -140,4 +147,31 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     order(Order::Resume(reasoned(""))).await.unwrap();
     order(Order::Stop(reasoned("enough"))).await.unwrap();
     assert!(matches!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::Stopping | RolloutState::Stopped));
+}
+
+#[test]
+fn a_stage_says_what_its_devices_prove() {
+    let verdict = |succeeded, finished| Verdict {
+        call: Call::Wait,
+        text: String::new(),
+        finished,
+        succeeded,
+        errors: finished - succeeded,
+        reverted: 0,
+        timed_out: 0,
+        sample: 3,
+        success_low: None,
+    };
+    assert_eq!(proves(&verdict(10, 10).bounded()).unwrap(), "10 of 10 finished devices succeeded: 72.2 % or more do, 95 % sure");
+    assert_eq!(proves(&verdict(0, 0).bounded()), None);
+}
+
+#[test]
+fn what_is_sent_is_told_as_far_as_limits_say_it() {
+    let free = Egress { peak: None, together: 20, paced: None, least_ms: 0 };
+    assert_eq!(sends(&free), "No limit of bandwidth holds all of it; up to 20 devices download side by side.");
+    assert_eq!(
+        sends(&Egress { peak: Some(10_000), paced: Some(5_000), least_ms: 600_000, ..free }),
+        "It sends at most 10000 bytes a second from each server, to up to 20 devices side by side. By its rate at most 5000 bytes a second are asked for on average. The downloads alone take 10 min or more by the limits."
+    );
 }

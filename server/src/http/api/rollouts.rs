@@ -33,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new()
         .routes(routes!(list, draft))
         .routes(routes!(preview))
+        .routes(routes!(drawn_devices))
         .routes(routes!(quorum, set_quorum))
         .routes(routes!(detail, edit))
         .routes(routes!(preview_devices))
@@ -67,12 +68,26 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): A
     Ok(Json(fleet.rollouts().list(&actor, asked.cursor.as_deref(), asked.tab, rows).await?.rollouts))
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct AsPreviewed {
+    /// The `draw` of its preview, at most a day old: the same devices are in the same stages then.
+    draw: Option<RolloutId>,
+}
+
 /// Draft a rollout
 #[utoipa::path(
-    post, path = "/rollouts", operation_id = "draft_rollout", tag = "rollouts", request_body = RolloutSpec, responses((status = CREATED, body = RolloutDetail), Refusals)
+    post, path = "/rollouts", operation_id = "draft_rollout", tag = "rollouts", params(AsPreviewed), request_body = RolloutSpec,
+    responses((status = CREATED, body = RolloutDetail), Refusals)
 )]
-async fn draft(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Sent<RolloutSpec>) -> Answer<impl IntoResponse> {
-    let id = fleet.rollouts().draft(&actor, spec).await?;
+async fn draft(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Asked(asked): Asked<AsPreviewed>,
+    Sent(spec): Sent<RolloutSpec>,
+) -> Answer<impl IntoResponse> {
+    let id = fleet.rollouts().draft_drawn(&actor, asked.draw, spec).await?;
     let place = format!("/api/v1/rollouts/{id}");
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], read(&fleet, &actor, &id).await?))
 }
@@ -81,8 +96,10 @@ async fn draft(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Se
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct AsPlan {
-    /// The rollout whose plan it would be: its devices are named then.
+    /// The rollout whose plan it would be: its own draw holds then.
     rollout: Option<RolloutId>,
+    /// The `draw` of the preview before, to name the same devices; drawn anew unless given, and when it can't be drafted with any more.
+    draw: Option<RolloutId>,
 }
 
 /// What a plan would do, and what is wrong with it; nothing is kept
@@ -96,7 +113,40 @@ async fn preview(
     Asked(asked): Asked<AsPlan>,
     Sent(spec): Sent<RolloutSpec>,
 ) -> Answer<Json<Preview>> {
-    Ok(Json(fleet.rollouts().preview_as(&actor, asked.rollout.as_ref(), &spec).await?))
+    let rollouts = fleet.rollouts();
+    Ok(Json(match &asked.rollout {
+        Some(id) => rollouts.preview_as(&actor, id, &spec).await?,
+        None => rollouts.preview_drawn(&actor, asked.draw.as_ref(), &spec).await?,
+    }))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct DrawnPlaced {
+    /// The `draw` of the plan's preview.
+    draw: RolloutId,
+    /// Only this stage, from 1; 0 is those that would not get it.
+    stage: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
+}
+
+/// Which device would be in which stage of a plan that is not kept, by the draw of its preview, and why others would not get it
+#[utoipa::path(
+    post, path = "/rollouts/preview/devices", operation_id = "list_preview_devices", tag = "rollouts", params(DrawnPlaced), request_body = RolloutSpec,
+    responses((status = OK, body = Page<PreviewDevice>), Refusals)
+)]
+async fn drawn_devices(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Asked(asked): Asked<DrawnPlaced>,
+    Sent(spec): Sent<RolloutSpec>,
+) -> Answer<Json<Page<PreviewDevice>>> {
+    let query = PreviewQuery { stage: asked.stage, cursor: asked.cursor, rows: asked.rows };
+    Ok(Json(fleet.rollouts().preview_devices_drawn(&actor, &asked.draw, &spec, &query).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -36,6 +36,11 @@ pub(in crate::rollouts) struct Sizes {
 }
 
 impl Sizes {
+    /// What no device downloads more than.
+    pub(in crate::rollouts) const fn most(&self) -> u64 {
+        self.whole
+    }
+
     /// Of a device that runs this.
     pub(in crate::rollouts) fn of(&self, version: &str, sequence: i64) -> u64 {
         if self.by_base.is_empty() {

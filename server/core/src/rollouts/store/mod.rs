@@ -26,6 +26,7 @@ use crate::db::Sql;
 pub(crate) const ALL: &[&Sql] = &[
     &records::RECORD,
     &records::NAMED,
+    &records::TAKEN,
     &records::CONCERNING,
     &records::STAGES,
     &plans::INSERT,

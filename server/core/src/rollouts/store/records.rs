@@ -30,7 +30,10 @@ macro_rules! select_records { ($rest:literal) => {
 pub(super) use select_records;
 
 pub(super) const RECORD: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.id = $2"));
-pub(super) const NAMED: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.name = $2 ORDER BY x.id DESC LIMIT 1"));
+pub(super) const NAMED: Sql =
+    Sql::same(select_records!("WHERE x.org_id = $1 AND x.name = $2 ORDER BY x.created_at DESC, x.id DESC LIMIT 1"));
+/// Whether there is a rollout of this id, in whichever organization.
+pub(super) const TAKEN: Sql = Sql::same("SELECT COUNT(*) FROM rollouts WHERE id = $1");
 /// Rollouts for a device type that were asked for and have not ended, however many, and the ended ones that a device had a part in lately.
 pub(super) const CONCERNING: Sql = Sql::same(select_records!(
     "WHERE x.org_id = $1 AND x.device_type = $2 AND
@@ -252,6 +255,11 @@ struct StageRow {
 /// A rollout of this organization.
 pub(in crate::rollouts) async fn record(on: &mut impl Conn, org: &OrgId, id: &RolloutId) -> Result<Option<Record>, Error> {
     row!(on, RecordRow, RECORD, org.as_str(), id.as_str())?.map(RecordRow::read).transpose()
+}
+
+/// Whether there is a rollout of this id, in whichever organization.
+pub(in crate::rollouts) async fn taken(on: &mut impl Conn, id: &RolloutId) -> Result<bool, Error> {
+    Ok(row!(on, (i64,), TAKEN, id.as_str())?.is_some_and(|found| found.0 > 0))
 }
 
 /// The newest rollout of this name.

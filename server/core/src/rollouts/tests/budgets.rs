@@ -2,7 +2,7 @@
 
 use super::*;
 use rstest::rstest;
-use wire::transfers::TransferLimits;
+use wire::{rollouts::PreviewQuery, transfers::TransferLimits};
 
 const DAY: i64 = 24 * 3600 * 1000;
 
@@ -87,4 +87,40 @@ async fn a_device_that_waits_for_its_bytes_is_not_silent(#[case] kind: EngineKin
     s.rollouts().downloads_on(offered[0].0).await.unwrap();
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.checked(&id).await.stages[0].counts.timed_out, 2, "what is over does not begin again");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_dry_run_says_whom_a_budget_puts_off_and_whom_it_is_used_up_by(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 4).await;
+    s.release = s.publish_content("3.0.0", 3, "7".repeat(1_000_000).as_bytes()).await;
+    let transfers = s.w.fleet.transfers();
+    for (device, bytes) in [(s.devices[0], 2_000_000), (s.devices[1], 1_000_000), (s.devices[2], 999_999)] {
+        let flow = transfers.begin(device).await.unwrap();
+        flow.sent(bytes);
+        drop(flow);
+    }
+    transfers.write_down().await.unwrap();
+    let plan = s.spec(vec![stage(Reach::Percent(100.0))]);
+    let told = async |plan: &RolloutSpec| {
+        let preview = s.rollouts().preview(&s.oli, plan).await.unwrap();
+        (preview.total, preview.put_off.into_iter().map(|late| (late.reason, late.devices)).collect::<Vec<_>>(), preview.reach_budget)
+    };
+    assert_eq!(told(&plan).await, (4, vec![], 0), "there is no budget");
+    transfers.set_limits(&s.ada, TransferLimits { data_budget_mb: Some(2), ..TransferLimits::default() }).await.unwrap();
+    let why = "has used up its data budget of 2 MB in 30 days".to_owned();
+    assert_eq!(told(&plan).await, (4, vec![(why.clone(), 1)], 1));
+    assert_eq!(told(&RolloutSpec { ignore_data_budget: true, ..plan.clone() }).await, (4, vec![], 0));
+
+    // The device is named, in its stage, and others are not put off.
+    let draw = s.rollouts().preview(&s.oli, &plan).await.unwrap().draw.unwrap();
+    let page = s.rollouts().preview_devices_drawn(&s.oli, &draw, &plan, &PreviewQuery::default()).await.unwrap();
+    let late: Vec<_> = page.items.iter().filter_map(|d| Some((d.device_id.as_str(), d.stage, d.put_off.as_deref()?))).collect();
+    assert_eq!((late, page.total), (vec![("gw-1", Some(1), why.as_str())], 4));
+
+    // What was sent long ago puts nobody off any more.
+    s.w.clock.advance(32 * DAY);
+    assert_eq!(told(&plan).await, (4, vec![], 0));
 }

@@ -54,6 +54,9 @@ async fn it_goes_out_in_stages_to_the_end(#[case] kind: EngineKind) {
     let detail = s.detail(&id).await;
     assert_eq!(detail.stages[0].state, StageState::Soaking);
     assert_eq!(detail.stages[0].verdict.call, Call::Pass);
+    let proves = wire::rollouts::wilson_lower(detail.stages[0].verdict.succeeded, detail.stages[0].verdict.finished);
+    assert!(proves.is_some());
+    assert_eq!(detail.stages[0].verdict.success_low, proves, "what its devices prove is told beside");
     assert_eq!(s.poll_all().await.len(), 0, "nobody is offered anything while a stage is watched");
 
     // Stage 2: three more, then a person.

@@ -5,7 +5,7 @@ use rstest::rstest;
 use wire::ids::Digest;
 
 impl Scene {
-    async fn publish_content(&self, version: &str, sequence: u64, content: &[u8]) -> ReleaseId {
+    pub(super) async fn publish_content(&self, version: &str, sequence: u64, content: &[u8]) -> ReleaseId {
         let manifest = testing::manifest(version, sequence, &[("fw.bin", "raw", content)]);
         self.w.publish(&self.oli, &key(), &manifest, &[("fw.bin", content)]).await
     }

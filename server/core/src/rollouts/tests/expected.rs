@@ -3,7 +3,10 @@
 use super::{Scene, stage};
 use crate::db::EngineKind;
 use rstest::rstest;
-use wire::rollouts::{Expected, Reach, Span, StageSpec};
+use wire::{
+    rollouts::{Expected, Reach, Span, StageSpec},
+    transfers::TransferLimits,
+};
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -26,13 +29,21 @@ async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: Eng
     let rest = Span { usual_ms: 240_000, slow_ms: 240_000 };
     let whole = Span { usual_ms: one.usual_ms + rest.usual_ms, slow_ms: one.slow_ms + rest.slow_ms };
     let now = s.w.clock_now();
-    let expected = Some(Expected { updates: 4, whole, stages: vec![one, rest], until: Some(now.plus(whole.usual_ms)) });
+    let expected = Some(Expected { updates: 4, whole, stages: vec![one, rest], until: Some(now.plus(whole.usual_ms)), held_ms: 0 });
     assert_eq!(s.rollouts().preview(&s.oli, &plan(&s)).await.unwrap().expected, expected);
 
     // Who approves sees the same.
     let id = s.rollouts().draft(&s.oli, plan(&s)).await.unwrap();
     s.rollouts().submit(&s.oli, &id).await.unwrap();
     assert_eq!(s.rollouts().approvals(&s.ada).await.unwrap().waiting[0].preview.expected, expected);
+
+    // What has to go through a narrow line takes longer, and that is said; the release has 14 bytes.
+    let narrow = wire::rollouts::RolloutSpec { bandwidth: Some(10_000), ..plan(&s) };
+    let preview = s.rollouts().preview(&s.oli, &narrow).await.unwrap();
+    let egress = preview.egress.unwrap();
+    assert_eq!((egress.peak, egress.together, egress.least_ms), (Some(42), 3, 2 + 5));
+    assert_eq!(preview.stages.iter().map(|s| s.bytes).collect::<Vec<_>>(), [14, 42]);
+    assert_eq!(preview.expected.map(|e| (e.held_ms, e.whole)), Some((0, whole)), "these few bytes hold nobody");
 
     // It begins when its window opens.
     let mut later = false;
@@ -50,4 +61,32 @@ async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: Eng
     // A plan for nobody takes no time at all, and says nothing.
     let nobody = wire::rollouts::RolloutSpec { selector: "tag:none".into(), ..plan(&s) };
     assert_eq!(s.rollouts().preview(&s.oli, &nobody).await.unwrap().expected, None);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn limits_of_bandwidth_make_a_plan_longer_and_the_dry_run_says_so(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 4).await;
+    s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    for (device, offer) in s.poll_all().await {
+        s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+    }
+    s.rollouts().tick().await.unwrap();
+    s.release = s.publish_content("3.0.0", 3, "7".repeat(1_000_000).as_bytes()).await;
+    let limits = TransferLimits { bandwidth: Some(100_000), ..TransferLimits::default() };
+    s.w.fleet.transfers().set_limits(&s.ada, limits).await.unwrap();
+    let plan = s.spec(vec![stage(Reach::Count(1)), stage(Reach::Percent(100.0))]);
+    let preview = s.rollouts().preview(&s.oli, &plan).await.unwrap();
+    assert_eq!(preview.egress.as_ref().map(|e| (e.peak, e.together, e.least_ms)), Some((Some(100_000), 3, 40_000)));
+    let expected = preview.expected.unwrap();
+    assert_eq!(expected.stages.iter().map(|s| s.usual_ms).collect::<Vec<_>>(), [10_000, 30_000]);
+    assert_eq!(expected.held_ms, 40_000, "the updates before took no time");
+
+    // A kept plan and whoever approves it are told the same.
+    let id = s.rollouts().draft(&s.oli, plan).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let card = s.rollouts().approvals(&s.ada).await.unwrap().waiting.remove(0);
+    assert_eq!((card.preview.egress, card.preview.expected.map(|e| e.held_ms)), (preview.egress, Some(40_000)));
 }

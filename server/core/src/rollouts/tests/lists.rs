@@ -6,7 +6,8 @@ use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
     device::StatusReport,
-    rollouts::{GateSpec, PreviewQuery, Reach, Show, StageSpec, Tab, UpdateQuery},
+    ids::DeviceId,
+    rollouts::{GateSpec, PreviewQuery, Reach, RolloutSpec, Show, StageSpec, Tab, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
 
@@ -159,13 +160,13 @@ async fn lists_tabs_wizard_and_reasons(#[case] kind: EngineKind) {
     }
     assert!(said.iter().any(|t| t == "“spring” brings 2.0.0: its turn comes in stage 2; stage 1 is running."), "{said:?}");
 
-    let wizard = room.wizard(&s.oli, None, Some(&draft)).await.unwrap();
+    let wizard = room.wizard(&s.oli, None, Some(&draft), None).await.unwrap();
     assert_eq!(wizard.releases.len(), 1);
     assert_eq!(wizard.editing.map(|e| e.0), Some(draft));
     let preview = wizard.preview.unwrap();
     assert_eq!(preview.stages.iter().map(|s| s.devices).collect::<Vec<_>>(), [1, 1], "the one being updated elsewhere is left out");
     assert_eq!(preview.excluded[0].reason, "another rollout is updating it");
-    assert!(room.wizard(&s.oli, None, Some(&running)).await.is_err());
+    assert!(room.wizard(&s.oli, None, Some(&running), None).await.is_err());
 }
 
 #[rstest]
@@ -259,4 +260,55 @@ async fn a_dry_run_says_of_every_device_where_it_would_be_and_why_not(#[case] ki
         (1..).zip(&s.devices).filter(|(_, d)| offered.contains(d)).map(|(n, _): (i32, _)| format!("gw-{n}")).collect();
     assert_eq!(first, named);
     assert_eq!(fault(s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery::default()).await).code, "not_now");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_plan_that_is_not_kept_names_the_devices_that_its_draft_will_have(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 8).await;
+    s.runs(s.devices[2], "2.0.0", 2).await;
+    let plan = s.spec(vec![stage(Reach::Count(3)), stage(Reach::Percent(100.0))]);
+    let preview = s.rollouts().preview(&s.oli, &plan).await.unwrap();
+    let draw = preview.draw.clone().unwrap();
+    assert_eq!(preview.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(s.rollouts().preview_drawn(&s.oli, Some(&draw), &plan).await.unwrap(), preview, "the same draw, the same devices");
+    let list = async |cursor: Option<String>, stage: Option<u32>| {
+        let query = PreviewQuery { stage, cursor, rows: Some(3) };
+        s.rollouts().preview_devices_drawn(&s.oli, &draw, &plan, &query).await.unwrap()
+    };
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = list(cursor, None).await;
+        assert!(page.items.len() <= 3 && page.total == 8, "{page:?}");
+        seen.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let order: Vec<&str> = seen.iter().map(|d| d.device_id.as_str()).collect();
+    assert_eq!(order, ["gw-1", "gw-2", "gw-3", "gw-4", "gw-5", "gw-6", "gw-7", "gw-8"], "each once, by device number");
+    let first: BTreeSet<&str> = seen.iter().filter(|d| d.stage == Some(1)).map(|d| d.device_id.as_str()).collect();
+    assert_eq!(first, preview.stages[0].sample.iter().map(DeviceId::as_str).collect::<BTreeSet<_>>());
+    let out = list(None, Some(0)).await;
+    assert_eq!((out.total, out.items[0].reason.as_deref()), (1, Some("already on 2.0.0 or newer")));
+    assert_eq!((list(None, Some(1)).await.total, list(None, Some(2)).await.total), (3, 4));
+
+    // The draft has it, and nobody else can.
+    let id = s.rollouts().draft_drawn(&s.oli, Some(draw.clone()), plan.clone()).await.unwrap();
+    assert_eq!(id, draw);
+    let kept = s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery::default()).await.unwrap();
+    assert_eq!(kept.items, seen);
+    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(draw.clone()), plan.clone()).await).code, "not_now");
+    let anew = s.rollouts().preview_drawn(&s.oli, Some(&draw), &plan).await.unwrap().draw.unwrap();
+    assert_ne!(anew, draw, "a draw that a rollout has is no other plan's");
+    s.w.clock.advance(25 * 3_600_000);
+    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(anew), plan.clone()).await).code, "not_now", "a day is over");
+
+    // What can't be drawn is refused.
+    let unread = RolloutSpec { selector: "tag:".into(), ..plan };
+    let refused = fault(s.rollouts().preview_devices_drawn(&s.oli, &draw, &unread, &PreviewQuery::default()).await);
+    assert_eq!(refused.field.as_deref(), Some("selector"));
 }

@@ -23,8 +23,16 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
         "name": "Gateway 1.0.0", "release": release, "reason": "first",
         "stages": [{ "name": "Everyone", "reach": { "percent": 100.0 } }],
     });
-    assert_eq!(s.post("/rollouts/preview", &spec).await.ok()["total"], 1);
-    let drafted = s.post("/rollouts", &spec).await;
+    let preview = s.post("/rollouts/preview", &spec).await;
+    assert_eq!((&preview.ok()["total"], &preview.body["stages"][0]["sample"]), (&json!(1), &json!(["gw-1"])));
+    assert_eq!(preview.body["egress"]["together"], 1);
+    let draw = preview.body["draw"].as_str().unwrap().to_owned();
+    let named = s.post(&format!("/rollouts/preview/devices?draw={draw}&stage=1"), &spec).await;
+    assert_eq!((&named.ok()["total"], &named.body["items"][0]["device_id"]), (&json!(1), &json!("gw-1")));
+    assert_eq!(s.post("/rollouts/preview/devices", &spec).await.code(), (400, "bad_query"), "pages of one draw go together");
+    let drafted = s.post(&format!("/rollouts?draw={draw}"), &spec).await;
+    assert_eq!(drafted.body["row"]["id"], draw.as_str(), "its preview's draw is its own");
+    assert_eq!(s.post(&format!("/rollouts?draw={draw}"), &spec).await.code(), (409, "not_now"));
     assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
     let id = drafted.body["row"]["id"].as_str().unwrap().to_owned();
     let placed = s.get(&format!("/rollouts/{id}/preview/devices?stage=1")).await;
