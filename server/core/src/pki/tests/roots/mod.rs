@@ -1,6 +1,7 @@
 //! Roots whose keys are kept elsewhere, on both engines: taken away (P-11, K-1, K-2), signing from their file (K-5), their lists, an operator's own
 //! root, and what a backup must not bring back (K-7).
 
+mod curves;
 mod foreign;
 mod keys;
 
