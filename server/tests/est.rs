@@ -349,7 +349,7 @@ async fn e_14_whoever_is_known_is_told_which_key_their_profile_takes() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let stock = Stock::of(&server);
     let (fleet, system) = (&server.running.fleet, server.system());
-    let rules = wire::pki::ProfileRules { hours: 24, keys: vec![wire::pki::KeyType::P384], rekey: None };
+    let rules = wire::pki::ProfileRules { hours: 24, factory: false, keys: vec![wire::pki::KeyType::P384], rekey: None };
     fleet.pki().set_profile(&system, "strong", rules).await.unwrap();
     let new = wire::enrolment::NewEnrolmentToken {
         label: "strong".into(),

@@ -103,7 +103,8 @@ async fn r2_what_a_device_has_from_before_the_ended_one_stays_beside_what_it_get
     let (admin, system) = (w.admin().await, Actor::system(w.org.clone()));
     let (pki, devices) = (w.fleet.pki(), w.fleet.devices());
     pki.set_rules(&admin, IdentityRules { recovery: RecoveryPolicy::Auto, ..OFF }).await.unwrap();
-    let profile = async |hours| pki.set_profile(&admin, "p", ProfileRules { hours, keys: vec![], rekey: None }).await.unwrap();
+    let profile =
+        async |hours| pki.set_profile(&admin, "p", ProfileRules { hours, factory: false, keys: vec![], rekey: None }).await.unwrap();
     profile(2000).await;
     let token = NewEnrolmentToken { label: "t".into(), max_uses: 1, hours: 1, profile: "p".into(), ..NewEnrolmentToken::default() };
     let secret = devices.create_enrolment_token(&system, token).await.unwrap().secret;

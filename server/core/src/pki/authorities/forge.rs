@@ -124,9 +124,14 @@ impl Forge<'_> {
     }
 
     /// Makes an authority with a key and a name of its own: the generation in words and as a number (P-7).
-    pub fn make(
+    pub fn make(&self, kind: Kind, slug: &str, named: (&str, i64), now: Timestamp, root: Option<Parent<'_>>) -> Result<Made, Error> {
+        self.make_for((kind, kind.life()), slug, named, now, root)
+    }
+
+    /// The same with another life, in milliseconds.
+    pub fn make_for(
         &self,
-        kind: Kind,
+        (kind, life): (Kind, i64),
         slug: &str,
         (name, generation): (&str, i64),
         now: Timestamp,
@@ -134,7 +139,7 @@ impl Forge<'_> {
     ) -> Result<Made, Error> {
         let id: AuthorityId = self.entropy.id(now);
         let subject = Subject::authority(kind, slug, name);
-        let validity = profile::validity(kind, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
+        let validity = profile::validity_for(life, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
         let serial = profile::serial(self.entropy.bytes());
         let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
         let params = profile::parameters(kind, &subject, serial, validity, published)?;

@@ -61,5 +61,5 @@ pub(super) async fn request(w: &World, kind: AuthorityUse, own_root: bool) -> Au
 }
 
 pub(super) fn issued(w: &World, file: &RootFile, request: &AuthorityRequest) -> offline::Signed {
-    offline::issue(file, request.csr.as_bytes(), w.clock.now(), &entropy() as &dyn Entropy).unwrap()
+    offline::issue(file, request.csr.as_bytes(), None, w.clock.now(), &entropy() as &dyn Entropy).unwrap()
 }
