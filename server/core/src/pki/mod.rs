@@ -274,6 +274,11 @@ impl Pki {
         self.server_keygen
     }
 
+    /// Whether authorities' keys are on a token (K-4), whose signatures may take their time.
+    pub(crate) const fn signs_by_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Where signs of attack are told.
     pub const fn attacks(&self) -> &Attacks {
         &self.attacks
