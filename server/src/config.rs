@@ -14,6 +14,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+use wire::roots::RootKey;
 
 /// Everything that can be configured. In the file it is `key = value` at the top level; in the environment `FLEETWARD_KEY`; as a flag `--key`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub struct Config {
     pub pkcs11_token: Option<String>,
     /// File with the token's user PIN.
     pub pkcs11_pin_file: Option<PathBuf>,
+    /// The key of a root that is made here, on the first start or as the next one: `p-256` or `p-384`. Small TLS stacks of devices verify P-256 alone.
+    pub root_key: RootKey,
     /// File in which revocations are kept beside the database, so that a backup put back does not forget them; `revocations.log` in `data` unless said.
     pub revocation_journal: Option<PathBuf>,
     /// File to which the audit log's head is appended once an hour, so that a log that was written anew is found; `audit-heads.jsonl` in `data` unless said.
@@ -140,6 +143,7 @@ impl Default for Config {
             pkcs11_module: None,
             pkcs11_token: None,
             pkcs11_pin_file: None,
+            root_key: RootKey::P256,
             revocation_journal: None,
             audit_heads: None,
             trust_domain: "fleetward.local".into(),
@@ -254,6 +258,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pkcs11_pin_file: Option<PathBuf>,
+    /// Key of a root that is made here, p-256 or p-384 [default: p-256]
+    #[arg(long, value_name = "TYPE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_key: Option<RootKey>,
     /// File in which revocations are kept beside the database, so that a backup put back does not forget them
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -386,5 +394,20 @@ mod tests {
         assert!(public.check().unwrap_err().to_string().contains("allow_plain_public"));
         assert!(Config { allow_plain_public: true, ..public }.check().is_ok());
         assert!(Config { ops_addr: ([0, 0, 0, 0], 9090).into(), ..Config::default() }.check().is_err());
+    }
+
+    #[test]
+    fn the_root_s_key_is_of_a_curve_that_its_place_can_make() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fleetward.toml");
+        let load = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Config::load(&Flags::default(), &Flags { config: Some(file.clone()), ..Flags::default() })
+        };
+        assert_eq!(load("").unwrap().root_key, RootKey::P256);
+        assert_eq!(load("root_key = \"p-384\"\n").unwrap().root_key, RootKey::P384);
+        assert!(format!("{:#}", load("root_key = \"p-521\"\n").unwrap_err()).contains("root_key"));
+        let token = "root_key = \"p-384\"\npkcs11_module = \"m\"\npkcs11_token = \"t\"\npkcs11_pin_file = \"p\"\n";
+        assert!(load(token).unwrap_err().to_string().contains("P-256"), "{token}");
     }
 }

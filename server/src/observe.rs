@@ -309,7 +309,7 @@ mod tests {
         };
         assert!(scraped().is_empty(), "nothing is said before it was measured");
         pki.tick().await.unwrap();
-        let rules = |hours| wire::pki::ProfileRules { hours, keys: Vec::new(), rekey: None };
+        let rules = |hours| wire::pki::ProfileRules { hours, factory: false, keys: Vec::new(), rekey: None };
         let mut overdue = 0;
         for (hours, days) in [(1, 0), (wire::pki::MAX_PROFILE_HOURS, 0), (wire::pki::MAX_PROFILE_HOURS, 180)] {
             pki.set_profile(&admin, "one", rules(hours)).await.unwrap();

@@ -60,6 +60,7 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
         device_hostnames: config.device_names.clone(),
         crl_base_url: config.publish_url.clone(),
         token: config.token(),
+        root_key: config.root_key,
         strict_reenrol: config.est_strict_reenroll,
         server_keygen: config.allow_server_keygen,
         journal: Some(config.revocation_journal.clone().unwrap_or_else(|| config.data.join("revocations.log"))),

@@ -349,7 +349,7 @@ async fn e_14_whoever_is_known_is_told_which_key_their_profile_takes() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let stock = Stock::of(&server);
     let (fleet, system) = (&server.running.fleet, server.system());
-    let rules = wire::pki::ProfileRules { hours: 24, keys: vec![wire::pki::KeyType::P384], rekey: None };
+    let rules = wire::pki::ProfileRules { hours: 24, factory: false, keys: vec![wire::pki::KeyType::P384], rekey: None };
     fleet.pki().set_profile(&system, "strong", rules).await.unwrap();
     let new = wire::enrolment::NewEnrolmentToken {
         label: "strong".into(),
@@ -367,6 +367,7 @@ async fn e_14_whoever_is_known_is_told_which_key_their_profile_takes() {
         ("csrattrs", vec![], &usual),
         ("csrattrs", vec!["-u".to_owned(), format!("any:{secret}")], &strong),
         ("default/csrattrs", vec!["-H".to_owned(), bearer], &strong),
+        ("default.strong/csrattrs", vec![], &strong),
         ("csrattrs", vec!["-u".to_owned(), format!("any:{plain}")], &usual),
         ("csrattrs", vec!["-u".to_owned(), format!("any:{}x", &secret[..secret.len() - 1])], &usual),
     ] {
@@ -375,5 +376,50 @@ async fn e_14_whoever_is_known_is_told_which_key_their_profile_takes() {
         well_formed(&reply, "application/csrattrs");
         assert_eq!(reply.text(), says.as_str(), "{path} {with:?}");
     }
+    server.stop().await;
+}
+
+/// RFC 7030 §3.2.2, E-1, E-15: a label may name a profile; what is brought decides which one is given.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn e_15_a_label_names_a_profile_and_gives_no_other_one(#[case] kind: EngineKind) {
+    let server = TestServer::start(kind).await;
+    let stock = Stock::of(&server);
+    let (fleet, system) = (&server.running.fleet, server.system());
+    for (name, hours) in [("month", 720), ("hour", 1)] {
+        let rules = wire::pki::ProfileRules { hours, factory: false, keys: vec![], rekey: None };
+        fleet.pki().set_profile(&system, name, rules).await.unwrap();
+    }
+    let new =
+        wire::enrolment::NewEnrolmentToken { label: "m".into(), max_uses: 1, hours: 1, profile: "month".into(), ..Default::default() };
+    let month = fleet.devices().create_enrolment_token(&system, new).await.unwrap().secret;
+    let plain = enrolment_token(&server, "gw-*", "gateway", 2).await.secret;
+    for name in ["gw-1", "gw-2"] {
+        stock.request(name, &format!("/CN={name}")).await;
+    }
+    for (path, secret, status) in [
+        ("default.year/simpleenroll", &month, 404),
+        ("other.month/simpleenroll", &month, 404),
+        ("default./simpleenroll", &month, 404),
+        ("default.hour/simpleenroll", &month, 403),
+        ("default.month/simpleenroll", &plain, 403),
+    ] {
+        let refused = stock.est(path, secret, "gw-1.b64", &[]).await;
+        assert_eq!(refused.status, status, "{path}: {refused:?}");
+    }
+    // None of them has cost a use.
+    let issued = stock.est("default.month/simpleenroll", &month, "gw-1.b64", &[]).await;
+    well_formed(&issued, CERTIFICATES);
+    assert_eq!(stock.unpack(&issued, "leaf.pem").await, 1);
+    assert_eq!(stock.est("default/simpleenroll", &plain, "gw-2.b64", &[]).await.status, 200, "a label without a profile takes any");
+
+    let own = ["--cert", "leaf.pem", "--key", "gw-1.key"];
+    stock.request("next", "/CN=gw-1").await;
+    let refused = stock.est("default.hour/simplereenroll", "", "next.b64", &own).await;
+    assert!(refused.status == 403 && refused.text().contains("month"), "{refused:?}");
+    let renewed = stock.est("default.month/simplereenroll", "", "next.b64", &own).await;
+    well_formed(&renewed, CERTIFICATES);
     server.stop().await;
 }

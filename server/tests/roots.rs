@@ -5,9 +5,10 @@ use crate::{journey::enrolment_token, stock::Stock, support::TestServer};
 use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::{Value, json};
+use server::config::Config;
 use std::{path::Path, process::Output};
 use tokio::process::Command;
-use wire::states::Role;
+use wire::{roots::RootKey, states::Role};
 
 /// REST in an admin's name.
 struct Admin<'a> {
@@ -106,6 +107,40 @@ async fn r10_an_own_root_by_openssl_takes_over_and_its_devices_connect(#[case] k
     let verify = ["verify", "-x509_strict", "-purpose", "sslclient", "-no-CAfile", "-no-CApath"];
     stock.openssl(&[&verify[..], &["-CAfile", "own.pem", "-untrusted", "device-ca.pem", "leaf.pem"]].concat()).await;
     stock.openssl(&[&verify[..], &["-CAfile", "root.pem", "-untrusted", "middle.pem", "leaf.pem"]].concat()).await;
+    server.stop().await;
+}
+
+/// P-1: a root made here with a P-384 key, by openssl and by clients that pin it.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_openssl_follows_a_chain_to_a_p384_root(#[case] kind: EngineKind) {
+    let server = TestServer::start_with(kind, |config| Config { root_key: RootKey::P384, ..config }).await;
+    let stock = Stock::of(&server);
+    let admin = Admin { server: &server, token: server.token("ada", Role::Admin).await };
+    let secret = enrolment_token(&server, "gw-1", "gateway", 1).await.secret;
+    stock.request("gw-1", "/CN=gw-1").await;
+    let issued = stock.est("simpleenroll", &secret, "gw-1.b64", &[]).await;
+    assert_eq!(issued.status, 200, "{issued:?}");
+    assert_eq!(stock.unpack(&issued, "leaf.pem").await, 1);
+    let reply = stock.device("/device/v1/update", &["--cert", "leaf.pem", "--key", "gw-1.key"]).await;
+    assert_eq!(reply.status / 100, 2, "{reply:?}");
+    stock.write("device-ca.pem", authority_in(&admin, "device", "active").await["pem"].as_str().unwrap());
+    let verify = ["verify", "-x509_strict", "-purpose", "sslclient", "-no-CAfile", "-no-CApath", "-CAfile", "root.pem"];
+    stock.openssl(&[&verify[..], &["-untrusted", "device-ca.pem", "leaf.pem"]].concat()).await;
+
+    // The root that follows it, over what each of the two signs for the other.
+    admin.post("/authorities", json!({ "kind": "root" })).await;
+    let bundle = admin.get("/trust-bundle").await;
+    let all = |list: &str| bundle[list].as_array().unwrap().iter().map(|pem| pem.as_str().unwrap()).collect::<String>();
+    let (roots, crosses) = (bundle["roots"].as_array().unwrap(), all("cross"));
+    assert_eq!((roots.len(), bundle["cross"].as_array().unwrap().len()), (2, 2));
+    let next = roots.iter().filter_map(Value::as_str).find(|root| root.trim() != stock.read("root.pem").trim()).unwrap();
+    stock.write("next.pem", next);
+    stock.write("middle.pem", format!("{crosses}{}", stock.read("device-ca.pem")));
+    let verify = ["verify", "-x509_strict", "-purpose", "sslclient", "-no-CAfile", "-no-CApath", "-CAfile", "next.pem"];
+    stock.openssl(&[&verify[..], &["-untrusted", "middle.pem", "leaf.pem"]].concat()).await;
     server.stop().await;
 }
 

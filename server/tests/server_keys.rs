@@ -183,7 +183,7 @@ async fn e8_a_batch_with_keys_is_handed_out_once_and_revoked_as_one(#[case] kind
         let (status, problem) = (refused.status().as_u16(), refused.json::<Value>().await.unwrap());
         assert_eq!((status, problem["code"].as_str()), (400, Some(code)), "{problem}");
     }
-    let strong = wire::pki::ProfileRules { hours: 720, keys: vec![wire::pki::KeyType::P384], rekey: None };
+    let strong = wire::pki::ProfileRules { hours: 720, factory: false, keys: vec![wire::pki::KeyType::P384], rekey: None };
     server.running.fleet.pki().set_profile(&server.system(), "strong", strong).await.unwrap();
     let refused = api(&format!("/keys?profile=strong&recipient={}", holder.to_public())).body(lot).send().await.unwrap();
     let (status, problem) = (refused.status().as_u16(), refused.json::<Value>().await.unwrap());

@@ -64,11 +64,13 @@ pub async fn set_rules(clones: ClonePolicy, rekey: RekeyPolicy, recovery: Recove
     Ok(())
 }
 
-/// Makes a certificate profile of this name, or changes it. `keys` are its types of keys, none for every type; `rekey` may be empty.
+/// Makes a certificate profile of this name, or changes it: one of a factory where its certificates hold for more than 825 days. `keys` are its types of keys,
+/// none for every type; `rekey` may be empty.
 #[server(prefix = "/rpc", endpoint = "/certificate_profile_set")]
 pub async fn set_profile(
     name: String,
     hours: u32,
+    #[server(default)] factory: bool,
     #[server(default)] keys: Vec<String>,
     #[server(default)] rekey: String,
 ) -> Result<(), ApiFault> {
@@ -79,7 +81,7 @@ pub async fn set_profile(
     let keys = keys.map_err(|e| unknown("keys", format!("{e}.")))?;
     let rekey = Some(rekey.trim()).filter(|word| !word.is_empty()).map(str::parse::<RekeyPolicy>).transpose();
     let rekey = rekey.map_err(|e| unknown("rekey", format!("{e}.")))?;
-    call.answer(call.fleet.pki().set_profile(&call.actor, name.trim(), wire::pki::ProfileRules { hours, keys, rekey }).await)?;
+    call.answer(call.fleet.pki().set_profile(&call.actor, name.trim(), wire::pki::ProfileRules { hours, factory, keys, rekey }).await)?;
     call.lead_to("/certificates/rules");
     Ok(())
 }

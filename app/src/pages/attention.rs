@@ -58,7 +58,7 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
         Matter::AuthorityEnds { name, ends, staged, .. } => {
             let next = if *staged { "The next one is staged: activate it" } else { "Stage the next one and activate it" };
             let ends = ends.readable();
-            format!("{name} ends on {ends}: less than twice the longest life of its certificates is left. {next}")
+            format!("{name} ends on {ends}: too little of it is left for those of its certificates that live longest. {next}")
         }
         Matter::GlassBroken { name, by, overdue, .. } => {
             let late = if *overdue { ", and the time to review that is over" } else { ": two people review that" };

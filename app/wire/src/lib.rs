@@ -14,6 +14,7 @@ pub mod ids;
 pub mod live;
 pub mod machines;
 pub mod manifest;
+pub mod objects;
 pub mod overview;
 pub mod page;
 pub mod percent;

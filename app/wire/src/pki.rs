@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use certificates::{CertificateDetail, CertificateQuery, CertificateRow, CertificatesPage, DecodedCertificate};
 
 pub use crate::{
-    profiles::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileRules},
+    profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileRules},
     revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
 };
 
@@ -73,7 +73,7 @@ pub struct AuthorityStanding {
     /// Those among them that have no successor in use: their devices would be cut off without this authority.
     pub devices: i64,
     /// Of one that issues to devices or listeners: when it has to be followed, because less than twice the longest life of what it issues is left of it
-    /// from then on.
+    /// from then on; with a factory profile less than that life.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_from: Option<Timestamp>,
 }
@@ -84,9 +84,9 @@ impl AuthorityStanding {
         self.follow_from.is_some_and(|from| from <= now)
     }
 
-    /// The longest life of what it issues, in whole days.
-    pub fn longest_days(&self) -> i64 {
-        self.follow_from.map_or(0, |from| self.row.not_after.since(from) / 2 / 86_400_000)
+    /// How many whole days before its end it has to be followed.
+    pub fn ahead_days(&self) -> i64 {
+        self.follow_from.map_or(0, |from| self.row.not_after.since(from) / 86_400_000)
     }
 }
 

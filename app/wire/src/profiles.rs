@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest life of a device's certificate, in hours: 825 days.
 pub const MAX_PROFILE_HOURS: u32 = 825 * 24;
+/// Longest life of a certificate of a factory profile, in hours: ten years of 365 days.
+pub const MAX_FACTORY_HOURS: u32 = 3650 * 24;
 
 crate::states::words! {
     /// Types of keys that devices may have (P-1).
@@ -25,8 +27,11 @@ crate::states::words! {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProfileRules {
-    /// For how many hours they hold, 1 to [`MAX_PROFILE_HOURS`]; never longer than their authority.
+    /// For how many hours they hold, 1 to 19,800 (825 days), in a factory profile up to 87,600 (ten years); never longer than their authority.
     pub hours: u32,
+    /// A factory profile: for certificates that are given once, where devices are made, and hold for more than 825 days.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub factory: bool,
     /// Types of keys they are for; empty means every type there is.
     #[serde(default)]
     pub keys: Vec<KeyType>,

@@ -22,6 +22,16 @@ crate::states::words! {
     }
 }
 
+crate::states::words! {
+    /// The key of a root that is made here (P-1). Issuing authorities have P-256 either way: devices verify with those over and over.
+    RootKey {
+        /// NIST P-256, which the small TLS stacks of devices and their secure elements verify too.
+        P256 = "p-256",
+        /// NIST P-384: the root signs with ecdsa-with-SHA384.
+        P384 = "p-384",
+    }
+}
+
 /// One task with what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

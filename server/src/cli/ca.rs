@@ -362,7 +362,10 @@ fn show(a: &AuthorityDetail) {
     println!("  state        {}, key {}{brought}", row.state, row.key);
     println!("  valid        {} to {}", row.not_before, row.not_after);
     if let Some(from) = a.standing.follow_from {
-        println!("  follow       from {from} on: twice the {} days that its certificates live at most", a.standing.longest_days());
+        println!(
+            "  follow       from {from} on: {} days before its end, for what lives longest of its certificates",
+            a.standing.ahead_days()
+        );
     }
     println!("  fingerprint  {}", row.fingerprint);
     println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);

@@ -296,7 +296,7 @@ mod tests {
         assert!(knock(&one).await.is_ok() && matches!(knock(&two).await, Err(Error::Rejected(_))));
         let again = request(&w.fleet, EnrolmentRequest::Approve(id("gw-1"))).await.unwrap_err();
         assert_eq!(super::super::in_words(again).to_string(), "There is no such waiting enrolment request.");
-        let month = ProfileRules { hours: 720, keys: Vec::new(), rekey: None };
+        let month = ProfileRules { hours: 720, factory: false, keys: Vec::new(), rekey: None };
         w.fleet.pki().set_profile(&Actor::system(w.org.clone()), "month", month).await.unwrap();
         let named = settings(&w.fleet, &Settings { open: None, profile: Some("month".into()) }).await.unwrap();
         assert!(named.starts_with("open: on.") && named.ends_with("of the profile month.\n"), "{named}");
@@ -328,7 +328,7 @@ mod tests {
             out: out.clone(),
         };
         assert_eq!(claim(&w.fleet, Claim::List).await.unwrap(), "There is no claim.\n");
-        let month = ProfileRules { hours: 720, keys: Vec::new(), rekey: None };
+        let month = ProfileRules { hours: 720, factory: false, keys: Vec::new(), rekey: None };
         w.fleet.pki().set_profile(&Actor::system(w.org.clone()), "month", month).await.unwrap();
         let refused = claim(&w.fleet, Claim::Create(new.clone())).await.unwrap_err();
         assert!(super::super::in_words(refused).to_string().contains("1 to 100,000 times") && !out.exists());

@@ -17,9 +17,12 @@ pub(super) enum Profile {
     Set {
         /// Its name: lower-case letters, digits and -
         name: String,
-        /// For how many hours its certificates hold, at most 19,800 (825 days)
+        /// For how many hours its certificates hold, at most 19,800 (825 days), with --factory at most 87,600 (ten years)
         #[arg(long, value_name = "N")]
         hours: u32,
+        /// They are given once, where devices are made, and hold for more than 825 days
+        #[arg(long)]
+        factory: bool,
         /// A type of key they are for; may be given again, every type unless given
         #[arg(long = "key", value_name = "TYPE", value_parser = one_of::<KeyType>(KeyType::ALL.iter().map(|k| k.as_str())))]
         keys: Vec<KeyType>,
@@ -55,8 +58,8 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Profile) -> Resul
                 print_table(&["NAME", "HOURS", "KEYS", "REKEY", "ACTIVE"], &rows);
             }
         }
-        Profile::Set { name, hours, keys, rekey } => {
-            pki.set_profile(actor, &name, ProfileRules { hours, keys, rekey }).await?;
+        Profile::Set { name, hours, factory, keys, rekey } => {
+            pki.set_profile(actor, &name, ProfileRules { hours, factory, keys, rekey }).await?;
             println!(
                 "{name} is set. Tokens, claims, batches and the setting for devices without a token give such certificates with --profile {name}."
             );

@@ -109,6 +109,9 @@ pub(super) struct Issue {
     /// The request, as `ca csr` wrote it
     #[arg(long, value_name = "FILE")]
     csr: PathBuf,
+    /// How many years it lives, for an authority for devices with a factory profile: 5 to 15 [default: 5]
+    #[arg(long, value_name = "N")]
+    years: Option<u32>,
     /// Where to write the certificate and its root's; must not exist
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -159,9 +162,9 @@ pub(super) fn sign(what: &Offline<'_>) -> Result<()> {
     hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
     let now = SystemClock.now();
     match what {
-        Offline::Issue(Issue { key, csr, out }) => {
+        Offline::Issue(Issue { key, csr, years, out }) => {
             let root = key.open()?;
-            let signed = offline::issue(&root, &read(csr)?, now, &OsEntropy).with_context(|| csr.display().to_string())?;
+            let signed = offline::issue(&root, &read(csr)?, *years, now, &OsEntropy).with_context(|| csr.display().to_string())?;
             let chain = [pem("CERTIFICATE", &signed.der), pem("CERTIFICATE", &root.certificate)].concat();
             files::write(out, chain.as_bytes(), files::PUBLIC)?;
             println!("signed   {}", signed.subject);

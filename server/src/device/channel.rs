@@ -119,8 +119,8 @@ impl Channel<'_> {
         loop {
             match self.socket.recv().await {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-                    Ok(Up::Hello(hello)) => return Ok(hello),
+                Some(Ok(Message::Text(text))) => match frame::read(&text) {
+                    Ok(Frame { up: Up::Hello(hello), .. }) => return Ok(hello),
                     _ => return Err(self.close(1002, "the first frame must be a hello").await),
                 },
                 Some(Err(e)) if too_large(&e) => return Err(self.close(1009, "a frame was too large").await),

@@ -1,9 +1,13 @@
 //! Pure: what a device's frame says. A sample that can't be read is left out and told; the rest of its frame stands, so that one `NaN` never
-//! holds up a stream.
+//! holds up a stream. A list is no object, at any depth.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use wire::device::{Sample, Samples, Up};
+use std::borrow::Cow;
+use wire::{
+    device::{Sample, Samples, Up},
+    objects,
+};
 
 /// A frame that was read.
 #[derive(Debug, PartialEq)]
@@ -23,9 +27,27 @@ pub(super) struct LeftOut {
 
 /// Reads a frame. The error names fields and places, never our insides.
 pub(super) fn read(text: &str) -> Result<Frame, serde_json::Error> {
-    match serde_json::from_str(text) {
+    match whole(text) {
         Ok(up) => Ok(Frame { up, left_out: None }),
         Err(error) => sample_by_sample(text).ok_or(error),
+    }
+}
+
+/// Which of [`Up`] a frame is.
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+/// By its type first, and then as what it is: what is put by until the type is known would be judged from outside alone ([`objects`]).
+fn whole(text: &str) -> Result<Up, serde_json::Error> {
+    match objects::from_str::<Typed<'_>>(text)?.kind.as_ref() {
+        "hello" => objects::from_str(text).map(Up::Hello),
+        "samples" => objects::from_str(text).map(Up::Samples),
+        "status" => objects::from_str(text).map(Up::Status),
+        // None of them, which it says itself.
+        _ => objects::from_str(text),
     }
 }
 
@@ -43,16 +65,16 @@ struct Loose<'a> {
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "only whether they can be read is of interest")]
 struct Place<'a> {
-    m: std::borrow::Cow<'a, str>,
+    m: Cow<'a, str>,
     t: i64,
 }
 
 fn sample_by_sample(text: &str) -> Option<Frame> {
     let text = without_odd_numbers(text);
-    let loose: Loose<'_> = serde_json::from_str(&text).ok().filter(|loose: &Loose<'_>| loose.kind == "samples")?;
+    let loose: Loose<'_> = objects::from_str(&text).ok().filter(|loose: &Loose<'_>| loose.kind == "samples")?;
     let (mut samples, mut left_out) = (Vec::with_capacity(loose.samples.len()), None::<LeftOut>);
     for raw in loose.samples {
-        match serde_json::from_str::<Sample>(raw.get()) {
+        match objects::from_str::<Sample>(raw.get()) {
             Ok(sample) => samples.push(sample),
             Err(_) => left_out.get_or_insert_with(|| reason(raw)).samples += 1,
         }
@@ -61,7 +83,7 @@ fn sample_by_sample(text: &str) -> Option<Frame> {
 }
 
 fn reason(raw: &RawValue) -> LeftOut {
-    let (code, message) = match serde_json::from_str::<Place<'_>>(raw.get()) {
+    let (code, message) = match objects::from_str::<Place<'_>>(raw.get()) {
         Ok(_) => ("not_finite", "A value must be a finite number: leave out what could not be measured."),
         Err(_) => ("bad_sample", "A sample has a metric `m`, a time `t` in Unix milliseconds and a value `v`."),
     };
@@ -132,6 +154,25 @@ mod tests {
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
+        let unknown = read(r#"{"type":"hallo"}"#).unwrap_err().to_string();
+        assert!(unknown.contains("`hello`, `samples`, `status`"), "{unknown}");
+    }
+
+    #[test]
+    fn a_list_is_no_object_in_a_frame_either() {
+        for bad in [
+            r#"["samples",1,[]]"#,
+            r#"["samples",{"seq":1,"samples":[]}]"#,
+            r#"{"type":"hello","agent":"a","boot_id":"b","stream":"s","firmware":["1.0",1,"gw","A"]}"#,
+            r#"{"type":"status","update_id":"upd_0123456789abcdef0123456789abcdef","state":"succeeded","firmware":["1.0",1,"gw","A"]}"#,
+        ] {
+            assert!(read(bad).is_err_and(|e| e.to_string().starts_with("invalid type: sequence")), "{bad}");
+        }
+        let frame = read(r#"{"type":"samples","seq":2,"samples":[["a",1,2.5],{"m":"a","t":1,"v":1}]}"#).unwrap();
+        assert_eq!(samples(&frame), (2, vec![("a", 1.0)]));
+        assert_eq!(frame.left_out.map(|left_out| (left_out.samples, left_out.code)), Some((1, "bad_sample")));
+        let hello = r#"{"type":"hello","agent":"a","boot_id":"b","stream":"s","firmware":{"version":"1.0","device_type":"gw"},"new":[1]}"#;
+        assert!(matches!(read(hello), Ok(Frame { up: Up::Hello(_), left_out: None })), "fields that are not known are ignored");
     }
 
     const ODDITIES: [&str; 8] = ["1", "-2.5e3", "NaN", "-Infinity", "null", "1e999", "\"1\"", "{}"];

@@ -1,8 +1,9 @@
-//! Pure: JSON bodies of every face. An outermost value that is no object is refused, though the library would take a list for one, its members by their
-//! places; and what the library says of a body becomes our own words, without the names of our types.
+//! Pure: JSON bodies of every face. A list in the place of an object is refused at any depth ([`Objects`]), though the library would take it, its members by
+//! their places; and what the library says of a body becomes our own words, without the names of our types.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
+use wire::objects::Objects;
 
 /// What a body says, or a sentence about why it can't be read.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
@@ -11,7 +12,7 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
         return Err("The body must be a JSON object.".to_owned());
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let said = serde_path_to_error::deserialize(&mut json).map_err(|e| words(body, &e.path().to_string(), e.inner()))?;
+    let said = serde_path_to_error::deserialize(Objects(&mut json)).map_err(|e| words(body, &e.path().to_string(), e.inner()))?;
     // Nothing may follow the object.
     json.end().map_err(|e| words(body, ".", &e))?;
     Ok(said)
@@ -154,7 +155,15 @@ mod tests {
         }
         let more = read::<Outer>(b"{\"name\": \"a\"} {}").unwrap_err();
         assert!(more.starts_with("The body is no JSON: "), "{more}");
-        let twelve = read::<Outer>(b"{\"name\": \"a\", \"parts\": [[]]}").unwrap_err();
-        assert!(!twelve.contains("struct"), "{twelve}");
+    }
+
+    #[test]
+    fn a_list_is_no_object_inside_of_a_body_either() {
+        for list in ["[]", "[1]", "[1, 2]"] {
+            let body = format!("{{\"name\": \"a\", \"parts\": [{{\"size\": 1}}, {list}]}}");
+            assert_eq!(read::<Outer>(body.as_bytes()).unwrap_err(), "The field parts[1] is not an object.", "{list}");
+        }
+        let tagged = read::<wire::consents::AskConsent>(b"{\"deed\": [\"approvals_off\"], \"remark\": \"a\"}").unwrap_err();
+        assert_eq!(tagged, "The field deed is not an object.");
     }
 }

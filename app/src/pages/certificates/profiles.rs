@@ -12,7 +12,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    pki::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, RulesPage},
+    pki::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, RulesPage},
     states::RekeyPolicy,
 };
 
@@ -83,7 +83,7 @@ fn rows(m: &RulesPage, remove: FormCall<RemoveProfile>) -> AnyView {
             view! {
                 <tr>
                     <th scope="row" class="mono">{p.name.clone()}</th>
-                    <td>{life(p.rules.hours)}</td>
+                    <td>{life(p.rules.hours)}{p.rules.factory.then_some(", factory")}</td>
                     <td>{keys(p)}</td>
                     <td>{rekey(p.rules.rekey)}</td>
                     <td class="num">{grouped(p.active)}</td>
@@ -104,8 +104,10 @@ fn form_of(call: FormCall<SetProfile>) -> AnyView {
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
                 {text("name", "Name").required().max_length(40).placeholder("short").hint("One that there is already is changed.").refused(call).view()}
-                {field("hours", "Hours it holds", Control::Input("number")).value("720").bounds(1, i64::from(MAX_PROFILE_HOURS)).required()
+                {field("hours", "Hours it holds", Control::Input("number")).value("720").bounds(1, i64::from(MAX_FACTORY_HOURS)).required()
                     .hint("720 are 30 days, 8,760 a year. Never longer than its authority.").refused(call).view()}
+                {field("factory", "A factory profile: its certificates hold for more than 825 days", Control::Check)
+                    .hint("For devices that get theirs where they are made, up to ten years (87,600 hours). The next authority for devices lives as much longer.").view()}
                 {field("keys", "Types of keys", Control::Checks(types)).hint("None checked means every type.").refused(call).view()}
                 {select("rekey", "With a renewal, the key", policies).id("f-profile-rekey").refused(call).view()}
                 <div class="row">{form::submit("Save profile", "primary", move || call.pending().get())}</div>

@@ -127,6 +127,7 @@ pub(super) fn by_token(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) 
     }
     let (device_id, csr) = named(request, over)?;
     in_scope(&token.pattern, &device_id)?;
+    over.gives(&token.profile)?;
     for (bound, is, what) in [(&token.spki_sha256, csr.spki_sha256, "key"), (&token.csr_sha256, csr.csr_sha256, "CSR")] {
         if !bound.is_empty() && *bound != hex::encode(is) {
             return Err(Error::Bound(what));
@@ -160,6 +161,7 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
     let request = attempt.request;
     let (device_id, csr) = named(request, over)?;
     in_scope(&claim.pattern, &device_id)?;
+    over.gives(&claim.profile)?;
     Ok(Admission {
         org: claim.org_id.parse().map_err(crate::db::Error::corrupt)?,
         credential: Credential::Claim(id.clone()),

@@ -30,6 +30,9 @@ use wire::{Timestamp, ids::CertificateId};
 
 /// Most that are let in together.
 const MOST: usize = 128;
+/// The same where signatures are a token's (K-4): they are made one after the other, while the transaction keeps every other writer waiting, and have a
+/// deadline together.
+const MOST_BY_TOKEN: usize = 8;
 /// How long a pass waits for as many as came before. A pass costs about as many trips to the database for one as for all of them, so in a rush it is
 /// sooner over for everybody. Who comes alone does not wait, unless as the first after a rush.
 const GATHER: Duration = Duration::from_millis(3);
@@ -82,7 +85,7 @@ impl Desk {
             self.gather(*crowd).await;
             let orders: Vec<Order> = {
                 let mut waiting = self.waiting.lock();
-                let count = waiting.len().min(MOST);
+                let count = waiting.len().min(self.most());
                 waiting.drain(..count).collect()
             };
             if orders.is_empty() {
@@ -96,11 +99,15 @@ impl Desk {
         }
     }
 
+    fn most(&self) -> usize {
+        if self.pki.signs_by_token() { MOST_BY_TOKEN } else { MOST }
+    }
+
     /// Waits a moment for as many as were here before, if that was more than one and somebody is here now.
     async fn gather(&self, crowd: usize) {
         let here = || self.waiting.lock().len();
         let all = async {
-            while (1..crowd.min(MOST)).contains(&here()) {
+            while (1..crowd.min(self.most())).contains(&here()) {
                 self.came.notified().await;
             }
         };

@@ -54,12 +54,24 @@ pub struct Attempt<'a> {
 pub struct Over<'a> {
     /// The organization the address names; a token of another one is unknown there.
     pub org: Option<&'a OrgId>,
+    /// The profile the address names. What is brought says which one is given (E-1); where that is another one, nothing is.
+    pub profile: Option<&'a str>,
     /// The connection's `tls-exporter` (RFC 9266), for a CSR that is bound to it (E-12).
     pub channel: Option<&'a [u8; 32]>,
     /// The claim whose certificate the connection shows; a token counts before it (E-9).
     pub claim: Option<&'a ClaimId>,
     /// The organization that is asked when there is no token, if it can be asked here (E-6).
     pub open: Option<&'a OrgId>,
+}
+
+impl Over<'_> {
+    /// Refuses a profile other than the one the address names.
+    pub(super) fn gives(&self, profile: &str) -> Result<(), Error> {
+        match self.profile {
+            Some(asked) if asked != profile => Err(Error::OtherProfile { asked: asked.to_owned(), given: profile.to_owned() }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Devices {
@@ -186,6 +198,7 @@ impl Devices {
         if !settings.open && !asked {
             return Err(Error::NoToken);
         }
+        over.gives(&settings.profile)?;
         let (device_id, csr) = named(attempt.request, over)?;
         let admission = Admission {
             org: org.clone(),
@@ -207,8 +220,12 @@ impl Devices {
         self.answer(&admission, &certificate, now).await
     }
 
-    /// The types of keys that whoever asks may have, by what they bring; empty means every one, also for whoever brings nothing that is known.
+    /// The types of keys that whoever asks may have, by the profile that the address names, or by what they bring; empty means every one, also for whoever
+    /// brings nothing that is known.
     pub async fn keys_for(&self, secret: &str, over: Over<'_>) -> Result<Vec<KeyType>, Error> {
+        if let (Some(org), Some(profile)) = (over.org, over.profile) {
+            return Ok(self.pki.profile_keys(&mut self.db.read().await?, org, profile).await?);
+        }
         let (org, profile) = if !secret.is_empty() {
             match self.token(secret).await {
                 Ok(token) if over.org.is_none_or(|org| org.as_str() == token.org_id) => (token.org_id, token.profile),

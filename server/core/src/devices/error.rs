@@ -121,6 +121,14 @@ pub enum Error {
     /// The token may not enrol this name.
     #[error("the token does not cover {0:?}")]
     OutOfScope(String),
+    /// What was brought gives certificates of another profile than the address names.
+    #[error("the address names the profile {asked:?}, not {given:?}")]
+    OtherProfile {
+        /// The one the address names.
+        asked: String,
+        /// The one that is given; empty for none.
+        given: String,
+    },
     /// Another device has this name.
     #[error("{0} is already enrolled")]
     Exists(String),
@@ -258,6 +266,13 @@ impl Error {
                 "identity_mismatch",
                 format!("The token or claim does not allow the device id {id:?}. Ask an operator which ids it is for."),
             ),
+            Self::OtherProfile { asked, given } => {
+                let given = if given.is_empty() { "none".to_owned() } else { format!("{given:?}") };
+                let text = format!(
+                    "The address names the profile {asked:?}; what you came with gives {given}. Leave the profile out of the address, or ask an operator for what gives it."
+                );
+                Fault::new(K::Forbidden, "profile_mismatch", text)
+            }
             Self::Exists(id) => Fault::new(
                 K::Conflict,
                 "device_exists",

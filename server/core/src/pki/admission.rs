@@ -214,8 +214,9 @@ impl<'a> Read<'a> {
         self.under(root)?;
         self.dates(now)?;
         let life = self.until().since(self.since());
-        if life > kind.life() + profile::BACKDATE {
-            return unfit(format!("{s} is valid for more than five years (profile of issuing authorities)."));
+        if life > kind.longest() + profile::BACKDATE {
+            let most = if kind == Kind::DeviceAuthority { "fifteen" } else { "five" };
+            return unfit(format!("{s} is valid for more than {most} years (profile of issuing authorities)."));
         }
         if self.until().since(now) < SHORTEST {
             return unfit(format!("{s} ends within 90 days, which is as long as its certificates live (P-6)."));

@@ -1,7 +1,7 @@
 //! Pure: a certificate as text for people. What others wrote into it is shown, never trusted: control and direction characters are escaped
 //! (attack list 24).
 
-use super::csr::sha256;
+use super::csr::{self, sha256};
 use crate::text::unseen;
 use wire::pki::DecodedCertificate;
 use x509_parser::{
@@ -43,6 +43,13 @@ pub fn decode(der: &[u8]) -> Option<DecodedCertificate> {
         }
     }
     Some(text)
+}
+
+/// The algorithms of its key and of its signature, as lists name them; none when these bytes are no certificate, or its key is of no type of ours (P-1).
+pub(super) fn algorithms(der: &[u8]) -> Option<(String, String)> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let key = csr::key(certificate.public_key()).ok()?;
+    Some((key.to_string(), signature(&certificate.signature_algorithm.algorithm.to_id_string()).to_owned()))
 }
 
 fn purposes(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {

@@ -112,6 +112,9 @@ pub enum Error {
     /// Not a life that a device's certificate may have.
     #[error("hours is out of bounds")]
     ProfileHours,
+    /// Not a life of a factory profile's certificates.
+    #[error("hours is out of the bounds of a factory profile")]
+    FactoryHours,
     /// More profiles than an organization may have.
     #[error("too many certificate profiles")]
     ProfilesFull,
@@ -293,7 +296,13 @@ impl Error {
             }
             Self::ProfileHours => {
                 let most = wire::pki::MAX_PROFILE_HOURS;
-                Fault::new(FaultKind::Invalid, "invalid", format!("Give 1 to {most} hours ({} days).", most / 24)).at("hours")
+                let text = format!("Give 1 to {most} hours ({} days). What holds longer is a factory profile: say so.", most / 24);
+                Fault::new(FaultKind::Invalid, "invalid", text).at("hours")
+            }
+            Self::FactoryHours => {
+                let (least, most) = (wire::pki::MAX_PROFILE_HOURS + 1, wire::pki::MAX_FACTORY_HOURS);
+                let text = format!("A factory profile holds {least} to {most} hours (ten years). What holds for a shorter time is none.");
+                Fault::new(FaultKind::Invalid, "invalid", text).at("hours")
             }
             Self::ProfilesFull => {
                 Fault::new(FaultKind::Conflict, "profiles_full", "An organization has at most 50 certificate profiles. Remove one first.")

@@ -2,11 +2,13 @@
 //! client is given to trust. Refuses to know HTTP and who may enrol.
 
 use super::{
-    Pki,
+    Error, Pki,
     authorities::{Authorities, Authority},
     csr::CsrError,
     der,
+    peer::DevicePeer,
     profile::Kind,
+    store,
 };
 use base64::{
     Engine as _, alphabet,
@@ -91,9 +93,35 @@ pub fn certs_only<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> Vec<u
     der::encode(0x30, &[der::encode(0x06, SIGNED_DATA), der::encode(0xa0, &signed)].concat())
 }
 
+/// What a label names (RFC 7030 §3.2.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The organization.
+    pub org: OrgId,
+    /// The profile of it; none where the label is the organization's alone.
+    pub profile: Option<String>,
+}
+
 impl Pki {
-    /// The organization that a label names. An organization whose slug is an operation's name has no label.
-    pub fn organization(&self, label: &str) -> Option<OrgId> {
+    /// What this label names: an organization by its slug, or behind a dot one of its profiles as well; none when there is no such one.
+    pub async fn label(&self, label: &str) -> Result<Option<Label>, Error> {
+        if let Some(org) = self.organization(label) {
+            return Ok(Some(Label { org, profile: None }));
+        }
+        let Some((slug, profile)) = label.rsplit_once('.') else { return Ok(None) };
+        let Some(org) = self.organization(slug) else { return Ok(None) };
+        let there = store::profile(&mut self.db.read().await?, &org, profile).await?.is_some();
+        Ok(there.then(|| Label { org, profile: Some(profile.to_owned()) }))
+    }
+
+    /// The profile that the certificate of a connection is of, and that its renewal will be of; empty for none.
+    pub async fn profile_of(&self, peer: &DevicePeer) -> Result<String, Error> {
+        let current = store::issued(&mut self.db.read().await?, &peer.certificate, &peer.org).await?;
+        Ok(current.map(|current| current.validity_profile).unwrap_or_default())
+    }
+
+    /// The organization of this slug. One whose slug is an operation's name has no label.
+    fn organization(&self, label: &str) -> Option<OrgId> {
         let all = self.authorities.load();
         all.iter().find(|a| a.slug == label && !OPERATIONS.contains(&label)).map(|a| a.org.clone())
     }

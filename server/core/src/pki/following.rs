@@ -1,10 +1,10 @@
 //! When an authority has to be followed: an issuing authority while at least twice the longest life of its leaves is left of it, so that what
-//! it issues at last is neither cut short nor outlives the change. Refuses to make the one that follows: `generations.rs` does.
+//! it issues at last is neither cut short nor outlives the change. And how long the one that follows has to live. Refuses to make it: `generations.rs` does.
 
 use super::{
     Error, Pki,
     authorities::Authority,
-    profile::{BACKDATE, HOUR, Kind},
+    profile::{BACKDATE, HOUR, Kind, RENEWED},
     store,
 };
 use crate::db::Conn;
@@ -46,6 +46,23 @@ pub struct ToFollow {
 /// The longest life of each organization's device certificates in milliseconds, as of the last tick.
 pub(super) type Lives = ArcSwap<HashMap<OrgId, i64>>;
 
+/// How long before its end an authority has to be followed whose leaves live that long: twice as long. What a factory profile gives lives longer than an
+/// authority could twice over, and nobody renews it: then it is once, so that nothing is cut short.
+const fn ahead(longest: i64) -> i64 {
+    if longest <= RENEWED {
+        2 * longest
+    } else if longest < 2 * RENEWED {
+        2 * RENEWED
+    } else {
+        longest
+    }
+}
+
+/// How long the next authority for devices lives: five years, and where there is a factory profile as much longer as what that gives.
+const fn next_life(longest: i64) -> i64 {
+    Kind::DeviceAuthority.life() + if longest > RENEWED { longest } else { 0 }
+}
+
 /// From when on an authority has to be followed, where devices' certificates live for `devices` milliseconds at most. None for one that does not issue, for
 /// a root, and for one of claims, which is followed by itself.
 pub(super) fn follow_from(kind: Kind, state: AuthorityState, ends: Timestamp, devices: i64) -> Option<Timestamp> {
@@ -54,7 +71,7 @@ pub(super) fn follow_from(kind: Kind, state: AuthorityState, ends: Timestamp, de
         Kind::ServerAuthority => Kind::Server.life(),
         _ => return None,
     };
-    (state == AuthorityState::Active).then(|| ends.plus(-2 * longest))
+    (state == AuthorityState::Active).then(|| ends.plus(-ahead(longest)))
 }
 
 impl Pki {
@@ -64,6 +81,11 @@ impl Pki {
         let given = store::longest_profile(on, org).await?.map_or(0, |hours| hours.saturating_mul(HOUR));
         let longest = given.max(Kind::Device.life());
         Ok(store::longest_leaf(on, org, longest + BACKDATE).await?.map_or(longest, |life| life - BACKDATE))
+    }
+
+    /// How long the next authority of this kind lives, in milliseconds.
+    pub(super) async fn next_life(&self, on: &mut impl Conn, org: &OrgId, kind: Kind) -> Result<i64, Error> {
+        if kind == Kind::DeviceAuthority { Ok(next_life(self.longest_life(on, org).await?)) } else { Ok(kind.life()) }
     }
 
     /// Worker: asks for the longest life of each organization's certificates, so that the machine room's figures need no database.
@@ -102,5 +124,26 @@ impl Pki {
             Some(Due { id, name, ends: a.not_after, since, staged: staged(a.kind) })
         };
         Ok(all.iter().filter(|a| a.org == *org).filter_map(|a| due(a)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::profile::{DAY, FACTORY},
+        *,
+    };
+
+    #[test]
+    fn r9_what_is_issued_at_last_is_not_cut_short() {
+        assert_eq!((RENEWED / HOUR, FACTORY / HOUR), (i64::from(wire::pki::MAX_PROFILE_HOURS), i64::from(wire::pki::MAX_FACTORY_HOURS)));
+        let days = |longest: i64| (ahead(longest * DAY) / DAY, next_life(longest * DAY) / DAY);
+        assert_eq!([90, 825, 826, 1650, 3650].map(days), [(180, 1826), (1650, 1826), (1650, 2652), (1650, 3476), (3650, 5476)]);
+        for longest in 1..=FACTORY / DAY {
+            let (ahead, life) = days(longest);
+            assert!(ahead >= longest && life > ahead, "{longest}: there is time in which it issues");
+            assert!(life * DAY <= Kind::DeviceAuthority.longest(), "{longest}: the guard signs it");
+            assert!(ahead >= days(longest - 1).0, "{longest}");
+        }
     }
 }

@@ -72,7 +72,8 @@ impl Pki {
         // Every key has a name of its own (P-7): the root's generation and a number.
         let name = format!("{}-{number}", root.name());
         let forge = self.forge();
-        let made = forge.make(kind, &root.slug, (&name, number), now, Some(parent))?;
+        let life = self.next_life(tx, &actor.org, kind).await?;
+        let made = forge.make_for((kind, life), &root.slug, (&name, number), now, Some(parent))?;
         forge.insert(tx, actor, &made, Staged, now).await?;
         bundle::raise(tx, actor, now).await?;
         Ok(Done { made: Some(made.id), ..Done::default() })

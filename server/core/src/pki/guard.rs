@@ -2,8 +2,10 @@
 //! refuses to know who that is.
 
 use super::{Error, profile::Kind, recognise, token::TokenKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, UnparsedPublicKey, VerificationAlgorithm};
 use rcgen::{Issuer, KeyPair, PublicKeyData, SigningKey};
 use rustls_pki_types::CertificateDer;
+use wire::roots::RootKey;
 use x509_parser::prelude::FromDer as _;
 
 /// A private key, wherever it is.
@@ -102,15 +104,29 @@ pub(super) fn guarded(der: &CertificateDer<'static>, kind: Kind, key: Held) -> R
     Ok(Issuer::from_ca_cert_der(der, GuardedKey { key, may: issues(kind), own: Some((name, ski)) })?)
 }
 
+/// What a key of ours signs with.
+pub(super) fn algorithm(key: RootKey) -> &'static rcgen::SignatureAlgorithm {
+    match key {
+        RootKey::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+        RootKey::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+    }
+}
+
+/// Which one a key of ours is, by its public half: the point, uncompressed.
+pub(super) const fn which(public: &[u8]) -> RootKey {
+    const P384_POINT: usize = 97;
+    if public.len() == P384_POINT { RootKey::P384 } else { RootKey::P256 }
+}
+
 /// Signs with the key and verifies with the certificate.
 pub(super) fn belongs(key: &impl SigningKey, certificate: &CertificateDer<'_>) -> Result<(), ()> {
     const MESSAGE: &[u8] = b"fleetward key self-test";
     let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).map_err(|_| ())?;
     let signature = key.sign(MESSAGE).map_err(|_| ())?;
-    aws_lc_rs::signature::UnparsedPublicKey::new(
-        &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1,
-        &parsed.public_key().subject_public_key.data,
-    )
-    .verify(MESSAGE, &signature)
-    .map_err(|_| ())
+    let public = &parsed.public_key().subject_public_key.data;
+    let by: &dyn VerificationAlgorithm = match which(public) {
+        RootKey::P256 => &ECDSA_P256_SHA256_ASN1,
+        RootKey::P384 => &ECDSA_P384_SHA384_ASN1,
+    };
+    UnparsedPublicKey::new(by, public).verify(MESSAGE, &signature).map_err(|_| ())
 }

@@ -101,7 +101,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
-use wire::ids::OrgId;
+use wire::{ids::OrgId, roots::RootKey};
 
 /// DER as text (RFC 7468) under this label.
 pub fn pem(label: &str, der: &[u8]) -> String {
@@ -121,6 +121,8 @@ pub struct PkiSettings {
     pub journal: Option<PathBuf>,
     /// The PKCS#11 token on which authorities' keys are made (K-4); without it they are sealed in the database.
     pub token: Option<TokenSettings>,
+    /// The key of a root that is made here, on the first start or as the next one (P-1).
+    pub root_key: RootKey,
     /// Whether a renewal by EST must repeat the certificate's names octet by octet (E-16), as RFC 7030 §4.2.2 has it.
     pub strict_reenrol: bool,
     /// Whether keys are made for devices that can't make their own (E-8).
@@ -138,6 +140,7 @@ impl PkiSettings {
             crl_base_url: None,
             journal: None,
             token: None,
+            root_key: RootKey::P256,
             strict_reenrol: false,
             server_keygen: false,
         }
@@ -154,6 +157,7 @@ pub struct Pki {
     trust_domain: String,
     hostnames: Vec<String>,
     base_url: String,
+    root_key: RootKey,
     strict_reenrol: bool,
     server_keygen: bool,
     authorities: ArcSwap<authorities::Authorities>,
@@ -206,6 +210,7 @@ impl Pki {
             trust_domain: settings.trust_domain,
             hostnames: settings.device_hostnames,
             base_url: settings.crl_base_url.unwrap_or_default().trim_end_matches('/').to_owned(),
+            root_key: settings.root_key,
             strict_reenrol: settings.strict_reenrol,
             server_keygen: settings.server_keygen,
             authorities: ArcSwap::default(),
@@ -270,6 +275,11 @@ impl Pki {
         self.server_keygen
     }
 
+    /// Whether authorities' keys are on a token (K-4), whose signatures may take their time.
+    pub(crate) const fn signs_by_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Where signs of attack are told.
     pub const fn attacks(&self) -> &Attacks {
         &self.attacks
@@ -288,6 +298,7 @@ impl Pki {
             entropy: &*self.entropy,
             base_url: &self.base_url,
             token: self.token.as_ref(),
+            root_key: self.root_key,
         }
     }
 }

@@ -31,6 +31,9 @@ pub enum NotSigned {
     /// The file belongs to another root.
     #[error("this is another root's: {0}")]
     OtherRoot(String),
+    /// Longer, or shorter, than an authority of its kind lives.
+    #[error("an authority for devices lives 5 to 15 years, every other one 5")]
+    Years,
     /// The root ends too soon.
     #[error("the root ends too soon to sign anything")]
     RootEnds,
@@ -80,12 +83,17 @@ fn publication<'a>(root: &'a RootFile, base_url: &'a str) -> Option<Publication<
 }
 
 /// Signs the certificate of an issuing authority. From the request it takes the key, and the name that the server proposes, which says what it is for;
-/// everything else is the profile's (P-1 … P-9).
-pub fn issue(root: &RootFile, request: &[u8], now: Timestamp, entropy: &dyn Entropy) -> Result<Signed, NotSigned> {
+/// everything else is the profile's (P-1 … P-9). It lives five years, or as many as are said: an authority for devices up to fifteen, so that a factory
+/// profile's certificates are not cut short.
+pub fn issue(root: &RootFile, request: &[u8], years: Option<u32>, now: Timestamp, entropy: &dyn Entropy) -> Result<Signed, NotSigned> {
     let der = csr::decoded(request)?;
     let (spki, subject, kind) = proposal(&der)?;
     let key = SubjectPublicKeyInfo::from_der(&spki).map_err(|_| NotSigned::Request("its key can't be read"))?;
-    let validity = profile::validity(kind, now, Some(root.not_after)).ok_or(NotSigned::RootEnds)?;
+    let life = years.map_or(kind.life(), |years| (i64::from(years) * 365 + 1) * profile::DAY);
+    if !(kind.life()..=kind.longest()).contains(&life) {
+        return Err(NotSigned::Years);
+    }
+    let validity = profile::validity_for(life, now, Some(root.not_after)).ok_or(NotSigned::RootEnds)?;
     let serial = profile::serial(entropy.bytes());
     let params = profile::parameters(kind, &subject, serial, validity, publication(root, &root.base_url))?;
     let der = params.signed_by(&key, &root.signer)?.der().to_vec();

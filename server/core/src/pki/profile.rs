@@ -23,6 +23,11 @@ pub const BACKDATE: i64 = HOUR;
 /// The shortest life a leaf may have left when it is issued (P-6).
 pub const SHORTEST: i64 = HOUR;
 
+/// The longest life of a device's certificate that is renewed in the field, in milliseconds (table (a)).
+pub const RENEWED: i64 = 825 * DAY;
+/// The longest life of one that is given once, where the device is made: of a factory profile (table (a)).
+pub const FACTORY: i64 = 3650 * DAY;
+
 /// The kinds of certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -74,10 +79,12 @@ impl Kind {
         }
     }
 
-    /// The longest life in milliseconds that a profile may give (P-6, table (a)).
+    /// The longest life in milliseconds that one may have (P-6, table (a)).
     pub const fn longest(self) -> i64 {
         match self {
-            Self::Device => 825 * DAY,
+            Self::Device => FACTORY,
+            // As long as it issues otherwise, and as long again as what it issues last.
+            Self::DeviceAuthority => self.life() + FACTORY,
             _ => self.life(),
         }
     }

@@ -17,7 +17,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use wire::{
     ids::OrgId,
-    pki::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileRules},
+    pki::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileRules},
 };
 
 /// Most profiles of an organization.
@@ -88,8 +88,10 @@ impl Pki {
         if !begins || !letters || name.len() > 40 {
             return Err(Error::ProfileName);
         }
-        if !(1..=MAX_PROFILE_HOURS).contains(&rules.hours) {
-            return Err(Error::ProfileHours);
+        // What holds for years is said twice, as hours and as a factory's: nobody gives ten years by a slip.
+        let right = if rules.factory { MAX_PROFILE_HOURS + 1..=MAX_FACTORY_HOURS } else { 1..=MAX_PROFILE_HOURS };
+        if !right.contains(&rules.hours) {
+            return Err(if rules.factory { Error::FactoryHours } else { Error::ProfileHours });
         }
         rules.keys.sort_unstable();
         rules.keys.dedup();

@@ -10,7 +10,7 @@ use wire::Timestamp;
 use x509_parser::{
     certificate::{TbsCertificate, X509Certificate},
     extensions::{GeneralName, ParsedExtension, X509Extension},
-    oid_registry::OID_SIG_ECDSA_WITH_SHA256,
+    oid_registry::{OID_PKCS1_SHA256WITHRSA, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED25519, Oid},
     prelude::FromDer as _,
     revocation_list::TbsCertList,
     x509::X509Version,
@@ -18,6 +18,9 @@ use x509_parser::{
 
 /// The longest a list of revoked certificates may claim to hold, in milliseconds: the root's, and a day.
 const LONGEST_LIST: i64 = 31 * 86_400_000;
+
+/// What a list may be signed with: as our own keys sign, and as those of a root's file do.
+const LIST_SIGNATURES: [Oid<'static>; 4] = [OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED25519, OID_PKCS1_SHA256WITHRSA];
 
 // keyUsage's BIT STRING read from its first bit: digitalSignature is bit 0, keyCertSign 5, cRLSign 6 (RFC 5280 §4.2.1.3).
 const SIGNS: u16 = 1;
@@ -103,11 +106,11 @@ fn named(tbs: &TbsCertificate<'_>, what: &str) -> bool {
 }
 
 /// Whether a to-be-signed message is a certificate revocation list (RFC 5280 §5.1.2) of the issuer with this name and key identifier: version 2,
-/// our signature algorithm, an end within [`LONGEST_LIST`], entries with a reason and the date of R-5 at most, and of the list's own extensions the three of R-7.
+/// one of [`LIST_SIGNATURES`], an end within [`LONGEST_LIST`], entries with a reason and the date of R-5 at most, and of the list's own extensions the three of R-7.
 pub fn list(tbs: &[u8], name: &[u8], ski: &[u8]) -> Result<(), Foreign> {
     der::strict(tbs).map_err(|_| Foreign("not strictly encoded"))?;
     let (_, list) = TbsCertList::from_der(tbs).map_err(|_| Foreign("unreadable"))?;
-    if list.version != Some(X509Version::V2) || list.signature.algorithm != OID_SIG_ECDSA_WITH_SHA256 {
+    if list.version != Some(X509Version::V2) || !LIST_SIGNATURES.contains(&list.signature.algorithm) {
         return Err(Foreign("version or algorithm"));
     }
     if list.issuer.as_raw() != name {

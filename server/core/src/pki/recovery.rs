@@ -104,8 +104,8 @@ impl Pki {
         Ok(given.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose()?)
     }
 
-    /// Signs the successor inside the caller's transaction, unless the same key was just given one. What else the device was given and has not used
-    /// is superseded.
+    /// Signs the successor inside the caller's transaction, unless the same key was just given one. What else the device was given in the ended one's place
+    /// and has not used is superseded; one from before, if it is still usable, stays.
     pub(crate) async fn replace_ended(&self, tx: &mut Tx, proven: &Proven, by: &str) -> Result<Result<Issued, CertificateId>, Error> {
         let now = self.clock.now();
         // From here on no other change of trust comes in between; what the proof saw is looked at again.

@@ -15,7 +15,7 @@ use wire::{
     Timestamp,
     ids::AuthorityId,
     pki::AuthorityUse,
-    roots::{AuthorityRequest, NewAuthorityRequest},
+    roots::{AuthorityRequest, NewAuthorityRequest, RootKey},
     states::{AuthorityState, KeyPlace},
 };
 
@@ -55,7 +55,7 @@ impl Pki {
         let generation = store::generation(&mut tx, &actor.org, kind.as_str()).await? + 1;
         let id: AuthorityId = self.entropy.id(now);
         let subject = Subject::authority(kind, &root.slug, &format!("{above}-{generation}"));
-        let NewKey { held, spki_sha256, sealed } = self.forge().new_key(&id)?;
+        let NewKey { held, spki_sha256, sealed } = self.forge().new_key(&id, RootKey::P256)?;
         let csr = proposal(kind, &subject).serialize_request(&held)?.der().to_vec();
         let (line, by) = (subject.line(), actor.label());
         let row = store::NewRequest {

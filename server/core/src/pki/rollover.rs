@@ -58,7 +58,8 @@ impl Pki {
         let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
         for kind in ISSUING {
             let number = store::generation(tx, &actor.org, kind.as_str()).await? + 1;
-            let made = forge.make(kind, &old.slug, (&format!("{name}-{number}"), number), now, Some(parent))?;
+            let life = self.next_life(tx, &actor.org, kind).await?;
+            let made = forge.make_for((kind, life), &old.slug, (&format!("{name}-{number}"), number), now, Some(parent))?;
             forge.insert(tx, actor, &made, Staged, now).await?;
         }
         // NewWithOld and OldWithNew (RFC 4210 §4.4).

@@ -16,7 +16,10 @@ use axum::{
 use fleet::{
     access::Actor,
     devices::{Attempt, Over},
-    pki::{Claimant, DevicePeer, est},
+    pki::{
+        Claimant, DevicePeer,
+        est::{self, Label},
+    },
 };
 use std::{collections::BTreeMap, sync::Arc};
 use wire::{Fault, FaultKind, enrolment::EnrolRequest, ids::OrgId};
@@ -24,7 +27,8 @@ use wire::{Fault, FaultKind, enrolment::EnrolRequest, ids::OrgId};
 /// Everything below it is answered here, so that no answer has the shape of another face.
 pub(super) const ROUTE: &str = "/.well-known/est/{*operation}";
 
-/// `/.well-known/est/[label/]operation`; a label is the slug of an organization, without one it is the installation's own.
+/// `/.well-known/est/[label/]operation`; a label is the slug of an organization, or behind a dot one of its profiles as well (`default.month`); without one it
+/// is the installation's own organization.
 pub(super) async fn serve(State(devices): State<Devices>, Path(path): Path<String>, request: Request) -> Response {
     let asked_about = request.method() == Method::HEAD;
     let response = match operate(&devices, &path, request).await {
@@ -36,35 +40,35 @@ pub(super) async fn serve(State(devices): State<Devices>, Path(path): Path<Strin
 
 async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answer, Refusal> {
     let (label, operation) = path.rsplit_once('/').map_or((None, path), |(label, operation)| (Some(label), operation));
-    let org = organization(devices, label)?;
+    let at = &Place::of(devices, label).await?;
     match operation {
         "cacerts" => {
             to_read(&request)?;
-            let all = devices.fleet.pki().ca_certificates(&org);
+            let all = devices.fleet.pki().ca_certificates(&at.org);
             Ok(Answer::certificates(all.iter().map(AsRef::as_ref)))
         }
         "csrattrs" => {
             to_read(&request)?;
             let secret = credential::secret(request.headers()).unwrap_or_default();
             let claim = request.extensions().get::<Arc<Claimant>>().map(|c| &c.claim);
-            let over = Over { org: label.is_some().then_some(&org), claim, open: Some(&org), ..Over::default() };
+            let over = Over { claim, ..at.over() };
             Ok(Answer::attributes(&devices.fleet.devices().keys_for(&secret, over).await?))
         }
         "simpleenroll" => {
             only(&Method::POST, &request)?;
-            let outcome = enrol(devices, &org, label.is_some(), request).await;
+            let outcome = enrol(devices, at, request).await;
             super::enrol::count(devices, outcome.as_ref().map_err(Refusal::code));
             outcome
         }
         "simplereenroll" => {
             only(&Method::POST, &request)?;
-            let outcome = reenrol(devices, &org, request).await;
+            let outcome = reenrol(devices, at, request).await;
             super::enrol::count_renewal(devices, outcome.as_ref().map_err(Refusal::code));
             outcome
         }
         "serverkeygen" if devices.fleet.pki().makes_keys() => {
             only(&Method::POST, &request)?;
-            let outcome = make_key(devices, &org, label.is_some(), request).await;
+            let outcome = make_key(devices, at, request).await;
             super::enrol::count(devices, outcome.as_ref().map_err(Refusal::code));
             outcome
         }
@@ -75,9 +79,38 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
     }
 }
 
-fn organization(devices: &Devices, label: Option<&str>) -> Result<OrgId, Refusal> {
-    let Some(label) = label else { return Ok(devices.fleet.default_org().clone()) };
-    devices.fleet.pki().organization(label).ok_or_else(|| missing("There is no such label. Leave it out, or ask an operator for it."))
+/// What an address names beside the operation.
+struct Place {
+    org: OrgId,
+    /// Whether it has a label.
+    named: bool,
+    profile: Option<String>,
+}
+
+impl Place {
+    async fn of(devices: &Devices, label: Option<&str>) -> Result<Self, Refusal> {
+        let Some(label) = label else { return Ok(Self { org: devices.fleet.default_org().clone(), named: false, profile: None }) };
+        let found = devices.fleet.pki().label(label).await?;
+        let Label { org, profile } = found.ok_or_else(|| missing("There is no such label. Leave it out, or ask an operator for it."))?;
+        Ok(Self { org, named: true, profile })
+    }
+
+    fn over(&self) -> Over<'_> {
+        Over { org: self.named.then_some(&self.org), profile: self.profile.as_deref(), open: Some(&self.org), ..Over::default() }
+    }
+
+    /// Refuses a device of another organization, and a certificate of another profile than the one that is named.
+    fn takes(&self, peer: &DevicePeer, gives: &str) -> Result<(), Refusal> {
+        if peer.org != self.org {
+            return Err(missing("There is no such label for this device. Leave it out."));
+        }
+        match &self.profile {
+            Some(asked) if asked != gives => {
+                Err(fleet::devices::Error::OtherProfile { asked: asked.clone(), given: gives.to_owned() }.into())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn missing(message: &str) -> Refusal {
@@ -102,21 +135,21 @@ fn without_body(response: Response) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
-async fn enrol(devices: &Devices, org: &OrgId, labelled: bool, request: Request) -> Result<Answer, Refusal> {
+async fn enrol(devices: &Devices, at: &Place, request: Request) -> Result<Answer, Refusal> {
     let peer = request.extensions().get::<Arc<DevicePeer>>().cloned();
     let asking = Asking::of(request).await?;
     // A token counts before a certificate, as with claims.
     if let Some(peer) = peer.filter(|peer| asking.secret.is_empty() && devices.fleet.pki().is_foreign(peer)) {
-        return exchange(devices, org, &peer, &asking).await;
+        return exchange(devices, at, &peer, &asking).await;
     }
-    let enrolled = devices.fleet.devices().enrol_over(asking.attempt(), asking.over(org, labelled)).await?;
+    let enrolled = devices.fleet.devices().enrol_over(asking.attempt(), asking.over(at)).await?;
     Answer::certificate(&enrolled.certificate)
 }
 
 /// The same with a key that is made here: the request's own is only there to prove that whoever asks holds one (RFC 7030 §4.4.1, E-8).
-async fn make_key(devices: &Devices, org: &OrgId, labelled: bool, request: Request) -> Result<Answer, Refusal> {
+async fn make_key(devices: &Devices, at: &Place, request: Request) -> Result<Answer, Refusal> {
     let asking = Asking::of(request).await?;
-    let made = devices.fleet.devices().enrol_with_server_key(asking.attempt(), asking.over(org, labelled)).await?;
+    let made = devices.fleet.devices().enrol_with_server_key(asking.attempt(), asking.over(at)).await?;
     Answer::with_key(&made.enrolled.certificate, made.key)
 }
 
@@ -141,17 +174,15 @@ impl Asking {
         Attempt { secret: &self.secret, request: &self.request, address: &self.address }
     }
 
-    fn over<'a>(&'a self, org: &'a OrgId, labelled: bool) -> Over<'a> {
+    fn over<'a>(&'a self, at: &'a Place) -> Over<'a> {
         let claim = self.parts.extensions.get::<Arc<Claimant>>().map(|c| &c.claim);
-        Over { org: labelled.then_some(org), channel: channel(&self.parts), claim, open: Some(org) }
+        Over { channel: channel(&self.parts), claim, ..at.over() }
     }
 }
 
 /// A certificate of ours for a device that shows its own authority's (802.1AR; E-10).
-async fn exchange(devices: &Devices, org: &OrgId, peer: &Arc<DevicePeer>, asking: &Asking) -> Result<Answer, Refusal> {
-    if peer.org != *org {
-        return Err(missing("There is no such label for this device. Leave it out."));
-    }
+async fn exchange(devices: &Devices, at: &Place, peer: &Arc<DevicePeer>, asking: &Asking) -> Result<Answer, Refusal> {
+    at.takes(peer, "")?;
     let actor = acting(peer, &asking.address);
     let csr = asking.request.csr.as_bytes();
     let enrolled = devices.fleet.pki().exchange(&actor, peer, csr, channel(&asking.parts), &devices.device_url).await?;
@@ -163,13 +194,11 @@ fn acting(peer: &DevicePeer, address: &str) -> Actor {
 }
 
 /// Over the certificate that is renewed; a token alone renews nothing.
-async fn reenrol(devices: &Devices, org: &OrgId, request: Request) -> Result<Answer, Refusal> {
+async fn reenrol(devices: &Devices, at: &Place, request: Request) -> Result<Answer, Refusal> {
     let peer = request.extensions().get::<Arc<DevicePeer>>().cloned().ok_or_else(|| {
         Fault::new(FaultKind::Unauthenticated, "no_certificate", "Connect with the client certificate that is to be renewed.")
     })?;
-    if peer.org != *org {
-        return Err(missing("There is no such label for this device. Leave it out."));
-    }
+    at.takes(&peer, &devices.fleet.pki().profile_of(&peer).await?)?;
     let (parts, csr) = asked(request).await?;
     let actor = acting(&peer, &address(&parts.extensions));
     let enrolled = devices.fleet.pki().reenrol(&actor, &peer, csr.as_bytes(), channel(&parts), &devices.device_url).await?;

@@ -29,12 +29,17 @@ async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
     b.post("certificate_profile_set", &set("spare", &[], "")).await.unwrap();
     assert!(b.world.fleet.pki().profiles(&b.admin).await.unwrap()[1].rules.keys.is_empty(), "every type");
     assert_eq!(b.post("certificate_profile_remove", &[("name", "spare")]).await.unwrap(), "/certificates/rules");
+    let ten_years = [("name", "plant"), ("hours", "87600"), ("rekey", "")];
+    assert_eq!(b.post("certificate_profile_set", &ten_years).await.unwrap_err(), (400, "invalid".to_owned()), "it has to be said");
+    b.post("certificate_profile_set", &[&ten_years[..], &[("factory", "true")]].concat()).await.unwrap();
+    let (_, _, page) = b.send("GET", "/certificates/rules", FORM, Vec::new(), "text/html").await;
+    assert!(String::from_utf8(page).unwrap().contains("3,650 days"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_batches_and_the_open_door_name_a_profile_by_forms() {
     let b = Browser::new().await;
-    let rules = wire::pki::ProfileRules { hours: 720, keys: Vec::new(), rekey: None };
+    let rules = wire::pki::ProfileRules { hours: 720, factory: false, keys: Vec::new(), rekey: None };
     b.world.fleet.pki().set_profile(&b.admin, "month", rules).await.unwrap();
     let devices = b.world.fleet.devices();
     let page = async |path: &str| {

@@ -65,8 +65,8 @@ fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>, after: aftermath:
 /// That another one has to take over.
 fn due(m: &Model) -> Option<AnyView> {
     super::ends_soon(&m.standing, m.at).then(|| {
-        let days = counted(m.standing.longest_days(), "day", "days");
-        let text = format!("It issues certificates that live for up to {days}, and less than twice that is left of it. Let another one take over in time: stage it, then activate it.");
+        let days = counted(m.standing.ahead_days(), "day", "days");
+        let text = format!("Less than {days} are left of it, too little for those of its certificates that live longest. Let another one take over in time: stage it, then activate it.");
         banner(Tone::Warn, text.into_any())
     })
 }

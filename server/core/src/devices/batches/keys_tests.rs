@@ -213,7 +213,7 @@ async fn e8_a_profile_that_is_not_for_made_keys_is_refused_when_the_batch_is_sen
     let w = world(kind).await;
     let (devices, pki, admin, actor) = (w.fleet.devices(), w.fleet.pki(), w.admin().await, system(&w));
     let seal = Seal::of("", "correct horse battery").unwrap();
-    let rules = |keys: &[KeyType]| ProfileRules { hours: 720, keys: keys.to_vec(), rekey: None };
+    let rules = |keys: &[KeyType]| ProfileRules { hours: 720, factory: false, keys: keys.to_vec(), rekey: None };
     pki.set_profile(&admin, "strong", rules(&[KeyType::Ed25519, KeyType::P384])).await.unwrap();
     let refused = send_as(&w, "device_id\ngw-1\n", "strong", &seal).await.unwrap_err().fault();
     assert_eq!((refused.code.as_str(), refused.field.as_deref()), ("unsupported_alg", Some("profile")));

@@ -4,15 +4,17 @@ use super::super::Error;
 use crate::{
     access::Actor,
     db::EngineKind,
+    devices::Attempt,
     pki::{self, csr},
     testing::World,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{KeyPair, SigningKey as _};
 use rstest::rstest;
+use std::collections::BTreeMap;
 use wire::{
-    enrolment::{Enrolled, RecoverRequest},
-    pki::{AuthorityUse, IdentityRules, RevocationReason, WayBack},
+    enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken, RecoverRequest},
+    pki::{AuthorityUse, IdentityRules, ProfileRules, RevocationReason, WayBack},
     states::{CertificateState, ClonePolicy, DeviceStep, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -90,6 +92,47 @@ async fn r4_it_is_off_until_it_is_switched_on_and_then_gives_one_certificate_a_k
     assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "not_recoverable");
     let log = w.fleet.access().audit_page(&admin, None).await.unwrap().entries.items;
     assert_eq!(log.iter().filter(|e| e.action == "device.recover").count(), 2);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r2_what_a_device_has_from_before_the_ended_one_stays_beside_what_it_gets(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, system) = (w.admin().await, Actor::system(w.org.clone()));
+    let (pki, devices) = (w.fleet.pki(), w.fleet.devices());
+    pki.set_rules(&admin, IdentityRules { recovery: RecoveryPolicy::Auto, ..OFF }).await.unwrap();
+    let profile =
+        async |hours| pki.set_profile(&admin, "p", ProfileRules { hours, factory: false, keys: vec![], rekey: None }).await.unwrap();
+    profile(2000).await;
+    let token = NewEnrolmentToken { label: "t".into(), max_uses: 1, hours: 1, profile: "p".into(), ..NewEnrolmentToken::default() };
+    let secret = devices.create_enrolment_token(&system, token).await.unwrap().secret;
+    let (device_id, device_type, hardware) = (None, "sim".to_owned(), String::new());
+    let csr = by(&KeyPair::generate().unwrap(), "gw-1");
+    let request = EnrolRequest { csr, device_id, device_type, hardware, attributes: BTreeMap::new() };
+    let long = devices.enrol(Attempt { secret: &secret, request: &request, address: "192.0.2.1" }).await.unwrap();
+    let leaf: rustls_pki_types::CertificateDer<'static> =
+        rustls_pki_types::pem::PemObject::from_pem_slice(long.certificate.as_bytes()).unwrap();
+    let peer = pki.trust().check(&leaf).unwrap();
+    // Its successor holds for a shorter time and is never used.
+    profile(2).await;
+    w.clock.advance(60_000);
+    let key = KeyPair::generate().unwrap();
+    let ended = pki.renew(&system, &peer, by(&key, "gw-1").as_bytes(), "https://d").await.unwrap().certificate;
+    w.clock.advance(DAY);
+    pki.tick().await.unwrap();
+    let usable = async || {
+        let all = devices.detail(&admin, &"gw-1".parse().unwrap()).await.unwrap().1.certificates;
+        all.into_iter().filter(|c| c.state == CertificateState::Active).map(|c| c.id).collect::<Vec<_>>()
+    };
+    assert_eq!(usable().await, [peer.certificate.clone()]);
+    for _ in 0..2 {
+        let csr = by(&KeyPair::generate().unwrap(), "gw-1");
+        recover(&w, &signed(&w, &key, &ended, &csr)).await.unwrap();
+        let usable = usable().await;
+        assert!(usable.len() == 2 && usable.contains(&peer.certificate), "{usable:?}");
+    }
 }
 
 #[rstest]

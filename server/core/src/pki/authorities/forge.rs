@@ -7,7 +7,8 @@ use super::{
         aftermath::Left,
         bundle, cross,
         csr::sha256,
-        guard::{GuardedKey, Held, belongs, guarded},
+        decode,
+        guard::{self, GuardedKey, Held, belongs, guarded},
         keys::{Kek, KeyError},
         ocsp::IssuerNames,
         profile::{self, Kind, Publication, Subject},
@@ -27,8 +28,11 @@ use std::sync::Arc;
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
+    roots::RootKey,
     states::AuthorityState,
 };
+
+const ONLY_P256: &str = "keys on it are P-256; leave root_key out, or make the root where there is no token";
 
 /// How often a first set of authorities is tried before the generator is blamed.
 const ATTEMPTS: usize = 8;
@@ -89,6 +93,8 @@ pub(in crate::pki) struct Forge<'a> {
     pub base_url: &'a str,
     /// Where new keys are made, when not here.
     pub token: Option<&'a Arc<Token>>,
+    /// The key of a root that is made here.
+    pub root_key: RootKey,
 }
 
 impl Forge<'_> {
@@ -118,9 +124,14 @@ impl Forge<'_> {
     }
 
     /// Makes an authority with a key and a name of its own: the generation in words and as a number (P-7).
-    pub fn make(
+    pub fn make(&self, kind: Kind, slug: &str, named: (&str, i64), now: Timestamp, root: Option<Parent<'_>>) -> Result<Made, Error> {
+        self.make_for((kind, kind.life()), slug, named, now, root)
+    }
+
+    /// The same with another life, in milliseconds.
+    pub fn make_for(
         &self,
-        kind: Kind,
+        (kind, life): (Kind, i64),
         slug: &str,
         (name, generation): (&str, i64),
         now: Timestamp,
@@ -128,11 +139,12 @@ impl Forge<'_> {
     ) -> Result<Made, Error> {
         let id: AuthorityId = self.entropy.id(now);
         let subject = Subject::authority(kind, slug, name);
-        let validity = profile::validity(kind, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
+        let validity = profile::validity_for(life, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
         let serial = profile::serial(self.entropy.bytes());
         let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
         let params = profile::parameters(kind, &subject, serial, validity, published)?;
-        let NewKey { held, spki_sha256, sealed } = self.new_key(&id)?;
+        // P-256 everywhere else: what devices have to verify over and over is small (P-1).
+        let NewKey { held, spki_sha256, sealed } = self.new_key(&id, if kind == Kind::Root { self.root_key } else { RootKey::P256 })?;
         let ski = params.key_identifier(&held);
         let itself = GuardedKey::of_itself(held);
         let der = match root {
@@ -145,12 +157,13 @@ impl Forge<'_> {
         Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
     }
 
-    /// Makes the key of the authority with this id: on the token if there is one.
-    pub fn new_key(&self, id: &AuthorityId) -> Result<NewKey, Error> {
+    /// Makes the key of the authority with this id: on the token if there is one, which makes P-256 keys alone.
+    pub fn new_key(&self, id: &AuthorityId, curve: RootKey) -> Result<NewKey, Error> {
         // aws-lc draws private keys from its own generator; handing it our bytes would only add a way to hand it bad ones.
         let held = match self.token {
+            Some(_) if curve != RootKey::P256 => return Err(KeyError::Token(ONLY_P256.to_owned()).into()),
             Some(token) => Held::Token(token.generate(id.as_str())?),
-            None => Held::Here(KeyPair::generate()?),
+            None => Held::Here(KeyPair::generate_for(guard::algorithm(curve))?),
         };
         let spki_sha256 = sha256(&held.subject_public_key_info());
         let sealed = match &held {
@@ -197,6 +210,8 @@ impl Forge<'_> {
         now: Timestamp,
     ) -> Result<(), Error> {
         let subject = a.subject.line();
+        let (key_alg, sig_alg) =
+            decode::algorithms(&a.der).ok_or_else(|| Error::Build("a certificate that was just made can't be read".to_owned()))?;
         let row = store::NewAuthority {
             id: &a.id,
             org: &actor.org,
@@ -207,8 +222,8 @@ impl Forge<'_> {
             subject: &subject,
             profile_version: profile::VERSION,
             ski: &a.ski,
-            key_alg: "P-256",
-            sig_alg: store::SIG_ALG,
+            key_alg: &key_alg,
+            sig_alg: &sig_alg,
             spki_sha256: &a.spki_sha256,
             fingerprint: &sha256(&a.der),
             der: &a.der,
@@ -282,8 +297,8 @@ impl Forge<'_> {
         let signer = match &r.sealed_key {
             Some(sealed) => {
                 let plain = self.kek.open(&aad(&id, &r.spki_sha256), sealed)?;
-                let key =
-                    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
+                let pkcs8 = PrivatePkcs8KeyDer::from(plain.as_slice());
+                let key = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, guard::algorithm(guard::which(&public)))?;
                 belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
                 Some(Arc::new(guarded(&der, kind, Held::Here(key))?))
             }

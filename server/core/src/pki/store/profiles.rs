@@ -4,7 +4,7 @@ use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
     ids::OrgId,
-    pki::{CertificateProfile, KeyType, ProfileRules},
+    pki::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileRules},
 };
 
 pub(super) const PROFILES: Sql = Sql::same(
@@ -49,8 +49,11 @@ struct ProfileRecord {
 }
 
 fn rules(hours: i64, key_types: &str, rekey: &str) -> Result<ProfileRules, Error> {
+    let hours = u32::try_from(hours).map_err(Error::corrupt)?;
     Ok(ProfileRules {
-        hours: u32::try_from(hours).map_err(Error::corrupt)?,
+        hours,
+        // There is no other way to such a life.
+        factory: hours > MAX_PROFILE_HOURS,
         keys: key_types
             .split(' ')
             .filter(|word| !word.is_empty())

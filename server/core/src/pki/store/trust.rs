@@ -145,7 +145,9 @@ pub(in crate::pki) async fn settle(tx: &mut Tx, now: Timestamp, seq: i64) -> Res
     Ok(())
 }
 
-/// Supersedes, as revoked with superseded(4), unused successors of `replaced`, all but `keep` (R-2: two usable certificates at most).
+/// Supersedes, as revoked with superseded(4), unused successors of `replaced`, all but `keep`; for one that has ended. Not [`leave_two`]: there one of
+/// the two that stay is what the device has asked with, and here that is of no use any more. What else the device has is older, was left to it beside the
+/// ended one, and may be all that it can connect with if this answer is lost; with the new one it makes two.
 pub(in crate::pki) async fn drop_unused(
     tx: &mut Tx,
     device: i64,

@@ -16,14 +16,19 @@ use wire::{
     enrolment::{BatchState, EnrolRequest, Enrolled, EnrolmentBatch, EnrolmentSettings, NewClaim, NewEnrolmentToken},
     ids::CertificateId,
     overview::Matter,
-    pki::{AuthorityUse, KeyType, MAX_PROFILE_HOURS, ProfileRules, RevocationReason},
+    pki::{AuthorityUse, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileRules, RevocationReason},
     states::{AuthorityState, RekeyPolicy},
 };
+use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
 const HOUR: i64 = 3_600_000;
 
 fn rules(hours: u32) -> ProfileRules {
-    ProfileRules { hours, keys: vec![], rekey: None }
+    ProfileRules { hours, factory: false, keys: vec![], rekey: None }
+}
+
+fn factory(hours: u32) -> ProfileRules {
+    ProfileRules { factory: true, ..rules(hours) }
 }
 
 fn new_token(profile: &str) -> NewEnrolmentToken {
@@ -123,8 +128,11 @@ async fn a_profile_has_bounds_and_takes_its_types_of_keys_alone(#[case] kind: En
     for name in ["", "-x", "Month", "a b", "../etc", &"x".repeat(41)] {
         assert!(matches!(pki.set_profile(&admin, name, rules(720)).await, Err(Error::ProfileName)), "{name}");
     }
-    for hours in [0, MAX_PROFILE_HOURS + 1] {
+    for hours in [0, MAX_PROFILE_HOURS + 1, MAX_FACTORY_HOURS] {
         assert!(matches!(pki.set_profile(&admin, "x", rules(hours)).await, Err(Error::ProfileHours)), "P-6: {hours}");
+    }
+    for hours in [0, MAX_PROFILE_HOURS, MAX_FACTORY_HOURS + 1] {
+        assert!(matches!(pki.set_profile(&admin, "x", factory(hours)).await, Err(Error::FactoryHours)), "P-6: {hours}");
     }
     let keys = vec![KeyType::P384, KeyType::Ed25519, KeyType::P384];
     pki.set_profile(&admin, "strong", ProfileRules { keys, ..rules(720) }).await.unwrap();
@@ -270,7 +278,7 @@ async fn r9_an_authority_is_followed_in_time_for_the_longest_profile(#[case] kin
     pki.set_profile(&admin, "year", rules(365 * 24)).await.unwrap();
     assert_eq!((ahead("device").await, ahead("server").await), (Some(730), Some(180)));
     let detail = pki.authority(&admin, &of("device").await.row.id).await.unwrap();
-    assert_eq!((detail.standing.follow_from, detail.standing.longest_days()), (of("device").await.follow_from, 365));
+    assert_eq!((detail.standing.follow_from, detail.standing.ahead_days()), (of("device").await.follow_from, 730));
 
     // A certificate that was issued holds for as long as it says, also when its profile was made shorter since.
     let enrolled = enrol(&w, "year", "gw-1", &KeyPair::generate().unwrap()).await.unwrap();
@@ -297,4 +305,52 @@ async fn r9_an_authority_is_followed_in_time_for_the_longest_profile(#[case] kin
     assert!(matches!(told().await.unwrap().matter, Matter::AuthorityEnds { staged: true, .. }));
     pki.activate_authority(&admin, &next.id, false).await.unwrap();
     assert_eq!(told().await, None);
+}
+
+/// P-6, R-9, E-7: certificates that are written into devices once. What an authority from before can't give in full it cuts, and is due; the next one lives as
+/// much longer, and its list names what was revoked for as long as that would have held.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_factory_profile_gives_ten_years_and_a_revocation_lasts_as_long(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki, devices) = (w.admin().await, w.fleet.pki(), w.fleet.devices());
+    let of = async || {
+        let all = pki.authorities_page(&admin).await.unwrap().authorities;
+        all.into_iter().find(|a| a.row.kind == "device" && a.row.state == AuthorityState::Active).unwrap()
+    };
+    pki.set_profile(&admin, "plant", factory(MAX_FACTORY_HOURS)).await.unwrap();
+    assert!(pki.profiles(&admin).await.unwrap()[0].rules.factory);
+    assert!(details(&w, "certificate_profile.set").await.contains("\"factory\":true"));
+    let first = of().await;
+    let cut = enrol(&w, "plant", "gw-1", &KeyPair::generate().unwrap()).await.unwrap();
+    assert_eq!(cut.not_after, first.row.not_after, "never longer than its authority");
+    assert!(first.is_due(w.clock_now()), "it can't give what the profile says");
+
+    let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
+    assert_eq!((next.not_after.since(w.clock_now()) + 1000) / DAY, 15 * 365 + 1);
+    pki.activate_authority(&admin, &next.id, false).await.unwrap();
+    let standing = of().await;
+    assert_eq!((standing.row.id.clone(), standing.ahead_days(), standing.is_due(w.clock_now())), (next.id.clone(), 3650, false));
+    let batch = send(&w, &admin, "plant", &[("gw-2", csr("gw-2"))]).await.unwrap();
+    while devices.work_batches().await.unwrap() {}
+    let line = devices.batch_lines(&admin, &batch.id, None, None, None).await.unwrap().items.remove(0);
+    let certificate = line.certificate.unwrap();
+    let row = pki.certificate(&admin, &certificate).await.unwrap().row;
+    assert_eq!((row.not_after.since(w.clock_now()) + 1000) / HOUR, i64::from(MAX_FACTORY_HOURS));
+    pki.set_profile(&admin, "month", rules(720)).await.unwrap();
+    assert_eq!(holds(&w, &enrol(&w, "month", "gw-3", &KeyPair::generate().unwrap()).await.unwrap()), 720, "others are as they were");
+
+    pki.revoke(&admin, &certificate, RevocationReason::KeyCompromise).await.unwrap();
+    let listed = || {
+        let list = pki.crl(&next.id).unwrap();
+        let (_, list) = CertificateRevocationList::from_der(&list.der).unwrap();
+        list.iter_revoked_certificates().any(|entry| hex::encode(entry.raw_serial()) == row.serial)
+    };
+    for years in 0..10 {
+        pki.publish_due().await.unwrap();
+        assert!(listed(), "after {years} years");
+        w.clock.advance(365 * DAY);
+    }
 }

@@ -6,19 +6,26 @@ use super::life::{check, enrol, leaf, request};
 use crate::{
     access::Actor,
     db::{EngineKind, Sql, row},
+    devices::Attempt,
     pki::{PkiSettings, TokenSettings},
     testing::{World, postgres},
 };
 use rcgen::KeyPair;
 use rstest::rstest;
-use std::{os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 use wire::{
+    enrolment::{EnrolRequest, NewEnrolmentToken},
     pki::{AuthorityUse, RevocationReason},
     states::KeyPlace,
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 const SEALED: Sql = Sql::same("SELECT COUNT(*) FROM authorities WHERE sealed_key IS NOT NULL");
+
+/// The most certificates of devices that one transaction has made: it takes the trust clock once.
+const TOGETHER: Sql = Sql::same(
+    "SELECT MAX(t.together) FROM (SELECT COUNT(*) AS together FROM certificates WHERE device IS NOT NULL GROUP BY trust_seq) AS t",
+);
 
 /// A fresh token with this label and PIN.
 fn token(folder: &Path, label: &str) -> TokenSettings {
@@ -98,4 +105,33 @@ async fn k4_authorities_sign_with_keys_that_never_leave_the_token(#[case] kind: 
     }
     std::fs::write(&settings.pin_file, "00000000").unwrap();
     drop(folder);
+}
+
+/// E-2: whoever comes in a rush is let in, and no transaction waits for more than a few signatures.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn k4_a_rush_is_let_in_by_a_few_signatures_a_transaction(#[case] kind: EngineKind) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let secrets = tempfile::tempdir().unwrap();
+    let settings = token(secrets.path(), &format!("rush-{}-{kind:?}", std::process::id()));
+    let w = World::open_with(tempfile::tempdir().unwrap(), url, 1, |pki| PkiSettings { token: Some(settings), ..pki }).await.unwrap();
+    let devices = w.fleet.devices();
+    let many = NewEnrolmentToken { label: "rush".into(), max_uses: 40, hours: 1, ..NewEnrolmentToken::default() };
+    let secret = devices.create_enrolment_token(&Actor::system(w.org.clone()), many).await.unwrap().secret;
+    let ask = |n: usize| {
+        let csr = request(&format!("gw-{n}"), &KeyPair::generate().unwrap());
+        EnrolRequest { csr, device_id: None, device_type: "sim".into(), hardware: String::new(), attributes: BTreeMap::new() }
+    };
+    let asks: Vec<EnrolRequest> = (0..40).map(ask).collect();
+    let let_in = asks.iter().map(|request| devices.enrol(Attempt { secret: &secret, request, address: "192.0.2.1" }));
+    for outcome in futures::future::join_all(let_in).await {
+        outcome.unwrap();
+    }
+    let together = row!(&mut w.fleet.pki().db.read().await.unwrap(), (i64,), TOGETHER).unwrap().unwrap().0;
+    assert!((1..=8).contains(&together), "{together}");
 }

@@ -130,7 +130,7 @@ async fn p_5_nothing_is_taken_from_a_request_but_its_key_and_the_proposed_name()
         p.key_usages = vec![Usage::DigitalSignature, Usage::KeyCertSign];
         p.extended_key_usages = vec![Eku::ServerAuth, Eku::CodeSigning];
         let csr = p.serialize_request(key).unwrap().pem().unwrap();
-        offline::issue(&file, csr.as_bytes(), w.clock.now(), &entropy() as &dyn Entropy)
+        offline::issue(&file, csr.as_bytes(), None, w.clock.now(), &entropy() as &dyn Entropy)
     };
     let signed = ask(Some("default"), "Fleetward Device CA G1-9", &key).unwrap();
     let (_, got) = x509_parser::certificate::X509Certificate::from_der(&signed.der).unwrap();
@@ -144,7 +144,7 @@ async fn p_5_nothing_is_taken_from_a_request_but_its_key_and_the_proposed_name()
     assert!(ask(None, "Fleetward Device CA G1-9", &key).is_err());
     let weak = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     assert!(ask(Some("default"), "Fleetward Device CA G1-9", &weak).is_err(), "authorities have P-256 keys (P-1)");
-    assert!(offline::issue(&file, b"junk", w.clock.now(), &entropy() as &dyn Entropy).is_err());
+    assert!(offline::issue(&file, b"junk", None, w.clock.now(), &entropy() as &dyn Entropy).is_err());
 }
 
 /// Each refusal names its rule (P-1 … P-9).
@@ -155,6 +155,7 @@ async fn p_7_to_p_9_a_certificate_outside_the_profile_does_not_come_in() {
     let now = w.clock.now();
     let own = Foreign::of("Acme Root", now, |_| {});
     let device = request(&w, AuthorityUse::Device, true).await;
+    let server = request(&w, AuthorityUse::Server, true).await;
     let import = async |root: &Foreign, der: &[u8]| {
         let refused = pki.import_authority(&admin, &[pem(der), pem(&root.der)].concat()).await.unwrap_err();
         assert_eq!(refused.fault().code, "certificate_refused");
@@ -173,7 +174,10 @@ async fn p_7_to_p_9_a_certificate_outside_the_profile_does_not_come_in() {
         (own.sign(&device, cn, now, |p| p.extended_key_usages.clear()), "clientAuth"),
         (own.sign(&device, cn, now, |p| p.use_authority_key_identifier_extension = false), "authority key identifier"),
         (own.sign(&device, cn, now, |p| p.not_after = crate::pki::profile::instant(now.plus(4000 * DAY)).unwrap()), "(P-6)"),
-        (own.sign(&device, cn, now, |p| p.not_after = crate::pki::profile::instant(now.plus(2000 * DAY)).unwrap()), "five years"),
+        (
+            own.sign(&server, "Acme Server CA", now, |p| p.not_after = crate::pki::profile::instant(now.plus(2000 * DAY)).unwrap()),
+            "five years",
+        ),
         (own.sign(&device, cn, now, |p| p.not_after = crate::pki::profile::instant(now.plus(60 * DAY)).unwrap()), "90 days"),
         (own.sign(&device, cn, now, |p| p.not_before = crate::pki::profile::instant(now.plus(DAY)).unwrap()), "clock"),
         (

@@ -119,6 +119,22 @@ async fn k5_an_issuing_authority_is_signed_where_the_root_s_key_is(#[case] kind:
     assert_eq!(pki.rotate_kek(&system(&w), &kek).await.unwrap(), 6, "a second run is harmless");
 }
 
+/// P-6, R-9: what a factory profile needs, signed where the root's key is.
+#[tokio::test]
+async fn p6_an_authority_for_devices_may_be_signed_for_fifteen_years() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let file = taken_away(&w).await;
+    let (device, server) = (request(&w, AuthorityUse::Device, false).await, request(&w, AuthorityUse::Server, false).await);
+    let sign = |csr: &str, years| offline::issue(&file, csr.as_bytes(), Some(years), w.clock.now(), &entropy() as &dyn Entropy);
+    for (csr, years) in [(&device.csr, 4), (&device.csr, 16), (&server.csr, 6)] {
+        assert!(matches!(sign(csr, years), Err(offline::NotSigned::Years)), "{years}");
+    }
+    let signed = sign(&device.csr, 15).unwrap();
+    assert_eq!(signed.validity.until.since(w.clock.now()) / DAY, 15 * 365 + 1);
+    let imported = w.fleet.pki().import_authority(&system(&w), &pem(&signed.der)).await.unwrap().authority;
+    assert_eq!(imported.not_after, signed.validity.until);
+}
+
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]

@@ -1,6 +1,7 @@
 //! Roots whose keys are kept elsewhere, on both engines: taken away (P-11, K-1, K-2), signing from their file (K-5), their lists, an operator's own
 //! root, and what a backup must not bring back (K-7).
 
+mod curves;
 mod foreign;
 mod keys;
 
@@ -60,5 +61,5 @@ pub(super) async fn request(w: &World, kind: AuthorityUse, own_root: bool) -> Au
 }
 
 pub(super) fn issued(w: &World, file: &RootFile, request: &AuthorityRequest) -> offline::Signed {
-    offline::issue(file, request.csr.as_bytes(), w.clock.now(), &entropy() as &dyn Entropy).unwrap()
+    offline::issue(file, request.csr.as_bytes(), None, w.clock.now(), &entropy() as &dyn Entropy).unwrap()
 }
