@@ -250,7 +250,6 @@ impl Running {
 mod tests {
     use super::*;
     use fleet::entropy::SeededEntropy;
-    use std::sync::Mutex;
     use tracing_subscriber::{EnvFilter, fmt as lines, prelude::*};
 
     async fn key(config: &Config) -> Result<Kek> {
@@ -294,11 +293,11 @@ mod tests {
             ("off", false, false),
             ("info", true, false),
         ] {
-            let (log, mut said) = (Arc::new(Mutex::new(Vec::<u8>::new())), String::new());
-            let layer = lines::layer().with_writer(Arc::clone(&log)).with_ansi(false);
+            let (log, mut said) = (tempfile::NamedTempFile::new().unwrap(), String::new());
+            let layer = lines::layer().with_writer(Arc::new(log.reopen().unwrap())).with_ansi(false);
             let subscriber = tracing_subscriber::registry().with(EnvFilter::new(filter)).with(layer);
             tracing::subscriber::with_default(subscriber, || tell_code(CODE, terminal, |line| said.push_str(line)));
-            let logged = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+            let logged = std::fs::read_to_string(log.path()).unwrap();
             assert_eq!((logged.contains(CODE), said.contains(CODE)), (in_log, !in_log), "{filter}: {logged}{said}");
         }
     }

@@ -291,7 +291,7 @@ mod tests {
             }
             let all = [(0..bytes.len()).collect::<Vec<_>>()];
             let found = load.weigh(&spec(vec![stage(Reach::Percent(100.0))]), &all);
-            let egress = found.egress.unwrap();
+            let egress = found.egress.as_ref().unwrap();
             prop_assert_eq!(egress.peak.is_some(), shared.is_some() || site.is_some());
             if let Some(peak) = egress.peak {
                 let sent = i128::from(peak) * i128::from(egress.least_ms);
