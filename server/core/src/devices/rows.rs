@@ -182,12 +182,13 @@ async fn walk(
     for stretch in stretches {
         let mut filter = filter();
         along(&mut filter, sort, stretch);
-        let read = select::<(String,)>(on, statement(&filter, sort, wanted - found.len()), &filter.values).await?;
+        let read = select::<(String,)>(on, statement(&filter, sort, wanted), &filter.values).await?;
         let mut read: Vec<Listed> = unlisted(read.into_iter().next())?;
-        // One that was heard of between two stretches may be in both.
+        // One that was heard of between two stretches may be in both. So many are asked for each time, so that there are enough without it.
         read.retain(|listed| found.iter().all(|before| before.number != listed.number));
         found.append(&mut read);
-        if found.len() == wanted {
+        if found.len() >= wanted {
+            found.truncate(wanted);
             break;
         }
     }
