@@ -13,8 +13,8 @@ use wire::ids::Digest;
 
 /// Into how many parts an answer is cut.
 const PARTS: u64 = 16;
-/// Least bytes of a part but the last: about what the kernel takes at once from here, whatever the device reads of it.
-const LEAST: u64 = 1 << 20;
+/// Least bytes of a part but the last: the kernel takes as much at once from here, whatever the device reads of it.
+const LEAST: u64 = 64 * 1024;
 
 /// The answer, whose bytes are those of a file that the device fetches for this. What can't be written down is not sent: the device goes on from
 /// there later, and none of its bytes is missing in what was written down.
