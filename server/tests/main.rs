@@ -10,6 +10,7 @@ mod codes;
 mod console;
 mod ddi;
 mod est;
+mod fetched;
 mod joining;
 mod journey;
 mod live;

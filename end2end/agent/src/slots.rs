@@ -147,6 +147,16 @@ impl Slots {
         Ok(())
     }
 
+    /// Breaks the seal of a slot that does not run, and removes everything in it.
+    pub fn clear(&self, slot: Slot) -> Result<(), Error> {
+        let folder = self.folder(slot);
+        folder.remove(SEAL)?;
+        for name in folder.names()? {
+            folder.remove(&name)?;
+        }
+        Ok(())
+    }
+
     /// Where the payload lies in the slot once it is whole.
     pub fn payload(&self, slot: Slot, digest: &Digest) -> PathBuf {
         self.path(slot).join(digest.as_str())

@@ -61,6 +61,13 @@ impl<K: Eq + Hash + Clone, V: Clone> Kept<K, V> {
         Some(Held::Over(value))
     }
 
+    /// What was kept, also while it is counted anew; for whoever only wants to know about how many there are. Nobody counts because of it.
+    pub(crate) fn last(&self, key: &K, now: Timestamp) -> Option<V> {
+        let kept = self.0.lock();
+        let entry = kept.get(key)?;
+        (now >= entry.at && now < entry.until.plus(entry.grace_ms)).then(|| entry.value.clone())
+    }
+
     /// Keeps what was asked for at `asked` and known at `now`, at least so many milliseconds.
     fn keep(&self, key: K, value: V, asked: Timestamp, now: Timestamp, at_least_ms: i64) {
         let took_ms = now.since(asked).max(0);
@@ -134,6 +141,8 @@ mod tests {
         assert_eq!(kept.held(&"a", AT(5_100)), Some(Over(1)), "the first asks anew");
         assert_eq!(kept.held(&"a", AT(5_101)), Some(Holds(1)), "and the second need not");
         assert_eq!(kept.held(&"a", AT(5_300)), Some(Over(1)), "unless the first is lost");
+        assert_eq!(kept.last(&"a", AT(5_300)), Some(1), "whoever does not count leaves that to others");
+        assert_eq!([kept.last(&"a", AT(-1)), kept.last(&"a", AT(10_500)), kept.last(&"b", AT(0))], [None, None, None]);
         assert_eq!(kept.held(&"a", AT(10_500)), None, "too old to be shown");
         kept.keep("a", 2, AT(5_300), AT(5_302), 0);
         assert_eq!(kept.held(&"a", AT(5_302)), None, "fast again");

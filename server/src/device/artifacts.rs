@@ -1,6 +1,6 @@
 //! Artifacts for devices: by digest, with HEAD, Range, If-Range (RFC 9110 §14), If-Match and If-None-Match (§13), only what the device's own update is made of.
 
-use super::{Devices, Peer};
+use super::{Devices, Peer, delivered::noted};
 use crate::http::{
     fault::Problem,
     range::{self, Selected},
@@ -30,10 +30,10 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let digest: Digest = sha256.parse().map_err(|_| missing())?;
     devices.fleet.devices().seen(peer.peer.device);
-    if !devices.fleet.rollouts().may_download(peer.peer.device, &digest).await? {
-        return Err(missing());
-    }
-    serve(&devices, peer.peer.device, &digest, &method, &headers).await
+    let Some(fetching) = devices.fleet.rollouts().may_download(peer.peer.device, &digest).await? else { return Err(missing()) };
+    let response = serve(&devices, peer.peer.device, &digest, &method, &headers).await?;
+    let counts = fetching.counted && method == Method::GET && response.status().is_success();
+    Ok(if counts { noted(devices, fetching, digest, response) } else { response })
 }
 
 /// The bytes of an artifact, or its head, for a device that may have it; as fast as the limits it shares allow, and counted.

@@ -5,6 +5,7 @@ mod artifacts;
 mod channel;
 mod channels;
 mod ddi;
+mod delivered;
 mod enrol;
 mod est;
 mod frame;

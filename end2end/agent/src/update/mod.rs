@@ -172,8 +172,12 @@ impl Updates {
         self.journal.lock().report().cloned()
     }
 
-    /// The server has recorded the report and holds the update at `state`.
+    /// The server has recorded the report and holds the update at `state`. Where it takes what was fetched for not delivered, the file goes: another
+    /// offer of it is then fetched anew, and not found here once more.
     pub fn acknowledged(&self, sent: &StatusReport, state: UpdateState) -> Result<(), Error> {
+        if (sent.state, state) == (UpdateState::Downloaded, UpdateState::Failed) && self.journal.lock().under_way().is_none() {
+            self.slots.clear(self.slots.active()?.other())?;
+        }
         self.change(|journal| journal.acknowledged(sent, state))
     }
 

@@ -48,6 +48,10 @@ impl Asked {
         }
         Ok(Self { at, postgres: kind == EngineKind::Postgres, having })
     }
+
+    pub(super) const fn on_postgres(&self) -> bool {
+        self.postgres
+    }
 }
 
 /// A `WHERE` condition and the values of its `$n`.

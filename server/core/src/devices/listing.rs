@@ -36,6 +36,8 @@ pub(super) fn base(org: &OrgId, selector: &Selector, asked: &Asked) -> Filter {
 enum Among<'a> {
     Everyone,
     Few(&'a Few, &'a Selector),
+    /// The same, met along the order of the list.
+    Met(&'a Few, &'a Selector),
     Along(&'a Along, &'a Selector),
 }
 
@@ -44,6 +46,13 @@ fn condition(org: &OrgId, selector: &Selector, among: Among<'_>, mut filter: Fil
     let org = filter.bind(Value::Text(org.to_string()));
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
     let left = match among {
+        Among::Met(few, left) => {
+            "devices d".clone_into(&mut filter.from);
+            let met = filter.among("d.number", few.numbers().to_owned());
+            // Asked of each that is passed by: not a list that the planner may begin with.
+            filter.text = format!("{} AND ({met}) IS TRUE", filter.text);
+            left
+        }
         Among::Everyone => {
             "devices d".clone_into(&mut filter.from);
             selector
@@ -76,14 +85,44 @@ pub(super) struct Meant {
 }
 
 impl Meant {
-    /// Looks for the best way to a page in this order.
-    pub(super) async fn new(on: &mut impl Conn, org: &OrgId, selector: Selector, asked: Asked, sort: DeviceSort) -> Result<Self, Error> {
-        Ok(Self { ways: ways(on, org, &selector, by_id(sort)).await?, selector, asked })
+    /// Looks for the best way to a page in this order. `known` is how many were meant when they were last counted, if that was kept.
+    pub(super) async fn new(
+        on: &mut impl Conn,
+        org: &OrgId,
+        (selector, asked): (Selector, Asked),
+        sort: DeviceSort,
+        known: Option<usize>,
+    ) -> Result<Self, Error> {
+        Ok(Self { ways: ways(on, org, &selector, (by_id(sort), known)).await?, selector, asked })
     }
 
     /// Looked for through the whole fleet, in any order.
     pub(super) const fn through_all(selector: Selector, asked: Asked) -> Self {
-        Self { selector, asked, ways: Ways { few: None, along: None } }
+        Self { selector, asked, ways: Ways { few: None, along: None, met: None } }
+    }
+
+    /// Whether they are looked for through the whole fleet.
+    pub(super) const fn is_through_all(&self) -> bool {
+        self.ways.few.is_none() && self.ways.along.is_none()
+    }
+
+    /// How far along the order of the list to look for so many; none where another way is shorter.
+    pub(super) fn met(&self, wanted: usize) -> Option<usize> {
+        self.ways.met?.reach(wanted, self.asked.on_postgres())
+    }
+
+    /// Every device that the order of a list has, also those that no list shows.
+    pub(super) fn order_of_all(&self, org: &OrgId) -> Filter {
+        let mut filter = Filter { asked: self.asked.clone(), ..Filter::default() };
+        let org = filter.bind(Value::Text(org.to_string()));
+        filter.text = format!("d.org_id = {org}");
+        filter
+    }
+
+    /// For a page of those that are met along the order.
+    pub(super) fn met_by(&self, org: &OrgId) -> Filter {
+        let among = self.ways.few.as_ref().map_or(Among::Everyone, |(few, left)| Among::Met(few, left));
+        condition(org, &self.selector, among, Filter { asked: self.asked.clone(), ..Filter::default() })
     }
 
     /// For a page of them.
@@ -120,9 +159,11 @@ impl Devices {
     async fn rows(&self, org: &OrgId, selector: Selector, query: &DeviceQuery) -> Result<Page<DeviceRow>, Error> {
         let limit = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
         let asked = self.asked(org, &selector).await?;
+        let known = self.totals.last(&(org.clone(), selector.to_string()), self.clock.now());
+        let known = known.and_then(|known| usize::try_from(known).ok());
         let (meant, (items, next)) = {
             let mut on = self.db.read().await?;
-            let meant = Meant::new(&mut on, org, selector, asked, query.sort).await?;
+            let meant = Meant::new(&mut on, org, (selector, asked), query.sort, known).await?;
             let found = part(&mut on, org, &meant, query, limit).await?;
             (meant, found)
         };

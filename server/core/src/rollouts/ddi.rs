@@ -7,7 +7,7 @@ use super::{
     idle::Rest,
     offering::Speaks,
     stand::{Owed, Owes},
-    store::{ddi, updates},
+    store::{ddi, sent, updates},
     timing::{Terms, Timing},
 };
 use crate::{
@@ -25,7 +25,7 @@ use wire::{
 /// Most lines that are kept of what a device says of one update.
 const KEPT: i64 = 200;
 const DAY_MS: i64 = 24 * 3_600_000;
-/// How long lines are kept: as long as connections are.
+/// How long lines are kept, and what was sent: as long as connections are.
 const KEPT_MS: i64 = 31 * DAY_MS;
 /// How long a device that has the file finds its update, after that has timed out: some restart days later, at night or by hand, and take
 /// whatever they find then for what they installed.
@@ -345,18 +345,21 @@ impl Rollouts {
         oldest(Phase::Cancelling).or_else(|| oldest(Phase::Active))
     }
 
-    /// Forgets what devices said more than a month ago. Called every hour.
+    /// Forgets what devices said, and were sent, more than a month ago. Called every hour.
     pub async fn forget_said(&self) -> Result<()> {
         let mut tx = self.db.write().await?;
-        ddi::forget(&mut tx, self.clock.now().plus(-KEPT_MS)).await?;
+        let before = self.clock.now().plus(-KEPT_MS);
+        ddi::forget(&mut tx, before).await?;
+        sent::forget(&mut tx, before).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Forgets what these devices said.
+    /// Forgets what these devices said and were sent.
     pub(crate) async fn forget_said_by(&self, devices: &[DeviceNo]) -> Result<()> {
         let mut tx = self.db.write().await?;
         ddi::forget_of(&mut tx, devices).await?;
+        sent::forget_to(&mut tx, devices).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -25,6 +25,8 @@ pub struct Brings<'a> {
     pub sequence: i64,
     /// It is fetched and not installed.
     pub download_only: bool,
+    /// Of what is only fetched: the device can have all of it, because it was sent every byte or runs them.
+    pub delivered: bool,
 }
 
 /// What a report does.
@@ -61,7 +63,7 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
     let code = report.code.clone().unwrap_or_default();
     let detail = report.detail.clone().unwrap_or_default();
     if brings.download_only {
-        return Ok(fetched(now, report.state, code, detail));
+        return Ok(fetched(now, (report.state, brings.delivered), code, detail));
     }
     let runs_it = runs.version == brings.version && i64::try_from(runs.sequence).is_ok_and(|s| s == brings.sequence);
     if report.state == UpdateState::Succeeded && !runs_it {
@@ -86,16 +88,20 @@ fn instead(runs: &str, brings: &str) -> String {
     format!("it says it succeeded, and runs {runs} instead of {brings}")
 }
 
-/// Of a release that is fetched only: having it is the end, and what runs says nothing. Some clients take `skip the installation` for `skip it`.
-fn fetched(now: UpdateState, to: UpdateState, code: String, detail: String) -> Heard {
-    match (now, to) {
-        (_, UpdateState::Downloaded) => Heard::Moves { to: UpdateState::Succeeded, code, detail },
-        (UpdateState::Offered | UpdateState::AwaitingWindow | UpdateState::AwaitingConfirmation, UpdateState::Succeeded) => {
-            let detail = "it says it is done, and has not fetched the release".to_owned();
-            Heard::Moves { to: UpdateState::Failed, code: NOT_FETCHED.to_owned(), detail }
-        }
-        _ => Heard::Moves { to, code, detail },
+/// Of a release that is fetched only: having it is the end, and what runs says nothing. A device's word for that is no evidence of its own: it counts
+/// for what was delivered. Some clients take `skip the installation` for `skip it`.
+fn fetched(now: UpdateState, (to, delivered): (UpdateState, bool), code: String, detail: String) -> Heard {
+    use UpdateState as U;
+    let why = match (now, to) {
+        (U::Offered | U::AwaitingWindow | U::AwaitingConfirmation, U::Succeeded) => "it says it is done, and has not fetched the release",
+        (_, U::Downloaded | U::Succeeded) if !delivered => "it says that it has fetched the release, and was not sent all of it",
+        (_, U::Downloaded) => return Heard::Moves { to: U::Succeeded, code, detail },
+        _ => return Heard::Moves { to, code, detail },
+    };
+    if !legal(UPDATE, now, U::Failed) {
+        return Heard::Late;
     }
+    Heard::Moves { to: U::Failed, code: NOT_FETCHED.to_owned(), detail: why.to_owned() }
 }
 
 #[cfg(test)]
@@ -108,7 +114,7 @@ mod tests {
     use proptest::prelude::*;
     use wire::Timestamp;
 
-    const BRINGS: Brings<'_> = Brings { version: "2.0", sequence: 2, download_only: false };
+    const BRINGS: Brings<'_> = Brings { version: "2.0", sequence: 2, download_only: false, delivered: false };
 
     fn says(state: UpdateState) -> StatusReport {
         let entropy: &dyn Entropy = &SeededEntropy::new(1);
@@ -169,14 +175,28 @@ mod tests {
     #[test]
     fn what_is_only_fetched_ends_when_the_device_has_it() {
         use UpdateState as U;
-        let (brings, old) = (Brings { download_only: true, ..BRINGS }, running("1.0", 1));
-        for (now, word, ends) in [
-            (U::Downloading, U::Downloaded, U::Succeeded),
-            (U::Downloading, U::Succeeded, U::Succeeded),
-            (U::Offered, U::Succeeded, U::Failed),
+        let old = running("1.0", 1);
+        for (now, word, delivered, ends) in [
+            (U::Downloading, U::Downloaded, true, U::Succeeded),
+            (U::Downloading, U::Succeeded, true, U::Succeeded),
+            (U::Offered, U::Downloaded, true, U::Succeeded),
+            (U::TimedOut, U::Succeeded, true, U::Succeeded),
+            (U::Offered, U::Succeeded, true, U::Failed),
+            (U::Offered, U::Downloaded, false, U::Failed),
+            (U::Downloading, U::Downloaded, false, U::Failed),
+            (U::Verifying, U::Succeeded, false, U::Failed),
         ] {
-            let heard = hear(now, &says(word), &old, brings).unwrap();
-            assert!(matches!(heard, Heard::Moves { to, .. } if to == ends), "{now} {word}: {heard:?}");
+            let heard = hear(now, &says(word), &old, Brings { download_only: true, delivered, ..BRINGS }).unwrap();
+            let Heard::Moves { to, code, .. } = heard else { panic!("{now} {word} {delivered}: {heard:?}") };
+            assert_eq!((to, code == NOT_FETCHED), (ends, ends == U::Failed), "{now} {word} {delivered}");
+        }
+        let lacks = Brings { download_only: true, delivered: false, ..BRINGS };
+        assert!(
+            matches!(hear(U::Offered, &says(U::Installing), &old, lacks), Ok(Heard::Moves { to: U::Installing, .. })),
+            "it ends nothing"
+        );
+        for (now, word) in [(U::TimedOut, U::Downloaded), (U::Cancelled, U::Succeeded)] {
+            assert_eq!(hear(now, &says(word), &old, lacks).unwrap(), Heard::Late, "{now} {word}");
         }
     }
 

@@ -58,13 +58,13 @@ impl Rollouts {
             }
             Show::All | Show::Waiting => {
                 let wanted = Wanted { after, stage, rows, only_waiting: query.show == Show::Waiting };
-                let turns = Turns::of(on, record, course).await?;
-                match self.all(on, record, &turns, &wanted).await? {
+                let mut turns = Turns::of(record, course)?;
+                match self.all(on, record, &mut turns, &wanted).await? {
                     Some(all) => {
                         total = i64::try_from(all.len()).unwrap_or(i64::MAX);
                         cut(all.into_iter().filter(|(device, _)| *device > after).collect(), rows)
                     }
-                    None => self.merged(on, record, &turns, &wanted).await?,
+                    None => self.merged(on, record, &mut turns, &wanted).await?,
                 }
             }
         };
@@ -76,7 +76,7 @@ impl Rollouts {
         &self,
         on: &mut Read,
         record: &Record,
-        turns: &Turns<'_>,
+        turns: &mut Turns<'_>,
         wanted: &Wanted,
     ) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
         if !turns.drawn() {
@@ -97,7 +97,13 @@ impl Rollouts {
 
     /// The devices of all pages; none where it is not settled who they are, and where the fleet is too large to be read for one page. A rollout to many
     /// says that at once.
-    async fn all(&self, on: &mut Read, record: &Record, turns: &Turns<'_>, wanted: &Wanted) -> Result<Option<Vec<(DeviceNo, UpdateRow)>>> {
+    async fn all(
+        &self,
+        on: &mut Read,
+        record: &Record,
+        turns: &mut Turns<'_>,
+        wanted: &Wanted,
+    ) -> Result<Option<Vec<(DeviceNo, UpdateRow)>>> {
         if !turns.drawn() || usize::try_from(turns.course.totals().total).is_ok_and(|devices| devices > COUNTED) {
             return Ok(None);
         }
@@ -111,10 +117,17 @@ impl Rollouts {
     }
 
     /// The next devices of the fleet behind this one, with their part in the rollout, and the last of them.
-    async fn batch(&self, on: &mut Read, record: &Record, turns: &Turns<'_>, after: DeviceNo) -> Result<Option<(DeviceNo, Vec<Looked>)>> {
+    async fn batch(
+        &self,
+        on: &mut Read,
+        record: &Record,
+        turns: &mut Turns<'_>,
+        after: DeviceNo,
+    ) -> Result<Option<(DeviceNo, Vec<Looked>)>> {
         let mut batch = devices::facts_page(on, &record.org, after, BATCH, self.clock.now()).await?;
         devices::measured(self.last.as_ref(), &record.org, &turns.asked(), &mut batch).await?;
         let Some(last) = batch.last().map(|(device, _)| *device) else { return Ok(None) };
+        turns.turn_to(on, &batch).await?;
         let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, after, last).await?.into_iter().collect();
         Ok(Some((last, batch.into_iter().map(|(device, facts)| (device, facts, known.remove(&device))).collect())))
     }
@@ -123,21 +136,31 @@ impl Rollouts {
 /// A device that is looked at, with its part in the rollout where it had one.
 type Looked = (DeviceNo, Facts, Option<UpdateRow>);
 
-/// Whose turn it is in a rollout, and whose is still to come.
+/// Whose turn it is in a rollout, and whose is still to come: of the devices that it was [turned to](Turns::turn_to).
 pub(super) struct Turns<'a> {
     id: &'a RolloutId,
     course: &'a Course,
     target: Target,
-    /// Who may be in it at all; none for everybody.
+    back_of: Option<&'a RolloutId>,
+    /// Who of them may be in it at all; none for everybody.
     members: Option<HashSet<DeviceNo>>,
     kept: Kept,
 }
 
 impl<'a> Turns<'a> {
-    pub(super) async fn of(on: &mut Read, record: &'a Record, course: &'a Course) -> Result<Self> {
-        let members = back::members(on, record.back_of.as_ref()).await?;
-        let kept = strata::of(on, record, course.stages.iter().map(|s| s.cut).collect()).await?;
-        Ok(Self { members, id: &record.id, course, target: record.target()?, kept })
+    pub(super) fn of(record: &'a Record, course: &'a Course) -> Result<Self> {
+        let cuts = course.stages.iter().map(|s| s.cut).collect();
+        // Nobody is a member before they are read.
+        let kept = Kept { lot: record.lot()?, strata: HashMap::new(), cuts, members: Some(HashSet::new()) };
+        let (back_of, members) = (record.back_of.as_ref(), Some(HashSet::new()));
+        Ok(Self { id: &record.id, course, target: record.target()?, back_of, members, kept })
+    }
+
+    /// Reads what decides about these devices, which are in the order of their numbers, and forgets it of others: a page must not cost what the rollout does.
+    pub(super) async fn turn_to(&mut self, on: &mut Read, some: &[(DeviceNo, Facts)]) -> Result<()> {
+        let (Some((first, _)), Some((last, _))) = (some.first(), some.last()) else { return Ok(()) };
+        self.members = back::members_between(on, self.back_of, (*first, *last)).await?;
+        Ok(strata::turn_to(on, self.id, &mut self.kept, some).await?)
     }
 
     /// The metrics that it asks for.

@@ -89,6 +89,7 @@ pub use glass::Figures;
 pub use offering::Standing;
 pub use report::{Part, REPORT, push_report_line};
 pub use reporting::MAX_DETAIL;
+pub use sending::Fetching;
 
 use crate::{
     bus::Bus,

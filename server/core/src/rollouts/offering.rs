@@ -5,6 +5,7 @@ use super::{
     confirming::{Agreement, agreement},
     course::may_install,
     draw,
+    sending::Fetching,
     store::{
         deltas, freezes,
         records::{self, Record},
@@ -286,9 +287,9 @@ impl Rollouts {
         Ok(Some(offer(&mut on, device, (id, rollout.clone()), release, deadline, &terms).await?))
     }
 
-    /// Whether a device may fetch an artifact: only what its open update is made of, a delta to that, and not after a recall.
-    pub async fn may_download(&self, device: DeviceNo, artifact: &Digest) -> Result<bool> {
-        Ok(updates::has_artifact(&mut self.db.read().await?, device, artifact).await?)
+    /// For which update a device may fetch an artifact: only what its open update is made of, a delta to that, and not after a recall.
+    pub async fn may_download(&self, device: DeviceNo, artifact: &Digest) -> Result<Option<Fetching>> {
+        Ok(updates::fetching(&mut self.db.read().await?, device, artifact).await?)
     }
 
     /// Bytes flow to a device that has to wait for its turns: so slow is not silent.

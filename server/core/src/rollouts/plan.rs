@@ -1,5 +1,12 @@
 //! Pure: what to do next about a rollout, and why. Same course, same instant, same plan; any instance may make it, and the store applies
 //! it only to the generation (and, where it rests on evidence, the tally) it was made on.
+//!
+//! A stage's counts follow from events: each word on an update, each time-out and each order moves them in its own transaction, and nothing of that is ever
+//! counted again. The one exception are those that have had no turn. They have no row, so a new tag, version, value or group of one is no change of
+//! anything in the rollout, and what it was before is not known any more when it is told: whether one more or one less waits can't be taken from the
+//! event, but for a row a member, which is what a rollout is spared. Some selectors change by time alone. So these are counted through the fleet: before
+//! their number decides anything, when it has moved since, and now and then while nothing else goes on, so that people see it and a last stage
+//! ends that nobody comes to any more.
 
 use super::{
     course::{Change, Course, Stage, may_install},

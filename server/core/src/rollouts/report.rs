@@ -57,9 +57,10 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        let turns = Turns::of(&mut on, &record, &course).await?;
+        let mut turns = Turns::of(&record, &course)?;
         let mut batch = devices::facts_page(&mut on, &actor.org, after, BATCH, self.clock.now()).await?;
         devices::measured(self.last.as_ref(), &actor.org, &turns.asked(), &mut batch).await?;
+        turns.turn_to(&mut on, &batch).await?;
         let next = batch.last().map(|(last, _)| *last).filter(|_| i64::try_from(batch.len()) == Ok(BATCH));
         let known = parts::listed_between(&mut on, &record.id, after, next.unwrap_or(DeviceNo::MAX)).await?;
         let mut rows: BTreeMap<DeviceNo, UpdateRow> = known.into_iter().map(|(device, row)| (device, turns.known(row))).collect();

@@ -6,7 +6,7 @@ use super::{
     retry,
     state::Class,
     store::{
-        courses, ddi, records,
+        courses, ddi, records, sent,
         updates::{self, Moved, Update},
     },
 };
@@ -46,8 +46,10 @@ impl Rollouts {
             }
             None => known(&mut tx, device, now).await?,
         };
+        let has_it = update.timing.download_only && matches!(report.state, UpdateState::Downloaded | UpdateState::Succeeded);
+        let delivered = has_it && sent::shipment(&mut tx, device, &update.rollout).await?.is_there();
         // An attempt that another one took over from is history.
-        let heard = if update.latest { hear(update.state, &report, &runs, brings(&update))? } else { Heard::Late };
+        let heard = if update.latest { hear(update.state, &report, &runs, Brings { delivered, ..brings(&update) })? } else { Heard::Late };
         let deferred = confirming::deadline(&mut tx, &update.id, &report, now, update.timeout_ms).await?;
         // What waits for its window does not time out meanwhile.
         let counts_from = match update.timing.window {
@@ -100,9 +102,9 @@ impl Rollouts {
     }
 }
 
-/// What the release of an update brings.
+/// What the release of an update brings; whether that was delivered is another question.
 fn brings(update: &Update) -> Brings<'_> {
-    Brings { version: &update.version, sequence: update.sequence, download_only: update.timing.download_only }
+    Brings { version: &update.version, sequence: update.sequence, download_only: update.timing.download_only, delivered: false }
 }
 
 /// What moves an update.

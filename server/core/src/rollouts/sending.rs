@@ -1,15 +1,16 @@
-//! What devices that speak hawkBit's protocol were sent of a release that they only fetch: their word that they have it counts for what was sent. Keyed by
-//! device and content, because a second attempt need not fetch again what the first has left.
+//! What devices were sent of a release that they only fetch, by either protocol and over any instance: their word that they have it counts for what
+//! was sent. Keyed by device and content, because a second attempt need not fetch again what the first has left. Of what is installed nothing is
+//! kept: there a success is what the device runs.
 
 use super::{
     Rollouts,
     ddi::Action,
-    store::{ddi, updates},
+    store::{sent, updates},
 };
-use crate::Result;
+use crate::{Result, devices::DeviceNo};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
-use wire::ids::Digest;
+use std::{collections::HashSet, ops::Range};
+use wire::ids::{Digest, OrgId, UpdateId};
 
 /// Most ranges that are kept of one file. Who reads it in more pieces, each apart from the others, is not believed to have it all.
 const MOST: usize = 1000;
@@ -45,30 +46,82 @@ impl Portions {
     }
 }
 
+/// For which update a device fetches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetching {
+    /// Its organization.
+    pub org: OrgId,
+    /// The device.
+    pub device: DeviceNo,
+    /// The update.
+    pub update: UpdateId,
+    /// After how many milliseconds of silence that times out.
+    pub timeout_ms: i64,
+    /// Whether what is sent is to be noted: the update is over when it is there.
+    pub counted: bool,
+}
+
+impl From<&Action> for Fetching {
+    fn from(action: &Action) -> Self {
+        Self {
+            org: action.org.clone(),
+            device: action.device,
+            update: action.update.clone(),
+            timeout_ms: action.timeout_ms,
+            counted: action.timing.download_only,
+        }
+    }
+}
+
+/// A file of a release, and what a device was sent of it.
+#[derive(Debug)]
+pub(super) struct File {
+    pub sha256: String,
+    pub size: u64,
+    pub sent: Portions,
+}
+
+/// A delta from one file to another, and what a device was sent of it.
+#[derive(Debug)]
+pub(super) struct Difference {
+    pub target: String,
+    pub base: String,
+    pub size: u64,
+    pub sent: Portions,
+}
+
+/// What a device can have of a release.
+#[derive(Debug, Default)]
+pub(super) struct Shipment {
+    pub files: Vec<File>,
+    pub differences: Vec<Difference>,
+    /// The files of the release that it says it runs.
+    pub runs: HashSet<String>,
+}
+
+impl Shipment {
+    /// Whether the device can have all of it: each file is one that it runs, or was sent whole, or as a whole delta to what it runs.
+    pub(super) fn is_there(&self) -> bool {
+        let by_delta = |file: &File| {
+            let leads = |d: &&Difference| d.target == file.sha256 && self.runs.contains(&d.base);
+            self.differences.iter().filter(leads).any(|d| d.sent.is_all(d.size))
+        };
+        self.files.iter().all(|file| self.runs.contains(&file.sha256) || file.sent.is_all(file.size) || by_delta(file))
+    }
+}
+
 impl Rollouts {
-    /// These bytes of a file went to the device of an action.
-    pub async fn was_sent(&self, action: &Action, file: &Digest, part: &Range<u64>) -> Result<()> {
+    /// These bytes of a file go to a device. When this returns it is written down, so that the device's word which follows is judged by it on whatever
+    /// instance.
+    pub async fn was_sent(&self, to: &Fetching, file: &Digest, part: &Range<u64>) -> Result<()> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let mut sent = ddi::hold_sent(&mut tx, action, file, now).await?;
-        sent.add(part);
-        ddi::set_sent(&mut tx, action, file, &sent, now).await?;
-        updates::alive(&mut tx, &action.update, now.plus(action.timeout_ms)).await?;
+        let mut all = sent::hold(&mut tx, to, file, now).await?;
+        all.add(part);
+        sent::set(&mut tx, to, file, &all, now).await?;
+        updates::alive(&mut tx, &to.update, now.plus(to.timeout_ms)).await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    /// Whether the device of an action was sent every byte of what the action is about.
-    pub async fn has_all(&self, action: &Action) -> Result<bool> {
-        // What was recalled is taken back, whatever the device has of it.
-        let Some(release) = self.content(action).await? else { return Ok(true) };
-        let mut on = self.db.read().await?;
-        for file in &release.manifest.payloads {
-            if !ddi::sent(&mut on, action.device, &file.sha256).await?.is_all(file.size) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }
 
@@ -88,6 +141,28 @@ mod tests {
         assert!(!sent.is_all(10));
         sent.add(&(5..9));
         assert_eq!((sent.is_all(10), sent.is_all(11)), (true, false));
+    }
+
+    #[test]
+    fn a_file_is_there_that_runs_or_was_sent_whole_or_as_a_delta_to_what_runs() {
+        let sent = |until: u64| {
+            let mut sent = Portions::default();
+            sent.add(&(0..until));
+            sent
+        };
+        let shipment = |whole: u64, delta: u64, runs: &[&str]| Shipment {
+            files: vec![File { sha256: "new".into(), size: 10, sent: sent(whole) }, File { sha256: "kept".into(), size: 5, sent: sent(0) }],
+            differences: vec![Difference { target: "new".into(), base: "old".into(), size: 3, sent: sent(delta) }],
+            runs: runs.iter().map(|sha256| (*sha256).to_owned()).collect(),
+        };
+        assert!(shipment(10, 0, &["kept"]).is_there(), "sent whole");
+        assert!(shipment(0, 3, &["kept", "old"]).is_there(), "made of a delta");
+        assert!(shipment(0, 0, &["kept", "new"]).is_there(), "it runs both");
+        for (whole, delta, runs) in
+            [(9, 2, &["kept", "old"][..]), (0, 3, &["kept"][..]), (10, 3, &["old"][..]), (0, 0, &["kept", "old"][..])]
+        {
+            assert!(!shipment(whole, delta, runs).is_there(), "{whole} {delta} {runs:?}");
+        }
     }
 
     proptest! {

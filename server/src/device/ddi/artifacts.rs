@@ -2,7 +2,7 @@
 
 use super::{Asker, action, missing};
 use crate::{
-    device::{Devices, artifacts::serve},
+    device::{Devices, artifacts::serve, delivered::noted},
     http::{fault::Problem, guard::encode},
 };
 use axum::{
@@ -10,15 +10,16 @@ use axum::{
     extract::State,
     http::{
         HeaderMap, Method,
-        header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, RANGE},
     },
     response::{IntoResponse as _, Response},
 };
-use fleet::rollouts::ddi::{Action, Notes};
+use fleet::rollouts::{
+    Fetching,
+    ddi::{Action, Notes},
+};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
-use std::ops::Range;
-use tokio::{runtime::Handle, task::JoinHandle};
 use wire::{
     Timestamp,
     device::StatusReport,
@@ -94,48 +95,13 @@ async fn sent(
         devices.fleet.rollouts().flows(&action).await?;
     }
     let counted = action.timing.download_only;
-    if piece && !counted {
+    let response = if counted { noted(devices.clone(), Fetching::from(&action), digest, response) } else { response };
+    if piece {
         return Ok(response);
     }
-    let from = begins(&response);
-    let portion = counted.then(|| Portion { devices: devices.clone(), action: action.clone(), digest, part: from..from });
     let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let watch = Watch { left: length.unwrap_or(u64::MAX), at: devices.fleet.clock().now(), alone, piece, devices, action };
-    Ok(watched(response, watch, portion))
-}
-
-/// Where in the file an answer begins.
-fn begins(response: &Response) -> u64 {
-    let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes ")?.split('-').next());
-    range.and_then(|first| first.parse().ok()).unwrap_or_default()
-}
-
-/// What of a file one answer has sent; noted when the answer ends, whyever it ends.
-struct Portion {
-    devices: Devices,
-    action: Action,
-    digest: Digest,
-    part: Range<u64>,
-}
-
-impl Portion {
-    /// Notes it, also when the request is over meanwhile.
-    fn note(&mut self) -> Option<JoinHandle<()>> {
-        let part = std::mem::take(&mut self.part);
-        let running = Handle::try_current().ok().filter(|_| !part.is_empty())?;
-        let (devices, action, digest) = (self.devices.clone(), self.action.clone(), self.digest.clone());
-        Some(running.spawn(async move {
-            if let Err(error) = devices.fleet.rollouts().was_sent(&action, &digest, &part).await {
-                tracing::warn!(update = %action.update, %error, "what a device was sent was not noted");
-            }
-        }))
-    }
-}
-
-impl Drop for Portion {
-    fn drop(&mut self) {
-        drop(self.note());
-    }
+    let watch = Watch { left: length.unwrap_or(u64::MAX), at: devices.fleet.clock().now(), alone, devices, action };
+    Ok(watched(response, watch))
 }
 
 /// A download under way.
@@ -145,8 +111,6 @@ struct Watch {
     action: Action,
     /// Whether the release has no other file.
     alone: bool,
-    /// Whether no more than a piece was asked for.
-    piece: bool,
     /// So many bytes to its end.
     left: u64,
     /// When it was noted last.
@@ -154,30 +118,19 @@ struct Watch {
 }
 
 /// Notes a few times in each time-out that bytes flow, and that the last of them is on its way.
-fn watched(response: Response, mut watch: Watch, mut portion: Option<Portion>) -> Response {
+fn watched(response: Response, mut watch: Watch) -> Response {
     let (head, body) = response.into_parts();
     let bytes = body.into_data_stream().then(move |piece| {
         let size = piece.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let now = watch.devices.fleet.clock().now();
         let ends = watch.left > 0 && size >= watch.left;
         watch.left = watch.left.saturating_sub(size);
-        let mut last = None;
-        if let Some(portion) = &mut portion {
-            portion.part.end += size;
-            last = ends.then(|| portion.note()).flatten();
-        }
-        let due = ends && !watch.piece || size > 0 && now.since(watch.at) >= watch.action.timeout_ms / 4;
+        let due = ends || size > 0 && now.since(watch.at) >= watch.action.timeout_ms / 4;
         let noted = due.then(|| {
             watch.at = now;
             watch.clone()
         });
         async move {
-            // Before the device can say that it has it all.
-            if let Some(last) = last
-                && let Err(error) = last.await
-            {
-                tracing::warn!(%error, "noting what a device was sent was given up");
-            }
             if let Some(watch) = noted
                 && let Err(error) = watch.note().await
             {
@@ -193,7 +146,7 @@ fn watched(response: Response, mut watch: Watch, mut portion: Option<Portion>) -
 impl Watch {
     async fn note(&self) -> fleet::Result<()> {
         let (rollouts, action) = (self.devices.fleet.rollouts(), &self.action);
-        if self.left > 0 || self.piece {
+        if self.left > 0 {
             return rollouts.flows(action).await;
         }
         // What is only fetched has ended when the device says so, after it has looked at it.

@@ -12,7 +12,6 @@ use axum::{extract::State, http::StatusCode};
 use fleet::rollouts::{
     MAX_DETAIL,
     ddi::{Action, Notes, Phase},
-    hearing::NOT_FETCHED,
 };
 use wire::{
     FaultKind,
@@ -31,15 +30,7 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
         return Err(gone());
     }
     let to = means(&feedback, action.state);
-    let mut word = report(&action, &feedback, to);
-    if action.timing.download_only
-        && matches!(to, UpdateState::Downloaded | UpdateState::Succeeded)
-        && !devices.fleet.rollouts().has_all(&action).await?
-    {
-        word.state = UpdateState::Failed;
-        word.code = Some(NOT_FETCHED.to_owned());
-        word.detail = Some("it says that it has fetched the release, and was not sent all of it".to_owned());
-    }
+    let word = report(&action, &feedback, to);
     let state = match devices.fleet.rollouts().report(action.device, word).await {
         // It only said that it goes on, and another of its words was faster.
         Err(fleet::Error::Rollouts(fleet::rollouts::Error::NotYours(_))) => action.state,

@@ -425,6 +425,15 @@ async fn what_is_only_fetched_is_not_installed() {
     let (said, restarts) = beside(&updates, &fetched, &Manual::at(Timestamp(0)), settle).await;
     assert!(!restarts && said.last() == Some(&UpdateState::Downloaded), "{said:?}");
     assert_eq!((updates.slots().seal(Slot::B).unwrap(), updates.journal.lock().under_way()), (None, None));
+    // The server has it that way, and then the other one.
+    let report = StatusReport { state: UpdateState::Downloaded, ..updates.latest().borrow().clone().unwrap() };
+    let file = updates.slots().payload(Slot::B, &fetched.downloads[0].sha256);
+    for (held, stays) in [(UpdateState::Succeeded, true), (UpdateState::Failed, false)] {
+        updates.acknowledged(&report, held).unwrap();
+        assert_eq!(file.exists(), stays, "{held}");
+    }
+    assert_eq!(updates.slots().active().unwrap(), Slot::A);
+    assert!(updates.slots().seal(Slot::A).unwrap().is_some(), "what runs is not touched");
 }
 
 proptest! {

@@ -112,8 +112,17 @@ async fn a_narrowed_list_is_the_whole_list(#[case] kind: EngineKind) {
         let selector = Selector::parse(q).unwrap();
         let mut meant: Vec<_> = all.iter().filter(|(_, facts)| selector.matches(facts)).collect();
         assert!(how_many.contains(&meant.len()), "{q}: {}", meant.len());
-        for sort in [DeviceSort::DeviceId, DeviceSort::DeviceIdDesc, DeviceSort::LastSeenDesc, DeviceSort::Version] {
+        for sort in [
+            DeviceSort::DeviceId,
+            DeviceSort::DeviceIdDesc,
+            DeviceSort::LastSeen,
+            DeviceSort::LastSeenDesc,
+            DeviceSort::Version,
+            DeviceSort::VersionDesc,
+        ] {
             match sort {
+                DeviceSort::LastSeen => meant.sort_by_key(|(number, f)| (f.last_seen_at, *number)),
+                DeviceSort::VersionDesc => meant.sort_by_key(|(number, f)| std::cmp::Reverse((f.version.clone(), *number))),
                 DeviceSort::LastSeenDesc => meant.sort_by_key(|(number, f)| std::cmp::Reverse((f.last_seen_at, *number))),
                 DeviceSort::Version => meant.sort_by_key(|(number, f)| (f.version.clone(), *number)),
                 _ => meant.sort_by_key(|(_, f)| f.device_id.to_lowercase()),
@@ -171,7 +180,7 @@ async fn a_narrowed_list_is_read_by_the_numbers_of_its_devices() {
 pub(super) async fn plan(w: &World, on: &mut Read, q: &str, sort: DeviceSort) -> Vec<String> {
     let selector = Selector::parse(q).unwrap();
     let asked = w.fleet.devices().asked(&w.org, &selector).await.unwrap();
-    let filter = Meant::new(on, &w.org, selector, asked, sort).await.unwrap().listed(&w.org);
+    let filter = Meant::new(on, &w.org, (selector, asked), sort, None).await.unwrap().listed(&w.org);
     let text = format!("EXPLAIN QUERY PLAN {}", statement(&filter, sort, 51));
     let plan: Vec<(i64, i64, i64, String)> = select(on, text, &filter.values).await.unwrap();
     plan.into_iter().map(|step| step.3).collect()
@@ -184,7 +193,7 @@ async fn the_index_of_words_follows_ids_that_are_given_free() {
     let devices = w.fleet.devices();
     let found = async || {
         let mut on = devices.db.read().await.unwrap();
-        ways(&mut on, &w.org, &Selector::parse("ump-08").unwrap(), true).await.unwrap().few.unwrap().0.numbers().to_owned()
+        ways(&mut on, &w.org, &Selector::parse("ump-08").unwrap(), (true, None)).await.unwrap().few.unwrap().0.numbers().to_owned()
     };
     assert_eq!(found().await, format!("[{device}]"));
     let mut tx = devices.db.write().await.unwrap();

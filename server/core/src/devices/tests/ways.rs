@@ -76,7 +76,8 @@ const CONDITIONS: [&str; 20] = [
     "last_seen>1h",
 ];
 
-/// Whatever way is taken, the pages are the same: their rows, their order and their cursors, a last page that is exactly full as well.
+/// Whatever way is taken, the pages are the same: their rows, their order and their cursors, a last page that is exactly full as well. How many there are
+/// may be known, or known wrong.
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
@@ -94,23 +95,29 @@ async fn every_way_leads_to_the_same_pages(#[case] kind: EngineKind) {
         DeviceSort::VersionDesc,
     ];
     let conditions = prop::sample::subsequence(CONDITIONS.to_vec(), 1..=3).prop_shuffle();
-    let question = (conditions, prop::sample::select(sorts), prop::sample::select(vec![50_usize, 120, 133, 200, 400]));
+    let known = prop::sample::select(vec![None, Some(0), Some(200), Some(1_000), Some(2_000)]);
+    let question = (conditions, prop::sample::select(sorts), prop::sample::select(vec![50_usize, 120, 133, 200, 400]), known);
     let mut by_chance = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let mut questions: Vec<_> = (0..120).map(|_| question.new_tree(&mut by_chance).unwrap().current()).collect();
     for sort in [DeviceSort::DeviceId, DeviceSort::DeviceIdDesc] {
-        questions.extend([50, 400].map(|rows| (vec!["tag:far"], sort, rows)));
+        questions.extend([50, 400].map(|rows| (vec!["tag:far"], sort, rows, None)));
     }
-    let (mut few, mut along, mut through_all, mut full) = (0, 0, 0, 0);
-    for (conditions, sort, rows) in questions {
+    // From one end the versions that are asked for are met at once, from the other one not for long.
+    for sort in [DeviceSort::LastSeen, DeviceSort::LastSeenDesc, DeviceSort::Version, DeviceSort::VersionDesc] {
+        questions.extend(["version:1.0.0,1.1.0", "group:thirds"].map(|q| (vec![q], sort, 50, None)));
+    }
+    let (mut few, mut along, mut through_all, mut full, mut met) = (0, 0, 0, 0, 0);
+    for (conditions, sort, rows, known) in questions {
         let selector = Selector::parse(&conditions.join(" ")).unwrap();
         let asked = devices.asked(&w.org, &selector).await.unwrap();
-        let found = ways(&mut on, &w.org, &selector, by_id(sort)).await.unwrap();
+        let found = ways(&mut on, &w.org, &selector, (by_id(sort), known)).await.unwrap();
         match (found.along, found.few) {
             (Some(_), _) => along += 1,
             (None, Some(_)) => few += 1,
             (None, None) => through_all += 1,
         }
-        let meant = Meant::new(&mut on, &w.org, selector.clone(), asked.clone(), sort).await.unwrap();
+        let meant = Meant::new(&mut on, &w.org, (selector.clone(), asked.clone()), sort, known).await.unwrap();
+        met += i32::from(meant.met(rows + 1).is_some());
         let walked = Meant::through_all(selector.clone(), asked);
         let mut query = DeviceQuery { sort, ..DeviceQuery::default() };
         loop {
@@ -124,7 +131,7 @@ async fn every_way_leads_to_the_same_pages(#[case] kind: EngineKind) {
             query.cursor = next;
         }
     }
-    assert!(few > 5 && along > 5 && through_all > 0 && full >= 4, "{few} {along} {through_all} {full}");
+    assert!(few > 5 && along > 5 && through_all > 0 && full >= 4 && met >= 8, "{few} {along} {through_all} {full} {met}");
 }
 
 /// Rows beside devices that don't stand where their device does.

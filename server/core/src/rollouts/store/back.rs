@@ -18,6 +18,8 @@ pub(super) const LINK: Sql = Sql::same("SELECT id, name, state FROM rollouts WHE
 pub(super) const BACKWARDS: Sql =
     Sql::same("SELECT id, name, state FROM rollouts WHERE org_id = $1 AND back_of = $2 ORDER BY id DESC LIMIT 1");
 pub(super) const MEMBERS: Sql = Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE");
+pub(super) const MEMBERS_BETWEEN: Sql =
+    Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND device BETWEEN $2 AND $3");
 pub(super) const RUNS: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates u JOIN devices d ON d.number = u.device
      WHERE u.rollout_id = $1 AND u.latest = TRUE AND d.sequence = $2 AND d.state = 'active'",
@@ -63,6 +65,16 @@ pub(in crate::rollouts) async fn backwards(on: &mut impl Conn, record: &Record) 
 pub(in crate::rollouts) async fn members(on: &mut impl Conn, of: Option<&RolloutId>) -> Result<Option<HashSet<DeviceNo>>, Error> {
     let Some(of) = of else { return Ok(None) };
     Ok(Some(rows!(on, (i64,), MEMBERS, of.as_str())?.into_iter().map(|r| r.0).collect()))
+}
+
+/// The same, of devices from one number to another.
+pub(in crate::rollouts) async fn members_between(
+    on: &mut impl Conn,
+    of: Option<&RolloutId>,
+    (first, last): (DeviceNo, DeviceNo),
+) -> Result<Option<HashSet<DeviceNo>>, Error> {
+    let Some(of) = of else { return Ok(None) };
+    Ok(Some(rows!(on, (i64,), MEMBERS_BETWEEN, of.as_str(), first, last)?.into_iter().map(|r| r.0).collect()))
 }
 
 /// How many devices that had a part in the rollout run its release by their own account.

@@ -3,15 +3,12 @@
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
     devices::DeviceNo,
-    rollouts::{
-        ddi::{Action, Answer, Attempt, Notes},
-        sending::Portions,
-    },
+    rollouts::ddi::{Action, Answer, Attempt, Notes},
 };
 use serde::Serialize;
 use wire::{
     Timestamp,
-    ids::{Digest, OrgId, UpdateId},
+    ids::{OrgId, UpdateId},
 };
 
 macro_rules! action {
@@ -48,17 +45,6 @@ pub(super) const FORGET_OF: Sql = many!(
     [int device],
     ") AS w JOIN ddi_actions a ON a.device = w.device)"
 );
-pub(super) const BEGIN_SENT: Sql =
-    Sql::same("INSERT INTO ddi_sent (device, sha256, org_id, portions, at) VALUES ($1, $2, $3, '[]', $4) ON CONFLICT DO NOTHING");
-pub(super) const HOLD_SENT: Sql = Sql::split(
-    "SELECT portions FROM ddi_sent WHERE device = $1 AND sha256 = $2",
-    "SELECT portions FROM ddi_sent WHERE device = $1 AND sha256 = $2 FOR UPDATE",
-);
-pub(super) const SET_SENT: Sql = Sql::same("UPDATE ddi_sent SET portions = $3, at = $4 WHERE device = $1 AND sha256 = $2");
-pub(super) const SENT: Sql = Sql::same("SELECT portions FROM ddi_sent WHERE device = $1 AND sha256 = $2");
-pub(super) const FORGET_SENT: Sql = Sql::same("DELETE FROM ddi_sent WHERE at < $1");
-pub(super) const FORGET_SENT_TO: Sql =
-    many!("DELETE FROM ddi_sent WHERE device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
 pub(super) const SAID: Sql = Sql::same("SELECT line FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2");
 
 #[derive(sqlx::FromRow)]
@@ -153,10 +139,9 @@ pub(in crate::rollouts) async fn say(tx: &mut Tx, action: &Action, lines: &[Stri
     exec!(tx, TRIM, action.number, most).map(drop)
 }
 
-/// Forgets what was said and sent before then.
+/// Forgets what was said before then.
 pub(in crate::rollouts) async fn forget(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
-    exec!(tx, FORGET, before.0)?;
-    exec!(tx, FORGET_SENT, before.0).map(drop)
+    exec!(tx, FORGET, before.0).map(drop)
 }
 
 #[derive(Serialize)]
@@ -164,36 +149,10 @@ struct Of {
     device: DeviceNo,
 }
 
-/// Forgets what these devices said and were sent.
+/// Forgets what these devices said.
 pub(in crate::rollouts) async fn forget_of(tx: &mut Tx, devices: &[DeviceNo]) -> Result<(), Error> {
     let devices: Vec<Of> = devices.iter().map(|device| Of { device: *device }).collect();
-    exec!(tx, FORGET_OF, list(&devices)?)?;
-    exec!(tx, FORGET_SENT_TO, list(&devices)?).map(drop)
-}
-
-/// What a device was sent of a file, held until the transaction ends: its downloads may go side by side.
-pub(in crate::rollouts) async fn hold_sent(tx: &mut Tx, action: &Action, file: &Digest, now: Timestamp) -> Result<Portions, Error> {
-    exec!(tx, BEGIN_SENT, action.device, file.as_str(), action.org.as_str(), now.0)?;
-    let (portions,) = row!(tx, (String,), HOLD_SENT, action.device, file.as_str())?.unwrap_or_default();
-    if portions.is_empty() { Ok(Portions::default()) } else { serde_json::from_str(&portions).map_err(Error::corrupt) }
-}
-
-/// Keeps what it was sent.
-pub(in crate::rollouts) async fn set_sent(
-    tx: &mut Tx,
-    action: &Action,
-    file: &Digest,
-    sent: &Portions,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let portions = serde_json::to_string(sent).map_err(Error::corrupt)?;
-    exec!(tx, SET_SENT, action.device, file.as_str(), portions, now.0).map(drop)
-}
-
-/// What a device was sent of a file.
-pub(in crate::rollouts) async fn sent(on: &mut impl Conn, device: DeviceNo, file: &Digest) -> Result<Portions, Error> {
-    let Some((portions,)) = row!(on, (String,), SENT, device, file.as_str())? else { return Ok(Portions::default()) };
-    serde_json::from_str(&portions).map_err(Error::corrupt)
+    exec!(tx, FORGET_OF, list(&devices)?).map(drop)
 }
 
 /// What a device said, the newest first.

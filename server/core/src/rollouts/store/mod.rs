@@ -1,5 +1,5 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
-//! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, who approves, ways back, starts without approval,
+//! in hawkBit's protocol, what they were sent, the deltas they can use, how long they took, the calendar of freezes, who approves, ways back, starts without approval,
 //! where the stages of a draw end, and the lists people read.
 
 pub(super) mod approvers;
@@ -16,6 +16,7 @@ pub(super) mod parts;
 pub(super) mod plans;
 pub(super) mod quorum;
 pub(super) mod records;
+pub(super) mod sent;
 pub(super) mod strata;
 pub(super) mod turns;
 pub(super) mod updates;
@@ -45,7 +46,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &strata::OF,
     &strata::ONE,
     &strata::INSERT_MEMBERS,
+    &strata::SOME,
     &strata::MEMBERS,
+    &strata::MEMBERS_BETWEEN,
     &strata::MEMBER,
     &strata::REPORTED,
     &courses::MOVE,
@@ -80,7 +83,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::ALIVE,
     &updates::DOWNLOADS_ON,
     &updates::MOVE,
-    &updates::HAS_ARTIFACT,
+    &updates::FETCHING,
     &parts::OF_DEVICE,
     &parts::OFFERED,
     &parts::ENDED,
@@ -126,6 +129,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &back::LINK,
     &back::BACKWARDS,
     &back::MEMBERS,
+    &back::MEMBERS_BETWEEN,
     &back::RUNS,
     &back::SET_OUT,
     &history::BEGUN,
@@ -141,12 +145,14 @@ pub(crate) const ALL: &[&Sql] = &[
     &ddi::TRIM,
     &ddi::FORGET,
     &ddi::FORGET_OF,
-    &ddi::BEGIN_SENT,
-    &ddi::HOLD_SENT,
-    &ddi::SET_SENT,
-    &ddi::SENT,
-    &ddi::FORGET_SENT,
-    &ddi::FORGET_SENT_TO,
+    &sent::BEGIN,
+    &sent::HOLD,
+    &sent::SET,
+    &sent::FILES,
+    &sent::DIFFERENCES,
+    &sent::RUNS,
+    &sent::FORGET,
+    &sent::FORGET_TO,
     &ddi::SAID,
     &freezes::MARKS,
     &freezes::NOT_OVER,

@@ -5,10 +5,10 @@ use super::records::Record;
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, list, many, rows},
     devices::{DeviceNo, Facts},
-    rollouts::lot::{Kept, Lot},
+    rollouts::lot::{ANYBODY, Kept, Lot},
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use wire::ids::{OrgId, RolloutId};
 
 pub(super) const INSERT: Sql =
@@ -17,6 +17,17 @@ pub(super) const OF: Sql = Sql::same("SELECT stratum, cuts FROM rollout_strata W
 pub(super) const ONE: Sql = Sql::same("SELECT stratum, cuts FROM rollout_strata WHERE rollout_id = $1 AND stratum IN ($2, '')");
 pub(super) const INSERT_MEMBERS: Sql = many!("INSERT INTO rollout_members (rollout_id, device) SELECT ", [text rollout_id, int device], "");
 pub(super) const MEMBERS: Sql = Sql::same("SELECT device FROM rollout_members WHERE rollout_id = $1");
+/// The same of these strata.
+pub(super) const SOME: Sql = Sql::split(
+    "SELECT stratum, cuts FROM rollout_strata WHERE rollout_id = $1 AND stratum IN (SELECT n.value FROM json_each($2) n)",
+    "SELECT stratum, cuts FROM rollout_strata WHERE rollout_id = $1
+     AND stratum IN (SELECT n.value FROM json_array_elements_text(CAST($2 AS JSON)) n)",
+);
+/// Members from one number to another, and whether they were kept.
+pub(super) const MEMBERS_BETWEEN: Sql = Sql::same(
+    "SELECT device FROM rollout_members WHERE rollout_id = $1 AND device = 0
+     UNION ALL SELECT device FROM rollout_members WHERE rollout_id = $1 AND device BETWEEN $2 AND $3",
+);
 /// Whether one is a member, and whether members were kept: device 0 says so.
 pub(super) const MEMBER: Sql = Sql::same("SELECT device FROM rollout_members WHERE rollout_id = $1 AND device IN ($2, 0)");
 
@@ -74,12 +85,35 @@ fn read(found: Vec<(String, String)>) -> Result<HashMap<String, Vec<i64>>, Error
     found.into_iter().map(|(stratum, cuts)| Ok((stratum, serde_json::from_str(&cuts).map_err(Error::corrupt)?))).collect()
 }
 
-/// A rollout's draw, for whoever asks about many devices.
+/// A rollout's draw, for whoever asks about the whole fleet.
 pub(in crate::rollouts) async fn of(on: &mut impl Conn, record: &Record, cuts: Vec<i64>) -> Result<Kept, Error> {
     let lot = record.lot()?;
     let strata = if lot.plain() { HashMap::new() } else { read(rows!(on, (String, String), OF, record.id.as_str())?)? };
     let members = if lot.limited() { read_members(rows!(on, (DeviceNo,), MEMBERS, record.id.as_str())?) } else { None };
     Ok(Kept { lot, strata, cuts, members })
+}
+
+/// Reads of a rollout's draw what these devices need, in the order of their numbers, and forgets what others did: for whoever goes through the fleet in
+/// parts and may end soon.
+pub(in crate::rollouts) async fn turn_to(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    kept: &mut Kept,
+    some: &[(DeviceNo, Facts)],
+) -> Result<(), Error> {
+    if !kept.lot.plain() {
+        let mut names: BTreeSet<String> = some.iter().map(|(_, facts)| kept.lot.stratum(facts)).collect();
+        names.insert(ANYBODY.to_owned());
+        let names: Vec<String> = names.into_iter().collect();
+        kept.strata = read(rows!(on, (String, String), SOME, rollout.as_str(), list(&names)?)?)?;
+    }
+    kept.members = match (some.first(), some.last()) {
+        (Some((first, _)), Some((last, _))) if kept.lot.limited() => {
+            read_members(rows!(on, (DeviceNo,), MEMBERS_BETWEEN, rollout.as_str(), *first, *last)?)
+        }
+        _ => None,
+    };
+    Ok(())
 }
 
 /// A rollout's draw, for whoever asks about this device.

@@ -5,6 +5,7 @@ use crate::{
     db::{Conn, Error, Sql, Tx, exec, row},
     devices::DeviceNo,
     rollouts::{
+        sending::Fetching,
         state::Class,
         steps::Steps,
         throttle::{Crowd, throttled},
@@ -91,12 +92,12 @@ pub(super) const MOVE: Sql = Sql::same(
     "UPDATE updates SET state = $2, open = $3, again = FALSE, stage = $4, progress = $5, code = $6, detail = $7, deadline = $8, updated_at = $9,
      ended_at = $10, retry_at = $11, passed = (passed | $12), step_deadline = $13 WHERE id = $1",
 );
-pub(super) const HAS_ARTIFACT: Sql = Sql::same(
-    "SELECT COUNT(*) FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN releases r ON r.id = x.release_id
-     JOIN release_files f ON f.release_id = r.id
-     WHERE u.device = $1 AND u.open = TRUE AND (f.sha256 = $2
-         OR EXISTS (SELECT 1 FROM deltas d WHERE d.sha256 = $2 AND d.target_sha256 = f.sha256 AND d.state = 'ready'))
-     AND r.state IN ('published', 'deprecated')",
+/// The open update that a file is a part of, or a delta to a part.
+pub(super) const FETCHING: Sql = Sql::same(
+    "SELECT u.id, u.org_id, x.timeout_ms, x.spec FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN releases r ON r.id = x.release_id
+     WHERE u.device = $1 AND u.open = TRUE AND r.state IN ('published', 'deprecated')
+     AND EXISTS (SELECT 1 FROM release_files f WHERE f.release_id = r.id AND (f.sha256 = $2
+         OR EXISTS (SELECT 1 FROM deltas d WHERE d.sha256 = $2 AND d.target_sha256 = f.sha256 AND d.state = 'ready')))",
 );
 pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE AND deadline <= $2");
 
@@ -384,8 +385,19 @@ pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Mov
     .map(drop)
 }
 
-pub(in crate::rollouts) async fn has_artifact(on: &mut impl Conn, device: DeviceNo, digest: &Digest) -> Result<bool, Error> {
-    Ok(row!(on, (i64,), HAS_ARTIFACT, device, digest.as_str())?.is_some_and(|r| r.0 > 0))
+/// For which open update a device may fetch a file; none where it may not.
+pub(in crate::rollouts) async fn fetching(on: &mut impl Conn, device: DeviceNo, digest: &Digest) -> Result<Option<Fetching>, Error> {
+    row!(on, (String, String, i64, String), FETCHING, device, digest.as_str())?
+        .map(|(update, org, timeout_ms, spec)| {
+            Ok(Fetching {
+                org: org.parse().map_err(Error::corrupt)?,
+                device,
+                update: update.parse().map_err(Error::corrupt)?,
+                timeout_ms,
+                counted: timing(&spec)?.download_only,
+            })
+        })
+        .transpose()
 }
 
 /// Whether an update's deadline has passed.

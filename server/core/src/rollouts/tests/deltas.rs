@@ -48,12 +48,45 @@ async fn a_delta_is_offered_to_who_runs_exactly_its_base(#[case] kind: EngineKin
         let offer = s.rollouts().poll(*other).await.unwrap().unwrap();
         assert_eq!(offer.downloads[0].delta, None, "another version under that sequence, and another release");
     }
-    assert!(s.rollouts().may_download(devices[0], &delta.sha256).await.unwrap());
-    assert!(!s.rollouts().may_download(devices[3], &delta.sha256).await.unwrap(), "it was offered nothing");
+    assert!(s.rollouts().may_download(devices[0], &delta.sha256).await.unwrap().is_some());
+    assert!(s.rollouts().may_download(devices[3], &delta.sha256).await.unwrap().is_none(), "it was offered nothing");
     s.succeed(devices[0], &offer.update_id, "4.0.0", 4).await;
-    assert!(!s.rollouts().may_download(devices[0], &delta.sha256).await.unwrap(), "an ended update opens nothing");
+    assert!(s.rollouts().may_download(devices[0], &delta.sha256).await.unwrap().is_none(), "an ended update opens nothing");
     s.w.fleet.releases().recall(&s.ada, &s.release, "").await.unwrap();
-    assert!(!s.rollouts().may_download(devices[1], &delta.sha256).await.unwrap());
+    assert!(s.rollouts().may_download(devices[1], &delta.sha256).await.unwrap().is_none());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_was_sent_a_delta_to_what_it_runs_has_fetched_the_file(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 3).await;
+    let old: Vec<u8> = (0..2_000u32).flat_map(|n| crate::hash::sha256(&n.to_be_bytes())).collect();
+    let new = [&old[..], b"and something new"].concat();
+    s.publish_content("3.0.0", 3, &old).await;
+    // The same content under another version.
+    s.publish_content("3.1.0", 4, &new).await;
+    s.release = s.publish_content("4.0.0", 5, &new).await;
+    let [based, other, same] = [s.devices[0], s.devices[1], s.devices[2]];
+    s.runs(based, "3.0.0", 3).await;
+    s.runs(same, "3.1.0", 4).await;
+    s.approved(RolloutSpec { download_only: true, ..s.spec(vec![stage(Reach::Percent(100.0))]) }).await;
+    s.rollouts().tick().await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    while s.w.fleet.releases().make_delta().await.unwrap() {}
+    let mut ends = Vec::new();
+    let delta = s.rollouts().poll(based).await.unwrap().unwrap().downloads[0].delta.clone().unwrap();
+    for device in [based, other, same] {
+        let offer = s.rollouts().poll(device).await.unwrap().unwrap();
+        s.say(device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+        // One is sent nothing: it runs the very same file.
+        if device != same {
+            s.sends(device, &delta.sha256, 0..delta.size).await;
+        }
+        ends.push(s.say(device, &offer.update_id, UpdateState::Downloaded).await.unwrap());
+    }
+    assert_eq!(ends, [UpdateState::Succeeded, UpdateState::Failed, UpdateState::Succeeded], "a delta alone is not a file");
 }
 
 #[rstest]

@@ -156,7 +156,7 @@ async fn a_recalled_release_halts_what_runs(#[case] kind: EngineKind) {
     s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
     // At once, before any tick.
     assert_eq!(s.poll_all().await.len(), 0);
-    assert!(!s.rollouts().may_download(offered[0].0, digest).await.unwrap());
+    assert!(s.rollouts().may_download(offered[0].0, digest).await.unwrap().is_none());
     s.rollouts().tick().await.unwrap();
     let course = s.checked(&id).await;
     assert_eq!(course.state, RolloutState::Halted);

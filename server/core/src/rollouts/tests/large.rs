@@ -4,12 +4,13 @@
 use super::{Scene, stage};
 use crate::{
     db::{EngineKind, Sql, counting, counting::Ran, exec, rows, select},
-    rollouts::store::courses,
+    devices::store as devices,
+    rollouts::store::{courses, records, strata},
 };
 use rstest::rstest;
 use wire::{
     ids::RolloutId,
-    rollouts::{GateSpec, Reach, StageSpec},
+    rollouts::{GateSpec, Order, Reach, RolloutSpec, Show, StageSpec, UpdateQuery},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -64,9 +65,14 @@ fn small(what: &str, ran: &[Ran]) {
 
 impl Scene {
     async fn large(kind: EngineKind) -> Self {
+        Self::of(kind, FLEET).await
+    }
+
+    /// So many devices at a hundred sites.
+    async fn of(kind: EngineKind, devices: i64) -> Self {
         let mut s = Self::open(kind, 0).await;
         let mut tx = s.rollouts().db.write().await.unwrap();
-        exec!(&mut tx, WRITE_DOWN, s.w.org.as_str(), FLEET).unwrap();
+        exec!(&mut tx, WRITE_DOWN, s.w.org.as_str(), devices).unwrap();
         exec!(&mut tx, SITES).unwrap();
         tx.commit().await.unwrap();
         let mut on = s.rollouts().db.read().await.unwrap();
@@ -210,4 +216,43 @@ async fn a_rollout_to_a_hundred_thousand_devices_moves_by_a_few_rows(#[case] kin
     small("stopping", &ran);
     assert_eq!(s.state(&id).await, RolloutState::Stopped);
     s.checked(&id).await;
+}
+
+/// Where stages end and who was drawn into them is read for the devices that are looked at, and says of them what the whole of it says.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_page_of_who_waits_reads_of_the_draw_what_its_devices_need(#[case] kind: EngineKind) {
+    let s = Scene::of(kind, 5_000).await;
+    let spec = s.spec(vec![stage(Reach::Count(3_000)), stage(Reach::Percent(100.0))]);
+    let id = s.approved(RolloutSpec { order: Some(Order::Spread("site".into())), ..spec }).await;
+    s.rollouts().tick().await.unwrap();
+    let mut on = s.rollouts().db.read().await.unwrap();
+    let (record, course) = records::course(&mut on, &s.w.org, &id).await.unwrap().unwrap();
+    let kept = strata::of(&mut on, &record, course.stages.iter().map(|stage| stage.cut).collect()).await.unwrap();
+    assert_eq!((kept.strata.len(), kept.members.as_ref().unwrap().len()), (101, 3_001));
+    let fleet = devices::facts_page(&mut on, &s.w.org, 0, 10_000, s.w.clock_now()).await.unwrap();
+    drop(on);
+    let of_stage = |stage: u32| {
+        let taken = fleet.iter().filter(|(device, facts)| kept.stage_of(&record.id, *device, facts) == Some(stage));
+        taken.map(|(_, facts)| facts.device_id.clone()).collect::<Vec<_>>()
+    };
+    for stage in [1, 2] {
+        let (mut listed, mut cursor) = (Vec::new(), None);
+        loop {
+            let query = UpdateQuery { stage: Some(stage), show: Show::Waiting, cursor, rows: Some(200) };
+            let (page, ran) = counting::counted(s.rollouts().page(&s.ada, &id, &query)).await;
+            let updates = page.unwrap().updates;
+            let of_draw: Vec<_> = ran.iter().filter(|r| r.sql.contains("rollout_members") || r.sql.contains("rollout_strata")).collect();
+            // A batch of a thousand, and that members were kept.
+            assert!(of_draw.len() >= 2 && of_draw.iter().all(|r| r.returned <= 1_001), "{of_draw:?}");
+            listed.extend(updates.items.into_iter().map(|row| row.device_id.to_string()));
+            cursor = updates.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, of_stage(stage), "stage {stage}");
+    }
 }

@@ -44,7 +44,7 @@ use std::collections::BTreeSet;
 use wire::{
     Fault, Timestamp,
     device::{Offer, Running, StatusReport},
-    ids::{ReleaseId, RolloutId, UpdateId},
+    ids::{Digest, ReleaseId, RolloutId, UpdateId},
     manifest::Manifest,
     rollouts::{Counts, GateSpec, Reach, RolloutDetail, RolloutSpec, StageSpec, UpdateQuery},
     states::{RolloutState, UpdateState},
@@ -160,6 +160,12 @@ impl Scene {
         self.rollouts().report(device, report).await.unwrap()
     }
 
+    /// The server sends these bytes of a file to the device, as far as it may have them.
+    async fn sends(&self, device: DeviceNo, file: &Digest, part: std::ops::Range<u64>) {
+        let fetching = self.rollouts().may_download(device, file).await.unwrap().expect("its own file");
+        self.rollouts().was_sent(&fetching, file, &part).await.unwrap();
+    }
+
     /// Everybody who is offered something installs it.
     async fn everybody_updates(&self) -> usize {
         let offered = self.poll_all().await;
@@ -219,6 +225,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/plans.rs"),
         include_str!("../store/quorum.rs"),
         include_str!("../store/records.rs"),
+        include_str!("../store/sent.rs"),
         include_str!("../store/strata.rs"),
         include_str!("../store/turns.rs"),
         include_str!("../store/updates.rs"),

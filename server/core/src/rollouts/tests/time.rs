@@ -10,7 +10,7 @@ use crate::{
 use rstest::rstest;
 use wire::{
     FaultKind, Timestamp,
-    rollouts::{NewFreeze, Reach, RolloutSpec, StageSpec, TimeOfDay, Weekday, Window},
+    rollouts::{NewFreeze, Reach, RolloutSpec, StageSpec, TimeOfDay, UpdateQuery, UpdateRow, Weekday, Window},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -151,6 +151,8 @@ async fn what_is_only_fetched_succeeds_when_it_is_there(#[case] kind: EngineKind
     let offer = room.poll(device).await.unwrap().unwrap();
     assert!(offer.download_only && !offer.soft);
     s.say(device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+    let download = &offer.downloads[0];
+    s.sends(device, &download.sha256, 0..download.size).await;
     assert_eq!(s.say(device, &offer.update_id, UpdateState::Downloaded).await.unwrap(), UpdateState::Succeeded);
     assert_eq!(room.poll(device).await.unwrap(), None, "not again");
     let why = room.explain(device).await.unwrap();
@@ -158,6 +160,62 @@ async fn what_is_only_fetched_succeeds_when_it_is_there(#[case] kind: EngineKind
     s.pass(0).await;
     assert_eq!(s.state(&id).await, RolloutState::Completed);
     assert_eq!(s.checked(&id).await.totals().succeeded, 1);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_word_that_it_was_fetched_counts_for_what_was_sent(#[case] kind: EngineKind) {
+    use UpdateState::{Failed, Succeeded};
+    let s = Scene::open(kind, 5).await;
+    let room = s.rollouts();
+    let id = s.launches(RolloutSpec { download_only: true, ..s.all() }).await;
+    let offered = s.poll_all().await;
+    let file = offered[0].1.downloads[0].clone();
+    let mut ends = Vec::new();
+    for (n, (device, offer)) in offered.iter().enumerate() {
+        let update = &offer.update_id;
+        s.say(*device, update, UpdateState::Downloading).await.unwrap();
+        match n {
+            // Over several connections, the last of which overlaps; and all but a byte amid it.
+            0 => {
+                s.sends(*device, &file.sha256, 3..file.size).await;
+                s.sends(*device, &file.sha256, 0..4).await;
+            }
+            1 => {
+                s.sends(*device, &file.sha256, 0..3).await;
+                s.sends(*device, &file.sha256, 4..file.size).await;
+            }
+            // Nothing: what another device was sent is not theirs.
+            _ => {}
+        }
+        // That it succeeded is no better than that it has downloaded.
+        let word = if n == 4 { UpdateState::Succeeded } else { UpdateState::Downloaded };
+        ends.push(s.say(*device, update, word).await.unwrap());
+        assert_eq!(s.say(*device, update, word).await.unwrap(), ends[n], "said again it changes nothing");
+    }
+    assert_eq!(ends, [Succeeded, Failed, Failed, Failed, Failed]);
+    let listed = room.page(&s.ada, &id, &UpdateQuery::default()).await.unwrap().updates.items;
+    let told = |row: &UpdateRow| (row.state == Failed) == (row.code == "not_fetched");
+    assert!(listed.len() == 5 && listed.iter().all(told), "{listed:?}");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_is_installed_is_judged_by_what_runs_and_not_by_what_was_sent(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let device = s.devices[0];
+    s.launches(s.all()).await;
+    let offer = s.rollouts().poll(device).await.unwrap().unwrap();
+    let fetching = s.rollouts().may_download(device, &offer.downloads[0].sha256).await.unwrap().unwrap();
+    assert!(!fetching.counted, "nothing is written down of what is sent");
+    assert_eq!(s.say(device, &offer.update_id, UpdateState::Downloaded).await.unwrap(), UpdateState::Downloaded);
+    assert_eq!(s.say(device, &offer.update_id, UpdateState::Installing).await.unwrap(), UpdateState::Installing);
+    assert_eq!(s.say(device, &offer.update_id, UpdateState::Succeeded).await.unwrap(), UpdateState::Failed, "it runs what it ran");
 }
 
 #[rstest]

@@ -196,7 +196,7 @@ impl World {
         };
         let row = self.rows[i].clone();
         let heard = if row.latest {
-            hear(row.state, &word, &runs, Brings { version: &brings, sequence, download_only: false }).unwrap()
+            hear(row.state, &word, &runs, Brings { version: &brings, sequence, download_only: false, delivered: false }).unwrap()
         } else {
             Heard::Late
         };

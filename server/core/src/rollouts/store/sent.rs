@@ -1,0 +1,86 @@
+//! Which bytes devices were sent of what their plans have them fetch only, and which files they have by that. The table is named after hawkBit's
+//! protocol, which it was made for; the native one writes to it as well.
+
+use crate::{
+    db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
+    devices::DeviceNo,
+    rollouts::sending::{Difference, Fetching, File, Portions, Shipment},
+};
+use serde::Serialize;
+use wire::{
+    Timestamp,
+    ids::{Digest, RolloutId},
+};
+
+pub(super) const BEGIN: Sql =
+    Sql::same("INSERT INTO ddi_sent (device, sha256, org_id, portions, at) VALUES ($1, $2, $3, '[]', $4) ON CONFLICT DO NOTHING");
+pub(super) const HOLD: Sql = Sql::split(
+    "SELECT portions FROM ddi_sent WHERE device = $1 AND sha256 = $2",
+    "SELECT portions FROM ddi_sent WHERE device = $1 AND sha256 = $2 FOR UPDATE",
+);
+pub(super) const SET: Sql = Sql::same("UPDATE ddi_sent SET portions = $3, at = $4 WHERE device = $1 AND sha256 = $2");
+/// The files of a rollout's release, with what a device was sent of each.
+pub(super) const FILES: Sql = Sql::same(
+    "SELECT f.sha256, f.size, COALESCE(s.portions, '[]') FROM rollouts x JOIN release_files f ON f.release_id = x.release_id
+     LEFT JOIN ddi_sent s ON s.device = $1 AND s.sha256 = f.sha256 WHERE x.id = $2 ORDER BY f.position",
+);
+/// The differences that lead to them, of those that the device was sent anything of.
+pub(super) const DIFFERENCES: Sql = Sql::same(
+    "SELECT d.target_sha256, d.base_sha256, d.size, s.portions FROM rollouts x JOIN release_files f ON f.release_id = x.release_id
+     JOIN deltas d ON d.target_sha256 = f.sha256 JOIN ddi_sent s ON s.sha256 = d.sha256 AND s.device = $1 WHERE x.id = $2",
+);
+/// The files of the release that a device says it runs.
+pub(super) const RUNS: Sql = Sql::same(
+    "SELECT h.sha256 FROM devices v
+     JOIN releases b ON b.org_id = v.org_id AND b.device_type = v.device_type AND b.sequence = v.sequence AND b.version = v.version
+     JOIN release_files h ON h.release_id = b.id WHERE v.number = $1 AND b.state <> 'draft'",
+);
+pub(super) const FORGET: Sql = Sql::same("DELETE FROM ddi_sent WHERE at < $1");
+pub(super) const FORGET_TO: Sql = many!("DELETE FROM ddi_sent WHERE device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
+
+fn portions(text: &str) -> Result<Portions, Error> {
+    serde_json::from_str(text).map_err(Error::corrupt)
+}
+
+/// What a device was sent of a file, held until the transaction ends: its downloads may go side by side, over several instances.
+pub(in crate::rollouts) async fn hold(tx: &mut Tx, to: &Fetching, file: &Digest, now: Timestamp) -> Result<Portions, Error> {
+    exec!(tx, BEGIN, to.device, file.as_str(), to.org.as_str(), now.0)?;
+    row!(tx, (String,), HOLD, to.device, file.as_str())?.map_or_else(|| Ok(Portions::default()), |(text,)| portions(&text))
+}
+
+/// Keeps what it was sent.
+pub(in crate::rollouts) async fn set(tx: &mut Tx, to: &Fetching, file: &Digest, sent: &Portions, now: Timestamp) -> Result<(), Error> {
+    let portions = serde_json::to_string(sent).map_err(Error::corrupt)?;
+    exec!(tx, SET, to.device, file.as_str(), portions, now.0).map(drop)
+}
+
+/// What a device has of a rollout's release.
+pub(in crate::rollouts) async fn shipment(on: &mut impl Conn, device: DeviceNo, rollout: &RolloutId) -> Result<Shipment, Error> {
+    let size = |bytes: i64| u64::try_from(bytes).map_err(Error::corrupt);
+    let files = rows!(on, (String, i64, String), FILES, device, rollout.as_str())?
+        .into_iter()
+        .map(|(sha256, bytes, sent)| Ok(File { sha256, size: size(bytes)?, sent: portions(&sent)? }))
+        .collect::<Result<_, Error>>()?;
+    let differences = rows!(on, (String, String, i64, String), DIFFERENCES, device, rollout.as_str())?
+        .into_iter()
+        .map(|(target, base, bytes, sent)| Ok(Difference { target, base, size: size(bytes)?, sent: portions(&sent)? }))
+        .collect::<Result<_, Error>>()?;
+    let runs = rows!(on, (String,), RUNS, device)?.into_iter().map(|(sha256,)| sha256).collect();
+    Ok(Shipment { files, differences, runs })
+}
+
+/// Forgets what was sent before then.
+pub(in crate::rollouts) async fn forget(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
+    exec!(tx, FORGET, before.0).map(drop)
+}
+
+#[derive(Serialize)]
+struct To {
+    device: DeviceNo,
+}
+
+/// Forgets what these devices were sent.
+pub(in crate::rollouts) async fn forget_to(tx: &mut Tx, devices: &[DeviceNo]) -> Result<(), Error> {
+    let devices: Vec<To> = devices.iter().map(|device| To { device: *device }).collect();
+    exec!(tx, FORGET_TO, list(&devices)?).map(drop)
+}
