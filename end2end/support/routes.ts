@@ -21,6 +21,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "enrolment", path: async () => "/enrolment", heading: /^Add devices$/ },
   { name: "certificates", path: async () => "/certificates", heading: /certificates/i },
   { name: "certificates-none-match", path: async () => "/certificates?q=nothing-of-this-kind&within=30", heading: /certificates/i },
+  { name: "certificates-revoked", path: async () => "/certificates?state=revoked&sort=-revoked", heading: /certificates/i },
   { name: "certificate", path: async () => `/certificates/${await aCertificate()}`, heading: /certificate of/i },
   { name: "enrolment-factory", path: async () => "/enrolment?tab=factory", heading: /^Add devices$/ },
   { name: "enrolment-claim", path: async () => "/enrolment?tab=claim", heading: /^Add devices$/ },

@@ -47,6 +47,15 @@ test("a column sorts by a link", async ({ page }) => {
   await expect(page.getByRole("columnheader", { name: "Last seen" })).toHaveAttribute("aria-sort", /ascending|descending/);
 });
 
+test("certificates sort by a link, and the revoked ones are a tab", async ({ page }) => {
+  await page.goto("/certificates");
+  await page.getByRole("columnheader", { name: "Device", exact: true }).getByRole("link").click();
+  await expect(page.getByRole("columnheader", { name: "Device", exact: true })).toHaveAttribute("aria-sort", "ascending");
+  await page.getByRole("navigation", { name: "Certificates by kind" }).getByRole("link", { name: "Revoked" }).click();
+  await expect(page).toHaveURL(/state=revoked/);
+  await expect(page.getByRole("link", { name: "Revoked" })).toHaveAttribute("aria-current", "page");
+});
+
 test.describe("an admin", () => {
   test.use({ role: "admin" });
 
