@@ -130,20 +130,23 @@ pub struct DeviceRow {
     pub update: Option<UpdateState>,
 }
 
-/// Tags for every device that a selector means.
+/// Tags for every device that a selector means, or for those that are named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TagMany {
     /// The selector; empty means every device that is not decommissioned.
     pub q: String,
+    /// These devices instead of a selector, at most 200.
+    #[serde(default)]
+    pub devices: Vec<DeviceId>,
     /// Tags they get.
     #[serde(default)]
     pub add: Vec<String>,
     /// Tags they lose.
     #[serde(default)]
     pub remove: Vec<String>,
-    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    /// How many devices the selector means or are named, at most 10,000; another number by now is a conflict.
     pub expected: i64,
 }
 
@@ -155,16 +158,19 @@ pub struct Tagged {
     pub devices: i64,
 }
 
-/// A step for every device that a selector means.
+/// A step for every device that a selector means, or for those that are named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepMany {
     /// The selector; empty means every device that is not decommissioned.
     pub q: String,
+    /// These devices instead of a selector, at most 200.
+    #[serde(default)]
+    pub devices: Vec<DeviceId>,
     /// `suspend` or `resume`; the other steps are taken one by one.
     pub step: DeviceStep,
-    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    /// How many devices the selector means or are named, at most 10,000; another number by now is a conflict.
     pub expected: i64,
 }
 
