@@ -57,6 +57,24 @@ test("certificates sort by a link, and the revoked ones are a tab", async ({ pag
   await expect(revoked).toHaveAttribute("aria-current", "page");
 });
 
+test("devices are ticked and tagged by forms", async ({ page }) => {
+  const id = (await rest("GET", "/devices?rows=1")).items[0].device_id as string;
+  await page.goto(`/devices?q=id:${id}`);
+  await page.getByRole("checkbox", { name: `Select ${id}`, exact: true }).check();
+  await page.getByRole("toolbar", { name: "Selected devices" }).getByRole("button", { name: "Tag…" }).click();
+  const question = page.locator("section.card.ask");
+  await expect(question).toContainText(`This is about 1 device: ${id}.`);
+  await question.getByLabel("Add tags").fill("without-scripts");
+  await question.getByRole("button", { name: "Tag 1 device" }).click();
+  await expect(page).toHaveURL((url) => url.search === `?q=id:${id}`);
+  await expect(page.getByRole("table", { name: "Devices" })).toContainText("without-scripts");
+  await page.getByRole("checkbox", { name: `Select ${id}`, exact: true }).check();
+  await page.getByRole("button", { name: "Tag…" }).click();
+  await question.getByLabel("Remove tags").fill("without-scripts");
+  await question.getByRole("button", { name: "Tag 1 device" }).click();
+  await expect(page.getByRole("table", { name: "Devices" })).not.toContainText("without-scripts");
+});
+
 test.describe("an admin", () => {
   test.use({ role: "admin" });
 

@@ -43,11 +43,23 @@ pub struct Window {
 #[cfg(feature = "ssr")]
 const POINTS: u32 = 600;
 
-/// A page of the device list: a [`wire::devices::DevicesPage`].
+/// A page of the device list: a [`wire::devices::DevicesPage`]; with the counts of its filter if `counted` and they are there at once.
 #[server(prefix = "/rpc", endpoint = "/devices", input = GetUrl)]
-pub async fn read_devices(query: DeviceQuery) -> Result<Packed, ApiFault> {
+pub async fn read_devices(query: DeviceQuery, #[server(default)] counted: bool) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.model(call.fleet.devices().page(&call.actor, &query).await)
+    let devices = call.fleet.devices();
+    let mut page = call.answer(devices.page(&call.actor, &query).await)?;
+    if counted {
+        page.facets = call.answer(devices.facet_counts_at_once(&call.actor).await)?;
+    }
+    Packed::of(&page)
+}
+
+/// How many devices have each value of the list's filter: a [`wire::devices::DeviceFacets`].
+#[server(prefix = "/rpc", endpoint = "/devices/facets", input = GetUrl)]
+pub async fn read_facets() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.devices().facet_counts(&call.actor).await)
 }
 
 /// A device as [`DeviceView`]; `window` asks for its history too, `activity` for a page of what happened to it.

@@ -258,6 +258,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::facts::ALL,
         crate::devices::narrowing::ALL,
         crate::devices::rows::ALL,
+        crate::devices::sizes::ALL,
         crate::devices::views::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,

@@ -12,6 +12,7 @@ pub mod groups;
 mod life;
 pub mod list;
 mod overview;
+mod selecting;
 mod stepping;
 mod telemetry;
 mod views;

@@ -31,7 +31,7 @@ pub use wire::selector;
 mod server_keys;
 pub(crate) mod shared;
 mod signs;
-mod sizes;
+pub(crate) mod sizes;
 mod source;
 pub mod state;
 mod stepping;
@@ -73,6 +73,7 @@ pub struct Devices {
     presence: presence::Presence,
     facets: sizes::KeptFacets,
     totals: listing::KeptTotals,
+    facet_counts: sizes::KeptFacetCounts,
     counts: sizes::KeptCounts,
     guesses: Throttle<Source>,
     booked: Throttle,
@@ -122,6 +123,7 @@ impl Devices {
             presence,
             facets: sizes::KeptFacets::default(),
             totals: listing::KeptTotals::default(),
+            facet_counts: sizes::KeptFacetCounts::default(),
             counts: sizes::KeptCounts::default(),
             guesses,
             booked,

@@ -3,11 +3,16 @@
 use super::{Devices, Error, groups, selector::Known, store};
 use crate::{
     access::{Act, Actor, may},
-    db::{Db, row, rows},
+    db::{Db, Sql, row, rows},
     kept::{Kept, kept_or},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use wire::{
+    devices::{DeviceFacets, FacetCount},
     ids::OrgId,
     overview::{FleetCounts, VersionShare},
 };
@@ -16,6 +21,25 @@ use wire::{
 const FACETS_MS: i64 = 2000;
 /// Most types and versions that are offered.
 const OFFERED: usize = 100;
+
+/// How long a first page waits for the counts of its filter: not so long that it is felt. Whoever has none by then asks for them beside the rows.
+const WAITED: Duration = Duration::from_millis(40);
+
+/// Deleted devices are decommissioned ones.
+const STATES: Sql = Sql::same(
+    "SELECT state, COUNT(*), CAST(COALESCE(SUM(CASE WHEN online THEN 1 ELSE 0 END), 0) AS BIGINT)
+     FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY state ORDER BY state",
+);
+const TAGGED: Sql = Sql::same(
+    "SELECT t.tag, COUNT(*) FROM device_tags t JOIN devices d ON d.number = t.device
+     WHERE t.org_id = $1 AND d.state <> 'decommissioned' GROUP BY t.tag ORDER BY COUNT(*) DESC, t.tag LIMIT 100",
+);
+const GROUPED: Sql = Sql::same(
+    "SELECT g.name, COUNT(*) FROM device_groups g JOIN group_members m ON m.group_id = g.id JOIN devices d ON d.number = m.device
+     WHERE g.org_id = $1 AND d.state <> 'decommissioned' GROUP BY g.name ORDER BY COUNT(*) DESC, g.name LIMIT 100",
+);
+
+pub(crate) const ALL: &[&Sql] = &[&STATES, &TAGGED, &GROUPED];
 
 /// Types, tags, versions and the size of a fleet.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +53,8 @@ pub(super) struct Facets {
 
 /// By organization, what its filter offers.
 pub(super) type KeptFacets = Arc<Kept<OrgId, Facets>>;
+/// By organization, how many devices have what its filter offers.
+pub(super) type KeptFacetCounts = Arc<Kept<OrgId, DeviceFacets>>;
 /// By organization, how its fleet is.
 pub(super) type KeptCounts = Arc<Kept<OrgId, FleetCounts>>;
 
@@ -45,6 +71,35 @@ async fn facets(db: Db, org: OrgId) -> Result<Facets, Error> {
         groups: rows!(&mut on, (String,), groups::NAMES, org.as_str())?.into_iter().map(|r| r.0).collect(),
         fleet: versions.iter().map(|v| v.devices).sum(),
         versions: versions.into_iter().take(OFFERED).collect(),
+    })
+}
+
+/// What most devices have first.
+fn most(counts: impl IntoIterator<Item = (String, i64)>) -> Vec<FacetCount> {
+    let mut all: Vec<FacetCount> =
+        counts.into_iter().filter(|(value, _)| !value.is_empty()).map(|(value, devices)| FacetCount { value, devices }).collect();
+    all.sort_by(|a, b| b.devices.cmp(&a.devices).then_with(|| a.value.cmp(&b.value)));
+    all.truncate(OFFERED);
+    all
+}
+
+async fn facet_counts(db: Db, org: OrgId) -> Result<DeviceFacets, Error> {
+    let mut on = db.read().await?;
+    let (mut types, mut versions) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, i64>::new());
+    for (device_type, version, devices) in rows!(&mut on, (String, String, i64), store::VERSIONS, org.as_str())? {
+        *types.entry(device_type).or_default() += devices;
+        // Two types may have a version of the same name; to the filter it is one.
+        *versions.entry(version).or_default() += devices;
+    }
+    let states = rows!(&mut on, (String, i64, i64), STATES, org.as_str())?;
+    let (all, online) = states.iter().fold((0, 0), |(all, online), (_, devices, connected)| (all + devices, online + connected));
+    Ok(DeviceFacets {
+        online: most([("yes".to_owned(), online), ("no".to_owned(), all - online)]),
+        states: most(states.into_iter().map(|(state, devices, _)| (state, devices))),
+        types: most(types),
+        versions: most(versions),
+        tags: most(rows!(&mut on, (String, i64), TAGGED, org.as_str())?),
+        groups: most(rows!(&mut on, (String, i64), GROUPED, org.as_str())?),
     })
 }
 
@@ -69,6 +124,18 @@ impl Devices {
 
     pub(super) async fn facets(&self, org: &OrgId) -> Result<Facets, Error> {
         kept_or((&self.facets, org.clone(), FACETS_MS), (&self.db, &self.clock), || facets(self.db.clone(), org.clone())).await
+    }
+
+    /// How many devices have each value that the list can be filtered by.
+    pub async fn facet_counts(&self, actor: &Actor) -> Result<DeviceFacets, Error> {
+        may(actor, Act::Read)?;
+        let org = &actor.org;
+        kept_or((&self.facet_counts, org.clone(), FACETS_MS), (&self.db, &self.clock), || facet_counts(self.db.clone(), org.clone())).await
+    }
+
+    /// The same if it is there at once.
+    pub async fn facet_counts_at_once(&self, actor: &Actor) -> Result<Option<DeviceFacets>, Error> {
+        tokio::time::timeout(WAITED, self.facet_counts(actor)).await.ok().transpose()
     }
 
     /// How many devices the fleet has; at most two seconds old, or as long as such a count is kept.

@@ -8,6 +8,7 @@ mod claims;
 mod clones;
 mod deleted;
 mod desk;
+mod facets;
 mod given_up;
 mod groups;
 mod just_in_time;
