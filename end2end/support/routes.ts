@@ -9,6 +9,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "device-telemetry", path: async () => `/devices/${await aDevice()}/telemetry`, heading: /.+/ },
   { name: "device-firmware", path: async () => `/devices/${await aDevice()}/firmware`, heading: /.+/ },
   { name: "device-certificates", path: async () => `/devices/${await aDevice()}/certificates`, heading: /.+/ },
+  { name: "device-connections", path: async () => `/devices/${await aDevice()}/connections`, heading: /.+/ },
   { name: "device-activity", path: async () => `/devices/${await aDevice()}/activity`, heading: /.+/ },
   { name: "groups", path: async () => "/groups", heading: /^Groups$/ },
   { name: "firmware", path: async () => "/firmware", heading: /firmware/i },

@@ -47,6 +47,13 @@ test("a column sorts by a link", async ({ page }) => {
   await expect(page.getByRole("columnheader", { name: "Last seen" })).toHaveAttribute("aria-sort", /ascending|descending/);
 });
 
+test("a device's connections are a page of it", async ({ page }) => {
+  const id = (await rest("GET", "/devices?q=online:yes&rows=1")).items[0].device_id as string;
+  await page.goto(`/devices/${id}/connections`);
+  await expect(page.getByRole("img", { name: /^Connected / })).toBeVisible();
+  await expect(page.getByRole("table", { name: "Connections of this device" }).getByRole("row").nth(1)).toContainText("Connected");
+});
+
 test("certificates sort by a link, and the revoked ones are a tab", async ({ page }) => {
   await page.goto("/certificates");
   await page.getByRole("columnheader", { name: "Device", exact: true }).getByRole("link").click();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::{
     Timestamp,
     activity::{ActivityPage, ActivityQuery},
+    connections::{ConnectionsPage, ConnectionsQuery},
     devices::{DeviceDetail, DeviceQuery},
     states::DeviceStep,
     telemetry::History,
@@ -24,6 +25,9 @@ pub struct DeviceView {
     pub to: Timestamp,
     /// What happened to it; none on the other tabs.
     pub activity: Option<ActivityPage>,
+    /// Its connections; none on the other tabs.
+    #[serde(default)]
+    pub connections: Option<ConnectionsPage>,
 }
 
 /// Which span of history to read: so much before now, or between two instants.
@@ -62,12 +66,13 @@ pub async fn read_facets() -> Result<Packed, ApiFault> {
     call.model(call.fleet.devices().facet_counts(&call.actor).await)
 }
 
-/// A device as [`DeviceView`]; `window` asks for its history too, `activity` for a page of what happened to it.
+/// A device as [`DeviceView`]; `window` asks for its history too, `activity` for a page of what happened to it, `connections` for a page of these.
 #[server(prefix = "/rpc", endpoint = "/device", input = GetUrl)]
 pub async fn read_device(
     id: String,
     #[server(default)] window: Option<Window>,
     #[server(default)] activity: Option<ActivityQuery>,
+    #[server(default)] connections: Option<ConnectionsQuery>,
 ) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id = call.id(&id)?;
@@ -76,8 +81,12 @@ pub async fn read_device(
         Some(query) => Some(call.answer(call.fleet.activity(&call.actor, &id, &query).await)?),
         None => None,
     };
+    let connections = match connections {
+        Some(query) => Some(call.answer(call.fleet.devices().connections(&call.actor, &id, &query).await)?),
+        None => None,
+    };
     let Some(window) = window else {
-        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None, activity });
+        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None, activity, connections });
     };
     let (from, to) = match (window.from, window.to) {
         (Some(from), Some(to)) if from < to => (Timestamp(from), Timestamp(to)),
@@ -85,7 +94,7 @@ pub async fn read_device(
     };
     let query = wire::telemetry::HistoryQuery { device_id: id, metrics: Vec::new(), from, to, points: POINTS };
     let history = call.answer(call.fleet.history(&call.actor, &query).await)?;
-    Packed::of(&DeviceView { detail, history: Some(history), from, to, activity })
+    Packed::of(&DeviceView { detail, history: Some(history), from, to, activity, connections })
 }
 
 /// Ids of a few devices that match what was typed, for the palette: a list of texts. A selector that is not finished finds nothing.

@@ -1,6 +1,9 @@
 //! Pure: small pictures as SVG, the same on the server and in the browser. Every chart has this form; script only adds movement.
 
-use super::number::{decimal, measured, plain, scale, ticks};
+use super::{
+    number::{decimal, measured, plain, scale, ticks},
+    status::Tone,
+};
 use leptos::prelude::*;
 
 /// Colours a chart's series cycle through.
@@ -146,6 +149,12 @@ pub fn strip(label: String, spans: &[(i64, i64)], from: i64, to: i64) -> AnyView
         parts.push(("off", to - at));
     }
     let parts = parts.into_iter().map(|(s, n)| view! { <i data-s=s style=format!("--n:{}", n / 1000)></i> }).collect_view();
+    view! { <div class="uptime" role="img" aria-label=label>{parts}</div> }.into_any()
+}
+
+/// A strip of parts of one length, each in its tone and with what it is in words. `label` says the whole in words.
+pub fn bars(label: String, parts: &[(Tone, String)]) -> AnyView {
+    let parts = parts.iter().map(|(tone, text)| view! { <i data-s=tone.as_str() title=text.clone() style="--n:1"></i> }).collect_view();
     view! { <div class="uptime" role="img" aria-label=label>{parts}</div> }.into_any()
 }
 

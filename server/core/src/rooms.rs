@@ -253,6 +253,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::store::ALL,
         crate::devices::batches::store::ALL,
         crate::devices::claims::ALL,
+        crate::devices::connections::ALL,
         crate::devices::shared::ALL,
         crate::devices::groups::ALL,
         crate::devices::facts::ALL,

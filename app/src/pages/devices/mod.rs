@@ -3,6 +3,7 @@
 mod activity;
 mod bulk;
 mod certificates;
+mod connections;
 pub mod detail;
 mod everyone;
 pub(super) mod filters;

@@ -7,6 +7,7 @@ pub(crate) mod admission;
 mod along;
 pub(crate) mod batches;
 pub(crate) mod claims;
+pub(crate) mod connections;
 mod desk;
 mod enrolment;
 mod entry;

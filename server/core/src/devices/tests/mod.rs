@@ -6,6 +6,7 @@ mod approval;
 mod bounds;
 mod claims;
 mod clones;
+mod connections;
 mod deleted;
 mod desk;
 mod facets;
