@@ -47,6 +47,11 @@ test("a column sorts by a link", async ({ page }) => {
   await expect(page.getByRole("columnheader", { name: "Last seen" })).toHaveAttribute("aria-sort", /ascending|descending/);
 });
 
+test("the overview draws how many were connected in the last day", async ({ page }) => {
+  await page.goto("/");
+  await expect(page.getByRole("link", { name: /^Connected/ }).getByRole("img", { name: /^Over the last 24 hours from [\d,]+ to [\d,]+$/ })).toBeVisible();
+});
+
 test("a device's connections are a page of it", async ({ page }) => {
   const id = (await rest("GET", "/devices?q=online:yes&rows=1")).items[0].device_id as string;
   await page.goto(`/devices/${id}/connections`);

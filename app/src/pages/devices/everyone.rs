@@ -76,8 +76,8 @@ impl Order<'_> {
         .into_any()
     }
 
-    /// The dialog; where the address asks for it, which is the way without script and the way of those that were ticked, the question stands in the page. `rest` is said after how
-    /// many there are and what they are, `inputs` are the order's own, `doing` is the button and how it looks.
+    /// The dialog; where the address asks for it, which is the way without script and the way of those that were ticked, the question stands in the page.
+    /// `rest` is said after how many there are and what they are, `inputs` are the order's own, `doing` is the button and how it looks.
     pub fn ask(&self, call: impl Into<Post>, title: String, (rest, inputs): (&str, AnyView), doing: (String, &'static str)) -> AnyView {
         if !self.possible() {
             return ().into_any();

@@ -302,7 +302,7 @@ fn rows(model: &Model, (shown, before): (&Shown, i64), asked: &Question, ticked:
         Shown { query, columns: shown.columns.clone() }.href(before + rows)
     });
     let orders = [bulk::order(model, shown, asked), grouping::order(model, shown, asked), stepping::order(model, shown, asked)];
-    let ticks = orders.iter().any(|order| order.may).then_some((ticked, asked.all.is_some()));
+    let ticks = orders.iter().any(|order| order.may).then_some((ticked, selecting::all(model, asked).is_some()));
     let lines = model.devices.items.iter().map(|row| line(row, &shown.columns, ticks)).collect_view();
     let table = selecting::form(model, shown, asked, ticked, &orders, table("Devices", columns, lines.into_any()));
     view! { {table}{pager(before, rows, model.devices.total, first, next)} }.into_any()

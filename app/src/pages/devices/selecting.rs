@@ -67,13 +67,18 @@ fn changed(event: &leptos::web_sys::Event, ticked: Ticked) {
     }
 }
 
+/// How many the list meant when all of them were taken, if they were. Of too many none are: no order takes them.
+pub fn all(model: &Model, question: &Question) -> Option<i64> {
+    question.all.filter(|_| model.devices.total <= MOST)
+}
+
 /// The table in the form that the bar sends. `orders` are those that the viewer may give; without one there is nothing to select for.
 pub fn form(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, orders: &[Order<'_>], table: AnyView) -> AnyView {
     if orders.iter().all(|order| !order.may) {
         return table;
     }
     let hidden = shown.pairs().into_iter().map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect_view();
-    let bar = question.all.map_or_else(|| bar(model, shown, ticked, orders), |all| bar_of_all(model, shown, all, orders));
+    let bar = all(model, question).map_or_else(|| bar(model, shown, ticked, orders), |all| bar_of_all(model, shown, all, orders));
     view! {
         <form class="ticks" method="get" action="/devices" on:change=move |event| changed(&event, ticked) on:reset=move |_| ticked.set(BTreeSet::new())>
             {hidden}

@@ -39,7 +39,23 @@ const GROUPED: Sql = Sql::same(
      WHERE g.org_id = $1 AND d.state <> 'decommissioned' GROUP BY g.name ORDER BY COUNT(*) DESC, g.name LIMIT 100",
 );
 
-pub(crate) const ALL: &[&Sql] = &[&STATES, &TAGGED, &GROUPED];
+/// In which hour after $2 how many connections began and ended. Read by their ends: what has not ended has none.
+const BY_HOUR: Sql = Sql::same(
+    "SELECT w.hour, CAST(SUM(w.came) AS BIGINT), CAST(SUM(w.went) AS BIGINT) FROM (
+         SELECT (started_at - $2) / 3600000 AS hour, 1 AS came, 0 AS went FROM connections WHERE org_id = $1 AND ended_at > $2 AND started_at > $2
+         UNION ALL SELECT (started_at - $2) / 3600000, 1, 0 FROM connections WHERE org_id = $1 AND ended_at IS NULL AND started_at > $2
+         UNION ALL SELECT (ended_at - $2) / 3600000, 0, 1 FROM connections WHERE org_id = $1 AND ended_at > $2
+     ) AS w GROUP BY w.hour ORDER BY w.hour",
+);
+const OPEN: Sql = Sql::same("SELECT COUNT(*) FROM connections WHERE org_id = $1 AND ended_at IS NULL");
+
+/// Hours that the course of a day has.
+const HOURS: usize = 24;
+const HOUR_MS: i64 = 3_600_000;
+/// The course of a day is not another one within a minute.
+const COURSE_MS: i64 = 60_000;
+
+pub(crate) const ALL: &[&Sql] = &[&STATES, &TAGGED, &GROUPED, &BY_HOUR, &OPEN];
 
 /// Types, tags, versions and the size of a fleet.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +71,8 @@ pub(super) struct Facets {
 pub(super) type KeptFacets = Arc<Kept<OrgId, Facets>>;
 /// By organization, how many devices have what its filter offers.
 pub(super) type KeptFacetCounts = Arc<Kept<OrgId, DeviceFacets>>;
+/// By organization, how many were connected in the course of a day.
+pub(super) type KeptCourses = Arc<Kept<OrgId, Vec<i64>>>;
 /// By organization, how its fleet is.
 pub(super) type KeptCounts = Arc<Kept<OrgId, FleetCounts>>;
 
@@ -103,6 +121,31 @@ async fn facet_counts(db: Db, org: OrgId) -> Result<DeviceFacets, Error> {
     })
 }
 
+/// How many were connected at the begin of each hour and at the end of the last one: from those that are now, back over who came and went.
+fn course(now: i64, by_hour: &[(i64, i64, i64)]) -> Vec<i64> {
+    let mut change = [0; HOURS];
+    for (hour, came, went) in by_hour {
+        // What began in this very millisecond lies behind the last hour by a hair.
+        let hour = usize::try_from(*hour).unwrap_or(0).min(HOURS - 1);
+        change[hour] += came - went;
+    }
+    let mut course = vec![now];
+    let mut connected = now;
+    for change in change.iter().rev() {
+        connected = (connected - change).max(0);
+        course.push(connected);
+    }
+    course.reverse();
+    course
+}
+
+async fn day(db: Db, org: OrgId, since: i64) -> Result<Vec<i64>, Error> {
+    let mut on = db.read().await?;
+    let by_hour = rows!(&mut on, (i64, i64, i64), BY_HOUR, org.as_str(), since)?;
+    let (now,) = row!(&mut on, (i64,), OPEN, org.as_str())?.unwrap_or_default();
+    Ok(course(now, &by_hour))
+}
+
 async fn counts(db: Db, org: OrgId) -> Result<FleetCounts, Error> {
     let found = row!(&mut db.read().await?, (i64, i64, i64, i64), store::COUNTS, org.as_str())?.unwrap_or_default();
     Ok(FleetCounts { devices: found.0, online: found.1, updating: found.2, failed: found.3, expiring: 0 })
@@ -148,8 +191,29 @@ impl Devices {
         Ok(self.facets(org).await?.versions)
     }
 
+    /// How many devices were connected 24 hours ago, and then every hour until now: 25 numbers, as they were a minute ago at most, or two where counting
+    /// takes long.
+    pub(crate) async fn connected_by_hour(&self, org: &OrgId) -> Result<Vec<i64>, Error> {
+        let since = self.clock.now().plus(-24 * HOUR_MS).0;
+        kept_or((&self.courses, org.clone(), COURSE_MS), (&self.db, &self.clock), || day(self.db.clone(), org.clone(), since)).await
+    }
+
     /// Counts of the fleet; `expiring` is the pki room's and left at 0.
     pub(crate) async fn counts(&self, org: &OrgId) -> Result<FleetCounts, Error> {
         kept_or((&self.counts, org.clone(), 0), (&self.db, &self.clock), || counts(self.db.clone(), org.clone())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_told_backwards_from_now() {
+        assert_eq!(course(3, &[]), [3; HOURS + 1]);
+        // Two came in the first hour, one went in the last but one, one came in this millisecond.
+        let told = course(4, &[(0, 2, 0), (22, 0, 1), (24, 1, 0)]);
+        assert_eq!((told.len(), told[0], told[1], told[22], told[23], told[24]), (25, 2, 4, 4, 3, 4));
+        assert_eq!(course(0, &[(5, 9, 0)])[0], 0, "what was deleted since leaves no negative numbers");
     }
 }

@@ -67,3 +67,32 @@ async fn connections_are_listed_newest_first_and_added_up_by_day(#[case] kind: E
     let wrong = ConnectionsQuery { cursor: "x".into(), rows: None };
     assert_eq!(devices.connections(&vic, &id, &wrong).await.unwrap_err().fault().kind, wire::FaultKind::Invalid);
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_course_of_a_day_is_told_by_who_came_and_went(#[case] kind: EngineKind) {
+    const HOUR: i64 = 3_600_000;
+    let w = World::open(kind).await;
+    let devices: &Devices = w.fleet.devices();
+    assert_eq!(devices.connected_by_hour(&w.org).await.unwrap(), [0; 25]);
+    let (one, two) = (w.device("gw-1", "gateway").await, w.device("gw-2", "gateway").await);
+    let up = |device| devices.connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello: hello() });
+    up(one);
+    up(two);
+    w.clock.advance(3 * HOUR);
+    devices.disconnected(&w.org, two, "the peer went away");
+    w.clock.advance(HOUR / 2);
+    // The one is replaced by a new channel of its own: nobody came or went.
+    up(one);
+    devices.flush_presence(true).await.unwrap();
+    w.clock.advance(HOUR / 4);
+    let course = devices.connected_by_hour(&w.org).await.unwrap();
+    // They came 3 h 45 min ago, and one went 45 min ago.
+    assert_eq!(course.len(), 25);
+    assert_eq!(course[..21], [0; 21]);
+    assert_eq!(course[21..], [2, 2, 2, 1]);
+    w.clock.advance(24 * HOUR);
+    assert_eq!(devices.connected_by_hour(&w.org).await.unwrap(), [1; 25], "what lasts longer than a day is in all of it");
+}
