@@ -78,9 +78,9 @@ pub fn form(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, o
         return table;
     }
     let hidden = shown.pairs().into_iter().map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect_view();
-    let bar = all(model, question).map_or_else(|| bar(model, shown, ticked, orders), |all| bar_of_all(model, shown, all, orders));
+    let bar = all(model, question).map_or_else(|| bar(model, shown, question, ticked, orders), |all| bar_of_all(model, shown, all, orders));
     view! {
-        <form class="ticks" method="get" action="/devices" on:change=move |event| changed(&event, ticked) on:reset=move |_| ticked.set(BTreeSet::new())>
+        <form class="ticks" method="get" action="/devices" on:change=move |event| changed(&event, ticked)>
             {hidden}
             {table}
             {bar}
@@ -90,7 +90,7 @@ pub fn form(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, o
 }
 
 /// The bar of those that are ticked. It is in the way of nobody who has ticked none: style hides it then.
-fn bar(model: &Model, shown: &Shown, ticked: Ticked, orders: &[Order<'_>]) -> AnyView {
+fn bar(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, orders: &[Order<'_>]) -> AnyView {
     let here: Vec<String> = model.devices.items.iter().map(|row| row.device_id.to_string()).collect();
     let (on_page, total) = (here.len(), model.devices.total);
     let of = here.clone();
@@ -112,13 +112,21 @@ fn bar(model: &Model, shown: &Shown, ticked: Ticked, orders: &[Order<'_>]) -> An
         .map(|order| view! { <button class="btn" data-s="sm" type="submit" name="ask" value=order.name>{order.verb}"…"</button> })
         .collect_view();
     let whole = format!("Select these {on_page}");
+    let none = move |_| ticked.set(BTreeSet::new());
+    // What the address says is only forgotten by another one.
+    let clear = if question.devices.is_empty() {
+        view! { <button class="btn needs-script" data-v="ghost" data-s="sm" type="button" on:click=none>{icon("x")}"Clear"</button> }
+            .into_any()
+    } else {
+        view! { <a class="btn" data-v="ghost" data-s="sm" href=shown.first() on:click=none>{icon("x")}"Clear"</a> }.into_any()
+    };
     view! {
         <div class="bulk" role="toolbar" aria-label="Selected devices">
             <span class="grow" role="status">{text}</span>
             {(on_page > 1).then(|| view! { <button class="btn needs-script" data-s="sm" type="button" on:click=page>{whole}</button> })}
             {every}
             {buttons}
-            <button class="btn" data-v="ghost" data-s="sm" type="reset">{icon("x")}"Clear"</button>
+            {clear}
         </div>
     }
     .into_any()
