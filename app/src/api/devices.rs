@@ -59,7 +59,7 @@ pub async fn read_devices(query: DeviceQuery, #[server(default)] counted: bool) 
     Packed::of(&page)
 }
 
-/// How many devices have each value of the list's filter: a [`wire::devices::DeviceFacets`].
+/// How many devices have each value of the list's filter: a [`wire::facets::DeviceFacets`].
 #[server(prefix = "/rpc", endpoint = "/devices/facets", input = GetUrl)]
 pub async fn read_facets() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;

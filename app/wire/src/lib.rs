@@ -10,6 +10,7 @@ pub mod consents;
 pub mod device;
 pub mod devices;
 pub mod enrolment;
+pub mod facets;
 pub mod fault;
 pub mod ids;
 pub mod live;

@@ -37,7 +37,8 @@ use leptos_router::{
 };
 use std::collections::BTreeSet;
 use wire::{
-    devices::{DeviceFacets, DeviceQuery, DeviceRow, DeviceSort, DevicesPage as Model, SelectorError},
+    devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage as Model, SelectorError},
+    facets::DeviceFacets,
     live::Topic,
     states::DeviceState,
     views::DeviceColumn,

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use wire::{
-    devices::{DeviceFacets, FacetCount},
+    facets::{DeviceFacets, FacetCount},
     ids::OrgId,
     overview::{FleetCounts, VersionShare},
 };

@@ -3,7 +3,8 @@
 use crate::{db::EngineKind, testing::World};
 use rstest::rstest;
 use wire::{
-    devices::{DeviceQuery, FacetCount, GroupMany, TagMany},
+    devices::{DeviceQuery, GroupMany, TagMany},
+    facets::FacetCount,
     states::DeviceStep,
 };
 
