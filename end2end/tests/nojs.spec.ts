@@ -47,6 +47,46 @@ test("a column sorts by a link", async ({ page }) => {
   await expect(page.getByRole("columnheader", { name: "Last seen" })).toHaveAttribute("aria-sort", /ascending|descending/);
 });
 
+test("the overview draws how many were connected in the last day", async ({ page }) => {
+  await page.goto("/");
+  await expect(page.getByRole("link", { name: /^Connected/ }).getByRole("img", { name: /^Over the last 24 hours from [\d,]+ to [\d,]+$/ })).toBeVisible();
+});
+
+test("a device's connections are a page of it", async ({ page }) => {
+  const id = (await rest("GET", "/devices?q=online:yes&rows=1")).items[0].device_id as string;
+  await page.goto(`/devices/${id}/connections`);
+  await expect(page.getByRole("img", { name: /^Connected / })).toBeVisible();
+  await expect(page.getByRole("table", { name: "Connections of this device" }).getByRole("row").nth(1)).toContainText("Connected");
+});
+
+test("certificates sort by a link, and the revoked ones are a tab", async ({ page }) => {
+  await page.goto("/certificates");
+  await page.getByRole("columnheader", { name: "Device", exact: true }).getByRole("link").click();
+  await expect(page.getByRole("columnheader", { name: "Device", exact: true })).toHaveAttribute("aria-sort", "ascending");
+  const revoked = page.getByRole("navigation", { name: "Certificates by kind" }).getByRole("link", { name: "Revoked" });
+  await revoked.click();
+  await expect(page).toHaveURL(/state=revoked/);
+  await expect(revoked).toHaveAttribute("aria-current", "page");
+});
+
+test("devices are ticked and tagged by forms", async ({ page }) => {
+  const id = (await rest("GET", "/devices?rows=1")).items[0].device_id as string;
+  await page.goto(`/devices?q=id:${id}`);
+  await page.getByRole("checkbox", { name: `Select ${id}`, exact: true }).check();
+  await page.getByRole("toolbar", { name: "Selected devices" }).getByRole("button", { name: "Tag…" }).click();
+  const question = page.locator("section.card.ask");
+  await expect(question).toContainText(`This is about 1 device: ${id}.`);
+  await question.getByLabel("Add tags").fill("without-scripts");
+  await question.getByRole("button", { name: "Tag 1 device" }).click();
+  await expect(page).toHaveURL((url) => url.search === `?q=id:${id}`);
+  await expect(page.getByRole("table", { name: "Devices" })).toContainText("without-scripts");
+  await page.getByRole("checkbox", { name: `Select ${id}`, exact: true }).check();
+  await page.getByRole("button", { name: "Tag…" }).click();
+  await question.getByLabel("Remove tags").fill("without-scripts");
+  await question.getByRole("button", { name: "Tag 1 device" }).click();
+  await expect(page.getByRole("table", { name: "Devices" })).not.toContainText("without-scripts");
+});
+
 test.describe("an admin", () => {
   test.use({ role: "admin" });
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::{
     Timestamp,
     activity::{ActivityPage, ActivityQuery},
+    connections::{ConnectionsPage, ConnectionsQuery},
     devices::{DeviceDetail, DeviceQuery},
     states::DeviceStep,
     telemetry::History,
@@ -24,6 +25,9 @@ pub struct DeviceView {
     pub to: Timestamp,
     /// What happened to it; none on the other tabs.
     pub activity: Option<ActivityPage>,
+    /// Its connections; none on the other tabs.
+    #[serde(default)]
+    pub connections: Option<ConnectionsPage>,
 }
 
 /// Which span of history to read: so much before now, or between two instants.
@@ -43,19 +47,32 @@ pub struct Window {
 #[cfg(feature = "ssr")]
 const POINTS: u32 = 600;
 
-/// A page of the device list: a [`wire::devices::DevicesPage`].
+/// A page of the device list: a [`wire::devices::DevicesPage`]; with the counts of its filter if `counted` and they are there at once.
 #[server(prefix = "/rpc", endpoint = "/devices", input = GetUrl)]
-pub async fn read_devices(query: DeviceQuery) -> Result<Packed, ApiFault> {
+pub async fn read_devices(query: DeviceQuery, #[server(default)] counted: bool) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.model(call.fleet.devices().page(&call.actor, &query).await)
+    let devices = call.fleet.devices();
+    let mut page = call.answer(devices.page(&call.actor, &query).await)?;
+    if counted {
+        page.facets = call.answer(devices.facet_counts_at_once(&call.actor).await)?;
+    }
+    Packed::of(&page)
 }
 
-/// A device as [`DeviceView`]; `window` asks for its history too, `activity` for a page of what happened to it.
+/// How many devices have each value of the list's filter: a [`wire::facets::DeviceFacets`].
+#[server(prefix = "/rpc", endpoint = "/devices/facets", input = GetUrl)]
+pub async fn read_facets() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.devices().facet_counts(&call.actor).await)
+}
+
+/// A device as [`DeviceView`]; `window` asks for its history too, `activity` for a page of what happened to it, `connections` for a page of these.
 #[server(prefix = "/rpc", endpoint = "/device", input = GetUrl)]
 pub async fn read_device(
     id: String,
     #[server(default)] window: Option<Window>,
     #[server(default)] activity: Option<ActivityQuery>,
+    #[server(default)] connections: Option<ConnectionsQuery>,
 ) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id = call.id(&id)?;
@@ -64,8 +81,12 @@ pub async fn read_device(
         Some(query) => Some(call.answer(call.fleet.activity(&call.actor, &id, &query).await)?),
         None => None,
     };
+    let connections = match connections {
+        Some(query) => Some(call.answer(call.fleet.devices().connections(&call.actor, &id, &query).await)?),
+        None => None,
+    };
     let Some(window) = window else {
-        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None, activity });
+        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None, activity, connections });
     };
     let (from, to) = match (window.from, window.to) {
         (Some(from), Some(to)) if from < to => (Timestamp(from), Timestamp(to)),
@@ -73,7 +94,7 @@ pub async fn read_device(
     };
     let query = wire::telemetry::HistoryQuery { device_id: id, metrics: Vec::new(), from, to, points: POINTS };
     let history = call.answer(call.fleet.history(&call.actor, &query).await)?;
-    Packed::of(&DeviceView { detail, history: Some(history), from, to, activity })
+    Packed::of(&DeviceView { detail, history: Some(history), from, to, activity, connections })
 }
 
 /// Ids of a few devices that match what was typed, for the palette: a list of texts. A selector that is not finished finds nothing.
@@ -103,51 +124,62 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
     Ok(())
 }
 
-/// Adds tags to every device that `q` means and takes others away; both are separated by commas or blanks. `expected` is how many devices the list told of;
-/// when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
+/// The devices that a form names, separated by blanks or commas.
+#[cfg(feature = "ssr")]
+fn named(call: &super::caller::Call, devices: &str) -> Result<Vec<wire::ids::DeviceId>, ApiFault> {
+    wire::devices::words(devices).iter().map(|id| call.id(id)).collect()
+}
+
+/// Adds tags to every device that `q` means, or that `devices` names, and takes others away; all are separated by commas or blanks. `expected` is how many
+/// devices the list told of; when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/tags")]
 pub async fn tag_devices(
     #[server(default)] q: String,
+    #[server(default)] devices: String,
     #[server(default)] add: String,
     #[server(default)] remove: String,
     expected: i64,
     #[server(default)] back: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
+    let devices = named(&call, &devices)?;
     let (add, remove) = (wire::devices::words(&add), wire::devices::words(&remove));
-    call.answer(call.fleet.devices().tag_many(&call.actor, &wire::devices::TagMany { q, add, remove, expected }).await)?;
+    call.answer(call.fleet.devices().tag_many(&call.actor, &wire::devices::TagMany { q, devices, add, remove, expected }).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }
 
-/// Puts every device that `q` means into a group, which is made where it is not there, or takes them out of it when `out` is `yes`. `expected` is how many
+/// Puts every device that `q` means, or that `devices` names, into a group, which is made where it is not there, or takes them out of it when `out` is `yes`. `expected` is how many
 /// devices the list told of; when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/group")]
 pub async fn group_devices(
     #[server(default)] q: String,
+    #[server(default)] devices: String,
     group: String,
     #[server(default)] out: String,
     expected: i64,
     #[server(default)] back: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let wanted = wire::devices::GroupMany { q, devices: Vec::new(), out: out == "yes", expected };
+    let wanted = wire::devices::GroupMany { q, devices: named(&call, &devices)?, out: out == "yes", expected };
     call.answer(call.fleet.devices().gather(&call.actor, group.trim(), &wanted).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }
 
-/// Suspends or resumes every device that `q` means. `expected` is how many devices the list told of; when they are another number by now, or one of them
+/// Suspends or resumes every device that `q` means, or that `devices` names. `expected` is how many devices the list told of; when they are another number by now, or one of them
 /// can't take the step, nothing is changed. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/life")]
 pub async fn change_devices(
     #[server(default)] q: String,
+    #[server(default)] devices: String,
     step: DeviceStep,
     expected: i64,
     #[server(default)] back: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.devices().change_many(&call.actor, &wire::devices::StepMany { q, step, expected }).await)?;
+    let devices = named(&call, &devices)?;
+    call.answer(call.fleet.devices().change_many(&call.actor, &wire::devices::StepMany { q, devices, step, expected }).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::{
         number::{counted, grouped, percent},
         page,
         progress::meter,
-        tag, time,
+        svg, tag, time,
     },
 };
 use leptos::prelude::*;
@@ -44,7 +44,7 @@ fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
     view! {
         <PageHead title="Overview" sub=sub actions=actions/>
         {(first.devices == 0).then(first_steps)}
-        {stats(first, live)}
+        {stats(first, live, &model.connected)}
         <div class="split mt-4">
             <div class="stack">
                 {rollouts(model.rollouts)}
@@ -64,29 +64,40 @@ fn first_steps() -> AnyView {
     view! { <div class="card mb-4">{empty("cpu", "The fleet is empty", text, Some(view! { <div class="row">{enrol}</div> }.into_any()))}</div> }.into_any()
 }
 
-fn stats(first: FleetCounts, live: RwSignal<Option<FleetCounts>>) -> AnyView {
+fn stats(first: FleetCounts, live: RwSignal<Option<FleetCounts>>, connected: &[i64]) -> AnyView {
     let now = move || live.get().unwrap_or(first);
-    let stat =
-        move |tone: Tone, name: &'static str, href: &'static str, value: fn(FleetCounts) -> i64, below: fn(FleetCounts) -> String| {
-            view! {
-                <a class="stat" href=href>
-                    <span class="k">{dot(tone)}{name}</span>
-                    <span class="v live-value">{move || grouped(value(now()))}</span>
-                    <span class="d">{move || below(now())}</span>
-                </a>
-            }
-            .into_any()
-        };
+    let stat = move |tone: Tone,
+                     name: &'static str,
+                     href: &'static str,
+                     value: fn(FleetCounts) -> i64,
+                     below: fn(FleetCounts) -> String,
+                     course: Option<AnyView>| {
+        view! {
+            <a class="stat" href=href>
+                <span class="k">{dot(tone)}{name}</span>
+                <span class="v live-value">{move || grouped(value(now()))}</span>
+                <span class="d">{move || below(now())}</span>
+                {course}
+            </a>
+        }
+        .into_any()
+    };
     view! {
         <div class="grid stats">
-            {stat(Tone::Ok, "Connected", "/devices?q=online:yes", |c| c.online, |c| format!("{} of {}", percent(c.online, c.devices), grouped(c.devices)))}
-            {stat(Tone::Off, "Offline", "/devices?q=online:no", |c| c.devices - c.online, |c| format!("{} of {}", percent(c.devices - c.online, c.devices), grouped(c.devices)))}
-            {stat(Tone::Info, "Updating", "/devices?q=update:queued,offered,awaiting_window,awaiting_confirmation,downloading,downloaded,installing,rebooting,verifying", |c| c.updating, |_| "an update is under way".to_owned())}
-            {stat(Tone::Bad, "Last update failed", "/devices?q=update:failed,reverted,timed_out,rejected", |c| c.failed, |_| "or went back by itself".to_owned())}
-            {stat(Tone::Warn, "Certificates ≤ 30 days", "/certificates?within=30", |c| c.expiring, |_| "end within 30 days".to_owned())}
+            {stat(Tone::Ok, "Connected", "/devices?q=online:yes", |c| c.online, |c| format!("{} of {}", percent(c.online, c.devices), grouped(c.devices)), Some(course(connected)))}
+            {stat(Tone::Off, "Offline", "/devices?q=online:no", |c| c.devices - c.online, |c| format!("{} of {}", percent(c.devices - c.online, c.devices), grouped(c.devices)), None)}
+            {stat(Tone::Info, "Updating", "/devices?q=update:queued,offered,awaiting_window,awaiting_confirmation,downloading,downloaded,installing,rebooting,verifying", |c| c.updating, |_| "an update is under way".to_owned(), None)}
+            {stat(Tone::Bad, "Last update failed", "/devices?q=update:failed,reverted,timed_out,rejected", |c| c.failed, |_| "or went back by itself".to_owned(), None)}
+            {stat(Tone::Warn, "Certificates ≤ 30 days", "/certificates?within=30", |c| c.expiring, |_| "end within 30 days".to_owned(), None)}
         </div>
     }
     .into_any()
+}
+
+/// How many were connected in the last 24 hours, as a line.
+fn course(connected: &[i64]) -> AnyView {
+    let (least, most) = (connected.iter().min().copied().unwrap_or(0), connected.iter().max().copied().unwrap_or(0));
+    svg::spark(format!("Over the last 24 hours from {} to {}", grouped(least), grouped(most)), connected)
 }
 
 fn rollouts(rows: Vec<RolloutRow>) -> AnyView {

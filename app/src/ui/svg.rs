@@ -1,6 +1,9 @@
 //! Pure: small pictures as SVG, the same on the server and in the browser. Every chart has this form; script only adds movement.
 
-use super::number::{decimal, measured, plain, scale, ticks};
+use super::{
+    number::{decimal, measured, plain, scale, ticks},
+    status::Tone,
+};
 use leptos::prelude::*;
 
 /// Colours a chart's series cycle through.
@@ -149,6 +152,36 @@ pub fn strip(label: String, spans: &[(i64, i64)], from: i64, to: i64) -> AnyView
     view! { <div class="uptime" role="img" aria-label=label>{parts}</div> }.into_any()
 }
 
+/// A line without axes, from the first value to the last: where a number comes from. `label` says it in words. Nothing of fewer than two values.
+pub fn spark(label: String, values: &[i64]) -> AnyView {
+    if values.len() < 2 {
+        return ().into_any();
+    }
+    view! {
+        <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label=label>
+            <polyline points=spark_points(values) vector-effect="non-scaling-stroke"></polyline>
+        </svg>
+    }
+    .into_any()
+}
+
+/// The `points` of such a line within 100 × 24: nothing lies at the bottom, the greatest value at the top.
+fn spark_points(values: &[i64]) -> String {
+    let most = values.iter().copied().max().unwrap_or(0).max(1);
+    let last = i64::try_from(values.len()).unwrap_or(i64::MAX).saturating_sub(1).max(1);
+    let point = |(n, value): (i64, &i64)| {
+        let (x, y) = (100.0 * ms(n) / ms(last), 23.0 - 22.0 * ms((*value).max(0)) / ms(most));
+        format!("{},{}", decimal(x, 1), decimal(y, 1))
+    };
+    (0..).zip(values).map(point).collect::<Vec<_>>().join(" ")
+}
+
+/// A strip of parts of one length, each in its tone and with what it is in words. `label` says the whole in words.
+pub fn bars(label: String, parts: &[(Tone, String)]) -> AnyView {
+    let parts = parts.iter().map(|(tone, text)| view! { <i data-s=tone.as_str() title=text.clone() style="--n:1"></i> }).collect_view();
+    view! { <div class="uptime" role="img" aria-label=label>{parts}</div> }.into_any()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +197,13 @@ mod tests {
         assert!(lo < 5.0 && hi > 5.0);
         let (lo, hi) = range(&[line(&[f64::NAN, 0.0, 100.0])]);
         assert!((lo + 8.0).abs() < 1e-9 && (hi - 108.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_sparkline_reaches_from_edge_to_edge_and_its_greatest_value_the_top() {
+        assert_eq!(spark_points(&[0, 5, 10]), "0.0,23.0 50.0,12.0 100.0,1.0");
+        assert_eq!(spark_points(&[0, 0]), "0.0,23.0 100.0,23.0");
+        assert_eq!(spark_points(&[7, 7]), "0.0,1.0 100.0,1.0");
     }
 
     #[test]

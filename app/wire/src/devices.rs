@@ -3,6 +3,7 @@
 use crate::{
     Timestamp,
     enrolment::TargetToken,
+    facets::DeviceFacets,
     ids::{DeviceId, RolloutId, UpdateId},
     page::Page,
     pki::CertificateRow,
@@ -130,20 +131,23 @@ pub struct DeviceRow {
     pub update: Option<UpdateState>,
 }
 
-/// Tags for every device that a selector means.
+/// Tags for every device that a selector means, or for those that are named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TagMany {
     /// The selector; empty means every device that is not decommissioned.
     pub q: String,
+    /// These devices instead of a selector, at most 200.
+    #[serde(default)]
+    pub devices: Vec<DeviceId>,
     /// Tags they get.
     #[serde(default)]
     pub add: Vec<String>,
     /// Tags they lose.
     #[serde(default)]
     pub remove: Vec<String>,
-    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    /// How many devices the selector means or are named, at most 10,000; another number by now is a conflict.
     pub expected: i64,
 }
 
@@ -155,16 +159,19 @@ pub struct Tagged {
     pub devices: i64,
 }
 
-/// A step for every device that a selector means.
+/// A step for every device that a selector means, or for those that are named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepMany {
     /// The selector; empty means every device that is not decommissioned.
     pub q: String,
+    /// These devices instead of a selector, at most 200.
+    #[serde(default)]
+    pub devices: Vec<DeviceId>,
     /// `suspend` or `resume`; the other steps are taken one by one.
     pub step: DeviceStep,
-    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    /// How many devices the selector means or are named, at most 10,000; another number by now is a conflict.
     pub expected: i64,
 }
 
@@ -263,6 +270,9 @@ pub struct DevicesPage {
     pub groups: Vec<String>,
     /// Versions there are, for the filter.
     pub versions: Vec<String>,
+    /// How many devices these are, where that was counted by the time the rows were there; asked for by itself otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facets: Option<DeviceFacets>,
     /// The caller's saved views, by their names.
     #[serde(default)]
     pub views: Vec<SavedView>,

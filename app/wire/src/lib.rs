@@ -5,10 +5,12 @@
 
 pub mod access;
 pub mod activity;
+pub mod connections;
 pub mod consents;
 pub mod device;
 pub mod devices;
 pub mod enrolment;
+pub mod facets;
 pub mod fault;
 pub mod ids;
 pub mod live;

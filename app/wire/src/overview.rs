@@ -32,6 +32,9 @@ pub struct FleetCounts {
 pub struct OverviewPage {
     /// The counts.
     pub counts: FleetCounts,
+    /// How many devices were connected 24 hours ago, and then every hour until now; empty where that is not known.
+    #[serde(default)]
+    pub connected: Vec<i64>,
     /// Rollouts that run, wait or were halted; at most 8.
     pub rollouts: Vec<RolloutRow>,
     /// What needs a person; at most 8, worst first.

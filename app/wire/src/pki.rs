@@ -11,7 +11,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use certificates::{CertificateDetail, CertificateQuery, CertificateRow, CertificatesPage, DecodedCertificate};
+pub use certificates::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate};
 
 pub use crate::{
     profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileRules},

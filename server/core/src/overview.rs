@@ -111,7 +111,8 @@ impl Fleet {
         let mut versions = self.devices().versions(org).await?;
         versions.truncate(8);
         let may_draft = allowed(actor, Act::Draft);
-        Ok(OverviewPage { counts: self.counts(org).await?, rollouts, attention, versions, may_draft, at: now })
+        let connected = self.devices().connected_by_hour(org).await?;
+        Ok(OverviewPage { counts: self.counts(org).await?, connected, rollouts, attention, versions, may_draft, at: now })
     }
 
     /// A device's history, decimated to what the query asks for.

@@ -55,7 +55,7 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Selected) -> Resu
         Selected::Tag { select, add, remove } => {
             let query = DeviceQuery { q: select.clone(), rows: Some(1), ..DeviceQuery::default() };
             let expected = fleet.devices().list(actor, &query).await?.total;
-            let tagged = fleet.devices().tag_many(actor, &TagMany { q: select, add, remove, expected }).await?;
+            let tagged = fleet.devices().tag_many(actor, &TagMany { q: select, devices: Vec::new(), add, remove, expected }).await?;
             println!("{} tagged.", tagged.devices);
             Ok(())
         }
@@ -71,7 +71,7 @@ async fn step(fleet: &Fleet, actor: &Actor, Meant { select, yes }: Meant, step: 
         println!("{select:?} means {expected} devices. Nothing was changed. Say --yes to {step} them.");
         return Ok(());
     }
-    let done = fleet.devices().change_many(actor, &StepMany { q: select, step, expected }).await?;
+    let done = fleet.devices().change_many(actor, &StepMany { q: select, devices: Vec::new(), step, expected }).await?;
     println!("{step} is done to {} of {} devices. A running server follows within seconds.", done.changed, done.devices);
     Ok(())
 }

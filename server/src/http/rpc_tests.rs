@@ -192,6 +192,47 @@ async fn many_devices_are_tagged_without_scripts_as_they_were_counted() {
 }
 
 #[tokio::test]
+async fn devices_that_were_ticked_are_changed_without_scripts() {
+    let b = Browser::new().await;
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        b.world.device(id, "gateway").await;
+    }
+    let page = async |path: &str| {
+        let (status, _, page) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert!(status.is_success(), "{path}");
+        String::from_utf8(page).unwrap()
+    };
+    let list = page("/devices?q=type:gateway").await;
+    assert!(list.contains("aria-label=\"Select gw-2\"") && list.contains("role=\"toolbar\""), "{list}");
+    let asked = page("/devices?q=type:gateway&sel=gw-1&sel=gw-3&ask=tag").await;
+    assert!(asked.contains("This is about 2 devices: gw-1, gw-3.") && asked.contains("Tag 2 devices"), "{asked}");
+    assert!(asked.contains("name=\"devices\" value=\"gw-1 gw-3\"") && asked.contains("name=\"expected\" value=\"2\""), "{asked}");
+    let form = |devices, expected| [("devices", devices), ("add", "eu"), ("expected", expected), ("back", "/devices?q=type:gateway")];
+    assert_eq!(b.post("devices/tags", &form("gw-1 gw-9", "2")).await.unwrap_err(), (409, "other_count".to_owned()));
+    assert_eq!(b.post("devices/tags", &form("gw-1 gw-3", "2")).await.unwrap(), "/devices?q=type:gateway");
+    assert_eq!(b.api("GET", "/devices?q=tag:eu", Vec::new()).await["total"], 2);
+    b.post("devices/life", &[("devices", "gw-2"), ("step", "suspend"), ("expected", "1")]).await.unwrap();
+    b.post("devices/group", &[("devices", "gw-2 gw-3"), ("group", "north"), ("expected", "2")]).await.unwrap();
+    assert_eq!(b.api("GET", "/devices?q=group:north", Vec::new()).await["total"], 2);
+    assert!(page("/devices?q=type:gateway&all=5").await.contains("3 devices selected: all that match. They were 5 a moment ago."));
+}
+
+#[tokio::test]
+async fn certificates_and_connections_read_without_scripts() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let page = async |path: &str| {
+        let (status, _, page) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert!(status.is_success(), "{path}");
+        String::from_utf8(page).unwrap()
+    };
+    assert!(page("/certificates?sort=-device").await.contains("aria-sort=\"descending\""));
+    assert!(page("/certificates?state=revoked&sort=-revoked").await.contains("Nothing is revoked"));
+    assert!(page("/devices/gw-1/connections").await.contains("It was not connected lately"));
+    assert!(page("/").await.contains("Over the last 24 hours from 0 to 0"));
+}
+
+#[tokio::test]
 async fn many_devices_are_suspended_without_scripts_as_they_were_counted() {
     let b = Browser::new().await;
     b.world.device("gw-1", "gateway").await;

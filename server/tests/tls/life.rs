@@ -89,7 +89,7 @@ async fn many_are_cut_as_one_is(kind: EngineKind) {
     }
     let (bystander, mut other) = open.pop().unwrap();
     let system = Actor::system(rig.world.org.clone());
-    let step = |step| StepMany { q: "id:gw-1,gw-2".into(), step, expected: 2 };
+    let step = |step| StepMany { q: "id:gw-1,gw-2".into(), devices: Vec::new(), step, expected: 2 };
     let devices = rig.world.fleet.devices();
     devices.change_many(&system, &step(Step::Suspend)).await.unwrap();
     let ends = futures::future::join_all(open.iter_mut().map(|(_, conn)| drain(conn)));

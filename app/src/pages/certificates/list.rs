@@ -1,4 +1,5 @@
-//! The list: those that end first in front, filters in the address, the calendar above it.
+//! The list: those that end first in front unless another order is asked for, filters in the address, the calendar above it. The revoked ones are a tab
+//! of it, with when and why.
 
 use super::{
     authorities::authorities,
@@ -14,19 +15,21 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, Tone, badge, banner, copyable, empty, facet,
+        Column, PageHead, Tab, Tone, badge, banner, copyable, empty, facet,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said, search_input},
         icon,
         number::counted,
         page::{card_flush, page},
-        pager, table, time,
+        pager, table,
+        table::Order,
+        tabs, time,
     },
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
     live::Topic,
-    pki::{CertificateQuery, CertificateRow, CertificatesPage as Model, ClockPage},
+    pki::{CertificateQuery, CertificateRow, CertificateSort, CertificatesPage as Model, ClockPage},
     states::CertificateState,
 };
 
@@ -76,7 +79,12 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
     );
     let question = items.iter().find(|c| model.may_revoke && c.id.as_str() == asked).map(|c| question(c, revoke));
     let list = match (items.is_empty(), filtered) {
+        (false, _) if is_revoked(query) => card_flush("Revoked certificates", None, revoked_rows(model, query)),
         (false, _) => card_flush("Device certificates", None, rows(model, query, before, revoke.chosen)),
+        (true, true) if query::filters(query) == query::filters(&query::revoked(&CertificateQuery::default())) => {
+            let text = "A certificate that is revoked, here or by its owner's list, stands in this list with when and why.";
+            view! { <div class="card">{empty("shield-check", "Nothing is revoked", text, None)}</div> }.into_any()
+        }
         (true, true) => {
             let clear = view! { <a class="btn" href="/certificates">"Clear filters"</a> }.into_any();
             let text = "Take a filter away, or search for a part of a device's id or the beginning of a serial number.";
@@ -95,8 +103,9 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         .map(|cursor| query::href(&CertificateQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
     view! {
         <PageHead title="Certificates" sub=view! { {sub}" · "<a href="/certificates/rules">"Rules"</a> }.into_any()/>
+        {kinds(query)}
         {question}
-        {weeks(&model.weeks, model.at, query.week)}
+        {(!is_revoked(query)).then(|| weeks(&model.weeks, model.at, query.week))}
         <div class="mt-4">{filter_bar(query)}</div>
         {list}
         {pager(before, shown, model.certificates.total, first, next)}
@@ -130,7 +139,7 @@ fn filter_bar(query: &CertificateQuery) -> AnyView {
         query.within.map(|days| chip("ends", format!("within {days} days"), CertificateQuery { within: None, ..query.clone() })),
         query.week.map(|week| chip("ends in week", (week + 1).to_string(), CertificateQuery { week: None, ..query.clone() })),
     ];
-    let hidden = crate::plan::query::pairs(&query::filters(&CertificateQuery { q: String::new(), ..query.clone() }))
+    let hidden = crate::plan::query::pairs(&query::shown(&CertificateQuery { q: String::new(), ..query.clone() }))
         .into_iter()
         .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
         .collect_view();
@@ -146,11 +155,78 @@ fn filter_bar(query: &CertificateQuery) -> AnyView {
     .into_any()
 }
 
+/// Whether the list is the tab of revoked ones.
+fn is_revoked(query: &CertificateQuery) -> bool {
+    query.state == Some(CertificateState::Revoked)
+}
+
+/// The tabs.
+fn kinds(query: &CertificateQuery) -> AnyView {
+    let all = CertificateQuery { q: query.q.clone(), ..CertificateQuery::default() };
+    tabs(
+        "Certificates by kind",
+        vec![
+            Tab::new(query::href(&all, 0), "All", !is_revoked(query)),
+            Tab::new(query::href(&query::revoked(query), 0), "Revoked", is_revoked(query)),
+        ],
+    )
+}
+
+/// The head of a column that the list can be sorted by, `first` being the order that it is put into at first.
+fn sorted(label: &'static str, query: &CertificateQuery, first: CertificateSort, other: CertificateSort) -> Column {
+    let now = query.sort.unwrap_or(CertificateSort::End);
+    let order = if now != first && now != other {
+        Order::None
+    } else if matches!(now, CertificateSort::End | CertificateSort::Device | CertificateSort::Revoked) {
+        Order::Ascending
+    } else {
+        Order::Descending
+    };
+    let next = if now == first { other } else { first };
+    Column::text(label).sorted(order, query::href(&CertificateQuery { sort: Some(next), cursor: None, ..query.clone() }, 0))
+}
+
+fn by_device(query: &CertificateQuery) -> Column {
+    sorted("Device", query, CertificateSort::Device, CertificateSort::DeviceDesc)
+}
+
+fn by_end(query: &CertificateQuery) -> Column {
+    sorted("Ends", query, CertificateSort::End, CertificateSort::EndDesc)
+}
+
+fn revoked_rows(model: &Model, query: &CertificateQuery) -> AnyView {
+    let columns = vec![
+        by_device(query),
+        sorted("Revoked", query, CertificateSort::RevokedDesc, CertificateSort::Revoked),
+        Column::text("Reason"),
+        by_end(query),
+        Column::text("Issued by"),
+        Column::text("Key"),
+        Column::text("Serial"),
+    ];
+    let line = |c: &CertificateRow| {
+        let why = words::certificate_reason(c).unwrap_or_else(|| "not said".to_owned());
+        view! {
+            <tr>
+                <th scope="row"><a class="main mono" href=format!("/certificates/{}", c.id)>{c.device_id.to_string()}</a></th>
+                <td>{c.revoked_at.map(time::at)}</td>
+                <td>{why}</td>
+                <td class="dim">{time::ago(c.not_after)}</td>
+                <td title=c.issuer.clone()>{common_name(&c.issuer).to_owned()}</td>
+                <td>{c.key_alg.clone()}</td>
+                <td>{copyable(c.serial.clone(), "Copy serial number")}</td>
+            </tr>
+        }
+    };
+    let lines = model.certificates.items.iter().map(line).collect_view();
+    table("Revoked certificates", columns, lines.into_any())
+}
+
 fn rows(model: &Model, query: &CertificateQuery, before: i64, chosen: RwSignal<Option<CertificateRow>>) -> AnyView {
     let columns = vec![
-        Column::text("Device"),
+        by_device(query),
         Column::text("State"),
-        Column::text("Ends"),
+        by_end(query),
         Column::text("Issued by"),
         Column::text("Key"),
         Column::text("Serial"),

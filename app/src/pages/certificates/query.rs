@@ -1,24 +1,41 @@
-//! Pure: the list's filters in its address.
+//! Pure: the list's filters and its order in its address.
 
 use crate::plan::query::push;
 use wire::{
-    pki::{CertificateQuery, WEEKS},
+    pki::{CertificateQuery, CertificateSort, WEEKS},
     states::CertificateState,
 };
 
 /// What the list's address asks for; a word that is not understood counts as not said.
 pub fn read(get: impl Fn(&str) -> Option<String>) -> CertificateQuery {
+    let state = get("state").and_then(|state| state.parse::<CertificateState>().ok());
     CertificateQuery {
         q: get("q").unwrap_or_default(),
         week: get("week").and_then(|week| week.parse().ok()).filter(|week| *week < WEEKS),
         within: get("within").and_then(|days| days.parse().ok()),
-        state: get("state").and_then(|state| state.parse::<CertificateState>().ok()),
+        state,
+        sort: ordered(state, get("sort").and_then(|sort| sort.parse().ok())),
         cursor: get("cur").filter(|cursor| !cursor.is_empty()),
         rows: None,
     }
 }
 
-/// The filters as a query string, without a place in the list.
+/// The order that a list in this state has; none is the one it has by itself.
+fn ordered(state: Option<CertificateState>, sort: Option<CertificateSort>) -> Option<CertificateSort> {
+    sort.filter(|sort| *sort != CertificateSort::End && (!sort.of_revoked() || state == Some(CertificateState::Revoked)))
+}
+
+/// What the list has been narrowed to, in the order of revocation: the tab of revoked ones. What ends soon is not among them.
+pub fn revoked(query: &CertificateQuery) -> CertificateQuery {
+    CertificateQuery {
+        q: query.q.clone(),
+        state: Some(CertificateState::Revoked),
+        sort: Some(CertificateSort::RevokedDesc),
+        ..CertificateQuery::default()
+    }
+}
+
+/// The filters as a query string, without an order or a place in the list.
 pub fn filters(query: &CertificateQuery) -> String {
     let mut out = String::new();
     if !query.q.is_empty() {
@@ -36,9 +53,18 @@ pub fn filters(query: &CertificateQuery) -> String {
     out
 }
 
+/// The filters and the order as a query string.
+pub fn shown(query: &CertificateQuery) -> String {
+    let mut out = filters(query);
+    if let Some(sort) = ordered(query.state, query.sort) {
+        push(&mut out, "sort", sort.as_str());
+    }
+    out
+}
+
 /// The address of the list; `before` is how many rows lie in front of the page.
 pub fn href(query: &CertificateQuery, before: i64) -> String {
-    let mut out = filters(query);
+    let mut out = shown(query);
     if let Some(cursor) = &query.cursor {
         push(&mut out, "from", &before.to_string());
         push(&mut out, "cur", cursor);
@@ -58,10 +84,13 @@ mod tests {
             week: Some(3),
             within: None,
             state: Some(CertificateState::Active),
+            sort: Some(CertificateSort::DeviceDesc),
             cursor: Some("17.crt_x".into()),
             rows: None,
         };
-        for query in [CertificateQuery::default(), CertificateQuery { within: Some(30), ..Default::default() }, all] {
+        let last_revoked = revoked(&all);
+        assert_eq!((last_revoked.q.as_str(), last_revoked.week, last_revoked.sort), ("gw 1&x", None, Some(CertificateSort::RevokedDesc)));
+        for query in [CertificateQuery::default(), CertificateQuery { within: Some(30), ..Default::default() }, all, last_revoked] {
             let address = href(&query, 50);
             let said = pairs(address.split_once('?').map_or("", |(_, query)| query));
             let get = |key: &str| said.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
@@ -69,5 +98,15 @@ mod tests {
         }
         assert_eq!(read(|key| (key == "week").then(|| "99".into())).week, None);
         assert_eq!(href(&CertificateQuery::default(), 0), "/certificates");
+    }
+
+    #[test]
+    fn an_order_that_a_list_can_t_have_is_none() {
+        let query = CertificateQuery { state: Some(CertificateState::Active), ..revoked(&CertificateQuery::default()) };
+        assert_eq!(href(&query, 0), "/certificates?state=active", "only what was revoked is in the order of its revocation");
+        assert_eq!(href(&CertificateQuery { sort: Some(CertificateSort::End), ..Default::default() }, 0), "/certificates");
+        let said = |key: &str| (key == "sort").then(|| "-revoked".to_owned());
+        assert_eq!(read(said), CertificateQuery::default());
+        assert_eq!(read(|key| (key == "sort").then(|| "-serial".to_owned())).sort, None);
     }
 }

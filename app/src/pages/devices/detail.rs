@@ -1,7 +1,7 @@
 //! A device: its head, its tabs, and what feeds them.
 
 use super::{
-    activity, certificates, firmware, life,
+    activity, certificates, connections, firmware, life,
     overview::{self, Actions},
     telemetry,
 };
@@ -16,6 +16,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{
     activity::ActivityQuery,
+    connections::ConnectionsQuery,
     devices::DeviceRow,
     ids::DeviceId,
     live::{DeviceLive, Topic},
@@ -29,6 +30,7 @@ enum Section {
     Telemetry,
     Firmware,
     Certificates,
+    Connections,
     Activity,
     /// The question before a step of its life, as a page.
     Life(DeviceStep),
@@ -42,6 +44,7 @@ impl Section {
             "telemetry" => Self::Telemetry,
             "firmware" => Self::Firmware,
             "certificates" => Self::Certificates,
+            "connections" => Self::Connections,
             "activity" => Self::Activity,
             word => word.parse().map_or(Self::Unknown, Self::Life),
         }
@@ -62,7 +65,11 @@ pub fn DevicePage() -> AnyView {
     let window = Memo::new(move |_| section.get().charts().then(|| range.get().window()));
     let past = Memo::new(move |_| address.with(|a| activity::asked(|key| a.get_str(key).map(str::to_owned))));
     let activity = Memo::new(move |_| (section.get() == Section::Activity).then(|| past.get()));
-    let model = reading(move || ReadDevice { id: id.get(), window: window.get(), activity: activity.get() });
+    let place = Memo::new(move |_| address.with(|a| connections::place(|key| a.get_str(key).map(str::to_owned))));
+    let connections =
+        Memo::new(move |_| (section.get() == Section::Connections).then(|| ConnectionsQuery { cursor: place.get().cursor, rows: None }));
+    let model =
+        reading(move || ReadDevice { id: id.get(), window: window.get(), activity: activity.get(), connections: connections.get() });
     let topic = move || id.with(|id| id.parse::<DeviceId>().ok()).map(Topic::Device);
     let feed = RwSignal::new(None::<DeviceLive>);
     let shown = StoredValue::new(None::<bool>);
@@ -77,14 +84,14 @@ pub fn DevicePage() -> AnyView {
     let actions = Actions::new(move || model.refetch());
     page(model, move |view: DeviceView| {
         shown.set_value(Some(view.detail.row.online));
-        content(&view, section.get(), (range.get_untracked(), past.get_untracked()), feed, actions)
+        content(&view, section.get(), (range.get_untracked(), past.get_untracked(), place.get_untracked().before), feed, actions)
     })
 }
 
 fn content(
     view: &DeviceView,
     section: Section,
-    (range, past): (telemetry::Range, ActivityQuery),
+    (range, past, before): (telemetry::Range, ActivityQuery, i64),
     feed: RwSignal<Option<DeviceLive>>,
     actions: Actions,
 ) -> AnyView {
@@ -94,6 +101,7 @@ fn content(
         Section::Telemetry => telemetry::tab(view, range, feed),
         Section::Firmware => firmware::tab(&view.detail, actions.confirm),
         Section::Certificates => certificates::tab(&view.detail, actions.target),
+        Section::Connections => connections::tab(&view.detail, view.connections.as_ref(), before),
         Section::Activity => activity::tab(&row.device_id, view.activity.as_ref(), past),
         Section::Life(step) => life::question(step, &view.detail, actions.life),
         Section::Unknown => {
@@ -134,6 +142,7 @@ fn nav(id: &DeviceId, section: Section) -> AnyView {
             tab("/telemetry", "Telemetry", Section::Telemetry),
             tab("/firmware", "Firmware", Section::Firmware),
             tab("/certificates", "Certificates", Section::Certificates),
+            tab("/connections", "Connections", Section::Connections),
             tab("/activity", "Activity", Section::Activity),
         ],
     )

@@ -57,27 +57,24 @@ pub struct Shown {
 impl Shown {
     /// Its address; what is default is left out. `before` is how many rows lie in front of the page.
     pub fn href(&self, before: i64) -> String {
+        let mut said = self.pairs();
+        if let Some(cursor) = &self.query.cursor {
+            said.push(("cursor", cursor.clone()));
+            said.push(("before", before.to_string()));
+        }
         let mut out = String::from("/devices");
-        let mut push = |key: &str, value: &str| {
-            out.push(if out.contains('?') { '&' } else { '?' });
+        for (i, (key, value)) in said.iter().enumerate() {
             // Writing to a string can't fail.
-            let _ = write!(out, "{key}={}", encoded(value));
-        };
-        let (query, columns) = (&self.query, DeviceColumn::text(&self.columns));
-        if !query.q.is_empty() {
-            push("q", &query.q);
-        }
-        if query.sort != DeviceSort::DeviceId {
-            push("sort", query.sort.as_str());
-        }
-        if !columns.is_empty() {
-            push("cols", &columns);
-        }
-        if let Some(cursor) = &query.cursor {
-            push("cursor", cursor);
-            push("before", &before.to_string());
+            let _ = write!(out, "{}{key}={}", if i == 0 { '?' } else { '&' }, encoded(value));
         }
         out
+    }
+
+    /// What its address says of the list, without a place in it.
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let sort = if self.query.sort == DeviceSort::DeviceId { "" } else { self.query.sort.as_str() };
+        let all = [("q", self.query.q.clone()), ("sort", sort.to_owned()), ("cols", DeviceColumn::text(&self.columns))];
+        all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
     }
 
     /// The address of its first page.
@@ -89,6 +86,12 @@ impl Shown {
     pub fn question(&self, name: &str) -> String {
         let list = self.first();
         format!("{list}{}ask={name}", if list.contains('?') { '&' } else { '?' })
+    }
+
+    /// The address of its first page with all that it means selected, which were so many.
+    pub fn all(&self, total: i64) -> String {
+        let list = self.first();
+        format!("{list}{}all={total}", if list.contains('?') { '&' } else { '?' })
     }
 
     /// The address of the first page of another list, in the same columns.

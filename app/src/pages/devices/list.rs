@@ -3,12 +3,14 @@
 use super::{
     bulk,
     filters::{self, Shown},
-    grouping, stepping, views,
+    grouping,
+    selecting::{self, Question, Ticked},
+    stepping, views,
 };
-use crate::api::packed::reading;
+use crate::api::packed::{ask, reading};
 use crate::{
     api::{
-        devices::{ChangeDevices, GroupDevices, ReadDevices, TagDevices},
+        devices::{ChangeDevices, GroupDevices, ReadDevices, ReadFacets, TagDevices},
         views::{ForgetView, SaveView},
     },
     live,
@@ -18,7 +20,7 @@ use crate::{
         Column, PageHead, Tone,
         completion::Completing,
         empty, facet,
-        form::{FormCall, Post, on_asked_anew, said},
+        form::{FormCall, Post, on_asked_anew, on_success, said},
         icon,
         number::{counted, grouped},
         page, pager, status,
@@ -28,12 +30,18 @@ use crate::{
         time,
     },
 };
-use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+};
+use std::collections::BTreeSet;
 use wire::{
     devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage as Model, SelectorError},
+    facets::DeviceFacets,
     live::Topic,
     selector::{Field, Selector},
+    states::DeviceState,
     views::DeviceColumn,
 };
 
@@ -53,18 +61,71 @@ pub fn DevicesPage() -> AnyView {
         })
     });
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
-    let model = reading(move || ReadDevices { query: shown.get().query });
+    // The server's page has the counts of the filter in it where they are at hand; in the browser rows don't wait for them.
+    let model = reading(move || ReadDevices { query: shown.get().query, counted: cfg!(feature = "ssr") });
+    let counts: Counts = RwSignal::new(None);
+    Effect::new(move |before: Option<()>| {
+        shown.track();
+        if before.is_none() && counts.with_untracked(Option::is_some) {
+            return;
+        }
+        spawn_local(async move {
+            // Without them the menus still filter.
+            if let Ok(found) = ask(ReadFacets {}).await.and_then(|found| found.read::<DeviceFacets>()) {
+                // The page may be gone by now.
+                let _ = counts.try_set(Some(found));
+            }
+        });
+    });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let asked = Memo::new(move |_| address.with(|a| a.get_str("ask").map(str::to_owned)));
+    let asked = Memo::new(move |_| {
+        address.with(|a| Question {
+            name: a.get_str("ask").map(str::to_owned),
+            devices: a.get_all("sel").unwrap_or_default(),
+            all: a.get_str("all").and_then(|all| all.parse().ok()),
+        })
+    });
+    let ticked: Ticked = RwSignal::new(asked.with_untracked(|asked| asked.devices.iter().cloned().collect()));
+    // Another list has other devices.
+    Effect::new(move |before: Option<Shown>| {
+        let now = shown.get();
+        if before.is_some_and(|before| before != now) {
+            ticked.set(BTreeSet::new());
+        }
+        now
+    });
+    // Who follows a link to a question, or away from it, stays on the same list.
+    Effect::new(move |before: Option<Question>| {
+        let now = asked.get();
+        if before.is_some_and(|before| before != now) {
+            model.refetch();
+        }
+        now
+    });
     let ways = Completing::new("device-search");
     let calls = (said::<TagDevices>("Tagged", model), said::<GroupDevices>("Grouped", model), said::<ChangeDevices>("Done", model));
     // What was refused because the list is another one by now is asked about the list as it is.
     for call in [Post::from(calls.0), Post::from(calls.1), Post::from(calls.2)] {
         on_asked_anew(call, move || model.refetch());
     }
+    let navigate = use_navigate();
+    let done = move || {
+        ticked.set(BTreeSet::new());
+        // A question in the page is over; a dialog is closed already.
+        if asked.with_untracked(|asked| asked.name.is_some() || asked.all.is_some()) {
+            navigate(&shown.with_untracked(Shown::first), NavigateOptions::default());
+        }
+    };
+    let (after_tagging, after_grouping) = (done.clone(), done.clone());
+    on_success(calls.0, move |()| after_tagging());
+    on_success(calls.1, move |()| after_grouping());
+    on_success(calls.2, move |()| done());
     let keep = (said::<SaveView>("View saved", model), said::<ForgetView>("View removed", model));
     page(model, move |model: Model| {
-        content(&model, (&shown.get_untracked(), before.get_untracked()), calls, keep, (ways, asked.get_untracked().as_deref()))
+        if let Some(found) = &model.facets {
+            counts.set(Some(found.clone()));
+        }
+        content(&model, (&shown.get_untracked(), before.get_untracked()), calls, keep, (ways, counts, &asked.get_untracked(), ticked))
     })
 }
 
@@ -73,7 +134,7 @@ fn content(
     (shown, before): (&Shown, i64),
     (tag, group, step): (FormCall<TagDevices>, FormCall<GroupDevices>, FormCall<ChangeDevices>),
     keep: (FormCall<SaveView>, FormCall<ForgetView>),
-    (ways, asked): (Completing, Option<&str>),
+    (ways, counts, asked, ticked): (Completing, Counts, &Question, Ticked),
 ) -> AnyView {
     let query = &shown.query;
     let add =
@@ -92,16 +153,16 @@ fn content(
         let clear = view! { <a class="btn" href="/devices">"Clear filters"</a> }.into_any();
         view! { <div class="card">{empty("search", "No devices match", "Take a filter away, or search for part of an id.", Some(clear))}</div> }.into_any()
     } else {
-        rows(model, shown, before)
+        rows(model, (shown, before), asked, ticked)
     };
     let groups = view! { <a class="btn" href="/groups">{icon("bookmark")}"Groups"</a> };
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=view! { {groups}{add} }.into_any()/>
-        {filter_bar(model, (shown, before), ways)}
+        {filter_bar(model, (shown, before), asked, (ways, counts))}
         {bulk::ask(model, shown, tag, asked)}
         {grouping::ask(model, shown, group, asked)}
         {stepping::ask(model, shown, step, asked)}
-        {views::ask(&model.views, shown, keep, asked)}
+        {views::ask(&model.views, shown, keep, asked.name.as_deref())}
         {rows}
     }
     .into_any()
@@ -139,10 +200,11 @@ fn misread_query(q: &str) -> Option<String> {
     Selector::parse(q).err().as_ref().map(misread)
 }
 
-fn filter_bar(model: &Model, (shown, before): (&Shown, i64), ways: Completing) -> AnyView {
+fn filter_bar(model: &Model, (shown, before): (&Shown, i64), asked: &Question, (ways, counts): (Completing, Counts)) -> AnyView {
     let query = &shown.query;
     let q = query.q.as_str();
     let online = ["yes", "no"].map(str::to_owned);
+    let states: Vec<String> = DeviceState::ALL.iter().map(ToString::to_string).collect();
     let chips = filters::conditions(q)
         .into_iter()
         .enumerate()
@@ -165,25 +227,29 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), ways: Completing) -
             {ways.search("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
             {(query.sort != DeviceSort::DeviceId).then(|| view! { <input type="hidden" name="sort" value=query.sort.as_str()/> })}
             {(!columns.is_empty()).then(|| view! { <input type="hidden" name="cols" value=columns/> })}
-            {values(&Field::Online, "Online", &online, shown)}
-            {values(&Field::Type, "Type", &model.types, shown)}
-            {values(&Field::Version, "Firmware", &model.versions, shown)}
-            {values(&Field::Tag, "Tag", &model.tags, shown)}
-            {values(&Field::Group, "Group", &model.groups, shown)}
+            {values(&Field::Online, "Online", &online, shown, counts)}
+            {values(&Field::State, "State", &states, shown, counts)}
+            {values(&Field::Type, "Type", &model.types, shown, counts)}
+            {values(&Field::Version, "Firmware", &model.versions, shown, counts)}
+            {values(&Field::Tag, "Tag", &model.tags, shown, counts)}
+            {values(&Field::Group, "Group", &model.groups, shown, counts)}
             {views::columns(shown, before)}
             {views::saved(&model.views, shown)}
             {chips}
             <span class="err" role="status">{move || wrong.get()}</span>
-            {bulk::links(model, shown)}
-            {grouping::link(model, shown)}
-            {stepping::link(model, shown)}
+            {bulk::links(model, shown, asked)}
+            {grouping::link(model, shown, asked)}
+            {stepping::link(model, shown, asked)}
         </form>
     }
     .into_any()
 }
 
-/// A menu of links, each the list filtered by one value.
-fn values(field: &Field, label: &'static str, all: &[String], shown: &Shown) -> AnyView {
+/// How many devices of the fleet have each value, once that is known.
+type Counts = RwSignal<Option<DeviceFacets>>;
+
+/// A menu of links, each the list filtered by one value, with how many devices of the fleet have it.
+fn values(field: &Field, label: &'static str, all: &[String], shown: &Shown, counts: Counts) -> AnyView {
     if all.is_empty() {
         return ().into_any();
     }
@@ -194,14 +260,21 @@ fn values(field: &Field, label: &'static str, all: &[String], shown: &Shown) -> 
         .iter()
         .map(|value| {
             let current = now.contains(value);
-            view! { <a href=to(value) aria-current=current.then_some("true")>{current.then(|| icon("check"))}{value.clone()}</a> }
+            let (field, of) = (field.name().to_owned(), value.clone());
+            let count = move || counts.with(|counts| counts.as_ref()?.count(&field, &of).map(grouped));
+            view! {
+                <a href=to(value) aria-current=current.then_some("true")>
+                    {current.then(|| icon("check"))}{value.clone()}" "<span class="count">{count}</span>
+                </a>
+            }
         })
         .collect_view();
     let any = (!now.is_empty()).then(|| view! { <a href=to("")>"Any"</a><hr/> });
-    facet(label, view! { {any}{links} }.into_any())
+    let note = (!query.q.is_empty()).then(|| view! { <p class="note">"Numbers are of the whole fleet."</p> });
+    facet(label, view! { {any}{links}{note} }.into_any())
 }
 
-fn rows(model: &Model, shown: &Shown, before: i64) -> AnyView {
+fn rows(model: &Model, (shown, before): (&Shown, i64), asked: &Question, ticked: Ticked) -> AnyView {
     let query = &shown.query;
     let sorted = |up: DeviceSort, down: DeviceSort| {
         let order = if query.sort == up {
@@ -231,14 +304,18 @@ fn rows(model: &Model, shown: &Shown, before: i64) -> AnyView {
         let query = DeviceQuery { cursor: Some(cursor), ..query.clone() };
         Shown { query, columns: shown.columns.clone() }.href(before + rows)
     });
-    let lines = model.devices.items.iter().map(|row| line(row, &shown.columns)).collect_view();
-    view! { {table("Devices", columns, lines.into_any())}{pager(before, rows, model.devices.total, first, next)} }.into_any()
+    let orders = [bulk::order(model, shown, asked), grouping::order(model, shown, asked), stepping::order(model, shown, asked)];
+    let ticks = orders.iter().any(|order| order.may).then_some((ticked, selecting::all(model, asked).is_some()));
+    let lines = model.devices.items.iter().map(|row| line(row, &shown.columns, ticks)).collect_view();
+    let table = selecting::form(model, shown, asked, ticked, &orders, table("Devices", columns, lines.into_any()));
+    view! { {table}{pager(before, rows, model.devices.total, first, next)} }.into_any()
 }
 
-fn line(row: &DeviceRow, columns: &[DeviceColumn]) -> AnyView {
+fn line(row: &DeviceRow, columns: &[DeviceColumn], ticks: Option<(Ticked, bool)>) -> AnyView {
     let id = row.device_id.to_string();
+    let tick = ticks.map(|(ticked, all)| selecting::tick(&id, ticked, all));
     let cells = columns.iter().map(|column| cell(*column, row)).collect_view();
-    view! { <tr><td><a class="main mono" href=format!("/devices/{id}")>{id.clone()}</a></td>{cells}</tr> }.into_any()
+    view! { <tr><td>{tick}<a class="main mono" href=format!("/devices/{id}")>{id.clone()}</a></td>{cells}</tr> }.into_any()
 }
 
 fn cell(column: DeviceColumn, row: &DeviceRow) -> AnyView {

@@ -3,6 +3,7 @@
 mod activity;
 mod bulk;
 mod certificates;
+mod connections;
 pub mod detail;
 mod everyone;
 pub(super) mod filters;
@@ -12,6 +13,7 @@ pub mod groups;
 mod life;
 pub mod list;
 mod overview;
+mod selecting;
 mod stepping;
 mod telemetry;
 mod views;

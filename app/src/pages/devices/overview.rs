@@ -118,7 +118,8 @@ fn connections(d: &DeviceDetail) -> AnyView {
             view! { <li>{dot(tone)}<div>{title}<div class="sub">{c.address.clone()}{lasted}</div></div>{time::ago(at)}</li> }
         })
         .collect_view();
-    let aside = view! { <span class="text-2">{format!("{share} connected")}</span> }.into_any();
+    let all = format!("/devices/{}/connections", d.row.device_id);
+    let aside = view! { <span class="text-2">{format!("{share} connected")}</span><a href=all>"All connections"</a> }.into_any();
     card(
         title,
         Some(aside),

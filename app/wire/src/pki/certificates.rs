@@ -35,8 +35,35 @@ pub struct CertificateRow {
     pub reason: String,
     /// When it was first used.
     pub first_used_at: Option<Timestamp>,
+    /// When it was revoked or superseded, or found on its owner's list.
+    pub revoked_at: Option<Timestamp>,
     /// Where its key was made.
     pub key_origin: KeyOrigin,
+}
+
+crate::states::words! {
+    /// Orders of the list of certificates; each has an index.
+    CertificateSort {
+        /// What ends first in front.
+        End = "end",
+        /// What ends last in front.
+        EndDesc = "-end",
+        /// By the device's id, a device's certificates as they were issued.
+        Device = "device",
+        /// The same from the end.
+        DeviceDesc = "-device",
+        /// What was revoked first in front; of revoked ones only.
+        Revoked = "revoked",
+        /// What was revoked last in front; of revoked ones only.
+        RevokedDesc = "-revoked",
+    }
+}
+
+impl CertificateSort {
+    /// Whether only revoked certificates have this order.
+    pub const fn of_revoked(self) -> bool {
+        matches!(self, Self::Revoked | Self::RevokedDesc)
+    }
 }
 
 /// Which certificates to list. The same shape is a page's URL and a REST query.
@@ -55,6 +82,9 @@ pub struct CertificateQuery {
     /// Only those in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<CertificateState>,
+    /// Their order; what ends first in front unless it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<CertificateSort>,
     /// Cursor of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -66,7 +96,7 @@ pub struct CertificateQuery {
 /// All the certificates page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CertificatesPage {
-    /// Certificates, those that end first in front.
+    /// Certificates, in the order asked for.
     pub certificates: Page<CertificateRow>,
     /// The authorities, root first.
     pub authorities: Vec<AuthorityRow>,

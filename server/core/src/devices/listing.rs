@@ -199,6 +199,7 @@ impl Devices {
                 .collect::<BTreeSet<_>>()
                 .into_iter()
                 .collect(),
+            facets: None,
             views,
             selector_error,
             fleet: facets.fleet,

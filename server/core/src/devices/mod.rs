@@ -7,6 +7,7 @@ pub(crate) mod admission;
 mod along;
 pub(crate) mod batches;
 pub(crate) mod claims;
+pub(crate) mod connections;
 mod desk;
 mod enrolment;
 mod entry;
@@ -31,7 +32,7 @@ pub use wire::selector;
 mod server_keys;
 pub(crate) mod shared;
 mod signs;
-mod sizes;
+pub(crate) mod sizes;
 mod source;
 pub mod state;
 mod stepping;
@@ -73,6 +74,8 @@ pub struct Devices {
     presence: presence::Presence,
     facets: sizes::KeptFacets,
     totals: listing::KeptTotals,
+    facet_counts: sizes::KeptFacetCounts,
+    courses: sizes::KeptCourses,
     counts: sizes::KeptCounts,
     guesses: Throttle<Source>,
     booked: Throttle,
@@ -122,6 +125,8 @@ impl Devices {
             presence,
             facets: sizes::KeptFacets::default(),
             totals: listing::KeptTotals::default(),
+            facet_counts: sizes::KeptFacetCounts::default(),
+            courses: sizes::KeptCourses::default(),
             counts: sizes::KeptCounts::default(),
             guesses,
             booked,

@@ -3,11 +3,16 @@
 use super::{Devices, Error, groups, selector::Known, store};
 use crate::{
     access::{Act, Actor, may},
-    db::{Db, row, rows},
+    db::{Db, Sql, row, rows},
     kept::{Kept, kept_or},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use wire::{
+    facets::{DeviceFacets, FacetCount},
     ids::OrgId,
     overview::{FleetCounts, VersionShare},
 };
@@ -16,6 +21,41 @@ use wire::{
 const FACETS_MS: i64 = 2000;
 /// Most types and versions that are offered.
 const OFFERED: usize = 100;
+
+/// How long a first page waits for the counts of its filter: not so long that it is felt. Whoever has none by then asks for them beside the rows.
+const WAITED: Duration = Duration::from_millis(40);
+
+/// Deleted devices are decommissioned ones.
+const STATES: Sql = Sql::same(
+    "SELECT state, COUNT(*), CAST(COALESCE(SUM(CASE WHEN online THEN 1 ELSE 0 END), 0) AS BIGINT)
+     FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY state ORDER BY state",
+);
+const TAGGED: Sql = Sql::same(
+    "SELECT t.tag, COUNT(*) FROM device_tags t JOIN devices d ON d.number = t.device
+     WHERE t.org_id = $1 AND d.state <> 'decommissioned' GROUP BY t.tag ORDER BY COUNT(*) DESC, t.tag LIMIT 100",
+);
+const GROUPED: Sql = Sql::same(
+    "SELECT g.name, COUNT(*) FROM device_groups g JOIN group_members m ON m.group_id = g.id JOIN devices d ON d.number = m.device
+     WHERE g.org_id = $1 AND d.state <> 'decommissioned' GROUP BY g.name ORDER BY COUNT(*) DESC, g.name LIMIT 100",
+);
+
+/// In which hour after $2 how many connections began and ended. Read by their ends: what has not ended has none.
+const BY_HOUR: Sql = Sql::same(
+    "SELECT w.hour, CAST(SUM(w.came) AS BIGINT), CAST(SUM(w.went) AS BIGINT) FROM (
+         SELECT (started_at - $2) / 3600000 AS hour, 1 AS came, 0 AS went FROM connections WHERE org_id = $1 AND ended_at > $2 AND started_at > $2
+         UNION ALL SELECT (started_at - $2) / 3600000, 1, 0 FROM connections WHERE org_id = $1 AND ended_at IS NULL AND started_at > $2
+         UNION ALL SELECT (ended_at - $2) / 3600000, 0, 1 FROM connections WHERE org_id = $1 AND ended_at > $2
+     ) AS w GROUP BY w.hour ORDER BY w.hour",
+);
+const OPEN: Sql = Sql::same("SELECT COUNT(*) FROM connections WHERE org_id = $1 AND ended_at IS NULL");
+
+/// Hours that the course of a day has.
+const HOURS: usize = 24;
+const HOUR_MS: i64 = 3_600_000;
+/// The course of a day is not another one within a minute.
+const COURSE_MS: i64 = 60_000;
+
+pub(crate) const ALL: &[&Sql] = &[&STATES, &TAGGED, &GROUPED, &BY_HOUR, &OPEN];
 
 /// Types, tags, versions and the size of a fleet.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +69,10 @@ pub(super) struct Facets {
 
 /// By organization, what its filter offers.
 pub(super) type KeptFacets = Arc<Kept<OrgId, Facets>>;
+/// By organization, how many devices have what its filter offers.
+pub(super) type KeptFacetCounts = Arc<Kept<OrgId, DeviceFacets>>;
+/// By organization, how many were connected in the course of a day.
+pub(super) type KeptCourses = Arc<Kept<OrgId, Vec<i64>>>;
 /// By organization, how its fleet is.
 pub(super) type KeptCounts = Arc<Kept<OrgId, FleetCounts>>;
 
@@ -46,6 +90,60 @@ async fn facets(db: Db, org: OrgId) -> Result<Facets, Error> {
         fleet: versions.iter().map(|v| v.devices).sum(),
         versions: versions.into_iter().take(OFFERED).collect(),
     })
+}
+
+/// What most devices have first.
+fn most(counts: impl IntoIterator<Item = (String, i64)>) -> Vec<FacetCount> {
+    let mut all: Vec<FacetCount> =
+        counts.into_iter().filter(|(value, _)| !value.is_empty()).map(|(value, devices)| FacetCount { value, devices }).collect();
+    all.sort_by(|a, b| b.devices.cmp(&a.devices).then_with(|| a.value.cmp(&b.value)));
+    all.truncate(OFFERED);
+    all
+}
+
+async fn facet_counts(db: Db, org: OrgId) -> Result<DeviceFacets, Error> {
+    let mut on = db.read().await?;
+    let (mut types, mut versions) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, i64>::new());
+    for (device_type, version, devices) in rows!(&mut on, (String, String, i64), store::VERSIONS, org.as_str())? {
+        *types.entry(device_type).or_default() += devices;
+        // Two types may have a version of the same name; to the filter it is one.
+        *versions.entry(version).or_default() += devices;
+    }
+    let states = rows!(&mut on, (String, i64, i64), STATES, org.as_str())?;
+    let (all, online) = states.iter().fold((0, 0), |(all, online), (_, devices, connected)| (all + devices, online + connected));
+    Ok(DeviceFacets {
+        online: most([("yes".to_owned(), online), ("no".to_owned(), all - online)]),
+        states: most(states.into_iter().map(|(state, devices, _)| (state, devices))),
+        types: most(types),
+        versions: most(versions),
+        tags: most(rows!(&mut on, (String, i64), TAGGED, org.as_str())?),
+        groups: most(rows!(&mut on, (String, i64), GROUPED, org.as_str())?),
+    })
+}
+
+/// How many were connected at the begin of each hour and at the end of the last one: from those that are now, back over who came and went.
+fn course(now: i64, by_hour: &[(i64, i64, i64)]) -> Vec<i64> {
+    let mut change = [0; HOURS];
+    for (hour, came, went) in by_hour {
+        // What began in this very millisecond lies behind the last hour by a hair.
+        let hour = usize::try_from(*hour).unwrap_or(0).min(HOURS - 1);
+        change[hour] += came - went;
+    }
+    let mut course = vec![now];
+    let mut connected = now;
+    for change in change.iter().rev() {
+        connected = (connected - change).max(0);
+        course.push(connected);
+    }
+    course.reverse();
+    course
+}
+
+async fn day(db: Db, org: OrgId, since: i64) -> Result<Vec<i64>, Error> {
+    let mut on = db.read().await?;
+    let by_hour = rows!(&mut on, (i64, i64, i64), BY_HOUR, org.as_str(), since)?;
+    let (now,) = row!(&mut on, (i64,), OPEN, org.as_str())?.unwrap_or_default();
+    Ok(course(now, &by_hour))
 }
 
 async fn counts(db: Db, org: OrgId) -> Result<FleetCounts, Error> {
@@ -71,6 +169,18 @@ impl Devices {
         kept_or((&self.facets, org.clone(), FACETS_MS), (&self.db, &self.clock), || facets(self.db.clone(), org.clone())).await
     }
 
+    /// How many devices have each value that the list can be filtered by.
+    pub async fn facet_counts(&self, actor: &Actor) -> Result<DeviceFacets, Error> {
+        may(actor, Act::Read)?;
+        let org = &actor.org;
+        kept_or((&self.facet_counts, org.clone(), FACETS_MS), (&self.db, &self.clock), || facet_counts(self.db.clone(), org.clone())).await
+    }
+
+    /// The same if it is there at once.
+    pub async fn facet_counts_at_once(&self, actor: &Actor) -> Result<Option<DeviceFacets>, Error> {
+        tokio::time::timeout(WAITED, self.facet_counts(actor)).await.ok().transpose()
+    }
+
     /// How many devices the fleet has; at most two seconds old, or as long as such a count is kept.
     pub(crate) async fn fleet_size(&self, org: &OrgId) -> Result<i64, Error> {
         Ok(self.facets(org).await?.fleet)
@@ -81,8 +191,29 @@ impl Devices {
         Ok(self.facets(org).await?.versions)
     }
 
+    /// How many devices were connected 24 hours ago, and then every hour until now: 25 numbers, as they were a minute ago at most, or two where counting
+    /// takes long.
+    pub(crate) async fn connected_by_hour(&self, org: &OrgId) -> Result<Vec<i64>, Error> {
+        let since = self.clock.now().plus(-24 * HOUR_MS).0;
+        kept_or((&self.courses, org.clone(), COURSE_MS), (&self.db, &self.clock), || day(self.db.clone(), org.clone(), since)).await
+    }
+
     /// Counts of the fleet; `expiring` is the pki room's and left at 0.
     pub(crate) async fn counts(&self, org: &OrgId) -> Result<FleetCounts, Error> {
         kept_or((&self.counts, org.clone(), 0), (&self.db, &self.clock), || counts(self.db.clone(), org.clone())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_told_backwards_from_now() {
+        assert_eq!(course(3, &[]), [3; HOURS + 1]);
+        // Two came in the first hour, one went in the last but one, one came in this millisecond.
+        let told = course(4, &[(0, 2, 0), (22, 0, 1), (24, 1, 0)]);
+        assert_eq!((told.len(), told[0], told[1], told[22], told[23], told[24]), (25, 2, 4, 4, 3, 4));
+        assert_eq!(course(0, &[(5, 9, 0)])[0], 0, "what was deleted since leaves no negative numbers");
     }
 }

@@ -2,11 +2,11 @@
 //! What a step means is in [`super::life`].
 
 use super::{
-    DeviceNo, Devices, Error, Selector,
+    DeviceNo, Devices, Error,
     life::act,
     state::{action, goal, step},
     store,
-    tagging::{TOLD_AT_ONCE, found},
+    tagging::{TOLD_AT_ONCE, about, found, meant},
 };
 use crate::{
     access::{Actor, audit, may},
@@ -30,11 +30,11 @@ fn of(devices: impl IntoIterator<Item = DeviceNo>) -> Vec<Of> {
 }
 
 impl Devices {
-    /// Suspends or resumes every device that a selector means, at most [`super::MOST_AT_ONCE`], all or nothing: [`Devices::change`] for each, with an entry of
+    /// Suspends or resumes every device that a selector means, or that is named, at most [`super::MOST_AT_ONCE`], all or nothing: [`Devices::change`] for each, with an entry of
     /// the audit log for each. `expected` is how many devices the caller has seen it mean; when it is another number by now, nothing happens. Devices that
     /// are where the step leads stay there.
     pub async fn change_many(&self, actor: &Actor, many: &StepMany) -> Result<Stepped, Error> {
-        let StepMany { q, step: by, expected } = many;
+        let StepMany { q, devices: named, step: by, expected } = many;
         let (by, word) = match by {
             Step::Suspend => (Step::Suspend, "device.suspend_many"),
             Step::Resume => (Step::Resume, "device.resume_many"),
@@ -45,11 +45,11 @@ impl Devices {
         };
         may(actor, act(by))?;
         let now = self.clock.now();
-        let selector = Selector::parse(q).map_err(Error::Selector)?;
+        let selector = meant(q, named)?;
         let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
-        let meant = found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
-        let all = list(&of(meant))?;
+        let found = found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
+        let all = list(&of(found))?;
         let mut changed: Vec<(DeviceNo, String, DeviceState)> = Vec::new();
         for (device, known, state) in rows!(&mut tx, (i64, String, String), store::STATES_HELD, all.as_str())? {
             let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
@@ -72,9 +72,9 @@ impl Devices {
         let those = list(&of(changed.iter().map(|(device, ..)| *device)))?;
         exec!(&mut tx, store::SET_STATES, those.as_str(), goal(by).as_str())?;
         self.pki.devices_changed(&mut tx, &those).await?;
-        let about = if q.trim().is_empty() { "every device" } else { q.as_str() };
-        let detail = json!({ "q": q, "devices": expected, "changed": changed.len() });
-        let mut deeds = vec![audit::Deed { actor, action: word, object: about, detail }];
+        let about = about(q, named);
+        let detail = json!({ "q": q, "named": named, "devices": expected, "changed": changed.len() });
+        let mut deeds = vec![audit::Deed { actor, action: word, object: &about, detail }];
         for (_, known, was) in &changed {
             deeds.push(audit::Deed { actor, action: action(by), object: known, detail: json!({ "was": was }) });
         }

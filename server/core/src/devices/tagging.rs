@@ -4,6 +4,7 @@ use super::{
     DeviceNo, Devices, Error, Selector,
     filter::Asked,
     listing::base,
+    selector::Field,
     store,
     words::{MOST_TAGS, check_tags},
 };
@@ -16,7 +17,8 @@ use serde::Serialize;
 use serde_json::json;
 use wire::{
     devices::{TagMany, Tagged},
-    ids::OrgId,
+    ids::{DeviceId, OrgId},
+    page::MAX_ROWS,
 };
 
 /// Most devices that are tagged at once.
@@ -37,6 +39,30 @@ fn checked(field: &'static str, tags: &[String]) -> Result<(), Error> {
     })
 }
 
+/// Who is meant: the devices that are named, or those that the selector means where none is.
+pub(super) fn meant(q: &str, named: &[DeviceId]) -> Result<Selector, Error> {
+    if named.is_empty() {
+        return Selector::parse(q).map_err(Error::Selector);
+    }
+    if !q.trim().is_empty() {
+        return Err(Error::invalid("devices", "Name devices or give a selector, not both."));
+    }
+    if named.len() > MAX_ROWS as usize {
+        return Err(Error::invalid("devices", format!("At most {MAX_ROWS} devices are named at once. Give a selector for more.")));
+    }
+    Ok(Selector::Is(Field::Id, named.iter().map(|id| id.as_str().to_owned()).collect()))
+}
+
+/// What the audit log says an order was about.
+pub(super) fn about(q: &str, named: &[DeviceId]) -> String {
+    match named {
+        [] if q.trim().is_empty() => "every device".to_owned(),
+        [] => q.to_owned(),
+        [one] => one.to_string(),
+        some => format!("{} devices by name", some.len()),
+    }
+}
+
 /// The devices that a selector means now, by number: exactly so many as were expected, at most [`MOST_AT_ONCE`].
 pub(super) async fn found(tx: &mut Tx, org: &OrgId, (selector, asked): (&Selector, &Asked), expected: i64) -> Result<Vec<DeviceNo>, Error> {
     let filter = base(org, selector, asked);
@@ -53,11 +79,11 @@ pub(super) async fn found(tx: &mut Tx, org: &OrgId, (selector, asked): (&Selecto
 }
 
 impl Devices {
-    /// Adds tags to every device that a selector means and takes others away, all or nothing. `expected` is how many devices the caller has seen it
-    /// mean; when it is another number by now, nothing happens.
+    /// Adds tags to every device that a selector means, or that is named, and takes others away, all or nothing. `expected` is how many devices the caller
+    /// has seen it mean; when it is another number by now, nothing happens.
     pub async fn tag_many(&self, actor: &Actor, many: &TagMany) -> Result<Tagged, Error> {
         may(actor, Act::EditDevices)?;
-        let TagMany { q, add, remove, expected } = many;
+        let TagMany { q, devices: named, add, remove, expected } = many;
         checked("add", add)?;
         checked("remove", remove)?;
         if add.is_empty() && remove.is_empty() {
@@ -67,7 +93,7 @@ impl Devices {
             return Err(Error::invalid("remove", format!("{both:?} can't be added and removed at once.")));
         }
         let now = self.clock.now();
-        let selector = Selector::parse(q).map_err(Error::Selector)?;
+        let selector = meant(q, named)?;
         let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
         let found = found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
@@ -82,9 +108,8 @@ impl Devices {
             let text = format!("{device} would have more than {MOST_TAGS} tags, and no device has more. Remove some of its tags first.");
             return Err(Error::invalid("add", text));
         }
-        let about = if q.trim().is_empty() { "every device" } else { q.as_str() };
-        let detail = json!({ "q": q, "add": add, "remove": remove, "devices": expected });
-        audit::append(&mut tx, actor, now, "device.tag_many", about, &detail).await?;
+        let detail = json!({ "q": q, "named": named, "add": add, "remove": remove, "devices": expected });
+        audit::append(&mut tx, actor, now, "device.tag_many", &about(q, named), &detail).await?;
         tx.commit().await?;
         let devices = *expected;
         // The bus holds so many and no more: those who follow it get their turn in between.

@@ -10,31 +10,33 @@ use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId, DeviceId, OrgId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    pki::{AuthorityRow, CertificateDetail, CertificateQuery, CertificateRow, CertificatesPage, WEEKS},
-    states::{AuthorityState, KeyPlace},
+    pki::{AuthorityRow, CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, WEEKS},
+    states::{AuthorityState, CertificateState, KeyPlace},
 };
 
 impl Pki {
-    /// Device certificates, those that end first in front, and the authorities.
+    /// Device certificates in the order asked for, and the authorities. An order of revoked ones lists only these.
     pub async fn certificates_page(&self, actor: &Actor, query: &CertificateQuery) -> Result<CertificatesPage, Error> {
         may(actor, Act::Read)?;
-        let (end, id) = match &query.cursor {
-            Some(cursor) => cursor.split_once('.').and_then(|(end, id)| Some((end.parse().ok()?, id))).ok_or(Error::Cursor)?,
-            None => (i64::MIN, ""),
+        let sort = query.sort.unwrap_or(CertificateSort::End);
+        let after = match &query.cursor {
+            Some(cursor) => placed(cursor).ok_or(Error::Cursor)?,
+            None => store::Place::start(sort),
         };
+        let state = if sort.of_revoked() { Some(CertificateState::Revoked) } else { query.state };
         let limit = usize::try_from(query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS)).unwrap_or(1);
         let now = self.clock.now();
         let sought = Sought::of(&query.q);
         let narrowed = store::Narrowed {
             org: &actor.org,
-            state: query.state.map_or("", wire::states::CertificateState::as_str),
+            state: state.map_or("", CertificateState::as_str),
             ends: window(query, now),
             like: &sought.like,
             hex: (&sought.hex.0, &sought.hex.1),
         };
         let mut on = self.db.read().await?;
         let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let mut found = store::page(&mut on, &narrowed, (end, id), ask).await?;
+        let mut found = store::page(&mut on, &narrowed, sort, &after, ask).await?;
         let total = store::count(&mut on, &narrowed).await?;
         let mut weeks = vec![0; WEEKS as usize];
         for (week, count) in store::ends_by_week(&mut on, &actor.org, now, now.plus(i64::from(WEEKS) * WEEK)).await? {
@@ -44,8 +46,8 @@ impl Pki {
         }
         let more = found.len() > limit;
         found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|last| format!("{}.{}", last.not_after, last.id));
-        let items = found.into_iter().map(listed).collect::<Result<_, _>>()?;
+        let next = found.last().filter(|_| more).map(|(_, place)| cursor(place));
+        let items = found.into_iter().map(|(record, _)| listed(record)).collect::<Result<_, _>>()?;
         Ok(CertificatesPage {
             clock: self.clock(actor)?,
             certificates: Page { items, next, total },
@@ -63,17 +65,18 @@ impl Pki {
         let issuer: AuthorityId = found.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
         // Nobody here has revoked it, so nobody here can say more about it.
         let owners = found.listed.reason == OWNERS_LIST;
+        let row = listed(found.listed)?;
         let revoked_by = if owners { owners_list(&found.owner_list) } else { found.revoked_by };
         let id_of = |id: Option<String>| id.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose();
         Ok(CertificateDetail {
-            row: listed(found.listed)?,
+            revoked_at: row.revoked_at,
+            row,
             issued_at: Timestamp(found.issued_at),
             enrolled_by: found.enrolled_by,
             profile: found.validity_profile,
             usable_until: Timestamp(found.usable_until),
             replaces: id_of(found.replaces_id)?,
             replaced_by: id_of(found.replaced_by)?,
-            revoked_at: found.revoked_at.or(found.owner_listed_at.filter(|_| owners)).map(Timestamp),
             revoked_by,
             invalidity_date: found.invalidity_date.map(Timestamp),
             revocation_note: found.revocation_note,
@@ -130,6 +133,20 @@ impl Pki {
         let all = self.authorities.load();
         all.iter().find(|a| a.kind == Kind::Root && a.state == AuthorityState::Active).map(|a| form(&a.der)).unwrap_or_default()
     }
+}
+
+/// A place in a list as its cursor.
+fn cursor(place: &store::Place) -> String {
+    let store::Place { at, id, device } = place;
+    // A device's id may have points in it, so it stands last.
+    if device.is_empty() { format!("{at}.{id}") } else { format!("{at}.{id}.{device}") }
+}
+
+/// The place that a cursor names.
+fn placed(cursor: &str) -> Option<store::Place> {
+    let (at, rest) = cursor.split_once('.')?;
+    let (id, device) = rest.split_once('.').unwrap_or((rest, ""));
+    Some(store::Place { at: at.parse().ok()?, id: id.to_owned(), device: device.to_owned() })
 }
 
 /// Why a certificate is shown as revoked that its owner's list names (E-10).
@@ -211,7 +228,9 @@ pub(super) fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
 }
 
 fn listed(r: store::ListRecord) -> Result<CertificateRow, Error> {
+    let owners = r.reason == OWNERS_LIST;
     Ok(CertificateRow {
+        revoked_at: r.revoked_at.or(r.owner_listed_at.filter(|_| owners)).map(Timestamp),
         id: r.id.parse().map_err(crate::db::Error::corrupt)?,
         device_id: r.subject.parse::<DeviceId>().map_err(crate::db::Error::corrupt)?,
         serial: hex::encode(r.serial),

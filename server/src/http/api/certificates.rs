@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::CertificateId,
     page::Page,
-    pki::{CertificateDetail, CertificateQuery, CertificateRow, IdentityRules, Revocation},
+    pki::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, IdentityRules, Revocation},
     states::CertificateState,
 };
 
@@ -45,17 +45,20 @@ struct Listing {
     week: Option<u32>,
     /// Only what ends within so many days, and has no successor in use.
     within: Option<u32>,
+    /// `end`, `device` or `revoked`; `-` in front reverses. What ends first is in front unless it is given; in the order of revocation only revoked ones are listed.
+    #[param(value_type = Option<String>)]
+    sort: Option<CertificateSort>,
     /// The `next` of the page before.
     cursor: Option<String>,
     /// Rows of a page, 1 to 200; 50 unless given.
     rows: Option<u32>,
 }
 
-/// Certificates, those that end first in front
+/// Certificates, those that end first in front unless another order is asked for
 #[utoipa::path(get, path = "/certificates", operation_id = "list_certificates", tag = "certificates", params(Listing), responses((status = OK, body = Page<CertificateRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<CertificateRow>>> {
-    let Listing { q, state, week, within, cursor, rows } = asked;
-    let query = CertificateQuery { q, week, within, state, cursor, rows };
+    let Listing { q, state, week, within, sort, cursor, rows } = asked;
+    let query = CertificateQuery { q, week, within, state, sort, cursor, rows };
     Ok(Json(fleet.pki().certificates_page(&actor, &query).await?.certificates))
 }
 

@@ -18,6 +18,7 @@ mod batches;
 mod certificates;
 mod claims;
 mod clock;
+mod connections;
 mod consents;
 mod csv;
 mod devices;
@@ -97,6 +98,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(transfers::routes())
         .merge(keys::routes())
         .merge(devices::routes())
+        .merge(connections::routes())
         .merge(groups::routes())
         .merge(views::routes())
         .merge(telemetry::routes())

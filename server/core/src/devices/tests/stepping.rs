@@ -24,7 +24,7 @@ const PENDING: Sql = Sql::same("UPDATE devices SET state = 'pending' WHERE devic
 const SUSPENDED: Sql = Sql::same("SELECT COUNT(*) FROM devices WHERE state = 'suspended'");
 
 fn many(q: &str, step: Step, expected: i64) -> StepMany {
-    StepMany { q: q.into(), step, expected }
+    StepMany { q: q.into(), devices: Vec::new(), step, expected }
 }
 
 async fn count(w: &World, actor: &Actor, q: &str) -> i64 {

@@ -7,7 +7,7 @@ use wire::devices::{DeviceQuery, TagMany, Tagged};
 
 fn many(q: &str, add: &[&str], remove: &[&str], expected: i64) -> TagMany {
     let owned = |tags: &[&str]| tags.iter().map(|t| (*t).to_owned()).collect();
-    TagMany { q: q.into(), add: owned(add), remove: owned(remove), expected }
+    TagMany { q: q.into(), devices: Vec::new(), add: owned(add), remove: owned(remove), expected }
 }
 
 async fn count(w: &World, actor: &Actor, q: &str) -> i64 {
@@ -54,6 +54,42 @@ async fn exactly_the_devices_that_were_shown_are_tagged_or_none(#[case] kind: En
     let entries: Vec<_> = log.iter().filter(|e| e.action == "device.tag_many").collect();
     assert_eq!(entries.len(), 3, "one entry each time it was done");
     assert_eq!(entries[0].object, "tag:eu");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn devices_that_are_named_are_tagged_while_all_of_them_are_there(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let devices: &Devices = w.fleet.devices();
+    for n in 1..=3 {
+        w.device(&format!("gw-{n}"), "gateway").await;
+    }
+    let named = |ids: &[&str], expected: i64| TagMany {
+        devices: ids.iter().map(|id| id.parse().unwrap()).collect(),
+        ..many("", &["picked"], &[], expected)
+    };
+    assert_eq!(devices.tag_many(&operator, &named(&["gw-1", "GW-3"], 2)).await.unwrap(), Tagged { devices: 2 });
+    assert_eq!(count(&w, &operator, "tag:picked id:gw-1,gw-3").await, 2);
+    let log = w.fleet.access().audit_page(&operator, None).await.unwrap().entries.items;
+    assert_eq!(log[0].object, "2 devices by name");
+
+    // One of them is gone by then: none is tagged.
+    let gone = TagMany { add: vec!["late".into()], ..named(&["gw-2", "gw-9"], 2) };
+    assert_eq!(devices.tag_many(&operator, &gone).await.unwrap_err().fault().code, "other_count");
+    assert_eq!(count(&w, &operator, "tag:late").await, 0);
+    let both = TagMany { q: "gw".into(), ..named(&["gw-1"], 1) };
+    assert_eq!(field(devices.tag_many(&operator, &both).await), "devices");
+    let ids: Vec<String> = (0..201).map(|n| format!("d{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    assert_eq!(field(devices.tag_many(&operator, &named(&ids, 201)).await), "devices");
+    assert_eq!(
+        devices.tag_many(&operator, &named(&ids[..200], 200)).await.unwrap_err().fault().code,
+        "other_count",
+        "as many as a page has"
+    );
 }
 
 #[rstest]

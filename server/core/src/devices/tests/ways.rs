@@ -156,7 +156,7 @@ async fn whatever_is_said_of_a_device_stands_at_its_place(#[case] kind: EngineKi
     }
     let pump = "Pump-2".parse().unwrap();
     devices.set_tags(&operator, &pump, vec!["eu".into(), "spare".into()]).await.unwrap();
-    let tagged = TagMany { q: "type:gateway".into(), add: vec!["hall".into()], remove: Vec::new(), expected: 2 };
+    let tagged = TagMany { q: "type:gateway".into(), devices: Vec::new(), add: vec!["hall".into()], remove: Vec::new(), expected: 2 };
     devices.tag_many(&operator, &tagged).await.unwrap();
     devices.create_group(&operator, "north").await.unwrap();
     let grouped = GroupMany { q: "type:gateway".into(), devices: Vec::new(), out: false, expected: 2 };

@@ -14,6 +14,7 @@ mod bundles;
 mod certificates;
 mod consents;
 mod journal;
+mod listing;
 mod profiles;
 mod publication;
 mod requests;
@@ -27,6 +28,7 @@ pub(super) use bundles::*;
 pub(super) use certificates::*;
 pub(super) use consents::*;
 pub(super) use journal::*;
+pub(super) use listing::*;
 pub(super) use profiles::*;
 pub(super) use publication::*;
 pub(super) use requests::*;
@@ -91,12 +93,17 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::USABLE_OF,
     &certificates::REVOKE,
     &certificates::BLOCK,
-    &certificates::PAGE,
-    &certificates::COUNT,
-    &certificates::ENDS_BY_WEEK,
-    &certificates::DETAIL,
-    &certificates::OF_DEVICE,
-    &certificates::EXPIRING,
+    &listing::PAGE,
+    &listing::PAGE_DESC,
+    &listing::PAGE_BY_DEVICE,
+    &listing::PAGE_BY_DEVICE_DESC,
+    &listing::PAGE_BY_REVOCATION,
+    &listing::PAGE_BY_REVOCATION_DESC,
+    &listing::COUNT,
+    &listing::ENDS_BY_WEEK,
+    &listing::DETAIL,
+    &listing::OF_DEVICE,
+    &listing::EXPIRING,
     &consents::APPROVALS,
     &consents::SET_APPROVALS,
     &consents::STATES,

@@ -3,7 +3,7 @@
 use crate::{db::EngineKind, testing::World};
 use rstest::rstest;
 use wire::{
-    pki::{CertificateQuery, RevocationReason, WEEKS},
+    pki::{CertificateQuery, CertificateRow, CertificateSort, RevocationReason, WEEKS},
     states::CertificateState,
 };
 
@@ -91,4 +91,57 @@ async fn a_certificates_page_says_all_that_is_in_it(#[case] kind: EngineKind) {
     assert_eq!(detail.revoked_at, Some(w.clock_now()));
     let nobody = "crt_00000000000000000000000000000001".parse().unwrap();
     assert_eq!(w.fleet.pki().certificate(&oli, &nobody).await.unwrap_err().fault().kind, wire::FaultKind::NotFound);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_list_has_its_orders_and_pages_in_each_of_them(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let oli = w.operator().await;
+    for id in ["gw-2", "gw.3", "Gw-1"] {
+        w.device(id, "gateway").await;
+        w.clock.advance(3_600_000);
+    }
+    let listed = async |sort: CertificateSort, state: Option<CertificateState>| {
+        let mut query = CertificateQuery { sort: Some(sort), state, rows: Some(1), ..Default::default() };
+        let mut rows: Vec<CertificateRow> = Vec::new();
+        loop {
+            let page = w.fleet.pki().certificates_page(&oli, &query).await.unwrap().certificates;
+            rows.extend(page.items);
+            assert!(rows.len() <= 3, "{sort}: a page came twice");
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                return rows;
+            }
+        }
+    };
+    let names = |rows: &[CertificateRow]| rows.iter().map(|c| c.device_id.to_string()).collect::<Vec<_>>();
+    for (sort, order) in [
+        (CertificateSort::End, ["gw-2", "gw.3", "Gw-1"]),
+        (CertificateSort::EndDesc, ["Gw-1", "gw.3", "gw-2"]),
+        (CertificateSort::Device, ["Gw-1", "gw-2", "gw.3"]),
+        (CertificateSort::DeviceDesc, ["gw.3", "gw-2", "Gw-1"]),
+    ] {
+        assert_eq!(names(&listed(sort, None).await), order, "{sort}");
+    }
+    assert!(listed(CertificateSort::RevokedDesc, None).await.is_empty(), "nothing is revoked yet");
+
+    let all = listed(CertificateSort::Device, None).await;
+    w.fleet.pki().revoke(&oli, &all[1].id, RevocationReason::KeyCompromise).await.unwrap();
+    let first = w.clock_now();
+    w.clock.advance(60_000);
+    w.fleet.pki().revoke(&oli, &all[0].id, RevocationReason::CessationOfOperation).await.unwrap();
+    // Asked for in their order, only revoked ones are listed, whatever else was asked.
+    for state in [None, Some(CertificateState::Revoked), Some(CertificateState::Active)] {
+        let found = listed(CertificateSort::RevokedDesc, state).await;
+        assert_eq!(names(&found), ["Gw-1", "gw-2"]);
+        assert_eq!((found[1].revoked_at, found[1].reason.as_str()), (Some(first), "key_compromise"));
+        assert_eq!(names(&listed(CertificateSort::Revoked, state).await), ["gw-2", "Gw-1"]);
+    }
+    assert_eq!(names(&listed(CertificateSort::DeviceDesc, Some(CertificateState::Active)).await), ["gw.3"]);
+
+    let wrong = CertificateQuery { sort: Some(CertificateSort::Device), cursor: Some("gw-1".into()), ..Default::default() };
+    assert_eq!(w.fleet.pki().certificates_page(&oli, &wrong).await.unwrap_err().fault().code, "bad_cursor");
 }

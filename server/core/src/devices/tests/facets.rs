@@ -1,0 +1,57 @@
+//! What the list's filter offers, with how many devices each value means.
+
+use crate::{db::EngineKind, testing::World};
+use rstest::rstest;
+use wire::{
+    devices::{DeviceQuery, GroupMany, TagMany},
+    facets::FacetCount,
+    states::DeviceStep,
+};
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn each_value_counts_the_devices_that_the_filter_finds(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, operator) = (w.admin().await, w.operator().await);
+    let devices = w.fleet.devices();
+    for (id, kind) in [("gw-1", "gateway"), ("gw-2", "gateway"), ("gw-3", "gateway"), ("cam-1", "camera"), ("cam-2", "camera")] {
+        w.device(id, kind).await;
+    }
+    let tag = |q: &str, add: &str, expected: i64| TagMany {
+        q: q.into(),
+        devices: Vec::new(),
+        add: vec![add.into()],
+        remove: Vec::new(),
+        expected,
+    };
+    devices.tag_many(&operator, &tag("", "eu", 5)).await.unwrap();
+    devices.tag_many(&operator, &tag("type:camera", "hall", 2)).await.unwrap();
+    let north = GroupMany { q: "type:gateway".into(), devices: Vec::new(), out: false, expected: 3 };
+    devices.gather(&operator, "north", &north).await.unwrap();
+    for (id, step) in [("gw-3", DeviceStep::Decommission), ("cam-2", DeviceStep::Delete), ("gw-2", DeviceStep::Suspend)] {
+        devices.change(&admin, &id.parse().unwrap(), step).await.unwrap();
+    }
+
+    let facets = devices.facet_counts(&operator).await.unwrap();
+    let tags: Vec<(&str, i64)> = facets.tags.iter().map(|FacetCount { value, devices }| (value.as_str(), *devices)).collect();
+    assert_eq!(tags, [("eu", 3), ("hall", 1)], "what most have first");
+    for (key, all) in [
+        ("online", &facets.online),
+        ("state", &facets.states),
+        ("type", &facets.types),
+        ("version", &facets.versions),
+        ("tag", &facets.tags),
+        ("group", &facets.groups),
+    ] {
+        for FacetCount { value, devices: count } in all {
+            let query = DeviceQuery { q: format!("{key}:{value}"), ..DeviceQuery::default() };
+            assert_eq!(devices.list(&operator, &query).await.unwrap().total, *count, "{}", query.q);
+            assert_eq!(facets.count(key, value), Some(*count));
+        }
+    }
+    assert_eq!((facets.count("group", "north"), facets.count("state", "suspended")), (Some(2), Some(1)));
+    assert_eq!((facets.count("type", "nothing"), facets.count("id", "gw-1")), (None, None));
+    assert_eq!(facets.count("state", "decommissioned"), None, "the list leaves them out unless they are asked for");
+}
