@@ -54,7 +54,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut outcome = runtime.block_on(async {
         match words.as_slice() {
-            ["prepare", folder] => ground::prepare(folder, size).await,
+            ["prepare", folder] => Box::pin(ground::prepare(folder, size)).await,
             ["prepare-fleet", folder] => Box::pin(rollouts::fleet::prepare(folder, size)).await,
             ["raw", what] => raw::measure(what, size),
             // The floor's servers, started by the workloads themselves.

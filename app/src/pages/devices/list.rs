@@ -260,7 +260,7 @@ fn values(field: &Field, label: &'static str, all: &[String], shown: &Shown, cou
         .iter()
         .map(|value| {
             let current = now.contains(value);
-            let (field, of) = (field.name().to_owned(), value.clone());
+            let (field, of) = (field.name(), value.clone());
             let count = move || counts.with(|counts| counts.as_ref()?.count(&field, &of).map(grouped));
             view! {
                 <a href=to(value) aria-current=current.then_some("true")>

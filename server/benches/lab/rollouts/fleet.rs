@@ -14,7 +14,7 @@ const PART: usize = 8 << 20;
 /// Makes the folder; devices written down a second.
 pub async fn prepare(folder: &str, size: Size) -> Outcome {
     let enrolled = size.devices.min(ENROLLED);
-    ground::prepare(folder, Size { devices: enrolled, ..size }).await;
+    Box::pin(ground::prepare(folder, Size { devices: enrolled, ..size })).await;
     let folder = Path::new(folder);
     publish(folder).await;
     let begun = Instant::now();

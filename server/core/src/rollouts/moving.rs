@@ -95,12 +95,10 @@ impl Rollouts {
             Verb::Submit => self.submit(actor, id).await,
             Verb::Approve => self.approve(actor, id, digest.ok_or(Error::NoDigest)?, reason).await,
             Verb::Reject => self.reject(actor, id, reason).await,
-            Verb::Start => self.give(actor, id, verb, reason).await,
+            Verb::Start | Verb::Promote | Verb::Retry => self.give(actor, id, verb, reason).await,
             Verb::Pause => self.pause(actor, id, reason).await,
             Verb::Resume => self.resume(actor, id, reason).await,
-            Verb::Promote => self.give(actor, id, verb, reason).await,
             Verb::Stop => self.stop(actor, id, reason).await,
-            Verb::Retry => self.give(actor, id, verb, reason).await,
             Verb::RollBack => self.roll_back(actor, id, reason).await,
             Verb::BreakGlass => self.break_glass(actor, id, digest.ok_or(Error::NoDigest)?, reason).await.map(drop),
         }

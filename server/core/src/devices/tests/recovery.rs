@@ -126,7 +126,7 @@ async fn r2_what_a_device_has_from_before_the_ended_one_stays_beside_what_it_get
         let all = devices.detail(&admin, &"gw-1".parse().unwrap()).await.unwrap().1.certificates;
         all.into_iter().filter(|c| c.state == CertificateState::Active).map(|c| c.id).collect::<Vec<_>>()
     };
-    assert_eq!(usable().await, [peer.certificate.clone()]);
+    assert_eq!(usable().await, std::slice::from_ref(&peer.certificate));
     for _ in 0..2 {
         let csr = by(&KeyPair::generate().unwrap(), "gw-1");
         recover(&w, &signed(&w, &key, &ended, &csr)).await.unwrap();
