@@ -4,7 +4,13 @@ use crate::api::packed::reading;
 use crate::{
     api::audit::ReadAudit,
     plan::query::push,
-    ui::{Column, PageHead, empty, form::search_input, icon, page::page, pager, table, time},
+    ui::{
+        Column, PageHead, empty,
+        form::{Given, search_input},
+        icon,
+        page::page,
+        pager, table, time,
+    },
 };
 use leptos::prelude::*;
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
@@ -103,7 +109,7 @@ fn filters(asked: &Asked) -> AnyView {
         let value = value.to_owned();
         view! {
             <label class="row small">{label}
-                <input class="input" type=kind name=name autocomplete="off" spellcheck="false" value=value.clone() prop:value=value/>
+                <input class="input" type=kind name=name autocomplete="off" spellcheck="false" value=value.clone() prop:value=Given(value)/>
             </label>
         }
     };

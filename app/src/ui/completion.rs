@@ -3,7 +3,7 @@
 //!
 //! What is open and chosen lives here and not in the page's view, which is made anew whenever the page is read again.
 
-use super::icon::icon;
+use super::{form::Given, icon::icon};
 use crate::api::{devices::ReadSelectorValues, packed::ask};
 use leptos::{ev::KeyboardEvent, prelude::*, task::spawn_local};
 use std::fmt;
@@ -229,7 +229,7 @@ impl Completing {
             <div class="search input-wrap completes">
                 {icon("search")}
                 <input class="input" type="text" name="q" id=self.id data-search="" aria-label=label autocomplete="off" spellcheck="false"
-                    placeholder=placeholder value=q.clone() prop:value=q
+                    placeholder=placeholder value=q.clone() prop:value=Given(q)
                     role=move || self.role(Some("searchbox")) aria-autocomplete=move || self.autocomplete() aria-controls=move || self.controls()
                     aria-expanded=move || self.expanded() aria-activedescendant=move || self.active()
                     on:input=move |_| self.typed() on:keydown=move |event| self.key(&event)

@@ -64,6 +64,6 @@ async function revoke(device: string, reason: string) {
   await rest("POST", `/certificates/${id}/revoke`, { reason });
 }
 
-const head = (page: Page, name: string) => page.getByRole("columnheader", { name, exact: true });
+const head = (page: Page, name: string) => page.getByRole("table", { name: /certificates$/ }).getByRole("columnheader", { name, exact: true });
 const names = (page: Page) => page.getByRole("table", { name: /certificates$/ }).getByRole("rowheader");
 const tab = (page: Page, name: string) => page.getByRole("navigation", { name: "Certificates by kind" }).getByRole("link", { name, exact: true });

@@ -1,4 +1,5 @@
 // Selectors go on by themselves while they are typed: fields, then the values that the fleet has; with the keyboard alone, or with the mouse.
+import { enrolled } from "../../support/devices";
 import { rest, system, unique } from "../../support/system";
 import { expect, look, open, test } from "../../support/test";
 import type { Page } from "@playwright/test";
@@ -44,6 +45,18 @@ test("a value is taken with the mouse, and what is wrong is still said", async (
   await expect(search).toBeFocused();
   await search.pressSequentially(" nonsense:x");
   await expect(page.getByText(/there is no field "nonsense"/)).toBeVisible();
+});
+
+test("what is typed stays while the list is read again", async ({ page }) => {
+  const id = unique("test-typed");
+  await open(page, `/devices?q=id:${id}`);
+  const search = page.getByRole("combobox", { name: "Search devices" });
+  await search.pressSequentially(" ty");
+  // Somebody else's device is what the list was asked for, and comes into it.
+  await enrolled([id]);
+  await expect(page.getByRole("rowheader", { name: id })).toBeVisible();
+  await expect(search).toHaveValue(`id:${id} ty`);
+  await expect(search).toBeFocused();
 });
 
 test("the devices of a rollout are asked for in the same way", async ({ page }) => {

@@ -68,6 +68,17 @@ impl<K: Eq + Hash + Clone, V: Clone> Kept<K, V> {
         (now >= entry.at && now < entry.until.plus(entry.grace_ms)).then(|| entry.value.clone())
     }
 
+    /// Forgets what is known to hold no more: whoever asks next has it counted.
+    pub(crate) fn forget(&self, key: &K) {
+        self.0.lock().remove(key);
+    }
+
+    /// Keeps it from `now` on, as if it had taken long to count.
+    #[cfg(test)]
+    pub(crate) fn hold(&self, key: K, value: V, now: Timestamp) {
+        self.keep(key, value, now, now, LONGEST_MS);
+    }
+
     /// Keeps what was asked for at `asked` and known at `now`, at least so many milliseconds.
     fn keep(&self, key: K, value: V, asked: Timestamp, now: Timestamp, at_least_ms: i64) {
         let took_ms = now.since(asked).max(0);
@@ -146,6 +157,9 @@ mod tests {
         assert_eq!(kept.held(&"a", AT(10_500)), None, "too old to be shown");
         kept.keep("a", 2, AT(5_300), AT(5_302), 0);
         assert_eq!(kept.held(&"a", AT(5_302)), None, "fast again");
+        kept.keep("a", 1, AT(0), AT(100), 0);
+        kept.forget(&"a");
+        assert_eq!(kept.held(&"a", AT(101)), None);
         kept.keep("b", 3, AT(0), AT(0), 2_000);
         assert_eq!((kept.held(&"b", AT(1_999)), kept.held(&"b", AT(2_000))), (Some(Holds(3)), None), "counted again in a moment");
         kept.keep("b", 3, AT(0), AT(0), 2_000);

@@ -4,9 +4,11 @@
 //! [`action`] reads it.
 
 mod field;
+mod given;
 mod post;
 
 pub use field::{Control, Field, exact_pattern, field, select, selector, text};
+pub use given::Given;
 pub use post::{ActionForm, FormCall, Post, QueryForm, action, on_asked_anew, on_success, refusal, said};
 
 use super::{icon::icon, page::banner, status::Tone};
@@ -30,7 +32,7 @@ pub fn search_input(label: &'static str, placeholder: &'static str, q: &str) -> 
         <div class="search input-wrap">
             {icon("search")}
             <input class="input" type="search" name="q" data-search="" aria-label=label autocomplete="off" spellcheck="false"
-                placeholder=placeholder value=q.clone() prop:value=q/>
+                placeholder=placeholder value=q.clone() prop:value=Given(q)/>
             <kbd class="kbd">"/"</kbd>
         </div>
         <button class="btn sr-until-focus" type="submit">"Search"</button>

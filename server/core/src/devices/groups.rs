@@ -1,7 +1,7 @@
 //! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
-use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, Selector, tagging::found, words};
+use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, Selector, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -163,7 +163,7 @@ impl Devices {
             None => return Err(Error::NotFound("group")),
         };
         let devices = if named.is_empty() {
-            found(&mut tx, &actor.org, (&selector, &asked), *expected).await?
+            self.found(&mut tx, &actor.org, (&selector, &asked), *expected).await?
         } else {
             listed(&mut tx, &actor.org, named).await?
         };

@@ -6,7 +6,7 @@ use super::{
     life::act,
     state::{action, goal, step},
     store,
-    tagging::{TOLD_AT_ONCE, about, found, meant},
+    tagging::{TOLD_AT_ONCE, about, meant},
 };
 use crate::{
     access::{Actor, audit, may},
@@ -48,7 +48,7 @@ impl Devices {
         let selector = meant(q, named)?;
         let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
-        let found = found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
+        let found = self.found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
         let all = list(&of(found))?;
         let mut changed: Vec<(DeviceNo, String, DeviceState)> = Vec::new();
         for (device, known, state) in rows!(&mut tx, (i64, String, String), store::STATES_HELD, all.as_str())? {

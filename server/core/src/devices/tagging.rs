@@ -63,22 +63,30 @@ pub(super) fn about(q: &str, named: &[DeviceId]) -> String {
     }
 }
 
-/// The devices that a selector means now, by number: exactly so many as were expected, at most [`MOST_AT_ONCE`].
-pub(super) async fn found(tx: &mut Tx, org: &OrgId, (selector, asked): (&Selector, &Asked), expected: i64) -> Result<Vec<DeviceNo>, Error> {
-    let filter = base(org, selector, asked);
-    let text = format!("SELECT d.number FROM {} WHERE {} ORDER BY d.number LIMIT {}", filter.from, filter.text, MOST_AT_ONCE + 1);
-    let found: Vec<(i64,)> = select(&mut *tx, text, &filter.values).await?;
-    let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    if devices > MOST_AT_ONCE {
-        return Err(Error::invalid("q", "More than 10,000 devices match, and no more are changed at once. Narrow the filter."));
-    }
-    if devices != expected {
-        return Err(Error::OtherCount { expected, found: devices });
-    }
-    Ok(found.into_iter().map(|(device,)| device).collect())
-}
-
 impl Devices {
+    /// The devices that a selector means now, by number: exactly so many as were expected, at most [`MOST_AT_ONCE`]. Where they are not so many, lists of it
+    /// are counted anew, however lately they were: whoever is refused looks again.
+    pub(super) async fn found(
+        &self,
+        tx: &mut Tx,
+        org: &OrgId,
+        (selector, asked): (&Selector, &Asked),
+        expected: i64,
+    ) -> Result<Vec<DeviceNo>, Error> {
+        let filter = base(org, selector, asked);
+        let text = format!("SELECT d.number FROM {} WHERE {} ORDER BY d.number LIMIT {}", filter.from, filter.text, MOST_AT_ONCE + 1);
+        let found: Vec<(i64,)> = select(&mut *tx, text, &filter.values).await?;
+        let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
+        if devices > MOST_AT_ONCE {
+            return Err(Error::invalid("q", "More than 10,000 devices match, and no more are changed at once. Narrow the filter."));
+        }
+        if devices != expected {
+            self.totals.forget(&(org.clone(), selector.to_string()));
+            return Err(Error::OtherCount { expected, found: devices });
+        }
+        Ok(found.into_iter().map(|(device,)| device).collect())
+    }
+
     /// Adds tags to every device that a selector means, or that is named, and takes others away, all or nothing. `expected` is how many devices the caller
     /// has seen it mean; when it is another number by now, nothing happens.
     pub async fn tag_many(&self, actor: &Actor, many: &TagMany) -> Result<Tagged, Error> {
@@ -96,7 +104,7 @@ impl Devices {
         let selector = meant(q, named)?;
         let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
-        let found = found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
+        let found = self.found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
         let all = list(&found.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
         for tag in remove {
             exec!(&mut tx, store::TAG_OFF, all.as_str(), tag.as_str())?;

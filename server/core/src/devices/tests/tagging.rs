@@ -1,7 +1,7 @@
 //! Tags of many devices at once, and the list as a file.
 
 use super::super::{Devices, Error};
-use crate::{access::Actor, db::EngineKind, testing::World};
+use crate::{access::Actor, clock::Clock as _, db::EngineKind, testing::World};
 use rstest::rstest;
 use wire::devices::{DeviceQuery, TagMany, Tagged};
 
@@ -45,10 +45,14 @@ async fn exactly_the_devices_that_were_shown_are_tagged_or_none(#[case] kind: En
 
     // Another number than was seen changes nothing.
     w.device("gw-6", "gateway").await;
+    let (key, now) = ((w.org.clone(), "type:gateway".to_owned()), w.clock.now());
+    devices.totals.hold(key, 3, now);
+    assert_eq!(count(&w, &operator, "type:gateway").await, 3, "where counting takes long, the list says what was");
     let refused = devices.tag_many(&operator, &many("type:gateway", &["late"], &["uk"], 3)).await.unwrap_err();
     assert_eq!(refused.fault().code, "other_count");
     assert!(refused.fault().message.contains("matches 4 devices now, not 3"), "{}", refused.fault().message);
     assert_eq!((count(&w, &operator, "tag:late").await, count(&w, &operator, "tag:uk").await), (0, 3));
+    assert_eq!(count(&w, &operator, "type:gateway").await, 4, "and whoever was refused sees what is");
 
     let log = w.fleet.access().audit_page(&operator, None).await.unwrap().entries.items;
     let entries: Vec<_> = log.iter().filter(|e| e.action == "device.tag_many").collect();
