@@ -9,5 +9,6 @@ CREATE TABLE device_views (
     q        TEXT    NOT NULL,
     sort     TEXT    NOT NULL,
     shown    TEXT    NOT NULL,
+    saved_at BIGINT  NOT NULL,
     PRIMARY KEY (user_id, name)
 );

@@ -201,11 +201,11 @@ impl ClientCertVerifier for DeviceVerifier {
         }
         let (verified, allowed) = match chains.webpki.verify_client_cert(leaf, intermediates, now) {
             Ok(verified) => {
-                let claim = (!self.mandatory).then(|| self.trust.claim(leaf)).flatten();
-                let allowed = claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop));
-                if self.mandatory && allowed.is_ok() {
-                    self.trust.anchor_at(leaf, chains.version);
-                }
+                let allowed = if self.mandatory {
+                    self.trust.check_at(leaf, chains.version)
+                } else {
+                    self.trust.claim(leaf).map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop))
+                };
                 (verified, allowed)
             }
             Err(error) => {

@@ -14,11 +14,14 @@ impl TrustHandle {
         (version != 0 && leaf.anchored.load(Ordering::Relaxed) == version).then(|| self.judge(&leaf))
     }
 
-    /// Remembers that the chain of a certificate, which [`TrustHandle::check`] has just allowed, ends in the anchors of this version. Not of a registered
-    /// authority's, whose chain may be longer and whose owner's list is asked about all of it (E-10).
-    pub fn anchor_at(&self, leaf_der: &[u8], version: u64) {
-        if let Some(leaf) = self.leaf(&sha256(leaf_der)).filter(|leaf| leaf.signed.is_none() && !self.registered(&leaf.issuer)) {
+    /// What [`TrustHandle::check`] says of a certificate whose chain has just been followed to the anchors of this version; where it allows it, that is
+    /// remembered beside the very row that allowed it. Not of a registered authority's, whose chain may be longer and whose owner's list is asked about all
+    /// of it (E-10).
+    pub fn check_at(&self, leaf_der: &[u8], version: u64) -> Result<(), Refusal> {
+        let leaf = self.checked(leaf_der)?;
+        if leaf.signed.is_none() && !self.registered(&leaf.issuer) {
             leaf.anchored.store(version, Ordering::Relaxed);
         }
+        Ok(())
     }
 }

@@ -143,6 +143,10 @@ impl TrustHandle {
 
     /// Whether a certificate, whose chain and signature have been checked already, may be used now, and whose it is.
     pub fn check(&self, leaf_der: &[u8]) -> Result<DevicePeer, Refusal> {
+        self.checked(leaf_der).map(|leaf| leaf.peer.clone())
+    }
+
+    fn checked(&self, leaf_der: &[u8]) -> Result<Arc<Leaf>, Refusal> {
         let fingerprint = sha256(leaf_der);
         let Some(leaf) = self.leaf(&fingerprint) else {
             let arriving = self.0.arrivals.expected(&fingerprint).is_some();
@@ -151,14 +155,14 @@ impl TrustHandle {
         self.judge(&leaf)?;
         if self.registered(&leaf.issuer) || leaf.anchored.load(Ordering::Relaxed) != 0 {
             // A registered authority's names are its own business; the row was found by every byte of it (P-3), and so were names that fitted before.
-            return Ok(leaf.peer.clone());
+            return Ok(leaf);
         }
         let names = recognise::names(leaf_der).ok_or(Refusal::Names)?;
         if names.common_name != leaf.peer.device_id.as_str() || names.uri != leaf.uri {
             tracing::error!(certificate = %leaf.peer.certificate, "the names in a certificate are not those of its row");
             return Err(Refusal::Names);
         }
-        Ok(leaf.peer.clone())
+        Ok(leaf)
     }
 
     /// The same for a certificate whose chain has been checked to end in a registered authority (E-10). It speaks for devices of its own organization
@@ -374,7 +378,7 @@ impl TrustHandle {
         if !issuer.trusted {
             return Err(Refusal::Authority);
         }
-        if now > leaf.peer.not_after || now > issuer.not_after {
+        if now > leaf.peer.not_after || now > leaf.ends || now > issuer.not_after {
             return Err(Refusal::Expired);
         }
         if now < leaf.not_before || now < issuer.not_before {

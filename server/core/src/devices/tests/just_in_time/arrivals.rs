@@ -78,6 +78,9 @@ async fn a_32_a_name_that_is_taken_is_never_taken_over(#[case] kind: EngineKind)
     assert!(audited(&w, &admin, "registered_authority.refuse").await.iter().any(|detail| detail.contains("key_in_use")));
     // A known certificate speaks for its own authority and organization alone.
     assert_eq!(w.fleet.pki().trust().check_registered(&held, &second), Err(Refusal::Authority));
+    // Its chain is followed every time: nothing is remembered of it.
+    let (trust, version) = (w.fleet.pki().trust(), w.fleet.pki().trust().device_anchors().version);
+    assert_eq!((trust.check_at(&held, version), trust.anchored(&held, version)), (Ok(()), None));
 
     // Its own authority's new key for it: not by itself, but a person may say so (E-10).
     let rekeyed = one.fresh(&w, "meter-1");
