@@ -337,5 +337,5 @@ async fn e_10_pages_follow_owners_lists_while_a_list_of_ours_cannot_be_signed(#[
     assert_eq!((state().await, pki.follow_figures().len()), (CertificateState::Active, 0), "before the worker's round");
 
     pki.tick().await.unwrap_err();
-    assert_eq!((state().await, pki.follow_figures().len()), (CertificateState::Revoked, 2), "devices' and listeners' authority");
+    assert_eq!((state().await, pki.follow_figures().len()), (CertificateState::Revoked, 3), "the root, devices' and listeners' authority");
 }
