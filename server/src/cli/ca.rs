@@ -2,7 +2,7 @@
 //! `roots.rs`.
 
 use super::{
-    one_of,
+    following, one_of,
     registered::{self, Registered},
     roots::{self, Crl, Issue, Offline, Root},
     said::person,
@@ -198,11 +198,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::List => {
             let page = pki.authorities_page(&actor).await?;
             for standing in page.authorities {
-                let due = match (standing.is_due(page.at), standing.root_first) {
-                    (true, true) => "  FOLLOW ITS ROOT NOW",
-                    (true, false) => "  FOLLOW IT NOW",
-                    (false, _) => "",
-                };
+                let due = following::mark(&standing, page.at);
                 let AuthorityStanding { row: a, certificates, .. } = standing;
                 let (state, key) = (a.state.as_str(), a.key.as_str());
                 println!(
@@ -358,18 +354,6 @@ fn held(reach: &BundleReach) -> String {
     format!("{} of {} active devices hold trust bundle {}", reach.holders, reach.devices, reach.version)
 }
 
-/// When it has to be followed, and by what, where that is not one of its own kind.
-fn follow(s: &AuthorityStanding) -> Option<String> {
-    let from = s.follow_from?;
-    let whose = if s.row.kind == "root" { "the certificates below it" } else { "its certificates" };
-    let mut line = format!("  follow       from {from} on: {} days before its end, for what lives longest of {whose}", s.ahead_days());
-    if s.root_first {
-        line +=
-            "\n  by a root    one more under its root would be cut to the root's end and be due at once:  fleetward ca stage --for root";
-    }
-    Some(line)
-}
-
 fn show(a: &AuthorityDetail) {
     let row = &a.standing.row;
     println!("{}", row.subject);
@@ -377,8 +361,8 @@ fn show(a: &AuthorityDetail) {
     let brought = if row.imported { ", signed elsewhere" } else { "" };
     println!("  state        {}, key {}{brought}", row.state, row.key);
     println!("  valid        {} to {}", row.not_before, row.not_after);
-    if let Some(line) = follow(&a.standing) {
-        println!("{line}");
+    if let Some(lines) = following::lines(&a.standing) {
+        println!("{lines}");
     }
     println!("  fingerprint  {}", row.fingerprint);
     println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);
