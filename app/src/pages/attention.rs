@@ -55,10 +55,15 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
             format!("Key set {version} {when} on {at}: devices install nothing by it after that. Publish the next one, signed by its keys")
         }
         Matter::ListNotFetched { warning, .. } => short_digests(warning),
-        Matter::AuthorityEnds { name, ends, staged, .. } => {
-            let next = if *staged { "The next one is staged: activate it" } else { "Stage the next one and activate it" };
+        Matter::AuthorityEnds { name, ends, root, staged, .. } => {
+            let next = match (root, staged) {
+                (_, true) => "The next one is staged: activate it",
+                (true, false) => "The root has to be followed: stage the next root and activate it",
+                (false, false) => "Stage the next one and activate it",
+            };
+            let those = if *root { "those certificates below it" } else { "those of its certificates" };
             let ends = ends.readable();
-            format!("{name} ends on {ends}: too little of it is left for those of its certificates that live longest. {next}")
+            format!("{name} ends on {ends}: too little of it is left for {those} that live longest. {next}")
         }
         Matter::GlassBroken { name, by, overdue, .. } => {
             let late = if *overdue { ", and the time to review that is over" } else { ": two people review that" };
@@ -114,11 +119,16 @@ mod tests {
         assert!(told(Matter::KeySetEnds { version: 1, end: NOW }).0.starts_with("Key set 1 has ended on "));
 
         let authority: wire::ids::AuthorityId = format!("ca_{id}").parse().unwrap();
-        let ends = |staged| Matter::AuthorityEnds { authority: authority.clone(), name: "Device CA".to_owned(), ends: NOW, staged };
-        let (text, href) = told(ends(false));
+        let ends =
+            |root, staged| Matter::AuthorityEnds { authority: authority.clone(), name: "Device CA".to_owned(), ends: NOW, root, staged };
+        let (text, href) = told(ends(false, false));
         assert!(text.starts_with("Device CA ends on ") && text.ends_with("Stage the next one and activate it"), "{text}");
         assert_eq!(href, format!("/certificates/authorities/{authority}"));
-        assert!(told(ends(true)).0.ends_with("The next one is staged: activate it"));
+        let (text, _) = told(ends(true, false));
+        assert!(text.contains("certificates below it") && text.contains("The root has to be followed: stage the next root"), "{text}");
+        for root in [false, true] {
+            assert!(told(ends(root, true)).0.ends_with("The next one is staged: activate it"));
+        }
         let (_, href) = told(Matter::ListNotFetched { authority: authority.clone(), warning: String::new() });
         assert_eq!(href, format!("/enrolment?tab=own&ca={authority}"));
 

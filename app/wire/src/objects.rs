@@ -1,8 +1,8 @@
 //! Pure: JSON in which an object is an object, at any depth. The library takes a list for one as well, its members by their places (serde's `visit_seq`
 //! of a struct), which no description of ours says. Owns that refusal and nothing else; refuses to know what is read.
 //!
-//! What serde puts by until it knows its type is judged from outside alone: an internally tagged enum itself, but not the structs in its variants. A frame
-//! of a device is therefore read by its type first, then as what it is.
+//! Except in what serde puts by until it knows its type: of an internally tagged enum only that it is no list itself is judged, not the structs in its
+//! variants, and of an untagged one nothing. A frame of a device is therefore read by its type first, then as what it is.
 
 use serde::{
     Deserialize,

@@ -88,7 +88,7 @@ pub enum Matter {
         /// What is wrong, in words.
         warning: String,
     },
-    /// An authority that issues has to be followed by another one.
+    /// An authority that issues, or the root, has to be followed by another one.
     AuthorityEnds {
         /// Which.
         authority: AuthorityId,
@@ -96,6 +96,8 @@ pub enum Matter {
         name: String,
         /// When it ends.
         ends: Timestamp,
+        /// Whether it is the root: nothing that is issued below it outlives it.
+        root: bool,
         /// Whether the next one is there and waits to be activated.
         staged: bool,
     },

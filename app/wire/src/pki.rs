@@ -72,10 +72,14 @@ pub struct AuthorityStanding {
     pub certificates: i64,
     /// Those among them that have no successor in use: their devices would be cut off without this authority.
     pub devices: i64,
-    /// Of one that issues to devices or listeners: when it has to be followed, because less than twice the longest life of what it issues is left of it
-    /// from then on; with a factory profile less than that life.
+    /// Of one that issues to devices or listeners, and of their root: when it has to be followed, because less than twice the longest life of what is issued
+    /// by it, or below it, is left of it from then on; with a factory profile less than that life.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_from: Option<Timestamp>,
+    /// Whether it has to be followed by now, and one more under its root would have to be followed at once, cut to the root's end: the root has to be
+    /// followed instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub root_first: bool,
 }
 
 impl AuthorityStanding {

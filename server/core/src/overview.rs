@@ -64,7 +64,8 @@ impl Fleet {
             tell(since, Matter::ListNotFetched { authority, warning });
         }
         for due in self.pki().to_follow(org).await? {
-            tell(due.since, Matter::AuthorityEnds { authority: due.id, name: due.name, ends: due.ends, staged: due.staged });
+            let (authority, name, ends) = (due.id, due.name, due.ends);
+            tell(due.since, Matter::AuthorityEnds { authority, name, ends, root: due.root, staged: due.staged });
         }
         for g in self.rollouts().unreviewed(org).await? {
             tell(g.at, Matter::GlassBroken { rollout: g.rollout, name: g.name, by: g.by, overdue: g.overdue });

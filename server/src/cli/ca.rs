@@ -2,7 +2,7 @@
 //! `roots.rs`.
 
 use super::{
-    one_of,
+    following, one_of,
     registered::{self, Registered},
     roots::{self, Crl, Issue, Offline, Root},
     said::person,
@@ -198,7 +198,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::List => {
             let page = pki.authorities_page(&actor).await?;
             for standing in page.authorities {
-                let due = if standing.is_due(page.at) { "  FOLLOW IT NOW" } else { "" };
+                let due = following::mark(&standing, page.at);
                 let AuthorityStanding { row: a, certificates, .. } = standing;
                 let (state, key) = (a.state.as_str(), a.key.as_str());
                 println!(
@@ -361,11 +361,8 @@ fn show(a: &AuthorityDetail) {
     let brought = if row.imported { ", signed elsewhere" } else { "" };
     println!("  state        {}, key {}{brought}", row.state, row.key);
     println!("  valid        {} to {}", row.not_before, row.not_after);
-    if let Some(from) = a.standing.follow_from {
-        println!(
-            "  follow       from {from} on: {} days before its end, for what lives longest of its certificates",
-            a.standing.ahead_days()
-        );
+    if let Some(lines) = following::lines(&a.standing) {
+        println!("{lines}");
     }
     println!("  fingerprint  {}", row.fingerprint);
     println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);

@@ -1,5 +1,5 @@
-//! Files that commands make. Owns that they are new ones: nothing that is there is ever written over, also not when it came a moment ago. Refuses to
-//! know what is in them.
+//! Files that commands make. Owns that they are new ones: nothing that is there is ever written over, also not when it came a moment ago. Owns also that
+//! one that could not be filled is taken back, where it is written in one go. Refuses to know what is in them.
 
 use anyhow::{Error, Result, anyhow};
 use std::{
@@ -22,10 +22,18 @@ pub(super) fn create(path: &Path, mode: u32) -> Result<File> {
     })
 }
 
-/// A new file with this in it, synced.
+/// A new file with this in it, synced; none where that fails.
 pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    write_by(path, mode, |file| fill(path, file, bytes))
+}
+
+/// A new file that `fill` fills; none where that fails.
+pub(super) fn write_by(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let mut file = create(path, mode)?;
-    fill(path, &mut file, bytes)
+    fill(&mut file).map_err(|failed| match std::fs::remove_file(path) {
+        Ok(()) => failed,
+        Err(error) => failed.context(format!("{} is not whole and can't be removed: {error}", path.display())),
+    })
 }
 
 /// Writes into a file that [`create`] made, and syncs it.
@@ -57,5 +65,31 @@ mod tests {
 
         let said = create(&folder.path().join("missing/file"), PUBLIC).unwrap_err().to_string();
         assert!(said.starts_with("making "), "{said}");
+    }
+
+    #[test]
+    fn what_could_not_be_filled_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let failed = write_by(&file, PRIVATE, |made| {
+            fill(&file, made, b"half of it")?;
+            assert!(file.exists());
+            // A disk that takes no more.
+            fill(&file, &mut File::open(&file)?, b"the rest")
+        });
+        let said = failed.unwrap_err().to_string();
+        assert!(said.starts_with("writing "), "{said}");
+        assert!(!file.exists());
+        write(&file, b"all of it", PRIVATE).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"all of it");
+
+        // One that is gone by then is said beside what failed first.
+        let gone = folder.path().join("gone");
+        let failed = write_by(&gone, PRIVATE, |_| {
+            std::fs::remove_file(&gone)?;
+            Err(anyhow!("no more room"))
+        });
+        let said = format!("{:#}", failed.unwrap_err());
+        assert!(said.contains("can't be removed") && said.ends_with("no more room"), "{said}");
     }
 }

@@ -3,7 +3,10 @@
 use super::{files, table};
 use anyhow::{Context as _, Result};
 use fleet::{Fleet, access::Actor, entropy::OsEntropy, releases::signing::SigningKeyPair};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 use wire::{ids::SigningKeyId, releases::SigningKey};
 
 /// Make a key pair for signing releases; works without a data folder.
@@ -30,17 +33,21 @@ pub fn generate(args: &GenerateKey) -> Result<()> {
     let public = beside(&args.out);
     let key = SigningKeyPair::generate(&OsEntropy)?;
     let pem = key.private_pem()?;
-    // Both, or none: the private half is written when both have a place.
-    let mut private_file = files::create(&args.out, files::PRIVATE)?;
-    if let Err(taken) = files::write(&public, key.public_pem().as_bytes(), files::PUBLIC) {
-        std::fs::remove_file(&args.out)?;
-        return Err(taken);
-    }
-    files::fill(&args.out, &mut private_file, pem.as_bytes())?;
+    both(&args.out, &public, |private_file, public_file| {
+        files::fill(&public, public_file, key.public_pem().as_bytes())?;
+        files::fill(&args.out, private_file, pem.as_bytes())
+    })?;
     println!("private key  {}  (keep it offline, it can't be made again)", args.out.display());
     println!("public key   {}", public.display());
     println!("key id       {}", key.keyid());
     Ok(())
+}
+
+/// Both files, or none: neither is filled before both have a place, and where filling fails neither stays.
+fn both(private: &Path, public: &Path, fill: impl FnOnce(&mut File, &mut File) -> Result<()>) -> Result<()> {
+    files::write_by(private, files::PRIVATE, |private_file| {
+        files::write_by(public, files::PUBLIC, |public_file| fill(private_file, public_file))
+    })
 }
 
 /// Adds a public key to the default organization and prints its ids.
@@ -99,6 +106,22 @@ mod tests {
         std::fs::remove_file(&args.out).unwrap();
         assert!(generate(&args).unwrap_err().to_string().contains("build.key.pub exists already"));
         assert!(!args.out.exists());
+    }
+
+    #[test]
+    fn a_pair_that_could_not_be_written_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = GenerateKey { out: folder.path().join("build.key") };
+        let public = beside(&args.out);
+        let failed = both(&args.out, &public, |_, public_file| {
+            files::fill(&public, public_file, b"public")?;
+            assert!(args.out.exists() && public.exists());
+            // A disk that takes no more.
+            files::fill(&args.out, &mut File::open(&args.out)?, b"private")
+        });
+        assert!(failed.unwrap_err().to_string().starts_with("writing "));
+        assert!(!args.out.exists() && !public.exists());
+        generate(&args).unwrap();
     }
 
     #[tokio::test]

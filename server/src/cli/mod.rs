@@ -14,6 +14,7 @@ mod clock;
 mod device;
 mod enrolment;
 mod files;
+mod following;
 mod freeze;
 mod group;
 mod joining;

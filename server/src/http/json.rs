@@ -5,6 +5,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use wire::objects::Objects;
 
+/// What the library says first of more lists and objects inside of each other than it reads (127).
+const TOO_DEEP: &str = "recursion limit exceeded";
+
 /// What a body says, or a sentence about why it can't be read.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -20,6 +23,14 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
 
 fn words(body: &[u8], path: &str, error: &serde_json::Error) -> String {
     match error.classify() {
+        // Before it is asked whether it is JSON: what skips a value goes to any depth.
+        Category::Syntax if error.to_string().starts_with(TOO_DEEP) => {
+            format!(
+                "The body has too many lists and objects inside of each other: look at line {}, column {}.",
+                error.line(),
+                error.column()
+            )
+        }
         Category::Data => of_data(path, &error.to_string()),
         // Of JSON the library says so too, where a number stands in the place of a word.
         Category::Syntax if is_json(body) => format!("{} is not what it may be.", subject(path)),
@@ -155,6 +166,22 @@ mod tests {
         }
         let more = read::<Outer>(b"{\"name\": \"a\"} {}").unwrap_err();
         assert!(more.starts_with("The body is no JSON: "), "{more}");
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_said_to_be() {
+        #[derive(Debug, Deserialize)]
+        struct Anything {
+            #[serde(rename = "any")]
+            _any: serde_json::Value,
+        }
+        // The object around it is one level, too.
+        let body = |depth: usize| format!("{{\"any\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read::<Anything>(body(126).as_bytes()).is_ok());
+        for depth in [127, 128, 1000] {
+            let said = read::<Anything>(body(depth).as_bytes()).unwrap_err();
+            assert!(said.starts_with("The body has too many lists and objects inside of each other: look at line 1, column 1"), "{said}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! When an authority has to be followed: an issuing authority while at least twice the longest life of its leaves is left of it, so that what
-//! it issues at last is neither cut short nor outlives the change. And how long the one that follows has to live. Refuses to make it: `generations.rs` does.
+//! it issues at last is neither cut short nor outlives the change; a root while as much is left of it for all that is issued below it, because none of
+//! that outlives it. And how long the one that follows has to live. Refuses to make it: `generations.rs` and `rollover.rs` do.
 
 use super::{
     Error, Pki,
-    authorities::Authority,
+    authorities::{self, Authority},
     profile::{BACKDATE, HOUR, Kind, RENEWED},
     store,
 };
@@ -26,6 +27,8 @@ pub(crate) struct Due {
     pub(crate) name: String,
     pub(crate) ends: Timestamp,
     pub(crate) since: Timestamp,
+    /// Whether it is a root.
+    pub(crate) root: bool,
     /// Whether the next one is there already and only has to take over.
     pub(crate) staged: bool,
 }
@@ -35,7 +38,7 @@ pub(crate) struct Due {
 pub struct ToFollow {
     /// Its id.
     pub authority: AuthorityId,
-    /// Whom it issues to: `device` or `server`.
+    /// Whom it issues to: `device` or `server`; or `root`.
     pub kind: &'static str,
     /// The how manieth of its kind it is.
     pub generation: i64,
@@ -63,15 +66,35 @@ const fn next_life(longest: i64) -> i64 {
     Kind::DeviceAuthority.life() + if longest > RENEWED { longest } else { 0 }
 }
 
-/// From when on an authority has to be followed, where devices' certificates live for `devices` milliseconds at most. None for one that does not issue, for
-/// a root, and for one of claims, which is followed by itself.
+/// The longest life of what is issued by an authority, or below it, where devices' certificates live for `devices` milliseconds at most. None of one of
+/// claims, which is followed by itself.
+fn longest_below(kind: Kind, devices: i64) -> Option<i64> {
+    match kind {
+        Kind::DeviceAuthority => Some(devices),
+        Kind::ServerAuthority => Some(Kind::Server.life()),
+        Kind::Root => Some(devices.max(Kind::Server.life())),
+        _ => None,
+    }
+}
+
+/// From when on an authority has to be followed, where devices' certificates live for `devices` milliseconds at most. None for one that is not active, and
+/// for one of claims.
 pub(super) fn follow_from(kind: Kind, state: AuthorityState, ends: Timestamp, devices: i64) -> Option<Timestamp> {
-    let longest = match kind {
-        Kind::DeviceAuthority => devices,
-        Kind::ServerAuthority => Kind::Server.life(),
-        _ => return None,
-    };
+    let longest = longest_below(kind, devices)?;
     (state == AuthorityState::Active).then(|| ends.plus(-ahead(longest)))
+}
+
+/// Whether an issuing authority that has to be followed by now is not helped by one more under a root that ends then: cut to the root's end, that one would
+/// have to be followed at once. The root has to be followed by then, too, and what comes with the next root follows this one.
+pub(super) fn root_first(
+    kind: Kind,
+    state: AuthorityState,
+    (ends, root_ends): (Timestamp, Timestamp),
+    devices: i64,
+    now: Timestamp,
+) -> bool {
+    let due = |ends| follow_from(kind, state, ends, devices).is_some_and(|from| from <= now);
+    kind != Kind::Root && due(ends) && due(root_ends)
 }
 
 impl Pki {
@@ -101,7 +124,7 @@ impl Pki {
         Ok(())
     }
 
-    /// When each authority that issues to devices or listeners has to be followed, by the lives of the last tick. Memory only.
+    /// When each root, and each authority that issues to devices or listeners, has to be followed, by the lives of the last tick. Memory only.
     pub fn follow_figures(&self) -> Vec<ToFollow> {
         let (now, lives, all) = (self.clock.now(), self.lives.load(), self.authorities.load());
         let one = |a: &Arc<Authority>| {
@@ -112,16 +135,20 @@ impl Pki {
         all.iter().filter_map(one).collect()
     }
 
-    /// The organization's authorities that have to be followed by now.
+    /// The organization's authorities that have to be followed by now; none that only a new root helps, which is told of the root.
     pub(crate) async fn to_follow(&self, org: &OrgId) -> Result<Vec<Due>, Error> {
         let now = self.clock.now();
         let longest = self.longest_life(&mut self.db.read().await?, org).await?;
         let all = self.authorities.load_full();
+        let root = authorities::active(&all, org, Kind::Root).ok();
         let staged = |kind: Kind| all.iter().any(|a| a.org == *org && a.kind == kind && a.state == AuthorityState::Staged);
         let due = |a: &Authority| {
             let since = follow_from(a.kind, a.state, a.not_after, longest).filter(|from| *from <= now)?;
+            if root.is_some_and(|root| root_first(a.kind, a.state, (a.not_after, root.not_after), longest, now)) {
+                return None;
+            }
             let (id, name) = (a.id.clone(), common_name(&a.subject).to_owned());
-            Some(Due { id, name, ends: a.not_after, since, staged: staged(a.kind) })
+            Some(Due { id, name, ends: a.not_after, since, root: a.kind == Kind::Root, staged: staged(a.kind) })
         };
         Ok(all.iter().filter(|a| a.org == *org).filter_map(|a| due(a)).collect())
     }
@@ -145,5 +172,28 @@ mod tests {
             assert!(life * DAY <= Kind::DeviceAuthority.longest(), "{longest}: the guard signs it");
             assert!(ahead >= days(longest - 1).0, "{longest}");
         }
+    }
+
+    #[test]
+    fn r9_whoever_only_a_new_root_helps_is_told_of_the_root() {
+        let active = AuthorityState::Active;
+        for longest in [90, 825, 1650, 3650].map(|days| days * DAY) {
+            let root_ends = Timestamp(Kind::Root.life());
+            let from = follow_from(Kind::Root, active, root_ends, longest).unwrap();
+            // What is made under the root at `now` lives as long as it may, and no longer than the root.
+            let staged = |now: Timestamp| now.plus(next_life(longest)).min(root_ends);
+            let due = |ends, now| follow_from(Kind::DeviceAuthority, active, ends, longest).is_some_and(|from| from <= now);
+            for now in [from.plus(-DAY), from, from.plus(DAY)] {
+                let first = root_first(Kind::DeviceAuthority, active, (now, root_ends), longest, now);
+                assert_eq!(first, due(staged(now), now), "{longest}: one more helps, or the root is told of");
+                assert_eq!(first, from <= now, "{longest}: the root is due by then");
+                assert!(!root_first(Kind::Root, active, (root_ends, root_ends), longest, now), "which is told of itself");
+                assert!(!root_first(Kind::DeviceAuthority, AuthorityState::Retiring, (now, root_ends), longest, now));
+                let fresh = now.plus(ahead(longest) + DAY);
+                assert!(!root_first(Kind::DeviceAuthority, active, (fresh, root_ends), longest, now), "nothing has to be done yet");
+            }
+        }
+        assert_eq!(follow_from(Kind::Root, active, Timestamp(Kind::Root.life()), DAY), Some(Timestamp(Kind::Root.life() - 180 * DAY)));
+        assert_eq!(follow_from(Kind::ClaimAuthority, active, Timestamp(0), DAY), None, "it is followed by itself");
     }
 }

@@ -51,7 +51,7 @@ impl Pki {
         let all = self.authorities.load_full();
         let mut mine: Vec<_> = all.iter().filter(|a| a.org == actor.org).collect();
         mine.sort_by_key(|a| a.kind != Kind::Root);
-        let authorities = mine.into_iter().map(|a| standing(a, &hanging, longest)).collect();
+        let authorities = mine.into_iter().map(|a| standing(&all, a, &hanging, longest, now)).collect();
         drop(on);
         let (duties, requests) = (self.root_duties(actor)?, self.requests_for(actor).await?);
         Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), duties, requests, at: now })
@@ -80,7 +80,7 @@ impl Pki {
         });
         let later = |a: &&Arc<Authority>| a.org == found.org && a.kind == found.kind && a.generation > found.generation;
         let successor = all.iter().filter(later).find(|a| matches!(a.state, Staged | Active)).map(shown);
-        let standing = standing(found, &hanging, self.longest_life(&mut on, &actor.org).await?);
+        let standing = standing(&all, found, &hanging, self.longest_life(&mut on, &actor.org).await?, self.clock.now());
         let second_person = store::approvals(&mut on, &actor.org).await?;
         let alarm = store::alarm_of(&mut on, id, &actor.org).await?.map(|(sign, at)| AuthorityAlarm { sign, at: Timestamp(at) });
         let asked: Vec<Deed> =
@@ -129,9 +129,16 @@ impl Pki {
 }
 
 /// `longest` is the longest life of devices' certificates.
-fn standing(a: &Arc<Authority>, hanging: &Hanging, longest: i64) -> AuthorityStanding {
+fn standing(all: &Authorities, a: &Arc<Authority>, hanging: &Hanging, longest: i64, now: Timestamp) -> AuthorityStanding {
     let (certificates, devices) = hanging.get(a.id.as_str()).copied().unwrap_or_default();
-    AuthorityStanding { row: shown(a), certificates, devices, follow_from: following::follow_from(a.kind, a.state, a.not_after, longest) }
+    let root_first = |root: &Arc<Authority>| following::root_first(a.kind, a.state, (a.not_after, root.not_after), longest, now);
+    AuthorityStanding {
+        row: shown(a),
+        certificates,
+        devices,
+        follow_from: following::follow_from(a.kind, a.state, a.not_after, longest),
+        root_first: active_root(all, a).is_some_and(root_first),
+    }
 }
 
 fn active_root<'a>(all: &'a Authorities, a: &Authority) -> Option<&'a Arc<Authority>> {

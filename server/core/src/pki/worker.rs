@@ -116,28 +116,22 @@ impl Pki {
 
     /// One round of the slow work, for [`Pki::work`] and for tests.
     pub async fn tick(&self) -> Result<(), super::Error> {
-        self.watch_clock().await?;
+        // Each step matters by itself and waits for none that failed: the first failure is told when all had their turn.
+        let mut outcome = self.watch_clock().await;
         // What a wrong time would end can't be brought back.
         if self.clock_jump().is_none() {
-            self.settle().await?;
-            self.lapse_consents().await?;
+            outcome = outcome.and(self.settle().await).and(self.lapse_consents().await);
             self.trust.forget_ended();
             self.statuses.forget_ended(self.clock.now());
         }
-        self.catch_up_journal().await?;
-        // Each of them matters by itself: the listeners' certificate must not wait for somebody's list.
-        let published = self.publish().await;
-        self.renew_identity().await?;
-        published?;
+        outcome = outcome.and(self.catch_up_journal().await);
+        outcome = outcome.and(self.publish().await).and(self.renew_identity().await);
         // What only pages and figures show comes last.
-        self.follow_owners_lists().await?;
-        self.measure_lives().await
+        outcome.and(self.follow_owners_lists().await).and(self.measure_lives().await)
     }
 
     /// Whatever others are to be told by now: lists of revoked certificates, and who answers for them.
     pub async fn publish(&self) -> Result<(), super::Error> {
-        let renewed = self.renew_responders().await;
-        self.publish_due().await?;
-        renewed
+        self.renew_responders().await.and(self.publish_due().await)
     }
 }

@@ -6,7 +6,7 @@ use super::{ArtifactFile, Error, Releases, store};
 use crate::Result;
 use parking_lot::Mutex;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     pin::pin,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -51,8 +51,9 @@ impl Default for Suspects {
 }
 
 impl Suspects {
-    fn first(&self) -> Option<Digest> {
-        self.waiting.lock().keys().next().cloned()
+    /// The first that waits, but for what failed before.
+    fn next(&self, failed: &BTreeSet<Digest>) -> Option<Digest> {
+        self.waiting.lock().keys().find(|digest| !failed.contains(*digest)).cloned()
     }
 
     /// One more, unless it waits already; whether it did not, and the seconds until all that wait are compared.
@@ -142,17 +143,18 @@ impl Releases {
         self.open_artifact(digest).await
     }
 
-    /// Compares all content that was written to, as fast as the disk gives it. For a worker. One that can't be compared keeps none of the others waiting;
-    /// the last such failure is given.
+    /// Compares all content that was written to, as fast as the disk gives it. For a worker. One that can't be compared keeps none of the others waiting,
+    /// however often it is asked for meanwhile: it is left to the next call. The last such failure is given.
     pub async fn compare_suspects(&self) -> Result<()> {
         let _turn = self.suspects.turn.lock().await;
-        let mut outcome = Ok(());
-        while let Some(digest) = self.suspects.first() {
+        let (mut outcome, mut failed) = (Ok(()), BTreeSet::new());
+        while let Some(digest) = self.suspects.next(&failed) {
             let compared = self.compare_suspect(&digest).await;
             // Whoever asks for it next has it compared again, where that failed.
             self.suspects.remove(&digest);
             if compared.is_err() {
                 outcome = compared;
+                failed.insert(digest);
             }
         }
         outcome
@@ -178,6 +180,26 @@ impl Releases {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_fails_and_is_asked_for_again_keeps_none_of_the_others_waiting() {
+        let (suspects, digest) = (Suspects::default(), |n: u8| Digest::from_bytes(&[n; 32]));
+        for n in [1, 2, 3] {
+            suspects.add(&digest(n), 14);
+        }
+        let (mut failed, mut turns) = (BTreeSet::new(), Vec::new());
+        while let Some(next) = suspects.next(&failed) {
+            suspects.remove(&next);
+            turns.push(next.clone());
+            assert!(turns.len() < 10, "a run has an end");
+            if next == digest(1) {
+                failed.insert(next);
+            }
+            suspects.add(&digest(1), 14);
+        }
+        assert_eq!(turns, [digest(1), digest(2), digest(3)]);
+        assert_eq!(suspects.next(&BTreeSet::new()), Some(digest(1)), "the next run's");
+    }
 
     #[test]
     fn how_long_it_takes_is_what_waits_at_the_speed_that_was_measured() {

@@ -20,7 +20,10 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
-use wire::{live::Topic, pki::AuthorityDetail as Model};
+use wire::{
+    live::Topic,
+    pki::{AuthorityDetail as Model, AuthorityStanding},
+};
 
 /// `/certificates/authorities/{id}`
 #[component]
@@ -64,11 +67,22 @@ fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>, after: aftermath:
 
 /// That another one has to take over.
 fn due(m: &Model) -> Option<AnyView> {
-    super::ends_soon(&m.standing, m.at).then(|| {
-        let days = counted(m.standing.ahead_days(), "day", "days");
-        let text = format!("Less than {days} are left of it, too little for those of its certificates that live longest. Let another one take over in time: stage it, then activate it.");
-        banner(Tone::Warn, text.into_any())
-    })
+    super::ends_soon(&m.standing, m.at).then(|| banner(Tone::Warn, due_text(&m.standing).into_any()))
+}
+
+fn due_text(s: &AuthorityStanding) -> String {
+    let days = counted(s.ahead_days(), "day", "days");
+    let (those, next) = if s.row.kind == "root" {
+        ("those certificates below it", "The root has to be followed in time: stage the next root, then activate it.")
+    } else if s.root_first {
+        (
+            "those of its certificates",
+            "One more under its root would be cut to the root's end and be due at once: the root has to be followed. Stage the next root, then activate it; its own authorities come with it.",
+        )
+    } else {
+        ("those of its certificates", "Let another one take over in time: stage it, then activate it.")
+    };
+    format!("Less than {days} are left of it, too little for {those} that live longest. {next}")
 }
 
 /// What is written in it, and where its key is.
@@ -108,4 +122,41 @@ fn crossed(m: &Model) -> AnyView {
     });
     let body = view! { <div class="stack">{items.collect_view()}</div> };
     card("Roots that vouch for each other", None, body.into_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{
+        Timestamp,
+        pki::AuthorityRow,
+        states::{AuthorityState, KeyPlace},
+    };
+
+    #[test]
+    fn what_is_due_says_who_has_to_be_followed() {
+        let id: wire::ids::AuthorityId = "ca_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
+        let told = |kind: &str, root_first: bool| {
+            let row = AuthorityRow {
+                id: id.clone(),
+                kind: kind.to_owned(),
+                generation: 1,
+                issuer: id.clone(),
+                subject: "CN=one".to_owned(),
+                fingerprint: String::new(),
+                not_before: Timestamp(0),
+                not_after: Timestamp(400 * 86_400_000),
+                state: AuthorityState::Active,
+                key: KeyPlace::Here,
+                imported: false,
+                exported_at: None,
+                pem: String::new(),
+            };
+            due_text(&AuthorityStanding { row, certificates: 0, devices: 0, follow_from: Some(Timestamp(220 * 86_400_000)), root_first })
+        };
+        let (device, limited, root) = (told("device", false), told("device", true), told("root", false));
+        assert!(device.starts_with("Less than 180 days are left of it") && !device.contains("root"), "{device}");
+        assert!(limited.contains("cut to the root's end") && limited.contains("Stage the next root"), "{limited}");
+        assert!(root.contains("certificates below it") && root.contains("The root has to be followed"), "{root}");
+    }
 }

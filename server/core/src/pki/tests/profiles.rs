@@ -272,11 +272,11 @@ async fn r9_an_authority_is_followed_in_time_for_the_longest_profile(#[case] kin
         let of = of(kind).await;
         of.follow_from.map(|from| of.row.not_after.since(from) / DAY)
     };
-    assert_eq!((ahead("device").await, ahead("server").await, ahead("root").await), (Some(180), Some(180), None));
+    assert_eq!((ahead("device").await, ahead("server").await, ahead("root").await), (Some(180), Some(180), Some(180)));
     pki.set_profile(&admin, "hour", rules(1)).await.unwrap();
     assert_eq!(ahead("device").await, Some(180), "what has no profile lives for 90 days");
     pki.set_profile(&admin, "year", rules(365 * 24)).await.unwrap();
-    assert_eq!((ahead("device").await, ahead("server").await), (Some(730), Some(180)));
+    assert_eq!((ahead("device").await, ahead("server").await, ahead("root").await), (Some(730), Some(180), Some(730)));
     let detail = pki.authority(&admin, &of("device").await.row.id).await.unwrap();
     assert_eq!((detail.standing.follow_from, detail.standing.ahead_days()), (of("device").await.follow_from, 730));
 

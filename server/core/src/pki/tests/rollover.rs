@@ -1,6 +1,6 @@
-//! Trust bundles, and one root after another, on both engines; anchors that have ended.
+//! Trust bundles, and one root after another, on both engines, also when that is due; anchors that have ended.
 
-use super::life::{check, enrol, room};
+use super::life::{DAY, check, enrol, room};
 use crate::{
     access::Actor,
     db::{EngineKind, Sql, exec},
@@ -14,7 +14,8 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use wire::{
     device::{Hello, Running},
     ids::AuthorityId,
-    pki::AuthorityUse,
+    overview::{Attention, Matter},
+    pki::{AuthorityUse, MAX_FACTORY_HOURS, ProfileRules},
     states::{
         AuthorityState::{self, Active, Retired, Retiring, Staged},
         AuthorityStep, DeviceStep,
@@ -253,4 +254,57 @@ async fn r11_a_root_that_is_given_up_takes_along_what_it_has_signed(#[case] kind
     }
     let again = w.enrol("gw-1", "sim", crate::testing::csr("gw-1")).await;
     assert!(again.is_ok(), "it comes back under the new one: {again:?}");
+}
+
+/// what is staged under a root with too little left is cut to its end and would be due at once, so the root is told of instead.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r10_where_the_roots_end_is_the_limit_the_root_has_to_be_followed(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki) = (w.admin().await, w.fleet.pki());
+    let of = async |kind: &str| {
+        let all = pki.authorities_page(&admin).await.unwrap().authorities;
+        all.into_iter().find(|a| a.row.kind == kind && a.row.state == AuthorityState::Active).unwrap()
+    };
+    // Whether it is due, and whether by its root.
+    let due = async |kind: &str| {
+        let of = of(kind).await;
+        (of.is_due(w.clock_now()), of.root_first)
+    };
+    let told = async || {
+        let all = w.fleet.overview(&admin).await.unwrap().attention;
+        let one = |a: Attention| match a.matter {
+            Matter::AuthorityEnds { authority, root, staged, .. } => Some((authority, root, staged)),
+            _ => None,
+        };
+        all.into_iter().filter_map(one).collect::<Vec<_>>()
+    };
+    let follow = async |purpose: AuthorityUse| {
+        let next = pki.stage_authority(&admin, purpose).await.unwrap();
+        let staged = told().await;
+        pki.activate_authority(&admin, &next.id, true).await.unwrap();
+        (next, staged)
+    };
+    let plant = ProfileRules { hours: MAX_FACTORY_HOURS, factory: true, keys: vec![], rekey: None };
+    pki.set_profile(&admin, "plant", plant).await.unwrap();
+    follow(AuthorityUse::Device).await;
+    assert_eq!((told().await, due("root").await), (vec![], (false, false)));
+
+    // Nine years are left of the root, four of the authority for devices, and the listeners' has ended.
+    w.clock.advance(11 * 365 * DAY);
+    let (root, server) = (of("root").await.row, of("server").await.row);
+    assert_eq!((due("root").await, due("device").await, due("server").await), ((true, false), (true, true), (true, false)));
+    let detail = pki.authority(&admin, &of("device").await.row.id).await.unwrap();
+    assert!(detail.standing.root_first);
+    let matters = vec![(root.id.clone(), true, false), (server.id.clone(), false, false)];
+    assert_eq!(told().await, matters);
+    let (next, _) = follow(AuthorityUse::Device).await;
+    assert_eq!((next.not_after, due("device").await), (root.not_after, (true, true)), "one more under it does not help");
+    assert_eq!(told().await, matters);
+
+    let (next, staged) = follow(AuthorityUse::Root).await;
+    assert_eq!(staged, vec![(root.id, true, true), (server.id, false, true)]);
+    assert_eq!((of("root").await.row.id, told().await), (next.id, vec![]), "what came with it follows the others");
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 
 impl TrustHandle {
     /// What [`TrustHandle::check`] says now of a certificate of ours whose chain ended in the anchors of this version before. None for one that must be
-    /// followed first: also after a change of its row, so that whoever can write to the database, but has no authority's key, gains nothing.
+    /// followed first: also after its row says otherwise of its names, its issuer or its time, so that whoever can write to the database, but has no
+    /// authority's key, gains nothing.
     pub fn anchored(&self, leaf_der: &[u8], version: u64) -> Option<Result<(), Refusal>> {
         let leaf = self.leaf(&sha256(leaf_der))?;
         (version != 0 && leaf.anchored.load(Ordering::Relaxed) == version).then(|| self.judge(&leaf))

@@ -29,7 +29,8 @@ impl TrustHandle {
         }
     }
 
-    /// Tells of a sign that somebody else holds the key of this certificate; once, until the device is looked at or the server starts anew.
+    /// Tells of a sign that somebody else holds the key of this certificate; once, until its row is read again, as after a person has looked at the
+    /// device, or the server starts anew.
     pub fn suspect(&self, peer: &DevicePeer, sign: Sign) {
         let Some(leaf) = self.leaf(&peer.fingerprint) else { return };
         if leaf.suspected.swap(true, Ordering::Relaxed) {

@@ -17,7 +17,7 @@ use wire::Timestamp;
 
 /// One that says it was issued at most so long ago may be known in a moment.
 const JUST_ISSUED: i64 = 60_000;
-/// How long that moment is, in milliseconds: every instance reads what others have issued every five seconds.
+/// How long that moment is, in milliseconds: every instance reads what others have issued within five seconds at the latest.
 const GRACE: i64 = 6_000;
 /// One that was not shown for so long is forgotten.
 const FORGOTTEN: i64 = 10 * 60_000;

@@ -3,7 +3,7 @@
 use super::{Theirs, anchor, at, audited, authority_params, dial, params, policy, refused};
 use crate::{
     access::Actor,
-    db::EngineKind,
+    db::{EngineKind, Sql, exec},
     pki::{Error as PkiError, Refusal, Refused},
     testing::{World, csr},
 };
@@ -25,6 +25,10 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
+
+// What nobody writes: a time that no list can say, and marks that were lost.
+const NO_TIME: Sql = Sql::same("UPDATE certificates SET revoked_at = 9000000000000000000 WHERE state = 'revoked'");
+const UNMARKED: Sql = Sql::same("UPDATE certificates SET owner_listed_at = NULL, owner_list = ''");
 
 pub(super) fn serial(leaf: &[u8]) -> Vec<u8> {
     X509Certificate::from_der(leaf).unwrap().1.raw_serial().to_vec()
@@ -306,4 +310,32 @@ async fn e_10_a_device_trades_its_certificate_for_one_of_ours_where_its_authorit
     w.fleet.devices().change(&admin, &"meter-2".parse().unwrap(), DeviceStep::Suspend).await.unwrap();
     let refused = pki.exchange(&system, &held, csr("meter-2").as_bytes(), None, "https://d").await;
     assert!(matches!(refused, Err(PkiError::NotUsable(Refusal::DeviceInactive))), "{refused:?}");
+}
+
+/// E-10, R-9: what pages and figures show goes on while a list of ours can't be signed, which is said all the same.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e_10_pages_follow_owners_lists_while_a_list_of_ours_cannot_be_signed(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki) = (w.admin().await, w.fleet.pki());
+    let theirs = Theirs::new(&w, "Plant CA");
+    let id = theirs.enabled(&w, &admin, JustInTimePolicy { exchange: true, ..policy(JustInTime::Auto) }).await.id.clone();
+    let (one, two) = (in_by(&w, &theirs, &anchor(&w, &id), "meter-1").await, in_by(&w, &theirs, &anchor(&w, &id), "meter-2").await);
+    let (listed, peer) = (pki.trust().check(&one).unwrap().certificate, pki.trust().check(&two).unwrap());
+    let system = Actor::system(w.org.clone());
+    let ours = pki.exchange(&system, &peer, csr("meter-2").as_bytes(), None, "https://d").await.unwrap();
+    let ours = pki.trust().check(&leaf(&ours)).unwrap().certificate;
+    bring(&w, &admin, &id, theirs.list(&list_params(1, w.clock_now(), &[serial(&one)]))).await.unwrap();
+    pki.revoke(&admin, &ours, wire::pki::RevocationReason::Unspecified).await.unwrap();
+    let mut tx = w.fleet.devices().db.write().await.unwrap();
+    exec!(&mut tx, NO_TIME).unwrap();
+    exec!(&mut tx, UNMARKED).unwrap();
+    tx.commit().await.unwrap();
+    let state = async || pki.certificate(&admin, &listed).await.unwrap().row.state;
+    assert_eq!((state().await, pki.follow_figures().len()), (CertificateState::Active, 0), "before the worker's round");
+
+    pki.tick().await.unwrap_err();
+    assert_eq!((state().await, pki.follow_figures().len()), (CertificateState::Revoked, 3), "the root, devices' and listeners' authority");
 }
