@@ -375,6 +375,6 @@ async fn a_rollout_that_closes_while_a_device_asks_leaves_it_to_the_next(#[case]
     let device = *s.devices.iter().find(|d| crate::rollouts::draw::place(&hasty, **d) <= cut).unwrap();
     let clock = Arc::new(Leaps { looks: AtomicI64::new(0), first, then: first.plus(3_600_001) });
     let of = s.rollouts();
-    let asked = Rollouts::new(of.db.clone(), clock, Arc::clone(&s.w.entropy), of.bus.clone(), of.means.clone());
+    let asked = Rollouts::new(of.db.clone(), clock, Arc::clone(&s.w.entropy), of.bus.clone(), of.means.clone(), of.draws.clone());
     assert_eq!(asked.poll(device).await.unwrap().unwrap().rollout_id, patient);
 }

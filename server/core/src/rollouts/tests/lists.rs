@@ -1,12 +1,12 @@
 //! What people read.
 
 use super::{Scene, fault, says, stage};
-use crate::db::EngineKind;
+use crate::{db::EngineKind, rollouts::store::history};
 use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
     device::StatusReport,
-    ids::DeviceId,
+    ids::{DeviceId, RolloutId},
     rollouts::{GateSpec, PreviewQuery, Reach, RolloutSpec, Show, StageSpec, Tab, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
@@ -304,6 +304,9 @@ async fn a_plan_that_is_not_kept_names_the_devices_that_its_draft_will_have(#[ca
     assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(draw.clone()), plan.clone()).await).code, "not_now");
     let anew = s.rollouts().preview_drawn(&s.oli, Some(&draw), &plan).await.unwrap().draw.unwrap();
     assert_ne!(anew, draw, "a draw that a rollout has is no other plan's");
+    let chosen: RolloutId = s.w.entropy.id(s.w.clock_now());
+    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(chosen.clone()), plan.clone()).await).code, "not_now", "no preview made it");
+    assert_ne!(s.rollouts().preview_drawn(&s.oli, Some(&chosen), &plan).await.unwrap().draw, Some(chosen), "nor is it previewed");
     s.w.clock.advance(25 * 3_600_000);
     assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(anew), plan.clone()).await).code, "not_now", "a day is over");
 
@@ -311,4 +314,30 @@ async fn a_plan_that_is_not_kept_names_the_devices_that_its_draft_will_have(#[ca
     let unread = RolloutSpec { selector: "tag:".into(), ..plan };
     let refused = fault(s.rollouts().preview_devices_drawn(&s.oli, &draw, &unread, &PreviewQuery::default()).await);
     assert_eq!(refused.field.as_deref(), Some("selector"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_was_drafted_last_says_how_long_updates_take_however_old_its_draw_is(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let only = |device: &str| RolloutSpec { selector: format!("id:{device}"), ..s.spec(vec![stage(Reach::Percent(100.0))]) };
+    let old = s.rollouts().preview(&s.oli, &only("gw-2")).await.unwrap().draw;
+    s.w.clock.advance(3_600_000);
+    for (device, draw, takes) in [("gw-1", None, 60_000), ("gw-2", old, 120_000)] {
+        let id = s.rollouts().draft_drawn(&s.oli, draw, only(device)).await.unwrap();
+        s.rollouts().submit(&s.oli, &id).await.unwrap();
+        let digest = s.detail(&id).await.digest;
+        s.rollouts().approve(&s.ada, &id, &digest, "fine").await.unwrap();
+        s.rollouts().tick().await.unwrap();
+        let offered = s.poll_all().await;
+        assert_eq!(offered.len(), 1, "{device}");
+        let (number, update) = (offered[0].0, &offered[0].1.update_id);
+        s.say(number, update, UpdateState::Downloading).await.unwrap();
+        s.w.clock.advance(takes);
+        assert_eq!(s.succeed(number, update, "2.0.0", 2).await, UpdateState::Succeeded);
+    }
+    let mut on = s.rollouts().db.read().await.unwrap();
+    assert_eq!(history::took(&mut on, &s.w.org, "gateway", 1).await.unwrap(), [120_000]);
 }

@@ -40,6 +40,7 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
         s.w.entropy.clone(),
         s.w.fleet.bus().clone(),
         s.w.fleet.telemetry().means(),
+        s.rollouts().draws.clone(),
     );
     let rooms = [s.rollouts(), &second];
 

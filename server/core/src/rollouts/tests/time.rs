@@ -321,7 +321,14 @@ async fn a_freeze_that_another_process_ended_is_noticed_with_the_next_tick(#[cas
     let s = Scene::open(kind, 1).await;
     let (room, device) = (s.rollouts(), s.devices[0]);
     room.hears(None);
-    let elsewhere = Rollouts::new(room.db.clone(), s.w.clock.clone(), s.w.entropy.clone(), Bus::default(), s.w.fleet.telemetry().means());
+    let elsewhere = Rollouts::new(
+        room.db.clone(),
+        s.w.clock.clone(),
+        s.w.entropy.clone(),
+        Bus::default(),
+        s.w.fleet.telemetry().means(),
+        room.draws.clone(),
+    );
     let mut events = s.w.fleet.bus().listen();
     let hear = |events: &mut tokio::sync::broadcast::Receiver<Event>| {
         let told = Scene::told(events);
