@@ -61,6 +61,7 @@ mod inbox;
 mod listing;
 mod moving;
 mod offering;
+mod placed;
 mod placing;
 mod previewing;
 mod quorum;
@@ -110,6 +111,7 @@ pub struct Rollouts {
     bus: Bus,
     began: Timestamp,
     glimpses: previewing::Glimpses,
+    lists: placed::Lists,
     installed: reading::Installed,
     idle: idle::Idle,
     glass: Figures,
@@ -124,8 +126,8 @@ impl Rollouts {
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, means: Means, draws: hmac::Key) -> Self {
         let began = clock.now();
         let (glimpses, installed, idle) = (previewing::Glimpses::default(), reading::Installed::default(), idle::Idle::default());
-        let (glass, calendar) = (Figures::default(), freezes::Calendar::default());
-        Self { db, clock, entropy, bus, began, glimpses, installed, idle, glass, calendar, last: None, means, draws }
+        let (glass, calendar, lists) = (Figures::default(), freezes::Calendar::default(), placed::Lists::default());
+        Self { db, clock, entropy, bus, began, glimpses, lists, installed, idle, glass, calendar, last: None, means, draws }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.

@@ -1,7 +1,10 @@
 //! What people read.
 
 use super::{Scene, fault, says, stage};
-use crate::{db::EngineKind, rollouts::store::history};
+use crate::{
+    db::{EngineKind, counting},
+    rollouts::store::history,
+};
 use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
@@ -340,4 +343,40 @@ async fn what_was_drafted_last_says_how_long_updates_take_however_old_its_draw_i
     }
     let mut on = s.rollouts().db.read().await.unwrap();
     assert_eq!(history::took(&mut on, &s.w.org, "gateway", 1).await.unwrap(), [120_000]);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_pages_of_a_dry_run_walk_the_fleet_once(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 8).await;
+    let plan = s.spec(vec![stage(Reach::Count(3)), stage(Reach::Percent(100.0))]);
+    let draw = s.rollouts().preview(&s.oli, &plan).await.unwrap().draw.unwrap();
+    let walks = |ran: Vec<counting::Ran>| ran.iter().filter(|r| r.sql.contains("u.rollout_id <> $2 AND u.open = TRUE")).count();
+    let drawn = async |draw: &RolloutId, plan: &RolloutSpec, cursor: Option<String>| {
+        let query = PreviewQuery { stage: None, cursor, rows: Some(3) };
+        let (page, ran) = counting::counted(s.rollouts().preview_devices_drawn(&s.oli, draw, plan, &query)).await;
+        (page.unwrap(), walks(ran))
+    };
+    let (first, walked) = drawn(&draw, &plan, None).await;
+    assert_eq!(walked, 1);
+    let (second, walked) = drawn(&draw, &plan, first.next).await;
+    assert_eq!((second.items[0].device_id.as_str(), second.total, walked), ("gw-4", 8, 0));
+    // Another plan by this draw, and this plan by another draw, have lists of their own.
+    let (other, walked) = drawn(&draw, &RolloutSpec { selector: "id:gw-1".into(), ..plan.clone() }, None).await;
+    assert_eq!((other.total, walked), (1, 1));
+    let anew = s.rollouts().preview(&s.oli, &plan).await.unwrap().draw.unwrap();
+    assert_eq!(drawn(&anew, &plan, None).await.1, 1);
+
+    // So has a kept plan, and each edit of it.
+    let id = s.rollouts().draft(&s.oli, plan.clone()).await.unwrap();
+    let kept = async || {
+        let (page, ran) = counting::counted(s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery::default())).await;
+        (page.unwrap().total, walks(ran))
+    };
+    assert_eq!([kept().await, kept().await], [(8, 1), (8, 0)]);
+    let edited = RolloutSpec { selector: "id:gw-1,gw-2,gw-3,gw-4".into(), ..plan };
+    s.rollouts().edit(&s.oli, &id, s.detail(&id).await.generation, edited).await.unwrap();
+    assert_eq!(kept().await, (4, 1));
 }
