@@ -34,7 +34,8 @@ use wire::{
 };
 
 /// Said of the draw of a preview that nothing can be drafted with any more.
-const GONE: &str = "A rollout has this draw already, its preview is more than a day old, or no preview has made it. Load the preview again: it is drawn anew.";
+const GONE: &str =
+    "A rollout has this draw already, its preview is over a day old, or no preview made it. Load the preview again: it is drawn anew.";
 
 /// Which rollout has to be the newest of its name when another one is drafted.
 pub(super) enum Newest<'a> {
@@ -52,8 +53,8 @@ impl Rollouts {
         self.draft_drawn(actor, None, spec).await
     }
 
-    /// The same by the draw of its preview, its [`wire::rollouts::Preview::draw`]: the same devices are in the same stages. An error when it is too old, another
-    /// rollout has it, or no preview of this organization has made it.
+    /// The same by the draw of its preview, its [`wire::rollouts::Preview::draw`]: the same devices are in the same stages. An error when it is too
+    /// old, another rollout has it, or no preview of this organization has made it.
     pub async fn draft_drawn(&self, actor: &Actor, draw: Option<RolloutId>, spec: RolloutSpec) -> Result<RolloutId> {
         may(actor, Act::Draft)?;
         match self.draft_while(actor, (draw, spec), Newest::Any).await? {
