@@ -52,12 +52,7 @@ impl dyn Entropy {
 
     /// A new id of this kind. Ids of one kind sort by `now`.
     pub fn id<T: Id>(&self, now: Timestamp) -> T {
-        let ms = u64::try_from(now.0).unwrap_or_default();
-        let id = uuid::Builder::from_unix_timestamp_millis(ms, &self.bytes::<10>()).into_uuid();
-        match T::try_from(format!("{}_{}", T::PREFIX, id.simple())) {
-            Ok(id) => id,
-            Err(e) => unreachable!("a fresh id has its own form: {e}"),
-        }
+        id_of(now, &self.bytes())
     }
 
     /// A secret of 256 bits as base64url text.
@@ -71,6 +66,17 @@ impl dyn Entropy {
         // 128 bits make the modulo's bias smaller than anything observable.
         let wide = u128::from_le_bytes(self.bytes::<16>());
         if bound == 0 { 0 } else { u64::try_from(wide % u128::from(bound)).unwrap_or_default() }
+    }
+}
+
+/// The id of a time and of so many bytes: a UUID of version 7 (RFC 9562, section 5.7), so six bits of the first three bytes give way to its form. Its
+/// last hexadecimal digits are the last bytes.
+pub(crate) fn id_of<T: Id>(at: Timestamp, bytes: &[u8; 10]) -> T {
+    let ms = u64::try_from(at.0).unwrap_or_default();
+    let id = uuid::Builder::from_unix_timestamp_millis(ms, bytes).into_uuid();
+    match T::try_from(format!("{}_{}", T::PREFIX, id.simple())) {
+        Ok(id) => id,
+        Err(e) => unreachable!("a fresh id has its own form: {e}"),
     }
 }
 

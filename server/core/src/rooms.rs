@@ -94,6 +94,7 @@ impl Fleet {
         let telemetry_db = Db::open(&at("telemetry.db"), Store::Telemetry).await?;
         let bus = Bus::default();
 
+        let draws = settings.kek.key_for(b"rollout draws/v1");
         let signing_key = pki::keyring::signing_key(&fleet_db, &settings.kek, &*entropy).await?;
         let access = Access::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &signing_key)?;
         let org = access.ensure_organization().await?;
@@ -110,7 +111,8 @@ impl Fleet {
         );
         let repeats = Repeats::new(fleet_db.clone(), clock.clone());
         let telemetry = Telemetry::open(telemetry_db.clone(), clock.clone(), entropy.clone(), bus.clone()).await?;
-        let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), telemetry.means()).measured_by(last);
+        let rollouts =
+            Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), telemetry.means(), draws).measured_by(last);
         let transfers = Transfers::new(fleet_db.clone(), clock.clone());
         let stores = [fleet_db, telemetry_db];
         Ok(Self(Arc::new(Rooms {

@@ -111,6 +111,11 @@ impl Journal {
         }
     }
 
+    /// Whether this update has ended, and its end was that it is fetched: it was not to be installed.
+    pub fn only_fetched(&self, update_id: &UpdateId) -> bool {
+        self.ended.iter().any(|r| r.update_id == *update_id && r.state == UpdateState::Downloaded)
+    }
+
     /// The oldest report that the server has not acknowledged.
     pub fn report(&self) -> Option<&StatusReport> {
         self.reports.front()

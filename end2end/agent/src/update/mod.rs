@@ -172,11 +172,15 @@ impl Updates {
         self.journal.lock().report().cloned()
     }
 
-    /// The server has recorded the report and holds the update at `state`. Where it takes what was fetched for not delivered, the file goes: another
-    /// offer of it is then fetched anew, and not found here once more.
+    /// The server has recorded the report and holds the update at `state`. Where it takes what was only to be fetched for not delivered, the file goes:
+    /// another offer of it is then fetched anew, and not found here once more.
     pub fn acknowledged(&self, sent: &StatusReport, state: UpdateState) -> Result<(), Error> {
-        if (sent.state, state) == (UpdateState::Downloaded, UpdateState::Failed) && self.journal.lock().under_way().is_none() {
-            self.slots.clear(self.slots.active()?.other())?;
+        if (sent.state, state) == (UpdateState::Downloaded, UpdateState::Failed) {
+            // An offer that comes meanwhile waits for this: its first bytes are not among those that go.
+            let journal = self.journal.lock();
+            if journal.under_way().is_none() && journal.only_fetched(&sent.update_id) {
+                self.slots.clear(self.slots.active()?.other())?;
+            }
         }
         self.change(|journal| journal.acknowledged(sent, state))
     }

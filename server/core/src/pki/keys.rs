@@ -119,6 +119,12 @@ impl Kek {
         tag
     }
 
+    /// A key for one purpose of another room, which says nothing of this one: only instances with this KEK can make it.
+    pub(crate) fn key_for(&self, purpose: &[u8]) -> hmac::Key {
+        let key = Zeroizing::new(self.tag(purpose));
+        hmac::Key::new(hmac::HMAC_SHA256, key.as_ref())
+    }
+
     /// Whether a tag is of this text; in constant time.
     pub(super) fn made(&self, text: &[u8], tag: &[u8]) -> bool {
         hmac::verify(&self.0.seal, text, tag).is_ok()

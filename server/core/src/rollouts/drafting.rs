@@ -8,7 +8,7 @@ use super::{
     digest,
     expiring::terms,
     going_back::known,
-    previewing, reserving,
+    previewing,
     state::{ROLLOUT, legal},
     store::{
         lists,
@@ -35,7 +35,7 @@ use wire::{
 
 /// Said of the draw of a preview that nothing can be drafted with any more.
 const GONE: &str =
-    "A rollout has the draw of this preview already, or the preview is more than a day old. Load the preview again: it is drawn anew.";
+    "A rollout has this draw already, its preview is over a day old, or no preview made it. Load the preview again: it is drawn anew.";
 
 /// Which rollout has to be the newest of its name when another one is drafted.
 pub(super) enum Newest<'a> {
@@ -53,8 +53,8 @@ impl Rollouts {
         self.draft_drawn(actor, None, spec).await
     }
 
-    /// The same by the draw of its preview, its [`wire::rollouts::Preview::draw`]: the same devices are in the same stages. An error when it is too old or
-    /// another rollout has it.
+    /// The same by the draw of its preview, its [`wire::rollouts::Preview::draw`]: the same devices are in the same stages. An error when it is too
+    /// old, another rollout has it, or no preview of this organization has made it.
     pub async fn draft_drawn(&self, actor: &Actor, draw: Option<RolloutId>, spec: RolloutSpec) -> Result<RolloutId> {
         may(actor, Act::Draft)?;
         match self.draft_while(actor, (draw, spec), Newest::Any).await? {
@@ -86,7 +86,7 @@ impl Rollouts {
         };
         // Of two who draft this name at once the second sees what the first has drafted, and a release that is being removed is gone or stays.
         audit::hold(&mut tx, &actor.org).await?;
-        if drawn && !reserving::free(&mut tx, &id, now).await? {
+        if drawn && !self.free(&mut tx, &actor.org, &id, now).await? {
             return Err(Error::NotNow(GONE.to_owned()).into());
         }
         if let Some(expected) = expected {

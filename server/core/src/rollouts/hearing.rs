@@ -93,9 +93,11 @@ fn instead(runs: &str, brings: &str) -> String {
 fn fetched(now: UpdateState, (to, delivered): (UpdateState, bool), code: String, detail: String) -> Heard {
     use UpdateState as U;
     let why = match (now, to) {
-        (U::Offered | U::AwaitingWindow | U::AwaitingConfirmation, U::Succeeded) => "it says it is done, and has not fetched the release",
-        (_, U::Downloaded | U::Succeeded) if !delivered => "it says that it has fetched the release, and was not sent all of it",
-        (_, U::Downloaded) => return Heard::Moves { to: U::Succeeded, code, detail },
+        (_, U::Downloaded | U::Succeeded) if delivered => return Heard::Moves { to: U::Succeeded, code, detail },
+        (U::Offered | U::AwaitingWindow | U::AwaitingConfirmation, U::Succeeded) => {
+            "it says it is done, and was not sent all of the release"
+        }
+        (_, U::Downloaded | U::Succeeded) => "it says that it has fetched the release, and was not sent all of it",
         _ => return Heard::Moves { to, code, detail },
     };
     if !legal(UPDATE, now, U::Failed) {
@@ -181,7 +183,9 @@ mod tests {
             (U::Downloading, U::Succeeded, true, U::Succeeded),
             (U::Offered, U::Downloaded, true, U::Succeeded),
             (U::TimedOut, U::Succeeded, true, U::Succeeded),
-            (U::Offered, U::Succeeded, true, U::Failed),
+            (U::Offered, U::Succeeded, true, U::Succeeded),
+            (U::AwaitingConfirmation, U::Succeeded, true, U::Succeeded),
+            (U::Offered, U::Succeeded, false, U::Failed),
             (U::Offered, U::Downloaded, false, U::Failed),
             (U::Downloading, U::Downloaded, false, U::Failed),
             (U::Verifying, U::Succeeded, false, U::Failed),

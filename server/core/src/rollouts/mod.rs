@@ -61,6 +61,7 @@ mod inbox;
 mod listing;
 mod moving;
 mod offering;
+mod placed;
 mod placing;
 mod previewing;
 mod quorum;
@@ -98,6 +99,7 @@ use crate::{
     entropy::Entropy,
     telemetry::{LastValues, Means},
 };
+use aws_lc_rs::hmac;
 use std::sync::Arc;
 use wire::Timestamp;
 
@@ -109,21 +111,23 @@ pub struct Rollouts {
     bus: Bus,
     began: Timestamp,
     glimpses: previewing::Glimpses,
+    lists: placed::Lists,
     installed: reading::Installed,
     idle: idle::Idle,
     glass: Figures,
     calendar: freezes::Calendar,
     last: Option<LastValues>,
     means: Means,
+    draws: hmac::Key,
 }
 
 impl Rollouts {
-    /// The room over an open store; `means` is what it learns of metrics.
-    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, means: Means) -> Self {
+    /// The room over an open store; `means` is what it learns of metrics, and by the key of `draws` instances know the draws that one of them has made.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, means: Means, draws: hmac::Key) -> Self {
         let began = clock.now();
         let (glimpses, installed, idle) = (previewing::Glimpses::default(), reading::Installed::default(), idle::Idle::default());
-        let (glass, calendar) = (Figures::default(), freezes::Calendar::default());
-        Self { db, clock, entropy, bus, began, glimpses, installed, idle, glass, calendar, last: None, means }
+        let (glass, calendar, lists) = (Figures::default(), freezes::Calendar::default(), placed::Lists::default());
+        Self { db, clock, entropy, bus, began, glimpses, lists, installed, idle, glass, calendar, last: None, means, draws }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.

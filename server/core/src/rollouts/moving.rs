@@ -88,7 +88,9 @@ impl Rollouts {
         Ok(true)
     }
 
-    /// Does this to a rollout. `digest` is what an approval is of; `reason` is a decision's remark, otherwise why.
+    /// Does this to a rollout. `digest` is what an approval is of; `reason` is a decision's remark, otherwise why. A start before its time is what only
+    /// somebody can do who may approve it: its approval was for another time. A promotion goes without the rest of the soak, or without devices that don't
+    /// come; a retry offers it again to devices that failed or timed out.
     pub async fn act(&self, actor: &Actor, id: &RolloutId, verb: Verb, digest: Option<&Digest>, reason: &str) -> Result<()> {
         match verb {
             Verb::Edit => Err(Error::NotNow("A plan is changed by sending the new one.".to_owned()).into()),
@@ -104,11 +106,6 @@ impl Rollouts {
         }
     }
 
-    /// Begins a scheduled rollout now. Its approval was for another time, so only somebody who may approve it can.
-    pub async fn start(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
-        self.give(actor, id, Verb::Start, "").await
-    }
-
     /// No new offers for now; what is not yet downloading is taken back.
     pub async fn pause(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
         self.give(actor, id, Verb::Pause, reason).await
@@ -119,19 +116,9 @@ impl Rollouts {
         self.give(actor, id, Verb::Resume, reason).await
     }
 
-    /// Lets the next stage begin, without the rest of the soak or without devices that don't come.
-    pub async fn promote(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
-        self.give(actor, id, Verb::Promote, "").await
-    }
-
     /// Ends it before its end. Updates under way go on to theirs.
     pub async fn stop(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
         self.give(actor, id, Verb::Stop, reason).await
-    }
-
-    /// Offers it again to devices that failed or timed out.
-    pub async fn retry(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
-        self.give(actor, id, Verb::Retry, "").await
     }
 
     /// Takes the release back from the devices that run it, by the way back that was approved with the plan. Like going on after a halt it is an

@@ -1,11 +1,13 @@
 //! Who would be in which stage of a plan that has not begun, and who would not and why, device by device. Owns the pages of that; the draw and its
-//! reasons are the survey's.
+//! reasons are the survey's, and how long a list is shown again is [`super::placed`]'s.
 
 use super::{
     Error, Rollouts,
     arranging::arranged,
+    drafting::digest_of,
     egress::Bounds,
     lot::Lot,
+    placed::{Placed, Seen},
     previewing::asks,
     reading::before_draw,
     store::{parts::Rank, records},
@@ -20,6 +22,7 @@ use crate::{
     releases, transfers,
 };
 use std::collections::HashMap;
+use tokio::time::Instant;
 use wire::{
     ids::{OrgId, RolloutId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
@@ -27,8 +30,8 @@ use wire::{
 };
 
 impl Rollouts {
-    /// A page of the devices that a kept plan's selector matches, by device number, as the draw would be now. An error once it has begun: its devices are
-    /// listed then with how they fare.
+    /// A page of the devices that a kept plan's selector matches, by device number, as the draw would have been a few seconds ago at most. An error once
+    /// it has begun: its devices are listed then with how they fare.
     pub async fn preview_devices(&self, actor: &Actor, id: &RolloutId, query: &PreviewQuery) -> Result<Page<PreviewDevice>> {
         may(actor, Act::Read)?;
         let cut = Cut::of(query)?;
@@ -37,11 +40,16 @@ impl Rollouts {
         if !before_draw(record.state()) {
             return Err(Error::NotNow("It has begun: its devices are listed with how they fare, under updates.".to_owned()).into());
         }
-        let (target, lot) = (record.target()?, record.lot()?);
-        let mut list = List::new(&target, &lot, &record.id);
-        self.walk(&mut on, &record, |device, facts, busy| list.take(device, facts, busy)).await?;
+        let list = if let Some(list) = self.lists.get(&record.digest) {
+            list
+        } else {
+            let (at, target, lot) = (Instant::now(), record.target()?, record.lot()?);
+            let mut list = List::new(&target, &lot, &record.id);
+            self.walk(&mut on, &record, |device, facts, busy| list.take(device, facts, busy)).await?;
+            self.lists.keep(record.digest.clone(), at, list.placed(&record.spec.stages))
+        };
         let late = self.late(&mut on, &actor.org, &record.spec).await?;
-        Ok(list.page(&record.spec.stages, &cut, &late)?)
+        Ok(page(&list, &cut, &late)?)
     }
 
     /// The same of a plan that is not kept, by the draw of its preview: pages of one draw go together. An error where the plan can't be drawn.
@@ -59,16 +67,23 @@ impl Rollouts {
         let release = releases::for_rollout(&mut on, &actor.org, &spec.release).await?.ok_or(Error::NotFound("release"))?;
         let selector = Selector::parse(&spec.selector).map_err(|e| Error::invalid("selector", e.message))?;
         let lot = Lot::of(&spec).map_err(|e| Error::invalid("stages", e.message))?;
-        let target = asks(&release, selector);
-        let rank = Rank { sequence: target.sequence, priority: spec.priority };
-        let measured = (self.last.as_ref(), &asked(&target, &lot));
-        let mut list = List::new(&target, &lot, draw);
-        walk(&mut on, &actor.org, (draw.as_str(), rank), (self.clock.now(), measured), |device, facts, busy| {
-            list.take(device, facts, busy);
-        })
-        .await?;
+        // Where devices go back to draws nobody.
+        let digest = digest_of(&actor.org, draw, &spec, &release, None);
+        let list = if let Some(list) = self.lists.get(&digest) {
+            list
+        } else {
+            let (at, target) = (Instant::now(), asks(&release, selector));
+            let rank = Rank { sequence: target.sequence, priority: spec.priority };
+            let measured = (self.last.as_ref(), &asked(&target, &lot));
+            let mut list = List::new(&target, &lot, draw);
+            walk(&mut on, &actor.org, (draw.as_str(), rank), (self.clock.now(), measured), |device, facts, busy| {
+                list.take(device, facts, busy);
+            })
+            .await?;
+            self.lists.keep(digest, at, list.placed(&spec.stages))
+        };
         let late = self.late(&mut on, &actor.org, &spec).await?;
-        Ok(list.page(&spec.stages, &cut, &late)?)
+        Ok(page(&list, &cut, &late)?)
     }
 
     /// The devices that would get a plan later than it is their turn.
@@ -112,12 +127,6 @@ struct List<'a> {
     seen: Vec<Seen>,
 }
 
-struct Seen {
-    device: DeviceNo,
-    name: String,
-    missed: Option<Miss>,
-}
-
 impl<'a> List<'a> {
     fn new(target: &'a Target, lot: &'a Lot, rollout: &'a RolloutId) -> Self {
         Self { target, walk: Walk::new(target, lot, rollout, false), seen: Vec::new() }
@@ -126,45 +135,46 @@ impl<'a> List<'a> {
     fn take(&mut self, device: DeviceNo, facts: &Facts, busy: bool) {
         let missed = self.walk.take(device, facts, busy);
         if missed != Some(Miss::NotSelected) {
-            self.seen.push(Seen { device, name: facts.device_id.clone(), missed });
+            self.seen.push(Seen { device, name: facts.device_id.clone(), missed, stage: None });
         }
     }
 
-    fn page(self, stages: &[StageSpec], cut: &Cut, late: &Late) -> Result<Page<PreviewDevice>, DbError> {
+    fn placed(self, stages: &[StageSpec]) -> Placed {
         let found = self.walk.finish(stages, 0);
-        // The stage of each device that the plan is for, by its turn.
-        let mut stage_of: Vec<Option<u32>> = vec![None; self.seen.len()];
+        let mut seen = self.seen;
+        // The devices that the plan is for, by the turns in which they were taken.
+        let taken: Vec<usize> = seen.iter().enumerate().filter(|(_, seen)| seen.missed.is_none()).map(|(at, _)| at).collect();
         for (number, who) in (1..).zip(&found.who) {
             for turn in who {
-                if let Some(stage) = stage_of.get_mut(*turn) {
-                    *stage = Some(number);
+                if let Some(seen) = taken.get(*turn).and_then(|at| seen.get_mut(*at)) {
+                    seen.stage = Some(number);
                 }
             }
         }
-        let mut stage_of = stage_of.into_iter();
-        let (mut page, mut total) = (Vec::new(), 0_i64);
-        for seen in &self.seen {
-            let stage = if seen.missed.is_none() { stage_of.next().flatten() } else { None };
-            if cut.stage.is_some_and(|wanted| wanted != stage.unwrap_or(0)) {
-                continue;
-            }
-            total += 1;
-            if seen.device > cut.after && page.len() <= cut.rows {
-                page.push((seen, stage));
-            }
-        }
-        let more = page.len() > cut.rows;
-        page.truncate(cut.rows);
-        let next = page.last().filter(|_| more).map(|(seen, _)| seen.device.to_string());
-        let row = |(seen, stage): &(&Seen, Option<u32>)| {
-            Ok(PreviewDevice {
-                device_id: seen.name.parse().map_err(DbError::corrupt)?,
-                stage: *stage,
-                reason: stage.is_none().then(|| seen.missed.map_or_else(|| LEFT_OUT.to_owned(), |miss| self.target.words(miss))),
-                put_off: stage.and_then(|_| late.spent.contains_key(&seen.device).then(|| late.why.clone())),
-            })
-        };
-        let items = page.iter().map(row).collect::<Result<_, DbError>>()?;
-        Ok(Page { items, next, total })
+        Placed { target: self.target.clone(), seen }
     }
+}
+
+fn page(list: &Placed, cut: &Cut, late: &Late) -> Result<Page<PreviewDevice>, DbError> {
+    let wanted = |seen: &&Seen| cut.stage.is_none_or(|stage| stage == seen.stage.unwrap_or(0));
+    let (mut page, mut total) = (Vec::new(), 0_i64);
+    for seen in list.seen.iter().filter(wanted) {
+        total += 1;
+        if seen.device > cut.after && page.len() <= cut.rows {
+            page.push(seen);
+        }
+    }
+    let more = page.len() > cut.rows;
+    page.truncate(cut.rows);
+    let next = page.last().filter(|_| more).map(|seen| seen.device.to_string());
+    let row = |seen: &&Seen| {
+        Ok(PreviewDevice {
+            device_id: seen.name.parse().map_err(DbError::corrupt)?,
+            stage: seen.stage,
+            reason: seen.stage.is_none().then(|| seen.missed.map_or_else(|| LEFT_OUT.to_owned(), |miss| list.target.words(miss))),
+            put_off: seen.stage.and_then(|_| late.spent.contains_key(&seen.device).then(|| late.why.clone())),
+        })
+    };
+    let items = page.iter().map(row).collect::<Result<_, DbError>>()?;
+    Ok(Page { items, next, total })
 }

@@ -57,7 +57,7 @@ impl Rollouts {
     pub async fn preview_drawn(&self, actor: &Actor, draw: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
-        let id = self.reserved(&mut on, draw).await?;
+        let id = self.reserved(&mut on, &actor.org, draw).await?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
         self.previewed(&mut on, &actor.org, &id, &spec).await
     }

@@ -220,7 +220,7 @@ impl Rollouts {
             Some(spec) => {
                 let id = match editing {
                     Some(id) => id.clone(),
-                    None => self.reserved(&mut on, draw).await?,
+                    None => self.reserved(&mut on, &actor.org, draw).await?,
                 };
                 let kept = arranged(&mut on, &actor.org, spec.clone()).await?;
                 Some(self.previewed(&mut on, &actor.org, &id, &kept).await?)

@@ -96,7 +96,7 @@ async fn draft(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct AsPlan {
-    /// The rollout whose plan it would be: its own draw holds then.
+    /// The rollout whose plan it would be: its own draw holds then, so no other can be given beside it.
     rollout: Option<RolloutId>,
     /// The `draw` of the preview before, to name the same devices; drawn anew unless given, and when it can't be drafted with any more.
     draw: Option<RolloutId>,
@@ -114,9 +114,12 @@ async fn preview(
     Sent(spec): Sent<RolloutSpec>,
 ) -> Answer<Json<Preview>> {
     let rollouts = fleet.rollouts();
-    Ok(Json(match &asked.rollout {
-        Some(id) => rollouts.preview_as(&actor, id, &spec).await?,
-        None => rollouts.preview_drawn(&actor, asked.draw.as_ref(), &spec).await?,
+    Ok(Json(match (&asked.rollout, &asked.draw) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(FaultKind::Invalid, "two_draws", "Give rollout or draw: a rollout has its own draw."));
+        }
+        (Some(id), None) => rollouts.preview_as(&actor, id, &spec).await?,
+        (None, draw) => rollouts.preview_drawn(&actor, draw.as_ref(), &spec).await?,
     }))
 }
 

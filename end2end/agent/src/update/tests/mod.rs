@@ -436,6 +436,48 @@ async fn what_is_only_fetched_is_not_installed() {
     assert!(updates.slots().seal(Slot::A).unwrap().is_some(), "what runs is not touched");
 }
 
+#[test]
+fn the_file_of_an_update_that_was_to_be_installed_stays_when_the_server_gives_it_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (offer, keys) = signed(2);
+    let updates = Updates::open(Folder::open(dir.path()).unwrap(), facts(), keys).unwrap();
+    updates.offered(&offer, &Director::default(), Timestamp(0)).unwrap();
+    updates.change(|journal| journal.progress(&offer.update_id, UpdateState::Downloaded, None)).unwrap();
+    let report = updates.report().unwrap();
+    updates.change(|journal| journal.finish(offer.update_id.clone(), UpdateState::Failed, Some("install_failed"), None)).unwrap();
+    let file = updates.slots().payload(Slot::B, &offer.downloads[0].sha256);
+    fs::write(&file, FIRMWARE).unwrap();
+    updates.acknowledged(&report, UpdateState::Failed).unwrap();
+    assert!(file.exists(), "the next attempt need not fetch it");
+}
+
+#[test]
+fn an_offer_is_not_taken_amid_the_clearing_of_what_was_fetched_before() {
+    const FILES: usize = 400;
+    let dir = tempfile::tempdir().unwrap();
+    let (offer, keys) = signed(2);
+    let updates = Updates::open(Folder::open(dir.path()).unwrap(), facts(), keys).unwrap();
+    let fetched = Offer { download_only: true, ..offer };
+    updates.offered(&fetched, &Director::default(), Timestamp(0)).unwrap();
+    updates.change(|journal| journal.finish(fetched.update_id.clone(), UpdateState::Downloaded, None, None)).unwrap();
+    let report = updates.report().unwrap();
+    let slot = updates.slots().path(Slot::B);
+    for n in 0..FILES {
+        fs::write(slot.join(format!("{n}.part")), FIRMWARE).unwrap();
+    }
+    let left = || fs::read_dir(slot).unwrap().count();
+    std::thread::scope(|scope| {
+        let clears = scope.spawn(|| updates.acknowledged(&report, UpdateState::Failed));
+        while left() == FILES {
+            std::thread::yield_now();
+        }
+        updates.offered(&signed(3).0, &Director::default(), Timestamp(0)).unwrap();
+        assert_eq!(left(), 0, "what is fetched for it from here on stays");
+        clears.join().unwrap().unwrap();
+    });
+    assert_eq!(updates.journal.lock().under_way(), Some(&signed(3).0.update_id));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

@@ -3,9 +3,9 @@
 use crate::db::{Conn, Error, Sql, rows};
 use wire::ids::OrgId;
 
-/// Rollouts of a device type that have begun, the newest first.
+/// Rollouts of a device type that have begun, the newest first. Not by their ids: that of a draft may be as old as its preview.
 pub(super) const BEGUN: Sql =
-    Sql::same("SELECT id FROM rollouts WHERE org_id = $1 AND device_type = $2 AND stage > 0 ORDER BY id DESC LIMIT 20");
+    Sql::same("SELECT id FROM rollouts WHERE org_id = $1 AND device_type = $2 AND stage > 0 ORDER BY created_at DESC, id DESC LIMIT 20");
 /// From the offer to the success, the newest first.
 pub(super) const TOOK: Sql = Sql::same(
     "SELECT ended_at - created_at FROM updates WHERE rollout_id = $1 AND state = 'succeeded' AND ended_at IS NOT NULL

@@ -275,7 +275,7 @@ async fn an_approved_time_is_kept_and_only_a_second_person_may_begin_before_it(#
     let spec = wire::rollouts::RolloutSpec { start_at: Some(later), ..s.spec(two_stages()) };
     let first = s.approved(spec.clone()).await;
     assert_eq!(s.poll_all().await.len(), 0);
-    assert_eq!(fault(s.rollouts().start(&s.oli, &first).await).code, "not_now");
+    assert_eq!(fault(s.rollouts().act(&s.oli, &first, Verb::Start, None, "").await).code, "not_now");
     s.w.clock.advance(3_599_000);
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.state(&first).await, RolloutState::Scheduled);
@@ -286,8 +286,10 @@ async fn an_approved_time_is_kept_and_only_a_second_person_may_begin_before_it(#
 
     let later = s.w.clock_now().plus(3_600_000);
     let second = s.approved(wire::rollouts::RolloutSpec { start_at: Some(later), ..spec }).await;
-    s.rollouts().start(&s.ada, &second).await.unwrap();
+    s.rollouts().act(&s.ada, &second, Verb::Start, None, "the field is idle").await.unwrap();
     assert_eq!(s.state(&second).await, RolloutState::Running);
+    let told = s.detail(&second).await.history;
+    assert!(told.iter().any(|e| e.text == "Started before its time by ada: the field is idle"), "{told:?}");
 }
 
 #[rstest]

@@ -65,7 +65,7 @@ async fn it_goes_out_in_stages_to_the_end(#[case] kind: EngineKind) {
     assert_eq!(s.everybody_updates().await, 3);
     assert_eq!(s.detail(&id).await.stages[1].state, StageState::AwaitingPromotion);
     assert_eq!(s.poll_all().await.len(), 0);
-    assert_eq!(fault(s.rollouts().promote(&s.w.viewer().await, &id).await).kind, FaultKind::Forbidden);
+    assert_eq!(fault(s.rollouts().act(&s.w.viewer().await, &id, Verb::Promote, None, "").await).kind, FaultKind::Forbidden);
     s.rollouts().act(&s.oli, &id, Verb::Promote, None, " the lab is content ").await.unwrap();
     let log = s.w.fleet.access().audit_page(&s.oli, None).await.unwrap().entries.items;
     let promoted = log.iter().find(|e| e.action == "rollout.promote").unwrap();

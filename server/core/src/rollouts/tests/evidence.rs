@@ -7,7 +7,7 @@ use wire::{
     device::Sample,
     rollouts::{
         Call, GateAction, GateSpec, MetricGate, Reach, Retry, RetryClass, RolloutSpec, Show, StageSpec, StepLimits, TooFew, UpdateQuery,
-        Worse,
+        Verb, Worse,
     },
     states::{RolloutState, StageState, UpdateState},
 };
@@ -125,7 +125,7 @@ async fn too_few_devices_wait_for_a_person_or_not(#[case] kind: EngineKind) {
     assert!(text.ends_with("cpu.load: not enough to compare: 0 updated and 0 not updated devices sent it, 5 each are needed"), "{text}");
     let passed = s.checked(&passes).await;
     assert_eq!((passed.stage, passed.stages[0].findings.len(), passed.stages[0].findings[0].call), (2, 1, Call::Wait));
-    s.rollouts().promote(&s.oli, &asks).await.unwrap();
+    s.rollouts().act(&s.oli, &asks, Verb::Promote, None, "").await.unwrap();
     assert_eq!(s.checked(&asks).await.stage, 2);
 }
 

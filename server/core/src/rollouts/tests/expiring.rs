@@ -80,7 +80,7 @@ async fn an_approval_of_what_does_not_begin_expires(#[case] kind: EngineKind) {
     assert_eq!((scheduled.row.state, scheduled.start_by), (RolloutState::Scheduled, Some(s.w.clock_now().plus(30 * DAY))));
     // The server was away at its time, and comes back behind the end of its approval.
     s.w.clock.advance(30 * DAY);
-    let refused = fault(room.start(&s.ada, &id).await);
+    let refused = fault(room.act(&s.ada, &id, Verb::Start, None, "").await);
     assert!(refused.message.contains("has expired"), "{refused:?}");
     assert_eq!(s.poll_all().await.len(), 0);
     room.tick().await.unwrap();

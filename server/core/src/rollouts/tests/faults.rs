@@ -130,7 +130,7 @@ async fn silence_counts_and_a_late_word_corrects_it(#[case] kind: EngineKind) {
     // It was only slow.
     assert_eq!(s.succeed(offered[1].0, &offered[1].1.update_id, "2.0.0", 2).await, UpdateState::Succeeded);
     // These two are tried again, under new ids; a word on the old one is history.
-    s.rollouts().retry(&s.oli, &id).await.unwrap();
+    s.rollouts().act(&s.oli, &id, Verb::Retry, None, "").await.unwrap();
     let again = s.poll_all().await;
     assert_eq!(again.len(), 3);
     let retried = again.iter().find(|(d, _)| *d == offered[2].0).unwrap();
@@ -375,6 +375,6 @@ async fn a_rollout_that_closes_while_a_device_asks_leaves_it_to_the_next(#[case]
     let device = *s.devices.iter().find(|d| crate::rollouts::draw::place(&hasty, **d) <= cut).unwrap();
     let clock = Arc::new(Leaps { looks: AtomicI64::new(0), first, then: first.plus(3_600_001) });
     let of = s.rollouts();
-    let asked = Rollouts::new(of.db.clone(), clock, Arc::clone(&s.w.entropy), of.bus.clone(), of.means.clone());
+    let asked = Rollouts::new(of.db.clone(), clock, Arc::clone(&s.w.entropy), of.bus.clone(), of.means.clone(), of.draws.clone());
     assert_eq!(asked.poll(device).await.unwrap().unwrap().rollout_id, patient);
 }

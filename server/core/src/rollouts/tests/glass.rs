@@ -235,7 +235,7 @@ async fn it_goes_around_approvals_and_around_nothing_else(#[case] kind: EngineKi
     // The plan's time holds, and nobody starts it earlier.
     let glass = room.break_glass(&s.ada, &id, &digest, "the field burns").await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Scheduled);
-    assert_eq!(fault(room.start(&e.eve, &id).await).code, "not_now");
+    assert_eq!(fault(room.act(&e.eve, &id, Verb::Start, None, "").await).code, "not_now");
     // An edit voids it.
     let detail = s.detail(&id).await;
     assert_eq!(detail.glass.as_ref().map(|g| (g.holds, g.stops)), Some((true, Some(GlassStop::Draft))));

@@ -10,7 +10,7 @@ use crate::{
 use rstest::rstest;
 use wire::{
     ids::RolloutId,
-    rollouts::{GateSpec, Order, Reach, RolloutSpec, Show, StageSpec, UpdateQuery},
+    rollouts::{GateSpec, Order, Reach, RolloutSpec, Show, StageSpec, UpdateQuery, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -168,7 +168,7 @@ async fn a_rollout_to_a_hundred_thousand_devices_moves_by_a_few_rows(#[case] kin
         if kind == EngineKind::Sqlite {
             s.along_indexes(&quiet).await;
         }
-        let (promoted, ran) = counting::counted(s.rollouts().promote(&s.oli, &id)).await;
+        let (promoted, ran) = counting::counted(s.rollouts().act(&s.oli, &id, Verb::Promote, None, "")).await;
         promoted.unwrap();
         small("going on to the next stage", &ran);
         let course = s.checked(&id).await;

@@ -54,6 +54,7 @@ async fn never_more_at_once_than_the_plan_allows(#[case] kind: EngineKind) {
         s.w.entropy.clone(),
         s.w.fleet.bus().clone(),
         s.w.fleet.telemetry().means(),
+        s.rollouts().draws.clone(),
     );
     let id = s.approved(RolloutSpec { at_once: Some(3), ..s.everybody() }).await;
     assert_eq!(s.ask_at_once(&second).await, 3);
@@ -110,6 +111,7 @@ async fn never_more_of_a_site_than_the_budget_allows_whichever_rollout(#[case] k
         s.w.entropy.clone(),
         s.w.fleet.bus().clone(),
         s.w.fleet.telemetry().means(),
+        s.rollouts().draws.clone(),
     );
     for (device, site) in s.devices.iter().zip(["north", "north", "north", "south", "south", "south"]) {
         s.stands_at(*device, site).await;

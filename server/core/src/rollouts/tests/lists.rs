@@ -1,12 +1,15 @@
 //! What people read.
 
 use super::{Scene, fault, says, stage};
-use crate::db::EngineKind;
+use crate::{
+    db::{EngineKind, counting},
+    rollouts::store::history,
+};
 use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
     device::StatusReport,
-    ids::DeviceId,
+    ids::{DeviceId, RolloutId},
     rollouts::{GateSpec, PreviewQuery, Reach, RolloutSpec, Show, StageSpec, Tab, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
@@ -304,6 +307,9 @@ async fn a_plan_that_is_not_kept_names_the_devices_that_its_draft_will_have(#[ca
     assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(draw.clone()), plan.clone()).await).code, "not_now");
     let anew = s.rollouts().preview_drawn(&s.oli, Some(&draw), &plan).await.unwrap().draw.unwrap();
     assert_ne!(anew, draw, "a draw that a rollout has is no other plan's");
+    let chosen: RolloutId = s.w.entropy.id(s.w.clock_now());
+    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(chosen.clone()), plan.clone()).await).code, "not_now", "no preview made it");
+    assert_ne!(s.rollouts().preview_drawn(&s.oli, Some(&chosen), &plan).await.unwrap().draw, Some(chosen), "nor is it previewed");
     s.w.clock.advance(25 * 3_600_000);
     assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(anew), plan.clone()).await).code, "not_now", "a day is over");
 
@@ -311,4 +317,66 @@ async fn a_plan_that_is_not_kept_names_the_devices_that_its_draft_will_have(#[ca
     let unread = RolloutSpec { selector: "tag:".into(), ..plan };
     let refused = fault(s.rollouts().preview_devices_drawn(&s.oli, &draw, &unread, &PreviewQuery::default()).await);
     assert_eq!(refused.field.as_deref(), Some("selector"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_was_drafted_last_says_how_long_updates_take_however_old_its_draw_is(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let only = |device: &str| RolloutSpec { selector: format!("id:{device}"), ..s.spec(vec![stage(Reach::Percent(100.0))]) };
+    let old = s.rollouts().preview(&s.oli, &only("gw-2")).await.unwrap().draw;
+    s.w.clock.advance(3_600_000);
+    for (device, draw, takes) in [("gw-1", None, 60_000), ("gw-2", old, 120_000)] {
+        let id = s.rollouts().draft_drawn(&s.oli, draw, only(device)).await.unwrap();
+        s.rollouts().submit(&s.oli, &id).await.unwrap();
+        let digest = s.detail(&id).await.digest;
+        s.rollouts().approve(&s.ada, &id, &digest, "fine").await.unwrap();
+        s.rollouts().tick().await.unwrap();
+        let offered = s.poll_all().await;
+        assert_eq!(offered.len(), 1, "{device}");
+        let (number, update) = (offered[0].0, &offered[0].1.update_id);
+        s.say(number, update, UpdateState::Downloading).await.unwrap();
+        s.w.clock.advance(takes);
+        assert_eq!(s.succeed(number, update, "2.0.0", 2).await, UpdateState::Succeeded);
+    }
+    let mut on = s.rollouts().db.read().await.unwrap();
+    assert_eq!(history::took(&mut on, &s.w.org, "gateway", 1).await.unwrap(), [120_000]);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_pages_of_a_dry_run_walk_the_fleet_once(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 8).await;
+    let plan = s.spec(vec![stage(Reach::Count(3)), stage(Reach::Percent(100.0))]);
+    let draw = s.rollouts().preview(&s.oli, &plan).await.unwrap().draw.unwrap();
+    let walks = |ran: Vec<counting::Ran>| ran.iter().filter(|r| r.sql.contains("u.rollout_id <> $2 AND u.open = TRUE")).count();
+    let drawn = async |draw: &RolloutId, plan: &RolloutSpec, cursor: Option<String>| {
+        let query = PreviewQuery { stage: None, cursor, rows: Some(3) };
+        let (page, ran) = counting::counted(s.rollouts().preview_devices_drawn(&s.oli, draw, plan, &query)).await;
+        (page.unwrap(), walks(ran))
+    };
+    let (first, walked) = drawn(&draw, &plan, None).await;
+    assert_eq!(walked, 1);
+    let (second, walked) = drawn(&draw, &plan, first.next).await;
+    assert_eq!((second.items[0].device_id.as_str(), second.total, walked), ("gw-4", 8, 0));
+    // Another plan by this draw, and this plan by another draw, have lists of their own.
+    let (other, walked) = drawn(&draw, &RolloutSpec { selector: "id:gw-1".into(), ..plan.clone() }, None).await;
+    assert_eq!((other.total, walked), (1, 1));
+    let anew = s.rollouts().preview(&s.oli, &plan).await.unwrap().draw.unwrap();
+    assert_eq!(drawn(&anew, &plan, None).await.1, 1);
+
+    // So has a kept plan, and each edit of it.
+    let id = s.rollouts().draft(&s.oli, plan.clone()).await.unwrap();
+    let kept = async || {
+        let (page, ran) = counting::counted(s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery::default())).await;
+        (page.unwrap().total, walks(ran))
+    };
+    assert_eq!([kept().await, kept().await], [(8, 1), (8, 0)]);
+    let edited = RolloutSpec { selector: "id:gw-1,gw-2,gw-3,gw-4".into(), ..plan };
+    s.rollouts().edit(&s.oli, &id, s.detail(&id).await.generation, edited).await.unwrap();
+    assert_eq!(kept().await, (4, 1));
 }

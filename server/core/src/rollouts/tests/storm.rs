@@ -13,7 +13,7 @@ use crate::{
 use rstest::rstest;
 use wire::{
     device::{Running, StatusReport},
-    rollouts::{GateSpec, Reach, StageSpec},
+    rollouts::{GateSpec, Reach, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -40,6 +40,7 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
         s.w.entropy.clone(),
         s.w.fleet.bus().clone(),
         s.w.fleet.telemetry().means(),
+        s.rollouts().draws.clone(),
     );
     let rooms = [s.rollouts(), &second];
 
@@ -51,7 +52,7 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
             let reason = "storm";
             match dice.below(4) {
                 0 => drop(rooms[0].pause(&s.oli, &id, reason).await),
-                1 => drop(rooms[1].retry(&s.oli, &id).await),
+                1 => drop(rooms[1].act(&s.oli, &id, Verb::Retry, None, reason).await),
                 _ => drop(rooms[1].resume(&s.oli, &id, reason).await),
             }
         }
@@ -70,7 +71,7 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
             _ => {}
         }
         if course.current().is_some_and(|s| s.state == StageState::AwaitingPromotion) && course.state == RolloutState::Running {
-            s.rollouts().promote(&s.oli, &id).await.unwrap();
+            s.rollouts().act(&s.oli, &id, Verb::Promote, None, "").await.unwrap();
         }
         for device in &s.devices {
             act(s.rollouts(), *device, 500).await;

@@ -38,6 +38,8 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     let placed = s.get(&format!("/rollouts/{id}/preview/devices?stage=1")).await;
     assert_eq!((&placed.ok()["total"], &placed.ok()["items"][0]["device_id"]), (&json!(1), &json!("gw-1")));
     assert_eq!(s.post(&format!("/rollouts/preview?rollout={id}"), &spec).await.ok()["stages"][0]["sample"], json!(["gw-1"]));
+    let both = s.post(&format!("/rollouts/preview?rollout={id}&draw={draw}"), &spec).await;
+    assert_eq!(both.code(), (400, "two_draws"), "one of them would not be heard");
     let mut renamed = spec.clone();
     renamed["name"] = "Gateway one".into();
     let edit = |generation: &Value, spec: &Value| {
