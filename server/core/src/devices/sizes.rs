@@ -4,7 +4,7 @@ use super::{Devices, Error, groups, selector::Known, store};
 use crate::{
     access::{Act, Actor, may},
     db::{Db, Sql, row, rows},
-    kept::{Kept, kept_or},
+    kept::{Kept, kept_or, kept_within},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -176,9 +176,12 @@ impl Devices {
         kept_or((&self.facet_counts, org.clone(), FACETS_MS), (&self.db, &self.clock), || facet_counts(self.db.clone(), org.clone())).await
     }
 
-    /// The same if it is there at once.
+    /// The same if it is there at once; where it is not, it is counted for whoever asks next.
     pub async fn facet_counts_at_once(&self, actor: &Actor) -> Result<Option<DeviceFacets>, Error> {
-        tokio::time::timeout(WAITED, self.facet_counts(actor)).await.ok().transpose()
+        may(actor, Act::Read)?;
+        let (db, org) = (self.db.clone(), actor.org.clone());
+        let key = (&self.facet_counts, org.clone(), FACETS_MS);
+        kept_within(WAITED, key, (&self.db, &self.clock), move || facet_counts(db, org)).await
     }
 
     /// How many devices the fleet has; at most two seconds old, or as long as such a count is kept.
