@@ -93,14 +93,14 @@ impl Order<'_> {
             format!("This is about {count}: {}. {rest}", some(ticked))
         };
         // Says that devices are named: were their names lost on the way, the order would mean all without it.
-        let named = (!ticked.is_empty()).then(|| view! { <input type="hidden" name="named" value="1"/> });
+        let named = !ticked.is_empty();
         let devices = joined(ticked, " ");
         let cancel = back.clone();
         let inside = view! {
             <ActionForm action=call>
                 <input type="hidden" name="q" value=q/>
                 <input type="hidden" name="devices" value=devices/>
-                {named}
+                {named.then(|| view! { <input type="hidden" name="named" value="1"/> })}
                 <input type="hidden" name="expected" value=number/>
                 <input type="hidden" name="back" value=back/>
                 <div class="body">

@@ -54,7 +54,7 @@ const REVOKE_CERTIFICATE: Sql =
 /// All that can read, so that nobody else does.
 async fn every_reader(db: &Db) -> Vec<Read> {
     let mut held = Vec::new();
-    while let Ok(reader) = tokio::time::timeout(std::time::Duration::from_millis(200), db.read()).await {
+    while let Ok(reader) = tokio::time::timeout(std::time::Duration::from_millis(500), db.read()).await {
         held.push(reader.unwrap());
     }
     held
