@@ -282,7 +282,7 @@ mod tests {
             let (begun, gate) = (Arc::clone(&self.begun), Arc::clone(&self.gate));
             Box::pin(async move {
                 let this = begun.fetch_add(1, Ordering::SeqCst) + 1;
-                gate.acquire().await.map_err(|error| error.to_string())?;
+                drop(gate.acquire().await.map_err(|error| error.to_string())?);
                 Ok(this)
             })
         }
