@@ -124,61 +124,70 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
     Ok(())
 }
 
-/// The devices that a form names, separated by blanks or commas.
+/// The devices that a form names, separated by blanks or commas. One that says it names some (`named` is not empty), or has anything in that input, and
+/// names none is refused: without names it would be about every device.
 #[cfg(feature = "ssr")]
-fn named(call: &super::caller::Call, devices: &str) -> Result<Vec<wire::ids::DeviceId>, ApiFault> {
-    wire::devices::words(devices).iter().map(|id| call.id(id)).collect()
+fn these(call: &super::caller::Call, devices: &str, named: &str) -> Result<Vec<wire::ids::DeviceId>, ApiFault> {
+    let words = wire::devices::words(devices);
+    if words.is_empty() && !(named.is_empty() && devices.is_empty()) {
+        let text = "No device is named. Nothing was changed. Select the devices again.";
+        return Err(call.refuse(wire::Fault::new(wire::FaultKind::Invalid, "invalid", text).at("devices").into()));
+    }
+    words.iter().map(|id| call.id(id)).collect()
 }
 
-/// Adds tags to every device that `q` means, or that `devices` names, and takes others away; all are separated by commas or blanks. `expected` is how many
+/// Adds tags to every device that `q` means, or that `devices` names (with `named` it must name some), and takes others away; all are separated by commas or blanks. `expected` is how many
 /// devices the list told of; when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/tags")]
 pub async fn tag_devices(
     #[server(default)] q: String,
     #[server(default)] devices: String,
+    #[server(default)] named: String,
     #[server(default)] add: String,
     #[server(default)] remove: String,
     expected: i64,
     #[server(default)] back: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let devices = named(&call, &devices)?;
+    let devices = these(&call, &devices, &named)?;
     let (add, remove) = (wire::devices::words(&add), wire::devices::words(&remove));
     call.answer(call.fleet.devices().tag_many(&call.actor, &wire::devices::TagMany { q, devices, add, remove, expected }).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }
 
-/// Puts every device that `q` means, or that `devices` names, into a group, which is made where it is not there, or takes them out of it when `out` is `yes`. `expected` is how many
+/// Puts every device that `q` means, or that `devices` names (with `named` it must name some), into a group, which is made where it is not there, or takes them out of it when `out` is `yes`. `expected` is how many
 /// devices the list told of; when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/group")]
 pub async fn group_devices(
     #[server(default)] q: String,
     #[server(default)] devices: String,
+    #[server(default)] named: String,
     group: String,
     #[server(default)] out: String,
     expected: i64,
     #[server(default)] back: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let wanted = wire::devices::GroupMany { q, devices: named(&call, &devices)?, out: out == "yes", expected };
+    let wanted = wire::devices::GroupMany { q, devices: these(&call, &devices, &named)?, out: out == "yes", expected };
     call.answer(call.fleet.devices().gather(&call.actor, group.trim(), &wanted).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }
 
-/// Suspends or resumes every device that `q` means, or that `devices` names. `expected` is how many devices the list told of; when they are another number by now, or one of them
+/// Suspends or resumes every device that `q` means, or that `devices` names (with `named` it must name some). `expected` is how many devices the list told of; when they are another number by now, or one of them
 /// can't take the step, nothing is changed. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/life")]
 pub async fn change_devices(
     #[server(default)] q: String,
     #[server(default)] devices: String,
+    #[server(default)] named: String,
     step: DeviceStep,
     expected: i64,
     #[server(default)] back: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let devices = named(&call, &devices)?;
+    let devices = these(&call, &devices, &named)?;
     call.answer(call.fleet.devices().change_many(&call.actor, &wire::devices::StepMany { q, devices, step, expected }).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())

@@ -3,6 +3,7 @@
 use crate::{
     Fleet, Result,
     access::{Act, Actor, allowed, may},
+    devices::WAITED,
 };
 use wire::{
     Timestamp,
@@ -112,7 +113,7 @@ impl Fleet {
         let mut versions = self.devices().versions(org).await?;
         versions.truncate(8);
         let may_draft = allowed(actor, Act::Draft);
-        let connected = self.devices().connected_by_hour(org).await?;
+        let connected = self.devices().connected_by_hour(org, WAITED).await?;
         Ok(OverviewPage { counts: self.counts(org).await?, connected, rollouts, attention, versions, may_draft, at: now })
     }
 

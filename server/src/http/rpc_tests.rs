@@ -211,10 +211,38 @@ async fn devices_that_were_ticked_are_changed_without_scripts() {
     assert_eq!(b.post("devices/tags", &form("gw-1 gw-9", "2")).await.unwrap_err(), (409, "other_count".to_owned()));
     assert_eq!(b.post("devices/tags", &form("gw-1 gw-3", "2")).await.unwrap(), "/devices?q=type:gateway");
     assert_eq!(b.api("GET", "/devices?q=tag:eu", Vec::new()).await["total"], 2);
+    assert!(asked.contains("name=\"named\" value=\"1\""), "{asked}");
     b.post("devices/life", &[("devices", "gw-2"), ("step", "suspend"), ("expected", "1")]).await.unwrap();
     b.post("devices/group", &[("devices", "gw-2 gw-3"), ("group", "north"), ("expected", "2")]).await.unwrap();
     assert_eq!(b.api("GET", "/devices?q=group:north", Vec::new()).await["total"], 2);
     assert!(page("/devices?q=type:gateway&all=5").await.contains("3 devices selected: all that match. They were 5 a moment ago."));
+}
+
+#[tokio::test]
+async fn an_order_about_nobody_is_not_one_about_all() {
+    let b = Browser::new().await;
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        b.world.device(id, "gateway").await;
+    }
+    let (status, _, page) = b.send("GET", "/devices?ask=suspend&sel=&sel=&sel=", FORM, Vec::new(), "text/html").await;
+    let page = String::from_utf8(page).unwrap();
+    // The dialog is there for who opens it; no question stands in the page.
+    assert!(status.is_success() && page.contains("id=\"suspend-all\""), "{page}");
+    let (_, _, page) = b.send("GET", "/devices?ask=suspend&sel=gw-2&sel=", FORM, Vec::new(), "text/html").await;
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("This is about 1 device: gw-2.") && page.contains("name=\"devices\" value=\"gw-2\""), "{page}");
+
+    let refused = (400, "invalid".to_owned());
+    for nobody in [&[("named", "1")][..], &[("devices", ""), ("named", "1")], &[("devices", "  ")], &[("devices", " , ")]] {
+        let with = |own: &[(&'static str, &'static str)]| [nobody, own, &[("q", ""), ("expected", "3")]].concat();
+        assert_eq!(b.post("devices/life", &with(&[("step", "suspend")])).await.unwrap_err(), refused, "{nobody:?}");
+        assert_eq!(b.post("devices/tags", &with(&[("add", "eu")])).await.unwrap_err(), refused, "{nobody:?}");
+        assert_eq!(b.post("devices/group", &with(&[("group", "north")])).await.unwrap_err(), refused, "{nobody:?}");
+    }
+    assert_eq!(b.api("GET", "/devices?q=state:suspended%20or%20tag:eu", Vec::new()).await["total"], 0);
+    // An order about all still is one.
+    b.post("devices/life", &[("q", ""), ("devices", ""), ("step", "suspend"), ("expected", "3")]).await.unwrap();
+    assert_eq!(b.api("GET", "/devices?q=state:suspended", Vec::new()).await["total"], 3);
 }
 
 #[tokio::test]
@@ -229,7 +257,16 @@ async fn certificates_and_connections_read_without_scripts() {
     assert!(page("/certificates?sort=-device").await.contains("aria-sort=\"descending\""));
     assert!(page("/certificates?state=revoked&sort=-revoked").await.contains("Nothing is revoked"));
     assert!(page("/devices/gw-1/connections").await.contains("It was not connected lately"));
-    assert!(page("/").await.contains("Over the last 24 hours from 0 to 0"));
+    // The page does not wait for the course of the day, but has it once it is counted.
+    let mut overview = page("/").await;
+    for _ in 0..200 {
+        if overview.contains("Over the last 24 hours from 0 to 0") {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        overview = page("/").await;
+    }
+    panic!("there is no course of the day: {overview}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use super::{
     filters::Shown,
-    selecting::{Question, some},
+    selecting::{Question, joined, some},
 };
 use crate::ui::{
     dialog,
@@ -92,12 +92,15 @@ impl Order<'_> {
             q.clear();
             format!("This is about {count}: {}. {rest}", some(ticked))
         };
-        let devices = ticked.join(" ");
+        // Says that devices are named: were their names lost on the way, the order would mean all without it.
+        let named = !ticked.is_empty();
+        let devices = joined(ticked, " ");
         let cancel = back.clone();
         let inside = view! {
             <ActionForm action=call>
                 <input type="hidden" name="q" value=q/>
                 <input type="hidden" name="devices" value=devices/>
+                {named.then(|| view! { <input type="hidden" name="named" value="1"/> })}
                 <input type="hidden" name="expected" value=number/>
                 <input type="hidden" name="back" value=back/>
                 <div class="body">
@@ -149,7 +152,11 @@ mod tests {
     #[test]
     fn what_was_ticked_is_what_is_asked_about() {
         let shown = shown(DeviceQuery::default());
-        let ticked = |name: &str| Question { name: Some(name.to_owned()), devices: vec!["gw-1".into(), "gw-2".into()], all: None };
+        let ticked = |name: &str| Question {
+            name: Some(name.to_owned()),
+            devices: vec!["gw-1".parse().unwrap(), "gw-2".parse().unwrap()],
+            all: None,
+        };
         let (of_tag, of_group) = (ticked("tag"), ticked("group"));
         assert_eq!(order(true, 12_000, &shown, &of_tag).number(), 2);
         assert!(order(true, 12_000, &shown, &of_tag).possible(), "however many the list means");

@@ -78,14 +78,9 @@ pub fn DevicesPage() -> AnyView {
         });
     });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let asked = Memo::new(move |_| {
-        address.with(|a| Question {
-            name: a.get_str("ask").map(str::to_owned),
-            devices: a.get_all("sel").unwrap_or_default(),
-            all: a.get_str("all").and_then(|all| all.parse().ok()),
-        })
-    });
-    let ticked: Ticked = RwSignal::new(asked.with_untracked(|asked| asked.devices.iter().cloned().collect()));
+    let asked =
+        Memo::new(move |_| address.with(|a| Question::read(a.get_str("ask"), &a.get_all("sel").unwrap_or_default(), a.get_str("all"))));
+    let ticked: Ticked = RwSignal::new(asked.with_untracked(|asked| asked.devices.iter().map(ToString::to_string).collect()));
     // Another list has other devices.
     Effect::new(move |before: Option<Shown>| {
         let now = shown.get();

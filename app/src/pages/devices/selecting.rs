@@ -11,7 +11,7 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use std::collections::BTreeSet;
-use wire::devices::DevicesPage as Model;
+use wire::{devices::DevicesPage as Model, ids::DeviceId};
 
 /// Ticked devices by their ids. What is not on the page that is shown doesn't count.
 pub type Ticked = RwSignal<BTreeSet<String>>;
@@ -22,14 +22,26 @@ pub struct Question {
     /// `ask=`: which order.
     pub name: Option<String>,
     /// `sel=`, several times: the devices that were ticked; none for all that the list means.
-    pub devices: Vec<String>,
+    pub devices: Vec<DeviceId>,
     /// `all=`: how many the list meant when all of them were taken.
     pub all: Option<i64>,
 }
 
 impl Question {
+    /// What an address asks. What was ticked and is no device's id is nobody; where nothing else was ticked, nothing is asked: an order about nobody never
+    /// becomes one about all.
+    pub fn read(name: Option<&str>, ticked: &[String], all: Option<&str>) -> Self {
+        let ids: BTreeSet<DeviceId> = ticked.iter().filter_map(|id| id.parse().ok()).collect();
+        let nobody = ids.is_empty() && !ticked.is_empty();
+        Self {
+            name: name.filter(|_| !nobody).map(str::to_owned),
+            devices: ids.into_iter().collect(),
+            all: all.and_then(|all| all.parse().ok()),
+        }
+    }
+
     /// The devices that this order is asked about by name; none where it is about all.
-    pub fn of(&self, name: &str) -> &[String] {
+    pub fn of(&self, name: &str) -> &[DeviceId] {
         if self.asks(name) { &self.devices } else { &[] }
     }
 
@@ -40,12 +52,18 @@ impl Question {
 }
 
 /// Names of a few devices, for a sentence.
-pub fn some(devices: &[String]) -> String {
+pub fn some(devices: &[DeviceId]) -> String {
     const NAMED: usize = 5;
+    let names = joined(&devices[..devices.len().min(NAMED)], ", ");
     match devices.len() {
-        0..=NAMED => devices.join(", "),
-        n => format!("{} and {} more", devices[..NAMED].join(", "), n - NAMED),
+        0..=NAMED => names,
+        n => format!("{names} and {} more", n - NAMED),
     }
+}
+
+/// Their names with this between them.
+pub fn joined(devices: &[DeviceId], between: &str) -> String {
+    devices.iter().map(DeviceId::as_str).collect::<Vec<_>>().join(between)
 }
 
 /// The box in a row.
@@ -155,8 +173,8 @@ fn all_of(then: i64, now: i64) -> String {
 mod tests {
     use super::*;
 
-    fn ids(n: usize) -> Vec<String> {
-        (1..=n).map(|n| format!("gw-{n}")).collect()
+    fn ids(n: usize) -> Vec<DeviceId> {
+        (1..=n).map(|n| format!("gw-{n}").parse().unwrap()).collect()
     }
 
     #[test]
@@ -171,6 +189,21 @@ mod tests {
         let question = Question { name: Some("tag".into()), devices: ids(2), all: None };
         assert_eq!((question.of("tag").len(), question.of("group").len()), (2, 0));
         assert!(question.asks("tag") && !Question::default().asks("tag"));
+    }
+
+    #[test]
+    fn what_is_no_id_is_not_asked_about_and_never_means_all() {
+        let read = |ticked: &[&str]| {
+            let ticked: Vec<String> = ticked.iter().map(|id| (*id).to_owned()).collect();
+            Question::read(Some("suspend"), &ticked, None)
+        };
+        let asked = |devices| Question { name: Some("suspend".into()), devices, all: None };
+        assert_eq!(read(&["gw-2", "", "gw-1", "gw 3", "gw-2"]), asked(ids(2)), "and nobody twice");
+        for nobody in [&["", "", ""][..], &["  "], &["-gw", "../etc"]] {
+            assert_eq!(read(nobody), Question::default(), "{nobody:?}");
+        }
+        assert_eq!(read(&[]), asked(Vec::new()), "nobody was ticked: it is about all");
+        assert_eq!([Some("7"), Some("x"), None].map(|all| Question::read(None, &[], all).all), [Some(7), None, None]);
     }
 
     #[test]

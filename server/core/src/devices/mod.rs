@@ -54,6 +54,7 @@ pub use presence::Connected;
 pub(crate) use presence::said_to_run;
 pub use selector::{Facts, Selector};
 pub use server_keys::EnrolledWithKey;
+pub(crate) use sizes::WAITED;
 pub use shared::{Said, Spoken};
 pub use tagging::MOST_AT_ONCE;
 

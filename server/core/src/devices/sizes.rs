@@ -4,7 +4,7 @@ use super::{Devices, Error, groups, selector::Known, store};
 use crate::{
     access::{Act, Actor, may},
     db::{Db, Sql, row, rows},
-    kept::{Kept, kept_or},
+    kept::{Kept, kept_or, kept_within},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +22,9 @@ const FACETS_MS: i64 = 2000;
 /// Most types and versions that are offered.
 const OFFERED: usize = 100;
 
-/// How long a first page waits for the counts of its filter: not so long that it is felt. Whoever has none by then asks for them beside the rows.
-const WAITED: Duration = Duration::from_millis(40);
+/// How long a page waits for what it can be without: not so long that it is felt. The list asks for the counts of its filter beside the rows then, and the
+/// overview has its course when it is read the next time.
+pub(crate) const WAITED: Duration = Duration::from_millis(40);
 
 /// Deleted devices are decommissioned ones.
 const STATES: Sql = Sql::same(
@@ -39,15 +40,14 @@ const GROUPED: Sql = Sql::same(
      WHERE g.org_id = $1 AND d.state <> 'decommissioned' GROUP BY g.name ORDER BY COUNT(*) DESC, g.name LIMIT 100",
 );
 
-/// In which hour after $2 how many connections began and ended. Read by their ends: what has not ended has none.
-const BY_HOUR: Sql = Sql::same(
-    "SELECT w.hour, CAST(SUM(w.came) AS BIGINT), CAST(SUM(w.went) AS BIGINT) FROM (
-         SELECT (started_at - $2) / 3600000 AS hour, 1 AS came, 0 AS went FROM connections WHERE org_id = $1 AND ended_at > $2 AND started_at > $2
-         UNION ALL SELECT (started_at - $2) / 3600000, 1, 0 FROM connections WHERE org_id = $1 AND ended_at IS NULL AND started_at > $2
-         UNION ALL SELECT (ended_at - $2) / 3600000, 0, 1 FROM connections WHERE org_id = $1 AND ended_at > $2
-     ) AS w GROUP BY w.hour ORDER BY w.hour",
+/// Of the connections that were open after $2, how many came and went in which hours after it: -1 where they came before, or have not gone. Read by their
+/// ends from the index alone, each once.
+pub(super) const BY_HOUR: Sql = Sql::same(
+    "SELECT CASE WHEN started_at > $2 THEN (started_at - $2) / 3600000 ELSE -1 END AS came, (ended_at - $2) / 3600000 AS went, COUNT(*)
+     FROM connections WHERE org_id = $1 AND ended_at > $2 GROUP BY 1, 2
+     UNION ALL SELECT CASE WHEN started_at > $2 THEN (started_at - $2) / 3600000 ELSE -1 END, CAST(-1 AS BIGINT), COUNT(*)
+     FROM connections WHERE org_id = $1 AND ended_at IS NULL GROUP BY 1",
 );
-const OPEN: Sql = Sql::same("SELECT COUNT(*) FROM connections WHERE org_id = $1 AND ended_at IS NULL");
 
 /// Hours that the course of a day has.
 const HOURS: usize = 24;
@@ -55,7 +55,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// The course of a day is not another one within a minute.
 const COURSE_MS: i64 = 60_000;
 
-pub(crate) const ALL: &[&Sql] = &[&STATES, &TAGGED, &GROUPED, &BY_HOUR, &OPEN];
+pub(crate) const ALL: &[&Sql] = &[&STATES, &TAGGED, &GROUPED, &BY_HOUR];
 
 /// Types, tags, versions and the size of a fleet.
 #[derive(Debug, Clone, Default)]
@@ -121,13 +121,20 @@ async fn facet_counts(db: Db, org: OrgId) -> Result<DeviceFacets, Error> {
     })
 }
 
-/// How many were connected at the begin of each hour and at the end of the last one: from those that are now, back over who came and went.
-fn course(now: i64, by_hour: &[(i64, i64, i64)]) -> Vec<i64> {
-    let mut change = [0; HOURS];
-    for (hour, came, went) in by_hour {
-        // What began in this very millisecond lies behind the last hour by a hair.
-        let hour = usize::try_from(*hour).unwrap_or(0).min(HOURS - 1);
-        change[hour] += came - went;
+/// How many were connected at the begin of each hour and at the end of the last one: from those that have not gone, back over who came and went. `spans`
+/// are the hours in which so many came and went, none where that is not in this day.
+fn course(spans: impl IntoIterator<Item = (Option<usize>, Option<usize>, i64)>) -> Vec<i64> {
+    let (mut now, mut change) = (0, [0; HOURS]);
+    // What began in this very millisecond lies behind the last hour by a hair.
+    let hour = |hour: usize| hour.min(HOURS - 1);
+    for (came, went, connections) in spans {
+        if let Some(came) = came {
+            change[hour(came)] += connections;
+        }
+        match went {
+            Some(went) => change[hour(went)] -= connections,
+            None => now += connections,
+        }
     }
     let mut course = vec![now];
     let mut connected = now;
@@ -140,10 +147,9 @@ fn course(now: i64, by_hour: &[(i64, i64, i64)]) -> Vec<i64> {
 }
 
 async fn day(db: Db, org: OrgId, since: i64) -> Result<Vec<i64>, Error> {
-    let mut on = db.read().await?;
-    let by_hour = rows!(&mut on, (i64, i64, i64), BY_HOUR, org.as_str(), since)?;
-    let (now,) = row!(&mut on, (i64,), OPEN, org.as_str())?.unwrap_or_default();
-    Ok(course(now, &by_hour))
+    let spans = rows!(&mut db.read().await?, (i64, i64, i64), BY_HOUR, org.as_str(), since)?;
+    let hour = |hour: i64| usize::try_from(hour).ok();
+    Ok(course(spans.into_iter().map(|(came, went, connections)| (hour(came), hour(went), connections))))
 }
 
 async fn counts(db: Db, org: OrgId) -> Result<FleetCounts, Error> {
@@ -176,9 +182,12 @@ impl Devices {
         kept_or((&self.facet_counts, org.clone(), FACETS_MS), (&self.db, &self.clock), || facet_counts(self.db.clone(), org.clone())).await
     }
 
-    /// The same if it is there at once.
+    /// The same if it is there at once; where it is not, it is counted for whoever asks next.
     pub async fn facet_counts_at_once(&self, actor: &Actor) -> Result<Option<DeviceFacets>, Error> {
-        tokio::time::timeout(WAITED, self.facet_counts(actor)).await.ok().transpose()
+        may(actor, Act::Read)?;
+        let (db, org) = (self.db.clone(), actor.org.clone());
+        let key = (&self.facet_counts, org.clone(), FACETS_MS);
+        kept_within(WAITED, key, (&self.db, &self.clock), move || facet_counts(db, org)).await
     }
 
     /// How many devices the fleet has; at most two seconds old, or as long as such a count is kept.
@@ -192,10 +201,13 @@ impl Devices {
     }
 
     /// How many devices were connected 24 hours ago, and then every hour until now: 25 numbers, as they were a minute ago at most, or two where counting
-    /// takes long.
-    pub(crate) async fn connected_by_hour(&self, org: &OrgId) -> Result<Vec<i64>, Error> {
+    /// takes long. None where they are not known within this time; they are for who asks once they are counted.
+    pub(crate) async fn connected_by_hour(&self, org: &OrgId, wait: Duration) -> Result<Vec<i64>, Error> {
         let since = self.clock.now().plus(-24 * HOUR_MS).0;
-        kept_or((&self.courses, org.clone(), COURSE_MS), (&self.db, &self.clock), || day(self.db.clone(), org.clone(), since)).await
+        let (db, of) = (self.db.clone(), org.clone());
+        let key = (&self.courses, org.clone(), COURSE_MS);
+        let found = kept_within(wait, key, (&self.db, &self.clock), move || day(db, of, since)).await?;
+        Ok(found.unwrap_or_default())
     }
 
     /// Counts of the fleet; `expiring` is the pki room's and left at 0.
@@ -210,10 +222,12 @@ mod tests {
 
     #[test]
     fn a_day_is_told_backwards_from_now() {
-        assert_eq!(course(3, &[]), [3; HOURS + 1]);
-        // Two came in the first hour, one went in the last but one, one came in this millisecond.
-        let told = course(4, &[(0, 2, 0), (22, 0, 1), (24, 1, 0)]);
+        assert_eq!(course([(None, None, 3)]), [3; HOURS + 1]);
+        // Two came in the first hour and are there, one came before and went in the last but one, one came in this millisecond.
+        let told = course([(None, None, 1), (Some(0), None, 2), (None, Some(22), 1), (Some(24), None, 1)]);
         assert_eq!((told.len(), told[0], told[1], told[22], told[23], told[24]), (25, 2, 4, 4, 3, 4));
-        assert_eq!(course(0, &[(5, 9, 0)])[0], 0, "what was deleted since leaves no negative numbers");
+        // Came and gone within an hour, and gone by a clock that was ahead.
+        assert_eq!(course([(Some(5), Some(5), 9), (None, Some(30), 1)])[..], [[1; HOURS].as_slice(), &[0]].concat());
+        assert!(course([(Some(10), Some(5), 1)]).iter().all(|n| *n >= 0), "a clock that was set back leaves no negative numbers");
     }
 }

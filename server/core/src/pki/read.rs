@@ -36,8 +36,8 @@ impl Pki {
         };
         let mut on = self.db.read().await?;
         let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let mut found = store::page(&mut on, &narrowed, sort, &after, ask).await?;
         let total = store::count(&mut on, &narrowed).await?;
+        let mut found = store::page(&mut on, &narrowed, (sort, total), &after, ask).await?;
         let mut weeks = vec![0; WEEKS as usize];
         for (week, count) in store::ends_by_week(&mut on, &actor.org, now, now.plus(i64::from(WEEKS) * WEEK)).await? {
             if let Some(slot) = usize::try_from(week).ok().and_then(|week| weeks.get_mut(week)) {

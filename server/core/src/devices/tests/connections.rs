@@ -1,14 +1,23 @@
 //! A device's connections: in pages, by days, and as a file.
 
-use super::super::{Connected, Devices};
-use crate::{db::EngineKind, testing::World};
+use super::{
+    super::{Connected, Devices, sizes::BY_HOUR},
+    every_reader,
+};
+use crate::{
+    db::{EngineKind, Sql, Value, exec, select},
+    testing::World,
+};
 use rstest::rstest;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use wire::{
     Timestamp,
     connections::{ConnectionsQuery, DAY_MS, DAYS},
     device::{Hello, Running},
 };
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(60);
 
 fn hello() -> Hello {
     let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
@@ -76,7 +85,7 @@ async fn the_course_of_a_day_is_told_by_who_came_and_went(#[case] kind: EngineKi
     const HOUR: i64 = 3_600_000;
     let w = World::open(kind).await;
     let devices: &Devices = w.fleet.devices();
-    assert_eq!(devices.connected_by_hour(&w.org).await.unwrap(), [0; 25]);
+    assert_eq!(devices.connected_by_hour(&w.org, LONG).await.unwrap(), [0; 25]);
     let (one, two) = (w.device("gw-1", "gateway").await, w.device("gw-2", "gateway").await);
     let up = |device| devices.connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello: hello() });
     up(one);
@@ -88,11 +97,64 @@ async fn the_course_of_a_day_is_told_by_who_came_and_went(#[case] kind: EngineKi
     up(one);
     devices.flush_presence(true).await.unwrap();
     w.clock.advance(HOUR / 4);
-    let course = devices.connected_by_hour(&w.org).await.unwrap();
+    let course = devices.connected_by_hour(&w.org, LONG).await.unwrap();
     // They came 3 h 45 min ago, and one went 45 min ago.
     assert_eq!(course.len(), 25);
     assert_eq!(course[..21], [0; 21]);
     assert_eq!(course[21..], [2, 2, 2, 1]);
     w.clock.advance(24 * HOUR);
-    assert_eq!(devices.connected_by_hour(&w.org).await.unwrap(), [1; 25], "what lasts longer than a day is in all of it");
+    assert_eq!(devices.connected_by_hour(&w.org, LONG).await.unwrap(), [1; 25], "what lasts longer than a day is in all of it");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_overview_does_not_wait_for_the_course_of_a_day(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let devices = w.fleet.devices();
+    let held = every_reader(&devices.db).await;
+    for _ in 0..3 {
+        assert!(devices.connected_by_hour(&w.org, Duration::from_millis(10)).await.unwrap().is_empty());
+    }
+    drop(held);
+    assert_eq!(devices.connected_by_hour(&w.org, LONG).await.unwrap(), [0; 25], "it was counted on");
+    // Held for a minute: nobody reads for it.
+    let held = every_reader(&devices.db).await;
+    assert_eq!(devices.connected_by_hour(&w.org, LONG).await.unwrap().len(), 25);
+    drop(held);
+}
+
+/// A day of a large fleet is a million connections: neither their rows are looked at, nor any twice.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_course_of_a_day_is_read_from_an_index_alone(#[case] kind: EngineKind) {
+    const NO_SEQUENCE: Sql = Sql::same("SET LOCAL enable_seqscan = off");
+    const NO_BITMAP: Sql = Sql::same("SET LOCAL enable_bitmapscan = off");
+    let w = World::open(kind).await;
+    let mut tx = w.fleet.devices().db.write().await.unwrap();
+    let values = [Value::Text(w.org.to_string()), Value::Int(5)];
+    let (steps, read, table) = match kind {
+        EngineKind::Sqlite => {
+            let steps: Vec<(i64, i64, i64, String)> =
+                select(&mut tx, format!("EXPLAIN QUERY PLAN {}", BY_HOUR.sqlite), &values).await.unwrap();
+            (
+                steps.into_iter().map(|step| step.3).collect::<Vec<_>>(),
+                "SEARCH connections USING COVERING INDEX connections_open (ended_at",
+                "connections",
+            )
+        }
+        EngineKind::Postgres => {
+            // A table without rows is read as it is; only what is possible is asked here.
+            exec!(&mut tx, NO_SEQUENCE).unwrap();
+            exec!(&mut tx, NO_BITMAP).unwrap();
+            let steps: Vec<(String,)> = select(&mut tx, format!("EXPLAIN {}", BY_HOUR.postgres), &values).await.unwrap();
+            (steps.into_iter().map(|step| step.0).collect(), "Index Only Scan using connections_open on connections", "on connections")
+        }
+    };
+    let reads: Vec<&String> = steps.iter().filter(|step| step.contains(table)).collect();
+    assert_eq!(reads.len(), 2, "those that have ended, and those that last: {steps:?}");
+    assert!(reads.iter().all(|step| step.contains(read)), "{steps:?}");
 }

@@ -1,7 +1,9 @@
 //! What the list's filter offers, with how many devices each value means.
 
+use super::every_reader;
 use crate::{db::EngineKind, testing::World};
 use rstest::rstest;
+use std::time::Duration;
 use wire::{
     devices::{DeviceQuery, GroupMany, TagMany},
     facets::FacetCount,
@@ -54,4 +56,30 @@ async fn each_value_counts_the_devices_that_the_filter_finds(#[case] kind: Engin
     assert_eq!((facets.count("group", "north"), facets.count("state", "suspended")), (Some(2), Some(1)));
     assert_eq!((facets.count("type", "nothing"), facets.count("id", "gw-1")), (None, None));
     assert_eq!(facets.count("state", "decommissioned"), None, "the list leaves them out unless they are asked for");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn counts_that_a_page_did_not_wait_for_are_there_for_the_next(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let devices = w.fleet.devices();
+    w.device("gw-1", "gateway").await;
+    let held = every_reader(&devices.db).await;
+    for _ in 0..3 {
+        assert_eq!(devices.facet_counts_at_once(&operator).await.unwrap(), None);
+    }
+    drop(held);
+    let mut found = None;
+    for _ in 0..1000 {
+        found = devices.facet_counts.last(&w.org, w.clock_now());
+        if found.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(found.expect("it was counted on").count("type", "gateway"), Some(1));
+    assert!(devices.facet_counts_at_once(&operator).await.unwrap().is_some());
 }

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     access::Actor,
-    db::{EngineKind, Sql, Value, exec, row, select},
+    db::{Db, EngineKind, Read, Sql, Value, exec, row, select},
     testing::{World, csr},
 };
 use rstest::rstest;
@@ -50,6 +50,15 @@ const SHIFT_CERTIFICATE: Sql =
 const SHIFT_SEEN: Sql = Sql::same("UPDATE devices SET last_seen_at = last_seen_at + $2 WHERE device_id = $1");
 const REVOKE_CERTIFICATE: Sql =
     Sql::same("UPDATE certificates SET state = 'revoked' WHERE device = (SELECT number FROM devices WHERE device_id = $1)");
+
+/// All that can read, so that nobody else does.
+async fn every_reader(db: &Db) -> Vec<Read> {
+    let mut held = Vec::new();
+    while let Ok(reader) = tokio::time::timeout(std::time::Duration::from_millis(500), db.read()).await {
+        held.push(reader.unwrap());
+    }
+    held
+}
 
 fn new_token(pattern: &str, uses: i64) -> NewEnrolmentToken {
     NewEnrolmentToken {

@@ -5,6 +5,7 @@ use wire::{
     Timestamp,
     ids::{CertificateId, OrgId},
     pki::CertificateSort,
+    states::CertificateState,
 };
 
 /// A certificate `c` of an authority `a` as it is shown: one whose authority is not believed, or that is on its owner's
@@ -61,7 +62,8 @@ pub(super) const PAGE_DESC: Sql = Sql::same(concat!(
     narrowed!(),
     " AND (c.not_after < $9 OR (c.not_after = $9 AND c.id < $10)) ORDER BY c.not_after DESC, c.id DESC LIMIT $11"
 ));
-/// In the order of devices, which lead (`CROSS JOIN`: SQLite keeps that order): each one's certificates by when they were issued.
+/// In the order of devices, which lead (`CROSS JOIN`: SQLite keeps that order): each one's certificates by when they were issued. For lists of most
+/// certificates: what a filter leaves out is met on the way.
 macro_rules! by_device {
     ($than:literal, $direction:literal) => {
         Sql::same(concat!(
@@ -89,6 +91,47 @@ macro_rules! by_device {
 }
 pub(super) const PAGE_BY_DEVICE: Sql = by_device!(">", "");
 pub(super) const PAGE_BY_DEVICE_DESC: Sql = by_device!("<", "DESC");
+/// The same rows in the same order where the filter leaves few: certificates lead, found by their end or their revocation, and are sorted then. A device's
+/// place is an expression here that no index has, or PostgreSQL might walk the devices all the same.
+macro_rules! few_by_device {
+    ($end:literal, $found:literal, $than:literal, $direction:literal) => {
+        Sql::same(concat!(
+            shown_columns!(),
+            ", d.device_id_lower AS place, c.issued_at \
+             FROM certificates c CROSS JOIN devices d JOIN authorities a ON a.id = c.issuer_id ",
+            narrowed!("c.org_id", $end),
+            $found,
+            " AND c.device = d.number AND (d.device_id_lower || '' ",
+            $than,
+            " $9 OR (d.device_id_lower || '' = $9 AND (c.issued_at ",
+            $than,
+            " $10 OR (c.issued_at = $10 AND c.id ",
+            $than,
+            " $11)))) ORDER BY d.device_id_lower || '' ",
+            $direction,
+            ", c.issued_at ",
+            $direction,
+            ", c.id ",
+            $direction,
+            " LIMIT $12"
+        ))
+    };
+    ($than:literal, $direction:literal) => {
+        few_by_device!("c.not_after", "", $than, $direction)
+    };
+    (revoked, $than:literal, $direction:literal) => {
+        few_by_device!(
+            "+c.not_after",
+            " AND c.state <> 'superseded' AND COALESCE(c.revoked_at, c.owner_listed_at) IS NOT NULL",
+            $than,
+            $direction
+        )
+    };
+}
+pub(super) const FEW_BY_DEVICE: Sql = few_by_device!(">", "");
+pub(super) const FEW_BY_DEVICE_DESC: Sql = few_by_device!("<", "DESC");
+pub(super) const FEW_REVOKED_BY_DEVICE: Sql = few_by_device!(revoked, ">", "");
+pub(super) const FEW_REVOKED_BY_DEVICE_DESC: Sql = few_by_device!(revoked, "<", "DESC");
 /// In the order of their revocation. The conditions without parameters are those of the index.
 macro_rules! by_revocation {
     ($than:literal, $direction:literal) => {
@@ -205,25 +248,49 @@ pub(in crate::pki) struct Narrowed<'a> {
     pub hex: (&'a [u8], &'a [u8]),
 }
 
-/// Device certificates behind a place in this order, each with its own place.
-pub(in crate::pki) async fn page(
-    on: &mut impl Conn,
-    by: &Narrowed<'_>,
-    sort: CertificateSort,
-    after: &Place,
-    limit: i64,
-) -> Result<Vec<(ListRecord, Place)>, Error> {
+impl Narrowed<'_> {
+    /// Whether it leaves anything out.
+    const fn narrows(&self) -> bool {
+        let (from, until, alone) = self.ends;
+        let ends = from != i64::MIN || until != i64::MAX || alone;
+        ends || !self.state.is_empty() || !self.like.is_empty() || !self.hex.0.is_empty()
+    }
+}
+
+/// So many are sorted faster than they are met among the devices of a large fleet.
+const FEW: i64 = 1000;
+
+/// The way to a page of a list of `total` certificates. Each leads to the same rows in the same order, so it may be another one from page to page.
+pub(in crate::pki) fn way(by: &Narrowed<'_>, sort: CertificateSort, total: i64) -> Sql {
     use CertificateSort as Sort;
-    let (from, until, alone) = by.ends;
-    let (org, alone, hex) = (by.org.as_str(), i64::from(alone), by.hex);
-    let statement = match sort {
+    let few = by.narrows() && total <= FEW;
+    let revoked = by.state == CertificateState::Revoked.as_str();
+    match sort {
+        Sort::Device if few && revoked => FEW_REVOKED_BY_DEVICE,
+        Sort::DeviceDesc if few && revoked => FEW_REVOKED_BY_DEVICE_DESC,
+        Sort::Device if few => FEW_BY_DEVICE,
+        Sort::DeviceDesc if few => FEW_BY_DEVICE_DESC,
         Sort::Device => PAGE_BY_DEVICE,
         Sort::DeviceDesc => PAGE_BY_DEVICE_DESC,
         Sort::End => PAGE,
         Sort::EndDesc => PAGE_DESC,
         Sort::Revoked => PAGE_BY_REVOCATION,
         Sort::RevokedDesc => PAGE_BY_REVOCATION_DESC,
-    };
+    }
+}
+
+/// Device certificates behind a place in this order, each with its own place. `total` is how many there are in all; it decides only how they are read.
+pub(in crate::pki) async fn page(
+    on: &mut impl Conn,
+    by: &Narrowed<'_>,
+    (sort, total): (CertificateSort, i64),
+    after: &Place,
+    limit: i64,
+) -> Result<Vec<(ListRecord, Place)>, Error> {
+    use CertificateSort as Sort;
+    let (from, until, alone) = by.ends;
+    let (org, alone, hex) = (by.org.as_str(), i64::from(alone), by.hex);
+    let statement = way(by, sort, total);
     if matches!(sort, Sort::Device | Sort::DeviceDesc) {
         let device = if after.device.is_empty() && descends(sort) { LAST_DEVICE } else { after.device.as_str() };
         let (at, id) = (after.at, after.id.as_str());

@@ -1,6 +1,10 @@
 //! What people find in the list of certificates, and on the page of one.
 
-use crate::{db::EngineKind, testing::World};
+use super::super::store::{self, Narrowed, Place};
+use crate::{
+    db::{EngineKind, Sql, exec, select},
+    testing::{START, World},
+};
 use rstest::rstest;
 use wire::{
     pki::{CertificateQuery, CertificateRow, CertificateSort, RevocationReason, WEEKS},
@@ -144,4 +148,114 @@ async fn the_list_has_its_orders_and_pages_in_each_of_them(#[case] kind: EngineK
 
     let wrong = CertificateQuery { sort: Some(CertificateSort::Device), cursor: Some("gw-1".into()), ..Default::default() };
     assert_eq!(w.fleet.pki().certificates_page(&oli, &wrong).await.unwrap_err().fault().code, "bad_cursor");
+}
+
+/// Two more certificates for each that there is, issued at few instants, in all states and with ends within fifty days.
+const COPIED: Sql = Sql::split(
+    "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256,
+            fingerprint, der, not_before, not_after, usable_until, state, issued_at, enrolled_by, trust_seq)
+     SELECT c.id || n.i, c.org_id, c.issuer_id, CAST(c.id || n.i AS BLOB), c.profile, c.profile_version, c.device, c.subject, c.key_alg, c.sig_alg,
+            c.spki_sha256, c.csr_sha256, CAST(c.id || n.i AS BLOB), c.der, c.not_before, $1 + (c.device * 37 + n.i * 11) % 50 * 86400000,
+            $1 + (c.device * 37 + n.i * 11) % 50 * 86400000, 'active', $1 + c.device % 2, c.enrolled_by, c.trust_seq
+     FROM certificates c CROSS JOIN (SELECT 1 AS i UNION ALL SELECT 2) AS n WHERE c.device IS NOT NULL",
+    "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256,
+            fingerprint, der, not_before, not_after, usable_until, state, issued_at, enrolled_by, trust_seq)
+     SELECT c.id || n.i, c.org_id, c.issuer_id, convert_to(c.id || n.i, 'UTF8'), c.profile, c.profile_version, c.device, c.subject, c.key_alg, c.sig_alg,
+            c.spki_sha256, c.csr_sha256, convert_to(c.id || n.i, 'UTF8'), c.der, c.not_before, $1 + (c.device * 37 + n.i * 11) % 50 * 86400000,
+            $1 + (c.device * 37 + n.i * 11) % 50 * 86400000, 'active', $1 + c.device % 2, c.enrolled_by, c.trust_seq
+     FROM certificates c CROSS JOIN (SELECT 1 AS i UNION ALL SELECT 2) AS n WHERE c.device IS NOT NULL",
+);
+const REVOKED: Sql = Sql::same(
+    "UPDATE certificates SET state = CASE device % 2 WHEN 0 THEN 'revoked' ELSE 'superseded' END, revoked_at = $1 WHERE device % 5 < 2 AND device IS NOT NULL",
+);
+const LISTED_BY_OWNERS: Sql = Sql::same("UPDATE certificates SET owner_listed_at = $1 WHERE device % 5 = 2 AND device IS NOT NULL");
+
+/// Whatever way is taken to a list by devices, its pages are the same: their rows, their order and their places; also where the way is another one from
+/// page to page.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn few_certificates_are_listed_by_devices_as_many_are(#[case] kind: EngineKind) {
+    const DAY: i64 = 86_400_000;
+    const WALK: i64 = i64::MAX;
+    const SORT: i64 = 0;
+    let w = World::open(kind).await;
+    for n in 0..12 {
+        w.device(&format!("{}-{}", ["gw", "GW", "cam"][n % 3], n * 7 % 12), "gateway").await;
+    }
+    let mut tx = w.fleet.pki().db.write().await.unwrap();
+    for statement in [COPIED, REVOKED, LISTED_BY_OWNERS] {
+        exec!(&mut tx, statement, START.0).unwrap();
+    }
+    tx.commit().await.unwrap();
+    let open = (i64::MIN, i64::MAX, false);
+    let (no, crt): ((&[u8], &[u8]), (&[u8], &[u8])) = ((b"", b""), (b"crt_", b"crt`"));
+    let mut on = w.fleet.pki().db.read().await.unwrap();
+    for (state, ends, like, hex) in [
+        ("", open, "", no),
+        ("active", open, "", no),
+        ("revoked", open, "", no),
+        ("superseded", open, "", no),
+        ("expired", open, "", no),
+        ("", (START.0, START.0 + 30 * DAY, true), "", no),
+        ("revoked", (START.0, START.0 + 30 * DAY, true), "", no),
+        ("active", (START.0 + 10 * DAY, START.0 + 17 * DAY, true), "", no),
+        ("", open, "%w-1%", no),
+        ("revoked", open, "%gw%", no),
+        ("", open, "%nothing%", crt),
+    ] {
+        let by = Narrowed { org: &w.org, state, ends, like, hex };
+        let total = usize::try_from(store::count(&mut on, &by).await.unwrap()).unwrap();
+        for sort in [CertificateSort::Device, CertificateSort::DeviceDesc] {
+            let all = store::page(&mut on, &by, (sort, WALK), &Place::start(sort), 1000).await.unwrap();
+            let wanted: Vec<Place> = all.into_iter().map(|(_, place)| place).collect();
+            assert_eq!(wanted.len(), total, "{state} {ends:?} {like}");
+            let mut sorted = wanted.clone();
+            sorted.sort_by(|a, b| (&a.device, a.at, &a.id).cmp(&(&b.device, b.at, &b.id)));
+            if sort == CertificateSort::DeviceDesc {
+                sorted.reverse();
+            }
+            assert_eq!(wanted, sorted);
+            for (ways, rows) in [([SORT, SORT], 1), ([SORT, SORT], 5), ([SORT, SORT], 1000), ([WALK, SORT], 1), ([SORT, WALK], 3)] {
+                let (mut found, mut after) = (Vec::new(), Place::start(sort));
+                for way in ways.into_iter().cycle() {
+                    let page = store::page(&mut on, &by, (sort, way), &after, rows).await.unwrap();
+                    let Some((_, last)) = page.last() else { break };
+                    after = last.clone();
+                    found.extend(page.into_iter().map(|(_, place)| place));
+                    assert!(found.len() <= total, "a page came twice");
+                }
+                assert_eq!(found, wanted, "{state} {ends:?} {like} by {sort}, {rows} a page");
+            }
+        }
+    }
+}
+
+/// What ends soon, and what is revoked, is few in a fleet however large: its devices are not walked for them.
+#[tokio::test]
+async fn few_certificates_are_found_by_an_index_of_their_own() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut on = w.fleet.pki().db.read().await.unwrap();
+    let (open, soon) = ((i64::MIN, i64::MAX, false), (5, 9, true));
+    let by_end = "SEARCH c USING INDEX certificates_by_end (org_id=? AND not_after>? AND not_after<?)";
+    let by_device = "SEARCH c USING INDEX certificates_by_device (device=?)";
+    for (state, ends, total, way) in [
+        ("", soon, 20, by_end),
+        ("active", soon, 1000, by_end),
+        ("revoked", open, 20, "SEARCH c USING INDEX certificates_by_revocation (org_id=?)"),
+        ("", soon, 1001, by_device),
+        ("revoked", open, 1001, by_device),
+        ("", open, 20, by_device),
+    ] {
+        let by = Narrowed { org: &w.org, state, ends, like: "", hex: (b"", b"") };
+        for sort in [CertificateSort::Device, CertificateSort::DeviceDesc] {
+            let text = format!("EXPLAIN QUERY PLAN {}", store::way(&by, sort, total).sqlite);
+            let plan: Vec<(i64, i64, i64, String)> = select(&mut on, text, &[]).await.unwrap();
+            let steps: Vec<String> = plan.into_iter().map(|step| step.3).collect();
+            assert!(steps.iter().any(|step| step == way), "{state} {ends:?} {total}: {steps:?}");
+            let walked = steps.iter().any(|step| step.starts_with("SEARCH d ") && step.contains("(org_id=?"));
+            assert_eq!(walked, way == by_device, "{state} {ends:?} {total}: {steps:?}");
+        }
+    }
 }
