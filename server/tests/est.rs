@@ -177,7 +177,7 @@ async fn refusals_have_the_codes_of_est_and_one_line_of_text() {
     }
     for (path, status, reply) in answers {
         assert_eq!(reply.status, status, "{path}: {reply:?}");
-        assert_eq!(reply.head.contains("\r\nWww-Authenticate: Basic realm=\"est\""), status == 401, "{}", reply.head);
+        assert_eq!(reply.head.contains("\r\nWWW-Authenticate: Basic realm=\"est\""), status == 401, "{}", reply.head);
         assert_eq!(reply.head.contains("\r\nAllow: "), status == 405, "{}", reply.head);
         if status != 200 {
             assert!(reply.head.contains("\r\nContent-Type: text/plain"), "{}", reply.head);
