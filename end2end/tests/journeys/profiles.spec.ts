@@ -82,7 +82,12 @@ test("a profile is made, a token gives it, and it goes when the token is gone", 
 
 test("a profile that certificates are of stays, and says so within a narrow screen", async ({ page }) => {
   const name = unique("kept");
-  await rest("PUT", `/certificate-profiles/${name}`, { hours: 720, keys: ["p-256", "p-384"] });
+  await open(page, "/certificates/rules");
+  await called(page).fill(name);
+  await hours(page).fill("720");
+  await key(page, "p-256").check();
+  await save(page);
+  await expect(note(page, "Profile saved")).toBeVisible();
   await enrolled([unique("test-kept")], [], system(), name);
   await page.setViewportSize({ width: 360, height: 780 });
   await open(page, "/certificates/rules");
