@@ -36,7 +36,9 @@ impl<IO: AsyncWrite + Unpin> Spelled<IO> {
     /// Writes `first` as it is meant, where it is to be spelled otherwise or has begun to be.
     fn respelled(&mut self, context: &mut Context<'_>, first: &[u8]) -> Option<Poll<io::Result<usize>>> {
         if !first.is_empty() && self.challenges.load(Ordering::Relaxed) && self.challenges.swap(false, Ordering::Relaxed) {
-            self.rest = meant(first);
+            // Of a head before it, what is not written yet is shown once more, and stays as it was meant.
+            let shown = self.rest.len().min(first.len());
+            self.rest.extend(meant(&first[shown..]));
         }
         if self.rest.is_empty() {
             return None;
@@ -125,6 +127,22 @@ mod tests {
         let ((), length) = tokio::join!(write, far.read_to_string(&mut read));
         length.unwrap();
         read
+    }
+
+    /// Two challenges, of which the first is cut within the name when the second one is appended to it.
+    #[tokio::test]
+    async fn a_name_that_is_half_written_stays_what_it_began_as() {
+        let cut = HEAD.find("ww-").unwrap();
+        let (near, mut far) = tokio::io::duplex(cut);
+        let challenges = Arc::new(AtomicBool::new(true));
+        let mut near = Spelled::new(near, Arc::clone(&challenges));
+        assert_eq!(near.write(HEAD.as_bytes()).await.unwrap(), cut);
+        challenges.store(true, Ordering::Relaxed);
+        let write = async move { near.write_all(format!("{}{HEAD}", &HEAD[cut..]).as_bytes()).await.unwrap() };
+        let mut read = String::new();
+        let ((), length) = tokio::join!(write, far.read_to_string(&mut read));
+        length.unwrap();
+        assert_eq!(read, HEAD.replace("Www", "WWW").repeat(2));
     }
 
     #[tokio::test]
