@@ -19,7 +19,11 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use wire::{enrolment::est_lines, states::Role};
+use wire::{
+    enrolment::est_lines,
+    pki::{CertificateQuery, KeyType},
+    states::Role,
+};
 
 /// What an old stack looks for, byte by byte (E-12).
 fn well_formed(reply: &Reply, media: &str) {
@@ -177,7 +181,7 @@ async fn refusals_have_the_codes_of_est_and_one_line_of_text() {
     }
     for (path, status, reply) in answers {
         assert_eq!(reply.status, status, "{path}: {reply:?}");
-        assert_eq!(reply.head.contains("\r\nWww-Authenticate: Basic realm=\"est\""), status == 401, "{}", reply.head);
+        assert_eq!(reply.head.contains("\r\nWWW-Authenticate: Basic realm=\"est\""), status == 401, "{}", reply.head);
         assert_eq!(reply.head.contains("\r\nAllow: "), status == 405, "{}", reply.head);
         if status != 200 {
             assert!(reply.head.contains("\r\nContent-Type: text/plain"), "{}", reply.head);
@@ -240,21 +244,28 @@ async fn a_device_without_a_token_waits_for_a_person(#[case] kind: EngineKind) {
 async fn the_lines_of_the_console_enrol_a_device_and_only_at_our_server() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let stock = Stock::of(&server);
-    let token = enrolment_token(&server, "gw-*", "gateway", 2).await.secret;
+    let token = enrolment_token(&server, "gw-*", "gateway", 5).await.secret;
     let page = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap();
-    for line in est_lines(&stock.enrol, &page.root_fingerprint, &token, "gw-$((6 * 7))") {
-        stock.shell(&line).await;
+    for (n, key) in KeyType::ALL.iter().enumerate() {
+        for line in est_lines(&stock.enrol, &page.root_fingerprint, &token, &format!("gw-$((6 * 7 + {n}))"), *key) {
+            stock.shell(&line).await;
+        }
+        let subject = stock.openssl(&["x509", "-in", "device.pem", "-noout", "-subject"]).await;
+        assert!(subject.contains(&format!("gw-{}", 42 + n)), "{key}: {subject}");
+        let asked = stock.device("/device/v1/update", &["--cert", "device.pem", "--key", "device.key"]).await;
+        assert_eq!(asked.status / 100, 2, "{key}");
+        std::fs::remove_file(stock.file("device.pem")).unwrap();
     }
-    let subject = stock.openssl(&["x509", "-in", "device.pem", "-noout", "-subject"]).await;
-    assert!(subject.contains("gw-42"), "{subject}");
-    assert_eq!(stock.device("/device/v1/update", &["--cert", "device.pem", "--key", "device.key"]).await.status / 100, 2);
+    let certificates = server.running.fleet.pki().certificates_page(&server.system(), &CertificateQuery::default()).await.unwrap();
+    let mut keys: Vec<_> = certificates.certificates.items.iter().map(|row| row.key_alg.as_str()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["Ed25519", "P-256", "P-384", "RSA-3072"]);
 
-    std::fs::remove_file(stock.file("device.pem")).unwrap();
-    for line in est_lines(&stock.enrol, &"ab".repeat(32), &token, "gw-43") {
+    for line in est_lines(&stock.enrol, &"ab".repeat(32), &token, "gw-50", KeyType::P256) {
         stock.shell(&line).await;
     }
     let uses = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap().tokens[0].uses;
-    assert_eq!(uses, 1, "another root gets no token");
+    assert_eq!(uses, 4, "another root gets no token");
     server.stop().await;
 }
 

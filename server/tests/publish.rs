@@ -168,7 +168,9 @@ async fn openssl_believes_our_lists_and_our_answers(#[case] kind: EngineKind) {
         assert!(said.contains("gw-2.pem: revoked") && said.contains("Reason: keyCompromise"), "{said}");
         assert!(!said.contains("no nonce in response"), "{said}");
     }
-    assert!(rig.ocsp(&["-sha256", "-cert", "gw-1.pem", "-no_nonce"]).await.contains("gw-1.pem: good"));
+    for hash in ["-sha256", "-sha384", "-sha512"] {
+        assert!(rig.ocsp(&[hash, "-cert", "gw-1.pem", "-no_nonce"]).await.contains("gw-1.pem: good"), "{hash}");
+    }
     assert!(rig.ocsp(&["-serial", "0x4000000000000000000000000000000000000001"]).await.contains(": unknown"));
 
     // And within seconds by the list: together with what is revoked meanwhile.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use certificates::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate};
 
 pub use crate::{
-    profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileRules},
+    profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileKeys, ProfileRules},
     revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
 };
 

@@ -22,6 +22,28 @@ crate::states::words! {
     }
 }
 
+/// A profile as those see it who choose one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileKeys {
+    /// Its name.
+    pub name: String,
+    /// Types of keys it is for; empty means every type there is.
+    pub keys: Vec<KeyType>,
+}
+
+impl ProfileKeys {
+    /// The type of key to make for it where any will do: P-256 if it may be, otherwise the first of those it is for.
+    pub fn usual(&self) -> KeyType {
+        self.keys.iter().copied().min().unwrap_or(KeyType::P256)
+    }
+
+    /// The types it is for, in words, when a key of this type is refused.
+    pub fn others_than(&self, key: KeyType) -> Option<String> {
+        let taken = self.keys.is_empty() || self.keys.contains(&key);
+        (!taken).then(|| self.keys.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// What a profile says of its certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

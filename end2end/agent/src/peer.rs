@@ -61,6 +61,18 @@ impl Authority {
         assert!(store.load().unwrap().is_some());
     }
 
+    /// Takes a request for a certificate and grants it, for the listener that it came to: the request's path and body, and the answer.
+    pub async fn granted(&self, stream: &mut Stream, device_id: &str) -> (String, Vec<u8>) {
+        let (head, body) = request(stream).await;
+        let asked: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let csr = CertificateSigningRequestParams::from_pem(asked["csr"].as_str().unwrap()).unwrap();
+        let certificate = csr.signed_by(&self.issuer).unwrap().pem();
+        let url = format!("https://{}", stream.get_ref().0.local_addr().unwrap());
+        let answer = serde_json::to_string(&self.enrolled(device_id, certificate, &url)).unwrap();
+        let answer = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+        (format!("{} {body}", head.split(' ').nth(1).unwrap()), answer.into_bytes())
+    }
+
     fn enrolled(&self, device_id: &str, certificate: String, device_url: &str) -> Enrolled {
         Enrolled {
             device_id: device_id.parse().unwrap(),
@@ -91,7 +103,8 @@ impl Peer {
         Self::of(Authority::new("peer"), serve).await
     }
 
-    async fn of<F: Future<Output = ()> + Send + 'static>(
+    /// The same for devices of this authority.
+    pub async fn of<F: Future<Output = ()> + Send + 'static>(
         authority: Arc<Authority>,
         serve: impl Fn(usize, Stream) -> F + Send + 'static,
     ) -> Self {
@@ -148,16 +161,10 @@ impl Peer {
         let peer = Self::of(authority, move |number, mut stream| {
             let (issuer, tell) = (Arc::clone(&issuer), tell.clone());
             async move {
-                let (head, body) = request(&mut stream).await;
-                let asked: serde_json::Value = serde_json::from_str(&body).unwrap();
-                let csr = CertificateSigningRequestParams::from_pem(asked["csr"].as_str().unwrap()).unwrap();
-                let certificate = csr.signed_by(&issuer.issuer).unwrap().pem();
-                tell.send(format!("{} {body}", head.split(' ').nth(1).unwrap())).unwrap();
+                let (asked, answer) = issuer.granted(&mut stream, device_id).await;
+                tell.send(asked).unwrap();
                 if number >= lost {
-                    let answer = issuer.enrolled(device_id, certificate, "https://127.0.0.1:1");
-                    let answer = serde_json::to_string(&answer).unwrap();
-                    let head = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n", answer.len());
-                    stream.write_all((head + &answer).as_bytes()).await.unwrap();
+                    stream.write_all(&answer).await.unwrap();
                     stream.flush().await.unwrap();
                 }
             }

@@ -1,6 +1,7 @@
 // A certificate profile: made with its limits, given by an enrolment token, and kept while the token may still use it.
-import { rest, unique } from "../../support/system";
-import { card, expect, look, note, open, picture, refusedByBrowser, test } from "../../support/test";
+import { enrolled } from "../../support/devices";
+import { rest, system, unique } from "../../support/system";
+import { card, expect, expectNoSideScroll, look, note, open, picture, refusedByBrowser, test } from "../../support/test";
 import type { Page } from "@playwright/test";
 
 test.use({ role: "admin" });
@@ -77,6 +78,24 @@ test("a profile is made, a token gives it, and it goes when the token is gone", 
   await row.getByRole("button", { name: "Remove" }).click();
   await expect(note(page, "Profile removed")).toBeVisible();
   await expect(row).toHaveCount(0);
+});
+
+test("a profile that certificates are of stays, and says so within a narrow screen", async ({ page }) => {
+  const name = unique("kept");
+  await open(page, "/certificates/rules");
+  await called(page).fill(name);
+  await hours(page).fill("720");
+  await key(page, "p-256").check();
+  await save(page);
+  await expect(note(page, "Profile saved")).toBeVisible();
+  await enrolled([unique("test-kept")], [], system(), name);
+  await page.setViewportSize({ width: 360, height: 780 });
+  await open(page, "/certificates/rules");
+  const row = page.getByRole("row").filter({ has: page.getByRole("rowheader", { name, exact: true }) });
+  await expect(row).toContainText("In use; it can be removed when no active certificate is of it.");
+  await expect(row.getByRole("button", { name: "Remove" })).toHaveCount(0);
+  // The words for assistive technology stand in the last column, which only the table's own box scrolls to.
+  await expectNoSideScroll(page);
 });
 
 test.describe("an operator", () => {

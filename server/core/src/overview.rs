@@ -32,7 +32,7 @@ impl Fleet {
         let devices = self.devices().fleet_size(&actor.org).await?;
         let role = actor.role().unwrap_or(Role::Viewer);
         let approvals = if allowed(actor, Act::Approve) { approvals } else { 0 } + self.pki().consents_waiting(actor).await?;
-        let duties = self.pki().root_duties(actor)?;
+        let duties = self.pki().root_duties(actor).await?;
         let leaving = duties.iter().filter(|d| matches!(d.task, RootTask::Export | RootTask::Remove)).count();
         let (root_keys, root_tasks) =
             (i64::try_from(leaving).unwrap_or(i64::MAX), i64::try_from(duties.len() - leaving).unwrap_or(i64::MAX));

@@ -221,7 +221,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::Stage { purpose } => {
             let staged = pki.stage_authority(&actor, purpose.into()).await.map_err(said)?;
             println!("{}", staged.id);
-            roots::say_beside(&pki.root_duties(&actor)?);
+            roots::say_beside(&pki.root_duties(&actor).await?);
         }
         Ca::Activate { id, force } => {
             pki.activate_authority(&actor, &id, force).await?;
@@ -230,7 +230,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::Retire { id, force } => {
             pki.retire_authority(&actor, &id, force).await?;
             println!("{id} is retired.");
-            roots::say(&pki.root_duties(&actor)?);
+            roots::say(&pki.root_duties(&actor).await?);
         }
         Ca::Approvals { rule } => {
             pki.set_approvals(&actor, rule == Rule::On).await?;
@@ -258,7 +258,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             pki.compromise_authority(&actor, &id).await?;
             println!("Nothing of {id} is believed any more. A running server closes its connections within a second.");
             given_up(&pki.authority(&actor, &id).await?);
-            roots::say(&pki.root_duties(&actor)?);
+            roots::say(&pki.root_duties(&actor).await?);
         }
         Ca::ClearAlarm { id } => {
             pki.clear_alarm(&actor, &id).await?;

@@ -12,6 +12,7 @@ mod protocol;
 mod reason;
 mod registry;
 mod shedding;
+mod spelling;
 mod verifier;
 mod witness;
 

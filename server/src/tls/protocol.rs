@@ -1,15 +1,24 @@
 //! HTTP on an accepted socket, whether TLS lies under it or not: bounded in the time and the size of a request's head, in what is held for a peer who
 //! takes nothing, and ended gracefully. Refuses to know who is on the other side.
 
-use super::Stop;
+use super::{Stop, spelling::Spelled};
 use axum::{Router, body::Body};
-use http::Request;
+use http::{Request, header::WWW_AUTHENTICATE};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use std::{error::Error, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -24,7 +33,7 @@ pub(crate) struct Http {
     pub h2: bool,
     /// How long the head of a request may take; over HTTP/1.1 also the wait for it.
     pub head: Duration,
-    /// Answer with `Title-Case` header names.
+    /// Answer with `Title-Case` header names, over HTTP/1.1; a challenge's is `WWW-Authenticate`.
     pub title_case: bool,
 }
 
@@ -37,10 +46,20 @@ pub(crate) async fn speak(
     token: &CancellationToken,
     stop: &Stop,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let challenges = Arc::new(AtomicBool::new(false));
+    let io = Spelled::new(io, Arc::clone(&challenges));
+    let respelled = how.title_case && !how.h2;
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         mark(&mut request);
-        router.clone().oneshot(request)
+        let (answer, challenges) = (router.clone().oneshot(request), Arc::clone(&challenges));
+        async move {
+            let response = answer.await?;
+            if respelled && response.headers().contains_key(WWW_AUTHENTICATE) {
+                challenges.store(true, Ordering::Relaxed);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // Without a timer hyper's own timeouts are silently off.

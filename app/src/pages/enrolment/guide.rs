@@ -3,7 +3,10 @@
 
 use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
-use wire::enrolment::{EnrolmentPage as Page, agent_line, est_lines};
+use wire::{
+    enrolment::{EnrolmentPage as Page, agent_line, est_lines},
+    pki::KeyType,
+};
 
 /// The ways in, by the address's `tab`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +90,7 @@ fn agent(p: &Page) -> AnyView {
 }
 
 fn est(p: &Page) -> AnyView {
-    let lines = est_lines(&p.enrol_url, &p.root_fingerprint, "fet_…", "$(hostname)").join("\n");
+    let lines = est_lines(&p.enrol_url, &p.root_fingerprint, "fet_…", "$(hostname)", KeyType::P256).join("\n");
     view! {
         <ol class="numbered">
             <li>"Make a token for it, here at the side. It is shown once, with these lines filled in."</li>

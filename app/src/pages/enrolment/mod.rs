@@ -23,7 +23,7 @@ use crate::{
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
-        Field, PageHead, card,
+        Field, PageHead, Tone, card,
         form::{action, on_success, said},
         icon,
         number::grouped,
@@ -34,7 +34,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    enrolment::{EnrolmentPage as Page, Listed},
+    enrolment::{AGENT_KEY, EnrolmentPage as Page, Listed},
     live::Topic,
 };
 
@@ -151,7 +151,7 @@ fn content(
             answered.or_else(|| shares.gateway.done().map(Created::Gateway)).or_else(|| shares.target.done().map(Created::Target));
         answered.or_else(|| posted.clone()).map(|created| match created {
             Created::Token(c) => tokens::created_card(&c, &shown, way),
-            Created::Claim(c) => claims::created_card(&c),
+            Created::Claim(c) => claims::created_card(&c, &shown),
             Created::Gateway(c) => shared::gateway_card(&c, &shown),
             Created::Target(c) => shared::target_card(&c, &shown),
         })
@@ -225,8 +225,17 @@ fn profile_field(p: &Page, chosen: &str) -> Option<Field> {
         return None;
     }
     let none = (String::new(), "None: 90 days, every type of key".to_owned());
-    let options = std::iter::once(none).chain(p.profiles.iter().map(|name| (name.clone(), name.clone()))).collect();
+    let options = std::iter::once(none).chain(p.profiles.iter().map(|of| (of.name.clone(), of.name.clone()))).collect();
     Some(select("profile", "Certificate profile", options).value(chosen).hint("Admins make profiles under Certificates, Rules."))
+}
+
+/// What the agent needs to be told before its line is pasted: nothing, unless the profile is not for the key that it makes.
+fn refuses_agent(p: &Page, profile: &str) -> Option<AnyView> {
+    let types = p.profiles.iter().find(|of| of.name == profile)?.others_than(AGENT_KEY)?;
+    let text = format!(
+        "The agent makes a {AGENT_KEY} key, and the profile {profile} takes {types} only: the agent is refused. Use an EST client instead; the tab EST has its lines."
+    );
+    Some(page::banner(Tone::Warn, text.into_any()))
 }
 
 /// The profile that something gives, in words; none when it gives none.

@@ -13,7 +13,10 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, est_lines};
+use wire::{
+    enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, est_lines},
+    pki::{KeyType, ProfileKeys},
+};
 
 /// The tokens there are.
 pub(super) fn list(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
@@ -73,11 +76,14 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
     let used = p.tokens.iter().find(|t| t.id == c.token.id).map_or(0, |t| t.connected);
     let seen = format!("{} of {} connected", grouped(used), counted(c.token.max_uses, "device has", "devices have"));
     let code = match way {
-        Way::Agent | Way::Factory | Way::Claim | Way::Own | Way::HawkBit => code_block(c.command.clone(), "Line to paste on the device"),
+        Way::Agent | Way::Factory | Way::Claim | Way::Own | Way::HawkBit => {
+            view! { {super::refuses_agent(p, &c.token.profile)}{code_block(c.command.clone(), "Line to paste on the device")} }.into_any()
+        }
         Way::Est => {
             let any = c.token.pattern.is_empty() || c.token.pattern.contains('*');
             let named = if any { "$(hostname)" } else { c.token.pattern.as_str() };
-            code_block(est_lines(&p.enrol_url, &p.root_fingerprint, &c.secret, named).join("\n"), "Lines to paste on the device")
+            let key = p.profiles.iter().find(|of| of.name == c.token.profile).map_or(KeyType::P256, ProfileKeys::usual);
+            code_block(est_lines(&p.enrol_url, &p.root_fingerprint, &c.secret, named, key).join("\n"), "Lines to paste on the device")
         }
     };
     view! {

@@ -1,5 +1,10 @@
 //! Pure: what a person pastes on a device to enrol it.
 
+use crate::profiles::KeyType;
+
+/// The type of key that the agent makes (P-1); a profile that is not for it refuses the agent.
+pub const AGENT_KEY: KeyType = KeyType::P256;
+
 /// The shell line that makes a host a device with the agent; without a `device_id` it takes the host's name, without a `device_type` the agent's own.
 pub fn agent_line(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: Option<&str>, device_type: &str) -> String {
     let device_id = device_id.map_or_else(|| "\"$(hostname)\"".to_owned(), shell_word);
@@ -19,8 +24,14 @@ fn shell_word(text: &str) -> String {
 }
 
 /// Shell lines that enrol a device by EST with nothing but curl and openssl. They leave `device.key`, `device.pem` and `root.pem`; a server whose
-/// root has another fingerprint gets no token. `device_id` may be a shell expression such as `$(hostname)`.
-pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: &str) -> [String; 4] {
+/// root has another fingerprint gets no token. `device_id` may be a shell expression such as `$(hostname)`. The device makes a key of the type `key`.
+pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: &str, key: KeyType) -> [String; 4] {
+    let new_key = match key {
+        KeyType::P256 => "ec -pkeyopt ec_paramgen_curve:P-256",
+        KeyType::P384 => "ec -pkeyopt ec_paramgen_curve:P-384",
+        KeyType::Ed25519 => "ed25519",
+        KeyType::Rsa => "rsa:3072",
+    };
     let unpack = "openssl base64 -d | openssl pkcs7 -inform DER -print_certs";
     [
         format!("curl -sk {enrol_url}/.well-known/est/cacerts | {unpack} -out ca.pem && openssl x509 -in ca.pem -out root.pem"),
@@ -29,7 +40,7 @@ pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_i
              {{ echo 'not our server'; rm -f root.pem; }}"
         ),
         format!(
-            "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout device.key -subj \"/CN={device_id}\" -outform DER | \
+            "openssl req -new -newkey {new_key} -nodes -keyout device.key -subj \"/CN={device_id}\" -outform DER | \
              openssl base64 -out device.csr"
         ),
         format!(

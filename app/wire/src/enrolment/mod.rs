@@ -23,6 +23,7 @@ pub use tokens::*;
 use crate::{
     Timestamp,
     ids::{DeviceId, EnrolmentRequestId},
+    profiles::ProfileKeys,
     registered::RegisteredAuthorities,
 };
 use serde::{Deserialize, Serialize};
@@ -225,8 +226,8 @@ pub struct EnrolmentPage {
     pub batch: Option<BatchDetail>,
     /// How devices may ask to join.
     pub settings: EnrolmentSettings,
-    /// Names of the profiles that certificates may be of.
-    pub profiles: Vec<String>,
+    /// The profiles that certificates may be of, by name.
+    pub profiles: Vec<ProfileKeys>,
     /// Whether the caller may decide on requests.
     pub may_approve: bool,
     /// Whether the caller may change the settings.

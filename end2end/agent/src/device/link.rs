@@ -6,6 +6,7 @@ use crate::{
     backoff::Backoff,
     buffer::Step,
     channel::{self, Channel, Receiver, Sender},
+    tls::Fingerprint,
 };
 use parking_lot::Mutex;
 use std::{
@@ -39,6 +40,8 @@ struct Talk {
     said: Mutex<Option<Said>>,
     /// When samples were acknowledged last, or began to wait.
     heard: Mutex<Instant>,
+    /// The certificate that we show on it.
+    shown: Option<Fingerprint>,
 }
 
 /// Why a connection ended.
@@ -83,6 +86,7 @@ impl Core {
                 () = carrier.up() => {}
                 () = stop.cancelled() => return Ok(()),
             }
+            let shown = self.identity.borrow().fingerprint();
             let end = tokio::select! {
                 end = self.connection(stop, &mut backoff) => end,
                 () = carrier.lost() => End::Lost,
@@ -100,7 +104,7 @@ impl Core {
                     if matches!(error, channel::Error::Refused) && self.config.enrol_url.is_some() {
                         // There may be a way back by the key.
                         self.turned_away.store(true, Ordering::Relaxed);
-                        self.renew.notify_one();
+                        self.renew.send_replace(shown);
                     }
                     let wait = backoff.wait(self.entropy.unit());
                     tracing::warn!(%error, ?wait, "not connected");
@@ -131,6 +135,7 @@ impl Core {
             attributes: attributes(&self.config.attributes),
             stream: self.buffer.lock().stream().to_owned(),
         };
+        let shown = identity.borrow().fingerprint();
         let (tls, url) = (Arc::clone(&self.tls.lock()), identity.borrow().device_url().to_owned());
         let (channel, welcome) = tokio::select! {
             connected = Channel::connect(&tls, &url, &hello) => connected?,
@@ -145,7 +150,7 @@ impl Core {
         tracing::info!(device = %welcome.device_id, acked = welcome.acked, "connected");
 
         let (mut up, mut down) = channel.split();
-        let talk = Talk { said: Mutex::new(None), heard: Mutex::new(Instant::now()) };
+        let talk = Talk { said: Mutex::new(None), heard: Mutex::new(Instant::now()), shown };
         let end = tokio::select! {
             end = self.send(&mut up, &talk) => end,
             end = self.receive(&mut down, &talk) => end,
@@ -222,7 +227,7 @@ impl Core {
                     self.updates.offered(&offer, identity.director(), self.clock.now())?;
                 }
                 Down::Cancel { update_id } => self.updates.cancelled(&update_id)?,
-                Down::Renew => self.renew.notify_one(),
+                Down::Renew => drop(self.renew.send_replace(talk.shown)),
                 Down::TrustBundle { version } => drop(self.bundle.send_replace(version)),
                 Down::Refused { seq, samples, code, message } => {
                     tracing::warn!(seq, samples, code, message, "the server did not take all we sent");

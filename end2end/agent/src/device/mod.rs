@@ -19,6 +19,7 @@ use crate::{
     identity::{Identity, Store},
     metrics::Source,
     platform::Platform,
+    tls::Fingerprint,
     update::{self, Boot, Facts, Means, Updates, fetch::Rate, keys::TrustedKeys},
 };
 use parking_lot::Mutex;
@@ -167,8 +168,8 @@ struct Core {
     _lock: std::fs::File,
     /// There may be something to send.
     wake: Notify,
-    /// The server asked for a renewal, or refuses the certificate there is.
-    renew: Notify,
+    /// The certificate that the server last asked to be renewed, or refused.
+    renew: watch::Sender<Option<Fingerprint>>,
     /// Whether it was refused since the last welcome: its authority may have been given up.
     turned_away: AtomicBool,
     /// The version of the trust bundle that the server has; 0 while it has said none.
@@ -205,7 +206,7 @@ impl Device {
             buffer: Mutex::new(buffer),
             updates,
             wake: Notify::new(),
-            renew: Notify::new(),
+            renew: watch::Sender::new(None),
             turned_away: AtomicBool::new(false),
             bundle: watch::Sender::new(0),
             view: watch::Sender::new(view),

@@ -6,12 +6,14 @@ use crate::{
     backoff::Backoff,
     http,
     identity::{self, recover, renew},
+    tls::Fingerprint,
 };
 use ::http::StatusCode;
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// Clocks of devices jump; the window is looked at this often instead of slept for.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -20,6 +22,7 @@ impl Core {
     /// Keeps the certificate fresh, for ever.
     pub(super) async fn keep_certificate(&self) -> Result<Ending, Error> {
         let mut backoff = Backoff::renewal();
+        let mut asked = self.renew.subscribe();
         loop {
             let due = async {
                 while self.clock.now() < self.identity.borrow().renew_after() {
@@ -28,7 +31,7 @@ impl Core {
             };
             tokio::select! {
                 () = due => {}
-                () = self.renew.notified() => {}
+                () = self.asked(&mut asked) => {}
             }
             self.carrier.clone().up().await;
             let current = Arc::clone(&self.identity.borrow());
@@ -63,5 +66,17 @@ impl Core {
             // The channel comes back with it, which is also how the server learns that it arrived.
             self.identity.send_replace(renewed);
         }
+    }
+
+    /// Waits until the server asks for another certificate in the place of the one there is now. It asks on every channel, so also on one that was
+    /// opened while the renewal was under way: what it says of a certificate that has been renewed is done.
+    async fn asked(&self, asked: &mut watch::Receiver<Option<Fingerprint>>) {
+        while asked.changed().await.is_ok() {
+            if *asked.borrow_and_update() == self.identity.borrow().fingerprint() {
+                return;
+            }
+        }
+        // The sender lives as long as the device.
+        std::future::pending().await
     }
 }

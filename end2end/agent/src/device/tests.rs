@@ -3,11 +3,15 @@
 use super::*;
 use crate::{
     clock,
-    peer::{Peer, Stream},
+    peer::{Authority, Peer, Stream},
     platform::Host,
 };
 use futures::{SinkExt as _, StreamExt as _};
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 use wire::{
     Timestamp,
@@ -122,6 +126,82 @@ async fn samples_arrive_once_and_in_order_over_cuts_and_a_restart() {
         |from: f64, to: f64| (0u32..10_000).map(|n| from + f64::from(n)).take_while(|v| *v <= to).all(|v| seen.contains(&v.to_bits()));
     assert!(whole(0.0, 100.0) && whole(first - 1000.0 - 50.0, first - 1001.0));
     assert_eq!(held.streams.len(), 1, "one stream over all cuts and the restart");
+}
+
+/// The server asks on every channel, and a channel may open while the renewal that another one brought is under way.
+#[tokio::test]
+async fn a_certificate_is_renewed_once_however_often_that_was_asked_for() {
+    let authority = Authority::new("renewing");
+    let issuer = Arc::clone(&authority);
+    let [begun, repeated, quiet] = std::array::from_fn(|_| Arc::new(Notify::new()));
+    let more = Arc::new(AtomicUsize::new(0));
+    let (asks_again, counted) = (Arc::clone(&quiet), Arc::clone(&more));
+    let peer = Peer::of(authority, move |number, mut stream| {
+        let (issuer, more) = (Arc::clone(&issuer), Arc::clone(&more));
+        let (begun, repeated, quiet) = (Arc::clone(&begun), Arc::clone(&repeated), Arc::clone(&quiet));
+        async move {
+            if number == 1 {
+                let (_, answer) = issuer.granted(&mut stream, "gw-1").await;
+                begun.notify_one();
+                repeated.notified().await;
+                stream.write_all(&answer).await.unwrap();
+                stream.flush().await.unwrap();
+                return;
+            }
+            let Ok(mut socket) = accept_async(stream).await else {
+                // No channel: it asks for a certificate.
+                more.fetch_add(1, Ordering::Relaxed);
+                return;
+            };
+            let say = |frame: &Down| Message::text(serde_json::to_string(frame).unwrap());
+            let welcome = Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked: 0, ping_s: 30, trust_bundle: 0 };
+            socket.send(say(&Down::Welcome(welcome))).await.unwrap();
+            if number == 0 {
+                socket.send(say(&Down::Renew)).await.unwrap();
+                begun.notified().await;
+                socket.send(say(&Down::Renew)).await.unwrap();
+                socket.send(Message::Ping(vec![1_u8].into())).await.unwrap();
+            } else {
+                quiet.notified().await;
+                socket.send(say(&Down::Renew)).await.unwrap();
+            }
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_pong() {
+                    // It has heard what was said before.
+                    repeated.notify_one();
+                }
+            }
+        }
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    peer.authority.enrol(dir.path(), "gw-1", &peer.url);
+    let parts = Parts {
+        source: Box::new(Counter(0.0)),
+        platform: Arc::new(Host::default()),
+        clock: clock::System::new(),
+        entropy: Entropy::seeded(3),
+        carrier: Carrier::always(),
+    };
+    let device = Device::open(Config::new(dir.path(), "gw"), parts).unwrap();
+    let mut view = device.view();
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn(device.run(cancel.clone()));
+    let back = view.wait_for(|view| view.welcomes == 2);
+    assert!(timeout(Duration::from_secs(30), back).await.expect("it comes back with the new certificate").is_ok());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(counted.load(Ordering::Relaxed), 0, "nobody asked for the new one to be renewed");
+
+    asks_again.notify_one();
+    timeout(Duration::from_secs(30), async {
+        while counted.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("what is said of the new one counts");
+    cancel.cancel();
+    assert_eq!(running.await.unwrap().unwrap(), Ending::Stopped);
 }
 
 #[tokio::test]

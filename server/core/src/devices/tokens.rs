@@ -256,7 +256,7 @@ impl Devices {
             },
             shared: self.shared_secrets(actor).await?,
             batch: None,
-            profiles: self.pki.profile_names(&mut self.db.read().await?, &actor.org).await?,
+            profiles: self.pki.profile_choices(&mut self.db.read().await?, &actor.org).await?,
             settings: self.enrolment_settings(actor).await?,
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),

@@ -99,9 +99,9 @@ pub enum CsrError {
     /// Of a type of P-1, but not its size, exponent or form.
     #[error("the key is refused: {0}; use P-256, P-384, Ed25519, or RSA with 2048 to 4096 bits")]
     WeakKey(&'static str),
-    /// Signature algorithm outside the list.
-    #[error("the CSR's signature algorithm is refused; sign with SHA-256, SHA-384, SHA-512 or Ed25519")]
-    Algorithm,
+    /// Signature algorithm outside the key's list, which is named.
+    #[error("the CSR's signature algorithm is refused; a key of its type signs with {0}")]
+    Algorithm(&'static str),
     /// The signature is not by the key in the CSR.
     #[error("the CSR is not signed by its own key")]
     Possession,
@@ -129,7 +129,7 @@ impl CsrError {
             Self::TooLarge => (FaultKind::TooLarge, "csr_too_large"),
             Self::NotPem | Self::NotBase64 | Self::Der(_) | Self::Malformed(_) => (FaultKind::Invalid, "csr_malformed"),
             Self::WeakKey(_) => (FaultKind::Invalid, "weak_key"),
-            Self::Algorithm | Self::KeyType(_) => (FaultKind::Invalid, "unsupported_alg"),
+            Self::Algorithm(_) | Self::KeyType(_) => (FaultKind::Invalid, "unsupported_alg"),
             Self::Possession => (FaultKind::Invalid, "pop_failed"),
             Self::ForbiddenExtension(_) => (FaultKind::Invalid, "csr_forbidden_extension"),
             Self::Identity(_) | Self::Renamed(_) => (FaultKind::Forbidden, "identity_mismatch"),
@@ -282,16 +282,25 @@ fn rsa(data: &[u8]) -> Result<KeyAlg, CsrError> {
 /// An allowed algorithm that fits the key, and proof that whoever asks holds the key.
 pub(super) fn signature(request: &X509CertificationRequest<'_>, key: KeyAlg) -> Result<(), CsrError> {
     let AlgorithmIdentifier { algorithm, parameters } = &request.signature_algorithm;
-    let fits = match key {
+    let (fits, words) = match key {
+        KeyAlg::P256 => (*algorithm == OID_SIG_ECDSA_WITH_SHA256, "ECDSA and SHA-256"),
         // OpenSSL signs with SHA-256 whatever the curve, unless told otherwise.
-        KeyAlg::P256 => *algorithm == OID_SIG_ECDSA_WITH_SHA256,
-        KeyAlg::P384 => *algorithm == OID_SIG_ECDSA_WITH_SHA256 || *algorithm == OID_SIG_ECDSA_WITH_SHA384,
-        KeyAlg::Ed25519 => *algorithm == OID_SIG_ED25519,
-        KeyAlg::Rsa(_) => [OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA].contains(algorithm),
+        KeyAlg::P384 => {
+            (*algorithm == OID_SIG_ECDSA_WITH_SHA256 || *algorithm == OID_SIG_ECDSA_WITH_SHA384, "ECDSA and SHA-256 or SHA-384")
+        }
+        KeyAlg::Ed25519 => (*algorithm == OID_SIG_ED25519, "Ed25519"),
+        KeyAlg::Rsa(_) => (
+            [OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA].contains(algorithm),
+            "PKCS#1 v1.5 and SHA-256, SHA-384 or SHA-512",
+        ),
     };
+    if !fits {
+        return Err(CsrError::Algorithm(words));
+    }
+    // RFC 5758 §3.2, RFC 8410 §3: absent; RFC 4055 §5: NULL.
     let bare = parameters.as_ref().is_none_or(|p| matches!(key, KeyAlg::Rsa(_)) && p.as_null().is_ok());
-    if !fits || !bare {
-        return Err(CsrError::Algorithm);
+    if !bare {
+        return Err(CsrError::Malformed("the signature algorithm has parameters"));
     }
     if request.signature_value.unused_bits != 0 {
         return Err(CsrError::Malformed("the signature has unused bits"));

@@ -1,5 +1,5 @@
 //! What administrators owe their roots (P-11, R-7, R-10): keys to be taken away, lists and certificates to be signed where a key is, each with the
-//! lines that do it. A look into memory; refuses to do any of it.
+//! lines that do it. A look into memory, and into the database for a list that is not there; refuses to do any of it.
 
 use super::{
     Error, Pki,
@@ -9,7 +9,6 @@ use super::{
 use crate::access::{Act, Actor, allowed, may};
 use std::sync::Arc;
 use wire::{
-    ids::OrgId,
     roots::{RootDuty, RootTask},
     states::AuthorityState::{Active, Retiring, Staged},
 };
@@ -19,20 +18,27 @@ const AHEAD: i64 = 10 * DAY;
 
 impl Pki {
     /// What is to be done about the organization's roots; nothing for those who may not do it.
-    pub fn root_duties(&self, actor: &Actor) -> Result<Vec<RootDuty>, Error> {
+    pub async fn root_duties(&self, actor: &Actor) -> Result<Vec<RootDuty>, Error> {
         may(actor, Act::Read)?;
-        Ok(if allowed(actor, Act::Authorities) { self.duties_of(&actor.org) } else { Vec::new() })
+        if !allowed(actor, Act::Authorities) {
+            return Ok(Vec::new());
+        }
+        let all = self.authorities.load_full();
+        let mut roots: Vec<_> = all.iter().filter(|a| a.org == actor.org && a.kind == Kind::Root && a.trusted()).collect();
+        roots.sort_by_key(|root| root.generation);
+        // A process that serves has taken every list there is; a command has taken none.
+        if roots.iter().any(|root| root.is_offline() && self.crl(&root.id).is_none()) {
+            self.take_published().await?;
+        }
+        Ok(self.duties_of(&all, &roots))
     }
 
-    pub(super) fn duties_of(&self, org: &OrgId) -> Vec<RootDuty> {
-        let all = self.authorities.load();
+    fn duties_of(&self, all: &Authorities, roots: &[&Arc<Authority>]) -> Vec<RootDuty> {
         let mut duties = Vec::new();
-        let mut roots: Vec<_> = all.iter().filter(|a| a.org == *org && a.kind == Kind::Root && a.trusted()).collect();
-        roots.sort_by_key(|root| root.generation);
         for root in roots {
             duties.extend(key_duty(root));
             duties.extend(self.list_duty(root));
-            duties.extend(self.cross_duty(&all, root));
+            duties.extend(self.cross_duty(all, root));
         }
         duties
     }

@@ -2,7 +2,6 @@
 //! `responder.rs`'s business.
 
 use super::{
-    csr::sha256,
     der::{self, Value, encode},
     statuses::{Revocation, Standing},
 };
@@ -30,6 +29,8 @@ const fn explicit(n: u8) -> u8 {
 // Object identifiers, content octets.
 const SHA1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
 const SHA256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+const SHA384: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
+const SHA512: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03];
 /// id-pkix-ocsp-basic
 const BASIC: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
 /// id-pkix-ocsp-nonce
@@ -58,17 +59,28 @@ pub fn refusal(status: Status) -> Vec<u8> {
 pub struct IssuerNames {
     sha1: (Vec<u8>, Vec<u8>),
     sha256: (Vec<u8>, Vec<u8>),
+    sha384: (Vec<u8>, Vec<u8>),
+    sha512: (Vec<u8>, Vec<u8>),
 }
 
 /// SHA-1, which OCSP still names issuers and responders by; nothing is trusted because of it.
-pub fn sha1(bytes: &[u8]) -> Vec<u8> {
+fn sha1(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()
 }
 
 impl IssuerNames {
     /// Of an encoded subject and the bits of a public key.
     pub fn of(name: &[u8], key: &[u8]) -> Self {
-        Self { sha1: (sha1(name), sha1(key)), sha256: (sha256(name).to_vec(), sha256(key).to_vec()) }
+        let by = |hash: &'static digest::Algorithm| {
+            let of = |bytes| digest::digest(hash, bytes).as_ref().to_vec();
+            (of(name), of(key))
+        };
+        Self {
+            sha1: by(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+            sha256: by(&digest::SHA256),
+            sha384: by(&digest::SHA384),
+            sha512: by(&digest::SHA512),
+        }
     }
 
     /// Whether the request means this authority.
@@ -76,6 +88,8 @@ impl IssuerNames {
         let (name, key) = match id.hash {
             Hash::Sha1 => &self.sha1,
             Hash::Sha256 => &self.sha256,
+            Hash::Sha384 => &self.sha384,
+            Hash::Sha512 => &self.sha512,
             Hash::Other => return false,
         };
         id.name == name && id.key == key
@@ -89,6 +103,10 @@ pub enum Hash {
     Sha1,
     /// What newer ones send.
     Sha256,
+    /// What those send that have agreed on 192 bits of security.
+    Sha384,
+    /// The same with 256 bits.
+    Sha512,
     /// None that we can compare with.
     Other,
 }
@@ -172,6 +190,8 @@ fn one(request: Value<'_>) -> Option<CertId<'_>> {
     let hash = match oid.content {
         SHA1 => Hash::Sha1,
         SHA256 => Hash::Sha256,
+        SHA384 => Hash::Sha384,
+        SHA512 => Hash::Sha512,
         _ => Hash::Other,
     };
     // Lengths are minimal, so writing it again gives the same octets.

@@ -20,7 +20,7 @@ pub(super) const DAY: i64 = 24 * HOUR;
 
 /// A device whose clock is this far behind still accepts a fresh certificate (P-6).
 pub const BACKDATE: i64 = HOUR;
-/// The shortest life a leaf may have left when it is issued (P-6).
+/// The shortest life a leaf may have left in the second in which it is issued (P-6).
 pub const SHORTEST: i64 = HOUR;
 
 /// The longest life of a device's certificate that is renewed in the field, in milliseconds (table (a)).
@@ -137,7 +137,8 @@ pub fn validity(kind: Kind, now: Timestamp, issuer_ends: Option<Timestamp>) -> O
 pub fn validity_for(life: i64, now: Timestamp, issuer_ends: Option<Timestamp>) -> Option<Validity> {
     let until = issuer_ends.map_or(now.plus(life), |end| now.plus(life).min(end));
     let (from, until) = (second(now.plus(-BACKDATE)), second(until));
-    (until.since(now) >= SHORTEST).then_some(Validity { from, until })
+    // In whole seconds on both sides: a life of just [`SHORTEST`] is cut by the milliseconds of now otherwise.
+    (until.since(second(now)) >= SHORTEST).then_some(Validity { from, until })
 }
 
 /// Twenty octets of the generator made into a serial number: positive, constant length, 158 random bits (P-2, RFC 5280 §4.1.2.2).

@@ -17,7 +17,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use wire::{
     ids::OrgId,
-    pki::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileRules},
+    pki::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileKeys, ProfileRules},
 };
 
 /// Most profiles of an organization.
@@ -75,9 +75,9 @@ impl Pki {
         Ok(store::profiles(&mut self.db.read().await?, &actor.org).await?)
     }
 
-    /// Their names, for those who choose one.
-    pub(crate) async fn profile_names(&self, on: &mut impl Conn, org: &OrgId) -> Result<Vec<String>, Error> {
-        Ok(store::profile_names(on, org).await?)
+    /// Their names and the keys they are for, for those who choose one.
+    pub(crate) async fn profile_choices(&self, on: &mut impl Conn, org: &OrgId) -> Result<Vec<ProfileKeys>, Error> {
+        Ok(store::profile_keys(on, org).await?)
     }
 
     /// Makes a profile of this name, or changes it: what is issued from now on follows it, renewals too.
@@ -98,7 +98,7 @@ impl Pki {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         store::put_profile(&mut tx, &actor.org, name, &rules, now, &actor.label()).await?;
-        if store::profile_names(&mut tx, &actor.org).await?.len() > MOST {
+        if store::profile_keys(&mut tx, &actor.org).await?.len() > MOST {
             return Err(Error::ProfilesFull);
         }
         audit::append(&mut tx, actor, now, "certificate_profile.set", name, &json!(rules)).await?;

@@ -53,7 +53,7 @@ impl Pki {
         mine.sort_by_key(|a| a.kind != Kind::Root);
         let authorities = mine.into_iter().map(|a| standing(&all, a, &hanging, longest, now)).collect();
         drop(on);
-        let (duties, requests) = (self.root_duties(actor)?, self.requests_for(actor).await?);
+        let (duties, requests) = (self.root_duties(actor).await?, self.requests_for(actor).await?);
         Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), duties, requests, at: now })
     }
 
@@ -63,6 +63,7 @@ impl Pki {
         let all = self.authorities.load_full();
         let found = all.iter().find(|a| a.id == *id && a.org == actor.org).ok_or(Error::NoSuchAuthority)?;
         let holders = self.holders(&actor.org).await?;
+        let duties = self.root_duties(actor).await?;
         let mut on = self.db.read().await?;
         let hanging = self.hanging(&mut on, actor).await?;
         let reach = holders.of(found.bundle);
@@ -106,7 +107,7 @@ impl Pki {
             reach,
             actions,
             second_person,
-            duties: self.root_duties(actor)?.into_iter().filter(|d| authorities::up(&all, id).iter().any(|a| a.id == d.root)).collect(),
+            duties: duties.into_iter().filter(|d| authorities::up(&all, id).iter().any(|a| a.id == d.root)).collect(),
             list: self.list_standing(id),
             ended_at: found.ended_at,
             alarm,

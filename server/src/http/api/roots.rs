@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 /// What is to be done about roots: keys to be taken away, lists and certificates to be signed where a key is
 #[utoipa::path(get, path = "/root-duties", operation_id = "list_root_duties", tag = "authorities", responses((status = OK, body = Vec<RootDuty>), Refusals))]
 async fn duties(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<RootDuty>>> {
-    Ok(Json(fleet.pki().root_duties(&actor)?))
+    Ok(Json(fleet.pki().root_duties(&actor).await?))
 }
 
 /// Keys that wait for their certificate, with the requests to be signed

@@ -111,6 +111,39 @@ async fn a_secret_with_everything_around_it_survives_the_redirect_and_is_shown_o
 }
 
 #[tokio::test]
+async fn the_lines_of_a_token_make_a_key_that_its_profile_takes_or_say_that_they_do_not() {
+    use wire::pki::KeyType::{Ed25519, P256, P384, Rsa};
+    let b = Browser::new().await;
+    let shown = async |keys: &[wire::pki::KeyType], tab: &str| {
+        let rules = wire::pki::ProfileRules { hours: 720, factory: false, keys: keys.to_vec(), rekey: None };
+        b.world.fleet.pki().set_profile(&b.admin, "strong", rules).await.unwrap();
+        let form = "label=t&pattern=&device_type=&tags=&max_uses=1&hours=1&profile=strong";
+        let (_, headers, _) = b.send("POST", "/rpc/enrolment_token_new", FORM, form.into(), "text/html").await;
+        let set = headers.get_all(header::SET_COOKIE).iter().map(|v| v.to_str().unwrap()).find(|c| c.starts_with("fw_once=")).unwrap();
+        let cookies = format!("{}; {}", b.session, set.split(';').next().unwrap());
+        let request = Request::get(format!("/enrolment{tab}")).header(header::COOKIE, cookies).body(Body::empty()).unwrap();
+        let body = b.router.clone().oneshot(request).await.unwrap().into_body();
+        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        text.split("card created").nth(1).expect("the new token is shown").split("</section>").next().unwrap().to_owned()
+    };
+    let est = "?tab=est";
+    for (keys, makes) in [
+        (&[][..], "ec_paramgen_curve:P-256"),
+        (&[P256, P384][..], "ec_paramgen_curve:P-256"),
+        (&[Ed25519, P384][..], "ec_paramgen_curve:P-384"),
+        (&[Ed25519][..], "-newkey ed25519"),
+        (&[Rsa][..], "-newkey rsa:3072"),
+    ] {
+        let text = shown(keys, est).await;
+        assert!(text.contains(makes) && text.matches("-newkey").count() == 1, "{keys:?}: {text}");
+    }
+    let refused = "takes p-384, ed25519 only: the agent is refused";
+    let text = shown(&[P384, Ed25519], "").await;
+    assert!(text.contains("agent run --enrol") && text.contains(refused), "{text}");
+    assert!(!shown(&[P256, P384], "").await.contains("the agent is refused"));
+}
+
+#[tokio::test]
 async fn a_device_that_waits_is_seen_and_decided_on_without_scripts() {
     let b = Browser::new().await;
     assert_eq!(b.post("enrolment_open", &[("open", "true")]).await.unwrap(), "/enrolment");

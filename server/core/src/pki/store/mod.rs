@@ -126,7 +126,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &journal::REVOKE_KNOWN,
     &journal::REVOKE_LOST,
     &profiles::PROFILES,
-    &profiles::PROFILE_NAMES,
+    &profiles::PROFILE_KEYS,
     &profiles::PROFILE,
     &profiles::PROFILE_PUT,
     &profiles::PROFILE_REMOVE,

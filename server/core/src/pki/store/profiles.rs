@@ -4,7 +4,7 @@ use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
     ids::OrgId,
-    pki::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileRules},
+    pki::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileKeys, ProfileRules},
 };
 
 pub(super) const PROFILES: Sql = Sql::same(
@@ -13,7 +13,7 @@ pub(super) const PROFILES: Sql = Sql::same(
      AND c.state = 'active') AS active \
      FROM certificate_profiles p WHERE p.org_id = $1 ORDER BY p.name",
 );
-pub(super) const PROFILE_NAMES: Sql = Sql::same("SELECT name FROM certificate_profiles WHERE org_id = $1 ORDER BY name");
+pub(super) const PROFILE_KEYS: Sql = Sql::same("SELECT name, key_types FROM certificate_profiles WHERE org_id = $1 ORDER BY name");
 pub(super) const PROFILE: Sql = Sql::same("SELECT hours, key_types, rekey FROM certificate_profiles WHERE org_id = $1 AND name = $2");
 pub(super) const PROFILE_PUT: Sql = Sql::same(
     "INSERT INTO certificate_profiles (org_id, name, hours, key_types, rekey, changed_at, changed_by) VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -48,17 +48,17 @@ struct ProfileRecord {
     active: i64,
 }
 
+fn keys(types: &str) -> Result<Vec<KeyType>, Error> {
+    types.split(' ').filter(|word| !word.is_empty()).map(|word| word.parse().map_err(Error::corrupt)).collect()
+}
+
 fn rules(hours: i64, key_types: &str, rekey: &str) -> Result<ProfileRules, Error> {
     let hours = u32::try_from(hours).map_err(Error::corrupt)?;
     Ok(ProfileRules {
         hours,
         // There is no other way to such a life.
         factory: hours > MAX_PROFILE_HOURS,
-        keys: key_types
-            .split(' ')
-            .filter(|word| !word.is_empty())
-            .map(|word| word.parse().map_err(Error::corrupt))
-            .collect::<Result<_, _>>()?,
+        keys: keys(key_types)?,
         rekey: Some(rekey).filter(|word| !word.is_empty()).map(|word| word.parse().map_err(Error::corrupt)).transpose()?,
     })
 }
@@ -72,9 +72,10 @@ pub(in crate::pki) async fn profiles(on: &mut impl Conn, org: &OrgId) -> Result<
     rows!(on, ProfileRecord, PROFILES, org.as_str())?.into_iter().map(shown).collect()
 }
 
-/// The names of the organization's profiles.
-pub(in crate::pki) async fn profile_names(on: &mut impl Conn, org: &OrgId) -> Result<Vec<String>, Error> {
-    Ok(rows!(on, (String,), PROFILE_NAMES, org.as_str())?.into_iter().map(|(name,)| name).collect())
+/// The organization's profiles and the types of keys they are for, by name.
+pub(in crate::pki) async fn profile_keys(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ProfileKeys>, Error> {
+    let shown = |(name, types): (String, String)| Ok(ProfileKeys { name, keys: keys(&types)? });
+    rows!(on, (String, String), PROFILE_KEYS, org.as_str())?.into_iter().map(shown).collect()
 }
 
 /// What the profile says; none when there is no such one.

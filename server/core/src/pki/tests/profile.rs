@@ -206,12 +206,21 @@ proptest! {
         match profile::validity(Kind::Device, now, Some(issuer)) {
             Some(Validity { from, until }) => {
                 prop_assert!(until <= issuer && until <= now.plus(Kind::Device.life()));
-                prop_assert!(until.since(now) >= profile::SHORTEST);
+                prop_assert!(until.since(profile::second(now)) >= profile::SHORTEST);
                 prop_assert!(from <= now.plus(-profile::BACKDATE) && now.plus(-profile::BACKDATE).since(from) < 1000);
                 prop_assert_eq!((from.0 % 1000, until.0 % 1000), (0, 0));
             }
             None => prop_assert!(left < profile::SHORTEST + 1000),
         }
+    }
+
+    /// P-6: what a profile may say can be issued in every millisecond, and a second less in none.
+    #[test]
+    fn the_shortest_life_is_issued_at_any_millisecond(now in 0_i64..4_000_000_000_000) {
+        let now = Timestamp(now);
+        let made = profile::validity_for(profile::SHORTEST, now, None);
+        prop_assert_eq!(made.map(|v| v.until), Some(profile::second(now.plus(profile::SHORTEST))));
+        prop_assert_eq!(profile::validity_for(profile::SHORTEST - 1000, now, None), None);
     }
 
     /// P-2: positive and always twenty octets.

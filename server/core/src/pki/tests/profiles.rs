@@ -83,8 +83,8 @@ async fn e1_a_token_gives_its_profile_and_a_renewal_keeps_it(#[case] kind: Engin
     pki.set_profile(&admin, "month", rules(720)).await.unwrap();
     pki.set_profile(&admin, "long", rules(MAX_PROFILE_HOURS)).await.unwrap();
     pki.set_profile(&admin, "hour", rules(1)).await.unwrap();
-    let names = w.fleet.devices().enrolment_page(&operator).await.unwrap().profiles;
-    assert_eq!(names, ["hour", "long", "month"]);
+    let choices = w.fleet.devices().enrolment_page(&operator).await.unwrap().profiles;
+    assert_eq!(choices.iter().map(|of| of.name.as_str()).collect::<Vec<_>>(), ["hour", "long", "month"]);
 
     let key = KeyPair::generate().unwrap();
     let month = enrol(&w, "month", "gw-1", &key).await.unwrap();
@@ -137,6 +137,10 @@ async fn a_profile_has_bounds_and_takes_its_types_of_keys_alone(#[case] kind: En
     let keys = vec![KeyType::P384, KeyType::Ed25519, KeyType::P384];
     pki.set_profile(&admin, "strong", ProfileRules { keys, ..rules(720) }).await.unwrap();
     assert_eq!(pki.profiles(&admin).await.unwrap()[0].rules.keys, [KeyType::P384, KeyType::Ed25519]);
+    let [strong] = w.fleet.devices().enrolment_page(&admin).await.unwrap().profiles.try_into().unwrap();
+    assert_eq!((strong.keys.as_slice(), strong.usual()), (&[KeyType::P384, KeyType::Ed25519][..], KeyType::P384));
+    assert_eq!(strong.others_than(KeyType::P256).as_deref(), Some("p-384, ed25519"));
+    assert_eq!(strong.others_than(KeyType::Ed25519), None);
     let p256 = enrol(&w, "strong", "gw-1", &KeyPair::generate().unwrap()).await.unwrap_err().fault();
     assert_eq!((p256.code.as_str(), p256.field.as_deref()), ("unsupported_alg", Some("csr")));
     assert!(p256.message.contains("p-384, ed25519"), "{}", p256.message);

@@ -9,11 +9,12 @@ use crate::{
     pki::{
         Pki,
         der::{self, encode},
-        ocsp::{self, Hash, Status, sha1},
+        ocsp::{self, Hash, Status},
         recognise,
     },
     testing::{START, World, store},
 };
+use aws_lc_rs::digest;
 use proptest::prelude::*;
 use rcgen::{CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, SerialNumber};
 use rstest::rstest;
@@ -249,13 +250,22 @@ fn a_list_is_recognised_as_its_issuers_own_or_refused() {
 
 const SHA1_OID: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
 const SHA256_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+const SHA384_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
+const SHA512_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03];
+const SHA224_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x04];
 const NONCE_OID: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02];
 
 /// `Request` about this serial of this issuer.
 fn about(issuer: &[u8], serial: &[u8], hash: Hash) -> Vec<u8> {
     let (name, _, key) = recognise::authority(issuer).unwrap();
-    let oid = if hash == Hash::Sha256 { SHA256_OID } else { SHA1_OID };
-    let digest = |bytes: &[u8]| if hash == Hash::Sha256 { crate::hash::sha256(bytes).to_vec() } else { sha1(bytes) };
+    let (oid, by) = match hash {
+        Hash::Sha1 => (SHA1_OID, &digest::SHA1_FOR_LEGACY_USE_ONLY),
+        Hash::Sha256 => (SHA256_OID, &digest::SHA256),
+        Hash::Sha384 => (SHA384_OID, &digest::SHA384),
+        Hash::Sha512 => (SHA512_OID, &digest::SHA512),
+        Hash::Other => (SHA224_OID, &digest::SHA224),
+    };
+    let digest = |bytes: &[u8]| digest::digest(by, bytes).as_ref().to_vec();
     let algorithm = encode(0x30, &[encode(0x06, oid), encode(0x05, &[])].concat());
     let id = [algorithm, encode(0x04, &digest(&name)), encode(0x04, &digest(&key)), encode(0x02, serial)].concat();
     encode(0x30, &encode(0x30, &id))
@@ -320,7 +330,7 @@ async fn r8_serials_are_good_revoked_or_unknown(#[case] kind: EngineKind) {
     pki.publish().await.unwrap();
     pki.reload().await.unwrap();
 
-    for hash in [Hash::Sha1, Hash::Sha256] {
+    for hash in [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512] {
         assert_eq!(opened(&pki.ocsp(&ask(hash)).der).0, [0x80], "good");
     }
     let first = pki.ocsp(&ask(Hash::Sha1));
@@ -378,6 +388,8 @@ async fn a_43_foreign_issuers_many_requests_and_giant_nonces_are_refused() {
         vec![about(stranger.der(), &[1], Hash::Sha256)],
         vec![one.clone(), about(&server, &[1], Hash::Sha1)],
         vec![about(&root, &[1], Hash::Sha1)],
+        vec![about(stranger.der(), &[1], Hash::Sha512)],
+        vec![about(&device, &[0x40; 20], Hash::Other)],
     ] {
         assert_eq!(refused(&ask(&list, None)), Status::Unauthorized as u8);
     }

@@ -50,6 +50,11 @@ fn a_13_what_is_said_of_a_refused_key_is_what_is_wrong_with_it() {
         ("ed448", "its type is not supported"),
         ("dsa", "its type is not supported"),
         ("rsa1024", "its RSA modulus"),
+        ("p256-sha1", "its type signs with ECDSA and SHA-256."),
+        ("p256-sha384", "signs with ECDSA and SHA-256."),
+        ("p384-sha512", "signs with ECDSA and SHA-256 or SHA-384."),
+        ("rsa-sha1", "signs with PKCS#1 v1.5 and SHA-256, SHA-384 or SHA-512."),
+        ("rsa-pss", "signs with PKCS#1 v1.5 and SHA-256, SHA-384 or SHA-512."),
     ] {
         assert!(said(name).contains(says), "{name}: {}", said(name));
     }

@@ -30,8 +30,8 @@ async fn p11_a_root_s_key_leaves_when_somebody_shows_that_they_hold_its_file(#[c
     let w = World::open(kind).await;
     let (pki, system, admin) = (w.fleet.pki(), system(&w), w.admin().await);
     let (_, _, leaf) = enrol(&w, "gw-1").await;
-    assert_eq!(tasks(pki, &admin), [RootTask::Export], "a banner until it is done");
-    assert!(tasks(pki, &w.operator().await).is_empty(), "only for those who may");
+    assert_eq!(tasks(pki, &admin).await, [RootTask::Export], "a banner until it is done");
+    assert!(tasks(pki, &w.operator().await).await.is_empty(), "only for those who may");
     let lock = || Lock::Recipient(age::x25519::Identity::generate().to_public().to_string());
     assert!(pki.export_root(&admin, None, lock()).await.is_err(), "not into a browser");
     let short = Lock::Passphrase(Passphrase::new(Zeroizing::new("eleven char".to_owned())));
@@ -42,7 +42,7 @@ async fn p11_a_root_s_key_leaves_when_somebody_shows_that_they_hold_its_file(#[c
     assert!(matches!(refused, Error::AuthorityState(_)), "it was never written into a file");
     let (_, first) = exported(&w).await;
     let (last, file) = exported(&w).await;
-    assert_eq!(tasks(pki, &admin), [RootTask::Remove]);
+    assert_eq!(tasks(pki, &admin).await, [RootTask::Remove]);
     assert!(root(pki, &w).exported_at.is_some());
     let digest = crate::hash::sha256(&last.file);
     for (wrong, why) in
@@ -57,7 +57,7 @@ async fn p11_a_root_s_key_leaves_when_somebody_shows_that_they_hold_its_file(#[c
 
     let gone = pki.take_root_offline(&system, None, Holding::Proof(file.proof)).await.unwrap();
     assert_eq!((gone.key, gone.state), (KeyPlace::Offline, AuthorityState::Active));
-    assert!(tasks(pki, &admin).is_empty());
+    assert!(tasks(pki, &admin).await.is_empty());
     let kept = crate::pki::store::sealed_key(&mut pki.db.read().await.unwrap(), &gone.id, &w.org).await.unwrap().unwrap();
     assert!(kept.sealed_key.is_none(), "K-5");
     let list = pki.crl(&gone.id).unwrap();
@@ -184,7 +184,7 @@ async fn r7_a_list_of_an_offline_root_is_signed_elsewhere_and_never_goes_back(#[
     // R-11 without the root's key: cut off at once; what is left to do is said.
     let device = pki.authorities_of(&w.org).into_iter().find(|a| a.kind == "device").unwrap().id;
     pki.compromise_authority(&admin, &device).await.unwrap();
-    assert_eq!(tasks(pki, &admin), [RootTask::SignList]);
+    assert_eq!(tasks(pki, &admin).await, [RootTask::SignList]);
     assert_eq!(pki.crl(&id).unwrap().number, before.number, "nobody here can sign one");
     let lacking = offline::list(&file, &early, w.clock.now()).unwrap();
     assert!(pki.import_list(&admin, &id, &lacking).await.unwrap_err().to_string().contains("lacks"), "it does not say what has ended");
@@ -196,7 +196,7 @@ async fn r7_a_list_of_an_offline_root_is_signed_elsewhere_and_never_goes_back(#[
     let text = crate::pem::encode("X509 CRL", &signed);
     let standing = pki.import_list(&admin, &id, text.as_bytes()).await.unwrap();
     assert_eq!((standing.number, standing.next_update.since(standing.this_update)), (asked.number, 30 * DAY));
-    assert!(tasks(pki, &admin).is_empty());
+    assert!(tasks(pki, &admin).await.is_empty());
     let (_, list) = CertificateRevocationList::from_der(&signed).unwrap();
     assert_eq!(list.iter_revoked_certificates().count(), 1);
     assert!(pki.import_list(&admin, &id, &signed).await.unwrap_err().to_string().contains("numbers only grow"));
@@ -214,9 +214,36 @@ async fn r7_a_list_of_an_offline_root_is_signed_elsewhere_and_never_goes_back(#[
         assert_eq!(pki.import_list(&admin, &id, bad).await.unwrap_err().fault().code, "certificate_refused");
     }
     w.clock.advance(21 * DAY);
-    assert_eq!(tasks(pki, &admin), [RootTask::SignList], "it ends within ten days");
+    assert_eq!(tasks(pki, &admin).await, [RootTask::SignList], "it ends within ten days");
     w.clock.advance(10 * DAY);
     assert!(pki.import_list(&admin, &id, &forged).await.is_err());
+}
+
+/// A command is a process of its own, with nothing in memory.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r7_a_process_that_has_just_begun_knows_which_list_is_published(#[case] kind: EngineKind) {
+    let backup = Backup::of(kind).await;
+    let w = backup.open(tempfile::tempdir().unwrap(), 1).await;
+    let (pki, admin) = (w.fleet.pki(), system(&w));
+    let id = root(pki, &w).id;
+    let file = taken_away(&w).await;
+    let device = pki.authorities_of(&w.org).into_iter().find(|a| a.kind == "device").unwrap().id;
+    pki.compromise_authority(&admin, &device).await.unwrap();
+
+    let w = backup.open(w.close().await, 2).await;
+    let pki = w.fleet.pki();
+    assert!(pki.crl(&id).is_none(), "nothing is in memory");
+    assert_eq!(tasks(pki, &admin).await, [RootTask::SignList]);
+    let asked = pki.list_request(&admin, &id).await.unwrap();
+    pki.import_list(&admin, &id, &offline::list(&file, &asked, w.clock.now()).unwrap()).await.unwrap();
+
+    let w = backup.open(w.close().await, 3).await;
+    let pki = w.fleet.pki();
+    assert!(pki.crl(&id).is_none(), "nothing is in memory");
+    assert!(tasks(pki, &admin).await.is_empty(), "it was done by another process");
 }
 
 #[rstest]
@@ -265,12 +292,12 @@ async fn r10_an_offline_root_vouches_for_its_successor_from_its_file(#[case] kin
     let file = taken_away(&w).await;
     let next = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap();
     assert_eq!(pki.trust_bundle(&w.org).cross.len(), 1, "what the new root signs for the old one");
-    assert_eq!(tasks(pki, &admin), [RootTask::SignCross, RootTask::Export]);
+    assert_eq!(tasks(pki, &admin).await, [RootTask::SignCross, RootTask::Export]);
     let other = CertificateDer::from_pem_slice(next.pem.as_bytes()).unwrap();
     let signed = offline::cross(&file, &other, w.clock.now(), &entropy() as &dyn Entropy).unwrap();
     let imported = pki.import_authority(&admin, &pem(&signed.der)).await.unwrap();
     assert!(imported.cross && imported.authority.id == next.id);
     assert_eq!(pki.trust_bundle(&w.org).cross.len(), 2);
-    assert_eq!(tasks(pki, &admin), [RootTask::Export], "the new root's key is here");
+    assert_eq!(tasks(pki, &admin).await, [RootTask::Export], "the new root's key is here");
     assert_eq!(pki.import_authority(&admin, &pem(&signed.der)).await.unwrap_err().fault().code, "certificate_refused", "once");
 }

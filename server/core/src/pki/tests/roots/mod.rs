@@ -31,8 +31,8 @@ pub(super) fn root(pki: &Pki, w: &World) -> AuthorityRow {
     pki.authorities_of(&w.org).into_iter().find(|a| a.kind == "root").unwrap()
 }
 
-pub(super) fn tasks(pki: &Pki, actor: &Actor) -> Vec<RootTask> {
-    pki.root_duties(actor).unwrap().into_iter().map(|d| d.task).collect()
+pub(super) async fn tasks(pki: &Pki, actor: &Actor) -> Vec<RootTask> {
+    pki.root_duties(actor).await.unwrap().into_iter().map(|d| d.task).collect()
 }
 
 pub(super) fn entropy() -> SeededEntropy {
