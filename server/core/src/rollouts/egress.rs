@@ -71,6 +71,7 @@ pub struct Load {
 
 #[derive(Debug, Clone, Copy)]
 struct Parcel {
+    device: DeviceNo,
     bytes: u64,
     site: Option<usize>,
     room: Room,
@@ -84,7 +85,7 @@ pub struct Weighed {
     /// Milliseconds that the downloads of each stage take at least.
     pub least_ms: Vec<i64>,
     /// Devices that get it later, because they have used up their budget.
-    pub put_off: i64,
+    pub put_off: Vec<DeviceNo>,
     /// Devices that it brings to their budget.
     pub last: i64,
     /// How many bytes a second that is; none of nobody.
@@ -103,7 +104,7 @@ impl Load {
         let next = self.sites.len();
         let site = site.map(|name| *self.sites.entry(name.clone()).or_insert(next));
         let room = self.bounds.room(self.spent.get(&device).copied().unwrap_or(0), bytes);
-        self.parcels.push(Parcel { bytes, site, room });
+        self.parcels.push(Parcel { device, bytes, site, room });
     }
 
     /// What they come to when the stages take these of them, by the turn in which they were taken.
@@ -122,7 +123,7 @@ impl Load {
                     Some(sum) => *sum = sum.saturating_add(parcel.bytes),
                     None => homeless = true,
                 }
-                out.put_off += i64::from(parcel.room == Room::UsedUp);
+                out.put_off.extend((parcel.room == Room::UsedUp).then_some(parcel.device));
                 out.last += i64::from(parcel.room == Room::Last);
             }
             let side_by_side = spec.at_once.map_or(devices, |most| devices.min(i64::from(most.max(1))));
@@ -222,7 +223,7 @@ mod tests {
     fn without_limits_only_bytes_are_known() {
         let found = load(Bounds::default(), SITES).weigh(&plan(), &who());
         assert_eq!((found.stages.as_slice(), found.least_ms.as_slice()), (&[1_000_000, 3_000_000][..], &[0, 0][..]));
-        assert_eq!((found.put_off, found.last), (0, 0));
+        assert_eq!((found.put_off.len(), found.last), (0, 0));
         assert_eq!(found.egress, Some(Egress { peak: None, together: 3, paced: None, least_ms: 0 }));
         assert_eq!(load(Bounds::default(), SITES).weigh(&plan(), &[vec![], vec![]]).egress, None, "nobody downloads nothing");
     }
@@ -279,15 +280,15 @@ mod tests {
         let limits = TransferLimits { data_budget_mb: Some(2), ..TransferLimits::default() };
         let bounds = Bounds::of(&plan(), &limits);
         let found = load(bounds.clone(), SITES).weigh(&plan(), &who());
-        assert_eq!((found.put_off, found.last), (1, 1));
+        assert_eq!((found.put_off.as_slice(), found.last), (&[2][..], 1));
         assert_eq!(
             [999_999, 1_000_000, 1_999_999, 2_000_000].map(|spent| bounds.room(spent, 1_000_000)),
             [Room::Enough, Room::Last, Room::Last, Room::UsedUp]
         );
-        assert_eq!(load(bounds, SITES).weigh(&plan(), &[vec![0], vec![3]]).put_off, 0, "only those that a stage takes");
+        assert_eq!(load(bounds, SITES).weigh(&plan(), &[vec![0], vec![3]]).put_off, [0; 0], "only those that a stage takes");
         let over = RolloutSpec { ignore_data_budget: true, ..plan() };
         let found = load(Bounds::of(&over, &limits), SITES).weigh(&over, &who());
-        assert_eq!((found.put_off, found.last), (0, 0));
+        assert_eq!((found.put_off.len(), found.last), (0, 0));
     }
 
     proptest! {

@@ -29,7 +29,11 @@ use crate::{
     transfers,
 };
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 use wire::{
     Timestamp,
@@ -136,11 +140,19 @@ impl Rollouts {
             stage.bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
         }
         let bytes = found.stages.iter().fold(0, |sum: i64, stage| sum.saturating_add(stage.bytes));
-        let late = (weighed.put_off > 0).then(|| Excluded { reason: bounds.used_up(), devices: weighed.put_off });
+        let put_off: HashSet<_> = weighed.put_off.iter().copied().collect();
+        let late =
+            (!put_off.is_empty()).then(|| Excluded { reason: bounds.used_up(), devices: i64::try_from(put_off.len()).unwrap_or(i64::MAX) });
+        let put_off_until = match bounds.budget.filter(|_| !put_off.is_empty()) {
+            Some(budget) => Some(transfers::all_below(on, org, &put_off, budget, now).await?),
+            None => None,
+        };
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
         let limits = Limits { least_ms: &weighed.least_ms, ..Limits::of(spec) };
         let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, limits) } else { None };
         let begins = times.as_ref().and_then(|t| t.last.or(t.first)).unwrap_or(now).max(spec.start_at.unwrap_or(now)).max(now);
+        // In whichever stage they are, it ends no sooner than after them.
+        let begins = begins.max(put_off_until.unwrap_or(begins));
         let expected = expected.map(|e| Expected { until: Some(begins.plus(e.whole.usual_ms)), ..e });
         Ok(Preview {
             total: found.total,
@@ -152,6 +164,7 @@ impl Rollouts {
             expected,
             times,
             put_off: late.into_iter().collect(),
+            put_off_until,
             reach_budget: weighed.last,
             egress: weighed.egress,
             draw,

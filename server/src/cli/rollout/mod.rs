@@ -158,6 +158,9 @@ fn foreseen(preview: &Preview) -> String {
     for late in &preview.put_off {
         let _ = writeln!(out, "Later than its turn: {} devices, {}", late.devices, late.reason);
     }
+    if let Some(until) = preview.put_off_until {
+        let _ = writeln!(out, "The last of those that get it later is below its data budget from {} on.", until.readable());
+    }
     if preview.reach_budget > 0 {
         let _ = writeln!(out, "At their data budget with it, with nothing after it for a while: {} devices", preview.reach_budget);
     }
@@ -165,10 +168,18 @@ fn foreseen(preview: &Preview) -> String {
         let _ = writeln!(out, "{}", sends(egress));
     }
     if let Some(expected) = &preview.expected {
+        let waited = if preview.put_off_until.is_some() { ", without those that get it later" } else { "" };
         let (usual, slow) = (duration(expected.whole.usual_ms), duration(expected.whole.slow_ms));
-        let _ = writeln!(out, "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates.", expected.updates);
+        let _ = writeln!(
+            out,
+            "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates{waited}.",
+            expected.updates
+        );
         if expected.held_ms > 0 {
             let _ = writeln!(out, "{} or more of it by limits of bandwidth.", duration(expected.held_ms));
+        }
+        if let Some(until) = expected.until {
+            let _ = writeln!(out, "It is usually over by {}.", until.readable());
         }
     }
     out
