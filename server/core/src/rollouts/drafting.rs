@@ -221,11 +221,12 @@ pub(super) fn not_editable(record: &Record) -> Option<String> {
         .then(|| "It has begun. Stop it, and draft a new one.".to_owned())
 }
 
-/// The release of a plan that has no problems by itself, and the one it goes back to.
+/// The release of a plan that has no problems by itself and does not start in the past, and the one it goes back to.
 async fn checked(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec, now: Timestamp) -> Result<(RolloutRelease, Option<RolloutRelease>)> {
     let release = releases::for_rollout(on, org, &spec.release).await?;
     let back = release_back(on, org, spec).await?;
     let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
+    problems.extend(validate::begun(spec, now));
     problems.extend(way_back::problems(spec, release.as_ref().map(known), back.as_ref().map(known), now));
     match release {
         Some(release) if problems.is_empty() => Ok((release, back)),

@@ -39,6 +39,7 @@ use wire::{
     Timestamp,
     ids::{Digest, OrgId, RolloutId},
     rollouts::{Excluded, Expected, Preview, Problem, RolloutSpec},
+    states::RolloutState,
 };
 
 /// Devices named of each stage.
@@ -63,7 +64,7 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let id = self.reserved(&mut on, &actor.org, draw).await?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
-        self.previewed(&mut on, &actor.org, &id, &spec).await
+        self.proposed(&mut on, &actor.org, &id, &spec).await
     }
 
     /// What a plan would do as the plan of this rollout, by the rollout's own draw.
@@ -72,7 +73,7 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
-        self.previewed(&mut on, &actor.org, id, &spec).await
+        self.proposed(&mut on, &actor.org, id, &spec).await
     }
 
     /// What a kept plan would do, as of a few seconds ago at most: pages that many look at, and read again with every change, don't each walk
@@ -84,15 +85,27 @@ impl Rollouts {
         {
             return Ok(Arc::clone(known));
         }
-        let preview = Arc::new(self.previewed(on, &record.org, &record.id, &record.spec).await?);
+        let preview = if record.state() == RolloutState::Draft {
+            self.proposed(on, &record.org, &record.id, &record.spec).await?
+        } else {
+            self.previewed(on, &record.org, &record.id, &record.spec).await?
+        };
+        let preview = Arc::new(preview);
         let mut glimpses = self.glimpses.lock();
         glimpses.retain(|_, (at, _)| now.duration_since(*at) < GLIMPSE);
         glimpses.insert(key, (now, Arc::clone(&preview)));
         Ok(preview)
     }
 
+    /// What a plan would do that nobody has been asked about yet, as the rollout of this id: it must not start in the past.
+    pub(super) async fn proposed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
+        let mut preview = self.previewed(on, org, id, spec).await?;
+        preview.problems.extend(validate::begun(spec, self.clock.now()));
+        Ok(preview)
+    }
+
     /// What a plan would do, as the rollout of this id.
-    pub(super) async fn previewed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
+    async fn previewed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
         let (now, draw) = (self.clock.now(), Some(id.clone()));
         let release = releases::for_rollout(on, org, &spec.release).await?;
         let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);

@@ -223,7 +223,7 @@ impl Rollouts {
                     None => self.reserved(&mut on, &actor.org, draw).await?,
                 };
                 let kept = arranged(&mut on, &actor.org, spec.clone()).await?;
-                Some(self.previewed(&mut on, &actor.org, &id, &kept).await?)
+                Some(self.proposed(&mut on, &actor.org, &id, &kept).await?)
             }
             None => None,
         };
