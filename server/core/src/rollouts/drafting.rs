@@ -4,6 +4,7 @@ use super::{
     Error, Rollouts,
     ahead::Ahead,
     arranging::arranged,
+    control::over,
     deciding::{Turn, held, people},
     digest,
     expiring::terms,
@@ -217,8 +218,13 @@ pub(super) fn not_editable(record: &Record) -> Option<String> {
     if record.back_of.is_some() {
         return Some("It is the way back of another rollout and follows from its plan. Stop it, and draft one of your own.".to_owned());
     }
-    (state != RolloutState::Draft && !legal(ROLLOUT, state, RolloutState::Draft))
-        .then(|| "It has begun. Stop it, and draft a new one.".to_owned())
+    match state {
+        RolloutState::Stopping | RolloutState::Stopped | RolloutState::Completed | RolloutState::RolledBack => {
+            Some(format!("{} Draft a new one.", over(state, record.stage())))
+        }
+        _ => (state != RolloutState::Draft && !legal(ROLLOUT, state, RolloutState::Draft))
+            .then(|| "It has begun. Stop it, and draft a new one.".to_owned()),
+    }
 }
 
 /// The release of a plan that has no problems by itself and does not start in the past, and the one it goes back to.

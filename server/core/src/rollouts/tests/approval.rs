@@ -329,6 +329,35 @@ async fn a_start_in_the_past_is_refused_and_one_that_passed_while_it_waited_is_n
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn the_orders_of_what_was_stopped_before_it_began_say_so(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let id = s.rollouts().draft(&s.oli, s.spec(two_stages())).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    s.w.clock.advance(1_000);
+    s.rollouts().stop(&s.ada, &id, "not this one").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Stopped);
+    let actions = s.rollouts().detail(&s.ada, &id).await.unwrap().actions;
+    let why = |verb| actions.iter().find(|a| a.verb == verb).and_then(|a| a.blocked.clone()).unwrap();
+    assert_eq!(why(Verb::Edit), "It was stopped before it began. Draft a new one.");
+    for verb in [Verb::Start, Verb::Approve, Verb::Reject, Verb::RollBack] {
+        assert_eq!(why(verb), "It was stopped before it began.", "{verb:?}");
+    }
+    assert_eq!(fault(s.rollouts().act(&s.ada, &id, Verb::Start, None, "").await).message, why(Verb::Start), "the order answers the same");
+    let begun = s.approved(s.spec(two_stages())).await;
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.detail(&begun).await.row.stage, 1);
+    s.rollouts().stop(&s.ada, &begun, "enough").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let actions = s.rollouts().detail(&s.ada, &begun).await.unwrap().actions;
+    let why = |verb| actions.iter().find(|a| a.verb == verb).and_then(|a| a.blocked.clone()).unwrap();
+    assert_eq!((why(Verb::Edit).as_str(), why(Verb::Start).as_str()), ("It has ended. Draft a new one.", "It has ended."));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn several_people_approve_where_the_organization_asks_for_it(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 5).await;
     let room = s.rollouts();
