@@ -258,8 +258,8 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
             c.errors(),
             c.waiting
         );
-        if let Some(proves) = proves(&stage.verdict) {
-            let _ = writeln!(out, "  {proves}");
+        for line in proves(&stage.verdict) {
+            let _ = writeln!(out, "  {line}");
         }
         for (i, found) in stage.findings.iter().enumerate() {
             // The latest of each metric.
@@ -270,8 +270,8 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
     }
     if let Some(whole) = &detail.verdict {
         let _ = writeln!(out, "Whole rollout: {}", whole.text);
-        if let Some(proves) = proves(whole) {
-            let _ = writeln!(out, "  {proves}");
+        for line in proves(whole) {
+            let _ = writeln!(out, "  {line}");
         }
     }
     if otherwise > 0 {
@@ -280,10 +280,19 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
     out
 }
 
-/// What the finished devices of a gate prove of all; none while there is none.
-fn proves(verdict: &Verdict) -> Option<String> {
-    let low = lower_words(verdict.success_low?);
-    Some(format!("{} of {} finished devices succeeded: {low} % or more do, 95 % sure", verdict.succeeded, verdict.finished))
+/// What the finished devices of a gate prove of all, as it saw them and, where they are others by now, as of now; nothing while there is none.
+fn proves(verdict: &Verdict) -> Vec<String> {
+    let line = |succeeded: i64, finished: i64, low: Option<f64>| {
+        let low = lower_words(low?);
+        Some(format!("{succeeded} of {finished} finished devices succeeded: {low} % or more do, 95 % sure"))
+    };
+    let saw = line(verdict.succeeded, verdict.finished, verdict.success_low).map(|line| match (verdict.at, verdict.now) {
+        (Some(at), _) => format!("as the gate saw it {}: {line}", at.readable()),
+        (None, Some(_)) => format!("as the gate saw it: {line}"),
+        (None, None) => line,
+    });
+    let now = verdict.now.and_then(|t| line(t.succeeded, t.finished, t.success_low)).map(|line| format!("as of now: {line}"));
+    saw.into_iter().chain(now).collect()
 }
 
 #[cfg(test)]

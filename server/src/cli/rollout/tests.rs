@@ -16,7 +16,7 @@ use rstest::rstest;
 use std::path::PathBuf;
 use wire::{
     Timestamp,
-    rollouts::{Call, Egress, Excluded, Expected, Preview, Span, Tab, Verdict},
+    rollouts::{Call, Counts, Egress, Excluded, Expected, Preview, Span, Tab, Verdict},
     states::{Role, RolloutState},
     transfers::TransferLimits,
 };
@@ -162,9 +162,19 @@ fn a_stage_says_what_its_devices_prove() {
         timed_out: 0,
         sample: 3,
         success_low: None,
+        at: None,
+        now: None,
     };
-    assert_eq!(proves(&verdict(10, 10).bounded()).unwrap(), "10 of 10 finished devices succeeded: 72.2 % or more do, 95 % sure");
-    assert_eq!(proves(&verdict(0, 0).bounded()), None);
+    assert_eq!(proves(&verdict(10, 10).bounded()), ["10 of 10 finished devices succeeded: 72.2 % or more do, 95 % sure"]);
+    assert_eq!(proves(&verdict(0, 0).bounded()), [""; 0]);
+    let counts = Counts { total: 20, succeeded: 17, failed: 3, ..Counts::default() };
+    assert_eq!(
+        proves(&verdict(17, 18).seen_at(Timestamp(1_795_341_432_000)).beside(&counts).bounded()),
+        [
+            "as the gate saw it 22 Nov 2026 09:57 UTC: 17 of 18 finished devices succeeded: 74.2 % or more do, 95 % sure",
+            "as of now: 17 of 20 finished devices succeeded: 63.9 % or more do, 95 % sure",
+        ]
+    );
 }
 
 #[test]
