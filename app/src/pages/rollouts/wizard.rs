@@ -13,7 +13,7 @@ use crate::{
     ui::{
         PageHead,
         completion::Completing,
-        form::action,
+        form::{action, refusal},
         page::page,
         stepper::{self, stepper},
     },
@@ -80,6 +80,13 @@ pub fn WizardPage() -> AnyView {
         }
         now
     });
+    Effect::new(move |before: Option<()>| {
+        let lost = refusal(save).is_some_and(|fault| matches!(fault.code.as_str(), "draw_used" | "draw_gone"));
+        // What the page came with the server has drawn anew already.
+        if before.is_some() && lost {
+            live.ask_for(Address::read(&search.get_untracked()).draft);
+        }
+    });
     page(model, move |model: Model| {
         let search = search.get_untracked();
         let path = id.get_untracked().map_or_else(|| "/rollouts/new".to_owned(), |id| format!("/rollouts/{id}/edit"));
@@ -122,7 +129,7 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
         })
         .collect();
     let form = if at.step == Step::Review {
-        review(&at, model, save, format!("{path}?{}", at.query(Step::Gates)))
+        review(&at, model, save, format!("{path}?{}", at.query(Step::Gates)), live)
     } else {
         step_form(&at, path, model, &problems, ways)
     };
@@ -151,7 +158,7 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
 
 /// The preview of what is being typed. Nothing before the first key and without JavaScript: then the page's own preview holds.
 #[derive(Clone, Copy)]
-struct LivePreview {
+pub(super) struct LivePreview {
     state: RwSignal<Option<Result<Preview, Draft>>>,
     timer: StoredValue<Option<TimeoutHandle>>,
     asked: StoredValue<u32>,
@@ -178,8 +185,20 @@ impl LivePreview {
     }
 
     fn ask(self, form: &web_sys::HtmlFormElement) {
-        let Some(search) = query_of(form) else { return };
-        let draft = Address::read(&search).draft;
+        if let Some(search) = query_of(form) {
+            self.ask_for(Address::read(&search).draft);
+        }
+    }
+
+    /// By what the devices of what was previewed last were drawn; none while the page's own preview holds.
+    pub(super) fn draw(self) -> Option<String> {
+        self.state.with(|state| match state {
+            Some(Ok(preview)) => preview.draw.as_ref().map(ToString::to_string),
+            _ => None,
+        })
+    }
+
+    fn ask_for(self, draft: Draft) {
         let turn = self.asked.try_update_value(|n| {
             *n = n.wrapping_add(1);
             *n

@@ -34,10 +34,6 @@ use wire::{
     states::RolloutState,
 };
 
-/// Said of the draw of a preview that nothing can be drafted with any more.
-const GONE: &str =
-    "A rollout has this draw already, its preview is over a day old, or no preview made it. Load the preview again: it is drawn anew.";
-
 /// Which rollout has to be the newest of its name when another one is drafted.
 pub(super) enum Newest<'a> {
     /// Whichever.
@@ -88,7 +84,8 @@ impl Rollouts {
         // Of two who draft this name at once the second sees what the first has drafted, and a release that is being removed is gone or stays.
         audit::hold(&mut tx, &actor.org).await?;
         if drawn && !self.free(&mut tx, &actor.org, &id, now).await? {
-            return Err(Error::NotNow(GONE.to_owned()).into());
+            let used = records::record(&mut tx, &actor.org, &id).await?;
+            return Err(used.map_or(Error::DrawGone, |by| Error::DrawUsed { id: by.id, name: by.spec.name }).into());
         }
         if let Some(expected) = expected {
             let newest = records::named(&mut tx, &actor.org, &spec.name).await?;
