@@ -90,6 +90,9 @@ pub fn WizardPage() -> AnyView {
     page(model, move |model: Model| {
         let search = search.get_untracked();
         let path = id.get_untracked().map_or_else(|| "/rollouts/new".to_owned(), |id| format!("/rollouts/{id}/edit"));
+        if let Some(query) = drawn(&model, &search) {
+            keep(&path, &search, &query);
+        }
         let model = StoredValue::new(model);
         // Another address is another form: inputs must not keep what was typed into the one before.
         view! {
@@ -99,6 +102,22 @@ pub fn WizardPage() -> AnyView {
         }
         .into_any()
     })
+}
+
+/// The query that says by what a plan is drawn, where its address says nothing of it yet: a reload names the same devices then.
+fn drawn(model: &Model, search: &str) -> Option<String> {
+    let at = Address::read(search);
+    let draw = model.preview.as_ref()?.draw.as_ref().filter(|_| model.editing.is_none() && at.planned && at.draft.draw.is_empty())?;
+    query::with(search, "draw", draw.as_str())
+}
+
+/// Gives the page this query in its address and leaves the page as it is, with what is typed into it. Nothing on the server, which has led to that
+/// address itself.
+fn keep(path: &str, search: &str, query: &str) {
+    #[cfg(feature = "hydrate")]
+    crate::ui::browser::rename(&format!("{path}?{}", search.trim_start_matches('?')), &format!("{path}?{query}"));
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (path, search, query);
 }
 
 fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>, (live, ways): (LivePreview, Completing)) -> AnyView {
@@ -245,6 +264,19 @@ mod tests {
         assert!(at.planned);
         assert!(!Address::read("").planned);
         assert_eq!(Address::read(&at.query(Step::Review)).draft, at.draft);
+    }
+
+    #[test]
+    fn an_address_says_by_what_its_plan_is_drawn() {
+        let draw: wire::ids::RolloutId = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
+        let preview = Preview { draw: Some(draw.clone()), ..Preview::default() };
+        let model = Model { releases: vec![], spec: None, preview: Some(preview), metrics: vec![], editing: None };
+        let search = "?step=review&stages.0.reach=100";
+        let query = drawn(&model, search).unwrap();
+        assert_eq!(query, format!("step=review&stages.0.reach=100&draw={draw}"));
+        assert_eq!(drawn(&model, &query), None, "once");
+        assert_eq!(drawn(&model, "?step=firmware"), None, "there is no plan yet");
+        assert_eq!(drawn(&Model { editing: Some((draw, 1)), ..model }, search), None, "a plan that is kept has its own");
     }
 
     #[test]

@@ -88,13 +88,28 @@ async fn a_plan_whose_draw_is_used_is_drawn_anew_and_keeps_what_was_typed() {
 }
 
 #[tokio::test]
+async fn a_review_that_is_loaded_again_names_the_same_devices() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let bare = format!("/rollouts/new?step=review&name=Radio%20fix&release={release}&stages.0.name=All&stages.0.reach=100");
+    let (at, shown) = b.page(&bare).await;
+    assert!(at.starts_with(&format!("{bare}&draw=rol_")), "{at}");
+    let (again, reloaded) = b.page(&at).await;
+    assert_eq!((again, hidden(&reloaded, "plan")), (at.clone(), hidden(&shown, "plan")));
+    // One that is over is followed by another one, in the address too.
+    b.world.clock.advance(25 * 3_600_000);
+    let signed_in = b.world.fleet.access().sign_in("ada@example.com", "a long enough password", &Origin::default()).await.unwrap();
+    let b = Browser { session: format!("fw_access={}", signed_in.access), ..b };
+    let (later, _) = b.page(&at).await;
+    assert!(later.starts_with(&format!("{bare}&draw=rol_")) && later != at, "{later}");
+    assert!(b.page("/rollouts/new").await.0 == "/rollouts/new", "nothing is drawn without a plan");
+}
+
+#[tokio::test]
 async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_window() {
     let b = Browser::new().await;
-    let page = async |path: &str| {
-        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap()
-    };
+    let page = async |path: &str| b.page(path).await.1;
     assert!(page("/freezes").await.contains("No freeze"));
     let refused = b.post("freeze_new", &[("name", "Year's end"), ("from", ""), ("until", "soon")]).await;
     assert_eq!(refused.unwrap_err(), (400, "invalid".to_owned()));
