@@ -32,7 +32,7 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     assert_eq!(s.post("/rollouts/preview/devices", &spec).await.code(), (400, "bad_query"), "pages of one draw go together");
     let drafted = s.post(&format!("/rollouts?draw={draw}"), &spec).await;
     assert_eq!(drafted.body["row"]["id"], draw.as_str(), "its preview's draw is its own");
-    assert_eq!(s.post(&format!("/rollouts?draw={draw}"), &spec).await.code(), (409, "not_now"));
+    assert_eq!(s.post(&format!("/rollouts?draw={draw}"), &spec).await.code(), (409, "draw_used"));
     assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
     let id = drafted.body["row"]["id"].as_str().unwrap().to_owned();
     let placed = s.get(&format!("/rollouts/{id}/preview/devices?stage=1")).await;
