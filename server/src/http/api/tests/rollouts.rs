@@ -58,7 +58,12 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     assert!(!own.status.is_success(), "its author can't approve it");
     s.secret = token(&s.world, &other, Role::Admin).await;
     assert_eq!(s.post(&format!("/rollouts/{id}/approve"), &json!({ "reason": "x" })).await.code(), (400, "no_digest"));
+    let mut twice = decision.clone();
+    twice["reason"] = "looks wrong".into();
+    let both = s.post(&format!("/rollouts/{id}/approve"), &twice).await;
+    assert_eq!(both.code(), (400, "two_reasons"), "one of them would not be heard");
     let approved = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
+    assert_eq!(approved.ok()["approvals"][0]["remark"], "looks right");
     assert_eq!(approved.ok()["approvals"][0]["approved"], true);
     assert_eq!(s.get("/rollouts").await.ok()["items"][0]["id"], id.as_str());
     assert!(s.get(&format!("/rollouts/{id}/updates?stage=1")).await.ok()["items"].is_array());
