@@ -60,7 +60,10 @@ fn note(s: &StageView, word: &'static str) -> AnyView {
 pub fn state_banner(r: &RolloutDetail) -> AnyView {
     use RolloutState as S;
     let summary = r.row.summary.clone();
-    let strong = |what: &'static str, text: String| view! { <b>{what}</b>" "{text} }.into_any();
+    let strong = |what: &'static str, text: String| {
+        let (what, rest) = once(what, &text);
+        view! { <b>{what}</b>{rest} }.into_any()
+    };
     let waiting = r.stages.iter().find(|s| s.state == StageState::AwaitingPromotion);
     match r.row.state {
         S::WaitingForApproval => {
@@ -79,7 +82,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
                 format!("Stage {}, {}: {}. No further device gets it.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.'))
             });
             let objected = r.glass.as_ref().is_some_and(|g| g.holds && g.reviews.iter().any(|v| !v.accepted));
-            banner(Tone::Bad, strong(if objected { "Halted." } else { "Halted by a gate." }, text))
+            banner(Tone::Bad, strong(if objected || verdict.is_none() { "Halted." } else { "Halted by a gate." }, text))
         }
         S::Rejected => {
             let why = r.approvals.iter().find(|a| !a.approved && !a.void).map_or(summary, |a| format!("{}: “{}”", a.by_name, a.remark));
@@ -105,6 +108,15 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             None => ().into_any(),
         },
         S::Draft | S::Approved | S::Completed => ().into_any(),
+    }
+}
+
+/// What is said of a state, and what follows it: a sentence that begins with the state itself says it only once.
+fn once<'a>(what: &'a str, text: &str) -> (&'a str, String) {
+    let word = what.trim_end_matches('.');
+    match text.strip_prefix(word).filter(|rest| !rest.starts_with(char::is_alphanumeric)) {
+        Some(rest) => (word, rest.to_owned()),
+        None => (what, format!(" {text}")),
     }
 }
 
@@ -276,6 +288,24 @@ fn events(all: &[RolloutEvent]) -> AnyView {
 mod tests {
     use super::*;
     use wire::rollouts::Counts;
+
+    #[test]
+    fn a_banner_says_its_state_once() {
+        for (what, text, said) in [
+            (
+                "Rolled back.",
+                "Rolled back. Its way back: Completed: 6 of 6 succeeded",
+                "Rolled back. Its way back: Completed: 6 of 6 succeeded",
+            ),
+            ("Paused.", "Paused by oli: storm", "Paused by oli: storm"),
+            ("Stopped.", "Done before", "Stopped. Done before"),
+            ("Stop.", "Stopped by oli", "Stop. Stopped by oli"),
+            ("Halted by a gate.", "Stage 1, First: 1 of 1 failed.", "Halted by a gate. Stage 1, First: 1 of 1 failed."),
+        ] {
+            let (what, rest) = once(what, text);
+            assert_eq!(format!("{what}{rest}"), said);
+        }
+    }
 
     #[test]
     fn a_share_says_how_much_it_proves() {
