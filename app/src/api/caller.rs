@@ -6,7 +6,7 @@ use fleet::{
     Fleet,
     access::{Actor, SignedIn},
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
 use leptos::{prelude::*, server_fn::redirect::REDIRECT_HEADER};
 use leptos_axum::ResponseOptions;
 use wire::{FaultKind, Timestamp};
@@ -54,6 +54,11 @@ impl Call {
     /// Where the browser goes after a change, a path of the console.
     pub fn lead_to(&self, path: &str) {
         self.answer.lead_to(path);
+    }
+    /// Leads the page that is being rendered to its own path with another query, if there is one to `change` the present one to. Does nothing in an
+    /// answer to a call: the browser keeps its address itself.
+    pub fn lead_page(&self, change: impl FnOnce(&str) -> Option<String>) {
+        self.answer.lead_page(change);
     }
     /// Takes this browser's session away.
     pub fn sign_out(&self) {
@@ -103,11 +108,16 @@ pub struct Answer {
     response: Option<ResponseOptions>,
     statuses: Option<Statuses>,
     form: bool,
+    /// The address of the page that is being rendered; none in an answer to a call.
+    page: Option<Uri>,
 }
 
 impl Answer {
     fn here() -> Self {
-        Self { response: use_context(), statuses: use_context(), form: use_context::<Parts>().is_some_and(|parts| is_form(&parts)) }
+        let parts = use_context::<Parts>();
+        let form = parts.as_ref().is_some_and(is_form);
+        let page = parts.filter(|parts| parts.method == Method::GET && !parts.uri.path().starts_with("/rpc/")).map(|parts| parts.uri);
+        Self { response: use_context(), statuses: use_context(), form, page }
     }
     /// Hands the core's answer on; a refusal also becomes the response's status.
     pub fn of<T>(&self, result: Result<T, impl Into<fleet::Error>>) -> Result<T, ApiFault> {
@@ -134,6 +144,13 @@ impl Answer {
         } else {
             response.insert_header(HeaderName::from_static(REDIRECT_HEADER), HeaderValue::from_static(""));
         }
+    }
+    fn lead_page(&self, change: impl FnOnce(&str) -> Option<String>) {
+        let (Some(response), Some(page)) = (&self.response, &self.page) else { return };
+        let Some(query) = change(page.query().unwrap_or_default()) else { return };
+        let Ok(location) = HeaderValue::from_str(&format!("{}?{query}", super::session::local(page.path(), "/"))) else { return };
+        response.insert_header(header::LOCATION, location);
+        response.set_status(StatusCode::SEE_OTHER);
     }
     /// Sets the cookies of a session.
     pub fn sign_in(&self, cookies: Cookies, signed_in: &SignedIn) {

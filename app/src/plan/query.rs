@@ -23,6 +23,18 @@ pub fn push(query: &mut String, key: &str, value: &str) {
     encode(query, value);
 }
 
+/// The query string with this value for a key whose values need no encoding; none when it has it already. Every other pair stays byte for byte as it is.
+pub fn with(query: &str, key: &str, value: &str) -> Option<String> {
+    let query = query.strip_prefix('?').unwrap_or(query);
+    let own = |pair: &&str| pair.split_once('=').is_some_and(|(name, _)| name == key);
+    let pair = format!("{key}={value}");
+    if query.split('&').filter(own).eq([pair.as_str()]) {
+        return None;
+    }
+    let others = query.split('&').filter(|one| !one.is_empty() && !own(one));
+    Some(others.chain([pair.as_str()]).collect::<Vec<_>>().join("&"))
+}
+
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -65,6 +77,14 @@ fn encode(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_pair_is_put_into_a_query_and_the_others_stay_as_they_are() {
+        assert_eq!(with("?step=review&name=A%20b+c", "draw", "rol_1").as_deref(), Some("step=review&name=A%20b+c&draw=rol_1"));
+        assert_eq!(with("draw=rol_0&a=1&draw=", "draw", "rol_1").as_deref(), Some("a=1&draw=rol_1"));
+        assert_eq!(with("a=1&draw=rol_1", "draw", "rol_1"), None);
+        assert_eq!(with("", "draw", "rol_1").as_deref(), Some("draw=rol_1"));
+    }
 
     #[test]
     fn what_is_written_is_read_back() {

@@ -29,6 +29,17 @@ pub fn path_and_query() -> Option<String> {
     Some(location.pathname().ok()? + &location.search().unwrap_or_default())
 }
 
+/// Gives the page another address without going there, as long as it has the one it is expected to have.
+pub fn rename(from: &str, to: &str) {
+    if path_and_query().as_deref() != Some(from) {
+        return;
+    }
+    let renamed = window().history().and_then(|history| history.replace_state_with_url(&history.state()?, "", Some(to)));
+    if renamed.is_err() {
+        leptos::logging::error!("cannot rename the page to {to}");
+    }
+}
+
 /// Loads another page.
 pub fn go(href: &str) {
     if window().location().set_href(href).is_err() {

@@ -251,6 +251,12 @@ fn would(card: &ApprovalCard) -> String {
     for late in &p.put_off {
         let _ = writeln!(out, "  later than its turn: {} {}", late.devices, late.reason);
     }
+    if let Some(until) = p.put_off_until {
+        let _ = writeln!(out, "  the last of them is below its data budget from {} on", until.readable());
+    }
+    if let Some(until) = p.expected.as_ref().and_then(|e| e.until) {
+        let _ = writeln!(out, "  usually over by {}", until.readable());
+    }
     if let Some(peak) = p.egress.as_ref().and_then(|e| e.peak) {
         let _ = writeln!(out, "  sends at most {peak} bytes a second from each server");
     }

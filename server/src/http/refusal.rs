@@ -14,6 +14,8 @@ const TYPED: &str = "__typed=";
 const MAC: &str = "__mac=";
 /// Fields of the console's forms that hold secrets: addresses are written down by browsers and proxies.
 const SECRETS: [&str; 4] = ["password", "old", "new", "code"];
+/// Fields that nobody types: the page's own address has what they hold.
+const CARRIED: [&str; 1] = ["plan"];
 /// Most bytes of what is typed that an address takes along.
 const MOST_TYPED: usize = 2000;
 
@@ -60,7 +62,9 @@ impl Refusals {
 /// What may travel of a form (`application/x-www-form-urlencoded`), still encoded; none when there is nothing, or too much.
 fn typed(form: &[u8]) -> Option<String> {
     let form = std::str::from_utf8(form).ok()?;
-    let open = |pair: &&str| pair.split_once('=').is_some_and(|(name, value)| !value.is_empty() && !SECRETS.contains(&name));
+    let open = |pair: &&str| {
+        pair.split_once('=').is_some_and(|(name, value)| !value.is_empty() && !SECRETS.contains(&name) && !CARRIED.contains(&name))
+    };
     let typed = form.split('&').filter(open).collect::<Vec<_>>().join("&");
     (!typed.is_empty() && typed.len() <= MOST_TYPED).then_some(typed)
 }
@@ -135,6 +139,8 @@ mod tests {
         assert_eq!(ours.forged(&address.parse().unwrap()), None);
         assert!(ours.forged(&address.replace("Ada", "Eve").parse().unwrap()).is_some(), "nobody else fills a form in");
         assert!(!refuse(&format!("name={}", "x".repeat(MOST_TYPED))).contains(TYPED));
+        let review = refuse(&format!("plan={}&reason=Battery+drain", "x".repeat(MOST_TYPED)));
+        assert!(review.contains("__typed=reason%3DBattery%2Bdrain&") && !review.contains("xxx"), "{review}");
     }
 
     #[test]

@@ -88,10 +88,10 @@ impl PlanFile {
             Ok(file) => Ok(file),
             Err(e) => {
                 let at = e.location().map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
+                let why = doubled(&e).unwrap_or_else(|| e.render());
                 bail!(
-                    "{}{at} is not a plan: {}\nThe manual has a whole file to begin with: /docs/rollouts on the console.",
+                    "{}{at} is not a plan: {why}\nThe manual has a whole file to begin with: /docs/rollouts on the console.",
                     path.display(),
-                    e.render()
                 )
             }
         }
@@ -157,6 +157,13 @@ impl PlanFile {
         let at = text.lines().position(|line| line.strip_prefix(first).is_some_and(|rest| rest.trim_start().starts_with(':')))?;
         u64::try_from(at + 1).ok()
     }
+}
+
+/// Said of a key that stands twice in the same place; none of any other error.
+fn doubled(e: &serde_saphyr::Error) -> Option<String> {
+    let serde_saphyr::Error::DuplicateMappingKey { key, location } = e.without_snippet() else { return None };
+    let what = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key “{key}”"));
+    Some(format!("on line {}, {what} stands for the second time in the same place. Keep one of the two.", location.line()))
 }
 
 /// The plan of a file's text, and what it means here. `path` is what the text is called where it is wrong.
@@ -235,7 +242,11 @@ mod tests {
         let reach = wrong(&EXAMPLE.replace("{ percent: 25 }", "{ share: 25 }"));
         assert!(reach.starts_with("plan.yaml:21:") && reach.contains("percent"), "{reach}");
         let twice = wrong(&format!("{EXAMPLE}name: again\n"));
-        assert!(twice.starts_with("plan.yaml:25:") && twice.contains("name"), "{twice}");
+        let told =
+            "plan.yaml:25:1 is not a plan: on line 25, the key “name” stands for the second time in the same place. Keep one of the two.\n";
+        assert!(twice.starts_with(told), "{twice}");
+        let inside = wrong(&EXAMPLE.replace("timeout_min: 60", "budget: { attribute: site, at_most: 1, at_most: 2 }"));
+        assert!(inside.contains("on line 8, the key “at_most” stands for the second time") && !inside.contains("Options"), "{inside}");
         let cut = wrong("name: x\nstages: [");
         assert!(cut.starts_with("plan.yaml:"), "{cut}");
         assert!(wrong("name: x\n").contains("release"), "a plan without a release");

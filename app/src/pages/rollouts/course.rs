@@ -5,13 +5,13 @@ use crate::pages::words;
 use crate::ui::{
     Tone, banner, card, dot,
     gates::{Gate, gates},
-    number::{grouped, percent, plain},
+    number::{grouped, plain},
     stage_bar::{Segment, stage_bar},
     time,
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verdict, lower_words},
+    rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verdict, lower_words, rate_of, rate_words},
     states::{RolloutState, StageState},
 };
 
@@ -60,7 +60,10 @@ fn note(s: &StageView, word: &'static str) -> AnyView {
 pub fn state_banner(r: &RolloutDetail) -> AnyView {
     use RolloutState as S;
     let summary = r.row.summary.clone();
-    let strong = |what: &'static str, text: String| view! { <b>{what}</b>" "{text} }.into_any();
+    let strong = |what: &'static str, text: String| {
+        let (what, rest) = once(what, &text);
+        view! { <b>{what}</b>{rest} }.into_any()
+    };
     let waiting = r.stages.iter().find(|s| s.state == StageState::AwaitingPromotion);
     match r.row.state {
         S::WaitingForApproval => {
@@ -79,7 +82,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
                 format!("Stage {}, {}: {}. No further device gets it.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.'))
             });
             let objected = r.glass.as_ref().is_some_and(|g| g.holds && g.reviews.iter().any(|v| !v.accepted));
-            banner(Tone::Bad, strong(if objected { "Halted." } else { "Halted by a gate." }, text))
+            banner(Tone::Bad, strong(if objected || verdict.is_none() { "Halted." } else { "Halted by a gate." }, text))
         }
         S::Rejected => {
             let why = r.approvals.iter().find(|a| !a.approved && !a.void).map_or(summary, |a| format!("{}: “{}”", a.by_name, a.remark));
@@ -108,6 +111,15 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
     }
 }
 
+/// What is said of a state, and what follows it: a sentence that begins with the state itself says it only once.
+fn once<'a>(what: &'a str, text: &str) -> (&'a str, String) {
+    let word = what.trim_end_matches('.');
+    match text.strip_prefix(word).filter(|rest| !rest.starts_with(char::is_alphanumeric)) {
+        Some(rest) => (word, rest.to_owned()),
+        None => (what, format!(" {text}")),
+    }
+}
+
 /// The gates of the chosen stage, or of the one that runs.
 pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     let number = if choice.stage > 0 { choice.stage } else { r.row.stage.max(1) };
@@ -120,27 +132,29 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         (true, true) => Tone::Ok,
         (true, false) => Tone::Bad,
     };
-    let rate = |n: i64| if v.finished == 0 { "–".to_owned() } else { percent(n, v.finished) };
+    let now = v.now.as_ref();
+    // What it is now stands beside what the gate saw.
+    let beside = |limit: String, now: Option<String>| now.map_or_else(|| limit.clone(), |now| format!("{limit}; now {now}"));
     #[expect(clippy::cast_precision_loss, reason = "numbers of devices, compared with a percentage")]
     let over = |n: i64, limit: f64| n as f64 * 100.0 > limit * v.finished as f64;
     let mut list = vec![
         Gate {
             tone: tone(!over(v.errors, g.error_percent)),
             name: "Errors",
-            value: rate(v.errors),
-            limit: format!("halts above {} %", plain(g.error_percent)),
+            value: rate(v.errors, v.finished),
+            limit: beside(format!("halts above {} %", plain(g.error_percent)), now.map(|t| rate(t.errors, t.finished))),
         },
         Gate {
             tone: if v.call == Call::Pass { Tone::Ok } else { Tone::Off },
             name: "Successes",
-            value: rate(v.succeeded),
+            value: rate(v.succeeded, v.finished),
             limit: success_limit(v, g.success_percent),
         },
         Gate {
             tone: if judged { Tone::Ok } else { Tone::Off },
             name: "Finished devices",
             value: grouped(v.finished),
-            limit: format!("judged from {sample} on"),
+            limit: beside(format!("judged from {sample} on"), now.map(|t| grouped(t.finished))),
         },
     ];
     if g.max_errors > 0 {
@@ -149,20 +163,20 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
             tone: if good { Tone::Ok } else { Tone::Bad },
             name: "Errors in number",
             value: grouped(v.errors),
-            limit: format!("halts at {}", g.max_errors),
+            limit: beside(format!("halts at {}", g.max_errors), now.map(|t| grouped(t.errors))),
         });
     }
-    for (most, n, name) in [
-        (g.max_reverted, Some(v.reverted), "Went back"),
-        (g.max_timed_out, Some(v.timed_out), "Fell silent"),
-        (g.max_dark, s.dark, "Went dark"),
+    for (most, n, later, name) in [
+        (g.max_reverted, Some(v.reverted), now.map(|t| t.reverted), "Went back"),
+        (g.max_timed_out, Some(v.timed_out), now.map(|t| t.timed_out), "Fell silent"),
+        (g.max_dark, s.dark, None, "Went dark"),
     ] {
         let Some(most) = most else { continue };
         list.push(Gate {
             tone: n.map_or(Tone::Off, |n| if n > i64::from(most) { Tone::Bad } else { Tone::Ok }),
             name,
             value: n.map_or_else(|| "–".to_owned(), grouped),
-            limit: format!("halts above {most}"),
+            limit: beside(format!("halts above {most}"), later.map(grouped)),
         });
     }
     let call = match v.call {
@@ -170,7 +184,7 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         Call::Pass => Tone::Ok,
         Call::Halt => Tone::Bad,
     };
-    let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p> });
+    let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p>{as_of(v)} });
     let card = card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any());
     view! { {card}{super::evidence::findings(s)}{super::evidence::whole_card(r)} }.into_any()
 }
@@ -178,9 +192,26 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
 /// What the share of successes has to reach, and what it is worth: the gate compares the plain share, people see from how few devices it is.
 fn success_limit(v: &Verdict, needed: f64) -> String {
     let needed = format!("passes at {} %", plain(needed));
-    match v.success_low {
-        Some(bound) => format!("{needed}; {} % or more, 95 % sure, by {} devices", lower_words(bound), grouped(v.finished)),
-        None => needed,
+    let proves = |low: Option<f64>, finished| match low {
+        Some(bound) => format!("; {} % or more, 95 % sure, by {} devices", lower_words(bound), grouped(finished)),
+        None => String::new(),
+    };
+    let now = v.now.as_ref().map(|t| format!("; now {}{}", rate(t.succeeded, t.finished), proves(t.success_low, t.finished)));
+    format!("{needed}{}{}", proves(v.success_low, v.finished), now.unwrap_or_default())
+}
+
+/// A share of finished devices as the gate's own sentence writes it.
+fn rate(n: i64, finished: i64) -> String {
+    if finished == 0 { "–".to_owned() } else { format!("{} %", rate_words(rate_of(n, finished))) }
+}
+
+/// When a gate saw its numbers, and what its devices come to now where that is something else; nothing of numbers that are as of now.
+pub(super) fn as_of(v: &Verdict) -> AnyView {
+    let now = v.now.as_ref().map(|t| format!(" Now {} of {} finished devices have succeeded.", grouped(t.succeeded), grouped(t.finished)));
+    match (v.at, now) {
+        (None, None) => ().into_any(),
+        (None, Some(now)) => view! { <p class="small text-2">"The gate judged before that."{now}</p> }.into_any(),
+        (Some(at), now) => view! { <p class="small text-2">"As the gate saw it "{time::ago(at)}"."{now}</p> }.into_any(),
     }
 }
 
@@ -256,6 +287,25 @@ fn events(all: &[RolloutEvent]) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::rollouts::Counts;
+
+    #[test]
+    fn a_banner_says_its_state_once() {
+        for (what, text, said) in [
+            (
+                "Rolled back.",
+                "Rolled back. Its way back: Completed: 6 of 6 succeeded",
+                "Rolled back. Its way back: Completed: 6 of 6 succeeded",
+            ),
+            ("Paused.", "Paused by oli: storm", "Paused by oli: storm"),
+            ("Stopped.", "Done before", "Stopped. Done before"),
+            ("Stop.", "Stopped by oli", "Stop. Stopped by oli"),
+            ("Halted by a gate.", "Stage 1, First: 1 of 1 failed.", "Halted by a gate. Stage 1, First: 1 of 1 failed."),
+        ] {
+            let (what, rest) = once(what, text);
+            assert_eq!(format!("{what}{rest}"), said);
+        }
+    }
 
     #[test]
     fn a_share_says_how_much_it_proves() {
@@ -269,8 +319,16 @@ mod tests {
             timed_out: 0,
             sample: 3,
             success_low: None,
+            at: None,
+            now: None,
         };
         assert_eq!(success_limit(&verdict(10, 10).bounded(), 95.0), "passes at 95 %; 72.2 % or more, 95 % sure, by 10 devices");
         assert_eq!(success_limit(&verdict(0, 0).bounded(), 95.0), "passes at 95 %");
+        let counts = Counts { total: 20, succeeded: 17, failed: 3, ..Counts::default() };
+        assert_eq!(
+            success_limit(&verdict(17, 18).bounded().beside(&counts), 90.0),
+            "passes at 90 %; 74.2 % or more, 95 % sure, by 18 devices; now 85 %; 63.9 % or more, 95 % sure, by 20 devices"
+        );
+        assert_eq!((rate(1, 18).as_str(), rate(0, 0).as_str()), ("5.5 %", "–"), "as the verdict's sentence has it");
     }
 }

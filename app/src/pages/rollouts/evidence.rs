@@ -222,6 +222,6 @@ pub(super) fn whole_card(r: &RolloutDetail) -> AnyView {
         Call::Halt => Tone::Bad,
     };
     let gate = r.spec.gate.as_ref().map(super::phrases::gate);
-    let body = view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p><p class="small text-2 mt-2">{gate}</p> };
+    let body = view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p>{super::course::as_of(v)}<p class="small text-2 mt-2">{gate}</p> };
     view! { <div class="mt-4">{card("Gate of the whole rollout", None, body.into_any())}</div> }.into_any()
 }

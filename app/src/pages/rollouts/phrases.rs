@@ -162,13 +162,25 @@ pub fn by_budget(p: &Preview) -> Vec<String> {
             counted(p.reach_budget, "device is", "devices are")
         )
     });
-    late.chain(reach).collect()
+    let until = p.put_off_until.map(|at| format!("The last of those that get it later is below its budget from {} on", at.readable()));
+    late.chain(until).chain(reach).collect()
+}
+
+/// Whom an expected span leaves out, because their data budget puts them off; none when it is nobody.
+pub fn waited_for(p: &Preview) -> Option<String> {
+    let devices = p.put_off.iter().map(|late| late.devices).sum::<i64>();
+    let until = p.put_off_until?;
+    Some(format!(
+        "Without {}: their data budgets put them off until {} at the latest",
+        counted(devices, "device", "devices"),
+        until.readable()
+    ))
 }
 
 /// What an expected span rests on and leaves out.
 pub fn rests_on(expected: &Expected) -> String {
     format!(
-        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take, who has to wait for a budget, and what else is sent meanwhile.",
+        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take, who has to wait for others by the plan's budget, and what else is sent meanwhile.",
         counted(expected.updates, "update", "updates")
     )
 }
@@ -242,11 +254,19 @@ mod tests {
             ]
         );
         let late = Excluded { reason: "has used up its data budget of 2 MB in 30 days".into(), devices: 1 };
-        let budgets = by_budget(&Preview { put_off: vec![late], reach_budget: 2, ..Preview::default() });
+        let until = Some(wire::Timestamp(1_795_341_432_000));
+        let preview = Preview { put_off: vec![late], put_off_until: until, reach_budget: 2, ..Preview::default() };
+        assert_eq!(
+            waited_for(&preview).as_deref(),
+            Some("Without 1 device: their data budgets put them off until 22 Nov 2026 09:57 UTC at the latest")
+        );
+        assert_eq!(waited_for(&Preview::default()), None);
+        let budgets = by_budget(&preview);
         assert_eq!(
             budgets,
             [
                 "1 device gets it later: has used up its data budget of 2 MB in 30 days",
+                "The last of those that get it later is below its budget from 22 Nov 2026 09:57 UTC on",
                 "2 devices are at the data budget with it, and get nothing after it for a while",
             ]
         );

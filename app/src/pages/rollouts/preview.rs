@@ -92,7 +92,8 @@ fn takes(p: &Preview) -> Option<AnyView> {
             Some(e) => {
                 let until = e.until.map(|at| view! { <div>{format!("Usually over by {}", at.readable())}</div> });
                 let held = phrases::held(e).map(|text| view! { <div>{text}</div> });
-                view! { {phrases::span(e.whole)}{held}{until}<div class="small text-2">{phrases::rests_on(e)}</div> }.into_any()
+                let late = phrases::waited_for(p).map(|text| view! { <div>{text}</div> });
+                view! { {phrases::span(e.whole)}{late}{held}{until}<div class="small text-2">{phrases::rests_on(e)}</div> }.into_any()
             }
         };
         view! { <dt>"Takes about"</dt><dd>{said}</dd> }.into_any()

@@ -7,7 +7,7 @@ use super::{
     phrases,
     preview::stage_lines,
     when,
-    wizard::Address,
+    wizard::{Address, LivePreview},
 };
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     Fault, FaultKind,
+    ids::RolloutId,
     rollouts::{Preview, Problem, WizardPage as Model},
 };
 
@@ -348,7 +349,7 @@ fn problem_of(name: &str, problems: &[Problem]) -> AnyView {
 }
 
 /// The last step: the plan in words, why, and where it goes from here.
-pub fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, back: String) -> AnyView {
+pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, back: String, live: LivePreview) -> AnyView {
     let spec = at.draft.spec().ok();
     let ready = spec.is_some() && model.preview.as_ref().is_some_and(|p| p.problems.is_empty() && p.selector_error.is_none());
     let (Some(spec), true) = (spec, ready) else {
@@ -358,7 +359,12 @@ pub fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, back: St
     let release = model.releases.iter().find(|r| r.id == spec.release);
     let version = release.map_or_else(String::new, |r| r.version.clone());
     let (total, first) = model.preview.as_ref().map_or((0, 0), |p| (p.total, p.stages.first().map_or(0, |s| s.devices)));
-    let plan = at.draft.write();
+    let draft = at.draft.clone();
+    // A draw that was used up is followed by another one, while what was typed stays.
+    let plan = move || match live.draw() {
+        Some(draw) => Draft { draw, ..draft.clone() }.write(),
+        None => draft.write(),
+    };
     let (id, generation) = model.editing.as_ref().map(|(id, g)| (id.to_string(), *g)).unwrap_or_default();
     let void = model.editing.is_some().then(|| banner(Tone::Warn, "Saving voids approvals that were given to the plan before.".into_any()));
     let reason = spec.reason.clone();
@@ -370,7 +376,7 @@ pub fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, back: St
             <input type="hidden" name="generation" value=generation/>
             <div class="stack">
                 {void}
-                {move || fault_banner(refusal(save).as_ref())}
+                {move || refused(refusal(save).as_ref())}
                 {card("Review", None, view! {
                     <p class="lead">{phrases::sentence(&spec, &version, total, first)}</p>
                     <dl class="kv mt-4">
@@ -379,7 +385,7 @@ pub fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, back: St
                         {stage_lines(&spec)}
                         <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(spec.timeout_min) * 60_000)}" without a word"</dd>
                     </dl>
-                    <div class="mt-4">{field("reason", "Why, for the person who approves it", Control::Area).value(reason).required().max_length(1000).view()}</div>
+                    <div class="mt-4">{field("reason", "Why, for the person who approves it", Control::Area).value(reason).required().max_length(1000).refused(save).view()}</div>
                 }.into_any())}
             </div>
             <div class="row mt-4">
@@ -390,4 +396,34 @@ pub fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, back: St
         </ActionForm>
     }
     .into_any()
+}
+
+/// Why a plan was not kept. Where a rollout has its draw already, with the way to that one.
+fn refused(fault: Option<&Fault>) -> AnyView {
+    let used = fault.filter(|f| f.code == "draw_used").and_then(|f| Some((f, rollout_in(&f.message)?)));
+    let Some((fault, id)) = used else { return fault_banner(fault) };
+    let text = view! {
+        {fault.message.clone()}" "
+        <a href=format!("/rollouts/{id}")>"Open that rollout"</a>
+        ", or save again: what is saved then is another one, with the devices of the preview beside."
+    };
+    banner(Tone::Bad, text.into_any())
+}
+
+/// The rollout that a sentence names, the last one where its name holds another.
+fn rollout_in(text: &str) -> Option<RolloutId> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').rev().find_map(|word| word.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollout_is_found_in_a_sentence() {
+        let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
+        let text = format!("“rol_00000000000000000000000000000000” ({id}) has this draw already.");
+        assert_eq!(rollout_in(&text).as_ref().map(RolloutId::as_str), Some(id));
+        assert_eq!(rollout_in("Nobody (rol_1) has it."), None);
+    }
 }

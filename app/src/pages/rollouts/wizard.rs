@@ -13,7 +13,7 @@ use crate::{
     ui::{
         PageHead,
         completion::Completing,
-        form::action,
+        form::{action, refusal},
         page::page,
         stepper::{self, stepper},
     },
@@ -80,9 +80,19 @@ pub fn WizardPage() -> AnyView {
         }
         now
     });
+    Effect::new(move |before: Option<()>| {
+        let lost = refusal(save).is_some_and(|fault| matches!(fault.code.as_str(), "draw_used" | "draw_gone"));
+        // What the page came with the server has drawn anew already.
+        if before.is_some() && lost {
+            live.ask_for(Address::read(&search.get_untracked()).draft);
+        }
+    });
     page(model, move |model: Model| {
         let search = search.get_untracked();
         let path = id.get_untracked().map_or_else(|| "/rollouts/new".to_owned(), |id| format!("/rollouts/{id}/edit"));
+        if let Some(query) = drawn(&model, &search) {
+            keep(&path, &search, &query);
+        }
         let model = StoredValue::new(model);
         // Another address is another form: inputs must not keep what was typed into the one before.
         view! {
@@ -92,6 +102,22 @@ pub fn WizardPage() -> AnyView {
         }
         .into_any()
     })
+}
+
+/// The query that says by what a plan is drawn, where its address says nothing of it yet: a reload names the same devices then.
+fn drawn(model: &Model, search: &str) -> Option<String> {
+    let at = Address::read(search);
+    let draw = model.preview.as_ref()?.draw.as_ref().filter(|_| model.editing.is_none() && at.planned && at.draft.draw.is_empty())?;
+    query::with(search, "draw", draw.as_str())
+}
+
+/// Gives the page this query in its address and leaves the page as it is, with what is typed into it. Nothing on the server, which has led to that
+/// address itself.
+fn keep(path: &str, search: &str, query: &str) {
+    #[cfg(feature = "hydrate")]
+    crate::ui::browser::rename(&format!("{path}?{}", search.trim_start_matches('?')), &format!("{path}?{query}"));
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (path, search, query);
 }
 
 fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>, (live, ways): (LivePreview, Completing)) -> AnyView {
@@ -122,7 +148,7 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
         })
         .collect();
     let form = if at.step == Step::Review {
-        review(&at, model, save, format!("{path}?{}", at.query(Step::Gates)))
+        review(&at, model, save, format!("{path}?{}", at.query(Step::Gates)), live)
     } else {
         step_form(&at, path, model, &problems, ways)
     };
@@ -151,7 +177,7 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
 
 /// The preview of what is being typed. Nothing before the first key and without JavaScript: then the page's own preview holds.
 #[derive(Clone, Copy)]
-struct LivePreview {
+pub(super) struct LivePreview {
     state: RwSignal<Option<Result<Preview, Draft>>>,
     timer: StoredValue<Option<TimeoutHandle>>,
     asked: StoredValue<u32>,
@@ -178,8 +204,20 @@ impl LivePreview {
     }
 
     fn ask(self, form: &web_sys::HtmlFormElement) {
-        let Some(search) = query_of(form) else { return };
-        let draft = Address::read(&search).draft;
+        if let Some(search) = query_of(form) {
+            self.ask_for(Address::read(&search).draft);
+        }
+    }
+
+    /// By what the devices of what was previewed last were drawn; none while the page's own preview holds.
+    pub(super) fn draw(self) -> Option<String> {
+        self.state.with(|state| match state {
+            Some(Ok(preview)) => preview.draw.as_ref().map(ToString::to_string),
+            _ => None,
+        })
+    }
+
+    fn ask_for(self, draft: Draft) {
         let turn = self.asked.try_update_value(|n| {
             *n = n.wrapping_add(1);
             *n
@@ -226,6 +264,19 @@ mod tests {
         assert!(at.planned);
         assert!(!Address::read("").planned);
         assert_eq!(Address::read(&at.query(Step::Review)).draft, at.draft);
+    }
+
+    #[test]
+    fn an_address_says_by_what_its_plan_is_drawn() {
+        let draw: wire::ids::RolloutId = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
+        let preview = Preview { draw: Some(draw.clone()), ..Preview::default() };
+        let model = Model { releases: vec![], spec: None, preview: Some(preview), metrics: vec![], editing: None };
+        let search = "?step=review&stages.0.reach=100";
+        let query = drawn(&model, search).unwrap();
+        assert_eq!(query, format!("step=review&stages.0.reach=100&draw={draw}"));
+        assert_eq!(drawn(&model, &query), None, "once");
+        assert_eq!(drawn(&model, "?step=firmware"), None, "there is no plan yet");
+        assert_eq!(drawn(&Model { editing: Some((draw, 1)), ..model }, search), None, "a plan that is kept has its own");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Pure: how much a share of few devices says. Ten of ten are 100 %, and still no proof of more than 72 %.
+//! Pure: how much a share of few devices says, and how shares are written. Ten of ten are 100 %, and still no proof of more than 72 %.
 
 /// The 97.5th percentile of the normal distribution: between it and its negative lie 95 %.
 const Z: f64 = 1.959_963_984_540_054;
@@ -13,6 +13,18 @@ pub fn wilson_lower(part: i64, whole: i64) -> Option<f64> {
     let square = Z * Z / size;
     let spread = Z * (share * (1.0 - share) / size + square / (4.0 * size)).sqrt();
     Some(((share + square / 2.0 - spread) / (1.0 + square) * 100.0).clamp(0.0, 100.0))
+}
+
+/// `part` of `whole` in percent; 0 of nothing.
+pub fn rate_of(part: i64, whole: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
+    if whole > 0 { part as f64 * 100.0 / whole as f64 } else { 0.0 }
+}
+
+/// A rate as a gate's sentence and everybody beside it writes it: `75`, `33.3`. Never rounds a miss to the limit: 94.96 is 94.9, not 95.
+pub fn rate_words(percent: f64) -> String {
+    let cut = (percent * 10.0 + 1e-9).floor() / 10.0;
+    if (cut - cut.round()).abs() < 1e-9 { format!("{}", cut.round()) } else { format!("{cut:.1}") }
 }
 
 /// A lower bound with one decimal, never more than it is: 88.97 is `88.9`.
@@ -34,5 +46,11 @@ mod tests {
         }
         assert_eq!(wilson_lower(0, 0), None);
         assert_eq!([88.97, 100.0, 0.0].map(lower_words), ["88.9", "100.0", "0.0"]);
+    }
+
+    #[test]
+    fn a_rate_is_cut_and_not_rounded() {
+        let words = [(1, 18), (9496, 10_000), (3, 4), (1, 3), (0, 0)].map(|(part, whole)| rate_words(rate_of(part, whole)));
+        assert_eq!(words, ["5.5", "94.9", "75", "33.3", "0"]);
     }
 }

@@ -195,6 +195,39 @@ pub struct Verdict {
     /// the plain share. None where nothing was judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_low: Option<f64>,
+    /// When the gate saw these numbers; none where they are as of now, and of verdicts that are older than this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// The devices as of now, where the gate saw other numbers: what finishes later changes no verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Tally>,
+}
+
+/// Devices that have finished, by how they ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Tally {
+    /// Finished devices.
+    pub finished: i64,
+    /// Of these, succeeded.
+    pub succeeded: i64,
+    /// Of these, errors.
+    pub errors: i64,
+    /// Of the errors, devices that went back by themselves.
+    pub reverted: i64,
+    /// And devices that fell silent.
+    pub timed_out: i64,
+    /// The lower end of Wilson's 95 % interval for the share of those that succeeded, in percent; none of no devices.
+    pub success_low: Option<f64>,
+}
+
+impl Tally {
+    /// Of these devices.
+    pub fn of(counts: &Counts) -> Self {
+        let Counts { succeeded, reverted, timed_out, .. } = *counts;
+        let finished = counts.finished();
+        Self { finished, succeeded, errors: counts.errors(), reverted, timed_out, success_low: wilson_lower(succeeded, finished) }
+    }
 }
 
 impl Verdict {
@@ -202,6 +235,21 @@ impl Verdict {
     #[must_use]
     pub fn bounded(self) -> Self {
         Self { success_low: wilson_lower(self.succeeded, self.finished), ..self }
+    }
+
+    /// With when it was made, unless it was made before and only goes on to hold.
+    #[must_use]
+    pub fn seen_at(self, now: Timestamp) -> Self {
+        Self { at: self.at.or(Some(now)), ..self }
+    }
+
+    /// With its devices as of now, where they are others than it saw. For a verdict that was kept.
+    #[must_use]
+    pub fn beside(self, counts: &Counts) -> Self {
+        let now = Tally::of(counts);
+        let saw = (self.finished, self.succeeded, self.errors, self.reverted, self.timed_out);
+        let same = saw == (now.finished, now.succeeded, now.errors, now.reverted, now.timed_out);
+        Self { now: (!same).then_some(now), ..self }
     }
 }
 
@@ -320,4 +368,34 @@ pub struct Failures {
     pub detail: String,
     /// How many.
     pub devices: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_verdict_stands_beside_what_became_of_its_devices() {
+        let saw = Counts { total: 20, succeeded: 17, failed: 1, updating: 2, ..Counts::default() };
+        let kept = Verdict {
+            call: Call::Pass,
+            text: "17 of 18 finished devices succeeded".into(),
+            finished: 18,
+            succeeded: 17,
+            errors: 1,
+            reverted: 0,
+            timed_out: 0,
+            sample: 3,
+            success_low: None,
+            at: None,
+            now: None,
+        };
+        assert_eq!(kept.clone().beside(&saw).now, None, "nothing has changed");
+        let later = kept.clone().beside(&Counts { updating: 0, timed_out: 2, ..saw });
+        let now = later.now.unwrap();
+        assert_eq!((now.finished, now.succeeded, now.errors, now.timed_out), (20, 17, 3, 2));
+        assert_eq!((now.success_low, later.finished), (wilson_lower(17, 20), 18));
+        let made = kept.seen_at(Timestamp(5));
+        assert_eq!((made.at, made.seen_at(Timestamp(9)).at), (Some(Timestamp(5)), Some(Timestamp(5))));
+    }
 }

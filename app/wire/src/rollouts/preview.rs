@@ -35,6 +35,9 @@ pub struct Preview {
     /// Devices that get it, but later than it is their turn, by reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub put_off: Vec<Excluded>,
+    /// When the last of those that their data budget puts off is below it again, when nothing else is sent to it; none where it puts nobody off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_off_until: Option<Timestamp>,
     /// Devices that it brings to their data budget or beyond: they get it, and nothing after it until enough is 30 days ago. 0 without a budget.
     #[serde(default)]
     pub reach_budget: i64,
@@ -82,11 +85,11 @@ pub struct Times {
 pub struct Expected {
     /// Earlier updates it rests on, at most 200.
     pub updates: i64,
-    /// From the start to the end of the last stage's soak.
+    /// From the start to the end of the last stage's soak, as if nobody were put off.
     pub whole: Span,
     /// Stage by stage, each with its soak.
     pub stages: Vec<Span>,
-    /// When it is usually over: the whole after every device's window has opened once.
+    /// When it is usually over: the whole after every device's window has opened once, and those that are put off are below their data budgets.
     #[serde(default)]
     pub until: Option<Timestamp>,
     /// How much longer it is by the limits of bandwidth than as earlier updates went, in milliseconds of the usual whole: at least, as if nothing else

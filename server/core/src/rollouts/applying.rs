@@ -4,6 +4,7 @@
 use super::{
     Error, Rollouts,
     arranging::arranged,
+    comparing::back_label,
     difference::{Plan, between},
     drafting::Newest,
     store::records::{self, Record},
@@ -70,7 +71,12 @@ impl Rollouts {
         let label = |device_type: &str, version: &str| format!("{device_type} {version}");
         let new = release.map_or_else(|| spec.release.to_string(), |r| label(&r.row.device_type, &r.row.version));
         let old = label(&record.device_type, &record.version);
-        let lines = between(Plan { spec: &record.spec, release: &old }, Plan { spec, release: &new });
+        let old_back = back_label(&mut on, &actor.org, &record.spec).await?;
+        let new_back = back_label(&mut on, &actor.org, spec).await?;
+        let lines = between(
+            Plan { spec: &record.spec, release: &old, back: old_back.as_deref() },
+            Plan { spec, release: &new, back: new_back.as_deref() },
+        );
         let (state, generation, same) = (record.state(), record.generation(), record.spec == *spec);
         let Record { id, .. } = record;
         Ok(Some(Against { id, state, lines, generation, same }))

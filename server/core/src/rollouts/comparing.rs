@@ -3,12 +3,17 @@
 use super::{
     Rollouts,
     difference::{Plan, between},
+    drafting::release_back,
     store::{lists, records::Record},
 };
-use crate::{Result, db::Read};
+use crate::{
+    Result,
+    db::{Conn, Read},
+};
 use wire::{
     Timestamp,
-    rollouts::{ApprovedPlan, PlanChanges},
+    ids::OrgId,
+    rollouts::{ApprovedPlan, PlanChanges, RolloutSpec},
     states::RolloutState,
 };
 
@@ -28,7 +33,11 @@ impl Rollouts {
             return Ok(PlanChanges { since: None, lines: Vec::new() });
         };
         let (old, new) = (label(&last), label(record));
-        let lines = between(Plan { spec: &last.spec, release: &old }, Plan { spec: &record.spec, release: &new });
+        let (old_back, new_back) = (back_label(on, &last.org, &last.spec).await?, back_label(on, &record.org, &record.spec).await?);
+        let lines = between(
+            Plan { spec: &last.spec, release: &old, back: old_back.as_deref() },
+            Plan { spec: &record.spec, release: &new, back: new_back.as_deref() },
+        );
         let since = ApprovedPlan {
             rollout: last.id,
             name: last.spec.name,
@@ -38,6 +47,11 @@ impl Rollouts {
         };
         Ok(PlanChanges { since: Some(since), lines })
     }
+}
+
+/// The release that a plan goes back to, as people name it; none where it has no way back, or there is no such release any more.
+pub(super) async fn back_label(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec) -> Result<Option<String>> {
+    Ok(release_back(on, org, spec).await?.map(|r| format!("{} {}", r.row.device_type, r.row.version)))
 }
 
 /// A rollout's release as people name it.

@@ -26,7 +26,8 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
             R::Scheduled => Ok(vec![Change::BeginNow]),
             R::Approved => Err("It was approved and starts by itself in a moment.".to_owned()),
             R::Draft | R::WaitingForApproval | R::Rejected => Err("It has to be approved first.".to_owned()),
-            _ => Err("It has started already.".to_owned()),
+            R::Stopping | R::Stopped | R::Completed | R::RolledBack => Err(over(course.state, course.stage)),
+            R::Running | R::Paused | R::Halted | R::RollingBack => Err("It has started already.".to_owned()),
         },
         Verb::Pause => match course.state {
             R::Running => Ok(vec![enter(R::Paused, "Paused"), Change::Withdraw { recalled: false, for_good: false }]),
@@ -40,7 +41,9 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
                 Ok(vec![enter(R::Stopping, "Stopped"), Change::Withdraw { recalled: !may_install(course.release), for_good: true }])
             }
             R::Draft | R::Rejected => Err("It has not begun.".to_owned()),
-            _ => Err("It has ended already.".to_owned()),
+            R::Stopping => Err("It is being stopped already.".to_owned()),
+            R::RollingBack => Err("It goes back already.".to_owned()),
+            R::Stopped | R::Completed | R::RolledBack => Err("It has ended already.".to_owned()),
         },
         Verb::Retry => retry(course, now),
         Verb::RollBack => match course.state {
@@ -50,6 +53,7 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
             },
             R::Running => Err("Pause it first.".to_owned()),
             R::RollingBack | R::RolledBack => Err("It goes back already.".to_owned()),
+            R::Stopping | R::Stopped if course.stage == 0 => Err(over(course.state, course.stage)),
             R::Stopping | R::Stopped | R::Completed => {
                 Err("It has ended. Sign the last good release again, publish it, and draft a rollout of it.".to_owned())
             }
@@ -57,6 +61,16 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
         },
         Verb::Edit | Verb::Submit | Verb::Approve | Verb::Reject | Verb::BreakGlass => Err("That is decided before it starts.".to_owned()),
     }
+}
+
+/// Said of a rollout that is being stopped or has ended: which of them, and when it was stopped before its first stage, that.
+pub fn over(state: RolloutState, stage: u32) -> String {
+    let said = match state {
+        RolloutState::Stopping | RolloutState::Stopped if stage == 0 => "It was stopped before it began.",
+        RolloutState::Stopping => "It is being stopped.",
+        _ => "It has ended.",
+    };
+    said.to_owned()
 }
 
 /// The changes by which a person halts what runs or is paused, as a gate would.
@@ -153,6 +167,29 @@ mod tests {
             course.stages[0].counts = Counts { total: 5, succeeded: 4, failed: 1, ..Counts::default() };
             order(verb, &course, "oli", "", Timestamp(0)).is_ok()
         })
+    }
+
+    #[test]
+    fn what_was_stopped_before_it_began_has_not_begun() {
+        let mut course = approved(vec![stage(Reach::Percent(100.0))]);
+        let told = |course: &Course, verb| order(verb, course, "oli", "", Timestamp(0)).unwrap_err();
+        for (state, stage, start, back) in [
+            (RolloutState::Stopped, 0, "It was stopped before it began.", "It was stopped before it began."),
+            (RolloutState::Stopping, 0, "It was stopped before it began.", "It was stopped before it began."),
+            (
+                RolloutState::Stopped,
+                1,
+                "It has ended.",
+                "It has ended. Sign the last good release again, publish it, and draft a rollout of it.",
+            ),
+            (RolloutState::RolledBack, 1, "It has ended.", "It goes back already."),
+            (RolloutState::RollingBack, 1, "It has started already.", "It goes back already."),
+        ] {
+            (course.state, course.stage) = (state, stage);
+            assert_eq!((told(&course, Verb::Start).as_str(), told(&course, Verb::RollBack).as_str()), (start, back), "{state}");
+        }
+        course.state = RolloutState::RollingBack;
+        assert_eq!(told(&course, Verb::Stop), "It goes back already.", "it has not ended");
     }
 
     #[test]

@@ -223,19 +223,19 @@ impl Course {
                     move_stage(stage, StageState::Soaking);
                     stage.soak_until = Some(*until);
                     stage.looks = 0;
-                    stage.verdict = Some(verdict.clone());
+                    stage.verdict = Some(verdict.clone().seen_at(now));
                 }
             }
             Change::Hold { stage, verdict } => {
                 self.doors_until = Timestamp(0);
                 if let Some(stage) = self.stage_mut(*stage) {
                     move_stage(stage, StageState::AwaitingPromotion);
-                    stage.verdict = Some(verdict.clone());
+                    stage.verdict = Some(verdict.clone().seen_at(now));
                 }
             }
             Change::Note { stage, verdict } => {
                 if let Some(stage) = self.stage_mut(*stage) {
-                    stage.verdict = Some(verdict.clone());
+                    stage.verdict = Some(verdict.clone().seen_at(now));
                 }
             }
             Change::Close { stage, to, verdict } => {
@@ -245,8 +245,8 @@ impl Course {
                 if let Some(stage) = self.stage_mut(*stage) {
                     move_stage(stage, *to);
                     stage.ended_at = Some(now);
-                    if verdict.is_some() {
-                        stage.verdict.clone_from(verdict);
+                    if let Some(verdict) = verdict {
+                        stage.verdict = Some(verdict.clone().seen_at(now));
                     }
                 }
             }
@@ -271,7 +271,7 @@ impl Course {
                     evidence::keep(&mut stage.findings, findings);
                 }
             }
-            Change::Judged { verdict } => self.verdict = Some(verdict.clone()),
+            Change::Judged { verdict } => self.verdict = Some(verdict.clone().seen_at(now)),
             Change::GoOn => {
                 self.verdict = None;
                 self.stages.iter_mut().for_each(Stage::forgive);

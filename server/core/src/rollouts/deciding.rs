@@ -2,6 +2,7 @@
 
 use super::{
     Error, Rollouts,
+    control::over,
     course::{Change, Course},
     drafting::{digest_of, release_back},
     expiring::{late, terms},
@@ -252,6 +253,7 @@ pub(super) fn not_decidable(record: &Record, actor: &Actor, standing: Option<&St
         },
         RolloutState::Draft => Some(Error::NotNow("It has not been sent for approval yet.".to_owned())),
         RolloutState::Rejected => Some(Error::NotNow("It was rejected; its author has to edit it first.".to_owned())),
+        RolloutState::Stopping | RolloutState::Stopped if record.stage() == 0 => Some(Error::NotNow(over(record.state(), 0))),
         _ => Some(Error::NotNow("It was decided already.".to_owned())),
     }
 }

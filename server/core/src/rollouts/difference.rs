@@ -2,19 +2,21 @@
 
 use wire::{
     Timestamp,
-    ids::{DeviceId, ReleaseId},
+    ids::DeviceId,
     rollouts::{
         Budget, GateAction, GateSpec, MetricGate, Order, PlanChange, Rate, Reach, RolloutSpec, StageSpec, TooFew, Urgency, Window, Worse,
     },
 };
 
-/// A plan, with its release as people name it: `gateway 2.0.0`.
+/// A plan, with its releases as people name them: `gateway 2.0.0`.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan<'a> {
     /// The plan.
     pub spec: &'a RolloutSpec,
     /// Its release.
     pub release: &'a str,
+    /// The one it goes back to; none where it goes back to none, and where that release is not there any more.
+    pub back: Option<&'a str>,
 }
 
 /// What `after` does otherwise than `before`, in the order of the plan; nothing when they are the same.
@@ -72,8 +74,8 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     lines.differ("download_only", "What is done", fetched(*download_only), fetched(new.download_only));
     let frozen = |goes_on: bool| if goes_on { "goes on while they hold" } else { "waits until they are over" }.to_owned();
     lines.differ("during_freeze", "Freezes", frozen(*during_freeze), frozen(new.during_freeze));
-    let back = |release: Option<&ReleaseId>| release.map_or_else(|| "none".to_owned(), |id| format!("release {id}"));
-    lines.differ("way_back", "Way back", back(way_back.as_ref()), back(new.way_back.as_ref()));
+    let alike = way_back != &new.way_back && before.back == after.back;
+    lines.differ("way_back", "Way back", back(before, alike), back(after, alike));
     lines.differ("retry", "Tried again", super::retry::words(retry.as_ref()), super::retry::words(new.retry.as_ref()));
     lines.differ("priority", "Priority", priority.to_string(), new.priority.to_string());
     lines.differ("order", "Order", arranged(order.as_ref()), arranged(new.order.as_ref()));
@@ -89,6 +91,16 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
 /// Two releases of the same name are told apart by their ids.
 fn named(plan: Plan<'_>, alike: bool) -> String {
     if alike { format!("{} ({})", plan.release, plan.spec.release) } else { plan.release.to_owned() }
+}
+
+/// The same of the release that a plan goes back to.
+fn back(plan: Plan<'_>, alike: bool) -> String {
+    match (&plan.spec.way_back, plan.back) {
+        (None, _) => "none".to_owned(),
+        (Some(id), Some(name)) if alike => format!("{name} ({id})"),
+        (Some(_), Some(name)) => name.to_owned(),
+        (Some(id), None) => format!("release {id}"),
+    }
 }
 
 fn whom(selector: &str) -> String {

@@ -4,6 +4,7 @@ use super::{
     Error, Rollouts,
     ahead::Ahead,
     arranging::arranged,
+    control::over,
     deciding::{Turn, held, people},
     digest,
     expiring::terms,
@@ -32,10 +33,6 @@ use wire::{
     rollouts::{Problem, RolloutSpec},
     states::RolloutState,
 };
-
-/// Said of the draw of a preview that nothing can be drafted with any more.
-const GONE: &str =
-    "A rollout has this draw already, its preview is over a day old, or no preview made it. Load the preview again: it is drawn anew.";
 
 /// Which rollout has to be the newest of its name when another one is drafted.
 pub(super) enum Newest<'a> {
@@ -87,7 +84,8 @@ impl Rollouts {
         // Of two who draft this name at once the second sees what the first has drafted, and a release that is being removed is gone or stays.
         audit::hold(&mut tx, &actor.org).await?;
         if drawn && !self.free(&mut tx, &actor.org, &id, now).await? {
-            return Err(Error::NotNow(GONE.to_owned()).into());
+            let used = records::record(&mut tx, &actor.org, &id).await?;
+            return Err(used.map_or(Error::DrawGone, |by| Error::DrawUsed { id: by.id, name: by.spec.name }).into());
         }
         if let Some(expected) = expected {
             let newest = records::named(&mut tx, &actor.org, &spec.name).await?;
@@ -217,15 +215,21 @@ pub(super) fn not_editable(record: &Record) -> Option<String> {
     if record.back_of.is_some() {
         return Some("It is the way back of another rollout and follows from its plan. Stop it, and draft one of your own.".to_owned());
     }
-    (state != RolloutState::Draft && !legal(ROLLOUT, state, RolloutState::Draft))
-        .then(|| "It has begun. Stop it, and draft a new one.".to_owned())
+    match state {
+        RolloutState::Stopping | RolloutState::Stopped | RolloutState::Completed | RolloutState::RolledBack => {
+            Some(format!("{} Draft a new one.", over(state, record.stage())))
+        }
+        _ => (state != RolloutState::Draft && !legal(ROLLOUT, state, RolloutState::Draft))
+            .then(|| "It has begun. Stop it, and draft a new one.".to_owned()),
+    }
 }
 
-/// The release of a plan that has no problems by itself, and the one it goes back to.
+/// The release of a plan that has no problems by itself and does not start in the past, and the one it goes back to.
 async fn checked(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec, now: Timestamp) -> Result<(RolloutRelease, Option<RolloutRelease>)> {
     let release = releases::for_rollout(on, org, &spec.release).await?;
     let back = release_back(on, org, spec).await?;
     let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
+    problems.extend(validate::begun(spec, now));
     problems.extend(way_back::problems(spec, release.as_ref().map(known), back.as_ref().map(known), now));
     match release {
         Some(release) if problems.is_empty() => Ok((release, back)),

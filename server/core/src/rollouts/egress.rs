@@ -71,6 +71,7 @@ pub struct Load {
 
 #[derive(Debug, Clone, Copy)]
 struct Parcel {
+    device: DeviceNo,
     bytes: u64,
     site: Option<usize>,
     room: Room,
@@ -84,7 +85,7 @@ pub struct Weighed {
     /// Milliseconds that the downloads of each stage take at least.
     pub least_ms: Vec<i64>,
     /// Devices that get it later, because they have used up their budget.
-    pub put_off: i64,
+    pub put_off: Vec<DeviceNo>,
     /// Devices that it brings to their budget.
     pub last: i64,
     /// How many bytes a second that is; none of nobody.
@@ -103,7 +104,7 @@ impl Load {
         let next = self.sites.len();
         let site = site.map(|name| *self.sites.entry(name.clone()).or_insert(next));
         let room = self.bounds.room(self.spent.get(&device).copied().unwrap_or(0), bytes);
-        self.parcels.push(Parcel { bytes, site, room });
+        self.parcels.push(Parcel { device, bytes, site, room });
     }
 
     /// What they come to when the stages take these of them, by the turn in which they were taken.
@@ -122,11 +123,11 @@ impl Load {
                     Some(sum) => *sum = sum.saturating_add(parcel.bytes),
                     None => homeless = true,
                 }
-                out.put_off += i64::from(parcel.room == Room::UsedUp);
+                out.put_off.extend((parcel.room == Room::UsedUp).then_some(parcel.device));
                 out.last += i64::from(parcel.room == Room::Last);
             }
             let side_by_side = spec.at_once.map_or(devices, |most| devices.min(i64::from(most.max(1))));
-            out.least_ms.push(self.least_ms(bytes, &to_sites));
+            out.least_ms.push(self.least_ms(bytes, &to_sites, side_by_side));
             let held = self.held(&to_sites, side_by_side, homeless).map(|rate| rate.min(bytes));
             // A stage that downloads nothing is held by its nothing.
             let held = if bytes == 0 { Some(0) } else { held };
@@ -148,19 +149,25 @@ impl Load {
 
     /// Bytes a second that leave at most while so many download side by side; none when something of it has no limit.
     fn held(&self, to_sites: &[u64], side_by_side: i64, homeless: bool) -> Option<u64> {
-        let by_site = self.bounds.site.as_ref().filter(|_| !homeless).map(|(_, rate)| {
-            let sites = count(to_sites.iter().filter(|bytes| **bytes > 0).count()).min(side_by_side);
-            rate.saturating_mul(sites.unsigned_abs())
-        });
+        let by_site = self.to_sites(to_sites, side_by_side).filter(|_| !homeless);
         self.bounds.shared.into_iter().chain(by_site).min()
     }
 
-    /// Milliseconds that so many bytes take at least: all of them by the shared limit, and those to the busiest site by the site's.
-    fn least_ms(&self, bytes: u64, to_sites: &[u64]) -> i64 {
+    /// Bytes a second that leave at most to all sites together: no more of them at once than devices download side by side.
+    fn to_sites(&self, to_sites: &[u64], side_by_side: i64) -> Option<u64> {
+        let sites = count(to_sites.iter().filter(|bytes| **bytes > 0).count()).min(side_by_side);
+        self.bounds.site.as_ref().map(|(_, rate)| rate.saturating_mul(sites.unsigned_abs()))
+    }
+
+    /// Milliseconds that so many bytes take at least while so many download side by side: all of them by the shared limit, those to the busiest site by
+    /// the site's, and those to all sites by as many sites as there are at once.
+    fn least_ms(&self, bytes: u64, to_sites: &[u64], side_by_side: i64) -> i64 {
         let shared = self.bounds.shared.map_or(0, |rate| takes(bytes, rate));
         let busiest = to_sites.iter().copied().max().unwrap_or(0);
         let site = self.bounds.site.as_ref().map_or(0, |(_, rate)| takes(busiest, *rate));
-        shared.max(site)
+        let all = to_sites.iter().fold(0, |sum: u64, one| sum.saturating_add(*one));
+        let sites = self.to_sites(to_sites, side_by_side).map_or(0, |rate| takes(all, rate));
+        shared.max(site).max(sites)
     }
 }
 
@@ -216,7 +223,7 @@ mod tests {
     fn without_limits_only_bytes_are_known() {
         let found = load(Bounds::default(), SITES).weigh(&plan(), &who());
         assert_eq!((found.stages.as_slice(), found.least_ms.as_slice()), (&[1_000_000, 3_000_000][..], &[0, 0][..]));
-        assert_eq!((found.put_off, found.last), (0, 0));
+        assert_eq!((found.put_off.len(), found.last), (0, 0));
         assert_eq!(found.egress, Some(Egress { peak: None, together: 3, paced: None, least_ms: 0 }));
         assert_eq!(load(Bounds::default(), SITES).weigh(&plan(), &[vec![], vec![]]).egress, None, "nobody downloads nothing");
     }
@@ -250,8 +257,11 @@ mod tests {
         assert_eq!(all.weigh(&plan(), &who()).egress.and_then(|e| e.peak), Some(200_000));
         assert_eq!(all.weigh(&plan(), &who()).least_ms, [10_000, 20_000], "both to Bergen go after each other");
         let alone = RolloutSpec { at_once: Some(1), ..plan() };
-        let found = all.weigh(&alone, &who()).egress.unwrap();
-        assert_eq!((found.peak, found.together), (Some(100_000), 1), "one at once is one site at once");
+        let found = all.weigh(&alone, &who());
+        let egress = found.egress.unwrap();
+        assert_eq!((egress.peak, egress.together), (Some(100_000), 1), "one at once is one site at once");
+        assert_eq!((found.least_ms.as_slice(), egress.least_ms), (&[10_000, 30_000][..], 40_000), "and the sites go after each other");
+        assert_eq!(load(bounds.clone(), SITES).weigh(&alone, &who()).least_ms, [10_000, 20_000], "who has no site is held by none");
         let narrow = Bounds { shared: Some(50_000), ..bounds };
         assert_eq!(load(narrow, SITES).weigh(&plan(), &who()).egress.and_then(|e| e.peak), Some(50_000), "shared by all of them");
     }
@@ -270,15 +280,15 @@ mod tests {
         let limits = TransferLimits { data_budget_mb: Some(2), ..TransferLimits::default() };
         let bounds = Bounds::of(&plan(), &limits);
         let found = load(bounds.clone(), SITES).weigh(&plan(), &who());
-        assert_eq!((found.put_off, found.last), (1, 1));
+        assert_eq!((found.put_off.as_slice(), found.last), (&[2][..], 1));
         assert_eq!(
             [999_999, 1_000_000, 1_999_999, 2_000_000].map(|spent| bounds.room(spent, 1_000_000)),
             [Room::Enough, Room::Last, Room::Last, Room::UsedUp]
         );
-        assert_eq!(load(bounds, SITES).weigh(&plan(), &[vec![0], vec![3]]).put_off, 0, "only those that a stage takes");
+        assert_eq!(load(bounds, SITES).weigh(&plan(), &[vec![0], vec![3]]).put_off, [0; 0], "only those that a stage takes");
         let over = RolloutSpec { ignore_data_budget: true, ..plan() };
         let found = load(Bounds::of(&over, &limits), SITES).weigh(&over, &who());
-        assert_eq!((found.put_off, found.last), (0, 0));
+        assert_eq!((found.put_off.len(), found.last), (0, 0));
     }
 
     proptest! {
@@ -296,6 +306,30 @@ mod tests {
             if let Some(peak) = egress.peak {
                 let sent = i128::from(peak) * i128::from(egress.least_ms);
                 prop_assert!(sent >= i128::from(found.stages[0]) * 1000 || i128::from(peak) == i128::from(found.stages[0]), "{egress:?} {found:?}");
+            }
+        }
+
+        // Every download is more than a second's worth, so no peak is cut to what there is to send.
+        #[test]
+        fn no_stage_is_done_sooner_than_at_its_peak(sites in prop::collection::vec(0usize..4, 2..30), split in 1usize..30, at_once in prop::option::of(1u32..6), shared in prop::option::of(10_000u64..2_000_000), site in prop::option::of(10_000u64..2_000_000), bytes in 2_000_000u64..5_000_000) {
+            let bounds = Bounds { shared, site: site.map(|rate| ("site".to_owned(), rate)), budget: None };
+            let mut load = Load::new(bounds, HashMap::new());
+            for (device, site) in (1..).zip(&sites) {
+                load.take(device, &at(["oslo", "bergen", "tromsø", "vardø"][*site]), bytes);
+            }
+            let (first, rest): (Vec<usize>, Vec<usize>) = (0..sites.len()).partition(|turn| *turn < split.min(sites.len() - 1));
+            let spec = RolloutSpec { at_once, ..plan() };
+            let enough = |least_ms: i64, bytes: u64, peak: i64| i128::from(least_ms) * i128::from(peak) >= i128::from(bytes) * 1000;
+            let found = load.weigh(&spec, &[first.clone(), rest.clone()]);
+            let egress = found.egress.as_ref().unwrap();
+            if let Some(peak) = egress.peak {
+                prop_assert!(enough(egress.least_ms, found.stages.iter().sum(), peak), "{egress:?} {found:?}");
+            }
+            for who in [first, rest] {
+                let stage = load.weigh(&spec, &[who]);
+                if let Some(peak) = stage.egress.as_ref().and_then(|e| e.peak) {
+                    prop_assert!(enough(stage.least_ms[0], stage.stages[0], peak), "{stage:?}");
+                }
             }
         }
     }

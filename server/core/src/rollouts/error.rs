@@ -1,6 +1,6 @@
 //! What this room refuses, and what of it may leave.
 
-use wire::{Fault, FaultKind, rollouts::Problem, states::UpdateState};
+use wire::{Fault, FaultKind, ids::RolloutId, rollouts::Problem, states::UpdateState};
 
 /// Why something about a rollout was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,17 @@ pub enum Error {
     /// Its state does not allow this.
     #[error("{0}")]
     NotNow(String),
+    /// The draw of a preview that a rollout has already.
+    #[error("{id} has this draw")]
+    DrawUsed {
+        /// The rollout, which has the draw's own id.
+        id: RolloutId,
+        /// Its name.
+        name: String,
+    },
+    /// A draw that nothing can be drafted with any more, or never could.
+    #[error("nothing can be drafted with this draw")]
+    DrawGone,
     /// An input that can't be taken.
     #[error("{field}: {message}")]
     Invalid {
@@ -75,6 +86,15 @@ impl Error {
             ),
             Self::Stale => Fault::new(K::Conflict, "changed", "Somebody changed it in the meantime. Load it again and look."),
             Self::NotNow(why) => Fault::new(K::Conflict, "not_now", why.clone()),
+            // Pages find the rollout by its id, the last one in the sentence.
+            Self::DrawUsed { id, name } => {
+                let why = format!("“{name}” ({id}) has this draw already. Another rollout takes a preview of its own, which draws anew.");
+                Fault::new(K::Conflict, "draw_used", why)
+            }
+            Self::DrawGone => {
+                let why = "The preview is over a day old, or none made this draw. Preview the plan again: it is drawn anew.";
+                Fault::new(K::Conflict, "draw_gone", why)
+            }
             Self::NoDigest => Fault::new(K::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
             Self::NotYours(state) => {

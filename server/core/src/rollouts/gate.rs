@@ -1,7 +1,7 @@
 //! Pure: what the evidence says. Rates are over finished devices, a verdict carries the numbers it saw, and too little evidence is never a yes.
 
 use super::plan::devices_of;
-use wire::rollouts::{Call, Counts, GateSpec, StageSpec, Verdict};
+use wire::rollouts::{Call, Counts, GateSpec, StageSpec, Verdict, rate_of, rate_words};
 
 /// A device that succeeded is dark when it is not connected and nothing was heard of it from so long after its success on: 15 minutes, three of
 /// the pauses that devices make which only ask now and then.
@@ -49,7 +49,19 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     let sample = i64::from(gate.min_sample).clamp(1, judged.max(half).max(1));
     let reverted = (counts.reverted - seen.reverted).max(0);
     let timed_out = (counts.timed_out - seen.timed_out).max(0);
-    let say = |call, text: String| Verdict { call, text, finished, succeeded, errors, reverted, timed_out, sample, success_low: None };
+    let say = |call, text: String| Verdict {
+        call,
+        text,
+        finished,
+        succeeded,
+        errors,
+        reverted,
+        timed_out,
+        sample,
+        success_low: None,
+        at: None,
+        now: None,
+    };
     let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
 
     if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
@@ -65,9 +77,9 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
             return say(Call::Halt, format!("{} {what}{so_far}; {}", devices_of(n), may(most)));
         }
     }
-    let error_rate = percent(errors, finished);
+    let error_rate = rate_of(errors, finished);
     if finished >= sample && error_rate > gate.error_percent {
-        let (rate, limit) = (number(error_rate), number(gate.error_percent));
+        let (rate, limit) = (rate_words(error_rate), rate_words(gate.error_percent));
         return say(Call::Halt, format!("{errors} of {finished} finished devices failed{so_far} ({rate} %, limit {limit} %)"));
     }
     if closed {
@@ -85,15 +97,19 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
                 format!("only {finished} of {judged} devices finished in time; the gate needs {sample} before it can judge"),
             );
         }
-        let success_rate = percent(succeeded, finished);
-        let (rate, limit) = (number(success_rate), number(gate.success_percent));
+        let success_rate = rate_of(succeeded, finished);
+        let (rate, limit) = (rate_words(success_rate), rate_words(gate.success_percent));
         let text = format!("{succeeded} of {finished} finished devices succeeded{so_far} ({rate} %, needed {limit} %)");
         return say(if success_rate >= gate.success_percent { Call::Pass } else { Call::Halt }, text);
     }
     let text = if finished < sample {
         format!("{finished} of {judged} finished, {errors} failed; judged from {sample} on")
     } else {
-        format!("{finished} of {judged} finished, {errors} failed ({} %, limit {} %)", number(error_rate), number(gate.error_percent))
+        format!(
+            "{finished} of {judged} finished, {errors} failed ({} %, limit {} %)",
+            rate_words(error_rate),
+            rate_words(gate.error_percent)
+        )
     };
     say(Call::Wait, text)
 }
@@ -110,12 +126,12 @@ pub fn judge_whole(gate: &GateSpec, counts: &Counts, seen: Seen, between: bool) 
     if !between || open.call == Call::Halt || open.finished < open.sample || open.finished == 0 {
         return open;
     }
-    let rate = percent(open.succeeded, open.finished);
+    let rate = rate_of(open.succeeded, open.finished);
     if rate >= gate.success_percent {
         return open;
     }
     let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
-    let (rate, limit) = (number(rate), number(gate.success_percent));
+    let (rate, limit) = (rate_words(rate), rate_words(gate.success_percent));
     let text = format!("{} of {} finished devices succeeded{so_far} ({rate} %, needed {limit} %)", open.succeeded, open.finished);
     Verdict { call: Call::Halt, text, ..open }
 }
@@ -132,18 +148,6 @@ pub fn judge_dark(most: u32, dark: i64, seen: Seen, verdict: Verdict) -> Verdict
 
 fn may(most: u32) -> String {
     if most == 0 { "none may".to_owned() } else { format!("at most {most} may") }
-}
-
-/// `part` of `whole` in percent; 0 of nothing.
-fn percent(part: i64, whole: i64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
-    if whole > 0 { part as f64 * 100.0 / whole as f64 } else { 0.0 }
-}
-
-/// A number as people write it: `75`, `33.3`. Never rounds a miss to the limit: 94.96 is 94.9, not 95.
-pub fn number(x: f64) -> String {
-    let cut = (x * 10.0 + 1e-9).floor() / 10.0;
-    if (cut - cut.round()).abs() < 1e-9 { format!("{}", cut.round()) } else { format!("{cut:.1}") }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use super::{
     Error, Rollouts,
-    control::halted,
+    control::{halted, over},
     course::Change,
     deciding::{Turn, held, person, remark_of},
     expiring::{late, terms},
@@ -317,6 +317,7 @@ pub(super) fn not_breakable(record: &records::Record, allowed: bool, now: Timest
         RolloutState::Draft => None,
         RolloutState::Rejected => Some("Somebody has rejected this plan. Edit it first.".to_owned()),
         RolloutState::Approved | RolloutState::Scheduled => Some("It may begin already.".to_owned()),
+        RolloutState::Stopping | RolloutState::Stopped if record.stage() == 0 => Some(over(record.state(), 0)),
         _ => Some("It has begun already.".to_owned()),
     }
 }

@@ -331,6 +331,8 @@ pub(super) fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan
             timed_out: stage.counts.timed_out,
             sample: 0,
             success_low: None,
+            at: None,
+            now: None,
         });
         plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });
     }

@@ -29,12 +29,17 @@ use crate::{
     transfers,
 };
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, RolloutId},
     rollouts::{Excluded, Expected, Preview, Problem, RolloutSpec},
+    states::RolloutState,
 };
 
 /// Devices named of each stage.
@@ -59,7 +64,7 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let id = self.reserved(&mut on, &actor.org, draw).await?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
-        self.previewed(&mut on, &actor.org, &id, &spec).await
+        self.proposed(&mut on, &actor.org, &id, &spec).await
     }
 
     /// What a plan would do as the plan of this rollout, by the rollout's own draw.
@@ -68,7 +73,7 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
-        self.previewed(&mut on, &actor.org, id, &spec).await
+        self.proposed(&mut on, &actor.org, id, &spec).await
     }
 
     /// What a kept plan would do, as of a few seconds ago at most: pages that many look at, and read again with every change, don't each walk
@@ -80,15 +85,27 @@ impl Rollouts {
         {
             return Ok(Arc::clone(known));
         }
-        let preview = Arc::new(self.previewed(on, &record.org, &record.id, &record.spec).await?);
+        let preview = if record.state() == RolloutState::Draft {
+            self.proposed(on, &record.org, &record.id, &record.spec).await?
+        } else {
+            self.previewed(on, &record.org, &record.id, &record.spec).await?
+        };
+        let preview = Arc::new(preview);
         let mut glimpses = self.glimpses.lock();
         glimpses.retain(|_, (at, _)| now.duration_since(*at) < GLIMPSE);
         glimpses.insert(key, (now, Arc::clone(&preview)));
         Ok(preview)
     }
 
+    /// What a plan would do that nobody has been asked about yet, as the rollout of this id: it must not start in the past.
+    pub(super) async fn proposed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
+        let mut preview = self.previewed(on, org, id, spec).await?;
+        preview.problems.extend(validate::begun(spec, self.clock.now()));
+        Ok(preview)
+    }
+
     /// What a plan would do, as the rollout of this id.
-    pub(super) async fn previewed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
+    async fn previewed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
         let (now, draw) = (self.clock.now(), Some(id.clone()));
         let release = releases::for_rollout(on, org, &spec.release).await?;
         let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
@@ -136,11 +153,19 @@ impl Rollouts {
             stage.bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
         }
         let bytes = found.stages.iter().fold(0, |sum: i64, stage| sum.saturating_add(stage.bytes));
-        let late = (weighed.put_off > 0).then(|| Excluded { reason: bounds.used_up(), devices: weighed.put_off });
+        let put_off: HashSet<_> = weighed.put_off.iter().copied().collect();
+        let late =
+            (!put_off.is_empty()).then(|| Excluded { reason: bounds.used_up(), devices: i64::try_from(put_off.len()).unwrap_or(i64::MAX) });
+        let put_off_until = match bounds.budget.filter(|_| !put_off.is_empty()) {
+            Some(budget) => Some(transfers::all_below(on, org, &put_off, budget, now).await?),
+            None => None,
+        };
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
         let limits = Limits { least_ms: &weighed.least_ms, ..Limits::of(spec) };
         let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, limits) } else { None };
         let begins = times.as_ref().and_then(|t| t.last.or(t.first)).unwrap_or(now).max(spec.start_at.unwrap_or(now)).max(now);
+        // In whichever stage they are, it ends no sooner than after them.
+        let begins = begins.max(put_off_until.unwrap_or(begins));
         let expected = expected.map(|e| Expected { until: Some(begins.plus(e.whole.usual_ms)), ..e });
         Ok(Preview {
             total: found.total,
@@ -152,6 +177,7 @@ impl Rollouts {
             expected,
             times,
             put_off: late.into_iter().collect(),
+            put_off_until,
             reach_budget: weighed.last,
             egress: weighed.egress,
             draw,

@@ -223,7 +223,7 @@ impl Rollouts {
                     None => self.reserved(&mut on, &actor.org, draw).await?,
                 };
                 let kept = arranged(&mut on, &actor.org, spec.clone()).await?;
-                Some(self.previewed(&mut on, &actor.org, &id, &kept).await?)
+                Some(self.proposed(&mut on, &actor.org, &id, &kept).await?)
             }
             None => None,
         };
@@ -289,7 +289,7 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
     let live = matches!(stage.state, StageState::Pending | StageState::Running);
     let verdict = match &stage.verdict {
         // Also of a stage that its gate has paused.
-        Some(verdict) if !live || verdict.call == Call::Halt => verdict.clone(),
+        Some(verdict) if !live || verdict.call == Call::Halt => verdict.clone().beside(&stage.counts),
         _ if stage.state == StageState::Pending => unjudged("has not begun"),
         _ if stage.state == StageState::Skipped => unjudged("skipped"),
         _ => gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false),
@@ -311,7 +311,8 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
 /// What the gate of the whole rollout says as of now.
 fn whole_view(course: &Course) -> Option<Verdict> {
     let gate = course.gate.as_ref()?;
-    let verdict = course.verdict.clone().unwrap_or_else(|| gate::judge_whole(gate, &course.totals(), course.seen(), false));
+    let kept = course.verdict.clone().map(|verdict| verdict.beside(&course.totals()));
+    let verdict = kept.unwrap_or_else(|| gate::judge_whole(gate, &course.totals(), course.seen(), false));
     Some(if course.stage == 0 { unjudged("has not begun") } else { verdict.bounded() })
 }
 
@@ -326,6 +327,8 @@ fn unjudged(text: &str) -> Verdict {
         timed_out: 0,
         sample: 0,
         success_low: None,
+        at: None,
+        now: None,
     }
 }
 

@@ -23,6 +23,9 @@ pub const MAX_SOAK_S: u32 = 2_592_000;
 /// Most minutes of silence: 7 days.
 pub const MAX_TIMEOUT_MIN: u32 = 10_080;
 
+/// How long ago a start may be, in milliseconds.
+const LATE_MS: i64 = 60_000;
+
 /// What there is to judge of a plan's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chosen {
@@ -94,6 +97,14 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
     whole(spec, &mut found);
     found.0.extend(steps::problems(spec));
     found.0
+}
+
+/// A start that is over, in a plan that nobody has been asked about yet; who types one may take a minute. A plan that waits for its approval beyond its
+/// start begins when it has it, so this is not asked of one that was sent.
+pub fn begun(spec: &RolloutSpec, now: Timestamp) -> Option<Problem> {
+    let at = spec.start_at.filter(|at| now.since(*at) > LATE_MS)?;
+    let message = format!("{} is over. Choose a later time, or none: then it starts at once after the approval.", at.readable());
+    Some(Problem { field: "start_at".to_owned(), message })
 }
 
 /// The gate of the whole rollout.

@@ -5,7 +5,7 @@ use wire::{Timestamp, transfers::DataUse};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Days that count, today among them.
-const WINDOW: i64 = 31;
+pub const WINDOW: i64 = 31;
 
 /// The day of an instant, since 1970.
 pub fn day(at: Timestamp) -> i64 {
@@ -15,6 +15,11 @@ pub fn day(at: Timestamp) -> i64 {
 /// The last day that does not count any more.
 pub fn gone(now: Timestamp) -> i64 {
     day(now) - WINDOW
+}
+
+/// The beginning of the day so many days after this instant's.
+pub fn midnight(now: Timestamp, days: i64) -> Timestamp {
+    Timestamp(day(now).saturating_add(days).saturating_mul(DAY_MS))
 }
 
 /// What it was sent on these days, against a budget in bytes.

@@ -22,7 +22,10 @@ use crate::{
 use governor::{Governor, Share};
 use parking_lot::Mutex;
 use serde_json::json;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use wire::{
     Fault, FaultKind, Timestamp,
     ids::OrgId,
@@ -85,6 +88,29 @@ pub(crate) async fn allowed_by(on: &mut impl Conn, org: &OrgId) -> Result<Transf
 /// The devices of an organization that were sent so many bytes or more in the time that counts for a budget, with what they were sent.
 pub(crate) async fn spent(on: &mut impl Conn, org: &OrgId, least: i64, now: Timestamp) -> Result<HashMap<DeviceNo, i64>, db::Error> {
     store::spent(on, org, budget::gone(now), least).await
+}
+
+/// When the last of these devices, some of which have used up this budget (bytes), is below it again when nothing more is sent to them. For those who say
+/// what a plan would do.
+pub(crate) async fn all_below(
+    on: &mut impl Conn,
+    org: &OrgId,
+    of: &HashSet<DeviceNo>,
+    budget: i64,
+    now: Timestamp,
+) -> Result<Timestamp, db::Error> {
+    // Whoever is below stays below, so the days can be halved. At the end of the window all that counts now is gone.
+    let (mut over, mut below) = (0, budget::WINDOW);
+    while below - over > 1 {
+        let middle = i64::midpoint(over, below);
+        let still = spent(on, org, budget, budget::midnight(now, middle)).await?;
+        if still.keys().any(|device| of.contains(device)) {
+            over = middle;
+        } else {
+            below = middle;
+        }
+    }
+    Ok(budget::midnight(now, below))
 }
 
 /// Why a device gets nothing whose turn it is: it has used up its budget. Does not even count where there is none.

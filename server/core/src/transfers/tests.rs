@@ -104,6 +104,10 @@ async fn bytes_are_counted_by_day_and_forgotten(#[case] kind: EngineKind) {
         assert_eq!(spent(&mut on, org, least, w.clock.now()).await.unwrap().len(), found, "{org} from {least} on");
     }
     assert_eq!(spent(&mut on, &w.org, 1, w.clock.now()).await.unwrap()[&device], 3_000_000);
+    // The same day as is said of the device by itself, whatever others wait for.
+    let (own, now) = (std::collections::HashSet::from([device]), w.clock.now());
+    assert_eq!(all_below(&mut on, &w.org, &own, 3_000_000, now).await.unwrap(), again);
+    assert_eq!(all_below(&mut on, &w.org, &own, 1_000_000, now).await.unwrap(), again.plus(10 * DAY));
     drop(on);
     w.clock.advance(again.since(w.clock.now()));
     room.forget().await.unwrap();

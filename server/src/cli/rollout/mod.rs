@@ -158,6 +158,9 @@ fn foreseen(preview: &Preview) -> String {
     for late in &preview.put_off {
         let _ = writeln!(out, "Later than its turn: {} devices, {}", late.devices, late.reason);
     }
+    if let Some(until) = preview.put_off_until {
+        let _ = writeln!(out, "The last of those that get it later is below its data budget from {} on.", until.readable());
+    }
     if preview.reach_budget > 0 {
         let _ = writeln!(out, "At their data budget with it, with nothing after it for a while: {} devices", preview.reach_budget);
     }
@@ -165,10 +168,18 @@ fn foreseen(preview: &Preview) -> String {
         let _ = writeln!(out, "{}", sends(egress));
     }
     if let Some(expected) = &preview.expected {
+        let waited = if preview.put_off_until.is_some() { ", without those that get it later" } else { "" };
         let (usual, slow) = (duration(expected.whole.usual_ms), duration(expected.whole.slow_ms));
-        let _ = writeln!(out, "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates.", expected.updates);
+        let _ = writeln!(
+            out,
+            "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates{waited}.",
+            expected.updates
+        );
         if expected.held_ms > 0 {
             let _ = writeln!(out, "{} or more of it by limits of bandwidth.", duration(expected.held_ms));
+        }
+        if let Some(until) = expected.until {
+            let _ = writeln!(out, "It is usually over by {}.", until.readable());
         }
     }
     out
@@ -247,8 +258,8 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
             c.errors(),
             c.waiting
         );
-        if let Some(proves) = proves(&stage.verdict) {
-            let _ = writeln!(out, "  {proves}");
+        for line in proves(&stage.verdict) {
+            let _ = writeln!(out, "  {line}");
         }
         for (i, found) in stage.findings.iter().enumerate() {
             // The latest of each metric.
@@ -259,8 +270,8 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
     }
     if let Some(whole) = &detail.verdict {
         let _ = writeln!(out, "Whole rollout: {}", whole.text);
-        if let Some(proves) = proves(whole) {
-            let _ = writeln!(out, "  {proves}");
+        for line in proves(whole) {
+            let _ = writeln!(out, "  {line}");
         }
     }
     if otherwise > 0 {
@@ -269,10 +280,19 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
     out
 }
 
-/// What the finished devices of a gate prove of all; none while there is none.
-fn proves(verdict: &Verdict) -> Option<String> {
-    let low = lower_words(verdict.success_low?);
-    Some(format!("{} of {} finished devices succeeded: {low} % or more do, 95 % sure", verdict.succeeded, verdict.finished))
+/// What the finished devices of a gate prove of all, as it saw them and, where they are others by now, as of now; nothing while there is none.
+fn proves(verdict: &Verdict) -> Vec<String> {
+    let line = |succeeded: i64, finished: i64, low: Option<f64>| {
+        let low = lower_words(low?);
+        Some(format!("{succeeded} of {finished} finished devices succeeded: {low} % or more do, 95 % sure"))
+    };
+    let saw = line(verdict.succeeded, verdict.finished, verdict.success_low).map(|line| match (verdict.at, verdict.now) {
+        (Some(at), _) => format!("as the gate saw it {}: {line}", at.readable()),
+        (None, Some(_)) => format!("as the gate saw it: {line}"),
+        (None, None) => line,
+    });
+    let now = verdict.now.and_then(|t| line(t.succeeded, t.finished, t.success_low)).map(|line| format!("as of now: {line}"));
+    saw.into_iter().chain(now).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The example of the manual, applied to a fleet on both engines.
 
 use super::{
-    Rollout, answer,
+    Rollout, answer, foreseen,
     orders::{Decision, Order, Plain, Reasoned, Signed},
     proves, sends,
 };
@@ -15,7 +15,8 @@ use fleet::{
 use rstest::rstest;
 use std::path::PathBuf;
 use wire::{
-    rollouts::{Call, Egress, Tab, Verdict},
+    Timestamp,
+    rollouts::{Call, Counts, Egress, Excluded, Expected, Preview, Span, Tab, Verdict},
     states::{Role, RolloutState},
     transfers::TransferLimits,
 };
@@ -161,9 +162,19 @@ fn a_stage_says_what_its_devices_prove() {
         timed_out: 0,
         sample: 3,
         success_low: None,
+        at: None,
+        now: None,
     };
-    assert_eq!(proves(&verdict(10, 10).bounded()).unwrap(), "10 of 10 finished devices succeeded: 72.2 % or more do, 95 % sure");
-    assert_eq!(proves(&verdict(0, 0).bounded()), None);
+    assert_eq!(proves(&verdict(10, 10).bounded()), ["10 of 10 finished devices succeeded: 72.2 % or more do, 95 % sure"]);
+    assert_eq!(proves(&verdict(0, 0).bounded()), [""; 0]);
+    let counts = Counts { total: 20, succeeded: 17, failed: 3, ..Counts::default() };
+    assert_eq!(
+        proves(&verdict(17, 18).seen_at(Timestamp(1_795_341_432_000)).beside(&counts).bounded()),
+        [
+            "as the gate saw it 22 Nov 2026 09:57 UTC: 17 of 18 finished devices succeeded: 74.2 % or more do, 95 % sure",
+            "as of now: 17 of 20 finished devices succeeded: 63.9 % or more do, 95 % sure",
+        ]
+    );
 }
 
 #[test]
@@ -174,4 +185,18 @@ fn what_is_sent_is_told_as_far_as_limits_say_it() {
         sends(&Egress { peak: Some(10_000), paced: Some(5_000), least_ms: 600_000, ..free }),
         "It sends at most 10000 bytes a second from each server, to up to 20 devices side by side. By its rate at most 5000 bytes a second are asked for on average. The downloads alone take 10 min or more by the limits."
     );
+}
+
+#[test]
+fn an_end_is_told_with_those_who_are_waited_for() {
+    let whole = Span { usual_ms: 600_000, slow_ms: 900_000 };
+    let until = Timestamp(1_795_341_432_000);
+    let expected = Expected { updates: 4, whole, stages: vec![whole], until: Some(until.plus(600_000)), held_ms: 0 };
+    let free = Preview { total: 3, expected: Some(expected), ..Preview::default() };
+    let told = foreseen(&free);
+    assert!(told.ends_with("by 4 earlier updates.\nIt is usually over by 22 Nov 2026 10:07 UTC.\n"), "{told}");
+    let put_off = vec![Excluded { reason: "has used up its data budget".into(), devices: 3 }];
+    let told = foreseen(&Preview { put_off, put_off_until: Some(until), ..free });
+    assert!(told.contains("The last of those that get it later is below its data budget from 22 Nov 2026 09:57 UTC on.\n"), "{told}");
+    assert!(told.contains("by 4 earlier updates, without those that get it later.\n"), "{told}");
 }

@@ -293,8 +293,9 @@ struct Act {
     /// For `approve`: the digest of exactly what is approved, as the rollout shows it.
     digest: Option<Digest>,
     /// For decisions the remark, otherwise why.
-    #[serde(default, alias = "remark")]
-    reason: String,
+    reason: Option<String>,
+    /// The same under the name that decisions have for it; only one of the two is sent.
+    remark: Option<String>,
 }
 
 /// Do something to a rollout
@@ -309,11 +310,15 @@ async fn act(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named((id, verb)): Named<(RolloutId, Verb)>,
-    Sent(Act { digest, reason }): Sent<Act>,
+    Sent(Act { digest, reason, remark }): Sent<Act>,
 ) -> Answer<Json<RolloutDetail>> {
     if verb == Verb::Edit {
         return Err(Problem::new(FaultKind::Invalid, "edit_by_put", "Send the new plan with PUT to the rollout itself."));
     }
+    let reason = match (reason, remark) {
+        (Some(_), Some(_)) => return Err(Problem::new(FaultKind::Invalid, "two_reasons", "Give reason or remark: they are the same.")),
+        (reason, remark) => reason.or(remark).unwrap_or_default(),
+    };
     fleet.rollouts().act(&actor, &id, verb, digest.as_ref(), &reason).await?;
     read(&fleet, &actor, &id).await
 }

@@ -25,14 +25,91 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
     assert!(status == StatusCode::OK && String::from_utf8(body).unwrap().contains("wrong radio"), "the history says why");
 }
 
+impl Browser {
+    /// A page, wherever its address leads, and where that is.
+    async fn page(&self, path: &str) -> (String, String) {
+        let mut at = path.to_owned();
+        for _ in 0..3 {
+            let (status, headers, body) = self.send("GET", &at, FORM, Vec::new(), "text/html").await;
+            if status == StatusCode::OK {
+                // The renderer puts marks between a sentence and what is put into it.
+                return (at, String::from_utf8(body).unwrap().replace("<!>", ""));
+            }
+            assert_eq!(status, StatusCode::SEE_OTHER, "{at}");
+            headers[header::LOCATION].to_str().unwrap().clone_into(&mut at);
+        }
+        panic!("{path} leads nowhere");
+    }
+
+    /// Sends the form of the wizard's review as a browser without JavaScript does; where that leads.
+    async fn save(&self, from: &str, shown: &str, reason: &str) -> String {
+        let plan = super::super::guard::encode(&hidden(shown, "plan"));
+        let form = format!("plan={plan}&id=&generation=0&reason={reason}&then=draft");
+        let request = Request::builder()
+            .method("POST")
+            .uri("/rpc/rollout_save")
+            .header(header::COOKIE, &self.session)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, FORM)
+            .header(header::ACCEPT, "text/html")
+            .header(header::REFERER, format!("http://localhost{from}"));
+        let response = self.router.clone().oneshot(request.body(Body::from(form)).unwrap()).await.unwrap();
+        let to = response.headers()[header::LOCATION].to_str().unwrap();
+        to.strip_prefix("http://localhost").unwrap_or(to).to_owned()
+    }
+}
+
+/// The value of a page's hidden input.
+fn hidden(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {page}"));
+    rest.split('"').next().unwrap().replace("&amp;", "&")
+}
+
+#[tokio::test]
+async fn a_plan_whose_draw_is_used_is_drawn_anew_and_keeps_what_was_typed() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    // Two tabs of the same review.
+    let (at, shown) =
+        b.page(&format!("/rollouts/new?step=review&name=Radio+fix&release={release}&stages.0.name=All&stages.0.reach=100")).await;
+    let first = b.save(&at, &shown, "The+radio+drops").await;
+    assert!(first.starts_with("/rollouts/rol_") && !first.contains('?'), "{first}");
+    let refused = b.save(&at, &shown, "The+radio+drops+a+lot").await;
+    assert!(refused.contains("__err="), "{refused}");
+
+    let (again, shown_again) = b.page(&refused).await;
+    assert!(shown_again.contains("“Radio fix” (") && shown_again.contains("has this draw already"), "{shown_again}");
+    assert!(shown_again.contains(&format!("href=\"{first}\"")), "the rollout that has it is linked");
+    assert!(shown_again.contains("The radio drops a lot"), "the reason is not typed twice");
+    assert_ne!(hidden(&shown_again, "plan"), hidden(&shown, "plan"), "it is drawn anew");
+    let second = b.save(&again, &shown_again, "The+radio+drops+a+lot").await;
+    assert!(second.starts_with("/rollouts/rol_") && !second.contains('?') && second != first, "{second}");
+}
+
+#[tokio::test]
+async fn a_review_that_is_loaded_again_names_the_same_devices() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let bare = format!("/rollouts/new?step=review&name=Radio%20fix&release={release}&stages.0.name=All&stages.0.reach=100");
+    let (at, shown) = b.page(&bare).await;
+    assert!(at.starts_with(&format!("{bare}&draw=rol_")), "{at}");
+    let (again, reloaded) = b.page(&at).await;
+    assert_eq!((again, hidden(&reloaded, "plan")), (at.clone(), hidden(&shown, "plan")));
+    // One that is over is followed by another one, in the address too.
+    b.world.clock.advance(25 * 3_600_000);
+    let signed_in = b.world.fleet.access().sign_in("ada@example.com", "a long enough password", &Origin::default()).await.unwrap();
+    let b = Browser { session: format!("fw_access={}", signed_in.access), ..b };
+    let (later, _) = b.page(&at).await;
+    assert!(later.starts_with(&format!("{bare}&draw=rol_")) && later != at, "{later}");
+    assert!(b.page("/rollouts/new").await.0 == "/rollouts/new", "nothing is drawn without a plan");
+}
+
 #[tokio::test]
 async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_window() {
     let b = Browser::new().await;
-    let page = async |path: &str| {
-        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap()
-    };
+    let page = async |path: &str| b.page(path).await.1;
     assert!(page("/freezes").await.contains("No freeze"));
     let refused = b.post("freeze_new", &[("name", "Year's end"), ("from", ""), ("until", "soon")]).await;
     assert_eq!(refused.unwrap_err(), (400, "invalid".to_owned()));

@@ -8,8 +8,11 @@ fn stage(name: &str, reach: Reach) -> StageSpec {
     StageSpec { name: name.into(), ..testing::stage(reach) }
 }
 
+fn plan(spec: &RolloutSpec) -> Plan<'_> {
+    Plan { spec, release: "gateway 2.0.0", back: spec.way_back.as_ref().map(|_| "gateway 1.0.0") }
+}
+
 fn lines(before: &RolloutSpec, after: &RolloutSpec) -> Vec<String> {
-    let plan = |spec| Plan { spec, release: "gateway 2.0.0" };
     let said = |c: PlanChange| {
         format!("{} | {}: {} → {}", c.field, c.what, c.before.unwrap_or_else(|| "-".into()), c.after.unwrap_or_else(|| "-".into()))
     };
@@ -78,6 +81,19 @@ fn what_is_not_the_same_never_reads_the_same() {
         assert_eq!(lines(&old, &new).len(), 1, "{new:?}");
     }
     assert_eq!(duration(90_061_000), "1 d 1 h 1 min 1 s");
+}
+
+#[test]
+fn a_way_back_is_named_and_by_its_id_only_where_the_name_does_not_tell() {
+    let to =
+        |n: u8| RolloutSpec { way_back: Some(format!("rel_{n:032}").parse().unwrap()), ..spec(vec![stage("All", Reach::Percent(100.0))]) };
+    let none = RolloutSpec { way_back: None, ..to(1) };
+    assert_eq!(lines(&none, &to(1)), ["way_back | Way back: none → gateway 1.0.0"]);
+    let ids = "gateway 1.0.0 (rel_00000000000000000000000000000001) → gateway 1.0.0 (rel_00000000000000000000000000000002)";
+    assert_eq!(lines(&to(1), &to(2)), [format!("way_back | Way back: {ids}")]);
+    let gone = to(3);
+    let told = between(plan(&to(1)), Plan { back: None, ..plan(&gone) });
+    assert_eq!(told[0].after.as_deref(), Some("release rel_00000000000000000000000000000003"), "there is no such release any more");
 }
 
 #[test]

@@ -94,7 +94,7 @@ async fn an_edit_makes_every_decision_void(#[case] kind: EngineKind) {
     let mut edited = spec;
     edited.stages[0].gate.max_errors = 1;
     assert_eq!(fault(s.rollouts().edit(&s.oli, &id, before.generation - 1, edited.clone()).await).code, "changed");
-    s.rollouts().edit(&s.oli, &id, before.generation, edited).await.unwrap();
+    s.rollouts().edit(&s.oli, &id, before.generation, edited.clone()).await.unwrap();
     let after = s.detail(&id).await;
     assert_eq!(after.row.state, RolloutState::Draft);
     assert!(after.approvals.iter().all(|a| a.void));
@@ -102,6 +102,11 @@ async fn an_edit_makes_every_decision_void(#[case] kind: EngineKind) {
     s.w.clock.advance(7_200_000);
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.poll_all().await.len(), 0, "what is not approved does not run");
+
+    // Its time is over by now, and nobody is asked for an approval of that.
+    assert_eq!(fault(s.rollouts().submit(&s.oli, &id).await).field.as_deref(), Some("start_at"));
+    let at_once = wire::rollouts::RolloutSpec { start_at: None, ..edited };
+    s.rollouts().edit(&s.oli, &id, after.generation, at_once).await.unwrap();
 
     // The old digest is worth nothing, also when it waits again.
     s.rollouts().submit(&s.oli, &id).await.unwrap();
@@ -290,6 +295,63 @@ async fn an_approved_time_is_kept_and_only_a_second_person_may_begin_before_it(#
     assert_eq!(s.state(&second).await, RolloutState::Running);
     let told = s.detail(&second).await.history;
     assert!(told.iter().any(|e| e.text == "Started before its time by ada: the field is idle"), "{told:?}");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_start_in_the_past_is_refused_and_one_that_passed_while_it_waited_is_not(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let at = |ms: i64| wire::rollouts::RolloutSpec { start_at: Some(wire::Timestamp(ms)), ..s.spec(two_stages()) };
+    let now = s.w.clock_now().0;
+    let past = at(1_000);
+    assert_eq!(fault(room.draft(&s.oli, past.clone()).await).field.as_deref(), Some("start_at"));
+    let problems = async |spec: &wire::rollouts::RolloutSpec| {
+        room.preview(&s.oli, spec).await.unwrap().problems.into_iter().map(|p| p.field).collect::<Vec<_>>()
+    };
+    assert_eq!(problems(&past).await, ["start_at"]);
+    assert_eq!(problems(&at(now - 60_000)).await, [""; 0], "whoever types it may take a minute");
+
+    let id = room.draft(&s.oli, at(now + 3_600_000)).await.unwrap();
+    assert_eq!(fault(room.edit(&s.oli, &id, s.detail(&id).await.generation, past).await).field.as_deref(), Some("start_at"));
+    room.submit(&s.oli, &id).await.unwrap();
+    s.w.clock.advance(7_200_000);
+    assert_eq!(room.approvals(&s.ada).await.unwrap().waiting[0].preview.problems, [], "it waited, and nothing is wrong with it");
+    let digest = s.detail(&id).await.digest;
+    room.approve(&s.ada, &id, &digest, "fine").await.unwrap();
+    room.tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Running);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_orders_of_what_was_stopped_before_it_began_say_so(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let id = s.rollouts().draft(&s.oli, s.spec(two_stages())).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    s.w.clock.advance(1_000);
+    s.rollouts().stop(&s.ada, &id, "not this one").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Stopped);
+    let actions = s.rollouts().detail(&s.ada, &id).await.unwrap().actions;
+    let why = |verb| actions.iter().find(|a| a.verb == verb).and_then(|a| a.blocked.clone()).unwrap();
+    assert_eq!(why(Verb::Edit), "It was stopped before it began. Draft a new one.");
+    for verb in [Verb::Start, Verb::Approve, Verb::Reject, Verb::RollBack] {
+        assert_eq!(why(verb), "It was stopped before it began.", "{verb:?}");
+    }
+    assert_eq!(fault(s.rollouts().act(&s.ada, &id, Verb::Start, None, "").await).message, why(Verb::Start), "the order answers the same");
+    let begun = s.approved(s.spec(two_stages())).await;
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.detail(&begun).await.row.stage, 1);
+    s.rollouts().stop(&s.ada, &begun, "enough").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let actions = s.rollouts().detail(&s.ada, &begun).await.unwrap().actions;
+    let why = |verb| actions.iter().find(|a| a.verb == verb).and_then(|a| a.blocked.clone()).unwrap();
+    assert_eq!((why(Verb::Edit).as_str(), why(Verb::Start).as_str()), ("It has ended. Draft a new one.", "It has ended."));
 }
 
 #[rstest]

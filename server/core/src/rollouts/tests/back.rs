@@ -82,6 +82,27 @@ impl Scene {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn where_plans_are_compared_a_way_back_is_named_as_people_name_a_release(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let later = Some(s.w.clock_now().plus(3_600_000));
+    s.approved(RolloutSpec { start_at: later, ..s.spec(vec![stage(Reach::Percent(100.0))]) }).await;
+    let plan = s.with_way_back(GateAction::RollBack).await;
+    let told = |lines: Vec<wire::rollouts::PlanChange>| {
+        let line = lines.into_iter().find(|c| c.field == "way_back").unwrap();
+        (line.before.unwrap(), line.after.unwrap())
+    };
+    let named = ("none".to_owned(), "gateway 1.0.0+3".to_owned());
+    assert_eq!(told(s.rollouts().against(&s.oli, &plan).await.unwrap().unwrap().lines), named, "by a file");
+    let id = s.rollouts().draft(&s.oli, plan).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let card = s.rollouts().approvals(&s.ada).await.unwrap().waiting.remove(0);
+    assert_eq!(told(card.changes.lines), named, "in the inbox");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn a_gate_takes_a_bad_release_back_from_those_who_run_it(#[case] kind: EngineKind) {
     let mut s = Scene::open(kind, 8).await;
     let id = s.approved(s.with_way_back(GateAction::RollBack).await).await;

@@ -112,6 +112,9 @@ async fn a_dry_run_says_whom_a_budget_puts_off_and_whom_it_is_used_up_by(#[case]
     transfers.set_limits(&s.ada, TransferLimits { data_budget_mb: Some(2), ..TransferLimits::default() }).await.unwrap();
     let why = "has used up its data budget of 2 MB in 30 days".to_owned();
     assert_eq!(told(&plan).await, (4, vec![(why.clone(), 1)], 1));
+    let until = async |plan: &RolloutSpec| s.rollouts().preview(&s.oli, plan).await.unwrap().put_off_until.map(wire::Timestamp::readable);
+    assert_eq!(until(&plan).await.as_deref(), Some("23 Dec 2026 00:00 UTC"));
+    assert_eq!(until(&RolloutSpec { ignore_data_budget: true, ..plan.clone() }).await, None);
     assert_eq!(told(&RolloutSpec { ignore_data_budget: true, ..plan.clone() }).await, (4, vec![], 0));
 
     // The device is named, in its stage, and others are not put off.

@@ -57,6 +57,8 @@ async fn it_goes_out_in_stages_to_the_end(#[case] kind: EngineKind) {
     let proves = wire::rollouts::wilson_lower(detail.stages[0].verdict.succeeded, detail.stages[0].verdict.finished);
     assert!(proves.is_some());
     assert_eq!(detail.stages[0].verdict.success_low, proves, "what its devices prove is told beside");
+    assert_eq!((detail.stages[0].verdict.at, detail.stages[0].verdict.now), (Some(s.w.clock_now()), None), "as of its time, and so still");
+    assert_eq!(detail.stages[1].verdict.at, None, "nothing was judged there");
     assert_eq!(s.poll_all().await.len(), 0, "nobody is offered anything while a stage is watched");
 
     // Stage 2: three more, then a person.

@@ -90,3 +90,43 @@ async fn limits_of_bandwidth_make_a_plan_longer_and_the_dry_run_says_so(#[case] 
     let card = s.rollouts().approvals(&s.ada).await.unwrap().waiting.remove(0);
     assert_eq!((card.preview.egress, card.preview.expected.map(|e| e.held_ms)), (preview.egress, Some(40_000)));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_plan_is_not_over_before_those_whom_their_data_budgets_put_off(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 3).await;
+    s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    for (device, offer) in s.poll_all().await {
+        s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+    }
+    s.rollouts().tick().await.unwrap();
+    s.release = s.publish("3.0.0", 3).await;
+    let transfers = s.w.fleet.transfers();
+    for device in &s.devices {
+        let flow = transfers.begin(*device).await.unwrap();
+        flow.sent(2_000_000);
+        drop(flow);
+    }
+    transfers.write_down().await.unwrap();
+    let plan = s.spec(vec![stage(Reach::Percent(100.0))]);
+    let preview = s.rollouts().preview(&s.oli, &plan).await.unwrap();
+    assert_eq!((preview.put_off_until, preview.expected.and_then(|e| e.until)), (None, Some(s.w.clock_now())), "there is no budget");
+
+    transfers.set_limits(&s.ada, TransferLimits { data_budget_mb: Some(1), ..TransferLimits::default() }).await.unwrap();
+    let preview = s.rollouts().preview(&s.oli, &plan).await.unwrap();
+    assert_eq!(preview.put_off.iter().map(|late| late.devices).collect::<Vec<_>>(), [3]);
+    let again = preview.put_off_until.unwrap();
+    assert!(again.since(s.w.clock_now()) > 29 * 24 * 3_600_000, "{}", again.readable());
+    assert_eq!(preview.expected.and_then(|e| e.until), Some(again), "their updates take no time, and none before that");
+
+    // Whoever approves it reads the same, and a later start is later.
+    let id = s.rollouts().draft(&s.oli, plan.clone()).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let card = s.rollouts().approvals(&s.ada).await.unwrap().waiting.remove(0);
+    assert_eq!((card.preview.put_off_until, card.preview.expected.and_then(|e| e.until)), (Some(again), Some(again)));
+    let later = wire::rollouts::RolloutSpec { start_at: Some(again.plus(3_600_000)), ..plan };
+    let preview = s.rollouts().preview(&s.oli, &later).await.unwrap();
+    assert_eq!(preview.expected.and_then(|e| e.until), later.start_at);
+}

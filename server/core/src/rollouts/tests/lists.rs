@@ -304,14 +304,16 @@ async fn a_plan_that_is_not_kept_names_the_devices_that_its_draft_will_have(#[ca
     assert_eq!(id, draw);
     let kept = s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery::default()).await.unwrap();
     assert_eq!(kept.items, seen);
-    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(draw.clone()), plan.clone()).await).code, "not_now");
+    let used = fault(s.rollouts().draft_drawn(&s.oli, Some(draw.clone()), plan.clone()).await);
+    assert_eq!(used.code, "draw_used");
+    assert!(used.message.starts_with(&format!("“{}” ({id}) has this draw already.", plan.name)), "{}", used.message);
     let anew = s.rollouts().preview_drawn(&s.oli, Some(&draw), &plan).await.unwrap().draw.unwrap();
     assert_ne!(anew, draw, "a draw that a rollout has is no other plan's");
     let chosen: RolloutId = s.w.entropy.id(s.w.clock_now());
-    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(chosen.clone()), plan.clone()).await).code, "not_now", "no preview made it");
+    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(chosen.clone()), plan.clone()).await).code, "draw_gone", "no preview made it");
     assert_ne!(s.rollouts().preview_drawn(&s.oli, Some(&chosen), &plan).await.unwrap().draw, Some(chosen), "nor is it previewed");
     s.w.clock.advance(25 * 3_600_000);
-    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(anew), plan.clone()).await).code, "not_now", "a day is over");
+    assert_eq!(fault(s.rollouts().draft_drawn(&s.oli, Some(anew), plan.clone()).await).code, "draw_gone", "a day is over");
 
     // What can't be drawn is refused.
     let unread = RolloutSpec { selector: "tag:".into(), ..plan };

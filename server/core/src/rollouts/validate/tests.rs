@@ -42,6 +42,16 @@ fn a_manifest_that_has_expired_or_will_have_by_the_start_is_refused() {
 }
 
 #[test]
+fn a_start_that_is_over_is_told_a_minute_after_it() {
+    let plan = RolloutSpec { start_at: Some(Timestamp(1_000)), ..spec(vec![stage(Reach::Percent(100.0))]) };
+    assert_eq!(begun(&plan, Timestamp(61_000)), None);
+    let told = begun(&plan, Timestamp(61_001)).unwrap();
+    assert_eq!(told.field, "start_at");
+    assert!(told.message.starts_with("1 Jan 1970 00:00 UTC is over."), "{}", told.message);
+    assert_eq!(begun(&RolloutSpec { start_at: None, ..plan }, Timestamp(61_001)), None);
+}
+
+#[test]
 fn a_good_plan_has_no_problems() {
     let stages = vec![stage(Reach::Count(2)), stage(Reach::Percent(20.0)), stage(Reach::Percent(100.0))];
     let mut good = spec(stages);

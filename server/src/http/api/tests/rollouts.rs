@@ -32,7 +32,7 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     assert_eq!(s.post("/rollouts/preview/devices", &spec).await.code(), (400, "bad_query"), "pages of one draw go together");
     let drafted = s.post(&format!("/rollouts?draw={draw}"), &spec).await;
     assert_eq!(drafted.body["row"]["id"], draw.as_str(), "its preview's draw is its own");
-    assert_eq!(s.post(&format!("/rollouts?draw={draw}"), &spec).await.code(), (409, "not_now"));
+    assert_eq!(s.post(&format!("/rollouts?draw={draw}"), &spec).await.code(), (409, "draw_used"));
     assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
     let id = drafted.body["row"]["id"].as_str().unwrap().to_owned();
     let placed = s.get(&format!("/rollouts/{id}/preview/devices?stage=1")).await;
@@ -58,7 +58,12 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     assert!(!own.status.is_success(), "its author can't approve it");
     s.secret = token(&s.world, &other, Role::Admin).await;
     assert_eq!(s.post(&format!("/rollouts/{id}/approve"), &json!({ "reason": "x" })).await.code(), (400, "no_digest"));
+    let mut twice = decision.clone();
+    twice["reason"] = "looks wrong".into();
+    let both = s.post(&format!("/rollouts/{id}/approve"), &twice).await;
+    assert_eq!(both.code(), (400, "two_reasons"), "one of them would not be heard");
     let approved = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
+    assert_eq!(approved.ok()["approvals"][0]["remark"], "looks right");
     assert_eq!(approved.ok()["approvals"][0]["approved"], true);
     assert_eq!(s.get("/rollouts").await.ok()["items"][0]["id"], id.as_str());
     assert!(s.get(&format!("/rollouts/{id}/updates?stage=1")).await.ok()["items"].is_array());
