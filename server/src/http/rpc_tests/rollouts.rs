@@ -26,6 +26,29 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
 }
 
 #[tokio::test]
+async fn whoever_approves_reads_the_dry_run_where_they_sign() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let spec = RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]);
+    let author = b.world.person("oli", Role::Operator).await;
+    let rollouts = b.world.fleet.rollouts();
+    let id = rollouts.draft(&author, spec).await.unwrap();
+    let page = async |path: String| {
+        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap().replace("<!>", "")
+    };
+    assert!(!page(format!("/rollouts/{id}")).await.contains("What it would do, as of now"), "nothing is to be signed yet");
+    rollouts.submit(&author, &id).await.unwrap();
+    let shown = page(format!("/rollouts/{id}")).await;
+    assert!(shown.contains("What it would do, as of now") && shown.contains("for 1 device in 1 stage, "), "{shown}");
+    let question = page(format!("/rollouts/{id}/approve")).await;
+    assert!(question.contains("What it would do, as of now") && question.contains(" to download in all, digest "), "{question}");
+}
+
+#[tokio::test]
 async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_window() {
     let b = Browser::new().await;
     let page = async |path: &str| {

@@ -12,7 +12,7 @@ use rstest::rstest;
 use wire::{
     FaultKind, Timestamp,
     manifest::Envelope,
-    rollouts::{Reach, StageSpec, Verb},
+    rollouts::{Reach, StageSpec, UpdateQuery, Verb},
     signing::{KEY_SET_TYPE, KeySet, ListedKey, Thresholds},
     states::{Role, RolloutState},
 };
@@ -61,8 +61,13 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     assert_eq!(inbox.waiting[0].preview.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(inbox.waiting[0].signed_by, ["build"]);
 
+    // The rollout's own page shows the same dry run, to whoever reads it.
+    let shown = room.page(&eve, &id, &UpdateQuery::default()).await.unwrap().preview;
+    assert_eq!(shown.as_ref(), Some(&inbox.waiting[0].preview));
+
     let named: Vec<_> = inbox.waiting[0].preview.stages[0].sample.clone();
     room.approve(&eve, &id, &inbox.waiting[0].digest, "fine").await.unwrap();
+    assert_eq!(room.page(&eve, &id, &UpdateQuery::default()).await.unwrap().preview, None, "what is drawn is no dry run");
     let detail = s.detail(&id).await;
     assert_eq!((detail.row.state, detail.row.stage), (RolloutState::Running, 1));
     assert!(detail.approvals[0].approved && !detail.approvals[0].void && detail.approvals[0].digest == digest);
