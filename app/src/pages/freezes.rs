@@ -15,7 +15,7 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     Timestamp,
-    rollouts::{FreezeRow, FreezesPage as Model},
+    rollouts::{FreezeRow, FreezesPage as Model, after_lifting},
 };
 
 /// `/freezes`
@@ -77,10 +77,11 @@ fn standing(f: &FreezeRow, at: Timestamp) -> (Tone, &'static str) {
 
 /// Freezes that would still hold, had nobody lifted them: one person was enough for that, so everybody is told.
 fn lifted(model: &Model) -> AnyView {
+    let follows = after_lifting(model.freezes.iter().filter(|f| f.holds(model.at)).count());
     let told = |f: &FreezeRow| {
         let at = f.lifted().filter(|_| model.at < f.until)?;
         let text = format!(
-            "{} was lifted by {} on {}, and was to hold until {}. Rollouts offer again.",
+            "{} was lifted by {} on {}, and was to hold until {}. {follows}.",
             f.name,
             f.ended_by,
             at.readable(),

@@ -16,7 +16,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use wire::{
     ids::{FreezeId, OrgId},
-    rollouts::{FreezeRow, FreezesPage, NewFreeze},
+    rollouts::{FreezeRow, FreezesPage, NewFreeze, after_lifting},
 };
 
 /// The longest freeze: a year.
@@ -104,10 +104,11 @@ impl Rollouts {
         let lifted = after.lifted().is_some();
         let detail = json!({ "freeze": after.name, "reason": after.reason, "from": after.from, "until": after.until, "lifted": lifted });
         audit::append(&mut tx, actor, now, "freeze.end", id.as_str(), &detail).await?;
+        let others = store::not_over(&mut tx, &actor.org, now).await?.iter().filter(|other| other.holds(now)).count();
         tx.commit().await?;
         self.bus.tell(Event::Frozen { org: actor.org.clone() });
         if lifted {
-            tracing::warn!(freeze = %after.id, by = %after.ended_by, "a freeze was lifted before its end; rollouts offer again");
+            tracing::warn!(freeze = %after.id, by = %after.ended_by, "a freeze was lifted before its end: {}", after_lifting(others));
         }
         Ok(after)
     }
