@@ -144,6 +144,10 @@ async fn a_token_makes_no_tokens_and_ends_no_sessions(#[case] kind: EngineKind) 
     let signed_in = access.sign_in("ada@example.com", PASSWORD, &here()).await.unwrap();
     let person = access.authenticate_jwt(&signed_in.access, "").await.unwrap();
     let Who::Session { session, .. } = &person.who else { panic!("{person:?}") };
+    let hidden = access.create_token(&admin, "ci\u{202e}", Role::Admin, 30).await;
+    assert!(matches!(hidden, Err(Error::Invalid { field: "name", .. })), "a name turns nothing around that is shown beside it");
+    let hidden = access.create_user(&admin, "mal@example.com", "\u{202e}lam", Role::Viewer, PASSWORD).await;
+    assert!(matches!(hidden, Err(Error::Invalid { field: "name", .. })), "{hidden:?}");
     let secret = access.create_token(&admin, "ci", Role::Admin, 30).await.unwrap().secret;
     let script = access.authenticate_token(&secret, "::1").await.unwrap();
     let made = access.create_token(&script, "offspring", Role::Viewer, 1).await;

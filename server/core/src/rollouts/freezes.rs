@@ -4,7 +4,7 @@
 use super::{
     Error, Rollouts,
     store::freezes as store,
-    validate::{MAX_NAME, MAX_REMARK},
+    validate::{MAX_NAME, MAX_REMARK, plain, readable_text},
 };
 use crate::{
     Result,
@@ -56,12 +56,15 @@ impl Rollouts {
         may(actor, Act::Freeze)?;
         let now = self.clock.now();
         let (name, reason, from) = (new.name.trim().to_owned(), new.reason.trim().to_owned(), new.from.max(now));
-        let plain = |text: &str| !text.chars().any(char::is_control);
         if name.is_empty() || name.chars().count() > MAX_NAME || !plain(&name) {
-            return Err(Error::invalid("name", "Give the freeze a name of 1 to 100 characters, on one line.").into());
+            return Err(Error::invalid(
+                "name",
+                "Give the freeze a name of 1 to 100 characters, on one line and without control characters.",
+            )
+            .into());
         }
-        if reason.chars().count() > MAX_REMARK {
-            return Err(Error::invalid("reason", "Use at most 500 characters.").into());
+        if reason.chars().count() > MAX_REMARK || !readable_text(&reason) {
+            return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
         }
         if new.until <= from {
             return Err(Error::invalid("until", "Let it end after it begins, and after now.").into());

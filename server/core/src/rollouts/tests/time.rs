@@ -234,6 +234,9 @@ async fn a_freeze_holds_new_offers_until_it_ends(#[case] kind: EngineKind) {
     assert_eq!(fault(room.freeze(&s.oli, freeze(Timestamp(0), until)).await).kind, FaultKind::Forbidden);
     for (wrong, field) in [
         (NewFreeze { name: " ".into(), ..freeze(Timestamp(0), until) }, "name"),
+        (NewFreeze { name: "\u{202e}abc".into(), ..freeze(Timestamp(0), until) }, "name"),
+        (NewFreeze { name: "two\nlines".into(), ..freeze(Timestamp(0), until) }, "name"),
+        (NewFreeze { reason: "\u{2066}nobody".into(), ..freeze(Timestamp(0), until) }, "reason"),
         (freeze(Timestamp(0), s.w.clock_now()), "until"),
         (freeze(s.later(HOUR), s.later(HOUR)), "until"),
         (freeze(Timestamp(0), s.later(400 * 24 * HOUR)), "until"),
