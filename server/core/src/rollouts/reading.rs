@@ -27,7 +27,7 @@ use crate::{
     kept::{Kept, kept_or},
     releases,
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use wire::{
     Timestamp,
     activity::Happening,
@@ -253,6 +253,11 @@ impl Rollouts {
     /// When updates were offered to a device and how they ended, before an instant, at most so many of each.
     pub(crate) async fn turns_of(&self, device: DeviceNo, before: Timestamp, most: i64) -> Result<Vec<Happening>> {
         Ok(parts::turns_of(&mut self.db.read().await?, device, before, most).await?)
+    }
+
+    /// When the last update of each of these devices ended.
+    pub(crate) async fn last_ended(&self, devices: &[DeviceNo]) -> Result<HashMap<DeviceNo, Timestamp>> {
+        Ok(parts::last_ended(&mut self.db.read().await?, devices).await?)
     }
 
     /// A device's updates, newest first; at most 20.
