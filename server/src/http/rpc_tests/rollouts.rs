@@ -82,12 +82,15 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
     let id = b.api("GET", "/freezes", Vec::new()).await["freezes"][0]["id"].as_str().unwrap().to_owned();
     let other = [("name", "Stocktaking"), ("from", ""), ("until", "2026-12-30T06:00")];
     assert_eq!(b.post("freeze_new", &other).await.unwrap(), "/freezes");
-    assert_eq!(b.post("freeze_end", &[("id", &id)]).await.unwrap(), "/freezes");
+    let question = page(&format!("/freezes?end={id}")).await;
+    assert!(question.contains("1 other freeze still holds when you end it.") && question.contains("Reason (required)"), "{question}");
+    assert_eq!(b.post("freeze_end", &[("id", &id), ("reason", " ")]).await.unwrap_err(), (400, "invalid".to_owned()), "it is said why");
+    assert_eq!(b.post("freeze_end", &[("id", &id), ("reason", "the fix is urgent")]).await.unwrap(), "/freezes");
     let shown = page("/freezes").await;
     assert!(shown.contains("31 Dec 2026 06:00 UTC. 1 other freeze still holds.") && !shown.contains("Rollouts offer again"), "{shown}");
     let all = b.api("GET", "/freezes", Vec::new()).await;
     let other = all["freezes"].as_array().unwrap().iter().find(|f| f["name"] == "Stocktaking").unwrap()["id"].as_str().unwrap().to_owned();
-    assert_eq!(b.post("freeze_end", &[("id", &other)]).await.unwrap(), "/freezes");
+    assert_eq!(b.post("freeze_end", &[("id", &other), ("reason", "counted")]).await.unwrap(), "/freezes");
     let shown = page("/freezes").await;
     assert!(
         shown.contains("Lifted") && shown.contains("end was lifted by ada on ") && shown.contains("31 Dec 2026 06:00 UTC. Rollouts"),
