@@ -341,6 +341,11 @@ async fn the_log_is_searched_by_who_what_and_when_and_never_whole(#[case] kind: 
     let found = access.find_audit(&admin, &by_action).await.unwrap();
     assert_eq!((&found.entries.items, found.entries.total, found.looked_to), (&made, 6, None));
 
+    // What things are called, and why something was done, stands in the details.
+    let named = AuditQuery { q: "SCRIPT 4".to_owned(), ..AuditQuery::default() };
+    let found = access.find_audit(&admin, &named).await.unwrap().entries;
+    assert_eq!((found.items.as_slice(), found.total), (&made[1..2], 1));
+
     let by = |name: &str| AuditQuery { actor: name.to_owned(), ..by_action.clone() };
     assert_eq!(access.find_audit(&admin, &by(&made[0].actor.to_uppercase())).await.unwrap().entries.total, 6, "in either case");
     assert_eq!(access.find_audit(&admin, &by("somebody else")).await.unwrap().entries.total, 0);

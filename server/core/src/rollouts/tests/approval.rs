@@ -36,6 +36,13 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     let eve = s.w.person("eve", Role::Admin).await;
     room.submit(&s.ada, &id).await.unwrap();
 
+    // The log finds it by what it is called and by why it is, in either case.
+    let access = s.w.fleet.access();
+    for q in [s.detail(&id).await.row.name.to_uppercase(), "BECAUSE".to_owned()] {
+        let found = access.search_audit(&s.ada, &q, None).await.unwrap().entries.items;
+        assert!(found.iter().any(|e| e.action == "rollout.draft" && e.object == id.as_str()), "{q}: {found:?}");
+    }
+
     // The author can't, neither in person nor through a token of theirs.
     let inbox = room.approvals(&s.ada).await.unwrap();
     assert_eq!(inbox.waiting[0].blocked.as_deref(), Some("You asked for this, someone else must decide."));
