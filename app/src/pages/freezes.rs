@@ -54,7 +54,7 @@ fn content(model: &Model, asked: Option<&str>, create: FormCall<CreateFreeze>, e
 fn form_of(create: FormCall<CreateFreeze>) -> AnyView {
     let instant = |name: &'static str, label: &'static str| field(name, label, Control::Input("datetime-local"));
     view! {
-        <ActionForm action=create>
+        <ActionForm action=create clears=true>
             <div class="stack">
                 {move || fault_banner(refusal(create).as_ref())}
                 {text("name", "Name").required().max_length(100).placeholder("Year's end").refused(create).view()}
@@ -98,6 +98,11 @@ fn lifted(model: &Model) -> AnyView {
         Some(banner(Tone::Warn, text.into_any()))
     };
     model.freezes.iter().filter_map(told).collect_view().into_any()
+}
+
+/// Why there is a freeze, and by whom it was made.
+fn why(f: &FreezeRow) -> String {
+    if f.reason.is_empty() { format!("by {}", f.made_by) } else { format!("{}, by {}", f.reason, f.made_by) }
 }
 
 /// Whether the viewer can end it now.
@@ -144,15 +149,7 @@ fn ask(f: &FreezeRow, model: &Model, place: &str, end: FormCall<EndFreeze>) -> A
 }
 
 fn rows(model: &Model, end: FormCall<EndFreeze>) -> AnyView {
-    let columns = vec![
-        Column::text("Freeze"),
-        Column::text("State"),
-        Column::text("From"),
-        Column::text("Until"),
-        Column::text("Why"),
-        Column::text("Made by"),
-        Column::actions("End"),
-    ];
+    let columns = vec![Column::text("Freeze"), Column::text("State"), Column::text("From"), Column::text("Until"), Column::actions("End")];
     let rows = model
         .freezes
         .iter()
@@ -167,16 +164,14 @@ fn rows(model: &Model, end: FormCall<EndFreeze>) -> AnyView {
             });
             let ended = f.ended_at.map(|at| {
                 let what = if f.lifted().is_some() { "lifted" } else { "taken back" };
-                view! { <div class="sub">{format!("{what} by {}, ", f.ended_by)}{time::minute(at)}</div> }
+                view! { <div class="small text-2">{format!("{what} by {}, ", f.ended_by)}{time::minute(at)}</div> }
             });
             view! {
                 <tr>
-                    <th scope="row">{f.name.clone()}</th>
+                    <th scope="row">{f.name.clone()}<div class="small text-2">{why(f)}</div></th>
                     <td>{badge(tone, word)}</td>
                     <td>{time::minute(f.from)}</td>
                     <td>{time::minute(f.until)}{ended}</td>
-                    <td>{f.reason.clone()}</td>
-                    <td>{f.made_by.clone()}</td>
                     <td class="act">{button}</td>
                 </tr>
             }
