@@ -34,6 +34,17 @@ test("a rollout says on one line from which version to which a device goes", asy
   expect(new Set(lines)).toEqual(new Set([1]));
 });
 
+for (const path of ["/devices", "/certificates", "/audit"]) {
+  test(`what stands in the search of ${path} ends before the key that leads to it`, async ({ page }) => {
+    await open(page, path);
+    const [end, key] = await page.locator(".search").first().evaluate((search) => {
+      const input = search.querySelector("input")!;
+      return [input.getBoundingClientRect().right - parseFloat(getComputedStyle(input).paddingRight), search.querySelector("kbd")!.getBoundingClientRect().left];
+    });
+    expect(end).toBeLessThanOrEqual(key);
+  });
+}
+
 test.describe("a viewer", () => {
   test.use({ role: "viewer" });
 
