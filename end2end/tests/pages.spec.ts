@@ -37,9 +37,10 @@ test("a rollout says on one line from which version to which a device goes", asy
 for (const path of ["/devices", "/certificates", "/audit"]) {
   test(`what stands in the search of ${path} ends before the key that leads to it`, async ({ page }) => {
     await open(page, path);
-    const [end, key] = await page.locator(".search").first().evaluate((search) => {
+    const { end, key } = await page.locator(".search").first().evaluate((search) => {
       const input = search.querySelector("input")!;
-      return [input.getBoundingClientRect().right - parseFloat(getComputedStyle(input).paddingRight), search.querySelector("kbd")!.getBoundingClientRect().left];
+      const end = input.getBoundingClientRect().right - parseFloat(getComputedStyle(input).paddingRight);
+      return { end, key: search.querySelector("kbd")!.getBoundingClientRect().left };
     });
     expect(end).toBeLessThanOrEqual(key);
   });
