@@ -1,5 +1,6 @@
 // Every page, in both themes: reads, hydrates without a word in the console, passes axe, and is kept as a picture.
 import { PAGES, STEPS } from "../support/routes";
+import { system } from "../support/system";
 import { expect, expectAccessible, expectNoControlCutOff, expectNoSideScroll, open, picture, test } from "../support/test";
 
 test.use({ role: "admin" });
@@ -15,6 +16,33 @@ for (const { name, path, heading } of [...PAGES, ...STEPS]) {
     await page.setViewportSize({ width: 1280, height: 800 });
     await expectNoSideScroll(page);
     await expectNoControlCutOff(page);
+  });
+}
+
+test("a rollout says on one line from which version to which a device goes", async ({ page }) => {
+  await page.setViewportSize({ width: 1300, height: 900 });
+  await open(page, `/rollouts/${system().rollout}`);
+  const versions = page.locator("tbody th").getByText(/ → /);
+  await expect(versions.first()).toBeVisible();
+  const lines = await versions.evaluateAll((all) =>
+    all.map((one) => {
+      const text = document.createRange();
+      text.selectNodeContents(one);
+      return text.getClientRects().length;
+    }),
+  );
+  expect(new Set(lines)).toEqual(new Set([1]));
+});
+
+for (const path of ["/devices", "/certificates", "/audit"]) {
+  test(`what stands in the search of ${path} ends before the key that leads to it`, async ({ page }) => {
+    await open(page, path);
+    const { end, key } = await page.locator(".search").first().evaluate((search) => {
+      const input = search.querySelector("input")!;
+      const end = input.getBoundingClientRect().right - parseFloat(getComputedStyle(input).paddingRight);
+      return { end, key: search.querySelector("kbd")!.getBoundingClientRect().left };
+    });
+    expect(end).toBeLessThanOrEqual(key);
   });
 }
 

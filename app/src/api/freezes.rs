@@ -21,12 +21,16 @@ pub async fn create_freeze(name: String, from: String, until: String, #[server(d
     Ok(())
 }
 
-/// Ends a freeze early.
+/// Ends a freeze early, or takes back one that has not begun. `reason` stays in the audit log and has to be said.
 #[server(prefix = "/rpc", endpoint = "/freeze_end")]
-pub async fn end_freeze(id: String) -> Result<(), ApiFault> {
+pub async fn end_freeze(id: String, #[server(default)] reason: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::FreezeId = call.id(&id)?;
-    call.answer(call.fleet.rollouts().end_freeze(&call.actor, &id).await)?;
+    if reason.trim().is_empty() {
+        let fault = wire::Fault::new(wire::FaultKind::Invalid, "invalid", "Say why: it stays in the audit log.").at("reason");
+        return Err(call.refuse(fault.into()));
+    }
+    call.answer(call.fleet.rollouts().end_freeze(&call.actor, &id, &reason).await)?;
     call.lead_to("/freezes");
     Ok(())
 }

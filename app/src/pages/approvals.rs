@@ -184,12 +184,7 @@ pub fn progress(standing: &ApprovalStanding) -> String {
 fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView {
     let r = &c.rollout;
     let text = if yes {
-        format!(
-            "You approve exactly this plan: firmware {} for {}, digest {}. Any edit voids your approval.",
-            r.version,
-            counted(c.preview.total, "device", "devices"),
-            c.digest.short()
-        )
+        phrases::approval(&c.spec, &r.version, &c.digest, Some(&c.preview))
     } else {
         "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned()
     };

@@ -116,7 +116,7 @@ fn filters(asked: &Asked) -> AnyView {
     let clear = (!asked.is_all()).then(|| view! { <a class="btn" data-v="ghost" data-s="sm" href="/audit">"Clear"</a> });
     view! {
         <form class="filters" method="get" action="/audit" role="search">
-            {search_input("Search the audit log", "Person, action, id or address", &asked.q)}
+            {search_input("Search the audit log", "Person, action, name, reason, id", &asked.q)}
             {part("actor", "text", "Who", &asked.actor)}
             {part("action", "text", "What", &asked.action)}
             {part("since", "datetime-local", "Since (UTC)", &asked.since)}

@@ -208,7 +208,7 @@ pub struct ExportedEntry {
 /// Which entries of the audit log are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AuditQuery {
-    /// A part of who did it, of what was done, of what it was done to, or of the address; empty means all.
+    /// A part of who did it, of what was done, of what it was done to, of the address, or of the details, where names and reasons are; empty means all.
     pub q: String,
     /// A part of who did it; empty means everybody.
     pub actor: String,

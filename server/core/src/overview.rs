@@ -3,13 +3,14 @@
 use crate::{
     Fleet, Result,
     access::{Act, Actor, allowed, may},
-    devices::WAITED,
+    devices::{Troubled, WAITED},
 };
+use std::cmp::Reverse;
 use wire::{
     Timestamp,
     access::{NavCounts, Viewer},
     devices::DeviceDetail,
-    ids::DeviceId,
+    ids::{DeviceId, OrgId},
     overview::{Attention, FleetCounts, Matter, OverviewPage},
     rollouts::{RolloutRow, Why},
     roots::RootTask,
@@ -41,7 +42,7 @@ impl Fleet {
     }
 
     /// Counts of the whole fleet.
-    pub(crate) async fn counts(&self, org: &wire::ids::OrgId) -> Result<FleetCounts> {
+    pub(crate) async fn counts(&self, org: &OrgId) -> Result<FleetCounts> {
         let mut counts = self.devices().counts(org).await?;
         counts.expiring = self.pki().expiring(org, self.clock().now().plus(EXPIRING_MS)).await?;
         Ok(counts)
@@ -92,8 +93,7 @@ impl Fleet {
         for release in self.releases().quarantined(org, ATTENTION).await? {
             tell(release.created_at, Matter::Quarantined { release: release.id, reason: release.quarantine });
         }
-        for (device, state, since) in self.devices().troubled(org, 8).await? {
-            let state = state.parse().unwrap_or(UpdateState::Failed);
+        for (device, state, since) in self.failed_updates(org).await? {
             tell(since, Matter::UpdateFailed { device, state });
         }
         for (device, since) in self.devices().silent_since(org, now.plus(-SILENT_MS), 8).await? {
@@ -101,6 +101,20 @@ impl Fleet {
         }
         all.truncate(ATTENTION);
         Ok(all)
+    }
+
+    /// Devices whose last update did not make it, of those that were heard of last, with when it ended: the latest first.
+    async fn failed_updates(&self, org: &OrgId) -> Result<Vec<(DeviceId, UpdateState, Timestamp)>> {
+        let troubled = self.devices().troubled(org, 8).await?;
+        let devices: Vec<_> = troubled.iter().map(|t| t.device).collect();
+        let ended = self.rollouts().last_ended(&devices).await?;
+        let told = |t: Troubled| {
+            let since = ended.get(&t.device).copied().unwrap_or(t.last_seen);
+            (t.device_id, t.state.parse().unwrap_or(UpdateState::Failed), since)
+        };
+        let mut failed: Vec<_> = troubled.into_iter().map(told).collect();
+        failed.sort_by_key(|(_, _, since)| Reverse(*since));
+        Ok(failed)
     }
 
     /// The fleet at a glance.

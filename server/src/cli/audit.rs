@@ -49,7 +49,7 @@ pub(super) enum Audit {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
-    /// A part of who did it, of what was done, of what it was done to, or of the address
+    /// A part of who did it, of what was done, of what it was done to, of the address, or of the details, where names and reasons are
     #[arg(long, value_name = "TEXT", default_value = "")]
     q: String,
     /// A part of who did it

@@ -32,6 +32,9 @@ pub(super) enum Freeze {
     End {
         /// The id that the list shows
         id: FreezeId,
+        /// Why, for the audit log
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
     },
 }
 
@@ -48,8 +51,8 @@ pub(super) async fn run(fleet: &Fleet, command: Freeze) -> Result<String> {
             let made = rollouts.freeze(&actor, NewFreeze { name, reason, from, until }).await?;
             format!("{} “{}” holds from {} until {}.\n", made.id, made.name, made.from.readable(), made.until.readable())
         }
-        Freeze::End { id } => {
-            let ended = rollouts.end_freeze(&actor, &id).await?;
+        Freeze::End { id, reason } => {
+            let ended = rollouts.end_freeze(&actor, &id, &reason).await?;
             format!("“{}” is over.\n", ended.name)
         }
     })
@@ -90,8 +93,11 @@ mod tests {
         let made = run(&w.fleet, create(now.plus(3_600_000))).await.unwrap();
         let id: FreezeId = made.split_whitespace().next().unwrap().parse().unwrap();
         assert!(run(&w.fleet, Freeze::List).await.unwrap().contains("holds"));
-        assert_eq!(run(&w.fleet, Freeze::End { id: id.clone() }).await.unwrap(), "“Year's end” is over.\n");
+        let end = || Freeze::End { id: id.clone(), reason: "the fix is urgent".into() };
+        assert_eq!(run(&w.fleet, end()).await.unwrap(), "“Year's end” is over.\n");
         assert!(run(&w.fleet, Freeze::List).await.unwrap().contains(" lifted "));
-        assert!(run(&w.fleet, Freeze::End { id }).await.is_err());
+        assert!(run(&w.fleet, end()).await.is_err());
+        let log = w.fleet.access().audit_page(&w.admin().await, None).await.unwrap().entries.items;
+        assert!(log.iter().any(|e| e.action == "freeze.end" && e.detail.contains("the fix is urgent")), "{log:?}");
     }
 }

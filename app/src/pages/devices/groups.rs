@@ -153,7 +153,7 @@ fn users(g: &DeviceGroup) -> AnyView {
 
 fn create_form(call: FormCall<CreateGroup>) -> AnyView {
     view! {
-        <ActionForm action=call>
+        <ActionForm action=call clears=true>
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
                 {text("name", "Name").required().max_length(100).placeholder("Hall 3").autocomplete("off").hint("Selectors ask for it by this name: group:NAME.").refused(call).view()}

@@ -1,6 +1,7 @@
 //! What can be done to a rollout: its buttons, and the question asked before each. The same question stands in a dialog and, without JavaScript, on
 //! its own page.
 
+use super::phrases;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::rollouts::{ActOnRollout, asks_for_name, asks_for_reason},
@@ -16,7 +17,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Action, Call, Counts, RolloutDetail, Verb},
+    rollouts::{Action, Call, Counts, Preview, RolloutDetail, RolloutPage, Verb},
     states::RolloutState,
 };
 
@@ -116,13 +117,14 @@ pub fn blocked_note(rollout: &RolloutDetail) -> Option<String> {
 }
 
 /// The dialogs that [`buttons`] opens. `back` is the address of the page they stand on.
-pub fn dialogs(rollout: &RolloutDetail, asks: Asks, back: &str) -> AnyView {
+pub fn dialogs(model: &RolloutPage, asks: Asks, back: &str) -> AnyView {
+    let rollout = &model.rollout;
     rollout
         .actions
         .iter()
         .filter(|a| a.blocked.is_none())
         .filter_map(|a| {
-            let form = ask(rollout, a.verb, asks, back)?;
+            let form = ask(model, a.verb, asks, back)?;
             Some(dialog(dialog_id(a.verb), title(rollout, a.verb), form))
         })
         .collect_view()
@@ -130,14 +132,16 @@ pub fn dialogs(rollout: &RolloutDetail, asks: Asks, back: &str) -> AnyView {
 }
 
 /// The form that asks and does it; none for a verb that does not ask. `back` is where it leads, done or not.
-pub fn ask(rollout: &RolloutDetail, verb: Verb, asks: Asks, back: &str) -> Option<AnyView> {
+pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<AnyView> {
     let call = asks.of(verb)?;
-    let (id, digest) = (rollout.row.id.to_string(), rollout.digest.to_string());
+    let (id, digest) = (model.rollout.row.id.to_string(), model.rollout.digest.to_string());
     let back = back.to_owned();
-    let question = StoredValue::new((rollout.clone(), back.clone()));
+    let dry_run = model.preview.clone().filter(|_| verb == Verb::Approve);
+    let question = StoredValue::new((model.rollout.clone(), dry_run, back.clone()));
     let inside = move || {
-        question.with_value(|(rollout, back)| {
-            confirm_dialog_as(verb.as_str(), question_of(rollout, verb, back), refusal(call).as_ref(), move || call.pending().get())
+        question.with_value(|(rollout, dry_run, back)| {
+            let question = question_of(rollout, dry_run.as_ref(), verb, back);
+            confirm_dialog_as(verb.as_str(), question, refusal(call).as_ref(), move || call.pending().get())
         })
     };
     Some(
@@ -252,19 +256,13 @@ const fn manner(verb: Verb, halted: bool) -> (&'static str, bool) {
 }
 
 /// What follows from `verb`, in numbers.
-fn consequences(r: &RolloutDetail, verb: Verb) -> String {
+fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Preview>) -> String {
     let c = &r.row.counts;
     let devices = devices_of;
     match verb {
         Verb::Edit => String::new(),
         Verb::Submit => "Nothing goes out before somebody else has approved exactly this plan.".to_owned(),
-        Verb::Approve => format!(
-            "You approve exactly this plan: firmware {} in {}, digest {}. {} Any edit voids your approval.",
-            r.row.version,
-            counted(i64::try_from(r.spec.stages.len()).unwrap_or(0), "stage", "stages"),
-            r.digest.short(),
-            r.spec.start_at.map_or_else(|| "It starts at once.".to_owned(), |at| format!("It starts at {}.", at.readable())),
-        ),
+        Verb::Approve => phrases::approval(&r.spec, &r.row.version, &r.digest, dry_run),
         Verb::Reject => "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned(),
         Verb::BreakGlass => format!(
             "An emergency: you start exactly this plan, digest {}, without its approvals. Everybody sees that, it stays in the audit log, and two other admins review it afterwards. Gates, freezes, windows and its planned time hold as ever.",
@@ -325,11 +323,11 @@ fn devices_of(n: i64) -> String {
 }
 
 /// What is asked before `verb`: consequences in numbers, how it is confirmed, and what the way out is called.
-fn question_of(r: &RolloutDetail, verb: Verb, back: &str) -> Confirm {
+fn question_of(r: &RolloutDetail, dry_run: Option<&Preview>, verb: Verb, back: &str) -> Confirm {
     let (cancel, danger) = manner(verb, r.row.state == RolloutState::Halted);
     let why = if verb == Verb::Approve { "Remark" } else { "Reason" };
     Confirm {
-        text: consequences(r, verb),
+        text: consequences(r, verb, dry_run),
         verb: label(r, verb).1.trim_end_matches('…').to_owned(),
         cancel,
         back: back.to_owned(),

@@ -1,6 +1,9 @@
 //! The question before something is done to a rollout, on a page of its own: what a dialog is without JavaScript.
 
-use super::{actions, preview::changes};
+use super::{
+    actions,
+    preview::{changes, dry_run},
+};
 use crate::api::packed::reading;
 use crate::{
     api::rollouts::ReadRollout,
@@ -8,7 +11,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
-use wire::rollouts::{RolloutDetail, Verb};
+use wire::rollouts::{RolloutPage, Verb};
 
 /// `/rollouts/{id}/{verb}`
 #[component]
@@ -17,13 +20,14 @@ pub fn ConfirmPage() -> AnyView {
     let id = move || params.with(|p| p.get("id").unwrap_or_default());
     let model = reading(move || ReadRollout { id: id(), stage: 0, show: String::new(), cursor: String::new() });
     let asks = actions::Asks::new(|| ());
-    page(model, move |model: wire::rollouts::RolloutPage| {
+    page(model, move |model: RolloutPage| {
         let word = params.with_untracked(|p| p.get("verb").unwrap_or_default());
-        content(&model.rollout, &word, &asks)
+        content(&model, &word, &asks)
     })
 }
 
-fn content(rollout: &RolloutDetail, word: &str, asks: &actions::Asks) -> AnyView {
+fn content(model: &RolloutPage, word: &str, asks: &actions::Asks) -> AnyView {
+    let rollout = &model.rollout;
     let back = format!("/rollouts/{}", rollout.row.id);
     let way_back = view! { <a class="btn" href=back.clone()>"Back to the rollout"</a> }.into_any();
     let Some(verb) = actions::verb_of(word) else {
@@ -36,7 +40,7 @@ fn content(rollout: &RolloutDetail, word: &str, asks: &actions::Asks) -> AnyView
     let title = actions::title(rollout, verb);
     let offered = rollout.actions.iter().find(|a| a.verb == verb);
     let body = match offered.map(|a| a.blocked.clone()) {
-        Some(None) => view! { <section class="card narrow ask">{actions::ask(rollout, verb, *asks, &back)}</section> }.into_any(),
+        Some(None) => view! { <section class="card narrow ask">{actions::ask(model, verb, *asks, &back)}</section> }.into_any(),
         Some(Some(why)) => view! { <div class="card">{empty("lock", "Not now", why, Some(way_back))}</div> }.into_any(),
         // What a state forbids is offered with its reason; only what a role never may is left out.
         None => {
@@ -44,9 +48,11 @@ fn content(rollout: &RolloutDetail, word: &str, asks: &actions::Asks) -> AnyView
                 .into_any()
         }
     };
+    let would = model.preview.as_ref().filter(|_| verb == Verb::Approve);
+    let would = would.map(|p| view! { <div class="mt-4">{dry_run(p)}</div> });
     let changed = rollout.changes.as_ref().filter(|_| verb == Verb::Approve);
     let changed = changed.map(|c| view! { <div class="mt-4">{card("Against the last approved plan", None, changes(c))}</div> });
-    view! { <PageHead title=title/>{body}{changed} }.into_any()
+    view! { <PageHead title=title/>{body}{would}{changed} }.into_any()
 }
 
 /// Whose role allows it.

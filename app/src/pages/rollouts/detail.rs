@@ -3,7 +3,7 @@
 use super::{
     actions::{self, Asks},
     ahead, course, phrases,
-    preview::changes,
+    preview::{changes, dry_run},
     updates::{self, Choice},
 };
 use crate::api::packed::reading;
@@ -71,7 +71,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
         {blocked}
         {super::back::back_of_note(r)}
         <div class="split mt-4">
-            <div class="stack">{updates::failures(model, choice)}{updates::devices(model, choice)}</div>
+            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{updates::devices(model, choice)}</div>
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {ahead::card_of(r.ahead.as_ref())}
@@ -82,7 +82,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
                 {machines::rollout(r)}
             </div>
         </div>
-        {actions::dialogs(r, *asks, &here)}
+        {actions::dialogs(model, *asks, &here)}
     }
     .into_any()
 }

@@ -6,6 +6,7 @@ use crate::ui::{
 };
 use std::fmt::Write as _;
 use wire::{
+    ids::Digest,
     rollouts::{
         Counts, Egress, Expected, GateAction, GateSpec, MetricGate, Preview, Reach, RetryClass, RolloutSpec, Span, StageSpec, TooFew, Worse,
     },
@@ -33,6 +34,18 @@ pub fn numbers(c: &Counts) -> String {
         }
     }
     out
+}
+
+/// What somebody approves, with the numbers of the dry run that they see beside it.
+pub fn approval(spec: &RolloutSpec, version: &str, digest: &Digest, dry_run: Option<&Preview>) -> String {
+    let stages = counted(i64::try_from(spec.stages.len()).unwrap_or(0), "stage", "stages");
+    let reach = dry_run.map_or_else(
+        || format!("in {stages}"),
+        |p| format!("for {} in {stages}, {} to download in all", counted(p.total, "device", "devices"), bytes(p.bytes)),
+    );
+    let starts = spec.start_at.map_or_else(|| "It starts at once.".to_owned(), |at| format!("It starts at {}.", at.readable()));
+    let digest = digest.short();
+    format!("You approve exactly this plan: firmware {version} {reach}, digest {digest}. {starts} Any edit voids your approval.")
 }
 
 /// How far a stage reaches: `up to 10 %`, `up to 5 devices`, `those that match tag:lab`.
@@ -289,6 +302,11 @@ mod tests {
             sentence(&spec, "4.12.0", 3000, 300),
             "Send 4.12.0 to 3,000 devices in 2 stages. Canary goes first with 300 devices. It starts as soon as it is approved."
         );
+        let digest: Digest = "ab".repeat(32).parse().unwrap();
+        let dry_run = Preview { total: 3000, bytes: 3 << 30, ..Preview::default() };
+        let says = approval(&spec, "4.12.0", &digest, Some(&dry_run));
+        assert!(says.contains("firmware 4.12.0 for 3,000 devices in 2 stages, 3.0 GiB to download in all, digest abab"), "{says}");
+        assert!(says.ends_with("It starts at once. Any edit voids your approval."), "{says}");
         assert_eq!((limits(&spec), again(&spec)), (vec![], vec![]));
         let retry = wire::rollouts::Retry { classes: vec![RetryClass::Failed, RetryClass::TimedOut], times: 1, wait_min: 30 };
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::{phrases, steps::Step, when};
 use crate::ui::{
-    icon,
+    card, icon,
     number::{bytes, counted, grouped},
     time,
     waffle::waffle,
@@ -98,6 +98,11 @@ fn takes(p: &Preview) -> Option<AnyView> {
         };
         view! { <dt>"Takes about"</dt><dd>{said}</dd> }.into_any()
     })
+}
+
+/// What a plan that waits for approval would do: the card that its approver reads before they sign.
+pub fn dry_run(p: &Preview) -> AnyView {
+    card("What it would do, as of now", None, view! { <div class="stack">{figures(p)}</div> }.into_any())
 }
 
 /// The figures alone: also on an approval's card.

@@ -72,10 +72,12 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
         );
         view! { <p class="small text-2">{text}</p> }
     });
+    let order = (shown > 1).then(|| view! { <p class="small text-2">"In the order in which they joined the fleet."</p> });
     view! {
         <div>
             {card_flush(title.clone(), Some(aside), body)}
             {gone}
+            {order}
             {pager(choice.before, shown, model.updates.total, first, next)}
         </div>
     }
@@ -143,7 +145,6 @@ fn rows(items: &[UpdateRow], version: &str, caption: &str) -> AnyView {
         Column::text("Device"),
         Column::text("State"),
         Column::number("Stage"),
-        Column::text("Version"),
         Column::number("Tries"),
         Column::text("Progress"),
         Column::text("Detail"),
@@ -165,10 +166,12 @@ fn rows(items: &[UpdateRow], version: &str, caption: &str) -> AnyView {
             });
             view! {
                 <tr>
-                    <th scope="row"><a class="main mono" href=format!("/devices/{}", u.device_id)>{u.device_id.to_string()}</a></th>
+                    <th scope="row">
+                        <a class="main mono" href=format!("/devices/{}", u.device_id)>{u.device_id.to_string()}</a>
+                        <div class="small text-2 mono nowrap">{format!("{from} → {version}")}</div>
+                    </th>
                     <td>{status(tone, word)}</td>
                     <td class="num">{u.stage}</td>
-                    <td class="mono nowrap">{format!("{from} → {version}")}</td>
                     <td class="num">{u.attempts}</td>
                     <td>{bar(u)}</td>
                     <td class="dim clip" title=detail.clone()>{why}{detail.clone()}</td>

@@ -129,11 +129,14 @@ pub fn ActionForm(
     /// The call.
     #[prop(into)]
     action: Post,
+    /// Whether it is as at first once it was done: a form that makes something, on a page that stays.
+    #[prop(optional)]
+    clears: bool,
     /// Inputs named like the server function's arguments.
     children: Children,
 ) -> AnyView {
     view! {
-        <form method="post" action=action.path on:submit=move |event| action.submit(&event) on:reset=move |_| action.forget_refusal()>
+        <form method="post" action=action.path on:submit=move |event| action.submit(&event, clears) on:reset=move |_| action.forget_refusal()>
             {children()}
         </form>
     }
@@ -202,12 +205,13 @@ impl Post {
     }
 
     #[cfg(feature = "hydrate")]
-    fn submit(self, event: &leptos::ev::SubmitEvent) {
+    fn submit(self, event: &leptos::ev::SubmitEvent, clears: bool) {
         if event.default_prevented() {
             return;
         }
         event.prevent_default();
         let Some(form) = form_of(event) else { return };
+        let sent = form_element(event).filter(|_| clears);
         if self.pending.get_untracked() {
             return;
         }
@@ -217,6 +221,9 @@ impl Post {
             // The page may be gone by now; then nobody waits for the answer.
             self.pending.try_set(false);
             let lead = answered.as_ref().ok().and_then(|answered| answered.lead.clone());
+            if let Some(sent) = sent.filter(|_| answered.is_ok()) {
+                sent.reset();
+            }
             self.answer.try_set(Some(answered.map(|answered| answered.text)));
             if let Some(lead) = lead {
                 leptos::server_fn::redirect::call_redirect_hook(&lead);
@@ -226,16 +233,21 @@ impl Post {
 
     #[cfg(not(feature = "hydrate"))]
     #[expect(clippy::unused_self, reason = "the server never submits a form")]
-    const fn submit(self, _: &leptos::ev::SubmitEvent) {}
+    const fn submit(self, _: &leptos::ev::SubmitEvent, _: bool) {}
+}
+
+/// The form that is submitted.
+#[cfg(feature = "hydrate")]
+fn form_element(event: &leptos::ev::SubmitEvent) -> Option<web_sys::HtmlFormElement> {
+    use wasm_bindgen::JsCast;
+    event.target()?.dyn_into().ok()
 }
 
 /// What a submitted form would send, with the button that sent it.
 #[cfg(feature = "hydrate")]
 fn form_of(event: &leptos::ev::SubmitEvent) -> Option<String> {
-    use wasm_bindgen::JsCast;
-    use web_sys::{FormData, HtmlFormElement, UrlSearchParams};
-    let form: HtmlFormElement = event.target()?.dyn_into().ok()?;
-    let data = FormData::new_with_form(&form).ok()?;
+    use web_sys::{FormData, UrlSearchParams};
+    let data = FormData::new_with_form(&form_element(event)?).ok()?;
     if let Some(button) = event.submitter()
         && let Some(name) = button.get_attribute("name")
     {

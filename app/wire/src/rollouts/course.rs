@@ -1,8 +1,8 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
 use super::{
-    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb,
-    WayBack, wilson_lower,
+    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, Preview, RolloutLink, RolloutSpec, Show, StageSpec,
+    Verb, WayBack, wilson_lower,
 };
 use crate::{
     Timestamp,
@@ -355,6 +355,9 @@ pub struct RolloutPage {
     /// Why devices of that stage did not make it, the most frequent first; at most 12.
     #[serde(default)]
     pub failures: Vec<Failures>,
+    /// What it would do as of now, by what is approved: none unless it waits for that.
+    #[serde(default)]
+    pub preview: Option<Preview>,
 }
 
 /// Devices that did not make it for the same reason.

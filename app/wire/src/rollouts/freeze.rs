@@ -60,6 +60,15 @@ impl FreezeRow {
     }
 }
 
+/// What follows when a freeze was lifted and so many others hold, as a sentence without its full stop.
+pub fn after_lifting(others: usize) -> String {
+    match others {
+        0 => "Rollouts offer again".to_owned(),
+        1 => "1 other freeze still holds".to_owned(),
+        n => format!("{n} other freezes still hold"),
+    }
+}
+
 /// The calendar, and what the caller may do with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -92,5 +101,10 @@ mod tests {
         assert_eq!(freeze(None).lifted(), None);
         assert_eq!(freeze(Some(Timestamp(999))).lifted(), None);
         assert_eq!(freeze(Some(Timestamp(1000))).lifted(), Some(Timestamp(1000)));
+    }
+
+    #[test]
+    fn nothing_is_offered_again_while_another_holds() {
+        assert_eq!([0, 1, 2].map(after_lifting), ["Rollouts offer again", "1 other freeze still holds", "2 other freezes still hold"]);
     }
 }

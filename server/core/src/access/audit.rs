@@ -160,7 +160,7 @@ impl Access {
         self.search_audit(actor, "", cursor).await
     }
 
-    /// A page of those entries whose actor, action, object or address contains `q`, newest first; an empty one is in all of them.
+    /// A page of those entries whose actor, action, object, address or detail contains `q`, newest first; an empty one is in all of them.
     pub async fn search_audit(&self, actor: &Actor, q: &str, cursor: Option<&str>) -> Result<AuditPage, Error> {
         self.find_audit(actor, &AuditQuery { q: q.to_owned(), cursor: cursor.map(str::to_owned), ..AuditQuery::default() }).await
     }

@@ -10,6 +10,7 @@ use crate::{
     db::{exec, row, rows},
     hash::sha256,
     source::Source,
+    text::unseen,
 };
 use serde_json::{Map, json};
 use std::{sync::atomic::Ordering, time::Duration};
@@ -180,7 +181,7 @@ impl Access {
         let session: SessionId = self.entropy.id(now);
         let secret = self.entropy.secret();
         let expires = now.plus(IDLE_MS);
-        let user_agent: String = from.user_agent.chars().filter(|c| !c.is_control()).take(200).collect();
+        let user_agent: String = from.user_agent.chars().filter(|c| !unseen(*c)).take(200).collect();
         let (org, id): (OrgId, UserId) = (parse(&user.org_id)?, parse(&user.id)?);
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &org).await?;

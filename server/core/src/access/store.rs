@@ -109,13 +109,13 @@ pub(super) const AUDIT_HASH: Sql = Sql::same("SELECT hash FROM audit WHERE org_i
 pub(super) const AUDIT_PAGE: Sql = Sql::same(
     "SELECT seq, at, actor, address, action, object, detail FROM audit WHERE org_id = $1 AND seq >= $2 AND seq < $3
      AND ($4 = '' OR LOWER(actor) LIKE $4 ESCAPE '\\' OR LOWER(action) LIKE $4 ESCAPE '\\' OR LOWER(object) LIKE $4 ESCAPE '\\'
-          OR address LIKE $4 ESCAPE '\\')
+          OR address LIKE $4 ESCAPE '\\' OR LOWER(detail) LIKE $4 ESCAPE '\\')
      AND ($5 = '' OR LOWER(actor) LIKE $5 ESCAPE '\\') AND ($6 = '' OR LOWER(action) LIKE $6 ESCAPE '\\') ORDER BY seq DESC LIMIT $7",
 );
 pub(super) const AUDIT_COUNT: Sql = Sql::same(
     "SELECT COUNT(*) FROM audit WHERE org_id = $1 AND seq >= $2 AND seq < $3
      AND ($4 = '' OR LOWER(actor) LIKE $4 ESCAPE '\\' OR LOWER(action) LIKE $4 ESCAPE '\\' OR LOWER(object) LIKE $4 ESCAPE '\\'
-          OR address LIKE $4 ESCAPE '\\')
+          OR address LIKE $4 ESCAPE '\\' OR LOWER(detail) LIKE $4 ESCAPE '\\')
      AND ($5 = '' OR LOWER(actor) LIKE $5 ESCAPE '\\') AND ($6 = '' OR LOWER(action) LIKE $6 ESCAPE '\\')",
 );
 pub(super) const AUDIT_AT: Sql = Sql::same("SELECT at FROM audit WHERE org_id = $1 AND seq = $2");

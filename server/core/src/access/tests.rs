@@ -144,6 +144,10 @@ async fn a_token_makes_no_tokens_and_ends_no_sessions(#[case] kind: EngineKind) 
     let signed_in = access.sign_in("ada@example.com", PASSWORD, &here()).await.unwrap();
     let person = access.authenticate_jwt(&signed_in.access, "").await.unwrap();
     let Who::Session { session, .. } = &person.who else { panic!("{person:?}") };
+    let hidden = access.create_token(&admin, "ci\u{202e}", Role::Admin, 30).await;
+    assert!(matches!(hidden, Err(Error::Invalid { field: "name", .. })), "a name turns nothing around that is shown beside it");
+    let hidden = access.create_user(&admin, "mal@example.com", "\u{202e}lam", Role::Viewer, PASSWORD).await;
+    assert!(matches!(hidden, Err(Error::Invalid { field: "name", .. })), "{hidden:?}");
     let secret = access.create_token(&admin, "ci", Role::Admin, 30).await.unwrap().secret;
     let script = access.authenticate_token(&secret, "::1").await.unwrap();
     let made = access.create_token(&script, "offspring", Role::Viewer, 1).await;
@@ -336,6 +340,11 @@ async fn the_log_is_searched_by_who_what_and_when_and_never_whole(#[case] kind: 
     let by_action = AuditQuery { action: made[0].action.clone(), ..AuditQuery::default() };
     let found = access.find_audit(&admin, &by_action).await.unwrap();
     assert_eq!((&found.entries.items, found.entries.total, found.looked_to), (&made, 6, None));
+
+    // What things are called, and why something was done, stands in the details.
+    let named = AuditQuery { q: "SCRIPT 4".to_owned(), ..AuditQuery::default() };
+    let found = access.find_audit(&admin, &named).await.unwrap().entries;
+    assert_eq!((found.items.as_slice(), found.total), (&made[1..2], 1));
 
     let by = |name: &str| AuditQuery { actor: name.to_owned(), ..by_action.clone() };
     assert_eq!(access.find_audit(&admin, &by(&made[0].actor.to_uppercase())).await.unwrap().entries.total, 6, "in either case");

@@ -4,6 +4,7 @@ use super::{Access, Act, Actor, Error, allowed, audit, may, password, sessions::
 use crate::{
     bus::Event,
     db::{Conn, Tx, exec, row, rows},
+    text::unseen,
 };
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
@@ -85,11 +86,11 @@ pub(super) async fn by_email(on: &mut impl Conn, org: &OrgId, email: &str) -> Re
     parse(&found.ok_or(Error::NotFound("person"))?.0)
 }
 
-/// A single line without control characters, 1 to `most` characters, trimmed.
+/// A single line without anything that is not seen, 1 to `most` characters, trimmed.
 pub(super) fn text(field: &'static str, value: &str, most: usize) -> Result<String, Error> {
     let value = value.trim();
-    if value.is_empty() || value.chars().count() > most || value.chars().any(char::is_control) {
-        return Err(Error::invalid(field, format!("Give 1 to {most} characters without line breaks.")));
+    if value.is_empty() || value.chars().count() > most || value.chars().any(unseen) {
+        return Err(Error::invalid(field, format!("Give 1 to {most} characters without line breaks and control characters.")));
     }
     Ok(value.to_owned())
 }

@@ -2,6 +2,7 @@
 //! Refuses to know how it is asked, and how long that may take; the composition root gives that.
 
 use super::{Devices, Error, admission::Admission, claims::ClaimRow, gave::gave};
+use crate::text::unseen;
 use futures::future::BoxFuture;
 use std::{fmt, sync::Arc};
 use wire::{
@@ -75,7 +76,7 @@ impl Devices {
         match answer {
             Ok(HookAnswer { allow: true, .. }) => Ok(()),
             Ok(HookAnswer { allow: false, reason }) => {
-                Err(Error::HookRefused(reason.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect()))
+                Err(Error::HookRefused(reason.chars().filter(|c| !unseen(*c)).take(LONGEST_REASON).collect()))
             }
             Err(error) => {
                 tracing::warn!(claim = id.as_str(), device = %a.device_id, error, "the pre-provisioning hook gives no answer; nobody comes in by a claim");

@@ -52,10 +52,11 @@ pub use error::{Away, Error, PENDING};
 pub use hook::Hook;
 pub use presence::Connected;
 pub(crate) use presence::said_to_run;
+pub(crate) use registry::Troubled;
 pub use selector::{Facts, Selector};
 pub use server_keys::EnrolledWithKey;
-pub(crate) use sizes::WAITED;
 pub use shared::{Said, Spoken};
+pub(crate) use sizes::WAITED;
 pub use tagging::MOST_AT_ONCE;
 
 use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki, source::Source, telemetry::LastValues};

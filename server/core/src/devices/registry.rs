@@ -30,6 +30,15 @@ struct Detail {
     suspicion: String,
 }
 
+/// A device whose newest update ended in an error.
+pub(crate) struct Troubled {
+    pub device: DeviceNo,
+    pub device_id: DeviceId,
+    /// How it ended: the word of an [`UpdateState`](wire::states::UpdateState).
+    pub state: String,
+    pub last_seen: Timestamp,
+}
+
 impl Devices {
     /// The number of a device the actor may see.
     pub async fn find(&self, actor: &Actor, device_id: &DeviceId) -> Result<DeviceNo, Error> {
@@ -123,10 +132,12 @@ impl Devices {
     }
 
     /// Active devices whose last update went wrong, heard of last first.
-    pub(crate) async fn troubled(&self, org: &OrgId, limit: i64) -> Result<Vec<(DeviceId, String, Timestamp)>, Error> {
-        rows!(&mut self.db.read().await?, (String, String, i64), store::TROUBLED, org.as_str(), limit)?
+    pub(crate) async fn troubled(&self, org: &OrgId, limit: i64) -> Result<Vec<Troubled>, Error> {
+        rows!(&mut self.db.read().await?, (DeviceNo, String, String, i64), store::TROUBLED, org.as_str(), limit)?
             .into_iter()
-            .map(|(id, state, at)| Ok((id.parse().map_err(crate::db::Error::corrupt)?, state, Timestamp(at))))
+            .map(|(device, id, state, seen)| {
+                Ok(Troubled { device, device_id: id.parse().map_err(crate::db::Error::corrupt)?, state, last_seen: Timestamp(seen) })
+            })
             .collect()
     }
 

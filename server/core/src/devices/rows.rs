@@ -51,11 +51,14 @@ impl Listed {
         })
     }
 
+    /// The place behind it, with the order that it is a place in: in another one it is none.
     fn cursor(&self, sort: DeviceSort) -> String {
         let key = match sort {
-            DeviceSort::DeviceId | DeviceSort::DeviceIdDesc => serde_json::json!([self.device_id.to_lowercase(), self.number]),
-            DeviceSort::LastSeen | DeviceSort::LastSeenDesc => serde_json::json!([self.last_seen_at, self.number]),
-            DeviceSort::Version | DeviceSort::VersionDesc => serde_json::json!([self.version, self.number]),
+            DeviceSort::DeviceId | DeviceSort::DeviceIdDesc => {
+                serde_json::json!([sort.as_str(), self.device_id.to_lowercase(), self.number])
+            }
+            DeviceSort::LastSeen | DeviceSort::LastSeenDesc => serde_json::json!([sort.as_str(), self.last_seen_at, self.number]),
+            DeviceSort::Version | DeviceSort::VersionDesc => serde_json::json!([sort.as_str(), self.version, self.number]),
         };
         URL_SAFE_NO_PAD.encode(key.to_string())
     }
@@ -83,7 +86,10 @@ const fn order(sort: DeviceSort, placed: bool) -> ((&'static str, &'static str),
 fn position(cursor: &str, sort: DeviceSort) -> Result<Place, Error> {
     let bad = || Error::invalid("cursor", "This is no cursor of this list. Begin again without one.");
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
-    let (key, number): (serde_json::Value, i64) = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    let (of, key, number): (String, serde_json::Value, i64) = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    if of != sort.as_str() {
+        return Err(bad());
+    }
     let key = match (sort, key) {
         (DeviceSort::LastSeen | DeviceSort::LastSeenDesc, serde_json::Value::Number(n)) => Value::Int(n.as_i64().ok_or_else(bad)?),
         (DeviceSort::LastSeen | DeviceSort::LastSeenDesc, _) => return Err(bad()),

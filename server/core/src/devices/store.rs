@@ -173,7 +173,7 @@ pub(super) const COUNTS: Sql = Sql::same(
      FROM devices WHERE org_id = $1 AND state = 'active'",
 );
 pub(super) const TROUBLED: Sql = Sql::same(
-    "SELECT device_id, update_state, last_seen_at FROM devices
+    "SELECT number, device_id, update_state, last_seen_at FROM devices
      WHERE org_id = $1 AND state = 'active' AND update_state IN ('failed','rejected','timed_out','reverted')
      ORDER BY last_seen_at DESC LIMIT $2",
 );

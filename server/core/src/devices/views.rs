@@ -4,6 +4,7 @@ use super::{Devices, Error, selector::Selector};
 use crate::{
     access::{Act, Actor, may},
     db::{self, Sql, exec, row, rows},
+    text::unseen,
 };
 use std::collections::BTreeSet;
 use wire::{
@@ -47,8 +48,11 @@ impl Devices {
         let user = person(actor)?;
         let name = view.name.trim();
         let length = name.chars().count();
-        if length == 0 || length > MAX_VIEW_NAME as usize || name.chars().any(char::is_control) {
-            return Err(Error::invalid("name", format!("Give the view a name of 1 to {MAX_VIEW_NAME} characters.")));
+        if length == 0 || length > MAX_VIEW_NAME as usize || name.chars().any(unseen) {
+            return Err(Error::invalid(
+                "name",
+                format!("Give the view a name of 1 to {MAX_VIEW_NAME} characters, on one line and without control characters."),
+            ));
         }
         let q = view.q.trim();
         Selector::parse(q).map_err(Error::Selector)?;

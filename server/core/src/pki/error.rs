@@ -266,7 +266,7 @@ impl Error {
             )
             .at("csr"),
             Self::RevocationNote => {
-                let text = format!("A note has at most {} characters.", wire::pki::MAX_REVOCATION_NOTE);
+                let text = format!("A note has at most {} characters, and no control characters.", wire::pki::MAX_REVOCATION_NOTE);
                 Fault::new(FaultKind::Invalid, "invalid", text).at("note")
             }
             Self::InvalidityDate => Fault::new(

@@ -20,7 +20,7 @@ impl Pki {
         may(actor, Act::Read)?;
         let sort = query.sort.unwrap_or(CertificateSort::End);
         let after = match &query.cursor {
-            Some(cursor) => placed(cursor).ok_or(Error::Cursor)?,
+            Some(cursor) => placed(cursor, sort).ok_or(Error::Cursor)?,
             None => store::Place::start(sort),
         };
         let state = if sort.of_revoked() { Some(CertificateState::Revoked) } else { query.state };
@@ -46,7 +46,7 @@ impl Pki {
         }
         let more = found.len() > limit;
         found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|(_, place)| cursor(place));
+        let next = found.last().filter(|_| more).map(|(_, place)| cursor(place, sort));
         let items = found.into_iter().map(|(record, _)| listed(record)).collect::<Result<_, _>>()?;
         Ok(CertificatesPage {
             clock: self.clock(actor)?,
@@ -135,16 +135,16 @@ impl Pki {
     }
 }
 
-/// A place in a list as its cursor.
-fn cursor(place: &store::Place) -> String {
+/// A place in a list as its cursor, with the order that it is a place in.
+fn cursor(place: &store::Place, sort: CertificateSort) -> String {
     let store::Place { at, id, device } = place;
     // A device's id may have points in it, so it stands last.
-    if device.is_empty() { format!("{at}.{id}") } else { format!("{at}.{id}.{device}") }
+    if device.is_empty() { format!("{sort}:{at}.{id}") } else { format!("{sort}:{at}.{id}.{device}") }
 }
 
-/// The place that a cursor names.
-fn placed(cursor: &str) -> Option<store::Place> {
-    let (at, rest) = cursor.split_once('.')?;
+/// The place that a cursor names in this order.
+fn placed(cursor: &str, sort: CertificateSort) -> Option<store::Place> {
+    let (at, rest) = cursor.strip_prefix(sort.as_str())?.strip_prefix(':')?.split_once('.')?;
     let (id, device) = rest.split_once('.').unwrap_or((rest, ""));
     Some(store::Place { at: at.parse().ok()?, id: id.to_owned(), device: device.to_owned() })
 }

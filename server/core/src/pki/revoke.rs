@@ -5,6 +5,7 @@ use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
     db::Tx,
+    text::unseen,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -114,7 +115,8 @@ impl Pki {
 /// A revocation as it is written down: whole seconds, as the list has them, and a note without blanks around it.
 fn checked(how: &Revocation, now: Timestamp) -> Result<Revocation, Error> {
     let note = how.note.trim().to_owned();
-    if note.chars().count() > MAX_REVOCATION_NOTE as usize {
+    let hidden = |c: char| unseen(c) && c != '\n' && c != '\r';
+    if note.chars().count() > MAX_REVOCATION_NOTE as usize || note.chars().any(hidden) {
         return Err(Error::RevocationNote);
     }
     // A list tells of what was; GeneralizedTime knows no instant before our clocks' zero that a person would mean.

@@ -11,7 +11,7 @@ use super::{
         approvers::{self as store, Group, Member},
         quorum as rules,
     },
-    validate::MAX_NAME,
+    validate::{MAX_NAME, plain},
 };
 use crate::{
     Result,
@@ -42,8 +42,12 @@ impl Rollouts {
         may(actor, Act::People)?;
         let now = self.clock.now();
         let name = new.name.trim().to_owned();
-        if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-            return Err(Error::invalid("name", "Give the group a name of 1 to 100 characters, on one line.").into());
+        if name.is_empty() || name.chars().count() > MAX_NAME || !plain(&name) {
+            return Err(Error::invalid(
+                "name",
+                "Give the group a name of 1 to 100 characters, on one line and without control characters.",
+            )
+            .into());
         }
         let group = Group { id: self.entropy.id(now), name, created_at: now, created_by: actor.label() };
         let mut tx = self.db.write().await?;

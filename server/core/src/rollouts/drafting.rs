@@ -97,7 +97,7 @@ impl Rollouts {
         plans::insert(&mut tx, &actor.org, &id, &written(actor, &author, &spec, &release, &digest), now).await?;
         plans::keep_writers(&mut tx, &id, &with(&[], actor)).await?;
         lists::add_event(&mut tx, &actor.org, &id, &format!("Drafted by {}", actor.label()), &actor.label(), "off", now).await?;
-        let detail = json!({ "rollout": spec.name, "digest": digest });
+        let detail = json!({ "rollout": spec.name, "reason": spec.reason, "digest": digest });
         audit::append(&mut tx, actor, now, "rollout.draft", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: actor.org.clone(), id: id.clone() });
@@ -131,7 +131,7 @@ impl Rollouts {
             _ => format!("Edited by {}: what was decided before is void", actor.label()),
         };
         lists::add_event(&mut tx, &actor.org, id, &text, &actor.label(), "off", now).await?;
-        let detail = json!({ "rollout": spec.name, "digest": digest, "before": record.digest });
+        let detail = json!({ "rollout": spec.name, "reason": spec.reason, "digest": digest, "before": record.digest });
         audit::append(&mut tx, actor, now, "rollout.edit", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: actor.org.clone(), id: id.clone() });

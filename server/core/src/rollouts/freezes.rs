@@ -4,7 +4,7 @@
 use super::{
     Error, Rollouts,
     store::freezes as store,
-    validate::{MAX_NAME, MAX_REMARK},
+    validate::{MAX_NAME, MAX_REMARK, plain, readable_text},
 };
 use crate::{
     Result,
@@ -16,7 +16,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use wire::{
     ids::{FreezeId, OrgId},
-    rollouts::{FreezeRow, FreezesPage, NewFreeze},
+    rollouts::{FreezeRow, FreezesPage, NewFreeze, after_lifting},
 };
 
 /// The longest freeze: a year.
@@ -28,6 +28,15 @@ pub(super) struct Calendar(Mutex<Option<Seen>>);
 
 /// How many freezes an organization has, and when the last was made and ended.
 type Seen = HashMap<OrgId, (i64, i64, i64)>;
+
+/// Why somebody freezes, or ends a freeze.
+fn reason_of(text: &str) -> Result<&str> {
+    let text = text.trim();
+    if text.chars().count() > MAX_REMARK || !readable_text(text) {
+        return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
+    }
+    Ok(text)
+}
 
 impl Rollouts {
     /// Wakes whoever waits for a freeze where the calendar has changed since the last look. Called with every tick.
@@ -55,14 +64,15 @@ impl Rollouts {
     pub async fn freeze(&self, actor: &Actor, new: NewFreeze) -> Result<FreezeRow> {
         may(actor, Act::Freeze)?;
         let now = self.clock.now();
-        let (name, reason, from) = (new.name.trim().to_owned(), new.reason.trim().to_owned(), new.from.max(now));
-        let plain = |text: &str| !text.chars().any(char::is_control);
+        let (name, from) = (new.name.trim().to_owned(), new.from.max(now));
         if name.is_empty() || name.chars().count() > MAX_NAME || !plain(&name) {
-            return Err(Error::invalid("name", "Give the freeze a name of 1 to 100 characters, on one line.").into());
+            return Err(Error::invalid(
+                "name",
+                "Give the freeze a name of 1 to 100 characters, on one line and without control characters.",
+            )
+            .into());
         }
-        if reason.chars().count() > MAX_REMARK {
-            return Err(Error::invalid("reason", "Use at most 500 characters.").into());
-        }
+        let reason = reason_of(&new.reason)?.to_owned();
         if new.until <= from {
             return Err(Error::invalid("until", "Let it end after it begins, and after now.").into());
         }
@@ -91,9 +101,11 @@ impl Rollouts {
     }
 
     /// Lifts a freeze before its end, or takes back one that has not begun. One admin is enough, so it is seen: by whom and when stays in the calendar
-    /// and in the audit log. Devices that waited for its end may be offered something at once.
-    pub async fn end_freeze(&self, actor: &Actor, id: &FreezeId) -> Result<FreezeRow> {
+    /// and in the audit log, with the `reason` (at most 500 characters, empty for none) beside the freeze's own. Devices that waited for its end may be
+    /// offered something at once.
+    pub async fn end_freeze(&self, actor: &Actor, id: &FreezeId, reason: &str) -> Result<FreezeRow> {
         may(actor, Act::Freeze)?;
+        let ended_for = reason_of(reason)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let before = store::one(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("freeze"))?;
@@ -102,12 +114,15 @@ impl Rollouts {
         }
         let after = FreezeRow { ended_at: Some(now), ended_by: actor.label(), ..before };
         let lifted = after.lifted().is_some();
-        let detail = json!({ "freeze": after.name, "reason": after.reason, "from": after.from, "until": after.until, "lifted": lifted });
+        let detail = json!({
+            "freeze": after.name, "reason": after.reason, "end_reason": ended_for, "from": after.from, "until": after.until, "lifted": lifted
+        });
         audit::append(&mut tx, actor, now, "freeze.end", id.as_str(), &detail).await?;
+        let others = store::not_over(&mut tx, &actor.org, now).await?.iter().filter(|other| other.holds(now)).count();
         tx.commit().await?;
         self.bus.tell(Event::Frozen { org: actor.org.clone() });
         if lifted {
-            tracing::warn!(freeze = %after.id, by = %after.ended_by, "a freeze was lifted before its end; rollouts offer again");
+            tracing::warn!(freeze = %after.id, by = %after.ended_by, "a freeze was lifted before its end: {}", after_lifting(others));
         }
         Ok(after)
     }

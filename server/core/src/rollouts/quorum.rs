@@ -8,6 +8,7 @@ use super::{
     rule::{Kept, join, normal},
     standing::People,
     store::quorum as store,
+    validate::plain,
 };
 use crate::{
     Result,
@@ -112,8 +113,8 @@ impl Rollouts {
             return Err(Error::invalid("needed", "The groups ask for more than that together. Each approval stands for one group.").into());
         }
         let device_type = device_type.trim();
-        if device_type.chars().count() > 100 || device_type.chars().any(char::is_control) {
-            return Err(Error::invalid("device_type", "Use at most 100 characters, on one line.").into());
+        if device_type.chars().count() > 100 || !plain(device_type) {
+            return Err(Error::invalid("device_type", "Use at most 100 characters, on one line and without control characters.").into());
         }
         self.change_rule(actor, device_type, Some(normal(&rule))).await?;
         self.approval_rules(actor).await

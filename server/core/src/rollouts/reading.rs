@@ -27,7 +27,7 @@ use crate::{
     kept::{Kept, kept_or},
     releases,
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use wire::{
     Timestamp,
     activity::Happening,
@@ -35,8 +35,8 @@ use wire::{
     ids::{OrgId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
-        Action, Call, Counts, GlassBreak, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab,
-        UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
+        Action, Call, Counts, GlassBreak, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage,
+        StageView, Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
     },
     states::{RolloutState, StageState},
 };
@@ -97,10 +97,12 @@ impl Rollouts {
         let stage = query.stage.unwrap_or(0);
         let gone = parts::gone(&mut on, &actor.org, id, stage).await?;
         let failures = parts::failures(&mut on, id, stage).await?;
-        let rollout = self.shown(&mut on, actor, &record, &course).await?;
+        let dry_run = self.dry_run(&mut on, &record).await?;
+        let rollout = self.shown(&mut on, actor, (&record, &course), dry_run.as_deref()).await?;
         drop(on);
         let rollout = self.with_installed(&actor.org, rollout).await?;
-        Ok(RolloutPage { rollout, updates, gone, failures })
+        let preview = dry_run.filter(|_| record.state() == RolloutState::WaitingForApproval).map(|found| (*found).clone());
+        Ok(RolloutPage { rollout, updates, gone, failures, preview })
     }
 
     /// A rollout.
@@ -108,7 +110,8 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        let shown = self.shown(&mut on, actor, &record, &course).await?;
+        let dry_run = self.dry_run(&mut on, &record).await?;
+        let shown = self.shown(&mut on, actor, (&record, &course), dry_run.as_deref()).await?;
         drop(on);
         self.with_installed(&actor.org, shown).await
     }
@@ -121,8 +124,15 @@ impl Rollouts {
         self.listed(&mut on, &record, &course, query).await
     }
 
-    /// All but how many devices run its release.
-    async fn shown(&self, on: &mut Read, actor: &Actor, record: &Record, course: &Course) -> Result<RolloutDetail> {
+    /// What a rollout that is not drawn yet would do as of now; none of one that is drawn, or whose devices another one names.
+    async fn dry_run(&self, on: &mut Read, record: &Record) -> Result<Option<Arc<Preview>>> {
+        let ahead = before_draw(record.state()) && record.back_of.is_none();
+        Ok(if ahead { Some(self.glimpsed(on, record).await?) } else { None })
+    }
+
+    /// All but how many devices run its release. What is not drawn yet has the counts of its dry run.
+    async fn shown(&self, on: &mut Read, actor: &Actor, of: (&Record, &Course), dry_run: Option<&Preview>) -> Result<RolloutDetail> {
+        let (record, course) = of;
         let now = self.clock.now();
         let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
         let mut approvals = lists::decisions(on, &record.id).await?;
@@ -139,9 +149,7 @@ impl Rollouts {
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
         let mut counts = course.totals();
-        if before_draw(record.state()) && record.back_of.is_none() {
-            // Not drawn yet: what the draw would be as of now.
-            let found = self.glimpsed(on, record).await?;
+        if let Some(found) = dry_run {
             for (view, preview) in stages.iter_mut().zip(&found.stages) {
                 view.counts = Counts { total: preview.devices, waiting: preview.devices, ..Counts::default() };
             }
@@ -245,6 +253,11 @@ impl Rollouts {
     /// When updates were offered to a device and how they ended, before an instant, at most so many of each.
     pub(crate) async fn turns_of(&self, device: DeviceNo, before: Timestamp, most: i64) -> Result<Vec<Happening>> {
         Ok(parts::turns_of(&mut self.db.read().await?, device, before, most).await?)
+    }
+
+    /// When the last update of each of these devices ended.
+    pub(crate) async fn last_ended(&self, devices: &[DeviceNo]) -> Result<HashMap<DeviceNo, Timestamp>> {
+        Ok(parts::last_ended(&mut self.db.read().await?, devices).await?)
     }
 
     /// A device's updates, newest first; at most 20.

@@ -18,6 +18,7 @@ use crate::{
     clock::Clock,
     db::{self, Conn, Db},
     devices::DeviceNo,
+    text::unseen,
 };
 use governor::{Governor, Share};
 use parking_lot::Mutex;
@@ -143,6 +144,10 @@ impl Transfers {
         let limits = TransferLimits { site_attribute: limits.site_attribute.trim().to_owned(), ..limits };
         if let Some((field, message)) = limits.problem() {
             return Err(Error::Value { field, message }.into());
+        }
+        if limits.site_attribute.chars().any(unseen) {
+            let message = "No device has an attribute of this name. Use no control characters.";
+            return Err(Error::Value { field: "site_attribute", message }.into());
         }
         let mut tx = self.db.write().await?;
         // Of two who ask at once the second sees what the first has asked. The organization's row before the audit log's head, as everybody takes them.

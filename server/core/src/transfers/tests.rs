@@ -43,6 +43,8 @@ async fn limits_are_kept_and_in_the_books(#[case] kind: EngineKind) {
     assert!(room.set_limits(&oli, TransferLimits::default()).await.is_err(), "that takes an admin");
     let wrong = room.set_limits(&admin, limited(1, 50_000)).await.unwrap_err().fault();
     assert_eq!((wrong.kind, wrong.field.as_deref()), (FaultKind::Invalid, Some("bandwidth")));
+    let hidden = TransferLimits { site_attribute: "si\u{200b}te".into(), ..limited(1_000_000, 50_000) };
+    assert_eq!(room.set_limits(&admin, hidden).await.unwrap_err().fault().field.as_deref(), Some("site_attribute"));
     let audit = w.fleet.access().audit_page(&admin, None).await.unwrap().entries.items;
     assert_eq!(audit.iter().filter(|e| e.action == "transfer.limits").count(), 1, "the same again is no change");
 }

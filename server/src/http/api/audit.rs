@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Listing {
-    /// A part of who did it, of what was done, of what it was done to, or of the address; empty means all.
+    /// A part of who did it, of what was done, of what it was done to, of the address, or of the details, where names and reasons are; empty means all.
     #[serde(default)]
     q: String,
     /// A part of who did it; empty means everybody.

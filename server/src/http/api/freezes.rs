@@ -8,6 +8,7 @@ use super::{
 use crate::http::guard::Caller;
 use axum::{Json, extract::State, http::StatusCode};
 use fleet::Fleet;
+use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::FreezeId,
@@ -35,11 +36,24 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
     Ok((StatusCode::CREATED, Json(fleet.rollouts().freeze(&actor, new).await?)))
 }
 
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct FreezeEnding {
+    /// Why, for the audit log; at most 500 characters.
+    #[serde(default)]
+    reason: String,
+}
+
 /// End a freeze early, or take back one that has not begun
 #[utoipa::path(
-    post, path = "/freezes/{id}/end", operation_id = "end_freeze", tag = "rollouts", params(("id" = FreezeId, Path)),
+    post, path = "/freezes/{id}/end", operation_id = "end_freeze", tag = "rollouts", params(("id" = FreezeId, Path)), request_body = FreezeEnding,
     responses((status = OK, body = FreezeRow), Refusals)
 )]
-async fn end(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<FreezeId>) -> Answer<Json<FreezeRow>> {
-    Ok(Json(fleet.rollouts().end_freeze(&actor, &id).await?))
+async fn end(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<FreezeId>,
+    Sent(ending): Sent<FreezeEnding>,
+) -> Answer<Json<FreezeRow>> {
+    Ok(Json(fleet.rollouts().end_freeze(&actor, &id, &ending.reason).await?))
 }

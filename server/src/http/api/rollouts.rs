@@ -137,7 +137,7 @@ struct DrawnPlaced {
     rows: Option<u32>,
 }
 
-/// Which device would be in which stage of a plan that is not kept, by the draw of its preview, and why others would not get it
+/// Which device would be in which stage of a plan that is not kept, by the draw of its preview, and why others would not get it, in the order in which they joined the fleet
 #[utoipa::path(
     post, path = "/rollouts/preview/devices", operation_id = "list_preview_devices", tag = "rollouts", params(DrawnPlaced), request_body = RolloutSpec,
     responses((status = OK, body = Page<PreviewDevice>), Refusals)
@@ -164,7 +164,7 @@ struct Placed {
     rows: Option<u32>,
 }
 
-/// Which device would be in which stage of a plan that has not begun, and why others would not get it
+/// Which device would be in which stage of a plan that has not begun, and why others would not get it, in the order in which they joined the fleet
 #[utoipa::path(
     get, path = "/rollouts/{id}/preview/devices", operation_id = "list_rollout_preview_devices", tag = "rollouts",
     params(("id" = RolloutId, Path), Placed), responses((status = OK, body = Page<PreviewDevice>), Refusals)
@@ -249,7 +249,7 @@ struct Devices {
     rows: Option<u32>,
 }
 
-/// The devices of a rollout and how they fare
+/// The devices of a rollout and how they fare, in the order in which they joined the fleet
 #[utoipa::path(
     get, path = "/rollouts/{id}/updates", operation_id = "list_rollout_updates", tag = "rollouts", params(("id" = RolloutId, Path), Devices),
     responses((status = OK, body = Page<UpdateRow>), Refusals)

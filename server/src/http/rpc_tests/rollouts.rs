@@ -107,6 +107,29 @@ async fn a_review_that_is_loaded_again_names_the_same_devices() {
 }
 
 #[tokio::test]
+async fn whoever_approves_reads_the_dry_run_where_they_sign() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let spec = RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]);
+    let author = b.world.person("oli", Role::Operator).await;
+    let rollouts = b.world.fleet.rollouts();
+    let id = rollouts.draft(&author, spec).await.unwrap();
+    let page = async |path: String| {
+        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap().replace("<!>", "")
+    };
+    assert!(!page(format!("/rollouts/{id}")).await.contains("What it would do, as of now"), "nothing is to be signed yet");
+    rollouts.submit(&author, &id).await.unwrap();
+    let shown = page(format!("/rollouts/{id}")).await;
+    assert!(shown.contains("What it would do, as of now") && shown.contains("for 1 device in 1 stage, "), "{shown}");
+    let question = page(format!("/rollouts/{id}/approve")).await;
+    assert!(question.contains("What it would do, as of now") && question.contains(" to download in all, digest "), "{question}");
+}
+
+#[tokio::test]
 async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_window() {
     let b = Browser::new().await;
     let page = async |path: &str| b.page(path).await.1;
@@ -134,7 +157,17 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
     assert!(page(&format!("{}&window.zone=Berlin", plan("02:00"))).await.contains("The nearest there is: Europe/Berlin."));
 
     let id = b.api("GET", "/freezes", Vec::new()).await["freezes"][0]["id"].as_str().unwrap().to_owned();
-    assert_eq!(b.post("freeze_end", &[("id", &id)]).await.unwrap(), "/freezes");
+    let other = [("name", "Stocktaking"), ("from", ""), ("until", "2026-12-30T06:00")];
+    assert_eq!(b.post("freeze_new", &other).await.unwrap(), "/freezes");
+    let question = page(&format!("/freezes?end={id}")).await;
+    assert!(question.contains("1 other freeze still holds when you end it.") && question.contains("Reason (required)"), "{question}");
+    assert_eq!(b.post("freeze_end", &[("id", &id), ("reason", " ")]).await.unwrap_err(), (400, "invalid".to_owned()), "it is said why");
+    assert_eq!(b.post("freeze_end", &[("id", &id), ("reason", "the fix is urgent")]).await.unwrap(), "/freezes");
+    let shown = page("/freezes").await;
+    assert!(shown.contains("31 Dec 2026 06:00 UTC. 1 other freeze still holds.") && !shown.contains("Rollouts offer again"), "{shown}");
+    let all = b.api("GET", "/freezes", Vec::new()).await;
+    let other = all["freezes"].as_array().unwrap().iter().find(|f| f["name"] == "Stocktaking").unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!(b.post("freeze_end", &[("id", &other), ("reason", "counted")]).await.unwrap(), "/freezes");
     let shown = page("/freezes").await;
     assert!(
         shown.contains("Lifted") && shown.contains("end was lifted by ada on ") && shown.contains("31 Dec 2026 06:00 UTC. Rollouts"),

@@ -242,6 +242,12 @@ async fn pages_visit_every_device_once_in_every_order(#[case] kind: EngineKind) 
         assert_eq!(seen.len(), 7, "{sort:?}");
         assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 7, "{sort:?}");
     }
+    // A place in one order is none in another, not even in the same one from its end.
+    let next = w.fleet.devices().list(&viewer, &DeviceQuery { rows: Some(3), ..DeviceQuery::default() }).await.unwrap().next;
+    for sort in DeviceSort::ALL.into_iter().filter(|sort| *sort != DeviceSort::DeviceId) {
+        let query = DeviceQuery { sort, cursor: next.clone(), ..DeviceQuery::default() };
+        assert!(matches!(w.fleet.devices().list(&viewer, &query).await, Err(Error::Invalid { field: "cursor", .. })), "{sort:?}");
+    }
     let bad = DeviceQuery { cursor: Some("%%%".into()), ..DeviceQuery::default() };
     assert!(matches!(w.fleet.devices().list(&viewer, &bad).await, Err(Error::Invalid { field: "cursor", .. })));
     let wrong = DeviceQuery { q: "colour:red".into(), ..DeviceQuery::default() };

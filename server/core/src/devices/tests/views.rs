@@ -49,7 +49,7 @@ async fn what_no_list_could_show_is_not_saved(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let devices = w.fleet.devices();
     let oli = w.operator().await;
-    for name in ["", "  ", "a\nb", &"x".repeat(101)] {
+    for name in ["", "  ", "a\nb", "a\u{202e}b", &"x".repeat(101)] {
         assert!(matches!(devices.save_view(&oli, &view(name, "")).await, Err(Error::Invalid { field: "name", .. })), "{name:?}");
     }
     assert!(matches!(devices.save_view(&oli, &view("Broken", "tag:")).await, Err(Error::Selector(_))));

@@ -15,6 +15,7 @@ use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
     db,
+    text::unseen,
 };
 use serde_json::json;
 use wire::{
@@ -195,7 +196,7 @@ impl Pki {
                 outcome
             }
             Err(why) => {
-                let why: String = why.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect();
+                let why: String = why.chars().filter(|c| !unseen(*c)).take(LONGEST_REASON).collect();
                 let failures = due.failures.saturating_add(1);
                 tracing::warn!(authority = %due.authority, failures, error = why, "a list of revoked certificates could not be fetched");
                 address_store::gave_none(&mut tx, due, self.asked_again(now, failures, ends), failures, &why).await?;

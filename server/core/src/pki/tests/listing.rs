@@ -146,8 +146,12 @@ async fn the_list_has_its_orders_and_pages_in_each_of_them(#[case] kind: EngineK
     }
     assert_eq!(names(&listed(CertificateSort::DeviceDesc, Some(CertificateState::Active)).await), ["gw.3"]);
 
-    let wrong = CertificateQuery { sort: Some(CertificateSort::Device), cursor: Some("gw-1".into()), ..Default::default() };
-    assert_eq!(w.fleet.pki().certificates_page(&oli, &wrong).await.unwrap_err().fault().code, "bad_cursor");
+    let by_end = CertificateQuery { rows: Some(1), ..Default::default() };
+    let of_another = w.fleet.pki().certificates_page(&oli, &by_end).await.unwrap().certificates.next;
+    for cursor in [Some("gw-1".into()), of_another] {
+        let wrong = CertificateQuery { sort: Some(CertificateSort::Device), cursor, ..Default::default() };
+        assert_eq!(w.fleet.pki().certificates_page(&oli, &wrong).await.unwrap_err().fault().code, "bad_cursor");
+    }
 }
 
 /// Two more certificates for each that there is, issued at few instants, in all states and with ends within fifty days.

@@ -74,6 +74,7 @@ async fn revoke_with_what_is_known(w: &World, id: &CertificateId) {
     assert_eq!(field(how("", w.clock.now().plus(1))).await.as_deref(), Some("invalidity_date"), "nobody knows it yet");
     assert_eq!(field(how("", Timestamp(-1))).await.as_deref(), Some("invalidity_date"));
     assert_eq!(field(how(&"x".repeat(501), since)).await.as_deref(), Some("note"));
+    assert_eq!(field(how("stol\u{202e}en", since)).await.as_deref(), Some("note"));
     pki.revoke(&admin, id, how(" stolen with the van ", since.plus(999))).await.unwrap();
     pki.revoke(&admin, id, how("again", since.plus(-HOUR))).await.unwrap();
     let shown = pki.certificate(&admin, id).await.unwrap();

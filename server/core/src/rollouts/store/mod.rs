@@ -87,6 +87,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &parts::OF_DEVICE,
     &parts::OFFERED,
     &parts::ENDED,
+    &parts::LAST_ENDED,
     &updates::OVERDUE,
     &updates::RETRACTABLE,
     &parts::BUSY_ELSEWHERE,

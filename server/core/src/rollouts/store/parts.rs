@@ -2,14 +2,15 @@
 
 use super::updates::bit;
 use crate::{
-    db::{Conn, Error, Sql, row, rows},
+    db::{Conn, Error, Sql, list, many, row, rows},
     devices::DeviceNo,
     rollouts::{
         gate::{DARK_GRACE_MS, DARK_WATCH_MS},
         state::Class,
     },
 };
-use std::collections::HashSet;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 use wire::{
     Timestamp,
     activity::Happening,
@@ -30,6 +31,11 @@ pub(super) const OFFERED: Sql = Sql::same(
 pub(super) const ENDED: Sql = Sql::same(
     "SELECT u.rollout_id, x.name, x.version, u.ended_at, u.state, u.detail FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.ended_at IS NOT NULL AND u.ended_at < $2 ORDER BY u.ended_at DESC, u.id DESC LIMIT $3",
+);
+pub(super) const LAST_ENDED: Sql = many!(
+    "SELECT w.device, MAX(u.ended_at) FROM (SELECT ",
+    [int device],
+    ") AS w JOIN updates u ON u.device = w.device WHERE u.ended_at IS NOT NULL GROUP BY w.device"
 );
 /// Without those that this rollout takes over: not begun, older, and not more urgent.
 pub(super) const BUSY_ELSEWHERE: Sql = Sql::same(
@@ -123,6 +129,18 @@ pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo)
         })
     };
     rows!(on, DeviceUpdateRow, OF_DEVICE, device)?.into_iter().map(read).collect()
+}
+
+#[derive(Serialize)]
+struct Of {
+    device: DeviceNo,
+}
+
+/// When the last update of each of these devices ended; those that ended none are left out.
+pub(in crate::rollouts) async fn last_ended(on: &mut impl Conn, devices: &[DeviceNo]) -> Result<HashMap<DeviceNo, Timestamp>, Error> {
+    let devices: Vec<Of> = devices.iter().map(|device| Of { device: *device }).collect();
+    let found = rows!(on, (DeviceNo, i64), LAST_ENDED, list(&devices)?)?;
+    Ok(found.into_iter().map(|(device, at)| (device, Timestamp(at))).collect())
 }
 
 /// When updates were offered to a device and how they ended, before an instant: at most so many of each.

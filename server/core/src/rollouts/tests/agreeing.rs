@@ -133,7 +133,7 @@ impl Turmoil {
             }
             5 => {
                 if let Some(id) = self.freezes.pop() {
-                    let _ = room.end_freeze(&self.s.ada, &id).await;
+                    let _ = room.end_freeze(&self.s.ada, &id, "").await;
                 }
             }
             6 => self.s.set_device_state(device, if self.chance(60) { "active" } else { "suspended" }).await,

@@ -12,7 +12,7 @@ use rstest::rstest;
 use wire::{
     FaultKind, Timestamp,
     manifest::Envelope,
-    rollouts::{Reach, StageSpec, Verb},
+    rollouts::{Reach, StageSpec, UpdateQuery, Verb},
     signing::{KEY_SET_TYPE, KeySet, ListedKey, Thresholds},
     states::{Role, RolloutState},
 };
@@ -35,6 +35,13 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     assert!(refused.message.starts_with("It needs 1 approval; beside its author there are 0 admins."), "{refused:?}");
     let eve = s.w.person("eve", Role::Admin).await;
     room.submit(&s.ada, &id).await.unwrap();
+
+    // The log finds it by what it is called and by why it is, in either case.
+    let access = s.w.fleet.access();
+    for q in [s.detail(&id).await.row.name.to_uppercase(), "BECAUSE".to_owned()] {
+        let found = access.search_audit(&s.ada, &q, None).await.unwrap().entries.items;
+        assert!(found.iter().any(|e| e.action == "rollout.draft" && e.object == id.as_str()), "{q}: {found:?}");
+    }
 
     // The author can't, neither in person nor through a token of theirs.
     let inbox = room.approvals(&s.ada).await.unwrap();
@@ -61,8 +68,13 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     assert_eq!(inbox.waiting[0].preview.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(inbox.waiting[0].signed_by, ["build"]);
 
+    // The rollout's own page shows the same dry run, to whoever reads it.
+    let shown = room.page(&eve, &id, &UpdateQuery::default()).await.unwrap().preview;
+    assert_eq!(shown.as_ref(), Some(&inbox.waiting[0].preview));
+
     let named: Vec<_> = inbox.waiting[0].preview.stages[0].sample.clone();
     room.approve(&eve, &id, &inbox.waiting[0].digest, "fine").await.unwrap();
+    assert_eq!(room.page(&eve, &id, &UpdateQuery::default()).await.unwrap().preview, None, "what is drawn is no dry run");
     let detail = s.detail(&id).await;
     assert_eq!((detail.row.state, detail.row.stage), (RolloutState::Running, 1));
     assert!(detail.approvals[0].approved && !detail.approvals[0].void && detail.approvals[0].digest == digest);

@@ -57,6 +57,9 @@ async fn an_approval_of_a_group_is_one_of_somebody_in_it(#[case] kind: EngineKin
         fault(room.create_approver_group(&s.oli, NewApproverGroup { name: "x".into(), members: vec![] }).await).kind,
         FaultKind::Forbidden
     );
+    let hidden = NewApproverGroup { name: "saf\u{202e}ety".into(), members: vec![] };
+    assert_eq!(fault(room.create_approver_group(&s.ada, hidden).await).field.as_deref(), Some("name"));
+    assert_eq!(fault(room.set_rule(&s.ada, "rad\u{200b}io", ApprovalRule::plain(2)).await).field.as_deref(), Some("device_type"));
     let safety = s.group("safety", &[&sam]).await;
     for wrong in [rule(0, &[]), rule(6, &[]), rule(1, &[(&safety, 2)]), rule(2, &[(&safety, 0)]), rule(3, &[(&safety, 1), (&safety, 1)])] {
         assert_eq!(fault(room.set_rule(&s.ada, "", wrong).await).kind, FaultKind::Invalid);

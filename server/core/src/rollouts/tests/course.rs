@@ -1,13 +1,20 @@
 //! A rollout from its first offer to its end, and what people do on the way.
 
 use super::{Scene, fault, stage};
-use crate::{bus::Event, db::EngineKind, rollouts::store::records};
+use crate::{
+    bus::Event,
+    db::{EngineKind, Sql, exec},
+    rollouts::store::records,
+};
 use rstest::rstest;
 use wire::{
     FaultKind,
+    overview::Matter,
     rollouts::{Call, Reach, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
+
+const HEARD_OF: Sql = Sql::same("UPDATE devices SET last_seen_at = $1");
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -198,4 +205,30 @@ async fn devices_that_join_or_go_are_counted_before_the_end(#[case] kind: Engine
     let course = s.checked(&id).await;
     assert_eq!(course.state, RolloutState::Completed, "{course:?}");
     assert_eq!((course.totals().succeeded, course.totals().total), (4, 4));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_overview_says_when_an_update_failed_and_not_when_its_device_was_heard_of(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    s.launches(s.all()).await;
+    let offered = s.poll_all().await;
+    for (device, offer) in &offered {
+        s.say(*device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+    }
+    let mut failed_at = Vec::new();
+    for (device, offer) in &offered {
+        s.w.clock.advance(60_000);
+        s.say(*device, &offer.update_id, UpdateState::Failed).await.unwrap();
+        failed_at.push(s.w.clock_now());
+    }
+    s.w.clock.advance(600_000);
+    let mut tx = s.rollouts().db.write().await.unwrap();
+    exec!(&mut tx, HEARD_OF, s.w.clock_now().0).unwrap();
+    tx.commit().await.unwrap();
+    let attention = s.w.fleet.overview(&s.oli).await.unwrap().attention;
+    let told: Vec<_> = attention.iter().filter(|a| matches!(a.matter, Matter::UpdateFailed { .. })).map(|a| a.since).collect();
+    assert_eq!(told, failed_at.into_iter().rev().collect::<Vec<_>>(), "the latest first");
 }

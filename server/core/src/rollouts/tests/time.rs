@@ -234,6 +234,9 @@ async fn a_freeze_holds_new_offers_until_it_ends(#[case] kind: EngineKind) {
     assert_eq!(fault(room.freeze(&s.oli, freeze(Timestamp(0), until)).await).kind, FaultKind::Forbidden);
     for (wrong, field) in [
         (NewFreeze { name: " ".into(), ..freeze(Timestamp(0), until) }, "name"),
+        (NewFreeze { name: "\u{202e}abc".into(), ..freeze(Timestamp(0), until) }, "name"),
+        (NewFreeze { name: "two\nlines".into(), ..freeze(Timestamp(0), until) }, "name"),
+        (NewFreeze { reason: "\u{2066}nobody".into(), ..freeze(Timestamp(0), until) }, "reason"),
         (freeze(Timestamp(0), s.w.clock_now()), "until"),
         (freeze(s.later(HOUR), s.later(HOUR)), "until"),
         (freeze(Timestamp(0), s.later(400 * 24 * HOUR)), "until"),
@@ -263,12 +266,15 @@ async fn a_freeze_holds_new_offers_until_it_ends(#[case] kind: EngineKind) {
     assert_eq!(s.detail(&id).await.stages[1].state, StageState::Running);
     assert_eq!(room.freezes(&s.oli).await.unwrap().freezes, std::slice::from_ref(&made));
     assert!(s.poll_all().await.is_empty());
-    room.end_freeze(&s.ada, &made.id).await.unwrap();
+    assert_eq!(fault(room.end_freeze(&s.ada, &made.id, "\u{202e}").await).field.as_deref(), Some("reason"));
+    room.end_freeze(&s.ada, &made.id, " the fix is urgent ").await.unwrap();
     let log = s.w.fleet.access().audit_page(&s.ada, None).await.unwrap().entries.items;
     let lifted = log.iter().find(|e| e.action == "freeze.end" && e.object == made.id.as_str()).unwrap();
     assert!(lifted.actor.contains("ada") && lifted.detail.contains("\"lifted\":true"), "{lifted:?}");
+    let reasons = [r#""reason":"nobody is there""#, r#""end_reason":"the fix is urgent""#];
+    assert!(reasons.iter().all(|reason| lifted.detail.contains(reason)), "why it was made, and why it ended: {lifted:?}");
     room.hears(Some(&Event::Frozen { org: s.w.org.clone() }));
-    assert_eq!(fault(room.end_freeze(&s.ada, &made.id).await).kind, FaultKind::Conflict);
+    assert_eq!(fault(room.end_freeze(&s.ada, &made.id, "").await).kind, FaultKind::Conflict);
     assert_eq!(s.everybody_updates().await, 2);
     assert_eq!(s.state(&id).await, RolloutState::Completed);
     s.checked(&id).await;
@@ -344,7 +350,7 @@ async fn a_freeze_that_another_process_ended_is_noticed_with_the_next_tick(#[cas
     s.launches(s.all()).await;
     hear(&mut events);
     assert!(room.poll(device).await.unwrap().is_none());
-    elsewhere.end_freeze(&s.ada, &freeze.id).await.unwrap();
+    elsewhere.end_freeze(&s.ada, &freeze.id, "").await.unwrap();
     assert!(room.poll(device).await.unwrap().is_none(), "nobody has told it yet, and it is known to have nothing");
     room.tick().await.unwrap();
     assert_eq!(hear(&mut events), 1);

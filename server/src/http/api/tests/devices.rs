@@ -22,6 +22,12 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     assert_eq!((&listed.ok()["items"][0]["device_id"], &listed.body["total"]), (&json!("gw-2"), &json!(2)));
     let next = s.get(&format!("/devices?q=type:gateway&sort=-device_id&n=1&cursor={}", listed.body["next"].as_str().unwrap())).await;
     assert_eq!(next.ok()["items"][0]["device_id"], "gw-1");
+    let other = s.get(&format!("/devices?sort=version&cursor={}", listed.body["next"].as_str().unwrap())).await;
+    assert_eq!((other.code(), other.body["field"].as_str()), ((400, "invalid"), Some("cursor")), "no cursor of this list");
+    for (rows, items) in [(0, 1), (1, 1), (100_000, 2)] {
+        let listed = s.get(&format!("/devices?n={rows}")).await;
+        assert_eq!(listed.ok()["items"].as_array().unwrap().len(), items, "{rows}: the nearest that a page can have");
+    }
     assert_eq!(s.get("/devices/gw-1").await.ok()["row"]["state"], "active");
     let tags = s.request(Method::PUT, "/devices/gw-1/tags").header("content-type", "application/json");
     assert_eq!(s.send(tags.body(Body::from(r#"{"tags":["eu"]}"#)).unwrap()).await.status, StatusCode::NO_CONTENT);

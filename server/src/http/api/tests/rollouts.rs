@@ -118,3 +118,20 @@ async fn a_plan_as_a_file_is_compared_applied_and_found_by_its_name(#[case] kind
     let missing = send(Method::PUT, apply, "application/yaml", &plan.replace("1.0.0", "9.0.0")).await;
     assert!(missing.body["detail"].as_str().unwrap().contains("no release 9.0.0"), "{}", missing.body);
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_freeze_ends_with_a_reason_and_takes_no_other_word(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    let until = s.world.clock_now().plus(3_600_000);
+    let made = s.post("/freezes", &json!({ "name": "Year's end", "reason": "nobody is there", "from": 0, "until": until })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let path = format!("/freezes/{}/end", made.body["id"].as_str().unwrap());
+    assert_eq!(s.post(&path, &json!({ "why": "urgent" })).await.code(), (400, "bad_json"), "what is not known is not dropped");
+    assert!(!s.post(&path, &json!({ "reason": "urgent" })).await.ok()["ended_at"].is_null());
+    let log = s.get("/audit?action=freeze.end").await;
+    let detail = log.ok()["items"][0]["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("nobody is there") && detail.contains("urgent"), "{detail}");
+}
