@@ -17,7 +17,7 @@ mod why;
 pub use approval::*;
 pub use approvers::*;
 pub use back::*;
-pub use bound::{lower_words, wilson_lower};
+pub use bound::{lower_words, rate_of, rate_words, wilson_lower};
 pub use course::*;
 pub use evidence::*;
 pub use freeze::*;

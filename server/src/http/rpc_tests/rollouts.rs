@@ -27,7 +27,7 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
 
 impl Browser {
     /// A page, wherever its address leads, and where that is.
-    async fn page(&self, path: &str) -> (String, String) {
+    async fn followed(&self, path: &str) -> (String, String) {
         let mut at = path.to_owned();
         for _ in 0..3 {
             let (status, headers, body) = self.send("GET", &at, FORM, Vec::new(), "text/html").await;
@@ -72,13 +72,13 @@ async fn a_plan_whose_draw_is_used_is_drawn_anew_and_keeps_what_was_typed() {
     b.world.device("gw-1", "gateway").await;
     // Two tabs of the same review.
     let (at, shown) =
-        b.page(&format!("/rollouts/new?step=review&name=Radio+fix&release={release}&stages.0.name=All&stages.0.reach=100")).await;
+        b.followed(&format!("/rollouts/new?step=review&name=Radio+fix&release={release}&stages.0.name=All&stages.0.reach=100")).await;
     let first = b.save(&at, &shown, "The+radio+drops").await;
     assert!(first.starts_with("/rollouts/rol_") && !first.contains('?'), "{first}");
     let refused = b.save(&at, &shown, "The+radio+drops+a+lot").await;
     assert!(refused.contains("__err="), "{refused}");
 
-    let (again, shown_again) = b.page(&refused).await;
+    let (again, shown_again) = b.followed(&refused).await;
     assert!(shown_again.contains("“Radio fix” (") && shown_again.contains("has this draw already"), "{shown_again}");
     assert!(shown_again.contains(&format!("href=\"{first}\"")), "the rollout that has it is linked");
     assert!(shown_again.contains("The radio drops a lot"), "the reason is not typed twice");
@@ -93,17 +93,17 @@ async fn a_review_that_is_loaded_again_names_the_same_devices() {
     let (release, _) = b.release().await;
     b.world.device("gw-1", "gateway").await;
     let bare = format!("/rollouts/new?step=review&name=Radio%20fix&release={release}&stages.0.name=All&stages.0.reach=100");
-    let (at, shown) = b.page(&bare).await;
+    let (at, shown) = b.followed(&bare).await;
     assert!(at.starts_with(&format!("{bare}&draw=rol_")), "{at}");
-    let (again, reloaded) = b.page(&at).await;
+    let (again, reloaded) = b.followed(&at).await;
     assert_eq!((again, hidden(&reloaded, "plan")), (at.clone(), hidden(&shown, "plan")));
     // One that is over is followed by another one, in the address too.
     b.world.clock.advance(25 * 3_600_000);
     let signed_in = b.world.fleet.access().sign_in("ada@example.com", "a long enough password", &Origin::default()).await.unwrap();
     let b = Browser { session: format!("fw_access={}", signed_in.access), ..b };
-    let (later, _) = b.page(&at).await;
+    let (later, _) = b.followed(&at).await;
     assert!(later.starts_with(&format!("{bare}&draw=rol_")) && later != at, "{later}");
-    assert!(b.page("/rollouts/new").await.0 == "/rollouts/new", "nothing is drawn without a plan");
+    assert!(b.followed("/rollouts/new").await.0 == "/rollouts/new", "nothing is drawn without a plan");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn whoever_approves_reads_the_dry_run_where_they_sign() {
 #[tokio::test]
 async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_window() {
     let b = Browser::new().await;
-    let page = async |path: &str| b.page(path).await.1;
+    let page = async |path: &str| b.followed(path).await.1;
     assert!(page("/freezes").await.contains("No freeze"));
     let refused = b.post("freeze_new", &[("name", "Year's end"), ("from", ""), ("until", "soon")]).await;
     assert_eq!(refused.unwrap_err(), (400, "invalid".to_owned()));
