@@ -75,7 +75,7 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
         urls,
         claim_hook: claim_hook::hook(config)?,
     };
-    Fleet::open(settings, clock, entropy).await.context("opening the fleet")
+    Box::pin(Fleet::open(settings, clock, entropy)).await.context("opening the fleet")
 }
 
 /// Makes the folder of databases and keys for its owner alone. One that is there already stays as it is, with a warning if others may look in.

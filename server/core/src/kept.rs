@@ -253,7 +253,7 @@ mod tests {
     use tokio::{sync::Semaphore, task::yield_now, time::timeout};
 
     const AT: fn(i64) -> Timestamp = Timestamp;
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     /// Counts how often it is counted, each time until it is let go.
     struct Slow {

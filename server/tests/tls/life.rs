@@ -172,10 +172,10 @@ async fn storm(kind: EngineKind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_35_a_storm_of_renewals_leaves_two_usable_certificates_on_sqlite() {
-    storm(EngineKind::Sqlite).await;
+    Box::pin(storm(EngineKind::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_35_a_storm_of_renewals_leaves_two_usable_certificates_on_postgres() {
-    storm(EngineKind::Postgres).await;
+    Box::pin(storm(EngineKind::Postgres)).await;
 }

@@ -77,6 +77,6 @@ impl Core {
             }
         }
         // The sender lives as long as the device.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

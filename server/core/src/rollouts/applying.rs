@@ -102,7 +102,9 @@ impl Rollouts {
     async fn apply_once(&self, actor: &Actor, spec: &RolloutSpec, against: Option<Against>) -> Result<Option<Applied>> {
         use RolloutState as S;
         let drafted = |id| Applied { id, state: S::Draft, outcome: Outcome::Drafted, lines: Vec::new() };
-        let Some(against) = against else { return Ok(self.draft_while(actor, (None, spec.clone()), Newest::Missing).await?.map(drafted)) };
+        let Some(against) = against else {
+            return Ok(Box::pin(self.draft_while(actor, (None, spec.clone()), Newest::Missing)).await?.map(drafted));
+        };
         let Against { id, state, lines, generation, same } = against;
         match state {
             // Nobody would ever run it, and whoever applies it believes that it will be.
@@ -117,7 +119,7 @@ impl Rollouts {
                 Ok(Some(Applied { id, state: S::Draft, outcome: Outcome::Edited, lines }))
             }
             S::Completed | S::Stopped | S::RolledBack => {
-                let made = self.draft_while(actor, (None, spec.clone()), Newest::Is(&id)).await?;
+                let made = Box::pin(self.draft_while(actor, (None, spec.clone()), Newest::Is(&id))).await?;
                 Ok(made.map(|id| Applied { lines, ..drafted(id) }))
             }
             S::Approved | S::Scheduled => {

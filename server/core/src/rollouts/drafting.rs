@@ -54,7 +54,7 @@ impl Rollouts {
     /// old, another rollout has it, or no preview of this organization has made it.
     pub async fn draft_drawn(&self, actor: &Actor, draw: Option<RolloutId>, spec: RolloutSpec) -> Result<RolloutId> {
         may(actor, Act::Draft)?;
-        match self.draft_while(actor, (draw, spec), Newest::Any).await? {
+        match Box::pin(self.draft_while(actor, (draw, spec), Newest::Any)).await? {
             Some(id) => Ok(id),
             None => Err(Error::Stale.into()),
         }

@@ -94,10 +94,10 @@ impl Rollouts {
         if let Some(why) = not_breakable(&record, allowed, now) {
             return Err(Error::NotNow(why).into());
         }
+        self.intact(actor, id, digest).await?;
         if record.state() == RolloutState::Draft {
             self.sendable(actor, id).await?;
         }
-        self.intact(actor, id, digest).await?;
         let reason = remark_of("reason", reason)?;
 
         let mut tx = self.db.write().await?;

@@ -86,9 +86,9 @@ impl Rollouts {
             return Ok(Arc::clone(known));
         }
         let preview = if record.state() == RolloutState::Draft {
-            self.proposed(on, &record.org, &record.id, &record.spec).await?
+            Box::pin(self.proposed(on, &record.org, &record.id, &record.spec)).await?
         } else {
-            self.previewed(on, &record.org, &record.id, &record.spec).await?
+            Box::pin(self.previewed(on, &record.org, &record.id, &record.spec)).await?
         };
         let preview = Arc::new(preview);
         let mut glimpses = self.glimpses.lock();
@@ -99,7 +99,7 @@ impl Rollouts {
 
     /// What a plan would do that nobody has been asked about yet, as the rollout of this id: it must not start in the past.
     pub(super) async fn proposed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
-        let mut preview = self.previewed(on, org, id, spec).await?;
+        let mut preview = Box::pin(self.previewed(on, org, id, spec)).await?;
         preview.problems.extend(validate::begun(spec, self.clock.now()));
         Ok(preview)
     }

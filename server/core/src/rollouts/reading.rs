@@ -183,7 +183,7 @@ impl Rollouts {
         let key = (org.clone(), rollout.release.device_type.clone(), rollout.release.version.clone());
         let (db, of) = (self.db.clone(), key.clone());
         let count = async move { Ok::<_, crate::Error>(releases::installed(&mut db.read().await?, &of.0, &of.1, &of.2).await?) };
-        rollout.release.installed = kept_or((&self.installed, key, 0), (&self.db, &self.clock), || count).await?;
+        rollout.release.installed = Box::pin(kept_or((&self.installed, key, 0), (&self.db, &self.clock), || count)).await?;
         Ok(rollout)
     }
 

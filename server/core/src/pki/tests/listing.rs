@@ -194,7 +194,7 @@ async fn few_certificates_are_listed_by_devices_as_many_are(#[case] kind: Engine
     }
     tx.commit().await.unwrap();
     let open = (i64::MIN, i64::MAX, false);
-    let (no, crt): ((&[u8], &[u8]), (&[u8], &[u8])) = ((b"", b""), (b"crt_", b"crt`"));
+    let (no, crt) = ((&b""[..], &b""[..]), (&b"crt_"[..], &b"crt`"[..]));
     let mut on = w.fleet.pki().db.read().await.unwrap();
     for (state, ends, like, hex) in [
         ("", open, "", no),

@@ -298,13 +298,13 @@ async fn r10_where_the_roots_end_is_the_limit_the_root_has_to_be_followed(#[case
     assert_eq!((due("root").await, due("device").await, due("server").await), ((true, false), (true, true), (true, false)));
     let detail = pki.authority(&admin, &of("device").await.row.id).await.unwrap();
     assert!(detail.standing.root_first);
-    let matters = vec![(root.id.clone(), true, false), (server.id.clone(), false, false)];
+    let matters = vec![(server.id.clone(), false, false), (root.id.clone(), true, false)];
     assert_eq!(told().await, matters);
     let (next, _) = follow(AuthorityUse::Device).await;
     assert_eq!((next.not_after, due("device").await), (root.not_after, (true, true)), "one more under it does not help");
     assert_eq!(told().await, matters);
 
     let (next, staged) = follow(AuthorityUse::Root).await;
-    assert_eq!(staged, vec![(root.id, true, true), (server.id, false, true)]);
+    assert_eq!(staged, vec![(server.id, false, true), (root.id, true, true)]);
     assert_eq!((of("root").await.row.id, told().await), (next.id, vec![]), "what came with it follows the others");
 }

@@ -236,7 +236,7 @@ async fn run(kind: EngineKind, seed: u64, steps: usize) -> BTreeMap<String, u32>
 async fn what_is_explained_is_what_is_offered(#[case] kind: EngineKind, #[case] seeds: u64) {
     let mut seen = BTreeMap::<String, u32>::new();
     for seed in 0..seeds {
-        for (what, times) in run(kind, seed, 120).await {
+        for (what, times) in Box::pin(run(kind, seed, 120)).await {
             *seen.entry(what).or_default() += times;
         }
     }

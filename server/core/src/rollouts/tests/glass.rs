@@ -30,7 +30,7 @@ struct Emergency {
 
 impl Emergency {
     async fn open(kind: EngineKind) -> Self {
-        let s = Scene::open(kind, 3).await;
+        let s = Box::pin(Scene::open(kind, 3)).await;
         let (eve, max) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
         let sam = s.w.person("sam", Role::Admin).await;
         s.rollouts().set_approval_terms(&s.ada, ON).await.unwrap();
