@@ -1,6 +1,5 @@
 // Every page, in both themes: reads, hydrates without a word in the console, passes axe, and is kept as a picture.
 import { PAGES, STEPS } from "../support/routes";
-import { system } from "../support/system";
 import { expect, expectAccessible, expectNoControlCutOff, expectNoSideScroll, open, picture, test } from "../support/test";
 
 test.use({ role: "admin" });
@@ -18,21 +17,6 @@ for (const { name, path, heading } of [...PAGES, ...STEPS]) {
     await expectNoControlCutOff(page);
   });
 }
-
-test("a rollout says on one line from which version to which a device goes", async ({ page }) => {
-  await page.setViewportSize({ width: 1300, height: 900 });
-  await open(page, `/rollouts/${system().rollout}`);
-  const versions = page.locator("tbody th").getByText(/ → /);
-  await expect(versions.first()).toBeVisible();
-  const lines = await versions.evaluateAll((all) =>
-    all.map((one) => {
-      const text = document.createRange();
-      text.selectNodeContents(one);
-      return text.getClientRects().length;
-    }),
-  );
-  expect(new Set(lines)).toEqual(new Set([1]));
-});
 
 for (const path of ["/devices", "/certificates", "/audit"]) {
   test(`what stands in the search of ${path} ends before the key that leads to it`, async ({ page }) => {

@@ -109,7 +109,7 @@ fn filters(asked: &Asked) -> AnyView {
         let value = value.to_owned();
         view! {
             <label class="row small">{label}
-                <input class="input" type=kind name=name autocomplete="off" spellcheck="false" value=value.clone() prop:value=Given(value)/>
+                <input class="input" type=kind name=name autocomplete="off" spellcheck="false" value=value.clone() prop:given=Given(value)/>
             </label>
         }
     };

@@ -6,6 +6,7 @@
 //! - Any other `details` that was opened by hand stays open when the page is shown again: its own view closes it then.
 //! - `time[data-rel]` becomes "12 s ago", `time[data-abs]` gets the reader's zone; both are looked at every second.
 //! - What was chosen in a file input stays chosen when the page is shown again: the browser forgets it when the input's attributes are set anew.
+//! - What was picked in a list of options stays picked in the same way, as long as the page itself would pick what it did then.
 //! - `html[data-hydrated=1]` says that the page listens.
 
 /// Installs all of it. Browser only, after hydration.
@@ -20,10 +21,17 @@ mod rim {
     use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
     use std::{cell::RefCell, time::Duration};
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
-    use web_sys::{DataTransfer, Element, Event, HtmlDialogElement, HtmlInputElement, MouseEvent, MutationObserver, MutationObserverInit};
+    use web_sys::{
+        DataTransfer, Element, Event, HtmlDialogElement, HtmlInputElement, HtmlSelectElement, MouseEvent, MutationObserver,
+        MutationObserverInit,
+    };
 
     /// On a `details` that a person has opened.
     const OPENED: &str = "data-opened";
+
+    /// On a list of options in which a person has picked: what, and what the page had picked.
+    const PICKED: &str = "data-picked";
+    const INSTEAD_OF: &str = "data-picked-over";
 
     /// The file input that was chosen in last, what was chosen, and who watches it.
     struct Chosen {
@@ -44,9 +52,17 @@ mod rim {
         if listens.is_err() {
             leptos::logging::error!("dialogs open as pages: the document takes no listener");
         }
-        let on_change = Closure::<dyn FnMut(Event)>::new(|event: Event| chosen(&event)).into_js_value();
+        let on_change = Closure::<dyn FnMut(Event)>::new(|event: Event| {
+            chosen(&event);
+            picked(&event);
+        });
+        let on_change = on_change.into_js_value();
         if document().add_event_listener_with_callback("change", on_change.unchecked_ref()).is_err() {
-            leptos::logging::error!("chosen files may get lost: the document takes no listener");
+            leptos::logging::error!("what was chosen may get lost: the document takes no listener");
+        }
+        let on_reset = Closure::<dyn FnMut(Event)>::new(|event: Event| emptied(&event)).into_js_value();
+        if document().add_event_listener_with_callback("reset", on_reset.unchecked_ref()).is_err() {
+            leptos::logging::error!("emptied forms keep what was picked: the document takes no listener");
         }
         if set_interval_with_handle(tick, Duration::from_secs(1)).is_err() {
             leptos::logging::error!("times stand still: the browser gives no timer");
@@ -54,11 +70,12 @@ mod rim {
         // A page that was read again brings the server's times; they are put right before the screen shows them. It also closes what was opened by hand.
         let seen = Closure::<dyn FnMut()>::new(|| {
             open_again();
+            pick_again();
             tick();
         });
         let seen = seen.into_js_value();
         let watch = MutationObserverInit::new();
-        watch.set_attribute_filter(&js_sys::Array::of1(&JsValue::from_str("open")));
+        watch.set_attribute_filter(&js_sys::Array::of2(&JsValue::from_str("open"), &JsValue::from_str("selected")));
         watch.set_child_list(true);
         watch.set_character_data(true);
         watch.set_subtree(true);
@@ -118,6 +135,48 @@ mod rim {
         let Ok(closed) = document().query_selector_all(&format!("details[{OPENED}]:not([open])")) else { return };
         for details in (0..closed.length()).filter_map(|i| closed.get(i)?.dyn_into::<Element>().ok()) {
             let _ = details.set_attribute("open", "");
+        }
+    }
+
+    /// What the page itself has picked in a list of options; empty where it leaves that to the browser.
+    fn given(select: &HtmlSelectElement) -> String {
+        let option = select.query_selector("option[selected]").ok().flatten();
+        option.and_then(|option| option.get_attribute("value")).unwrap_or_default()
+    }
+
+    /// Notes what a person has picked.
+    fn picked(event: &Event) {
+        let Some(select) = event.target().and_then(|t| t.dyn_into::<HtmlSelectElement>().ok()) else { return };
+        let _ = select.set_attribute(PICKED, &select.value());
+        let _ = select.set_attribute(INSTEAD_OF, &given(&select));
+    }
+
+    fn forget_picked(select: &HtmlSelectElement) {
+        let _ = select.remove_attribute(PICKED);
+        let _ = select.remove_attribute(INSTEAD_OF);
+    }
+
+    /// The form was emptied: the page's own choices hold.
+    fn emptied(event: &Event) {
+        let Some(form) = event.target().and_then(|t| t.dyn_into::<Element>().ok()) else { return };
+        let Ok(selects) = form.query_selector_all(&format!("select[{PICKED}]")) else { return };
+        (0..selects.length()).filter_map(|i| selects.get(i)?.dyn_into().ok()).for_each(|select| forget_picked(&select));
+    }
+
+    /// A page that was read again has made every `selected` anew, and the browser picks it then.
+    fn pick_again() {
+        let Ok(selects) = document().query_selector_all(&format!("select[{PICKED}]")) else { return };
+        for select in (0..selects.length()).filter_map(|i| selects.get(i)?.dyn_into::<HtmlSelectElement>().ok()) {
+            let Some(value) = select.get_attribute(PICKED) else { continue };
+            if select.value() == value {
+                continue;
+            }
+            if select.get_attribute(INSTEAD_OF).as_deref() == Some(&given(&select)) {
+                select.set_value(&value);
+            }
+            if select.value() != value {
+                forget_picked(&select);
+            }
         }
     }
 

@@ -229,7 +229,7 @@ impl Completing {
             <div class="search input-wrap completes">
                 {icon("search")}
                 <input class="input" type="text" name="q" id=self.id data-search="" aria-label=label autocomplete="off" spellcheck="false"
-                    placeholder=placeholder value=q.clone() prop:value=Given(q)
+                    placeholder=placeholder value=q.clone() prop:given=Given(q)
                     role=move || self.role(Some("searchbox")) aria-autocomplete=move || self.autocomplete() aria-controls=move || self.controls()
                     aria-expanded=move || self.expanded() aria-activedescendant=move || self.active()
                     on:input=move |_| self.typed() on:keydown=move |event| self.key(&event)

@@ -59,6 +59,11 @@ test("a profile is made, a token gives it, and it goes when the token is gone", 
   const choice = made.getByLabel("Certificate profile");
   await expect(choice).toHaveAccessibleDescription("Admins make profiles under Certificates, Rules.");
   await choice.selectOption({ label: name });
+  // Somebody else makes a token meanwhile, and the page shows it: what was picked stays picked.
+  const other = unique("Another");
+  await rest("POST", "/enrolment-tokens", { label: other, device_type: "bench", tags: [], max_uses: 1, hours: 1 });
+  await expect(page.getByRole("row").filter({ hasText: other })).toBeVisible();
+  await expect(choice.locator("option:checked")).toHaveText(name);
   await picture(page, "journey-token-of-a-profile");
   await made.getByRole("button", { name: "Make token" }).click();
   const token = page.getByRole("table", { name: "Enrolment tokens" }).getByRole("row").filter({ hasText: label });

@@ -21,6 +21,13 @@ test("the waiting rollout is approved by the admin and runs to its end before ev
   await picture(page, "journey-rollout-running");
   await expect(state(page, "Completed")).toBeVisible({ timeout: 150_000 });
   await picture(page, "journey-rollout-completed");
+  // From which version to which each of them went stands on one line.
+  await page.setViewportSize({ width: 1300, height: 900 });
+  const versions = page.locator("tbody th").getByText(/ → /);
+  await expect(versions.first()).toBeVisible();
+  const lines = await versions.evaluateAll((all) => all.map((one) => Math.round(one.getBoundingClientRect().height)));
+  expect(new Set(lines).size).toBe(1);
+  expect(lines[0]).toBeLessThan(30);
   const { stages, row } = await rest("GET", `/rollouts/${system().rollout}`);
   expect(stages.map((stage: any) => stage.state)).toEqual(["succeeded", "succeeded", "succeeded"]);
   expect(row.counts.succeeded).toBe(system().devices);

@@ -32,7 +32,7 @@ pub fn search_input(label: &'static str, placeholder: &'static str, q: &str) -> 
         <div class="search input-wrap">
             {icon("search")}
             <input class="input" type="search" name="q" data-search="" aria-label=label autocomplete="off" spellcheck="false"
-                placeholder=placeholder value=q.clone() prop:value=Given(q)/>
+                placeholder=placeholder value=q.clone() prop:given=Given(q)/>
             <kbd class="kbd">"/"</kbd>
         </div>
         <button class="btn sr-until-focus" type="submit">"Search"</button>
