@@ -1,7 +1,7 @@
 //! HTTP on an accepted socket, whether TLS lies under it or not: bounded in the time and the size of a request's head, in what is held for a peer who
 //! takes nothing, and ended gracefully. Refuses to know who is on the other side.
 
-use super::{Stop, spelling::Spelled};
+use super::{Stop, spelling};
 use axum::{Router, body::Body};
 use http::{Request, header::WWW_AUTHENTICATE};
 use hyper::body::Incoming;
@@ -9,16 +9,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use std::{
-    convert::Infallible,
-    error::Error,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, error::Error, pin::pin, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -46,17 +37,15 @@ pub(crate) async fn speak(
     token: &CancellationToken,
     stop: &Stop,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let challenges = Arc::new(AtomicBool::new(false));
-    let io = Spelled::new(io, Arc::clone(&challenges));
     let respelled = how.title_case && !how.h2;
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         mark(&mut request);
-        let (answer, challenges) = (router.clone().oneshot(request), Arc::clone(&challenges));
+        let answer = router.clone().oneshot(request);
         async move {
-            let response = answer.await?;
+            let mut response = answer.await?;
             if respelled && response.headers().contains_key(WWW_AUTHENTICATE) {
-                challenges.store(true, Ordering::Relaxed);
+                response.extensions_mut().extend(spelling::CHALLENGES.clone());
             }
             Ok::<_, Infallible>(response)
         }
