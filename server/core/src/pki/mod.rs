@@ -22,6 +22,7 @@ mod duties;
 mod error;
 pub mod est;
 mod exchange;
+mod fault;
 mod following;
 mod generations;
 mod given;
