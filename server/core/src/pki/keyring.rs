@@ -1,5 +1,5 @@
 //! The instance's own small keys: drawn at the first start, kept sealed under the key-encryption key, which is not in the database (K-1). Refuses
-//! to know who uses them, and what for.
+//! to know what is signed with them.
 
 use super::{Error, Kek, KeyError, store};
 use crate::{
