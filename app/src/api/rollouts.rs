@@ -50,12 +50,18 @@ pub async fn read_wizard(plan: String, #[server(default)] editing: Option<String
     call.model(page)
 }
 
-/// What a plan would do as of now: a [`wire::rollouts::Preview`]. Changes nothing.
+/// What a plan would do as of now: a [`wire::rollouts::Preview`]. Changes nothing. With the rollout whose plan is edited it is by that one's own draw.
 #[server(prefix = "/rpc", endpoint = "/rollout_preview", input = GetUrl)]
-pub async fn preview_rollout(plan: String) -> Result<Packed, ApiFault> {
+pub async fn preview_rollout(plan: String, #[server(default)] editing: Option<String>) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let (spec, draw) = plan_of(&call, &plan)?;
-    call.model(call.fleet.rollouts().preview_drawn(&call.actor, draw.as_ref(), &spec).await)
+    let editing = editing.map(|id| call.id::<wire::ids::RolloutId>(&id)).transpose()?;
+    let rollouts = call.fleet.rollouts();
+    let preview = match &editing {
+        Some(id) => rollouts.preview_as(&call.actor, id, &spec).await,
+        None => rollouts.preview_drawn(&call.actor, draw.as_ref(), &spec).await,
+    };
+    call.model(preview)
 }
 
 /// The draw of the preview that a plan had; one that can't be read is none.

@@ -309,19 +309,8 @@ mod tests {
 
     #[test]
     fn a_share_says_how_much_it_proves() {
-        let verdict = |succeeded, finished| Verdict {
-            call: Call::Wait,
-            text: String::new(),
-            finished,
-            succeeded,
-            errors: finished - succeeded,
-            reverted: 0,
-            timed_out: 0,
-            sample: 3,
-            success_low: None,
-            at: None,
-            now: None,
-        };
+        let verdict =
+            |succeeded, finished| Verdict { finished, succeeded, errors: finished - succeeded, sample: 3, ..Verdict::new(Call::Wait, "") };
         assert_eq!(success_limit(&verdict(10, 10).bounded(), 95.0), "passes at 95 %; 72.2 % or more, 95 % sure, by 10 devices");
         assert_eq!(success_limit(&verdict(0, 0).bounded(), 95.0), "passes at 95 %");
         let counts = Counts { total: 20, succeeded: 17, failed: 3, ..Counts::default() };

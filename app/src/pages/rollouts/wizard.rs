@@ -70,7 +70,7 @@ pub fn WizardPage() -> AnyView {
         ReadWizard { plan: if at.planned { at.draft.write() } else { String::new() }, editing: id.get() }
     });
     let save = action::<SaveRollout>();
-    let live = LivePreview::new();
+    let live = LivePreview::new(id);
     let ways = Completing::new("f-selector");
     Effect::new(move |before: Option<String>| {
         let now = search.get();
@@ -181,11 +181,13 @@ pub(super) struct LivePreview {
     state: RwSignal<Option<Result<Preview, Draft>>>,
     timer: StoredValue<Option<TimeoutHandle>>,
     asked: StoredValue<u32>,
+    /// The rollout whose plan is edited: its own draw says who is in which stage.
+    editing: Memo<Option<String>>,
 }
 
 impl LivePreview {
-    fn new() -> Self {
-        Self { state: RwSignal::new(None), timer: StoredValue::new(None), asked: StoredValue::new(0) }
+    fn new(editing: Memo<Option<String>>) -> Self {
+        Self { state: RwSignal::new(None), timer: StoredValue::new(None), asked: StoredValue::new(0), editing }
     }
 
     fn forget(self) {
@@ -224,13 +226,14 @@ impl LivePreview {
         });
         // The page may be gone by the time the pause is over.
         let Some(turn) = turn else { return };
+        let editing = self.editing.try_get_untracked().flatten();
         match draft.spec() {
             Err(_) => {
                 self.state.try_set(Some(Err(draft)));
             }
             Ok(_) => spawn_local(async move {
                 // A refusal keeps the preview there is; sending the step says what is wrong.
-                if let Ok(preview) = ask(PreviewRollout { plan: draft.write() }).await.and_then(|preview| preview.read())
+                if let Ok(preview) = ask(PreviewRollout { plan: draft.write(), editing }).await.and_then(|preview| preview.read())
                     && self.asked.try_get_value() == Some(turn)
                 {
                     self.state.try_set(Some(Ok(preview)));

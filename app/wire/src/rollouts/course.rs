@@ -231,6 +231,23 @@ impl Tally {
 }
 
 impl Verdict {
+    /// One that rests on no device yet.
+    pub fn new(call: Call, text: impl Into<String>) -> Self {
+        Self {
+            call,
+            text: text.into(),
+            finished: 0,
+            succeeded: 0,
+            errors: 0,
+            reverted: 0,
+            timed_out: 0,
+            sample: 0,
+            success_low: None,
+            at: None,
+            now: None,
+        }
+    }
+
     /// With what its devices prove. What is kept of a verdict is kept without: it follows from the numbers.
     #[must_use]
     pub fn bounded(self) -> Self {
@@ -380,19 +397,8 @@ mod tests {
     #[test]
     fn a_kept_verdict_stands_beside_what_became_of_its_devices() {
         let saw = Counts { total: 20, succeeded: 17, failed: 1, updating: 2, ..Counts::default() };
-        let kept = Verdict {
-            call: Call::Pass,
-            text: "17 of 18 finished devices succeeded".into(),
-            finished: 18,
-            succeeded: 17,
-            errors: 1,
-            reverted: 0,
-            timed_out: 0,
-            sample: 3,
-            success_low: None,
-            at: None,
-            now: None,
-        };
+        let judged = Verdict::new(Call::Pass, "17 of 18 finished devices succeeded");
+        let kept = Verdict { finished: 18, succeeded: 17, errors: 1, sample: 3, ..judged };
         assert_eq!(kept.clone().beside(&saw).now, None, "nothing has changed");
         let later = kept.clone().beside(&Counts { updating: 0, timed_out: 2, ..saw });
         let now = later.now.unwrap();

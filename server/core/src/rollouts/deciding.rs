@@ -221,6 +221,15 @@ pub(super) fn remark_of<'a>(field: &'static str, remark: &'a str) -> Result<&'a 
     Ok(remark)
 }
 
+/// Why something is done that is no decision: it may be left out.
+pub(super) fn reason_of(text: &str) -> Result<&str> {
+    let text = text.trim();
+    if text.chars().count() > MAX_REMARK || !readable_text(text) {
+        return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
+    }
+    Ok(text)
+}
+
 /// The person who decides, also through a token of theirs.
 pub(super) fn person(actor: &Actor) -> Result<(&UserId, &str)> {
     match (actor.user(), &actor.who) {

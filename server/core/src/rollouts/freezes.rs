@@ -3,8 +3,9 @@
 
 use super::{
     Error, Rollouts,
+    deciding::reason_of,
     store::freezes as store,
-    validate::{MAX_NAME, MAX_REMARK, plain, readable_text},
+    validate::{MAX_NAME, plain},
 };
 use crate::{
     Result,
@@ -28,15 +29,6 @@ pub(super) struct Calendar(Mutex<Option<Seen>>);
 
 /// How many freezes an organization has, and when the last was made and ended.
 type Seen = HashMap<OrgId, (i64, i64, i64)>;
-
-/// Why somebody freezes, or ends a freeze.
-fn reason_of(text: &str) -> Result<&str> {
-    let text = text.trim();
-    if text.chars().count() > MAX_REMARK || !readable_text(text) {
-        return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
-    }
-    Ok(text)
-}
 
 impl Rollouts {
     /// Wakes whoever waits for a freeze where the calendar has changed since the last look. Called with every tick.

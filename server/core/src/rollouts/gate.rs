@@ -49,19 +49,7 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     let sample = i64::from(gate.min_sample).clamp(1, judged.max(half).max(1));
     let reverted = (counts.reverted - seen.reverted).max(0);
     let timed_out = (counts.timed_out - seen.timed_out).max(0);
-    let say = |call, text: String| Verdict {
-        call,
-        text,
-        finished,
-        succeeded,
-        errors,
-        reverted,
-        timed_out,
-        sample,
-        success_low: None,
-        at: None,
-        now: None,
-    };
+    let say = |call, text: String| Verdict { finished, succeeded, errors, reverted, timed_out, sample, ..Verdict::new(call, text) };
     let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
 
     if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {

@@ -4,6 +4,7 @@ use super::{
     Error, Rollouts,
     control::order,
     course::{Change, Course},
+    deciding::reason_of,
     expiring::late,
     glass::not_resumed_by,
     plan::{SILENT, devices_of},
@@ -11,7 +12,6 @@ use super::{
         courses, lists,
         records::{self, Record},
     },
-    validate::{MAX_REMARK, readable_text},
 };
 use crate::{
     Result,
@@ -129,10 +129,7 @@ impl Rollouts {
 
     async fn give(&self, actor: &Actor, id: &RolloutId, verb: Verb, reason: &str) -> Result<()> {
         may(actor, Act::Control)?;
-        let reason = reason.trim();
-        if reason.chars().count() > MAX_REMARK || !readable_text(reason) {
-            return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
-        }
+        let reason = reason_of(reason)?;
         for _ in 0..TRIES {
             let mut on = self.db.read().await?;
             let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;

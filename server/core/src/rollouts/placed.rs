@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub missed: Option<Miss>,
     /// In which stage it is, from 1; none also where no stage takes it.
     pub stage: Option<u32>,
+    /// Whether that stage's turn comes too early for it: it has used up its data budget.
+    pub late: bool,
 }
 
 /// All of them, by device number.
@@ -29,6 +31,8 @@ pub(super) struct Seen {
 pub(super) struct Placed {
     /// Whose words the reasons are.
     pub target: Target,
+    /// Why those that are late are.
+    pub late: String,
     pub seen: Vec<Seen>,
 }
 
@@ -94,8 +98,8 @@ mod tests {
             runs: None,
             selector: Selector::parse("-tag:lab").unwrap(),
         };
-        let seen = (1..=devices).map(|device| Seen { device, name: format!("gw-{device}"), missed: None, stage: Some(1) });
-        Placed { target, seen: seen.collect() }
+        let seen = (1..=devices).map(|device| Seen { device, name: format!("gw-{device}"), missed: None, stage: Some(1), late: false });
+        Placed { target, late: String::new(), seen: seen.collect() }
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,10 +46,10 @@ impl Rollouts {
             let (at, target, lot) = (Instant::now(), record.target()?, record.lot()?);
             let mut list = List::new(&target, &lot, &record.id);
             self.walk(&mut on, &record, |device, facts, busy| list.take(device, facts, busy)).await?;
-            self.lists.keep(record.digest.clone(), at, list.placed(&record.spec.stages))
+            let late = self.late(&mut on, &actor.org, &record.spec).await?;
+            self.lists.keep(record.digest.clone(), at, list.placed(&record.spec.stages, late))
         };
-        let late = self.late(&mut on, &actor.org, &record.spec).await?;
-        Ok(page(&list, &cut, &late)?)
+        Ok(page(&list, &cut)?)
     }
 
     /// The same of a plan that is not kept, by the draw of its preview: pages of one draw go together. An error where the plan can't be drawn.
@@ -80,10 +80,10 @@ impl Rollouts {
                 list.take(device, facts, busy);
             })
             .await?;
-            self.lists.keep(digest, at, list.placed(&spec.stages))
+            let late = self.late(&mut on, &actor.org, &spec).await?;
+            self.lists.keep(digest, at, list.placed(&spec.stages, late))
         };
-        let late = self.late(&mut on, &actor.org, &spec).await?;
-        Ok(page(&list, &cut, &late)?)
+        Ok(page(&list, &cut)?)
     }
 
     /// The devices that would get a plan later than it is their turn.
@@ -135,11 +135,11 @@ impl<'a> List<'a> {
     fn take(&mut self, device: DeviceNo, facts: &Facts, busy: bool) {
         let missed = self.walk.take(device, facts, busy);
         if missed != Some(Miss::NotSelected) {
-            self.seen.push(Seen { device, name: facts.device_id.clone(), missed, stage: None });
+            self.seen.push(Seen { device, name: facts.device_id.clone(), missed, stage: None, late: false });
         }
     }
 
-    fn placed(self, stages: &[StageSpec]) -> Placed {
+    fn placed(self, stages: &[StageSpec], late: Late) -> Placed {
         let found = self.walk.finish(stages, 0);
         let mut seen = self.seen;
         // The devices that the plan is for, by the turns in which they were taken.
@@ -148,14 +148,15 @@ impl<'a> List<'a> {
             for turn in who {
                 if let Some(seen) = taken.get(*turn).and_then(|at| seen.get_mut(*at)) {
                     seen.stage = Some(number);
+                    seen.late = late.spent.contains_key(&seen.device);
                 }
             }
         }
-        Placed { target: self.target.clone(), seen }
+        Placed { target: self.target.clone(), late: late.why, seen }
     }
 }
 
-fn page(list: &Placed, cut: &Cut, late: &Late) -> Result<Page<PreviewDevice>, DbError> {
+fn page(list: &Placed, cut: &Cut) -> Result<Page<PreviewDevice>, DbError> {
     let wanted = |seen: &&Seen| cut.stage.is_none_or(|stage| stage == seen.stage.unwrap_or(0));
     let (mut page, mut total) = (Vec::new(), 0_i64);
     for seen in list.seen.iter().filter(wanted) {
@@ -172,7 +173,7 @@ fn page(list: &Placed, cut: &Cut, late: &Late) -> Result<Page<PreviewDevice>, Db
             device_id: seen.name.parse().map_err(DbError::corrupt)?,
             stage: seen.stage,
             reason: seen.stage.is_none().then(|| seen.missed.map_or_else(|| LEFT_OUT.to_owned(), |miss| list.target.words(miss))),
-            put_off: seen.stage.and_then(|_| late.spent.contains_key(&seen.device).then(|| late.why.clone())),
+            put_off: seen.late.then(|| list.late.clone()),
         })
     };
     let items = page.iter().map(row).collect::<Result<_, DbError>>()?;

@@ -322,17 +322,12 @@ pub(super) fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan
     let mut plan = Plan::default();
     if let Some(stage) = course.current().filter(|s| state::legal(state::STAGE, s.state, StageState::Failed)) {
         let verdict = verdict.unwrap_or_else(|| Verdict {
-            call: Call::Halt,
-            text: why.to_owned(),
             finished: stage.counts.finished(),
             succeeded: stage.counts.succeeded,
             errors: stage.counts.errors(),
             reverted: stage.counts.reverted,
             timed_out: stage.counts.timed_out,
-            sample: 0,
-            success_low: None,
-            at: None,
-            now: None,
+            ..Verdict::new(Call::Halt, why)
         });
         plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });
     }

@@ -86,7 +86,7 @@ impl Rollouts {
             return Ok(Arc::clone(known));
         }
         let preview = if record.state() == RolloutState::Draft {
-            Box::pin(self.proposed(on, &record.org, &record.id, &record.spec)).await?
+            self.proposed(on, &record.org, &record.id, &record.spec).await?
         } else {
             Box::pin(self.previewed(on, &record.org, &record.id, &record.spec)).await?
         };

@@ -303,8 +303,8 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
     let verdict = match &stage.verdict {
         // Also of a stage that its gate has paused.
         Some(verdict) if !live || verdict.call == Call::Halt => verdict.clone().beside(&stage.counts),
-        _ if stage.state == StageState::Pending => unjudged("has not begun"),
-        _ if stage.state == StageState::Skipped => unjudged("skipped"),
+        _ if stage.state == StageState::Pending => Verdict::new(Call::Wait, "has not begun"),
+        _ if stage.state == StageState::Skipped => Verdict::new(Call::Wait, "skipped"),
         _ => gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false),
     };
     StageView {
@@ -326,23 +326,7 @@ fn whole_view(course: &Course) -> Option<Verdict> {
     let gate = course.gate.as_ref()?;
     let kept = course.verdict.clone().map(|verdict| verdict.beside(&course.totals()));
     let verdict = kept.unwrap_or_else(|| gate::judge_whole(gate, &course.totals(), course.seen(), false));
-    Some(if course.stage == 0 { unjudged("has not begun") } else { verdict.bounded() })
-}
-
-fn unjudged(text: &str) -> Verdict {
-    Verdict {
-        call: Call::Wait,
-        text: text.to_owned(),
-        finished: 0,
-        succeeded: 0,
-        errors: 0,
-        reverted: 0,
-        timed_out: 0,
-        sample: 0,
-        success_low: None,
-        at: None,
-        now: None,
-    }
+    Some(if course.stage == 0 { Verdict::new(Call::Wait, "has not begun") } else { verdict.bounded() })
 }
 
 /// What stands around a rollout's course when it is asked who may do what.

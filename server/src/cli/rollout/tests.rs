@@ -152,19 +152,8 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
 
 #[test]
 fn a_stage_says_what_its_devices_prove() {
-    let verdict = |succeeded, finished| Verdict {
-        call: Call::Wait,
-        text: String::new(),
-        finished,
-        succeeded,
-        errors: finished - succeeded,
-        reverted: 0,
-        timed_out: 0,
-        sample: 3,
-        success_low: None,
-        at: None,
-        now: None,
-    };
+    let verdict =
+        |succeeded, finished| Verdict { finished, succeeded, errors: finished - succeeded, sample: 3, ..Verdict::new(Call::Wait, "") };
     assert_eq!(proves(&verdict(10, 10).bounded()), ["10 of 10 finished devices succeeded: 72.2 % or more do, 95 % sure"]);
     assert_eq!(proves(&verdict(0, 0).bounded()), [""; 0]);
     let counts = Counts { total: 20, succeeded: 17, failed: 3, ..Counts::default() };

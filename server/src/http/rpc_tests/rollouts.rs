@@ -107,6 +107,25 @@ async fn a_review_that_is_loaded_again_names_the_same_devices() {
 }
 
 #[tokio::test]
+async fn an_edit_is_previewed_by_the_draw_of_the_rollout_that_is_edited() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let spec = RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]);
+    let id = b.world.fleet.rollouts().draft(&b.admin, spec).await.unwrap().to_string();
+    let plan = super::super::guard::encode(&format!("name=Radio&release={release}&stages.0.name=All&stages.0.reach=100"));
+    let draw = async |more: String| {
+        let (status, _, body) =
+            b.send("GET", &format!("/rpc/rollout_preview?plan={plan}{more}"), FORM, Vec::new(), "application/json").await;
+        assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+        serde_json::from_slice::<Value>(&body).unwrap()["draw"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(draw(format!("&editing={id}")).await, id);
+    assert_ne!(draw(String::new()).await, id, "a plan of its own draws anew");
+}
+
+#[tokio::test]
 async fn whoever_approves_reads_the_dry_run_where_they_sign() {
     let b = Browser::new().await;
     let (release, _) = b.release().await;

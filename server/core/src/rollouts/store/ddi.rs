@@ -1,5 +1,6 @@
 //! Updates under the numbers that hawkBit's protocol knows them by, and what devices said of them.
 
+use super::these;
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
     devices::DeviceNo,
@@ -144,15 +145,9 @@ pub(in crate::rollouts) async fn forget(tx: &mut Tx, before: Timestamp) -> Resul
     exec!(tx, FORGET, before.0).map(drop)
 }
 
-#[derive(Serialize)]
-struct Of {
-    device: DeviceNo,
-}
-
 /// Forgets what these devices said.
 pub(in crate::rollouts) async fn forget_of(tx: &mut Tx, devices: &[DeviceNo]) -> Result<(), Error> {
-    let devices: Vec<Of> = devices.iter().map(|device| Of { device: *device }).collect();
-    exec!(tx, FORGET_OF, list(&devices)?).map(drop)
+    exec!(tx, FORGET_OF, these(devices)?).map(drop)
 }
 
 /// What a device said, the newest first.

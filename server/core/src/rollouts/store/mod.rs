@@ -21,7 +21,11 @@ pub(super) mod strata;
 pub(super) mod turns;
 pub(super) mod updates;
 
-use crate::db::Sql;
+use crate::{
+    db::{Error, Sql, list},
+    devices::DeviceNo,
+};
+use serde::Serialize;
 
 /// Every statement of the room.
 pub(crate) const ALL: &[&Sql] = &[
@@ -187,3 +191,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &glass::OPEN,
     &glass::FOR,
 ];
+
+/// These devices, for a statement that takes many by `[int device]`.
+fn these(devices: &[DeviceNo]) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Of {
+        device: DeviceNo,
+    }
+    list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())
+}

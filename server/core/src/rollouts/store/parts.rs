@@ -1,15 +1,14 @@
 //! Who has which part in what: updates as lists, by device and by rollout.
 
-use super::updates::bit;
+use super::{these, updates::bit};
 use crate::{
-    db::{Conn, Error, Sql, list, many, row, rows},
+    db::{Conn, Error, Sql, many, row, rows},
     devices::DeviceNo,
     rollouts::{
         gate::{DARK_GRACE_MS, DARK_WATCH_MS},
         state::Class,
     },
 };
-use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use wire::{
     Timestamp,
@@ -131,15 +130,9 @@ pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo)
     rows!(on, DeviceUpdateRow, OF_DEVICE, device)?.into_iter().map(read).collect()
 }
 
-#[derive(Serialize)]
-struct Of {
-    device: DeviceNo,
-}
-
 /// When the last update of each of these devices ended; those that ended none are left out.
 pub(in crate::rollouts) async fn last_ended(on: &mut impl Conn, devices: &[DeviceNo]) -> Result<HashMap<DeviceNo, Timestamp>, Error> {
-    let devices: Vec<Of> = devices.iter().map(|device| Of { device: *device }).collect();
-    let found = rows!(on, (DeviceNo, i64), LAST_ENDED, list(&devices)?)?;
+    let found = rows!(on, (DeviceNo, i64), LAST_ENDED, these(devices)?)?;
     Ok(found.into_iter().map(|(device, at)| (device, Timestamp(at))).collect())
 }
 

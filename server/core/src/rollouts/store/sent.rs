@@ -1,12 +1,12 @@
 //! Which bytes devices were sent of what their plans have them fetch only, and which files they have by that. The table is named after hawkBit's
 //! protocol, which it was made for; the native one writes to it as well.
 
+use super::these;
 use crate::{
-    db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
+    db::{Conn, Error, Sql, Tx, exec, many, row, rows},
     devices::DeviceNo,
     rollouts::sending::{Difference, Fetching, File, Portions, Shipment},
 };
-use serde::Serialize;
 use wire::{
     Timestamp,
     ids::{Digest, RolloutId},
@@ -74,13 +74,7 @@ pub(in crate::rollouts) async fn forget(tx: &mut Tx, before: Timestamp) -> Resul
     exec!(tx, FORGET, before.0).map(drop)
 }
 
-#[derive(Serialize)]
-struct To {
-    device: DeviceNo,
-}
-
 /// Forgets what these devices were sent.
 pub(in crate::rollouts) async fn forget_to(tx: &mut Tx, devices: &[DeviceNo]) -> Result<(), Error> {
-    let devices: Vec<To> = devices.iter().map(|device| To { device: *device }).collect();
-    exec!(tx, FORGET_TO, list(&devices)?).map(drop)
+    exec!(tx, FORGET_TO, these(devices)?).map(drop)
 }

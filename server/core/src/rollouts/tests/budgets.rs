@@ -1,6 +1,7 @@
 //! Devices that have used up their data budget.
 
 use super::*;
+use crate::db::counting;
 use rstest::rstest;
 use wire::{rollouts::PreviewQuery, transfers::TransferLimits};
 
@@ -122,6 +123,10 @@ async fn a_dry_run_says_whom_a_budget_puts_off_and_whom_it_is_used_up_by(#[case]
     let page = s.rollouts().preview_devices_drawn(&s.oli, &draw, &plan, &PreviewQuery::default()).await.unwrap();
     let late: Vec<_> = page.items.iter().filter_map(|d| Some((d.device_id.as_str(), d.stage, d.put_off.as_deref()?))).collect();
     assert_eq!((late, page.total), (vec![("gw-1", Some(1), why.as_str())], 4));
+    let query = PreviewQuery::default();
+    let (again, ran) = counting::counted(s.rollouts().preview_devices_drawn(&s.oli, &draw, &plan, &query)).await;
+    assert_eq!(again.unwrap().items, page.items);
+    assert!(ran.iter().all(|r| !r.sql.contains("device_bytes")), "what everybody was sent is read once for all pages");
 
     // What was sent long ago puts nobody off any more.
     s.w.clock.advance(32 * DAY);
