@@ -130,8 +130,7 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
 fn these(call: &super::caller::Call, devices: &str, named: &str) -> Result<Vec<wire::ids::DeviceId>, ApiFault> {
     let words = wire::devices::words(devices);
     if words.is_empty() && !(named.is_empty() && devices.is_empty()) {
-        let text = "No device is named. Nothing was changed. Select the devices again.";
-        return Err(call.refuse(wire::Fault::new(wire::FaultKind::Invalid, "invalid", text).at("devices").into()));
+        return Err(call.invalid("devices", "No device is named. Nothing was changed. Select the devices again."));
     }
     words.iter().map(|id| call.id(id)).collect()
 }
