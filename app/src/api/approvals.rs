@@ -24,10 +24,7 @@ pub async fn set_approval_rule(
     let mut shares = Vec::new();
     for share in &from {
         let (group, number) = share.split_once('=').unwrap_or((share, "1"));
-        let at_least = number.trim().parse().map_err(|_| {
-            let fault = wire::Fault::new(wire::FaultKind::Invalid, "invalid", "Choose how many approvals come from each group.").at("from");
-            call.refuse(ApiFault(fault))
-        })?;
+        let at_least = number.trim().parse().map_err(|_| call.invalid("from", "Choose how many approvals come from each group."))?;
         if at_least > 0 {
             shares.push(wire::rollouts::Share { group: call.id(group.trim())?, at_least });
         }

@@ -89,12 +89,13 @@ impl Call {
     pub fn id<T: std::str::FromStr>(&self, text: &str) -> Result<T, ApiFault> {
         text.parse().map_err(|_| self.refuse(ApiFault::new(FaultKind::NotFound, "not_found", "There is nothing with this id here.")))
     }
+    /// The refusal of what is in a form's input of this name.
+    pub fn invalid(&self, field: &str, message: impl Into<String>) -> ApiFault {
+        self.refuse(wire::Fault::new(FaultKind::Invalid, "invalid", message).at(field).into())
+    }
     /// The instant in a form's input of this name: `2026-11-22T09:57` in UTC.
     pub fn instant(&self, text: &str, field: &str) -> Result<Timestamp, ApiFault> {
-        crate::plan::instant(text.trim()).ok_or_else(|| {
-            let message = "Write date and time in UTC, for example 2026-11-22T09:57.";
-            self.refuse(wire::Fault::new(FaultKind::Invalid, "invalid", message).at(field).into())
-        })
+        crate::plan::instant(text.trim()).ok_or_else(|| self.invalid(field, "Write date and time in UTC, for example 2026-11-22T09:57."))
     }
     /// The same where it may be left empty.
     pub fn instant_if_any(&self, text: &str, field: &str) -> Result<Option<Timestamp>, ApiFault> {

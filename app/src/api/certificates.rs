@@ -75,12 +75,10 @@ pub async fn set_profile(
     #[server(default)] rekey: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let unknown =
-        |field: &str, message: String| call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field)));
     let keys = keys.iter().map(|word| word.parse()).collect::<Result<Vec<wire::pki::KeyType>, _>>();
-    let keys = keys.map_err(|e| unknown("keys", format!("{e}.")))?;
+    let keys = keys.map_err(|e| call.invalid("keys", format!("{e}.")))?;
     let rekey = Some(rekey.trim()).filter(|word| !word.is_empty()).map(str::parse::<RekeyPolicy>).transpose();
-    let rekey = rekey.map_err(|e| unknown("rekey", format!("{e}.")))?;
+    let rekey = rekey.map_err(|e| call.invalid("rekey", format!("{e}.")))?;
     call.answer(call.fleet.pki().set_profile(&call.actor, name.trim(), wire::pki::ProfileRules { hours, factory, keys, rekey }).await)?;
     call.lead_to("/certificates/rules");
     Ok(())

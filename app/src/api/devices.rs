@@ -130,14 +130,13 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
 fn these(call: &super::caller::Call, devices: &str, named: &str) -> Result<Vec<wire::ids::DeviceId>, ApiFault> {
     let words = wire::devices::words(devices);
     if words.is_empty() && !(named.is_empty() && devices.is_empty()) {
-        let text = "No device is named. Nothing was changed. Select the devices again.";
-        return Err(call.refuse(wire::Fault::new(wire::FaultKind::Invalid, "invalid", text).at("devices").into()));
+        return Err(call.invalid("devices", "No device is named. Nothing was changed. Select the devices again."));
     }
     words.iter().map(|id| call.id(id)).collect()
 }
 
-/// Adds tags to every device that `q` means, or that `devices` names (with `named` it must name some), and takes others away; all are separated by commas or blanks. `expected` is how many
-/// devices the list told of; when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
+/// Adds tags to every device that `q` means, or that `devices` names (with `named` it must name some), and takes others away; all are separated by commas or
+/// blanks. `expected` is how many devices the list told of; when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/tags")]
 pub async fn tag_devices(
     #[server(default)] q: String,
@@ -156,8 +155,9 @@ pub async fn tag_devices(
     Ok(())
 }
 
-/// Puts every device that `q` means, or that `devices` names (with `named` it must name some), into a group, which is made where it is not there, or takes them out of it when `out` is `yes`. `expected` is how many
-/// devices the list told of; when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
+/// Puts every device that `q` means, or that `devices` names (with `named` it must name some), into a group, which is made where it is not there, or takes
+/// them out of it when `out` is `yes`. `expected` is how many devices the list told of; when they are another number by now, nothing is changed. Leads to
+/// `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/group")]
 pub async fn group_devices(
     #[server(default)] q: String,
@@ -175,8 +175,8 @@ pub async fn group_devices(
     Ok(())
 }
 
-/// Suspends or resumes every device that `q` means, or that `devices` names (with `named` it must name some). `expected` is how many devices the list told of; when they are another number by now, or one of them
-/// can't take the step, nothing is changed. Leads to `back`, a path of the console.
+/// Suspends or resumes every device that `q` means, or that `devices` names (with `named` it must name some). `expected` is how many devices the list told
+/// of; when they are another number by now, or one of them can't take the step, nothing is changed. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/life")]
 pub async fn change_devices(
     #[server(default)] q: String,

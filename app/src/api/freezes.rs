@@ -27,8 +27,7 @@ pub async fn end_freeze(id: String, #[server(default)] reason: String) -> Result
     let call = super::caller::caller()?;
     let id: wire::ids::FreezeId = call.id(&id)?;
     if reason.trim().is_empty() {
-        let fault = wire::Fault::new(wire::FaultKind::Invalid, "invalid", "Say why: it stays in the audit log.").at("reason");
-        return Err(call.refuse(fault.into()));
+        return Err(call.invalid("reason", "Say why: it stays in the audit log."));
     }
     call.answer(call.fleet.rollouts().end_freeze(&call.actor, &id, &reason).await)?;
     call.lead_to("/freezes");

@@ -78,11 +78,9 @@ pub async fn change_members(
     let call = super::caller::caller()?;
     let words = wire::devices::words(&devices);
     let named: Result<Vec<wire::ids::DeviceId>, _> = words.iter().map(|id| id.parse()).collect();
-    let named = named
-        .map_err(|error| call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", format!("{error}.")).at("devices"))))?;
+    let named = named.map_err(|error| call.invalid("devices", format!("{error}.")))?;
     if named.is_empty() && q.is_empty() {
-        let text = "Name at least one device.";
-        return Err(call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", text).at("devices"))));
+        return Err(call.invalid("devices", "Name at least one device."));
     }
     let many = wire::devices::GroupMany { q, devices: named, out: out == "yes", expected };
     call.answer(call.fleet.devices().group_many(&call.actor, &name, &many).await)?;

@@ -141,8 +141,7 @@ pub async fn act_on_rollout(
             call.confirmed(&confirm, &row.name)?;
         }
         if asks_for_reason(verb, row.state) == Some(true) && reason.trim().is_empty() {
-            let fault = wire::Fault::new(wire::FaultKind::Invalid, "invalid", "Say why: it stays in the history.").at("reason");
-            return Err(call.refuse(fault.into()));
+            return Err(call.invalid("reason", "Say why: it stays in the history."));
         }
     }
     let digest = if digest.is_empty() { None } else { Some(call.id(&digest)?) };

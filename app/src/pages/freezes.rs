@@ -29,7 +29,8 @@ pub fn FreezesPage() -> AnyView {
     let query = use_query_map();
     let model = reading(|| ReadFreezes {});
     let (create, end) = (said::<CreateFreeze>("Frozen", model), said::<EndFreeze>("Ended", model));
-    page(model, move |model: Model| content(&model, query.with_untracked(|q| q.get("end")).as_deref(), create, end))
+    // Followed: who keeps the freeze goes to an address without the question, and nothing is read again for it.
+    page(model, move |model: Model| content(&model, query.with(|q| q.get("end")).as_deref(), create, end))
 }
 
 fn content(model: &Model, asked: Option<&str>, create: FormCall<CreateFreeze>, end: FormCall<EndFreeze>) -> AnyView {

@@ -64,6 +64,13 @@ impl Browser {
         (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
     }
 
+    /// A page that is there, as a browser without JavaScript reads it.
+    pub(super) async fn page(&self, path: &str) -> String {
+        let (status, _, body) = self.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    }
+
     /// Posts a form as the wasm does, for the status and the code of a refusal, or where the answer leads.
     pub(super) async fn post(&self, function: &str, form: &[(&str, &str)]) -> Result<String, (u16, String)> {
         let body = form.iter().map(|(k, v)| format!("{k}={}", super::guard::encode(v))).collect::<Vec<_>>().join("&");
@@ -109,11 +116,6 @@ async fn a_key_set_that_ends_is_told_above_the_releases() {
     let releases = b.world.fleet.releases();
     let pair = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
     releases.add_key(&b.admin, "build", &pair.public_pem()).await.unwrap();
-    let page = async || {
-        let (status, _, body) = b.send("GET", "/firmware", FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK);
-        String::from_utf8(body).unwrap()
-    };
     for (version, days, is_told) in [(1, 31, false), (2, 29, true)] {
         let set = KeySet {
             schema: SCHEMA,
@@ -127,7 +129,7 @@ async fn a_key_set_that_ends_is_told_above_the_releases() {
         let signatures = vec![pair.signature(KEY_SET_TYPE, &payload).unwrap()];
         let envelope = Envelope { payload_type: KEY_SET_TYPE.into(), payload: STANDARD.encode(&payload), signatures };
         releases.publish_key_set(&b.admin, &serde_json::to_vec(&envelope).unwrap()).await.unwrap();
-        let text = page().await;
+        let text = b.page("/firmware").await;
         let link = "href=\"#key-sets\"";
         assert_eq!(text.contains(&format!("Key set {version} ends")) && text.contains(link), is_told, "{text}");
         assert!(text.contains("id=\"key-sets\""), "where the link leads");
@@ -197,11 +199,7 @@ async fn devices_that_were_ticked_are_changed_without_scripts() {
     for id in ["gw-1", "gw-2", "gw-3"] {
         b.world.device(id, "gateway").await;
     }
-    let page = async |path: &str| {
-        let (status, _, page) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert!(status.is_success(), "{path}");
-        String::from_utf8(page).unwrap()
-    };
+    let page = async |path: &str| b.page(path).await;
     let list = page("/devices?q=type:gateway").await;
     assert!(list.contains("aria-label=\"Select gw-2\"") && list.contains("role=\"toolbar\""), "{list}");
     let asked = page("/devices?q=type:gateway&sel=gw-1&sel=gw-3&ask=tag").await;
@@ -224,12 +222,10 @@ async fn an_order_about_nobody_is_not_one_about_all() {
     for id in ["gw-1", "gw-2", "gw-3"] {
         b.world.device(id, "gateway").await;
     }
-    let (status, _, page) = b.send("GET", "/devices?ask=suspend&sel=&sel=&sel=", FORM, Vec::new(), "text/html").await;
-    let page = String::from_utf8(page).unwrap();
+    let page = b.page("/devices?ask=suspend&sel=&sel=&sel=").await;
     // The dialog is there for who opens it; no question stands in the page.
-    assert!(status.is_success() && page.contains("id=\"suspend-all\""), "{page}");
-    let (_, _, page) = b.send("GET", "/devices?ask=suspend&sel=gw-2&sel=", FORM, Vec::new(), "text/html").await;
-    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("id=\"suspend-all\""), "{page}");
+    let page = b.page("/devices?ask=suspend&sel=gw-2&sel=").await;
     assert!(page.contains("This is about 1 device: gw-2.") && page.contains("name=\"devices\" value=\"gw-2\""), "{page}");
 
     let refused = (400, "invalid".to_owned());
@@ -249,11 +245,7 @@ async fn an_order_about_nobody_is_not_one_about_all() {
 async fn certificates_and_connections_read_without_scripts() {
     let b = Browser::new().await;
     b.world.device("gw-1", "gateway").await;
-    let page = async |path: &str| {
-        let (status, _, page) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert!(status.is_success(), "{path}");
-        String::from_utf8(page).unwrap()
-    };
+    let page = async |path: &str| b.page(path).await;
     assert!(page("/certificates?sort=-device").await.contains("aria-sort=\"descending\""));
     assert!(page("/certificates?state=revoked&sort=-revoked").await.contains("Nothing is revoked"));
     assert!(page("/devices/gw-1/connections").await.contains("It was not connected lately"));

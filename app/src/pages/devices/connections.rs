@@ -77,10 +77,14 @@ impl Day {
         }
     }
 
-    fn text(self) -> String {
+    fn date(self) -> String {
         let (year, month, day, ..) = self.begins.civil();
+        format!("{year}-{month:02}-{day:02}")
+    }
+
+    fn text(self) -> String {
         let share = if self.of == 0 { "not known".to_owned() } else { percent(self.connected, self.of) };
-        format!("{year}-{month:02}-{day:02}: {share}")
+        format!("{}: {share}", self.date())
     }
 }
 
@@ -103,8 +107,7 @@ fn month(days: &[Day]) -> AnyView {
     let parts: Vec<(Tone, String)> = days.iter().map(|day| (day.tone(), day.text())).collect();
     let aside = view! { <span class="text-2">{format!("{share} connected")}</span> }.into_any();
     let ends = days.first().zip(days.last()).map(|(first, last)| {
-        let day = |day: &Day| day.text().split(':').next().unwrap_or_default().to_owned();
-        view! { <div class="row small dim"><span>{day(first)}</span><span class="push">{day(last)}" (UTC)"</span></div> }
+        view! { <div class="row small dim"><span>{first.date()}</span><span class="push">{last.date()}" (UTC)"</span></div> }
     });
     card(
         format!("Connection, last {} days", days.len()),

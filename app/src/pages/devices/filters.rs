@@ -84,14 +84,17 @@ impl Shown {
 
     /// The address of its first page with a question in it, which is the way there without script.
     pub fn question(&self, name: &str) -> String {
-        let list = self.first();
-        format!("{list}{}ask={name}", if list.contains('?') { '&' } else { '?' })
+        self.first_with("ask", name)
     }
 
     /// The address of its first page with all that it means selected, which were so many.
     pub fn all(&self, total: i64) -> String {
+        self.first_with("all", &total.to_string())
+    }
+
+    fn first_with(&self, key: &str, value: &str) -> String {
         let list = self.first();
-        format!("{list}{}all={total}", if list.contains('?') { '&' } else { '?' })
+        format!("{list}{}{key}={value}", if list.contains('?') { '&' } else { '?' })
     }
 
     /// The address of the first page of another list, in the same columns.

@@ -30,9 +30,9 @@ fn of(devices: impl IntoIterator<Item = DeviceNo>) -> Vec<Of> {
 }
 
 impl Devices {
-    /// Suspends or resumes every device that a selector means, or that is named, at most [`super::MOST_AT_ONCE`], all or nothing: [`Devices::change`] for each, with an entry of
-    /// the audit log for each. `expected` is how many devices the caller has seen it mean; when it is another number by now, nothing happens. Devices that
-    /// are where the step leads stay there.
+    /// Suspends or resumes every device that a selector means, or that is named, at most [`super::MOST_AT_ONCE`], all or nothing: [`Devices::change`] for
+    /// each, with an entry of the audit log for each. `expected` is how many devices the caller has seen it mean; when it is another number by now, nothing
+    /// happens. Devices that are where the step leads stay there.
     pub async fn change_many(&self, actor: &Actor, many: &StepMany) -> Result<Stepped, Error> {
         let StepMany { q, devices: named, step: by, expected } = many;
         let (by, word) = match by {

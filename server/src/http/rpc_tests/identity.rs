@@ -32,8 +32,7 @@ async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
     let ten_years = [("name", "plant"), ("hours", "87600"), ("rekey", "")];
     assert_eq!(b.post("certificate_profile_set", &ten_years).await.unwrap_err(), (400, "invalid".to_owned()), "it has to be said");
     b.post("certificate_profile_set", &[&ten_years[..], &[("factory", "true")]].concat()).await.unwrap();
-    let (_, _, page) = b.send("GET", "/certificates/rules", FORM, Vec::new(), "text/html").await;
-    assert!(String::from_utf8(page).unwrap().contains("3,650 days"));
+    assert!(b.page("/certificates/rules").await.contains("3,650 days"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,11 +41,7 @@ async fn claims_batches_and_the_open_door_name_a_profile_by_forms() {
     let rules = wire::pki::ProfileRules { hours: 720, factory: false, keys: Vec::new(), rekey: None };
     b.world.fleet.pki().set_profile(&b.admin, "month", rules).await.unwrap();
     let devices = b.world.fleet.devices();
-    let page = async |path: &str| {
-        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap()
-    };
+    let page = async |path: &str| b.page(path).await;
     let asked = "Certificate profile";
     assert_eq!(page("/enrolment").await.matches(asked).count(), 2, "a token's, and that of devices without one");
     assert!(page("/enrolment?tab=factory").await.contains(asked));
@@ -155,11 +150,7 @@ async fn a_device_that_waits_is_seen_and_decided_on_without_scripts() {
     let ask = async || devices.enrol_over(Attempt { secret: "", request: &asked, address: "192.0.2.1" }, over).await;
     assert!(matches!(ask().await, Err(fleet::devices::Error::Pending)));
     let waits = devices.enrolment_requests(&b.admin, None, None).await.unwrap().items.remove(0);
-    let page = async |path: String| {
-        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap()
-    };
+    let page = async |path: String| b.page(&path).await;
     let text = page("/enrolment".into()).await;
     for part in
         [waits.code.as_str(), "192.0.2.1", "no token", "B2", "site=&lt;b&gt;Hall&lt;/b&gt;", "/rpc/enrolment_approve", "agent run --enrol"]
@@ -180,11 +171,7 @@ async fn a_device_that_waits_is_seen_and_decided_on_without_scripts() {
 #[tokio::test]
 async fn authorities_are_led_from_one_to_the_next_without_javascript() {
     let b = Browser::new().await;
-    let page = async |path: String| {
-        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap()
-    };
+    let page = async |path: String| b.page(&path).await;
     let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
     let device = all.iter().find(|a| a.kind == "device").unwrap();
     let list = page("/certificates/authorities".into()).await;
@@ -222,11 +209,7 @@ async fn r_11_what_is_left_of_an_authority_is_done_without_javascript() {
     b.world.device("gw-1", "gateway").await;
     let token = wire::enrolment::NewEnrolmentToken { label: "line 3".into(), max_uses: 5, hours: 24, ..Default::default() };
     b.world.fleet.devices().create_enrolment_token(&b.admin, token).await.unwrap();
-    let page = async |path: &str| {
-        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap()
-    };
+    let page = async |path: &str| b.page(path).await;
     let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
     let device = all.iter().find(|a| a.kind == "device").unwrap();
     let (id, here) = (device.id.to_string(), format!("/certificates/authorities/{}", device.id));
@@ -253,11 +236,7 @@ async fn r_11_what_is_left_of_an_authority_is_done_without_javascript() {
 async fn k_6_a_second_person_is_asked_and_answers_without_javascript() {
     let mut b = Browser::new().await;
     b.world.person("eve", Role::Admin).await;
-    let page = async |b: &Browser, path: &str| {
-        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap()
-    };
+    let page = async |b: &Browser, path: &str| b.page(path).await;
     let here = "/certificates/authorities/requests";
     let before = page(&b, here).await;
     assert!(before.contains("One admin is enough") && before.contains("Let two people decide") && before.contains("Nothing waits"));
@@ -303,11 +282,7 @@ async fn k_6_a_second_person_is_asked_and_answers_without_javascript() {
 #[tokio::test]
 async fn a_20_the_console_says_that_the_clock_jumped_and_takes_the_new_time() {
     let b = Browser::new().await;
-    let page = async |path: &str| {
-        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap()
-    };
+    let page = async |path: &str| b.page(path).await;
     assert!(!page("/certificates").await.contains("has jumped"));
     b.world.clock.jump(600_000);
     // The renderer may put marks between a sentence and what is put into it.

@@ -135,11 +135,7 @@ async fn whoever_approves_reads_the_dry_run_where_they_sign() {
     let author = b.world.person("oli", Role::Operator).await;
     let rollouts = b.world.fleet.rollouts();
     let id = rollouts.draft(&author, spec).await.unwrap();
-    let page = async |path: String| {
-        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap().replace("<!>", "")
-    };
+    let page = async |path: String| b.page(&path).await.replace("<!>", "");
     assert!(!page(format!("/rollouts/{id}")).await.contains("What it would do, as of now"), "nothing is to be signed yet");
     rollouts.submit(&author, &id).await.unwrap();
     let shown = page(format!("/rollouts/{id}")).await;
@@ -197,12 +193,8 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
 #[tokio::test]
 async fn rules_groups_and_a_broken_glass_are_seen_and_decided_on_without_scripts() {
     let b = Browser::new().await;
-    let page = async |path: &str| {
-        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        // The renderer puts marks between a sentence and what is put into it.
-        String::from_utf8(body).unwrap().replace("<!>", "")
-    };
+    // The renderer puts marks between a sentence and what is put into it.
+    let page = async |path: &str| b.page(path).await.replace("<!>", "");
     let shown = page("/approvals").await;
     assert!(
         shown.contains("Every rollout needs 1 approval, by people other than its author.") && shown.contains("1 approval takes 2 admins")
@@ -235,11 +227,7 @@ async fn rules_groups_and_a_broken_glass_are_seen_and_decided_on_without_scripts
     // Everybody signs in again by then.
     let signed_in = b.world.fleet.access().sign_in("ada@example.com", "a long enough password", &Origin::default()).await.unwrap();
     let b = Browser { session: format!("fw_access={}", signed_in.access), ..b };
-    let page = async |path: &str| {
-        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(body).unwrap().replace("<!>", "")
-    };
+    let page = async |path: &str| b.page(path).await.replace("<!>", "");
 
     let (release, _) = b.release().await;
     b.world.device("gw-1", "gateway").await;

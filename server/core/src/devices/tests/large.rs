@@ -112,14 +112,7 @@ async fn a_narrowed_list_is_the_whole_list(#[case] kind: EngineKind) {
         let selector = Selector::parse(q).unwrap();
         let mut meant: Vec<_> = all.iter().filter(|(_, facts)| selector.matches(facts)).collect();
         assert!(how_many.contains(&meant.len()), "{q}: {}", meant.len());
-        for sort in [
-            DeviceSort::DeviceId,
-            DeviceSort::DeviceIdDesc,
-            DeviceSort::LastSeen,
-            DeviceSort::LastSeenDesc,
-            DeviceSort::Version,
-            DeviceSort::VersionDesc,
-        ] {
+        for sort in DeviceSort::ALL {
             match sort {
                 DeviceSort::LastSeen => meant.sort_by_key(|(number, f)| (f.last_seen_at, *number)),
                 DeviceSort::VersionDesc => meant.sort_by_key(|(number, f)| std::cmp::Reverse((f.version.clone(), *number))),

@@ -220,14 +220,7 @@ async fn pages_visit_every_device_once_in_every_order(#[case] kind: EngineKind) 
         w.device(&format!("gw-{i}"), "gateway").await;
         w.clock.advance(1000);
     }
-    for sort in [
-        DeviceSort::DeviceId,
-        DeviceSort::DeviceIdDesc,
-        DeviceSort::LastSeen,
-        DeviceSort::LastSeenDesc,
-        DeviceSort::Version,
-        DeviceSort::VersionDesc,
-    ] {
+    for sort in DeviceSort::ALL {
         let mut query = DeviceQuery { sort, rows: Some(3), ..DeviceQuery::default() };
         let mut seen = Vec::new();
         loop {
