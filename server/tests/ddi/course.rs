@@ -34,6 +34,12 @@ async fn a_device_polls_downloads_with_a_cut_and_succeeds(#[case] kind: EngineKi
     }
     let put = device.http.put(format!("{}/configData", device.base)).json(&described).send().await.unwrap();
     assert_eq!((put.status().as_u16(), put.bytes().await.unwrap().len()), (200, 0));
+    // Headers as SWUpdate and rauc-hawkbit-updater send them: a type of no body, and a question before the body.
+    let expecting = device.http.put(format!("{}/configData", device.base)).header("expect", "100-continue").json(&described);
+    assert_eq!(expecting.send().await.unwrap().status(), 200);
+    let asked = device.http.get(&device.base).header("content-type", "application/json").header("accept", "application/json;charset=UTF-8");
+    let answer = asked.send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (200, "application/json"));
     assert_eq!(device.poll().await, json!({}), "asked for no more");
     let shown = rig.rest.get("/devices/gw-1").await;
     assert_eq!(shown["attributes"], json!({ "hw_revision": "1.0", "sw_version": "0.0.1", "serial": "7" }));

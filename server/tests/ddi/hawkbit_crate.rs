@@ -1,4 +1,5 @@
-//! The `hawkbit` crate, a client that others made, through whole courses with a target token: what it reads strictly is there.
+//! The `hawkbit` crate, a client that others made, through whole courses with a target token, one of them over mutual TLS as well: what it reads
+//! strictly is there.
 
 use super::Rig;
 use fleet::db::EngineKind;
@@ -15,15 +16,26 @@ impl Rig {
         let timeout = Some(Duration::from_secs(30));
         Client::new(&self.stock.enrol, "DEFAULT", name, secret, root.to_str(), None, timeout).unwrap()
     }
+
+    /// The same client on the device listener, with a certificate of its own and no secret.
+    async fn certified_client(&self, name: &str) -> Client {
+        self.device(name).await;
+        let identity = format!("{}{}", self.stock.read(&format!("{name}.pem")), self.stock.read(&format!("{name}.key")));
+        self.stock.write("identity.pem", identity);
+        let (root, identity) = (self.stock.file("root.pem"), self.stock.file("identity.pem"));
+        let timeout = Some(Duration::from_secs(30));
+        Client::new(&self.stock.device, "DEFAULT", name, ClientAuthorization::None, root.to_str(), identity.to_str(), timeout).unwrap()
+    }
 }
 
 #[rstest]
-#[case::sqlite(EngineKind::Sqlite)]
-#[case::postgres(EngineKind::Postgres)]
+#[case::sqlite(EngineKind::Sqlite, false)]
+#[case::postgres(EngineKind::Postgres, false)]
+#[case::by_certificate(EngineKind::Sqlite, true)]
 #[tokio::test(flavor = "multi_thread")]
-async fn it_polls_describes_itself_downloads_and_says_how_it_went(#[case] kind: EngineKind) {
+async fn it_polls_describes_itself_downloads_and_says_how_it_went(#[case] kind: EngineKind, #[case] certified: bool) {
     let rig = Rig::start(kind).await;
-    let client = rig.crates_client("gw-1").await;
+    let client = if certified { rig.certified_client("gw-1").await } else { rig.crates_client("gw-1").await };
     let reply = client.poll().await.unwrap();
     let sleep = reply.polling_sleep().unwrap();
     assert!((Duration::from_secs(270)..=Duration::from_secs(330)).contains(&sleep), "{sleep:?}");

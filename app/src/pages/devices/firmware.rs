@@ -4,9 +4,11 @@ use super::why;
 use crate::{
     api::devices::ConfirmUpdate,
     pages::{machines, words},
+    plan::query::push,
     ui::{
         Column, empty,
         form::FormCall,
+        icon,
         number::grouped,
         page::{card, card_flush},
         progress::progress,
@@ -14,7 +16,12 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::devices::{DeviceDetail, DeviceUpdate};
+use wire::{
+    devices::{DeviceDetail, DeviceUpdate},
+    ids::DeviceId,
+    selector::{Field, Selector},
+    states::DeviceState,
+};
 
 /// The tab.
 pub fn tab(d: &DeviceDetail, confirm: FormCall<ConfirmUpdate>) -> AnyView {
@@ -36,12 +43,31 @@ pub fn tab(d: &DeviceDetail, confirm: FormCall<ConfirmUpdate>) -> AnyView {
     view! {
         <div class="stack">
             {why::explanation(&d.row.device_id, &d.why, confirm)}
+            {install(d)}
             {card_flush("Updates", Some(view! { "Runs "<b class="mono">{d.row.version.clone()}</b> }.into_any()), history)}
             {d.updates.first().map(machines::update)}
             {card("Data", None, data(d))}
         </div>
     }
     .into_any()
+}
+
+/// The way to a plan for this device alone, for those who may change it; it is approved like any other.
+fn install(d: &DeviceDetail) -> Option<AnyView> {
+    (d.may_edit && d.row.state == DeviceState::Active).then(|| {
+        let href = plan_for(&d.row.device_id);
+        view! { <div class="row"><a class="btn" href=href>{icon("rocket")}"Install a version…"</a></div> }.into_any()
+    })
+}
+
+/// The wizard's address with one device in one stage. Which release is chosen there.
+fn plan_for(device: &DeviceId) -> String {
+    let alone = Selector::Is(Field::Id, vec![device.to_string()]).to_string();
+    let mut plan = "step=firmware".to_owned();
+    for (key, value) in [("selector", alone.as_str()), ("stages.0.name", "This device"), ("stages.0.reach", "100")] {
+        push(&mut plan, key, value);
+    }
+    format!("/rollouts/new?{plan}")
 }
 
 /// What it was sent of files, against its budget where there is one.
@@ -70,4 +96,25 @@ fn line(u: &DeviceUpdate) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Draft;
+    use wire::selector::Facts;
+
+    #[test]
+    fn a_plan_for_one_device_means_it_and_nobody_else() {
+        for id in ["gw-1", "hall:3.gw_1", "or"] {
+            let href = plan_for(&id.parse().unwrap());
+            let draft = Draft::read(href.split_once('?').unwrap().1);
+            let stages: Vec<_> = draft.stages.iter().map(|s| (s.name.as_str(), s.reach.as_str(), s.unit.as_str())).collect();
+            assert_eq!(stages, [("This device", "100", "percent")]);
+            let selector = Selector::parse(&draft.selector).unwrap();
+            for (other, meant) in [(id.to_owned(), true), (format!("{id}1"), false)] {
+                assert_eq!(selector.matches(&Facts { device_id: other.clone(), ..Facts::default() }), meant, "{href}: {other}");
+            }
+        }
+    }
 }

@@ -155,7 +155,7 @@ pub fn payload(name: &str, format: &str, content: &mut impl std::io::Read) -> st
     Ok(Payload { name: name.to_owned(), size, sha256: Digest::from_bytes(&hash::finished(context)), format: format.to_owned() })
 }
 
-/// The manifest of the same files under a higher sequence, for going back to them on purpose; without an end, and under a version of its own.
+/// The manifest of the same files under a higher sequence, for going back to them on purpose (U-4); without an end, and under a version of its own.
 /// The old envelope must be signed by one of these keys: who signs again vouches for every file it names.
 pub fn again(
     envelope: &[u8],

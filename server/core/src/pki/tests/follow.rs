@@ -1,4 +1,5 @@
-//! Two processes over one database, a server and a command beside it: what the one changes the other follows within a second.
+//! Two processes over one database, a server and a command beside it: what the one changes the other follows within a second; and a server that
+//! hears nothing any more (H-6).
 
 use super::life::{check, enrol};
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     db::EngineKind,
     devices::EnrolmentUrls,
     entropy::SeededEntropy,
-    pki::{Holding, Kek, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock, offline},
+    pki::{Holding, Kek, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock, offline, trust::STALE},
     testing::{World, postgres},
 };
 use rstest::rstest;
@@ -134,4 +135,24 @@ async fn r7_lists_of_new_authorities_and_of_roots_elsewhere_are_served_within_a_
     within_a_second("a list that was signed elsewhere", || pki.crl(&root.id).is_some_and(|list| list.der == signed)).await;
     server.abort();
     cli.close().await.unwrap();
+}
+
+/// What it has not heard of may be a revocation, so nobody new gets in. Who was judged by what it knew then stays.
+#[tokio::test]
+async fn h_6_a_server_that_hears_nothing_for_a_minute_lets_nobody_in_and_cuts_nobody() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let (_, _, leaf) = enrol(&w, "gw-1").await;
+    let peer = check(&w, &leaf).unwrap();
+    let trust = w.fleet.pki().trust();
+    // From here on nothing is asked of the database: its own deadlines would run as well.
+    tokio::time::pause();
+    trust.follow();
+    tokio::time::advance(STALE).await;
+    assert_eq!(check(&w, &leaf).as_ref(), Ok(&peer), "it still may have heard of everything");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(check(&w, &leaf), Err(Refusal::Stale));
+    assert_eq!(trust.still(&peer.fingerprint), Ok(()), "who is connected");
+    trust.heard();
+    assert_eq!(check(&w, &leaf), Ok(peer));
+    tokio::time::resume();
 }

@@ -1,4 +1,4 @@
-//! Going back on purpose: an old release's files under a new manifest, taken from the store, and from nobody else's releases.
+//! Going back on purpose (U-4): an old release's files under a new manifest, taken from the store, and from nobody else's releases.
 
 use super::*;
 use crate::{
