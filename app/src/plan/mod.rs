@@ -18,7 +18,7 @@ pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
 #[cfg(feature = "ssr")]
 pub(crate) use words::instant;
-pub(crate) use words::misread;
+pub(crate) use words::{misread, mistake};
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;

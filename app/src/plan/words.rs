@@ -17,7 +17,12 @@ pub(super) fn selector(text: &str, field: &str, wrong: &mut Vec<Problem>) {
 
 /// What is wrong with a selector, in a line.
 pub(crate) fn misread(e: &wire::devices::SelectorError) -> String {
-    format!("At character {}: {}. {}", e.position + 1, e.message.trim_end_matches('.'), e.hint)
+    format!("At character {}: {}", e.position + 1, mistake(e))
+}
+
+/// The same where it is said already at which character.
+pub(crate) fn mistake(e: &wire::devices::SelectorError) -> String {
+    format!("{}. {}", e.message.trim_end_matches('.'), e.hint)
 }
 
 /// A number of an input, or a problem and the type's zero.

@@ -8,6 +8,7 @@ use crate::{
         packed::reading,
     },
     pages::words,
+    plan::mistake,
     ui::{
         Column, Confirm, Control, PageHead, badge,
         completion::Completing,
@@ -329,8 +330,8 @@ fn changes(model: &GroupPage, asked: &Asked, (call, ways): (FormCall<ChangeMembe
 fn meant(model: &GroupPage, asked: &Asked, call: FormCall<ChangeMembers>) -> AnyView {
     let Some(q) = asked.q.clone() else { return ().into_any() };
     if let Some(error) = &model.selector_error {
-        let text = format!("Not understood at character {}: {} {}", error.position + 1, error.message, error.hint);
-        return view! { <p class="mt-2">{icon("circle-alert")}" "{text}</p> }.into_any();
+        let text = format!("Not understood at character {}: {}", error.position + 1, mistake(error));
+        return view! { <p class="row mt-2">{icon("circle-alert")}<span>{text}</span></p> }.into_any();
     }
     match model.meant.unwrap_or(0) {
         0 => view! { <p class="mt-2">"No device matches."</p> }.into_any(),

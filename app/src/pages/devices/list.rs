@@ -15,7 +15,7 @@ use crate::{
     },
     live,
     pages::words,
-    plan::misread,
+    plan::{misread, mistake},
     ui::{
         Column, PageHead, Tone,
         completion::Completing,
@@ -180,7 +180,7 @@ fn first_steps(add: Option<AnyView>) -> AnyView {
 
 fn selector_error(error: &SelectorError) -> AnyView {
     let clear = view! { <a class="btn" href="/devices">"Clear the search"</a> }.into_any();
-    let text = format!("{} {}", error.message, error.hint);
+    let text = mistake(error);
     view! { <div class="card">{empty("circle-alert", format!("The search is not understood at character {}", error.position + 1), text, Some(clear))}</div> }.into_any()
 }
 

@@ -101,7 +101,7 @@ fn row(reason: &Reason, first: bool) -> AnyView {
     let at = reason.again_at.map(|at| view! { <div class="sub">{time::ago(at)}</div> });
     view! {
         <tr data-reason=first.then_some("") class=dim>
-            <th scope="row">{mark}{title(reason.rule)}</th>
+            <th scope="row"><span class="row nowrap">{mark}{title(reason.rule)}</span></th>
             <td class="nowrap">{status(tone, word)}</td>
             <td>{reason.fact.clone()}</td>
             <td>{reason.again.clone()}{at}</td>
