@@ -75,6 +75,24 @@ fn a_plan_survives_the_address_and_the_wire() {
 }
 
 #[test]
+fn whatever_a_gate_limits_comes_back_from_the_address_as_it_was() {
+    let mut spec = plan().spec().unwrap();
+    let limits = [None, Some(0), Some(7), Some(u32::MAX)];
+    for (failed, rejected) in limits.into_iter().flat_map(|failed| limits.map(|rejected| (failed, rejected))) {
+        let whole = spec.gate.as_mut().unwrap();
+        (whole.max_failed, whole.max_rejected) = (rejected, failed);
+        for stage in &mut spec.stages {
+            (stage.gate.max_failed, stage.gate.max_rejected) = (failed, rejected);
+        }
+        assert_eq!(Draft::read(&Draft::of(&spec).write()).spec().as_ref(), Ok(&spec), "{failed:?} {rejected:?}");
+    }
+    // A new stage has the gate of the one behind it.
+    let mut draft = Draft::of(&spec);
+    draft.apply("add");
+    assert_eq!((draft.stages[2].max_failed.as_str(), draft.stages[2].max_rejected.as_str()), ("4294967295", "4294967295"));
+}
+
+#[test]
 fn what_is_wrong_is_said_at_its_input() {
     let mut draft = plan();
     draft.release.clear();

@@ -1,7 +1,7 @@
 //! Pure: what the fleet's own updates came to of late, in words, to stand beside the limits of a gate that is being written. Each value says of how many it
 //! is. Refuses to judge: which limit is sane is for whoever reads both.
 
-use crate::ui::number::grouped;
+use crate::ui::number::{counted, grouped};
 use wire::rollouts::{PastUpdates, rate_of, rate_words};
 
 /// What the fleet's value of a gate's field is, by the name of the field; none of fields that are no limit, and none of no devices.
@@ -28,11 +28,12 @@ pub(super) fn title(past: &PastUpdates) -> String {
 /// What the values rest on, or that there are none; nothing while no release is chosen.
 pub(super) fn rests_on(past: Option<&PastUpdates>) -> String {
     let Some(past) = past else { return String::new() };
-    let whose = format!("updates of devices of the type {} in stages that began within the last {} days", past.device_type, past.days);
-    if past.ended.finished() == 0 {
-        return format!(" There are no finished {whose}, so nothing of this fleet stands beside these limits.");
+    let whose = format!("of devices of the type {} in stages that began within the last {} days", past.device_type, past.days);
+    let finished = past.ended.finished();
+    if finished == 0 {
+        return format!(" There are no finished updates {whose}, so nothing of this fleet stands beside these limits.");
     }
-    format!(" The last row is this fleet: how the {} finished {whose} ended.", grouped(past.ended.finished()))
+    format!(" The last row is this fleet: how {} {whose} ended.", counted(finished, "finished update", "finished updates"))
 }
 
 /// What the value of devices that went dark rests on, or that there is none; nothing while no release is chosen.
@@ -107,7 +108,7 @@ mod tests {
         );
         assert_eq!(title(&past), "This fleet, last 30 days");
         assert!(
-            rests_on(Some(&past)).starts_with(" The last row is this fleet: how the 1,204 finished updates of devices of the type gateway")
+            rests_on(Some(&past)).starts_with(" The last row is this fleet: how 1,204 finished updates of devices of the type gateway")
         );
         assert!(dark_rests_on(Some(&past)).contains("the newest 900 that succeeded"));
     }

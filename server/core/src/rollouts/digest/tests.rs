@@ -310,5 +310,6 @@ proptest! {
     fn it_survives_json(spec in any_spec()) {
         let back: RolloutSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
         prop_assert_eq!(hash(&spec), hash(&back));
+        prop_assert_eq!(spec, back);
     }
 }
