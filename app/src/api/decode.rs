@@ -270,6 +270,8 @@ mod tests {
                 growth: Some(wire::rollouts::Growth { factor: 1.5, successes: 2, at_most: 9 }),
             }),
             gate: Some(GateSpec {
+                max_failed: Some(u32::MAX),
+                max_rejected: Some(0),
                 metrics: vec![wire::rollouts::MetricGate::new("cpu".into(), wire::rollouts::Worse::Higher)],
                 ..GateSpec::USUAL
             }),

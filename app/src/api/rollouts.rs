@@ -40,8 +40,9 @@ pub async fn read_wizard(plan: String, #[server(default)] editing: Option<String
     let call = super::caller::caller()?;
     let draft = (!plan.is_empty()).then(|| Draft::read(&plan));
     let (spec, draw) = (draft.as_ref().and_then(|d| d.spec().ok()), draft.as_ref().and_then(draw_of));
+    let release = draft.as_ref().and_then(|d| d.release.parse::<wire::ids::ReleaseId>().ok());
     let editing = editing.map(|id| call.id::<wire::ids::RolloutId>(&id)).transpose()?;
-    let page = call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref(), draw.as_ref()).await;
+    let page = call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref(), draw.as_ref(), release.as_ref()).await;
     // The address of a plan says by what it is drawn, so that a reload names the same devices.
     let drawn = page.as_ref().ok().filter(|_| editing.is_none()).and_then(|page| page.preview.as_ref()?.draw.as_ref());
     if let Some(draw) = drawn {

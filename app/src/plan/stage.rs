@@ -26,10 +26,14 @@ pub struct StageDraft {
     pub sample: String,
     /// A number of devices; 0 is no cap.
     pub max_errors: String,
+    /// A number of devices that may fail to install; empty is no limit.
+    pub max_failed: String,
     /// A number of devices that may go back; empty is no limit.
     pub max_reverted: String,
     /// A number of devices that may fall silent; empty is no limit.
     pub max_timed_out: String,
+    /// A number of devices that may refuse; empty is no limit.
+    pub max_rejected: String,
     /// A number of devices that may go dark; empty is no limit.
     pub max_dark: String,
     /// What the gate does when it says no: a word of [`GateAction`].
@@ -69,14 +73,16 @@ impl StageDraft {
         self.error.clone_from(&of.error);
         self.sample.clone_from(&of.sample);
         self.max_errors.clone_from(&of.max_errors);
+        self.max_failed.clone_from(&of.max_failed);
         self.max_reverted.clone_from(&of.max_reverted);
         self.max_timed_out.clone_from(&of.max_timed_out);
+        self.max_rejected.clone_from(&of.max_rejected);
         self.max_dark.clone_from(&of.max_dark);
         self.action.clone_from(&of.action);
     }
 
     /// The inputs of a stage, by the names the core uses for problems.
-    pub fn fields(&self) -> [(&'static str, &String); 13] {
+    pub fn fields(&self) -> [(&'static str, &String); 15] {
         [
             ("name", &self.name),
             ("reach", &self.reach),
@@ -87,8 +93,10 @@ impl StageDraft {
             ("gate.error_percent", &self.error),
             ("gate.min_sample", &self.sample),
             ("gate.max_errors", &self.max_errors),
+            ("gate.max_failed", &self.max_failed),
             ("gate.max_reverted", &self.max_reverted),
             ("gate.max_timed_out", &self.max_timed_out),
+            ("gate.max_rejected", &self.max_rejected),
             ("gate.max_dark", &self.max_dark),
             ("gate.action", &self.action),
         ]
@@ -118,8 +126,10 @@ impl StageDraft {
             "gate.error_percent" => &mut self.error,
             "gate.min_sample" => &mut self.sample,
             "gate.max_errors" => &mut self.max_errors,
+            "gate.max_failed" => &mut self.max_failed,
             "gate.max_reverted" => &mut self.max_reverted,
             "gate.max_timed_out" => &mut self.max_timed_out,
+            "gate.max_rejected" => &mut self.max_rejected,
             "gate.max_dark" => &mut self.max_dark,
             "gate.action" => &mut self.action,
             _ => return None,
@@ -133,8 +143,10 @@ impl StageDraft {
             error: plain(gate.error_percent),
             sample: gate.min_sample.to_string(),
             max_errors: gate.max_errors.to_string(),
+            max_failed: limit_text(gate.max_failed),
             max_reverted: limit_text(gate.max_reverted),
             max_timed_out: limit_text(gate.max_timed_out),
+            max_rejected: limit_text(gate.max_rejected),
             max_dark: limit_text(gate.max_dark),
             action: gate.action.to_string(),
             metrics: gate.metrics.iter().map(MetricDraft::of).collect(),
@@ -200,8 +212,10 @@ impl StageDraft {
             error_percent: percent(&self.error, "gate.error_percent", wrong),
             min_sample: number(&self.sample, &at("gate.min_sample"), "Write a whole number of devices, for example 3.", wrong),
             max_errors: number(&self.max_errors, &at("gate.max_errors"), "Write a whole number of devices; 0 is no limit.", wrong),
+            max_failed: most(&self.max_failed, "gate.max_failed", wrong),
             max_reverted: most(&self.max_reverted, "gate.max_reverted", wrong),
             max_timed_out: most(&self.max_timed_out, "gate.max_timed_out", wrong),
+            max_rejected: most(&self.max_rejected, "gate.max_rejected", wrong),
             max_dark: most(&self.max_dark, "gate.max_dark", wrong),
             action: word(&self.action, &at("gate.action"), "Choose what the gate does: halt, pause or roll_back.", wrong),
             metrics,

@@ -30,6 +30,7 @@ fn plan() -> Draft {
         ..WhenDraft::default()
     };
     draft.stages[0].max_reverted = "0".into();
+    (draft.stages[0].max_failed, draft.stages[2].max_rejected) = ("2".into(), "0".into());
     draft.stages[1].max_dark = "3".into();
     draft.stages[0].action = "roll_back".into();
     draft.way_back = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".into();
@@ -38,7 +39,8 @@ fn plan() -> Draft {
     draft.order = OrderDraft { order: "spread".into(), spread: "site".into(), per_minute: "50".into(), ..OrderDraft::default() };
     (draft.stages[1].reach, draft.stages[1].unit) = ("tag:half -tag:lab".into(), "matching".into());
     draft.stages[0].metrics = vec![MetricDraft { metric: "cpu.load".into(), shift: "0.5".into(), ..MetricDraft::empty() }];
-    draft.whole = StageDraft::of_gate(&wire::rollouts::GateSpec { max_errors: 20, ..wire::rollouts::GateSpec::USUAL });
+    let whole = wire::rollouts::GateSpec { max_errors: 20, max_failed: Some(9), max_rejected: Some(1), ..wire::rollouts::GateSpec::USUAL };
+    draft.whole = StageDraft::of_gate(&whole);
     draft.steps.installing = "30".into();
     draft
 }
@@ -56,6 +58,9 @@ fn a_plan_survives_the_address_and_the_wire() {
     assert_eq!(spec.start_at, Some(Timestamp(1_795_341_420_000)));
     assert_eq!((spec.at_once, spec.budget.as_ref().map(|b| (b.attribute.as_str(), b.at_most))), (Some(20), Some(("site", Some(1)))));
     assert_eq!((spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark), (Some(0), None, Some(3)));
+    let others = |stage: usize| (spec.stages[stage].gate.max_failed, spec.stages[stage].gate.max_rejected);
+    assert_eq!([others(0), others(1), others(2)], [(Some(2), None), (None, None), (None, Some(0))]);
+    assert_eq!(spec.gate.as_ref().map(|g| (g.max_failed, g.max_rejected)), Some((Some(9), Some(1))));
     assert!(spec.confirm_at_device);
     assert_eq!((spec.bandwidth, spec.ignore_data_budget), (Some(62_500), true));
     assert_eq!(spec.window.as_ref().map(|w| (w.days.len(), w.zone.as_str())), Some((2, "Europe/Berlin")));
@@ -70,6 +75,24 @@ fn a_plan_survives_the_address_and_the_wire() {
 }
 
 #[test]
+fn whatever_a_gate_limits_comes_back_from_the_address_as_it_was() {
+    let mut spec = plan().spec().unwrap();
+    let limits = [None, Some(0), Some(7), Some(u32::MAX)];
+    for (failed, rejected) in limits.into_iter().flat_map(|failed| limits.map(|rejected| (failed, rejected))) {
+        let whole = spec.gate.as_mut().unwrap();
+        (whole.max_failed, whole.max_rejected) = (rejected, failed);
+        for stage in &mut spec.stages {
+            (stage.gate.max_failed, stage.gate.max_rejected) = (failed, rejected);
+        }
+        assert_eq!(Draft::read(&Draft::of(&spec).write()).spec().as_ref(), Ok(&spec), "{failed:?} {rejected:?}");
+    }
+    // A new stage has the gate of the one behind it.
+    let mut draft = Draft::of(&spec);
+    draft.apply("add");
+    assert_eq!((draft.stages[2].max_failed.as_str(), draft.stages[2].max_rejected.as_str()), ("4294967295", "4294967295"));
+}
+
+#[test]
 fn what_is_wrong_is_said_at_its_input() {
     let mut draft = plan();
     draft.release.clear();
@@ -80,6 +103,7 @@ fn what_is_wrong_is_said_at_its_input() {
     draft.stages[2].soak = "1 week".into();
     draft.stages[2].success = "-".into();
     draft.stages[2].max_timed_out = "few".into();
+    (draft.stages[2].max_failed, draft.stages[2].max_rejected) = ("-1".into(), "0.5".into());
     draft.at_once = "all".into();
     draft.bandwidth = "fast".into();
     draft.budget_attribute.clear();
@@ -97,7 +121,9 @@ fn what_is_wrong_is_said_at_its_input() {
             "stages.1.reach",
             "stages.2.soak_s",
             "stages.2.gate.success_percent",
-            "stages.2.gate.max_timed_out"
+            "stages.2.gate.max_failed",
+            "stages.2.gate.max_timed_out",
+            "stages.2.gate.max_rejected"
         ]
     );
     (draft.budget_attribute, draft.budget_at_most) = ("site".into(), String::new());

@@ -78,8 +78,14 @@ test("its author drafts a rollout in the wizard, sees who is in which stage, and
   await expect(author.getByLabel("How long stage 3 is watched")).toHaveCount(0);
   await author.getByLabel("How long stage 1 is watched").fill("1 s");
   await author.getByRole("button", { name: "Continue to health gates" }).click();
+  // What the fleet's own updates came to stands under the limits: those of the rollout before, at least.
+  const past = author.getByRole("row", { name: /This fleet, last 30 days/ });
+  await expect(past.first()).toContainText(/\d+(\.\d)? % of \d+/);
+  await author.getByLabel("Devices that may fail to install, stage 1").fill("2");
+  await author.getByLabel("Devices that may refuse, stage 1").fill("0");
   await picture(author, "journey-wizard-gates");
   await author.getByRole("button", { name: "Continue to review" }).click();
+  await expect(author.getByText(/halts when more than 2 devices could not install; halts when more than 0 devices refused/).first()).toBeVisible();
   await author.getByLabel("Why, for the person who approves it").fill("The next step after 1.1.0.");
   await author.getByRole("button", { name: "Send for approval" }).click();
   await expect(state(author, "Waiting for approval")).toBeVisible();

@@ -88,6 +88,8 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.not_applicable, "releases that were not for a device"),
         (seen.held_back, "devices that waited for others"),
         (seen.dark_halts, "halts over devices that went dark"),
+        (seen.failed_halts, "halts over devices that could not install"),
+        (seen.refused_halts, "halts over devices that refused"),
         (seen.clock_jumps, "clocks that were set"),
         (seen.shut, "devices whose window was closed"),
         (seen.paused_by_gate, "gates that paused"),

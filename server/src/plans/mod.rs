@@ -304,6 +304,20 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_each_kind_of_error_are_fields_of_a_gate_and_others_are_none() {
+        let limits = "      max_failed: 2\n      max_reverted: 0\n      max_timed_out: 3\n      max_rejected: 1\n      max_dark: 4\n";
+        let text = EXAMPLE.replace("      max_errors: 1\n", &format!("      max_errors: 9\n{limits}"));
+        let more = "gate: { success_percent: 90, error_percent: 10, min_sample: 50, max_rejected: 7 }\n";
+        let spec = read(&format!("{text}{more}")).unwrap().spec(Path::new("plan.yaml"), release(), None).unwrap();
+        let of = |g: &GateSpec| [g.max_failed, g.max_reverted, g.max_timed_out, g.max_rejected, g.max_dark];
+        assert_eq!(of(&spec.stages[0].gate), [Some(2), Some(0), Some(3), Some(1), Some(4)]);
+        assert_eq!((of(&spec.stages[1].gate), of(&spec.gate.unwrap())), ([None; 5], [None, None, None, Some(7), None]));
+        let negative = wrong(&text.replace("max_failed: 2", "max_failed: -1"));
+        assert!(negative.starts_with("plan.yaml:20:"), "{negative}");
+        assert!(wrong(&text.replace("max_rejected", "max_refused")).contains("max_refused"));
+    }
+
+    #[test]
     fn a_problem_of_the_plan_is_told_with_its_line() {
         let file = read(EXAMPLE).unwrap();
         let problem = |field: &str| Problem { field: field.into(), message: "no".into() };

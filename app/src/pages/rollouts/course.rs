@@ -167,8 +167,10 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         });
     }
     for (most, n, later, name) in [
+        (g.max_failed, Some(v.failed), now.map(|t| t.failed), "Could not install"),
         (g.max_reverted, Some(v.reverted), now.map(|t| t.reverted), "Went back"),
         (g.max_timed_out, Some(v.timed_out), now.map(|t| t.timed_out), "Fell silent"),
+        (g.max_rejected, Some(v.rejected), now.map(|t| t.rejected), "Refused"),
         (g.max_dark, s.dark, None, "Went dark"),
     ] {
         let Some(most) = most else { continue };

@@ -2,6 +2,7 @@
 
 use super::{
     back::action_choice,
+    lately,
     steps::{cell, fault_of, suggested_cell},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Call, Compared, Finding, Problem, RolloutDetail, StageView, Worse, figure, probability},
+    rollouts::{Call, Compared, Finding, PastUpdates, Problem, RolloutDetail, StageView, Worse, figure, probability},
     telemetry::KnownMetric,
 };
 
@@ -101,10 +102,10 @@ fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> (Any
 }
 
 /// The gate of the whole rollout.
-pub(super) fn whole(draft: &Draft, problems: &[Problem]) -> AnyView {
+pub(super) fn whole(draft: &Draft, past: Option<&PastUpdates>, problems: &[Problem]) -> AnyView {
     let of = &draft.whole;
     let input = |field: &str, label: &str, value: &str, hint: &'static str| {
-        let name = format!("gate.{field}");
+        let (name, hint) = (format!("gate.{field}"), lately::beside(hint, past, field));
         text(&name, label).value(value.to_owned()).autocomplete("off").hint(hint).fault(fault_of(problems, &name).as_ref()).view()
     };
     let body = view! {
@@ -113,8 +114,10 @@ pub(super) fn whole(draft: &Draft, problems: &[Problem]) -> AnyView {
             {input("error_percent", "Says no above, % errors", &of.error, "As soon as it is exceeded.")}
             {input("min_sample", "Judged from, finished devices", &of.sample, "With fewer it says nothing.")}
             {input("max_errors", "Says no at, errors", &of.max_errors, "Whatever the rates; 0 or empty is no such limit.")}
+            {input("max_failed", "May fail to install", &of.max_failed, "Empty: no limit of its own.")}
             {input("max_reverted", "May go back", &of.max_reverted, "Empty: no limit of its own.")}
             {input("max_timed_out", "May fall silent", &of.max_timed_out, "Empty: no limit of its own.")}
+            {input("max_rejected", "May refuse", &of.max_rejected, "Empty: no limit of its own.")}
             {input("max_dark", "May go dark", &of.max_dark, "Counted at the end of each watch of 30 minutes or more.")}
             <div class="field"><span class="label">"When it says no"</span>{action_choice("gate.action".to_owned(), "When the gate of the whole rollout says no".to_owned(), of, problems)}</div>
         </div>

@@ -8,6 +8,7 @@ pub mod course;
 pub mod detail;
 mod evidence;
 pub mod gates;
+mod lately;
 pub mod list;
 mod order;
 pub mod phrases;

@@ -73,7 +73,13 @@ pub fn then(stage: &StageSpec, last: bool) -> String {
 pub fn gate(g: &GateSpec) -> String {
     let cap = if g.max_errors > 0 { format!(", or at {}", counted(i64::from(g.max_errors), "error", "errors")) } else { String::new() };
     let mut own = String::new();
-    for (most, what) in [(g.max_reverted, "went back"), (g.max_timed_out, "fell silent"), (g.max_dark, "went dark")] {
+    for (most, what) in [
+        (g.max_failed, "could not install"),
+        (g.max_reverted, "went back"),
+        (g.max_timed_out, "fell silent"),
+        (g.max_rejected, "refused"),
+        (g.max_dark, "went dark"),
+    ] {
         if let Some(most) = most {
             let _ = write!(own, "; halts when more than {} {what}", counted(i64::from(most), "device", "devices"));
         }
@@ -319,6 +325,12 @@ mod tests {
                 ),
                 ("Priority", "4".to_owned())
             ]
+        );
+        let each = GateSpec { max_failed: Some(2), max_rejected: Some(0), ..GateSpec::default() };
+        assert!(
+            gate(&each).ends_with("; halts when more than 2 devices could not install; halts when more than 0 devices refused"),
+            "{}",
+            gate(&each)
         );
         assert!(gate(&GateSpec { action: GateAction::RollBack, ..strict }).ends_with("; when it says no, it rolls back"));
         let compared = GateSpec { metrics: vec![MetricGate::new("cpu.load".into(), Worse::Higher)], ..GateSpec::default() };

@@ -100,9 +100,7 @@ pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem], 
         Step::Firmware => firmware(&at.draft, model, problems),
         Step::Devices => devices(&at.draft, model, problems, ways),
         Step::Stages => stages(&at.draft, model.preview.as_ref(), problems),
-        Step::Gates | Step::Review => {
-            view! { {gates(&at.draft, &model.metrics, problems)}{way_back(&at.draft, model, problems)} }.into_any()
-        }
+        Step::Gates | Step::Review => view! { {gates(&at.draft, model, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
     };
     let hidden = at
         .draft

@@ -273,7 +273,7 @@ mod tests {
     fn an_address_says_by_what_its_plan_is_drawn() {
         let draw: wire::ids::RolloutId = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
         let preview = Preview { draw: Some(draw.clone()), ..Preview::default() };
-        let model = Model { releases: vec![], spec: None, preview: Some(preview), metrics: vec![], editing: None };
+        let model = Model { releases: vec![], spec: None, preview: Some(preview), metrics: vec![], past: None, editing: None };
         let search = "?step=review&stages.0.reach=100";
         let query = drawn(&model, search).unwrap();
         assert_eq!(query, format!("step=review&stages.0.reach=100&draw={draw}"));

@@ -169,12 +169,18 @@ pub struct GateSpec {
     /// It halts at this many errors whatever the rate; 0 means no such cap.
     #[serde(default)]
     pub max_errors: u32,
+    /// It halts when more devices than this could not install, whatever the rates; none for no limit of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failed: Option<u32>,
     /// It halts when more devices than this went back by themselves, whatever the rates; none for no limit of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_reverted: Option<u32>,
     /// The same for devices that fell silent in their update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_timed_out: Option<u32>,
+    /// The same for devices that refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rejected: Option<u32>,
     /// The same for devices that succeeded and then went dark: not connected, and not heard of from 15 minutes after their success on. Counted at
     /// the end of the soak, which has to be 30 minutes at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,8 +201,10 @@ impl GateSpec {
         error_percent: 5.0,
         min_sample: 3,
         max_errors: 0,
+        max_failed: None,
         max_reverted: None,
         max_timed_out: None,
+        max_rejected: None,
         max_dark: None,
         action: GateAction::Halt,
         metrics: Vec::new(),

@@ -1,6 +1,6 @@
 //! What a plan would do, and what is wrong with it.
 
-use super::RolloutSpec;
+use super::{Counts, RolloutSpec};
 use crate::{
     Timestamp,
     devices::SelectorError,
@@ -172,6 +172,21 @@ pub struct Problem {
     pub message: String,
 }
 
+/// How updates of a device type ended lately: what the fleet's own history says to the limits of a gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastUpdates {
+    /// The type.
+    pub device_type: String,
+    /// How far back, in days.
+    pub days: u32,
+    /// Finished devices of the stages that began within these days, counted as their gates count them; who has not finished is not among them.
+    pub ended: Counts,
+    /// Devices that succeeded within these days and have been listened for since, the newest, at most 2,000 …
+    pub listened: i64,
+    /// … and how many of them are dark as of now: not connected, and not heard of from 15 minutes after their success on.
+    pub dark: i64,
+}
+
 /// What the wizard shows: the plan so far, what it would do, and what can be chosen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WizardPage {
@@ -184,6 +199,9 @@ pub struct WizardPage {
     /// The metrics that devices report, the first 200 by name.
     #[serde(default)]
     pub metrics: Vec<KnownMetric>,
+    /// How updates of the chosen release's device type ended lately; none while no release is chosen.
+    #[serde(default)]
+    pub past: Option<PastUpdates>,
     /// The rollout being edited, with its generation.
     pub editing: Option<(RolloutId, i64)>,
 }

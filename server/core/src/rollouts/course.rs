@@ -172,12 +172,14 @@ impl Course {
     /// What a person has seen, in all stages.
     pub fn seen(&self) -> Seen {
         let mut sum = Seen::default();
-        for Seen { finished, succeeded, errors, reverted, timed_out, dark } in self.stages.iter().map(|s| s.seen) {
+        for Seen { finished, succeeded, errors, failed, reverted, timed_out, rejected, dark } in self.stages.iter().map(|s| s.seen) {
             sum.finished += finished;
             sum.succeeded += succeeded;
             sum.errors += errors;
+            sum.failed += failed;
             sum.reverted += reverted;
             sum.timed_out += timed_out;
+            sum.rejected += rejected;
             sum.dark += dark;
         }
         sum

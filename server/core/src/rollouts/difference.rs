@@ -224,9 +224,27 @@ fn summary(stage: &StageSpec) -> String {
 
 /// A whole gate in a line.
 fn gate_words(gate: &GateSpec) -> String {
-    let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } = gate;
+    let GateSpec {
+        success_percent,
+        error_percent,
+        min_sample,
+        max_errors,
+        max_failed,
+        max_reverted,
+        max_timed_out,
+        max_rejected,
+        max_dark,
+        action,
+        metrics,
+    } = gate;
     let capped = if *max_errors == 0 { String::new() } else { format!(", or at {max_errors} errors") };
-    let limits = [(max_reverted, "went back"), (max_timed_out, "fell silent"), (max_dark, "went dark")];
+    let limits = [
+        (max_failed, "could not install"),
+        (max_reverted, "went back"),
+        (max_timed_out, "fell silent"),
+        (max_rejected, "refused"),
+        (max_dark, "went dark"),
+    ];
     let limits: String = limits.iter().filter_map(|(most, what)| most.map(|n| format!(", or when more than {n} {what}"))).collect();
     let acts = if *action == GateAction::Halt { String::new() } else { format!("; when it says no: {}", acts(*action)) };
     let compared = if metrics.is_empty() { String::new() } else { format!("; compares {}", compares(metrics)) };
@@ -295,8 +313,19 @@ impl Lines {
     fn both(&mut self, i: usize, old: &StageSpec, j: usize, new: &StageSpec) {
         let stage = titled(j, &new.name);
         let StageSpec { name, reach: to, soak_s, confirm, gate } = old;
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } =
-            gate;
+        let GateSpec {
+            success_percent,
+            error_percent,
+            min_sample,
+            max_errors,
+            max_failed,
+            max_reverted,
+            max_timed_out,
+            max_rejected,
+            max_dark,
+            action,
+            metrics,
+        } = gate;
         let mut line = |field: &str, what: &str, before: String, after: String| {
             self.differ(&format!("stages.{j}{field}"), &format!("{stage}, {what}"), before, after);
         };
@@ -310,8 +339,10 @@ impl Lines {
         line(".gate.error_percent", "halts above", percent(*error_percent), percent(new.gate.error_percent));
         line(".gate.min_sample", "judged from", min_sample.to_string(), new.gate.min_sample.to_string());
         line(".gate.max_errors", "halts at errors", cap(*max_errors), cap(new.gate.max_errors));
+        line(".gate.max_failed", "halts when so many could not install", own(*max_failed), own(new.gate.max_failed));
         line(".gate.max_reverted", "halts when so many went back", own(*max_reverted), own(new.gate.max_reverted));
         line(".gate.max_timed_out", "halts when so many fell silent", own(*max_timed_out), own(new.gate.max_timed_out));
+        line(".gate.max_rejected", "halts when so many refused", own(*max_rejected), own(new.gate.max_rejected));
         line(".gate.max_dark", "halts when so many went dark", own(*max_dark), own(new.gate.max_dark));
         line(".gate.metrics", "compares", compares(metrics), compares(&new.gate.metrics));
         line(".gate.action", "when it says no", acts(*action).to_owned(), acts(new.gate.action).to_owned());

@@ -29,6 +29,10 @@ const ORDER: &str = "fleetward rollout approval: order, rate, share 1";
 /// What follows behind all of that when a plan compares metrics, has a gate of the whole rollout, or limits steps.
 const EVIDENCE: &str = "fleetward rollout approval: metrics, whole gate, steps";
 
+/// What follows behind all of that when a gate limits how many devices may fail to install, or refuse; other plans end before it, and with them the
+/// approvals that were given before there were these limits.
+const CLASSES: &str = "fleetward rollout approval: failed, rejected";
+
 /// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs;
 /// `way_back` is the SHA-256 of the envelope of the release that devices go back to.
 pub fn of(
@@ -170,6 +174,15 @@ pub fn of(
             form.optional(*limit);
         }
     }
+    let gates = || stages.iter().map(|s| &s.gate).chain(whole);
+    if gates().any(|g| g.max_failed.is_some() || g.max_rejected.is_some()) {
+        form.text(CLASSES);
+        // The gate of the whole rollout is the one behind those of the stages, if the plan has one: how many stages there are has been said.
+        for gate in gates() {
+            form.optional(gate.max_failed);
+            form.optional(gate.max_rejected);
+        }
+    }
     Digest::from_bytes(&crate::hash::sha256(&form.0))
 }
 
@@ -202,15 +215,17 @@ impl Form {
     fn optional(&mut self, n: Option<u32>) {
         self.text(&n.map_or_else(String::new, |n| n.to_string()));
     }
-    /// A gate without its action and its metrics.
+    /// A gate without its action, its metrics, and the limits that are in [`CLASSES`].
     fn gate(&mut self, gate: &GateSpec, limited: bool) {
         let GateSpec {
             success_percent,
             error_percent,
             min_sample,
             max_errors,
+            max_failed: _,
             max_reverted,
             max_timed_out,
+            max_rejected: _,
             max_dark,
             action: _,
             metrics: _,

@@ -18,10 +18,14 @@ pub struct Seen {
     pub succeeded: i64,
     /// Of these, errors.
     pub errors: i64,
-    /// Of these, devices that went back.
+    /// Of these, devices that could not install.
+    pub failed: i64,
+    /// Devices that went back.
     pub reverted: i64,
-    /// And devices that fell silent.
+    /// Devices that fell silent.
     pub timed_out: i64,
+    /// And devices that refused it.
+    pub rejected: i64,
     /// Devices that were dark when they were counted last.
     pub dark: i64,
 }
@@ -29,14 +33,14 @@ pub struct Seen {
 impl Seen {
     /// All that is known by now.
     pub const fn all(counts: &Counts, dark: i64) -> Self {
-        let Counts { succeeded, reverted, timed_out, .. } = *counts;
-        Self { finished: counts.finished(), succeeded, errors: counts.errors(), reverted, timed_out, dark }
+        let Counts { succeeded, failed, reverted, timed_out, rejected, .. } = *counts;
+        Self { finished: counts.finished(), succeeded, errors: counts.errors(), failed, reverted, timed_out, rejected, dark }
     }
 }
 
 /// Judges a stage. `closed` means that nobody else will finish, so what is there has to be enough.
 ///
-/// Halts when errors reach the cap, when more went back or fell silent than may, when there are enough finished devices and too many of them
+/// Halts when errors reach the cap, when more of one class of errors are there than may be, when there are enough finished devices and too many of them
 /// are errors, or when the stage is closed and too few succeeded or too few came at all. Passes only when the stage is closed. The minimum
 /// sample is at most the devices that can be judged, so that a stage of two can pass with two; but where most were left out, at least half of all.
 pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verdict {
@@ -47,9 +51,14 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     // Who was left out is no evidence: a stage that most of its devices declined is not judged by the few that are left.
     let half = (counts.total - seen.finished + 1) / 2;
     let sample = i64::from(gate.min_sample).clamp(1, judged.max(half).max(1));
+    let failed = (counts.failed - seen.failed).max(0);
     let reverted = (counts.reverted - seen.reverted).max(0);
     let timed_out = (counts.timed_out - seen.timed_out).max(0);
-    let say = |call, text: String| Verdict { finished, succeeded, errors, reverted, timed_out, sample, ..Verdict::new(call, text) };
+    let rejected = (counts.rejected - seen.rejected).max(0);
+    let say = |call, text: String| {
+        let verdict = Verdict::new(call, text);
+        Verdict { finished, succeeded, errors, failed, reverted, timed_out, rejected, sample, ..verdict }
+    };
     let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
 
     if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
@@ -58,7 +67,12 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
             format!("{} of {finished} finished devices failed{so_far}; the limit is {} in all", errors, gate.max_errors),
         );
     }
-    for (most, n, what) in [(gate.max_reverted, reverted, "went back to the old version"), (gate.max_timed_out, timed_out, "fell silent")] {
+    for (most, n, what) in [
+        (gate.max_failed, failed, "could not install it"),
+        (gate.max_reverted, reverted, "went back to the old version"),
+        (gate.max_timed_out, timed_out, "fell silent"),
+        (gate.max_rejected, rejected, "refused it"),
+    ] {
         if let Some(most) = most
             && n > i64::from(most)
         {
@@ -165,6 +179,10 @@ mod tests {
             ("none may revert", Counts { reverted: 1, ..counts(100, 50, 0) }, GateSpec { max_reverted: Some(0), ..GATE }, false),
             ("one may revert", Counts { reverted: 1, ..counts(100, 50, 0) }, GateSpec { max_reverted: Some(1), ..GATE }, false),
             ("two silent", Counts { timed_out: 2, ..counts(100, 50, 0) }, GateSpec { max_timed_out: Some(1), ..GATE }, false),
+            ("one may fail", counts(100, 50, 1), GateSpec { max_failed: Some(1), ..GATE }, false),
+            ("two failed", counts(100, 50, 2), GateSpec { max_failed: Some(1), ..GATE }, false),
+            ("none may refuse", Counts { rejected: 1, ..counts(100, 50, 0) }, GateSpec { max_rejected: Some(0), ..GATE }, false),
+            ("failing is not refusing", counts(100, 50, 2), GateSpec { max_rejected: Some(0), ..GATE }, false),
             ("all left out", Counts { total: 2, left_out: 2, ..Counts::default() }, GATE, true),
         ] {
             let v = judge(&gate, &counts, Seen::default(), closed);
@@ -204,6 +222,12 @@ mod tests {
             judge(&strict, &back(4), Seen::all(&back(2), 0), false).text,
             "2 devices went back to the old version since it was resumed; at most 1 may"
         );
+        let careful = GateSpec { max_failed: Some(1), max_rejected: Some(0), error_percent: 100.0, ..GATE };
+        let bad = |failed, rejected| Counts { rejected, ..counts(100, 20, failed) };
+        let text = |now: Counts, then: Counts| judge(&careful, &now, Seen::all(&then, 0), false).text;
+        assert_eq!(text(bad(2, 3), bad(2, 3)), "0 of 75 finished, 0 failed; judged from 3 on");
+        assert_eq!(text(bad(4, 3), bad(2, 3)), "2 devices could not install it since it was resumed; at most 1 may");
+        assert_eq!(text(bad(3, 4), bad(2, 3)), "1 device refused it since it was resumed; none may");
         let later = counts(10, 1, 6);
         let verdict = judge(&GATE, &later, Seen::all(&then, 0), false);
         assert_eq!((verdict.call, verdict.errors, verdict.finished), (Call::Halt, 3, 3));
@@ -252,15 +276,18 @@ mod tests {
     }
 
     fn any_gate() -> impl Strategy<Value = GateSpec> {
-        let limits = (prop::option::of(0u32..5), prop::option::of(0u32..5));
+        let most = || prop::option::of(0u32..5);
+        let limits = (most(), most(), most(), most());
         (0.0f64..=100.0, 0.0f64..=100.0, 0u32..30, 0u32..10, limits).prop_map(
-            |(success_percent, error_percent, min_sample, max_errors, (max_reverted, max_timed_out))| GateSpec {
+            |(success_percent, error_percent, min_sample, max_errors, (max_failed, max_reverted, max_timed_out, max_rejected))| GateSpec {
                 success_percent,
                 error_percent,
                 min_sample,
                 max_errors,
+                max_failed,
                 max_reverted,
                 max_timed_out,
+                max_rejected,
                 max_dark: None,
                 action: wire::rollouts::GateAction::Halt,
                 metrics: Vec::new(),
@@ -273,6 +300,8 @@ mod tests {
         fn it_carries_the_numbers_it_saw_and_never_passes_early(gate in any_gate(), counts in any_counts(), closed: bool) {
             let v = judge(&gate, &counts, Seen::default(), closed);
             prop_assert_eq!((v.finished, v.succeeded, v.errors), (counts.finished(), counts.succeeded, counts.errors()));
+            let classes = (v.failed, v.reverted, v.timed_out, v.rejected);
+            prop_assert_eq!(classes, (counts.failed, counts.reverted, counts.timed_out, counts.rejected));
             prop_assert!(v.call != Call::Pass || closed);
             prop_assert!(!closed || v.call != Call::Wait, "a closed stage has a verdict");
             prop_assert!(!v.text.is_empty());
@@ -306,8 +335,10 @@ mod tests {
                 prop_assert!(rate >= gate.success_percent);
                 prop_assert!(counts.finished() >= i64::from(gate.min_sample).min(judged).max(1));
                 prop_assert!(gate.max_errors == 0 || counts.errors() < i64::from(gate.max_errors));
+                prop_assert!(gate.max_failed.is_none_or(|most| counts.failed <= i64::from(most)));
                 prop_assert!(gate.max_reverted.is_none_or(|most| counts.reverted <= i64::from(most)));
                 prop_assert!(gate.max_timed_out.is_none_or(|most| counts.timed_out <= i64::from(most)));
+                prop_assert!(gate.max_rejected.is_none_or(|most| counts.rejected <= i64::from(most)));
             }
         }
     }

@@ -325,8 +325,10 @@ pub(super) fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan
             finished: stage.counts.finished(),
             succeeded: stage.counts.succeeded,
             errors: stage.counts.errors(),
+            failed: stage.counts.failed,
             reverted: stage.counts.reverted,
             timed_out: stage.counts.timed_out,
+            rejected: stage.counts.rejected,
             ..Verdict::new(Call::Halt, why)
         });
         plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });

@@ -15,7 +15,7 @@ use super::{
     moving::not_by,
     standing::Standing,
     store::{
-        back, glass, lists, parts,
+        back, glass, history, lists, parts,
         records::{self, Record},
     },
 };
@@ -32,7 +32,7 @@ use wire::{
     Timestamp,
     activity::Happening,
     devices::DeviceUpdate,
-    ids::{OrgId, RolloutId},
+    ids::{OrgId, ReleaseId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
         Action, Call, Counts, GlassBreak, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage,
@@ -205,13 +205,14 @@ impl Rollouts {
     }
 
     /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited; another one is previewed by the `draw` of its preview
-    /// before, where there was one.
+    /// before, where there was one. `release` is the one that is chosen, also where the rest of the plan can't be read yet.
     pub async fn wizard(
         &self,
         actor: &Actor,
         spec: Option<RolloutSpec>,
         editing: Option<&RolloutId>,
         draw: Option<&RolloutId>,
+        release: Option<&ReleaseId>,
     ) -> Result<WizardPage> {
         may(actor, Act::Draft)?;
         let mut on = self.db.read().await?;
@@ -239,7 +240,12 @@ impl Rollouts {
             Some(last) => last.names(&actor.org).await?,
             None => Vec::new(),
         };
-        Ok(WizardPage { releases, spec, preview, metrics, editing: record.map(|r| (r.id.clone(), r.generation())) })
+        let chosen = release.or(spec.as_ref().map(|s| &s.release));
+        let past = match chosen.and_then(|id| releases.iter().find(|r| r.id == *id)) {
+            Some(chosen) => Some(history::lately(&mut on, &actor.org, &chosen.device_type, self.clock.now()).await?),
+            None => None,
+        };
+        Ok(WizardPage { releases, spec, preview, metrics, past, editing: record.map(|r| (r.id.clone(), r.generation())) })
     }
 
     /// Rollouts that have not ended and whose selector may ask for a group, newest first.

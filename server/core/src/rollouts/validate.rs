@@ -300,6 +300,16 @@ fn gate(gate: &GateSpec, at: &dyn Fn(&str) -> String, found: &mut Found) {
     found.unless(rate(gate.success_percent), &at("gate.success_percent"), "Choose a percentage from 0 to 100.");
     found.unless(rate(gate.error_percent), &at("gate.error_percent"), "Choose a percentage from 0 to 100.");
     found.unless(gate.min_sample >= 1, &at("gate.min_sample"), "Judge from at least 1 finished device on.");
+    // The limits of the other two classes may be idle like that: plans were approved with them before this was asked.
+    for (most, field) in [(gate.max_failed, "gate.max_failed"), (gate.max_rejected, "gate.max_rejected")] {
+        if let Some(most) = most.filter(|most| gate.max_errors > 0 && *most >= gate.max_errors) {
+            let text = format!(
+                "The gate says no at {} errors of any kind, so it would never judge by more than {most} of this one. Choose less, or no such limit.",
+                gate.max_errors
+            );
+            found.add(&at(field), text);
+        }
+    }
 }
 
 #[cfg(test)]

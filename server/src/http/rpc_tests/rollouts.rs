@@ -107,6 +107,53 @@ async fn a_review_that_is_loaded_again_names_the_same_devices() {
 }
 
 #[tokio::test]
+async fn the_limits_of_a_gate_stand_beside_what_the_fleets_updates_came_to() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    let device = b.world.device("gw-1", "gateway").await;
+    let plan = format!("name=Radio&release={release}&stages.0.name=All&stages.0.reach=100");
+    let page = async |more: &str| b.followed(&format!("/rollouts/new?{plan}&{more}")).await.1;
+    let shown = page("step=gates").await;
+    assert!(shown.contains("name=\"stages.0.gate.max_failed\"") && shown.contains("name=\"stages.0.gate.max_rejected\""), "{shown}");
+    assert!(shown.contains("name=\"gate.max_failed\"") && shown.contains("name=\"gate.max_rejected\""), "{shown}");
+    assert!(shown.contains("There are no finished updates of devices of the type gateway") && !shown.contains("This fleet"), "{shown}");
+    let review = page("step=review&stages.0.gate.max_failed=2&stages.0.gate.max_rejected=0").await;
+    assert!(review.contains("halts when more than 2 devices could not install; halts when more than 0 devices refused"), "{review}");
+
+    // The only device of the fleet refuses.
+    let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let gate = GateSpec { max_rejected: Some(0), ..GateSpec::default() };
+    let spec = RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![StageSpec { gate, ..stage }]);
+    let (author, rollouts) = (b.world.person("oli", Role::Operator).await, b.world.fleet.rollouts());
+    let id = rollouts.draft(&author, spec).await.unwrap();
+    rollouts.submit(&author, &id).await.unwrap();
+    let digest = rollouts.detail(&b.admin, &id).await.unwrap().digest;
+    rollouts.approve(&b.admin, &id, &digest, "fine").await.unwrap();
+    let update_id = rollouts.poll(device).await.unwrap().unwrap().update_id;
+    let state = wire::states::UpdateState::Rejected;
+    let refuses =
+        wire::device::StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: None };
+    rollouts.report(device, refuses).await.unwrap();
+    rollouts.tick().await.unwrap();
+    let halted = b.page(&format!("/rollouts/{id}")).await.replace("<!>", "");
+    assert!(halted.contains("1 device refused it; none may") && halted.contains("halts above 0"), "{halted}");
+
+    let shown = page("step=gates").await;
+    assert!(
+        shown.contains("This fleet, last 30 days") && shown.contains("how 1 finished update of devices of the type gateway"),
+        "{shown}"
+    );
+    assert!(shown.contains("0 % of 1") && shown.contains("100 % of 1") && shown.contains("1 of 1 (100 %)"), "{shown}");
+    assert!(shown.contains("Empty: no limit of its own. This fleet: 1 of 1 (100 %)."), "beside the gate of the whole, too: {shown}");
+    assert!(shown.contains("no device of this type has succeeded and been listened for"), "{shown}");
+    // Also while something else of the plan can't be read, and then with what is wrong.
+    let wrong = page("step=gates&stages.0.gate.max_rejected=few").await;
+    assert!(wrong.contains("Write how many devices may") && wrong.contains("This fleet, last 30 days"), "{wrong}");
+    let idle = page("step=gates&stages.0.gate.max_errors=2&stages.0.gate.max_failed=2").await;
+    assert!(idle.contains("The gate says no at 2 errors of any kind"), "{idle}");
+}
+
+#[tokio::test]
 async fn an_edit_is_previewed_by_the_draw_of_the_rollout_that_is_edited() {
     let b = Browser::new().await;
     let (release, _) = b.release().await;

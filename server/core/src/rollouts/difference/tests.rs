@@ -29,8 +29,10 @@ fn the_same_plan_has_no_lines_and_every_field_has_one() {
         error_percent: 2.5,
         min_sample: 1,
         max_errors: 4,
+        max_failed: Some(3),
         max_reverted: Some(0),
         max_timed_out: Some(2),
+        max_rejected: Some(5),
         max_dark: Some(1),
         action: GateAction::RollBack,
         metrics: vec![MetricGate { min_shift: Some(0.5), ..MetricGate::new("cpu.load".into(), Worse::Higher) }],
@@ -63,7 +65,14 @@ fn the_same_plan_has_no_lines_and_every_field_has_one() {
         priority: 5,
         order: Some(Order::Spread("site".into())),
         rate: Some(Rate { per_minute: 10, growth: Some(wire::rollouts::Growth { factor: 1.5, successes: 20, at_most: 100 }) }),
-        gate: Some(GateSpec { min_sample: 50, max_errors: 20, action: GateAction::Pause, ..GateSpec::USUAL }),
+        gate: Some(GateSpec {
+            min_sample: 50,
+            max_errors: 20,
+            max_failed: Some(6),
+            max_rejected: Some(0),
+            action: GateAction::Pause,
+            ..GateSpec::USUAL
+        }),
         steps: StepLimits { installing_min: Some(30), ..StepLimits::default() },
     };
     insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));

@@ -36,16 +36,18 @@ fn any_metrics() -> impl Strategy<Value = Vec<MetricGate>> {
 
 fn any_gate() -> impl Strategy<Value = GateSpec> {
     let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
-    let limits = (any_limit(), any_limit(), any_limit());
+    let limits = (any_limit(), any_limit(), any_limit(), any_limit(), any_limit());
     let action = prop_oneof![4 => Just(GateAction::Halt), 1 => prop::sample::select(GateAction::ALL)];
     (percent(), percent(), any::<u32>(), any::<u32>(), limits, action, any_metrics()).prop_map(
-        |(s, e, m, x, (r, t, d), action, metrics)| GateSpec {
+        |(s, e, m, x, (f, r, t, j, d), action, metrics)| GateSpec {
             success_percent: s,
             error_percent: e,
             min_sample: m,
             max_errors: x,
+            max_failed: f,
             max_reverted: r,
             max_timed_out: t,
+            max_rejected: j,
             max_dark: d,
             action,
             metrics,
@@ -169,6 +171,46 @@ fn a_plan_without_limits_keeps_the_digest_it_was_approved_by() {
     assert_ne!(signed(3), signed(4));
 }
 
+/// A plan with all that plans could say before gates had limits for devices that could not install or refused it, as it was stored then.
+const STORED: &str = concat!(
+    r#"{"name":"Gateway 2.0","release":"rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2","selector":"tag:eu","stages":[{"name":"Canary","#,
+    r#""reach":{"count":20},"soak_s":3600,"confirm":true,"gate":{"success_percent":90.0,"error_percent":7.5,"min_sample":5,"#,
+    r#""max_errors":4,"max_reverted":0,"max_timed_out":2,"max_dark":1,"action":"roll_back","metrics":[{"metric":"cpu.load","#,
+    r#""worse":"higher","min_devices":10,"effect_percent":65.0,"min_shift":0.5,"confidence_percent":99.0,"#,
+    r#""too_few":"ask"}]}},{"name":"All","reach":{"percent":100.0},"soak_s":0,"confirm":false,"gate":{"success_percent":95.0,"#,
+    r#""error_percent":5.0,"min_sample":3,"max_errors":0}}],"start_at":1795341432000,"timeout_min":90,"reason":"why","#,
+    r#""at_once":50,"budget":{"attribute":"site","at_most_percent":12.5},"bandwidth":250000,"during_freeze":true,"#,
+    r#""way_back":"rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4","retry":{"classes":["failed","timed_out"],"times":2,"wait_min":30},"#,
+    r#""priority":5,"order":{"spread":"site"},"rate":{"per_minute":10},"gate":{"success_percent":80.0,"error_percent":15.0,"#,
+    r#""min_sample":50,"max_errors":20,"max_reverted":3,"action":"pause"},"steps":{"installing_min":30}}"#,
+);
+
+#[test]
+fn a_stored_plan_without_limits_for_failed_and_rejected_is_read_and_keeps_its_approval() {
+    let plan: RolloutSpec = serde_json::from_str(STORED).unwrap();
+    assert!(plan.stages.iter().map(|s| &s.gate).chain(&plan.gate).all(|g| g.max_failed.is_none() && g.max_rejected.is_none()));
+    assert_eq!(serde_json::to_string(&plan).unwrap(), STORED, "and is written as it was");
+    let org = "org_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b1".parse().unwrap();
+    let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap();
+    let [manifest, payload, back] = [1, 2, 3].map(|n| Digest::from_bytes(&[n; 32]));
+    let digest = |plan: &RolloutSpec| of(&org, &id, plan, &manifest, std::slice::from_ref(&payload), Some(&back));
+    // Made by an independent reckoning of the form as it was then.
+    assert_eq!(digest(&plan).as_str(), "98b551395458d8ae387dba0bcc0436cfa70b269a12b59243a798c50529ee58aa");
+
+    let limits: [fn(&mut GateSpec) -> &mut Option<u32>; 2] = [|g| &mut g.max_failed, |g| &mut g.max_rejected];
+    let mut said = vec![digest(&plan)];
+    for gate in 0..3 {
+        for limit in limits {
+            let mut edited = plan.clone();
+            let mut gates = edited.stages.iter_mut().map(|s| &mut s.gate).chain(&mut edited.gate);
+            *limit(gates.nth(gate).unwrap()) = Some(0);
+            said.push(digest(&edited));
+        }
+    }
+    let distinct: std::collections::BTreeSet<&str> = said.iter().map(Digest::as_str).collect();
+    assert_eq!(distinct.len(), 7, "each limit in each gate is bound by itself");
+}
+
 proptest! {
     #[test]
     fn two_plans_have_one_digest_only_when_they_are_the_same(a in any_spec(), b in any_spec()) {
@@ -177,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn any_edit_changes_it(spec in any_spec(), what in 0..32usize) {
+    fn any_edit_changes_it(spec in any_spec(), what in 0..35usize) {
         let mut edited = spec.clone();
         match what {
             0 => edited.name.push('x'),
@@ -235,6 +277,19 @@ proptest! {
                 Some(m) => m.too_few = if m.too_few == TooFew::Ask { TooFew::Pass } else { TooFew::Ask },
                 None => edited.name.push('t'),
             },
+            32 => match edited.stages.first_mut() {
+                Some(s) => s.gate.max_failed = Some(s.gate.max_failed.map_or(0, |n| n + 1)),
+                None => edited.name.push('f'),
+            },
+            33 => match edited.stages.last_mut() {
+                Some(s) => s.gate.max_rejected = Some(s.gate.max_rejected.map_or(0, |n| n + 1)),
+                None => edited.name.push('j'),
+            },
+            34 => {
+                let gate = edited.gate.get_or_insert_with(GateSpec::default);
+                std::mem::swap(&mut gate.max_failed, &mut gate.max_rejected);
+                gate.max_rejected = Some(gate.max_rejected.map_or(0, |n| n + 1));
+            }
             10 => match edited.stages.last_mut() {
                 Some(s) => s.gate.max_dark = Some(s.gate.max_dark.map_or(0, |n| n + 1)),
                 None => edited.name.push('z'),
@@ -255,5 +310,6 @@ proptest! {
     fn it_survives_json(spec in any_spec()) {
         let back: RolloutSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
         prop_assert_eq!(hash(&spec), hash(&back));
+        prop_assert_eq!(spec, back);
     }
 }

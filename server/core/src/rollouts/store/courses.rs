@@ -27,7 +27,8 @@ pub(super) const MOVE: Sql = Sql::same(
 pub(super) const MOVE_STAGE: Sql = Sql::same(
     "UPDATE rollout_stages SET state = $3, cut = $4, total = total + $5, waiting = waiting + $6, tally = tally + $7, counted = $8, counted_at = $9,
      seen_finished = $10, seen_succeeded = $11, seen_errors = $12, started_at = $13, soak_until = $14, ended_at = $15, verdict = $16,
-     seen_reverted = $17, seen_timed_out = $18, seen_dark = $19, dark = $20, looks = $21, findings = $22
+     seen_reverted = $17, seen_timed_out = $18, seen_dark = $19, dark = $20, looks = $21, findings = $22,
+     seen_failed = $23, seen_rejected = $24
      WHERE rollout_id = $1 AND number = $2",
 );
 /// Takes the stage's row and proves that nothing was reported since the plan was made.
@@ -45,7 +46,10 @@ pub(super) const CLAMP_SEEN: Sql = Sql::same(
                            THEN succeeded + failed + reverted + timed_out + rejected ELSE seen_finished END
                     - CASE WHEN seen_errors > failed + reverted + timed_out + rejected
                            THEN failed + reverted + timed_out + rejected ELSE seen_errors END,
-     seen_timed_out = CASE WHEN seen_timed_out > timed_out THEN timed_out ELSE seen_timed_out END
+     seen_failed = CASE WHEN seen_failed > failed THEN failed ELSE seen_failed END,
+     seen_reverted = CASE WHEN seen_reverted > reverted THEN reverted ELSE seen_reverted END,
+     seen_timed_out = CASE WHEN seen_timed_out > timed_out THEN timed_out ELSE seen_timed_out END,
+     seen_rejected = CASE WHEN seen_rejected > rejected THEN rejected ELSE seen_rejected END
      WHERE rollout_id = $1",
 );
 /// Those that have been silent the longest, so many at a time: a fleet that falls silent at once does not hold the writer for as long as it is large. Who was too
@@ -269,7 +273,9 @@ async fn write_stage(tx: &mut Tx, id: &str, number: i64, old: &Stage, new: &Stag
         new.seen.dark,
         new.dark,
         i64::from(new.looks),
-        json(&new.findings)?
+        json(&new.findings)?,
+        new.seen.failed,
+        new.seen.rejected
     )
     .map(drop)
 }

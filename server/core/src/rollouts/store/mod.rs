@@ -1,5 +1,5 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
-//! in hawkBit's protocol, what they were sent, the deltas they can use, how long they took, the calendar of freezes, who approves, ways back, starts without approval,
+//! in hawkBit's protocol, what they were sent, the deltas they can use, how long they took and how they ended, the calendar of freezes, who approves, ways back, starts without approval,
 //! where the stages of a draw end, and the lists people read.
 
 pub(super) mod approvers;
@@ -139,6 +139,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &back::SET_OUT,
     &history::BEGUN,
     &history::TOOK,
+    &history::LATELY,
+    &history::DARK_LATELY,
     &deltas::TO_DEVICE,
     &deltas::SIZES,
     &ddi::ACTION,

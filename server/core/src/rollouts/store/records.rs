@@ -44,7 +44,8 @@ pub(super) const CONCERNING: Sql = Sql::same(select_records!(
 ));
 pub(super) const STAGES: Sql = Sql::same(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
-     seen_finished, seen_succeeded, seen_errors, seen_reverted, seen_timed_out, seen_dark, dark, started_at, soak_until, ended_at, verdict, looks, findings
+     seen_finished, seen_succeeded, seen_errors, seen_failed, seen_reverted, seen_timed_out, seen_rejected, seen_dark, dark, started_at, soak_until, ended_at,
+     verdict, looks, findings
      FROM rollout_stages WHERE rollout_id = $1 ORDER BY number",
 );
 
@@ -240,8 +241,10 @@ struct StageRow {
     seen_finished: i64,
     seen_succeeded: i64,
     seen_errors: i64,
+    seen_failed: i64,
     seen_reverted: i64,
     seen_timed_out: i64,
+    seen_rejected: i64,
     seen_dark: i64,
     dark: Option<i64>,
     started_at: Option<i64>,
@@ -307,8 +310,10 @@ pub(in crate::rollouts) async fn stages(on: &mut impl Conn, record: &Record) -> 
                 finished: s.seen_finished,
                 succeeded: s.seen_succeeded,
                 errors: s.seen_errors,
+                failed: s.seen_failed,
                 reverted: s.seen_reverted,
                 timed_out: s.seen_timed_out,
+                rejected: s.seen_rejected,
                 dark: s.seen_dark,
             },
             tally: s.tally,

@@ -136,7 +136,7 @@ async fn too_few_devices_wait_for_a_person_or_not(#[case] kind: EngineKind) {
 async fn what_can_never_be_judged_is_refused(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 20).await;
     let spec = s.compares(load());
-    let wizard = s.rollouts().wizard(&s.oli, Some(spec), None, None).await.unwrap();
+    let wizard = s.rollouts().wizard(&s.oli, Some(spec), None, None, None).await.unwrap();
     let problems: Vec<String> = wizard.preview.unwrap().problems.into_iter().map(|p| format!("{}: {}", p.field, p.message)).collect();
     assert_eq!(
         problems,
@@ -239,10 +239,10 @@ async fn a_device_that_is_stuck_in_a_step_times_out_however_often_it_reports(#[c
 #[tokio::test]
 async fn the_wizard_knows_the_metrics_that_devices_report(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 3).await;
-    assert_eq!(s.rollouts().wizard(&s.oli, None, None, None).await.unwrap().metrics, []);
+    assert_eq!(s.rollouts().wizard(&s.oli, None, None, None, None).await.unwrap().metrics, []);
     s.send(1, |_, _| 2.0).await;
     s.w.fleet.telemetry().compact_tick().await.unwrap();
-    let known = s.rollouts().wizard(&s.oli, None, None, None).await.unwrap().metrics;
+    let known = s.rollouts().wizard(&s.oli, None, None, None, None).await.unwrap().metrics;
     let last = known.iter().map(|m| (m.name.as_str(), m.last.map(|l| l.1))).collect::<Vec<_>>();
     assert_eq!(last, [("cpu.load", Some(2.1))]);
 }

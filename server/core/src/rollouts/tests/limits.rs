@@ -2,13 +2,13 @@
 
 use super::{Scene, stage};
 use crate::{
-    db::{EngineKind, Sql, exec},
+    db::{EngineKind, Sql, exec, row},
     devices::DeviceNo,
     rollouts::Rollouts,
 };
 use rstest::rstest;
 use wire::{
-    rollouts::{Budget, GateSpec, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, Counts, GateSpec, PastUpdates, Reach, RolloutSpec, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -16,6 +16,9 @@ const ATTRIBUTE: Sql = Sql::same(
     "INSERT INTO device_attributes (device, org_id, name, value, place)
      VALUES ($1, $2, 'site', $3, (SELECT device_id_lower FROM devices WHERE number = $1))",
 );
+const PLAN: Sql = Sql::same("SELECT spec FROM rollouts WHERE id = $1");
+const STORE_PLAN: Sql = Sql::same("UPDATE rollouts SET spec = $2 WHERE id = $1");
+const STORE_VERDICT: Sql = Sql::same("UPDATE rollout_stages SET verdict = $2 WHERE rollout_id = $1 AND number = 1");
 const OFFLINE: Sql = Sql::same("UPDATE devices SET online = FALSE, last_seen_at = $2 WHERE number = $1");
 
 impl Scene {
@@ -29,6 +32,11 @@ impl Scene {
         let mut tx = self.rollouts().db.write().await.unwrap();
         exec!(&mut tx, OFFLINE, device, at.0).unwrap();
         tx.commit().await.unwrap();
+    }
+
+    /// What the wizard has beside the limits of a gate.
+    async fn past(&self) -> PastUpdates {
+        self.rollouts().wizard(&self.oli, None, None, None, Some(&self.release)).await.unwrap().past.unwrap()
     }
 
     fn everybody(&self) -> RolloutSpec {
@@ -158,6 +166,167 @@ async fn a_gate_counts_who_went_back(#[case] kind: EngineKind) {
     assert_eq!((s.state(&id).await, s.everybody_updates().await), (RolloutState::Running, 8));
     assert_eq!(s.state(&id).await, RolloutState::Completed);
     s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_gate_counts_who_could_not_install_and_who_refused(
+    #[case] kind: EngineKind,
+    #[values(UpdateState::Failed, UpdateState::Rejected)] ends: UpdateState,
+) {
+    let s = Scene::open(kind, 10).await;
+    let lenient = GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() };
+    let failed = ends == UpdateState::Failed;
+    let (gate, words) = if failed {
+        (GateSpec { max_failed: Some(1), ..lenient }, "could not install it")
+    } else {
+        (GateSpec { max_rejected: Some(1), ..lenient }, "refused it")
+    };
+    let id = s.approved(s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])).await;
+    let offered = s.poll_all().await;
+    // An error of another class is no matter.
+    s.say(offered[9].0, &offered[9].1.update_id, UpdateState::Reverted).await.unwrap();
+    for (device, offer) in &offered[..2] {
+        s.rollouts().tick().await.unwrap();
+        assert_eq!(s.state(&id).await, RolloutState::Running);
+        s.say(*device, &offer.update_id, ends).await.unwrap();
+    }
+    s.rollouts().tick().await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!(detail.row.summary, format!("Halted in stage 1: 2 devices {words}; at most 1 may"));
+    let verdict = &detail.stages[0].verdict;
+    let classes = (verdict.errors, verdict.failed, verdict.reverted, verdict.timed_out, verdict.rejected);
+    assert_eq!(classes, if failed { (3, 2, 1, 0, 0) } else { (3, 0, 1, 0, 2) }, "the verdict keeps what it saw");
+
+    // A person goes on in spite of these two.
+    s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
+    let seen = s.checked(&id).await.stages[0].seen;
+    assert_eq!((seen.failed, seen.reverted, seen.rejected), if failed { (2, 1, 0) } else { (0, 1, 2) });
+    if failed {
+        // They are tried again, and what was seen of them is over: two more failures are news.
+        s.rollouts().act(&s.oli, &id, Verb::Retry, None, "").await.unwrap();
+        assert_eq!(s.checked(&id).await.stages[0].seen.failed, 0);
+        for (device, offer) in s.poll_all().await {
+            if offered[..2].iter().any(|(before, _)| *before == device) {
+                s.say(device, &offer.update_id, ends).await.unwrap();
+            }
+        }
+        s.rollouts().tick().await.unwrap();
+        assert_eq!(
+            s.detail(&id).await.row.summary,
+            "Halted in stage 1: 2 devices could not install it since it was resumed; at most 1 may"
+        );
+        s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
+    }
+    assert_eq!((s.state(&id).await, s.everybody_updates().await), (RolloutState::Running, 7));
+    assert_eq!(s.state(&id).await, RolloutState::Completed);
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_whole_rollout_may_limit_them_too(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 6).await;
+    let lenient = GateSpec { error_percent: 100.0, success_percent: 0.0, min_sample: 1, ..GateSpec::default() };
+    let of = |reach| StageSpec { gate: lenient.clone(), ..stage(reach) };
+    let whole = GateSpec { max_rejected: Some(1), ..lenient.clone() };
+    let id = s.approved(RolloutSpec { gate: Some(whole), ..s.spec(vec![of(Reach::Count(2)), of(Reach::Percent(100.0))]) }).await;
+    // One in each stage: no stage has a limit of its own.
+    for last in [false, true] {
+        let offered = s.poll_all().await;
+        s.say(offered[0].0, &offered[0].1.update_id, UpdateState::Rejected).await.unwrap();
+        if !last {
+            s.succeed(offered[1].0, &offered[1].1.update_id, "2.0.0", 2).await;
+        }
+        s.rollouts().tick().await.unwrap();
+    }
+    let detail = s.detail(&id).await;
+    assert_eq!(detail.row.summary, "Halted by the gate of the whole rollout: 2 devices refused it; at most 1 may");
+    assert_eq!(detail.verdict.map(|v| (v.rejected, v.failed)), Some((2, 0)));
+    s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
+    assert_eq!((s.everybody_updates().await, s.state(&id).await), (3, RolloutState::Completed));
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_was_stored_before_there_were_these_limits_is_read_and_its_approval_holds(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 4).await;
+    let gate = GateSpec { max_errors: 2, max_reverted: Some(0), ..GateSpec::default() };
+    let plan = RolloutSpec { at_once: Some(4), ..s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }]) };
+    let id = s.rollouts().draft(&s.oli, plan).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let before = s.detail(&id).await;
+    let mut tx = s.rollouts().db.write().await.unwrap();
+    let (text,) = row!(&mut tx, (String,), PLAN, id.as_str()).unwrap().unwrap();
+    assert!(text.contains("\"max_reverted\":0") && !text.contains("max_failed") && !text.contains("max_rejected"), "{text}");
+    // Whoever wrote it, and in whatever order.
+    let other: serde_json::Value = serde_json::from_str(&text).unwrap();
+    exec!(&mut tx, STORE_PLAN, id.as_str(), other.to_string()).unwrap();
+    tx.commit().await.unwrap();
+    let after = s.detail(&id).await;
+    assert_eq!((&after.spec, &after.digest), (&before.spec, &before.digest));
+    s.rollouts().approve(&s.ada, &id, &before.digest, "as it was").await.unwrap();
+
+    for (device, offer) in &s.poll_all().await[..2] {
+        s.say(*device, &offer.update_id, UpdateState::Failed).await.unwrap();
+    }
+    s.rollouts().tick().await.unwrap();
+    let halted = s.detail(&id).await;
+    assert_eq!(halted.row.summary, "Halted in stage 1: 2 of 2 finished devices failed; the limit is 2 in all");
+    // Its verdict, too: it did not say who could not install.
+    let old = r#"{"call":"halt","text":"2 of 2","finished":2,"succeeded":0,"errors":2,"reverted":0,"timed_out":0,"sample":3}"#;
+    let mut tx = s.rollouts().db.write().await.unwrap();
+    exec!(&mut tx, STORE_VERDICT, id.as_str(), old).unwrap();
+    tx.commit().await.unwrap();
+    let verdict = s.detail(&id).await.stages.remove(0).verdict;
+    assert_eq!((verdict.errors, verdict.failed, verdict.rejected, verdict.now), (2, 0, 0, None), "nothing has changed since");
+    s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
+    assert_eq!((s.everybody_updates().await, s.state(&id).await), (2, RolloutState::Completed));
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_wizard_knows_how_the_fleets_updates_ended_lately(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 8).await;
+    assert_eq!(s.rollouts().wizard(&s.oli, None, None, None, None).await.unwrap().past, None, "no release is chosen");
+    let none = PastUpdates { device_type: "gateway".into(), days: 30, ended: Counts::default(), listened: 0, dark: 0 };
+    assert_eq!(s.past().await, none, "nothing was updated yet");
+
+    let gate = GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() };
+    s.approved(s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])).await;
+    let offered = s.poll_all().await;
+    assert_eq!(s.past().await, none, "nobody has finished");
+    for (i, ends) in [(0, UpdateState::Failed), (1, UpdateState::Failed), (2, UpdateState::Rejected), (3, UpdateState::Reverted)] {
+        s.say(offered[i].0, &offered[i].1.update_id, ends).await.unwrap();
+    }
+    for (device, offer) in &offered[4..] {
+        s.succeed(*device, &offer.update_id, "2.0.0", 2).await;
+    }
+    s.rollouts().tick().await.unwrap();
+    let ended = Counts { total: 8, succeeded: 4, failed: 2, reverted: 1, rejected: 1, ..Counts::default() };
+    let past = PastUpdates { ended, ..none.clone() };
+    assert_eq!(s.past().await, past, "who has just succeeded was not listened for yet");
+
+    let success = s.w.clock_now();
+    s.heard_last(offered[4].0, success.plus(60_000)).await;
+    s.heard_last(offered[5].0, success.plus(16 * 60_000)).await;
+    s.w.clock.advance(1_800_000);
+    assert_eq!(s.past().await, PastUpdates { listened: 4, dark: 1, ..past.clone() });
+    // Who has left the fleet is not listened for any more, and stays in the counts.
+    s.set_device_state(offered[4].0, "decommissioned").await;
+    assert_eq!(s.past().await, PastUpdates { listened: 3, dark: 0, ..past.clone() });
+    s.w.clock.advance(30 * 86_400_000);
+    assert_eq!(s.past().await, none, "that is long ago");
 }
 
 #[rstest]

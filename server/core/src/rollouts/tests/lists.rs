@@ -163,13 +163,13 @@ async fn lists_tabs_wizard_and_reasons(#[case] kind: EngineKind) {
     }
     assert!(said.iter().any(|t| t == "“spring” brings 2.0.0: its turn comes in stage 2; stage 1 is running."), "{said:?}");
 
-    let wizard = room.wizard(&s.oli, None, Some(&draft), None).await.unwrap();
+    let wizard = room.wizard(&s.oli, None, Some(&draft), None, None).await.unwrap();
     assert_eq!(wizard.releases.len(), 1);
     assert_eq!(wizard.editing.map(|e| e.0), Some(draft));
     let preview = wizard.preview.unwrap();
     assert_eq!(preview.stages.iter().map(|s| s.devices).collect::<Vec<_>>(), [1, 1], "the one being updated elsewhere is left out");
     assert_eq!(preview.excluded[0].reason, "another rollout is updating it");
-    assert!(room.wizard(&s.oli, None, Some(&running), None).await.is_err());
+    assert!(room.wizard(&s.oli, None, Some(&running), None, None).await.is_err());
 }
 
 #[rstest]

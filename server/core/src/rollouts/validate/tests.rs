@@ -55,11 +55,13 @@ fn a_start_that_is_over_is_told_a_minute_after_it() {
 fn a_good_plan_has_no_problems() {
     let stages = vec![stage(Reach::Count(2)), stage(Reach::Percent(20.0)), stage(Reach::Percent(100.0))];
     let mut good = spec(stages);
-    good.stages[0].gate.min_sample = 2;
-    good.stages[0].gate = GateSpec { max_reverted: Some(0), max_timed_out: Some(2), max_dark: Some(0), ..good.stages[0].gate.clone() };
+    let limits = GateSpec { max_errors: 4, max_failed: Some(3), max_reverted: Some(0), max_timed_out: Some(2), ..GateSpec::USUAL };
+    good.stages[0].gate = GateSpec { max_rejected: Some(1), max_dark: Some(0), min_sample: 2, ..limits };
+    // Without a cap of all errors a limit may be as high as one likes.
+    good.stages[1].gate = GateSpec { max_failed: Some(u32::MAX), max_rejected: Some(u32::MAX), ..GateSpec::USUAL };
     good.stages[0].soak_s = 1800;
     good.stages[0].gate.metrics = vec![MetricGate::new("cpu.load".into(), Worse::Higher)];
-    good.gate = Some(GateSpec { max_dark: Some(3), ..GateSpec::USUAL });
+    good.gate = Some(GateSpec { max_errors: 2, max_failed: Some(1), max_rejected: Some(0), max_dark: Some(3), ..GateSpec::USUAL });
     good.steps = StepLimits { installing_min: Some(30), ..StepLimits::default() };
     good.at_once = Some(1);
     good.bandwidth = Some(10_000);
@@ -101,6 +103,14 @@ fn each_mistake_is_told_at_its_field() {
         (RolloutSpec { priority: 10, ..spec(vec![all()]) }, "priority"),
         (RolloutSpec { gate: Some(GateSpec { error_percent: -1.0, ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.error_percent"),
         (RolloutSpec { gate: Some(GateSpec { max_dark: Some(0), ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.max_dark"),
+        (
+            RolloutSpec { gate: Some(GateSpec { max_errors: 2, max_failed: Some(2), ..GateSpec::USUAL }), ..spec(vec![all()]) },
+            "gate.max_failed",
+        ),
+        (
+            spec(vec![StageSpec { gate: GateSpec { max_errors: 1, max_rejected: Some(9), ..GateSpec::default() }, ..all() }]),
+            "stages.0.gate.max_rejected",
+        ),
         (RolloutSpec { gate: Some(compares()), ..spec(vec![all()]) }, "gate.metrics"),
         (RolloutSpec { steps: StepLimits { rebooting_min: Some(0), ..StepLimits::default() }, ..spec(vec![all()]) }, "steps.rebooting_min"),
         (spec(vec![StageSpec { gate: compares(), soak_s: 600, ..all() }]), "stages.0.gate.metrics"),

@@ -35,6 +35,18 @@ impl World {
                 let dark = new.dark.expect("they were counted");
                 assert!(dark - new.seen.dark <= i64::from(most), "seed {}: {dark} dark devices let a stage pass", self.seed);
             }
+            // A stage that ends well has no more errors of a class than its plan allows, but for those a person went on in spite of.
+            if new.state == StageState::Succeeded && old.state != StageState::Succeeded && by == "automatic" {
+                let gate = &new.spec.gate;
+                for (most, n, what) in [
+                    (gate.max_failed, new.counts.failed - new.seen.failed, "failed"),
+                    (gate.max_reverted, new.counts.reverted - new.seen.reverted, "reverted"),
+                    (gate.max_timed_out, new.counts.timed_out - new.seen.timed_out, "timed out"),
+                    (gate.max_rejected, new.counts.rejected - new.seen.rejected, "rejected"),
+                ] {
+                    assert!(most.is_none_or(|most| n <= i64::from(most)), "seed {}: {n} {what} devices let a stage pass", self.seed);
+                }
+            }
             // What a metric showed stops a stage unless a person goes on in spite of it.
             let shown = new.findings.iter().any(|f| f.call == Call::Halt && !f.seen);
             assert!(!(shown && passed && by == "automatic"), "seed {}: a worse metric let a stage pass", self.seed);
@@ -58,6 +70,8 @@ impl World {
                     self.tally.halted += 1;
                     assert!(after.summary.starts_with("Halted"), "seed {}: halted without a reason", self.seed);
                     self.tally.dark_halts += u64::from(after.summary.contains("went dark"));
+                    self.tally.failed_halts += u64::from(after.summary.contains("could not install it"));
+                    self.tally.refused_halts += u64::from(after.summary.contains("refused it"));
                     self.tally.metric_halts += u64::from(after.summary.contains("load is worse"));
                 }
                 RolloutState::Paused => self.tally.paused_by_gate += u64::from(by == "automatic"),

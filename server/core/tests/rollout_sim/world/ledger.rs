@@ -137,7 +137,10 @@ impl World {
         for stage in &mut self.runs[run].course.stages {
             stage.seen.finished = stage.seen.finished.min(stage.counts.finished());
             stage.seen.errors = stage.seen.errors.min(stage.counts.errors());
+            stage.seen.failed = stage.seen.failed.min(stage.counts.failed);
+            stage.seen.reverted = stage.seen.reverted.min(stage.counts.reverted);
             stage.seen.timed_out = stage.seen.timed_out.min(stage.counts.timed_out);
+            stage.seen.rejected = stage.seen.rejected.min(stage.counts.rejected);
         }
     }
 

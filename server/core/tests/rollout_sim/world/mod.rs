@@ -136,6 +136,8 @@ fn stages(dice: &mut Dice) -> Vec<StageSpec> {
     out.push(Reach::Percent(100.0));
     let spec = |reach| {
         let soak_s = [0, 600, 7200][dice.index(3)];
+        // These two have dice of their own, so that whatever else a seed says stays as it is.
+        let mut others = Dice::new(dice.clone().below(u64::MAX));
         StageSpec {
             name: String::new(),
             reach,
@@ -146,8 +148,10 @@ fn stages(dice: &mut Dice) -> Vec<StageSpec> {
                 error_percent: [5.0, 20.0, 50.0][dice.index(3)],
                 min_sample: u32::try_from(1 + dice.below(5)).unwrap(),
                 max_errors: u32::try_from([0, 0, 3, 10][dice.index(4)]).unwrap(),
+                max_failed: [None, None, None, Some(2)][others.index(4)],
                 max_reverted: [None, None, None, Some(2)][dice.index(4)],
                 max_timed_out: [None, None, None, Some(4)][dice.index(4)],
+                max_rejected: [None, None, None, Some(0)][others.index(4)],
                 action: [GateAction::Halt, GateAction::Halt, GateAction::Pause, GateAction::RollBack][dice.index(4)],
                 max_dark: if soak_s == 7200 { [None, Some(0), Some(3)][dice.index(3)] } else { None },
                 metrics: if soak_s == 7200 && dice.percent(50) {

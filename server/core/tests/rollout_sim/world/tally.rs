@@ -24,6 +24,8 @@ pub struct Tally {
     pub clock_jumps: u64,
     pub held_back: u64,
     pub dark_halts: u64,
+    pub failed_halts: u64,
+    pub refused_halts: u64,
     pub shut: u64,
     pub paused_by_gate: u64,
     pub retried: u64,
@@ -61,6 +63,8 @@ impl Tally {
         self.clock_jumps += o.clock_jumps;
         self.held_back += o.held_back;
         self.dark_halts += o.dark_halts;
+        self.failed_halts += o.failed_halts;
+        self.refused_halts += o.refused_halts;
         self.shut += o.shut;
         self.paused_by_gate += o.paused_by_gate;
         self.retried += o.retried;

@@ -19,9 +19,11 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     s.world.device("gw-1", "gateway").await;
     s.trust().await;
     let release = s.release("1.0.0", 1).await;
+    let gate =
+        json!({ "success_percent": 95.0, "error_percent": 5.0, "min_sample": 3, "max_errors": 0, "max_failed": 2, "max_rejected": 0 });
     let spec = json!({
         "name": "Gateway 1.0.0", "release": release, "reason": "first",
-        "stages": [{ "name": "Everyone", "reach": { "percent": 100.0 } }],
+        "stages": [{ "name": "Everyone", "reach": { "percent": 100.0 }, "gate": gate }],
     });
     let preview = s.post("/rollouts/preview", &spec).await;
     assert_eq!((&preview.ok()["total"], &preview.body["stages"][0]["sample"]), (&json!(1), &json!(["gw-1"])));
@@ -34,6 +36,7 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     assert_eq!(drafted.body["row"]["id"], draw.as_str(), "its preview's draw is its own");
     assert_eq!(s.post(&format!("/rollouts?draw={draw}"), &spec).await.code(), (409, "draw_used"));
     assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
+    assert_eq!(drafted.body["spec"]["stages"][0]["gate"], gate, "its limits are kept, and none that it does not have");
     let id = drafted.body["row"]["id"].as_str().unwrap().to_owned();
     let placed = s.get(&format!("/rollouts/{id}/preview/devices?stage=1")).await;
     assert_eq!((&placed.ok()["total"], &placed.ok()["items"][0]["device_id"]), (&json!(1), &json!("gw-1")));
@@ -65,6 +68,8 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     let approved = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
     assert_eq!(approved.ok()["approvals"][0]["remark"], "looks right");
     assert_eq!(approved.ok()["approvals"][0]["approved"], true);
+    let verdict = &approved.ok()["stages"][0]["verdict"];
+    assert_eq!((&verdict["failed"], &verdict["rejected"]), (&json!(0), &json!(0)), "a verdict counts each class: {verdict}");
     assert_eq!(s.get("/rollouts").await.ok()["items"][0]["id"], id.as_str());
     assert!(s.get(&format!("/rollouts/{id}/updates?stage=1")).await.ok()["items"].is_array());
     let report = s.get(&format!("/rollouts/{id}/report")).await;

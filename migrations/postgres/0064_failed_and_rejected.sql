@@ -1,0 +1,3 @@
+-- What a person went on in spite of, by the classes of errors that gates have limits for since then. No plan that has begun has such a limit yet.
+ALTER TABLE rollout_stages ADD COLUMN seen_failed BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE rollout_stages ADD COLUMN seen_rejected BIGINT NOT NULL DEFAULT 0;
