@@ -41,3 +41,6 @@ impl Fleet {
         Ok(Founded { id: new.id, code })
     }
 }
+
+#[cfg(test)]
+mod tests;
