@@ -8,7 +8,7 @@ use crate::{
     support::{PASSWORD, TestServer, eventually},
 };
 use fleet::{access::Actor, db::EngineKind};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, Method, redirect::Policy};
 use rstest::rstest;
 use serde_json::{Value, json};
 use std::{process::Output, time::Duration};
@@ -96,6 +96,20 @@ async fn a_second_organization_is_made_beside_a_server_and_the_two_have_nothing_
     let subject = stock.openssl(&["x509", "-in", "omega-1.pem", "-noout", "-ext", "subjectAltName"]).await;
     assert!(subject.contains("/t/acme/d/omega-1"), "{subject}");
 
+    // One without a token asks whom its address names; the first organization lets nobody ask.
+    let opened = theirs.request(Method::PUT, "/enrolment-settings").json(&json!({ "open": true })).send().await.unwrap();
+    assert!(opened.status().is_success(), "{}", opened.status());
+    stock.request("sigma-1", "/CN=sigma-1").await;
+    let csr = format!("-----BEGIN CERTIFICATE REQUEST-----\n{}-----END CERTIFICATE REQUEST-----\n", stock.read("sigma-1.b64"));
+    stock.write("sigma-1.json", json!({ "csr": csr, "device_id": "sigma-1" }).to_string());
+    let body = ["-H", "Content-Type: application/json", "--data-binary", "@sigma-1.json"];
+    for (query, expected) in [("?organization=acme", 202), ("?organization=nobody", 404), ("?organization=acme.month", 404), ("", 401)] {
+        let reply = stock.enrol(&format!("/device/v1/enrol{query}"), &body).await;
+        assert_eq!(reply.status, expected, "{query}: {reply:?}");
+    }
+    assert_eq!(theirs.get("/enrolment-requests").await["total"], 1);
+    assert_eq!(ours.get("/enrolment-requests").await["total"], 0);
+
     // hawkBit's addresses: the organization in the path must be the certificate's.
     for (name, path, expected) in [
         ("omega-1", "/acme/controller/v1/omega-1", 200),
@@ -135,7 +149,7 @@ async fn a_second_organization_is_made_beside_a_server_and_the_two_have_nothing_
         ] {
             assert_eq!(status(&server, token, &path).await, expected, "{path} for {device}");
         }
-        let revoke = rest.request(reqwest::Method::POST, &format!("/certificates/{}/revoke", certificate(&others)));
+        let revoke = rest.request(Method::POST, &format!("/certificates/{}/revoke", certificate(&others)));
         assert_eq!(revoke.json(&json!({ "reason": "key_compromise" })).send().await.unwrap().status(), 404, "{other}");
         let authorities = rest.get("/authorities").await;
         let organization = if device == "alpha-1" { "O=default, " } else { "O=acme, " };
