@@ -34,10 +34,10 @@ impl Fleet {
         self.pki().hold_trust(&mut tx).await?;
         self.access().put_organization(&mut tx, actor, &new).await?;
         let code = self.access().give_code(&mut tx, &new.id, new.at).await?;
-        self.pki().put_first_trust(&mut tx, &new.id, &trust, new.at).await?;
+        Box::pin(self.pki().put_first_trust(&mut tx, &new.id, &trust, new.at)).await?;
         audit::append(&mut tx, actor, new.at, "organization.create", new.id.as_str(), &json!({ "slug": slug, "name": new.name })).await?;
         tx.commit().await?;
-        self.pki().first_trust_is_there(&new.id).await?;
+        Box::pin(self.pki().first_trust_is_there(&new.id)).await?;
         Ok(Founded { id: new.id, code })
     }
 }
