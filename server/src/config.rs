@@ -170,6 +170,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", global = true, env = "FLEETWARD_CONFIG")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+    /// Organization that a command beside a server acts in, by its slug [default: default]
+    #[arg(long, value_name = "SLUG", global = true)]
+    #[serde(skip)]
+    pub organization: Option<String>,
     /// Folder of databases, artifacts and keys [default: data]
     #[arg(long, value_name = "DIR", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

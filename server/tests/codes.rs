@@ -29,6 +29,7 @@ async fn join(code: &str) -> Result<Identity, Error> {
         url: code.url,
         token,
         claim,
+        organization: None,
         trust: Trust::Pinned(code.root.parse().unwrap()),
         device_id: code.device_id.unwrap(),
         device_type: code.device_type.unwrap_or_default(),

@@ -14,6 +14,7 @@ mod fetched;
 mod joining;
 mod journey;
 mod live;
+mod organizations;
 mod own_ca;
 mod publish;
 mod recovery;

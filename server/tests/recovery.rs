@@ -35,6 +35,7 @@ async fn comes_back(kind: EngineKind) {
         url: url.clone(),
         token,
         claim: None,
+        organization: None,
         trust: Trust::Roots(roots),
         device_id: "gw-1".into(),
         device_type: "gateway".into(),

@@ -1,7 +1,7 @@
 //! The REST API as a build pipeline and the people behind it use it: uploads, a signed release, a rollout that somebody else approves.
 
 use crate::support::{TestServer, eventually};
-use fleet::{clock::Clock as _, entropy::OsEntropy, releases::signing::SigningKeyPair, testing::manifest};
+use fleet::{access::Actor, clock::Clock as _, entropy::OsEntropy, releases::signing::SigningKeyPair, testing::manifest};
 use serde_json::{Value, json};
 use std::time::Duration;
 use wire::{manifest::Manifest, states::Role};
@@ -21,10 +21,16 @@ pub struct Rest {
 impl Rest {
     /// Makes the people and the key. Stays usable when the server is started again on the same address.
     pub async fn of(server: &TestServer, device_type: &'static str) -> Self {
-        let key = SigningKeyPair::generate(&OsEntropy).unwrap();
-        server.running.fleet.releases().add_key(&server.system(), "builds", &key.public_pem()).await.unwrap();
         let (operator, admin) = (server.token("oli", Role::Operator).await, server.token("ada", Role::Admin).await);
-        Self { base: server.url("/api/v1"), http: server.http.clone(), key, operator, admin, device_type }
+        Self { admin, ..Self::by(server, &server.system(), device_type, operator).await }
+    }
+
+    /// The same in any organization, where one admin's token does everything.
+    pub async fn by(server: &TestServer, system: &Actor, device_type: &'static str, token: String) -> Self {
+        let key = SigningKeyPair::generate(&OsEntropy).unwrap();
+        server.running.fleet.releases().add_key(system, "builds", &key.public_pem()).await.unwrap();
+        let (base, http) = (server.url("/api/v1"), server.http.clone());
+        Self { base, http, key, operator: token.clone(), admin: token, device_type }
     }
 
     /// A request of the operator to this path below `/api/v1`.

@@ -62,6 +62,15 @@ impl TestServer {
         &self.config.data
     }
 
+    /// The flags by which a command beside it finds its fleet.
+    pub fn flags(&self) -> Vec<String> {
+        let mut flags = vec!["--data".to_owned(), self.config.data.display().to_string()];
+        if let Some(file) = &self.config.database_url_file {
+            flags.extend(["--database-url-file".to_owned(), file.display().to_string()]);
+        }
+        flags
+    }
+
     pub fn system(&self) -> Actor {
         Actor::system(self.running.fleet.default_org().clone())
     }

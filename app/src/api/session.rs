@@ -32,14 +32,14 @@ pub async fn sign_out() -> Result<(), ApiFault> {
     Ok(())
 }
 
-/// Whether nobody has an account yet, so that the set-up page is open: a `bool`.
+/// Whether an organization waits for its first admin, so that the set-up page is open: a `bool`.
 #[server(prefix = "/rpc", endpoint = "/session/set_up_needed", input = GetUrl)]
 pub async fn read_set_up_needed() -> Result<Packed, ApiFault> {
     let (fleet, answer) = super::caller::anyone()?;
-    Packed::of(&answer.of(fleet.access().set_up_needed().await)?)
+    Packed::of(&answer.of(fleet.access().set_up_open().await)?)
 }
 
-/// Makes the first admin, with the code from the server's log, and goes to the sign-in page.
+/// Makes the first admin of an organization, with its one-time code, and goes to the sign-in page.
 #[server(prefix = "/rpc", endpoint = "/session/set_up")]
 pub async fn set_up(code: String, email: String, name: String, password: String) -> Result<(), ApiFault> {
     let (fleet, answer) = super::caller::anyone()?;

@@ -1,4 +1,4 @@
-//! The first start: makes the first admin with the code that the server says as it starts.
+//! Makes the first admin: of a new installation with the code that the server says as it starts, of a new organization with the one that came with it.
 
 use super::sign_in::door;
 use crate::api::packed::reading;
@@ -24,7 +24,7 @@ fn set_up_form(action: FormCall<SetUp>) -> AnyView {
         <ActionForm action=action>
             <div class="stack">
                         {move || fault_banner(form::refusal(action).as_ref())}
-                        {text("code", "Set-up code").hint("It is in the server's terminal or log, on the line “set-up code”. It works once.")
+                        {text("code", "Set-up code").hint("From the server's terminal or log, on the line “set-up code”, or from whoever made your organization. It works once.")
                             .required().autocomplete("one-time-code").refused(action).view()}
                         {text("name", "Your name").required().autocomplete("name").max_length(100).refused(action).view()}
                         {field("email", "E-mail", form::Control::Input("email")).required().autocomplete("username").refused(action).view()}

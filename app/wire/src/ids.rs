@@ -141,6 +141,48 @@ impl fmt::Display for DeviceId {
     }
 }
 
+/// The name of an organization in addresses, where an organization is made: 1 to 40 of `[a-z0-9-]`, a letter or digit first and last. It stands in the
+/// identities inside certificates, in hawkBit's paths and before the dot of EST's labels, so it has none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OrgSlug(String);
+
+impl OrgSlug {
+    /// The slug as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for OrgSlug {
+    type Error = BadId;
+    fn try_from(s: String) -> Result<Self, BadId> {
+        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let ends = s.bytes().next().is_some_and(letter) && s.bytes().next_back().is_some_and(letter);
+        if ends && s.len() <= 40 && s.bytes().all(|b| letter(b) || b == b'-') {
+            Ok(Self(s))
+        } else {
+            Err(BadId { kind: "slug", expected: "1 to 40 small letters, digits and hyphens, the first and the last a letter or digit" })
+        }
+    }
+}
+impl FromStr for OrgSlug {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<Self, BadId> {
+        Self::try_from(s.to_owned())
+    }
+}
+impl From<OrgSlug> for String {
+    fn from(slug: OrgSlug) -> String {
+        slug.0
+    }
+}
+impl fmt::Display for OrgSlug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A SHA-256 digest, written as 64 lower-case hex digits: the name of an artifact's content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -207,6 +249,16 @@ mod tests {
         fn a_digest_prints_what_it_was_made_of(bytes: [u8; 32]) {
             let d = Digest::from_bytes(&bytes);
             prop_assert_eq!(d.as_str().parse::<Digest>().unwrap(), d);
+        }
+    }
+
+    #[test]
+    fn a_slug_stands_in_every_address_as_it_is() {
+        for right in ["a", "7", "acme", "acme-2", "a-b--c", &"x".repeat(40)] {
+            assert_eq!(right.parse::<OrgSlug>().unwrap().as_str(), right);
+        }
+        for wrong in ["", "-", "-a", "a-", "Acme", "a.b", "a b", "a/b", "a_b", "ä", "a\n", &"x".repeat(41)] {
+            assert!(wrong.parse::<OrgSlug>().is_err(), "{wrong:?}");
         }
     }
 

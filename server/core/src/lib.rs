@@ -16,6 +16,7 @@ pub mod devices;
 pub mod entropy;
 mod error;
 mod forgetting;
+mod founding;
 mod grouping;
 mod hash;
 mod kept;
@@ -38,4 +39,5 @@ mod text;
 pub mod transfers;
 
 pub use error::{Error, Result};
+pub use founding::Founded;
 pub use rooms::{Fleet, Settings, statements};

@@ -47,7 +47,7 @@ pub struct Settings {
 
 /// The domain, open. A clone is the same fleet.
 #[derive(Clone)]
-pub struct Fleet(Arc<Rooms>);
+pub struct Fleet(Arc<Rooms>, Option<Arc<OrgId>>);
 
 struct Rooms {
     access: Access,
@@ -115,7 +115,7 @@ impl Fleet {
             Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), telemetry.means(), draws).measured_by(last);
         let transfers = Transfers::new(fleet_db.clone(), clock.clone());
         let stores = [fleet_db, telemetry_db];
-        Ok(Self(Arc::new(Rooms {
+        let rooms = Rooms {
             access,
             pki,
             devices,
@@ -130,7 +130,15 @@ impl Fleet {
             org,
             stores,
             _lock: lock,
-        })))
+        };
+        Ok(Self(Arc::new(rooms), None))
+    }
+
+    /// The same fleet for somebody who acts in the organization with this slug unless they say otherwise: a command beside a server. Refuses a slug that no
+    /// organization has.
+    pub async fn within(&self, slug: &str) -> Result<Self> {
+        let org = self.access().organization(slug).await?;
+        Ok(Self(self.0.clone(), Some(Arc::new(org))))
     }
 
     /// People, sessions, rights, audit.
@@ -181,9 +189,9 @@ impl Fleet {
     pub fn entropy(&self) -> &Arc<dyn Entropy> {
         &self.0.entropy
     }
-    /// The first organization, which every fleet has.
+    /// Where whoever names no organization is: in the first one, which every fleet has, or in that of [`Fleet::within`].
     pub fn default_org(&self) -> &OrgId {
-        &self.0.org
+        self.1.as_deref().unwrap_or(&self.0.org)
     }
 
     /// A connection to read from, for what is said of several rooms at once.

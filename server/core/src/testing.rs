@@ -267,8 +267,19 @@ impl World {
 
     /// Enrols a device by a CSR (PEM) with a token made for exactly its id.
     pub async fn enrol(&self, device_id: &str, device_type: &str, csr: String) -> Result<wire::enrolment::Enrolled, crate::devices::Error> {
+        self.enrol_in(&self.org, device_id, device_type, csr).await
+    }
+
+    /// The same in any organization.
+    pub async fn enrol_in(
+        &self,
+        org: &OrgId,
+        device_id: &str,
+        device_type: &str,
+        csr: String,
+    ) -> Result<wire::enrolment::Enrolled, crate::devices::Error> {
         use wire::enrolment::{EnrolRequest, NewEnrolmentToken};
-        let system = Actor::system(self.org.clone());
+        let system = Actor::system(org.clone());
         let new = NewEnrolmentToken {
             label: format!("for {device_id}"),
             pattern: device_id.into(),

@@ -21,6 +21,7 @@ mod joining;
 mod kek;
 mod key;
 mod key_set;
+mod organization;
 mod people;
 mod profile;
 mod qr;
@@ -75,6 +76,13 @@ enum Command {
     Config(Box<Flags>),
     /// Bring the database's schema up to date and end
     Migrate(Box<Flags>),
+    /// Organizations, each with devices, releases, people and authorities of its own: create, list, show
+    Organization {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: organization::Organization,
+    },
     /// People who can sign in: add, set a password
     User {
         #[command(flatten)]
@@ -268,8 +276,11 @@ enum KekCommand {
 
 /// Commands whose help shows every setting of the server.
 const SERVERS: [&str; 3] = ["serve", "check", "config"];
+/// The flag that says in which organization the others act.
+const ORGANIZATION: &str = "organization";
 /// What the others need of them: where the fleet is, and what its keys are encrypted under.
-const OF_A_FLEET: [&str; 9] = [
+const OF_A_FLEET: [&str; 10] = [
+    ORGANIZATION,
     "config",
     "data",
     "database_url_file",
@@ -290,6 +301,14 @@ fn beside_a_server(command: clap::Command) -> clap::Command {
     command.mut_subcommands(beside_a_server)
 }
 
+/// A server is in no organization.
+fn of_a_server(command: clap::Command) -> clap::Command {
+    command.mut_args(|flag| {
+        let shown = flag.get_id().as_str() != ORGANIZATION;
+        flag.hide(!shown)
+    })
+}
+
 impl Cli {
     /// What the process was started with. Ends it after a mistake, or after help was asked for.
     pub fn read() -> Self {
@@ -301,7 +320,7 @@ impl Cli {
     fn line() -> clap::Command {
         Self::command()
             .mut_args(|flag| flag.global(false))
-            .mut_subcommands(|command| if SERVERS.contains(&command.get_name()) { command } else { beside_a_server(command) })
+            .mut_subcommands(|command| if SERVERS.contains(&command.get_name()) { of_a_server(command) } else { beside_a_server(command) })
     }
 
     /// Does what was asked.
@@ -320,6 +339,7 @@ impl Cli {
             | Command::Config(flags)
             | Command::Migrate(flags)
             | Command::Clock(flags)
+            | Command::Organization { flags, .. }
             | Command::User { flags, .. }
             | Command::Token { flags, .. }
             | Command::Kek { flags, .. }
@@ -349,6 +369,10 @@ impl Cli {
             ) => flags,
             Command::Release(release) => release.flags().unwrap_or(&self.flags),
         };
+        let organization = flags.organization.clone().or_else(|| self.flags.organization.clone());
+        if let (Some(slug), Some(word)) = (&organization, self.command.of_all()) {
+            bail!("`fleetward {word}` concerns every organization: leave --organization {slug} out");
+        }
         hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
         let config = Config::load(&self.flags, flags)?;
         match self.command {
@@ -368,12 +392,26 @@ impl Cli {
         // Rendering needs some workers even on one core, or a page that waits for itself would wait for ever (leptos#4647).
         let threads = std::thread::available_parallelism().map_or(4, usize::from).max(4);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-        runtime.block_on(self.command.run(config)).map_err(in_words)
+        runtime.block_on(self.command.run(config, organization)).map_err(in_words)
     }
 }
 
 impl Command {
-    async fn run(self, config: Config) -> Result<ExitCode> {
+    /// Its word, if it acts in no organization.
+    const fn of_all(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve(_) => Some("serve"),
+            Self::Check(_) => Some("check"),
+            Self::Config(_) => Some("config"),
+            Self::Migrate(_) => Some("migrate"),
+            Self::Kek { .. } => Some("kek"),
+            Self::Organization { .. } => Some("organization"),
+            _ => None,
+        }
+    }
+
+    /// `organization` is the slug of the one that it acts in; the first one unless given.
+    async fn run(self, config: Config, organization: Option<String>) -> Result<ExitCode> {
         if matches!(self, Self::Serve(_)) {
             return Box::pin(serve(config)).await;
         }
@@ -385,8 +423,19 @@ impl Command {
             );
         }
         // What seals secrets must not run while they are wrapped for another key.
-        let fleet = beside(&config, matches!(self, Self::Kek { .. })).await?;
+        let open = beside(&config, matches!(self, Self::Kek { .. })).await?;
+        let fleet = match organization {
+            Some(slug) => match open.within(&slug).await {
+                Ok(fleet) => fleet,
+                Err(e) => {
+                    open.close().await.context("closing the databases")?;
+                    return Err(anyhow::Error::new(e).context(format!("--organization {slug}")));
+                }
+            },
+            None => open,
+        };
         let outcome = match self {
+            Self::Organization { command, .. } => shown(organization::run(&fleet, command).await),
             Self::User { command, .. } => people::user(&fleet, command).await,
             Self::Ca { command, .. } => ca::run(&fleet, command).await,
             Self::Cert { command, .. } => cert::run(&fleet, command).await,

@@ -51,6 +51,18 @@ fn flags_stand_before_or_after_the_command() {
 }
 
 #[test]
+fn what_concerns_every_organization_acts_in_none() {
+    for words in [&["organization", "list"][..], &["kek", "rotate", "--to", "k"], &["migrate"], &["check"], &["serve"]] {
+        let (named, flag) = (&["fleetward"][..], &["--organization", "acme"][..]);
+        for all in [[named, flag, words].concat(), [named, words, flag].concat()] {
+            let refused = Cli::from_arg_matches(&Cli::line().get_matches_from(&all)).unwrap().run().unwrap_err().to_string();
+            assert!(refused.contains(words[0]) && refused.contains("leave --organization acme out"), "{all:?}: {refused}");
+        }
+    }
+    assert!(help(&["user", "add"]).contains("--organization <SLUG>") && !help(&["serve"]).contains("--organization"));
+}
+
+#[test]
 fn a_wrong_role_is_answered_with_the_right_ones() {
     let words = ["fleetward", "token", "create", "--email", "e", "--name", "n", "--role", "god"];
     let says = Cli::line().try_get_matches_from(words).unwrap_err().to_string();
@@ -92,6 +104,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["audit", "verify"], &["--file", "--heads"]),
         (&["key"], &["add", "list", "revoke", "threshold"]),
         (&["key", "set"], &["make", "sign", "list", "publish"]),
+        (&["organization"], &["create", "list", "show", "set-up-code"]),
         (&["token"], &["create", "list", "revoke"]),
         (&["clock"], &["clock"]),
         (

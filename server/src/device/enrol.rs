@@ -5,15 +5,16 @@ use crate::http::{fault::Problem, guard::bearer};
 use axum::{
     Json,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use fleet::devices::{Attempt, Over, PENDING};
-use fleet::pki::Claimant;
+use fleet::pki::{Claimant, est::Label};
 use std::sync::Arc;
 use wire::{
-    Fault,
+    Fault, FaultKind,
     enrolment::{EnrolRequest, RecoverRequest, RenewRequest, Waiting},
+    ids::OrgId,
     pki::TrustBundle,
 };
 
@@ -62,6 +63,20 @@ pub(super) fn count_renewal<T>(devices: &Devices, outcome: Result<T, &str>) {
     devices.metrics.renewals.get_or_create(&vec![("outcome", word)]).inc();
 }
 
+/// The organization that the address names, `?organization=SLUG`; none leaves it to the token or the claim, and without either to the first one.
+async fn organization(devices: &Devices, uri: &Uri) -> Result<Option<OrgId>, Problem> {
+    let named = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("organization=")));
+    let Some(slug) = named else { return Ok(None) };
+    match devices.fleet.pki().label(slug).await? {
+        Some(Label { org, profile: None }) => Ok(Some(org)),
+        _ => Err(Problem::new(
+            FaultKind::NotFound,
+            "not_found",
+            "There is no such organization here. Leave it out, or ask an operator for its slug.",
+        )),
+    }
+}
+
 async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::Enrolled, Problem> {
     let (parts, body) = request.into_parts();
     let secret = bearer(&parts.headers).unwrap_or_default();
@@ -69,7 +84,9 @@ async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::E
     let request: EnrolRequest = json(&parts.headers, &body)?;
     let address = address(&parts.extensions);
     let claim = parts.extensions.get::<Arc<Claimant>>().map(|c| &c.claim);
-    let over = Over { open: Some(devices.fleet.default_org()), claim, ..Over::default() };
+    let org = organization(devices, &parts.uri).await?;
+    let open = Some(org.as_ref().unwrap_or(devices.fleet.default_org()));
+    let over = Over { org: org.as_ref(), open, claim, ..Over::default() };
     Ok(devices.fleet.devices().enrol_over(Attempt { secret, request: &request, address: &address }, over).await?)
 }
 

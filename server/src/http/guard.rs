@@ -148,7 +148,7 @@ fn is_page(path: &str) -> bool {
 
 /// The refresh secret only travels to `/session/refresh`, so that is where an ended access token is sent first.
 async fn lead_to_sign_in(guard: &Guard, uri: &axum::http::Uri) -> Response {
-    match guard.fleet.access().set_up_needed().await {
+    match guard.fleet.access().nobody_yet().await {
         Ok(true) => Redirect::to("/set-up").into_response(),
         Ok(false) => {
             let next = uri.path_and_query().map_or("/", |p| p.as_str());

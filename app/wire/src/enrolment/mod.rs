@@ -2,7 +2,8 @@
 //! a person (E-6).
 //!
 //! `POST /device/v1/enrol` on the enrol listener with `Authorization: Bearer fet_…` answers 201 with [`Enrolled`], or 202 with [`Waiting`] and
-//! `Retry-After`: then the device sends the same request again. Renewal is `POST /device/v1/renew` on the device listener.
+//! `Retry-After`: then the device sends the same request again. `?organization=SLUG` names whom a device without a token asks; without it that is the first
+//! one. Renewal is `POST /device/v1/renew` on the device listener.
 
 mod batches;
 mod claims;

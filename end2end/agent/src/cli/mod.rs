@@ -162,6 +162,10 @@ struct EnrolArguments {
     server: ServerArguments,
     #[command(flatten)]
     code: code::CodeArguments,
+    /// The organization to ask, by its slug. A token or a claim is its organization's anyway; without either the first one is asked. Only for the first
+    /// enrolment.
+    #[arg(long, value_name = "SLUG")]
+    organization: Option<String>,
     /// The device's name: up to 64 letters, digits, '.', '_', ':' and '-'. The host's name unless given.
     #[arg(long, value_name = "ID")]
     device_id: Option<String>,
@@ -234,7 +238,8 @@ impl EnrolArguments {
         let Told { device_type, hardware, attributes } = Told::of(settings);
         let host_name = || attributes.get("hostname").cloned();
         let device_id = self.device_id.clone().or(named).or_else(host_name).context("this host has no name: give one with --device-id")?;
-        let enrolment = Enrolment { url, token, claim, trust, device_id, device_type, hardware, attributes };
+        let organization = self.organization.clone();
+        let enrolment = Enrolment { url, token, claim, organization, trust, device_id, device_type, hardware, attributes };
         let mut wait = Duration::from_secs(1);
         loop {
             match identity::enrol(&store, &enrolment, Arc::clone(&clock)).await {

@@ -7,7 +7,10 @@ use crate::{
     tls::{self, Trust},
 };
 use std::{collections::BTreeMap, io, sync::Arc};
-use wire::enrolment::{EnrolRequest, Enrolled};
+use wire::{
+    enrolment::{EnrolRequest, Enrolled},
+    percent::encoded,
+};
 
 const REQUEST: &str = "enrol.json";
 const PATH: &str = "/device/v1/enrol";
@@ -21,6 +24,8 @@ pub struct Enrolment {
     pub token: String,
     /// A shared certificate to ask with instead of a token (E-9).
     pub claim: Option<Arc<tls::Claim>>,
+    /// The slug of the organization to ask; none leaves it to the token or the claim, and without either to the first one there.
+    pub organization: Option<String>,
     /// Whom to believe on first contact.
     pub trust: Trust,
     /// The name the device wants.
@@ -46,7 +51,11 @@ pub async fn enrol(store: &Store, enrolment: &Enrolment, clock: Arc<dyn Clock>) 
     let request = outstanding(store, enrolment)?;
     let tls = tls::anonymous(&enrolment.trust, enrolment.claim.as_deref(), Arc::clone(&clock))?;
     let client = http::Client::new(tls, &enrolment.url)?;
-    let enrolled: Enrolled = client.post(PATH, Some(enrolment.token.as_str()).filter(|t| !t.is_empty()), &request).await?;
+    let path = match &enrolment.organization {
+        Some(slug) => format!("{PATH}?organization={}", encoded(slug, b"")),
+        None => PATH.to_owned(),
+    };
+    let enrolled: Enrolled = client.post(&path, Some(enrolment.token.as_str()).filter(|t| !t.is_empty()), &request).await?;
     if enrolled.device_id.as_str() != enrolment.device_id {
         return Err(Error::Foreign(format!("asked for {:?}, got {:?}", enrolment.device_id, enrolled.device_id.as_str())));
     }
@@ -86,6 +95,7 @@ mod tests {
             url: "https://localhost:1".into(),
             token: "fet_x".into(),
             claim: None,
+            organization: None,
             trust: Trust::Roots(vec![]),
             device_id: "gw-1".into(),
             device_type: "gateway".into(),
@@ -118,6 +128,7 @@ mod tests {
             url: peer.url.clone(),
             token: "fet_x".into(),
             claim: None,
+            organization: None,
             trust: Trust::Pinned(Fingerprint::of(&peer.authority.root)),
             device_id: "gw-1".into(),
             device_type: "gateway".into(),
@@ -147,6 +158,7 @@ mod tests {
             url: peer.url.clone(),
             token: String::new(),
             claim: None,
+            organization: Some("acme".into()),
             trust: Trust::Roots(vec![peer.authority.root.clone()]),
             device_id: "gw-1".into(),
             device_type: "gateway".into(),
@@ -161,7 +173,10 @@ mod tests {
             codes.push(store.comparison_code().unwrap());
             assert!(dir.path().join(REQUEST).exists());
             let head = heard.recv().await.unwrap();
-            assert!(!head.to_lowercase().contains("authorization"), "{head}");
+            assert!(
+                head.starts_with("POST /device/v1/enrol?organization=acme ") && !head.to_lowercase().contains("authorization"),
+                "{head}"
+            );
         }
         assert!(codes[0] == codes[1] && codes[0].len() == 8 && codes[0].bytes().all(|b| b.is_ascii_hexdigit()), "{codes:?}");
     }
@@ -175,6 +190,7 @@ mod tests {
             url: peer.url.clone(),
             token: "fet_x".into(),
             claim: None,
+            organization: None,
             trust: Trust::Roots(vec![peer.authority.root.clone()]),
             device_id: "gw-1".into(),
             device_type: "gateway".into(),

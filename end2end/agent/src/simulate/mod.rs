@@ -218,6 +218,7 @@ async fn enrol(config: &Config, number: usize, clock: &Arc<dyn Clock>) -> Result
         url: config.enrol_url.clone(),
         token: config.token.clone(),
         claim: None,
+        organization: None,
         trust: config.trust.clone(),
         device_id: device_id.clone(),
         device_type: config.device_type.clone(),

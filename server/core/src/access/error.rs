@@ -31,6 +31,9 @@ pub enum Error {
     /// Something that only a person does, asked for with an API token.
     #[error("an API token can't do this")]
     NeedsPerson,
+    /// Something that concerns every organization, asked for by somebody in one.
+    #[error("only the command line of the server's machine can do this")]
+    NeedsMachine,
     /// A bearer token that is unknown, expired or revoked.
     #[error("bearer token refused")]
     BadToken,
@@ -94,6 +97,11 @@ impl Error {
                 K::Forbidden,
                 "needs_person",
                 "An API token can't do this: it could outlive its own end or its withdrawal that way. Sign in to the console and do it there.",
+            ),
+            Self::NeedsMachine => Fault::new(
+                K::Forbidden,
+                "needs_machine",
+                "This concerns every organization. It is done with the command line on the server's own machine.",
             ),
             Self::BadToken => {
                 Fault::new(K::Unauthenticated, "bad_token", "The bearer token is unknown, expired or revoked. Make a new one under People.")

@@ -10,9 +10,11 @@ mod export;
 mod hashing;
 mod heads;
 mod jwt;
+mod organizations;
 mod password;
 mod policy;
 mod sessions;
+mod setting_up;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
@@ -23,8 +25,10 @@ mod users;
 pub use error::Error;
 pub use export::{ExportError, verify_export, verify_export_by};
 pub use heads::{AuditHeads, HeadsError, read_heads};
+pub use organizations::Organization;
 pub use policy::{Act, Actor, Who, allowed, may};
 pub use sessions::{Origin, SignedIn};
+pub use setting_up::SetUpCode;
 pub(crate) use throttle::Throttle;
 pub(crate) use users::{admins, admins_beside, is_admin, name_of};
 

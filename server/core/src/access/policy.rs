@@ -182,6 +182,12 @@ pub fn may(actor: &Actor, act: Act) -> Result<(), Error> {
     if allowed(actor, act) { Ok(()) } else { Err(Error::Denied { act: act.as_str(), needs: act.least() }) }
 }
 
+/// Refuses everybody but Fleetward itself and whoever has the command line on the server's own machine: what concerns more organizations than one is no role
+/// of any of them.
+pub(super) fn of_the_machine(actor: &Actor) -> Result<(), Error> {
+    if matches!(actor.who, Who::System | Who::Shell) { Ok(()) } else { Err(Error::NeedsMachine) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,5 +211,6 @@ mod tests {
         let device = Who::Device { device: 1, device_id: "gw-1".parse().unwrap() };
         let device = Actor { org, who: device, address: String::new() };
         assert!(Act::ALL.iter().all(|a| !allowed(&device, *a)), "a device has no role");
+        assert!(of_the_machine(&device).is_err() && of_the_machine(&Actor::shell(device.org.clone())).is_ok());
     }
 }

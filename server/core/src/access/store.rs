@@ -4,11 +4,28 @@ use crate::db::{Sql, many};
 
 pub(super) const ORG_INSERT: Sql =
     Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (slug) DO NOTHING");
-pub(super) const ORG_BY_SLUG: Sql = Sql::same("SELECT id, name FROM organizations WHERE slug = $1");
+pub(super) const ORG_NEWEST: Sql = Sql::same("SELECT COALESCE(MAX(created_at), 0) FROM organizations");
+pub(super) const ORG_BY_SLUG: Sql = Sql::same("SELECT id FROM organizations WHERE slug = $1");
 pub(super) const ORG_SLUG: Sql = Sql::same("SELECT slug FROM organizations WHERE id = $1");
 pub(super) const ORG_NAME: Sql = Sql::same("SELECT name FROM organizations WHERE id = $1");
+pub(super) const ORGS: Sql = Sql::same(
+    "SELECT o.id, o.slug, o.name, o.created_at, (SELECT COUNT(*) FROM users u WHERE u.org_id = o.id AND u.disabled = FALSE) AS people,
+            s.expires_at AS set_up_until
+     FROM organizations o LEFT JOIN set_ups s ON s.org_id = o.id ORDER BY o.created_at, o.id",
+);
+
+pub(super) const SET_UP_PUT: Sql = Sql::same(
+    "INSERT INTO set_ups (org_id, code_hash, expires_at) VALUES ($1, $2, $3)
+     ON CONFLICT (org_id) DO UPDATE SET code_hash = excluded.code_hash, expires_at = excluded.expires_at",
+);
+pub(super) const SET_UPS_OPEN: Sql = Sql::same("SELECT COUNT(*) FROM set_ups WHERE expires_at > $1");
+pub(super) const SET_UP_BY_CODE: Sql = Sql::same("SELECT org_id FROM set_ups WHERE code_hash = $1 AND expires_at > $2");
+pub(super) const SET_UP_TAKE: Sql = Sql::same("DELETE FROM set_ups WHERE org_id = $1 AND code_hash = $2 AND expires_at > $3");
+pub(super) const SET_UP_END: Sql = Sql::same("DELETE FROM set_ups WHERE org_id = $1");
 
 pub(super) const USER_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM users");
+pub(super) const USERS_OF: Sql = Sql::same("SELECT COUNT(*) FROM users WHERE org_id = $1");
+pub(super) const USERS_OF_SLUG: Sql = Sql::same("SELECT COUNT(*) FROM users u JOIN organizations o ON o.id = u.org_id WHERE o.slug = $1");
 pub(super) const USER_INSERT: Sql = Sql::same(
     "INSERT INTO users (id, org_id, email, email_lower, name, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 );
@@ -134,10 +151,19 @@ pub(super) const AUDIT_WALK: Sql = Sql::same(
 
 pub(crate) const ALL: &[&Sql] = &[
     &ORG_INSERT,
+    &ORG_NEWEST,
     &ORG_BY_SLUG,
     &ORG_SLUG,
     &ORG_NAME,
+    &ORGS,
+    &SET_UP_PUT,
+    &SET_UPS_OPEN,
+    &SET_UP_BY_CODE,
+    &SET_UP_TAKE,
+    &SET_UP_END,
     &USER_COUNT,
+    &USERS_OF,
+    &USERS_OF_SLUG,
     &USER_INSERT,
     &USER_SIGN_IN,
     &USER_BY_EMAIL,

@@ -1,22 +1,23 @@
-//! People: the first one, the others, their roles.
+//! People and their roles. How the first one of an organization comes in, `setting_up.rs` says.
 
-use super::{Access, Act, Actor, Error, allowed, audit, may, password, sessions::parse, store};
+use super::{
+    Access, Act, Actor, Error, allowed, audit, may, password,
+    sessions::parse,
+    setting_up::{First, comes_in},
+    store,
+};
 use crate::{
     bus::Event,
     db::{Conn, Tx, exec, row, rows},
     text::unseen,
 };
 use serde_json::json;
-use subtle::ConstantTimeEq as _;
 use wire::{
     Timestamp,
     access::{PeoplePage, User},
     ids::{OrgId, UserId},
     states::Role,
 };
-
-/// Slug of the organization that the first start makes.
-const FIRST_ORG: &str = "default";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -104,85 +105,21 @@ fn address(value: &str) -> Result<String, Error> {
 }
 
 impl Access {
-    /// The first organization; it is made when there is none. Idempotent.
-    pub async fn ensure_organization(&self) -> Result<OrgId, Error> {
-        let mut tx = self.db.write().await?;
-        if let Some((id, _)) = row!(&mut tx, (String, String), store::ORG_BY_SLUG, FIRST_ORG)? {
-            return parse(&id);
-        }
-        let now = self.clock.now();
-        let id: OrgId = self.entropy.id(now);
-        // Another instance may make its first start at the same moment; then its organization is the one.
-        if exec!(&mut tx, store::ORG_INSERT, id.as_str(), FIRST_ORG, "Fleet", now.0)? == 0 {
-            drop(tx);
-            return self.first_organization().await;
-        }
-        exec!(&mut tx, store::AUDIT_START, id.as_str())?;
-        audit::append(&mut tx, &Actor::system(id.clone()), now, "organization.create", id.as_str(), &json!({ "slug": FIRST_ORG })).await?;
-        tx.commit().await?;
-        Ok(id)
-    }
-
-    async fn first_organization(&self) -> Result<OrgId, Error> {
-        let found = row!(&mut self.db.read().await?, (String, String), store::ORG_BY_SLUG, FIRST_ORG)?;
-        parse(&found.ok_or(Error::NotFound("organization"))?.0)
-    }
-
-    /// The name of an organization in addresses.
-    pub async fn slug(&self, org: &OrgId) -> Result<String, Error> {
-        if let Some(known) = self.slugs.lock().get(org) {
-            return Ok(known.clone());
-        }
-        let found = row!(&mut self.db.read().await?, (String,), store::ORG_SLUG, org.as_str())?;
-        let (slug,) = found.ok_or(Error::NotFound("organization"))?;
-        self.slugs.lock().insert(org.clone(), slug.clone());
-        Ok(slug)
-    }
-
-    /// Whether nobody can sign in yet.
-    pub async fn set_up_needed(&self) -> Result<bool, Error> {
-        Ok(row!(&mut self.db.read().await?, (i64,), store::USER_COUNT)?.is_none_or(|r| r.0 == 0))
-    }
-
-    /// The one-time code of the set-up page, made at the first call; for whoever runs the server and nobody else.
-    pub fn set_up_code(&self) -> String {
-        let mut code = self.set_up_code.lock();
-        code.get_or_insert_with(|| {
-            let b = self.entropy.bytes::<12>();
-            // Sixty-four letters without the ones that look alike would be nicer to type; hex in fours is unmistakable.
-            hex::encode(b).as_bytes().chunks(4).map(|c| String::from_utf8_lossy(c).into_owned()).collect::<Vec<_>>().join("-")
-        })
-        .clone()
-    }
-
-    /// Makes the first admin with the one-time code. Works once; after that the page is closed.
-    pub async fn set_up(&self, code: &str, email: &str, name: &str, password: &str) -> Result<(), Error> {
-        if !self.set_up_needed().await? {
-            return Err(Error::SetUp("Fleetward is already set up. Sign in instead."));
-        }
-        let right = self.set_up_code();
-        if !bool::from(right.as_bytes().ct_eq(code.trim().to_lowercase().as_bytes())) {
-            if !self.wrong_codes.take("set-up", self.clock.now()) {
-                return Err(Error::TooMany);
-            }
-            return Err(Error::invalid(
-                "code",
-                "This is not the code. The server said it as it started, in its terminal or its log, on the line that says set-up code.",
-            ));
-        }
-        let org = self.ensure_organization().await?;
-        self.insert_user(&Actor::system(org), email, name, Role::Admin, password, true).await?;
-        *self.set_up_code.lock() = None;
-        Ok(())
-    }
-
     /// Adds a person.
     pub async fn create_user(&self, actor: &Actor, email: &str, name: &str, role: Role, password: &str) -> Result<UserId, Error> {
         may(actor, Act::People)?;
-        self.insert_user(actor, email, name, role, password, false).await
+        self.insert_user(actor, email, name, role, password, First::No).await
     }
 
-    async fn insert_user(&self, actor: &Actor, email: &str, name: &str, role: Role, password: &str, first: bool) -> Result<UserId, Error> {
+    pub(super) async fn insert_user(
+        &self,
+        actor: &Actor,
+        email: &str,
+        name: &str,
+        role: Role,
+        password: &str,
+        first: First<'_>,
+    ) -> Result<UserId, Error> {
         let (email, name) = (address(email)?, text("name", name, 100)?);
         password::acceptable(password)?;
         let hashed = self.hashing.hash(password, self.entropy.bytes::<16>()).await?;
@@ -190,9 +127,7 @@ impl Access {
         let id: UserId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &actor.org).await?;
-        if first && row!(&mut tx, (i64,), store::USER_COUNT)?.is_some_and(|r| r.0 > 0) {
-            return Err(Error::SetUp("Fleetward is already set up. Sign in instead."));
-        }
+        comes_in(&mut tx, &actor.org, first, now).await?;
         let lower = email.to_lowercase();
         let insert = exec!(
             &mut tx,

@@ -3,7 +3,7 @@
 
 mod forge;
 
-pub(super) use forge::{Forge, MadeCross, NewKey, Parent, aad};
+pub(super) use forge::{Forge, Made, MadeCross, NewKey, Parent, aad};
 
 use super::{
     Error,
@@ -97,6 +97,11 @@ pub(super) type Authorities = Vec<Arc<Authority>>;
 /// The newest authority of the kind that issues.
 pub(super) fn active<'a>(all: &'a Authorities, org: &OrgId, kind: Kind) -> Result<&'a Arc<Authority>, Error> {
     all.iter().rev().find(|a| a.org == *org && a.kind == kind && a.state == AuthorityState::Active).ok_or(Error::NoAuthority(kind.as_str()))
+}
+
+/// The root that the listeners' chain leads to: the oldest organization's, which owns the installation. Never another one's, whatever became of it.
+pub(super) fn listeners_root(all: &Authorities) -> Option<&Arc<Authority>> {
+    active(all, &all.first()?.org, Kind::Root).ok()
 }
 
 /// From the issuer of leaves to the root, both included.

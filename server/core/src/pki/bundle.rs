@@ -1,7 +1,12 @@
 //! Trust bundles: which roots devices are to trust, and what leads to them; a version an organization that grows with every change.
 //! Kept in memory for whoever connects. Refuses to know how a device fetches it.
 
-use super::{Error, Pki, profile::Kind, store};
+use super::{
+    Error, Pki,
+    authorities::{Authorities, Authority},
+    profile::Kind,
+    store,
+};
 use crate::{
     access::{Act, Actor, audit, may},
     db::{Conn, Db, Tx},
@@ -10,7 +15,10 @@ use crate::{
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
@@ -116,6 +124,25 @@ pub(super) async fn raise(tx: &mut Tx, actor: &Actor, now: Timestamp) -> Result<
     Ok(())
 }
 
+/// The first version of each other organization's bundle that this root is in; one that nobody can hold where it is in none.
+async fn first_beside(on: &mut impl Conn, org: &OrgId, root: &[u8]) -> Result<BTreeMap<OrgId, i64>, Error> {
+    let root = pem(root);
+    let mut first = BTreeMap::new();
+    for (other, version, content) in store::bundles_beside(on, org).await? {
+        let other: OrgId = other.parse().map_err(crate::db::Error::corrupt)?;
+        let known = first.entry(other).or_insert(i64::MAX);
+        if *known == i64::MAX && serde_json::from_str::<Content>(&content).map_err(crate::db::Error::corrupt)?.roots.contains(&root) {
+            *known = version;
+        }
+    }
+    Ok(first)
+}
+
+/// Adds the devices of another organization, which hold what they have to by the bundles of their own.
+fn with(reach: BundleReach, theirs: BundleReach) -> BundleReach {
+    BundleReach { holders: reach.holders + theirs.holders, devices: reach.devices + theirs.devices, ..reach }
+}
+
 impl Pki {
     /// Makes the first bundle of a fleet that is older than bundles are, and the next one of a fleet that is older than assignments are.
     pub(super) async fn ensure_bundle(&self, org: &OrgId) -> Result<(), Error> {
@@ -144,6 +171,33 @@ impl Pki {
     /// How many active devices hold this version, or a later one, counted now: what is decided by it waits for it.
     pub(super) async fn reach(&self, on: &mut impl Conn, org: &OrgId, version: i64) -> Result<BundleReach, Error> {
         Ok(Holders::count(on, org).await?.of(version))
+    }
+
+    /// The same for an authority: who holds the first version that it is in. The listeners' roots lead every device to them, so there those of the other
+    /// organizations count as well.
+    pub(super) async fn reach_of(&self, on: &mut impl Conn, org: &OrgId, id: &AuthorityId) -> Result<BundleReach, Error> {
+        let version = store::bundle_of(on, id).await?;
+        let mut reach = self.reach(on, org, version).await?;
+        let all = store::authorities(on).await?;
+        let listeners = all.first().is_some_and(|a| a.org_id == org.as_str());
+        if let Some(root) = all.iter().find(|a| listeners && a.id == id.as_str() && a.kind == Kind::Root.as_str()) {
+            for (other, version) in first_beside(on, org, &root.der).await? {
+                reach = with(reach, self.reach(on, &other, version).await?);
+            }
+        }
+        Ok(reach)
+    }
+
+    /// The same for pages, beside what is known of the organization's own. Takes readers of its own.
+    pub(super) async fn reach_shown(&self, all: &Authorities, own: &Holders, a: &Authority) -> Result<BundleReach, Error> {
+        let mut reach = own.of(a.bundle);
+        if a.kind == Kind::Root && all.first().is_some_and(|first| first.org == a.org) {
+            let beside = first_beside(&mut self.db.read().await?, &a.org, &a.der).await?;
+            for (other, version) in beside {
+                reach = with(reach, self.holders(&other).await?.of(version));
+            }
+        }
+        Ok(reach)
     }
 
     /// Who holds which version; where counting them takes long, as it was a while ago: for pages. Takes a reader of its own.

@@ -3,7 +3,7 @@
 
 use super::{
     Error, Pki,
-    authorities::{Authorities, Authority},
+    authorities::{Authorities, Authority, listeners_root},
     csr::CsrError,
     der,
     peer::DevicePeer,
@@ -16,7 +16,7 @@ use base64::{
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::sync::Arc;
-use wire::{ids::OrgId, pki::KeyType, states::AuthorityState};
+use wire::{ids::OrgId, pki::KeyType};
 
 /// `CsrAttrs` (RFC 9908 §3.2): a P-256 key, signed with ECDSA and SHA-256. Never `challengePassword` (E-12, E-14).
 pub const CSR_ATTRIBUTES: &[u8] = &[
@@ -138,7 +138,7 @@ impl Pki {
 
 fn trusted(all: &Authorities, org: &OrgId) -> Vec<CertificateDer<'static>> {
     let root = |a: &&Arc<Authority>| a.kind == Kind::Root;
-    let listeners = all.iter().filter(root).find(|a| a.state == AuthorityState::Active);
+    let listeners = listeners_root(all);
     let first = all.first().map(|a| &a.org);
     // The listeners' other roots count for everybody.
     let theirs = |a: &&Arc<Authority>| a.org == *org || (root(a) && Some(&a.org) == first);

@@ -24,6 +24,7 @@ pub mod est;
 mod exchange;
 mod fault;
 mod following;
+mod founding;
 mod generations;
 mod given;
 mod guard;

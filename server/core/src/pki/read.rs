@@ -1,6 +1,6 @@
 //! What pages and other rooms ask about certificates.
 
-use super::{Error, Pki, authorities, csr::sha256, decode::decode, profile::Kind, store};
+use super::{Error, Pki, authorities, csr::sha256, decode::decode, store};
 use crate::{
     access::{Act, Actor, allowed, may},
     db::{Conn, containing},
@@ -11,7 +11,7 @@ use wire::{
     ids::{AuthorityId, CertificateId, DeviceId, OrgId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
     pki::{AuthorityRow, CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, WEEKS},
-    states::{AuthorityState, CertificateState, KeyPlace},
+    states::{CertificateState, KeyPlace},
 };
 
 impl Pki {
@@ -131,7 +131,7 @@ impl Pki {
     /// The listeners' root: the active one of the oldest organization, which owns the installation.
     fn root(&self, form: impl FnOnce(&[u8]) -> String) -> String {
         let all = self.authorities.load();
-        all.iter().find(|a| a.kind == Kind::Root && a.state == AuthorityState::Active).map(|a| form(&a.der)).unwrap_or_default()
+        authorities::listeners_root(&all).map(|a| form(&a.der)).unwrap_or_default()
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::json;
 use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId},
-    pki::{BundleReach, steps},
+    pki::steps,
     states::AuthorityState::{self, Active, Retired, Retiring, Staged},
 };
 
@@ -106,7 +106,7 @@ impl Pki {
             return Err(Error::AuthorityState(steps::ONLY_STAGED));
         }
         let now = self.clock.now();
-        let reach = self.reach_of(tx, actor, id).await?;
+        let reach = self.reach_of(tx, &actor.org, id).await?;
         if !reach.enough() && !force {
             return Err(Error::BundleNotHeld(reach));
         }
@@ -156,7 +156,7 @@ impl Pki {
                 }
                 let all = self.authorities.load_full();
                 let next = authorities::active(&all, &actor.org, Kind::Root)?.id.clone();
-                let reach = self.reach_of(tx, actor, &next).await?;
+                let reach = self.reach_of(tx, &actor.org, &next).await?;
                 if reach.missing() > 0 && !force {
                     return Err(Error::BundleNotHeld(reach));
                 }
@@ -179,11 +179,5 @@ impl Pki {
             audit::append(tx, actor, end.0, "authority.retire", child.as_str(), &json!({ "was": "staged", "with": id })).await?;
         }
         Ok(())
-    }
-
-    /// How far the fleet is with the first bundle that the authority is in.
-    pub(super) async fn reach_of(&self, on: &mut impl crate::db::Conn, actor: &Actor, id: &AuthorityId) -> Result<BundleReach, Error> {
-        let version = store::bundle_of(on, id).await?;
-        self.reach(on, &actor.org, version).await
     }
 }

@@ -64,9 +64,14 @@ impl Pki {
         let found = all.iter().find(|a| a.id == *id && a.org == actor.org).ok_or(Error::NoSuchAuthority)?;
         let holders = self.holders(&actor.org).await?;
         let duties = self.root_duties(actor).await?;
+        let reach = self.reach_shown(&all, &holders, found).await?;
+        let follows = match active_root(&all, found) {
+            // What a retiring root leaves behind depends on who holds the one that follows.
+            Some(root) if found.kind == Kind::Root && found.state == Retiring => self.reach_shown(&all, &holders, root).await?,
+            _ => reach,
+        };
         let mut on = self.db.read().await?;
         let hanging = self.hanging(&mut on, actor).await?;
-        let reach = holders.of(found.bundle);
         let mut chain: Vec<_> = authorities::up(&all, id).into_iter().map(shown).collect();
         chain.remove(0);
         let of = |id: &AuthorityId| all.iter().find(|a| a.id == *id).map(|a| a.subject.clone()).unwrap_or_default();
@@ -87,11 +92,6 @@ impl Pki {
         let asked: Vec<Deed> =
             store::consents_waiting(&mut on, &actor.org, self.clock.now()).await?.into_iter().map(|row| row.deed).collect();
         let actions = if allowed(actor, Act::Authorities) {
-            let follows = match active_root(&all, found) {
-                // What a retiring root leaves behind depends on who holds the one that follows.
-                Some(root) if found.kind == Kind::Root && found.state == Retiring => holders.of(root.bundle),
-                _ => reach,
-            };
             let signed = all.iter().filter(|a| a.issuer_id == found.id && a.id != found.id && a.trusted());
             let below = signed.filter_map(|a| hanging.get(a.id.as_str())).map(|(_, devices)| devices).sum();
             Offer { all: &all, a: found, standing: &standing, reach: follows, presented: self.presents(id), below, asked: &asked }.actions()

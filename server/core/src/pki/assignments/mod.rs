@@ -165,7 +165,8 @@ impl Pki {
         Ok(tx.commit().await?)
     }
 
-    async fn insert_assignment_key(&self, tx: &mut Tx, actor: &Actor) -> Result<AssignmentKey, Error> {
+    /// Makes a key in the caller's transaction, behind [`trust::next_trust`].
+    pub(super) async fn insert_assignment_key(&self, tx: &mut Tx, actor: &Actor) -> Result<AssignmentKey, Error> {
         let now = self.clock.now();
         let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::Cipher)?;
         let private = Zeroizing::new(pair.to_pkcs8().map_err(|_| KeyError::Cipher)?.as_ref().to_vec());

@@ -110,17 +110,23 @@ impl Forge<'_> {
                 return Ok(());
             }
             let now = self.clock.now();
-            let root = self.make(Kind::Root, &slug, ("G1", 1), now, None)?;
-            let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
-            let device = self.make(Kind::DeviceAuthority, &slug, ("G1-1", 1), now, Some(parent))?;
-            let server = self.make(Kind::ServerAuthority, &slug, ("G1-1", 1), now, Some(parent))?;
-            match self.store(org, &[root, device, server], now).await {
+            let made = self.first(&slug, now)?;
+            match self.store(org, &made, now).await {
                 // The other instance was first, and its authorities are ours too; or a serial was drawn twice. Looking again tells.
                 Err(Error::Db(e)) if e.is_unique() => {}
                 other => return other,
             }
         }
         Err(Error::Serial)
+    }
+
+    /// Makes what an organization begins with: a root, and under it an authority for devices and one for listeners.
+    pub fn first(&self, slug: &str, now: Timestamp) -> Result<[Made; 3], Error> {
+        let root = self.make(Kind::Root, slug, ("G1", 1), now, None)?;
+        let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
+        let device = self.make(Kind::DeviceAuthority, slug, ("G1-1", 1), now, Some(parent))?;
+        let server = self.make(Kind::ServerAuthority, slug, ("G1-1", 1), now, Some(parent))?;
+        Ok([root, device, server])
     }
 
     /// Makes an authority with a key and a name of its own: the generation in words and as a number (P-7).
@@ -189,15 +195,27 @@ impl Forge<'_> {
 
     async fn store(&self, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
         let mut tx = self.db.write().await?;
+        // Before anything that others take: a running server looks at it, and follows within a second.
+        store::next_trust(&mut tx).await?;
+        self.put_first(&mut tx, org, made, now).await?;
+        tx.commit().await?;
+        self.told(org);
+        Ok(())
+    }
+
+    /// Writes what an organization begins with down, and its first trust bundle, in the caller's transaction, behind [`store::next_trust`].
+    pub async fn put_first(&self, tx: &mut Tx, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
         let system = crate::access::Actor::system(org.clone());
         for a in made {
-            self.insert(&mut tx, &system, a, AuthorityState::Active, now).await?;
+            self.insert(tx, &system, a, AuthorityState::Active, now).await?;
         }
-        bundle::raise(&mut tx, &system, now).await?;
-        tx.commit().await?;
+        bundle::raise(tx, &system, now).await
+    }
+
+    /// Says in the log that they are there.
+    pub fn told(&self, org: &OrgId) {
         let place = if self.token.is_some() { "on the PKCS#11 token" } else { "encrypted in the database" };
         tracing::info!(%org, "root, device and server authority made; their keys are {place}");
-        Ok(())
     }
 
     /// Writes a made authority down, in this state, with its audit entry.

@@ -12,6 +12,8 @@ pub(super) const BUNDLES: Sql = Sql::same(
     "SELECT b.org_id, b.version, b.content FROM trust_bundles b \
      WHERE b.version = (SELECT MAX(n.version) FROM trust_bundles n WHERE n.org_id = b.org_id) ORDER BY b.org_id",
 );
+pub(super) const BUNDLES_BESIDE: Sql =
+    Sql::same("SELECT org_id, version, content FROM trust_bundles WHERE org_id <> $1 ORDER BY org_id, version");
 pub(super) const BUNDLE_RAISE: Sql = Sql::same("INSERT INTO trust_bundles (org_id, version, content, raised_at) VALUES ($1, $2, $3, $4)");
 pub(super) const BUNDLE_FIRST: Sql = Sql::same("UPDATE authorities SET bundle = $2 WHERE org_id = $1 AND bundle = 0");
 pub(super) const BUNDLE_HELD: Sql = Sql::same(
@@ -32,6 +34,11 @@ pub(in crate::pki) async fn newest_bundle(on: &mut impl Conn, org: &OrgId) -> Re
 /// Every organization's newest bundle.
 pub(in crate::pki) async fn bundles(on: &mut impl Conn) -> Result<Vec<(String, i64, String)>, Error> {
     rows!(on, (String, i64, String), BUNDLES)
+}
+
+/// Every bundle of every other organization: the organization, the version and the content, the oldest first.
+pub(in crate::pki) async fn bundles_beside(on: &mut impl Conn, org: &OrgId) -> Result<Vec<(String, i64, String)>, Error> {
+    rows!(on, (String, i64, String), BUNDLES_BESIDE, org.as_str())
 }
 
 /// A new version; authorities that were in none so far are in this one.

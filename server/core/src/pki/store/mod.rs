@@ -68,6 +68,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::LEFT_BEHIND,
     &bundles::BUNDLE_NEWEST,
     &bundles::BUNDLES,
+    &bundles::BUNDLES_BESIDE,
     &bundles::BUNDLE_RAISE,
     &bundles::BUNDLE_FIRST,
     &bundles::BUNDLE_HELD,

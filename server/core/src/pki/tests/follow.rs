@@ -44,9 +44,13 @@ async fn world(kind: EngineKind) -> (World, Option<String>) {
 }
 
 async fn within_a_second(what: &str, holds: impl Fn() -> bool) {
+    within(Duration::from_secs(1), what, holds).await;
+}
+
+async fn within(time: Duration, what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(1), "not within a second: {what}");
+        assert!(begun.elapsed() < time, "not within {time:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -133,6 +137,36 @@ async fn r7_lists_of_new_authorities_and_of_roots_elsewhere_are_served_within_a_
     let signed = offline::list(&opened, &asked, w.clock_now()).unwrap();
     cli.pki().import_list(&shell, &root.id, &signed).await.unwrap();
     within_a_second("a list that was signed elsewhere", || pki.crl(&root.id).is_some_and(|list| list.der == signed)).await;
+    server.abort();
+    cli.close().await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r6_an_organization_that_is_made_beside_a_server_is_served_within_a_second(#[case] kind: EngineKind) {
+    let (w, url) = world(kind).await;
+    let pki = Arc::clone(w.fleet.pki());
+    pki.renew_identity().await.unwrap();
+    pki.publish().await.unwrap();
+    let before = pki.server_identity().unwrap();
+    let working = Arc::clone(&pki);
+    let server = tokio::spawn(async move { working.work().await });
+    let (cli, shell) = (beside(&w, url).await, Actor::shell(w.org.clone()));
+
+    let made = cli.create_organization(&shell, &"acme".parse().unwrap(), "Acme").await.unwrap();
+    within_a_second("its authorities are here, and devices are told whom to trust", || {
+        pki.authorities_of(&made.id).len() == 3 && pki.trust_bundle(&made.id).version == 1
+    })
+    .await;
+    assert_eq!(pki.label("acme").await.unwrap().map(|label| label.org), Some(made.id.clone()));
+    let device = pki.authorities_of(&made.id).into_iter().find(|a| a.kind == "device").unwrap().id;
+    // Five signatures, each in a transaction of its own.
+    within(Duration::from_secs(10), "they have lists and OCSP signers", || pki.crl(&device).is_some() && !pki.unpublished()).await;
+    let leaf = super::life::leaf(&w.enrol_in(&made.id, "gw-1", "sim", crate::testing::csr("gw-1")).await.unwrap());
+    assert_eq!(check(&w, &leaf).unwrap().org, made.id);
+    assert_eq!(pki.server_identity().unwrap().chain, before.chain, "the listeners are the first organization's");
     server.abort();
     cli.close().await.unwrap();
 }

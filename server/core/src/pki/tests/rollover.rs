@@ -13,7 +13,7 @@ use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use wire::{
     device::{Hello, Running},
-    ids::AuthorityId,
+    ids::{AuthorityId, OrgId},
     overview::{Attention, Matter},
     pki::{AuthorityUse, MAX_FACTORY_HOURS, ProfileRules},
     states::{
@@ -25,12 +25,17 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, revocatio
 
 /// A device connects and says which bundle it holds.
 async fn holds(w: &World, id: &str, version: i64) {
-    let system = Actor::system(w.org.clone());
+    holds_in(w, &w.org, id, version).await;
+}
+
+/// The same of any organization's.
+async fn holds_in(w: &World, org: &OrgId, id: &str, version: i64) {
+    let system = Actor::system(org.clone());
     let device = w.fleet.devices().find(&system, &id.parse().unwrap()).await.unwrap();
     let firmware = Running { version: "1".into(), sequence: 1, device_type: "sim".into(), hardware: "A".into() };
     let hello =
         Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes: [].into(), stream: "s".into(), trust_bundle: version };
-    w.fleet.devices().connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello });
+    w.fleet.devices().connected(Connected { org: org.clone(), device, address: "::1".into(), hello });
     w.fleet.devices().flush_presence(false).await.unwrap();
 }
 
@@ -206,6 +211,58 @@ async fn r10_a_staged_root_is_taken_back_and_a_restart_knows_all(#[case] kind: E
     assert!(states(pki, &w).iter().filter(|(name, _)| name.contains("G2")).all(|(_, state)| *state == Retired));
     let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
     assert!(next.subject.ends_with("G1-3"), "under the root in use: {}", next.subject);
+}
+
+/// The listeners' root leads everybody to them, so it waits for the devices of every organization; another organization's root for its own alone.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r10_the_listeners_root_waits_for_every_organizations_devices(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let made = w.fleet.create_organization(&Actor::shell(w.org.clone()), &"acme".parse().unwrap(), "Acme").await.unwrap();
+    let theirs = Actor::system(made.id.clone());
+    enrol(&w, "gw-1").await;
+    w.enrol_in(&made.id, "gw-9", "sim", crate::testing::csr("gw-9")).await.unwrap();
+
+    // Their own root is no business of the first organization's devices.
+    let own = pki.stage_authority(&theirs, AuthorityUse::Root).await.unwrap();
+    assert_eq!((pki.trust_bundle(&w.org).version, pki.trust_bundle(&made.id).version), (1, 2));
+    let asked = pki.authority(&theirs, &own.id).await.unwrap().reach;
+    assert_eq!((asked.version, asked.holders, asked.devices), (2, 0, 1));
+    pki.retire_authority(&theirs, &own.id, false).await.unwrap();
+
+    let root = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap();
+    assert_eq!((pki.trust_bundle(&w.org).version, pki.trust_bundle(&made.id).version), (2, 4));
+    holds(&w, "gw-1", 2).await;
+    for version in [1, 3] {
+        holds_in(&w, &made.id, "gw-9", version).await;
+        let refused = pki.activate_authority(&admin, &root.id, false).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::BundleNotHeld(reach) if (reach.version, reach.holders, reach.devices) == (2, 1, 2)),
+            "{refused:?}"
+        );
+        let shown = pki.authority(&admin, &root.id).await.unwrap();
+        let activate = shown.actions.iter().find(|a| a.step == AuthorityStep::Activate).unwrap();
+        assert_eq!((shown.reach.missing(), activate.forced, activate.cut), (1, true, 1), "the page counts no other way");
+    }
+    holds_in(&w, &made.id, "gw-9", 4).await;
+    pki.activate_authority(&admin, &root.id, false).await.unwrap();
+    let bundle = pki.trust_bundle(&made.id);
+    assert!(bundle.roots.contains(&root.pem) && bundle.roots.len() == 3, "{}", bundle.roots.len());
+
+    // The old one stays until the last of them has let it go.
+    let old = named(pki, &w, "Root CA G1");
+    for name in ["Device CA G1-1", "Server CA G1-1"] {
+        pki.retire_authority(&admin, &named(pki, &w, name), true).await.unwrap();
+    }
+    holds(&w, "gw-1", pki.trust_bundle(&w.org).version).await;
+    holds_in(&w, &made.id, "gw-9", 3).await;
+    assert!(matches!(pki.retire_authority(&admin, &old, false).await, Err(Error::BundleNotHeld(reach)) if reach.missing() == 1));
+    holds_in(&w, &made.id, "gw-9", 4).await;
+    pki.retire_authority(&admin, &old, false).await.unwrap();
+    assert_eq!(pki.trust_bundle(&made.id).roots.len(), 2, "the listeners' new one, and their own");
 }
 
 const ANCHOR_ENDED: Sql = Sql::same("UPDATE authorities SET not_after = $1 WHERE kind = 'device'");

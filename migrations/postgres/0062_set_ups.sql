@@ -1,0 +1,7 @@
+-- One-time codes of the set-up page, by which the first admin of an organization comes in that was made beside a running server; an organization's row goes
+-- with its first person. The code of the very first start is in the server's memory alone.
+CREATE TABLE set_ups (
+    org_id     TEXT COLLATE "C" PRIMARY KEY REFERENCES organizations (id),
+    code_hash  BYTEA  NOT NULL,
+    expires_at BIGINT NOT NULL
+);
