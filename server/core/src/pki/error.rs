@@ -47,8 +47,8 @@ pub enum Error {
         /// What its key is called on the token.
         id: wire::ids::AuthorityId,
     },
-    /// The token did not sign in time.
-    #[error("the token does not answer: see that its module reaches it")]
+    /// The token did not sign, or not in time (K-4). It may again as soon as its module reaches it.
+    #[error("the token does not sign: see that its module reaches it, and what the log says of it")]
     TokenLate,
     /// Nobody has shown that they hold the root's file.
     #[error("the root's file was not shown")]
@@ -187,7 +187,11 @@ pub enum Error {
 
 impl From<rcgen::Error> for Error {
     fn from(e: rcgen::Error) -> Self {
-        Self::Build(e.to_string())
+        match e {
+            // Said by keys on a token alone.
+            rcgen::Error::RemoteKeyError => Self::TokenLate,
+            other => Self::Build(other.to_string()),
+        }
     }
 }
 

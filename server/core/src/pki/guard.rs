@@ -81,7 +81,8 @@ impl SigningKey for GuardedKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         if let Err(why) = self.judge(message) {
             tracing::error!(%why, "an authority's key was asked to sign what it may not");
-            return Err(rcgen::Error::RemoteKeyError);
+            // Not what a token says that can't sign now: asking again would not help.
+            return Err(rcgen::Error::X509(why.to_string()));
         }
         self.key.sign(message)
     }
@@ -118,15 +119,19 @@ pub(super) const fn which(public: &[u8]) -> RootKey {
     if public.len() == P384_POINT { RootKey::P384 } else { RootKey::P256 }
 }
 
+/// What verifies what a key of ours signs.
+pub(super) fn verifier(key: RootKey) -> &'static dyn VerificationAlgorithm {
+    match key {
+        RootKey::P256 => &ECDSA_P256_SHA256_ASN1,
+        RootKey::P384 => &ECDSA_P384_SHA384_ASN1,
+    }
+}
+
 /// Signs with the key and verifies with the certificate.
 pub(super) fn belongs(key: &impl SigningKey, certificate: &CertificateDer<'_>) -> Result<(), ()> {
     const MESSAGE: &[u8] = b"fleetward key self-test";
     let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).map_err(|_| ())?;
     let signature = key.sign(MESSAGE).map_err(|_| ())?;
     let public = &parsed.public_key().subject_public_key.data;
-    let by: &dyn VerificationAlgorithm = match which(public) {
-        RootKey::P256 => &ECDSA_P256_SHA256_ASN1,
-        RootKey::P384 => &ECDSA_P384_SHA384_ASN1,
-    };
-    UnparsedPublicKey::new(by, public).verify(MESSAGE, &signature).map_err(|_| ())
+    UnparsedPublicKey::new(verifier(which(public)), public).verify(MESSAGE, &signature).map_err(|_| ())
 }
