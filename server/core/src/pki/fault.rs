@@ -201,7 +201,7 @@ impl Error {
                     reach.missing()
                 ),
             ),
-            Self::TokenLate | Self::Key(KeyError::Token(_)) => {
+            Self::TokenLate | Self::ToSign(_) | Self::Key(KeyError::Token(_)) => {
                 tracing::error!(error = %self, "nothing is signed");
                 let text = "The server's keys are on a token that does not answer at the moment. Nothing was done; try again.";
                 Fault::new(FaultKind::Busy, "token_late", text).retry_after(10)

@@ -14,6 +14,25 @@ pub(super) enum Held {
     Here(KeyPair),
     /// On the token, which does not give it away (K-4).
     Token(TokenKey),
+    /// Another authority's, behind something that may keep whoever asks waiting: a token on a network, to the tests.
+    #[cfg(test)]
+    Slow {
+        /// Whose key signs in the end.
+        key: std::sync::Arc<Issuer<'static, GuardedKey>>,
+        /// Called before each signature.
+        wait: Wait,
+    },
+}
+
+/// Comes back when it may be signed, or says that it can't be.
+#[cfg(test)]
+pub(super) type Wait = std::sync::Arc<dyn Fn() -> Result<(), rcgen::Error> + Send + Sync>;
+
+impl Held {
+    /// Whether a signature may take its time.
+    pub(super) const fn is_slow(&self) -> bool {
+        !matches!(self, Self::Here(_))
+    }
 }
 
 impl PublicKeyData for Held {
@@ -21,12 +40,16 @@ impl PublicKeyData for Held {
         match self {
             Self::Here(key) => key.der_bytes(),
             Self::Token(key) => key.der_bytes(),
+            #[cfg(test)]
+            Self::Slow { key, .. } => key.key().der_bytes(),
         }
     }
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
         match self {
             Self::Here(key) => key.algorithm(),
             Self::Token(key) => key.algorithm(),
+            #[cfg(test)]
+            Self::Slow { key, .. } => key.key().algorithm(),
         }
     }
 }
@@ -36,6 +59,8 @@ impl SigningKey for Held {
         match self {
             Self::Here(key) => key.sign(message),
             Self::Token(key) => key.sign(message),
+            #[cfg(test)]
+            Self::Slow { key, wait } => wait().and_then(|()| key.key().sign(message)),
         }
     }
 }

@@ -163,9 +163,10 @@ impl Forge<'_> {
             None => Held::Here(KeyPair::generate_for(guard::algorithm(curve))?),
         };
         let spki_sha256 = sha256(&held.subject_public_key_info());
-        let sealed = match &held {
-            Held::Here(pair) => Some(self.kek.seal(&aad(id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?),
-            Held::Token(_) => None,
+        let sealed = if let Held::Here(pair) = &held {
+            Some(self.kek.seal(&aad(id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?)
+        } else {
+            None
         };
         Ok(NewKey { held, spki_sha256, sealed })
     }
