@@ -21,7 +21,7 @@ use wire::{
     consents::Deed,
     ids::{AuthorityId, CertificateId, ClaimId, OrgId},
     pki::{AuthorityUse, RevocationReason},
-    states::AuthorityState,
+    states::{AuthorityState, KeyOrigin},
 };
 
 /// An authority of claims is replaced when it would end within a claim's life.
@@ -105,7 +105,9 @@ impl Pki {
         let issuer = authorities::active(&all, new.org, Kind::ClaimAuthority)?;
         let trust_seq = store::next_trust(tx).await?;
         let subject = Subject::claim(&issuer.slug, new.claim);
-        self.may_have_key(tx, new.org, new.csr).await?;
+        if new.csr.key_origin == KeyOrigin::Device {
+            self.may_have_key(tx, new.org, new.csr).await?;
+        }
         let order = Order {
             issuer,
             key: SubjectPublicKeyInfo::from_der(&new.csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?,

@@ -115,7 +115,7 @@ impl Token {
         let (public, private) = ([&named[..], &public].concat(), [&named[..], &private].concat());
         self.ready().map_err(wrong("making a key"))?;
         // Not by way of `with`, which may ask twice: there would be two of this name.
-        let made = self.line.lock().session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private);
+        let made = elsewhere(|| self.line.lock().session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private));
         made.map_err(wrong("making a key"))?;
         self.find(name)?.ok_or_else(|| KeyError::Token("the key that was just made is not there".to_owned()))
     }
