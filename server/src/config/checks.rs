@@ -4,7 +4,6 @@ use super::{Config, secret};
 use anyhow::{Context as _, Result, bail};
 use fleet::{db::Location, pki::Kek};
 use std::{ffi::OsString, net::IpAddr, os::unix::fs::PermissionsExt as _, path::PathBuf};
-use wire::roots::RootKey;
 
 impl Config {
     /// Refuses what would be unsafe or can't work, and says what to do.
@@ -26,9 +25,6 @@ impl Config {
         let token = [self.pkcs11_module.is_some(), self.pkcs11_token.is_some(), self.pkcs11_pin_file.is_some()];
         if token.contains(&true) && token.contains(&false) {
             bail!("pkcs11_module, pkcs11_token and pkcs11_pin_file belong together: give all three or none");
-        }
-        if token.contains(&true) && self.root_key != RootKey::P256 {
-            bail!("root_key {} does not go with pkcs11_module: the keys that are made on the token are P-256", self.root_key);
         }
         let keys = [self.key_file.is_some(), self.key_passphrase_file.is_some(), self.key_credential.is_some()];
         if keys.into_iter().filter(|given| *given).count() > 1 {

@@ -10,7 +10,7 @@ use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
     db::{Sql, Tx, exec, row, rows},
-    pki::{NewClaimLeaf, csr},
+    pki::{Csr, NewClaimLeaf, ServerKey, csr, signed_ahead},
     qr,
 };
 use base64::{
@@ -162,6 +162,20 @@ const fn judging(trusted_user: bool) -> Act {
     if trusted_user { Act::Enrol } else { Act::Claims }
 }
 
+/// A claim that passed the gate, before it is booked.
+struct WantedClaim {
+    id: ClaimId,
+    label: String,
+    pattern: String,
+    device_type: String,
+    tags: String,
+    trusted_user: bool,
+    max_uses: i64,
+    per_minute: i64,
+    expires_at: Timestamp,
+    profile: String,
+}
+
 impl Devices {
     /// Makes a claim. The key, if it is made here, is in the answer and nowhere else. A claim of five minutes takes an operator, a longer one an admin.
     pub async fn create_claim(&self, actor: &Actor, new: NewClaim) -> Result<CreatedClaim, Error> {
@@ -179,53 +193,74 @@ impl Devices {
         if !(1..=10_000).contains(&new.per_minute) {
             return Err(Error::invalid("per_minute", "A claim is used 1 to 10,000 times a minute."));
         }
-        let csr = match new.csr.trim() {
-            "" => None,
-            pem => Some(csr::gate(pem.as_bytes(), None).map_err(crate::pki::Error::from)?),
+        let (csr, made) = match new.csr.trim() {
+            "" => {
+                let key = ServerKey::generate()?;
+                (key.request(), Some(key))
+            }
+            pem => (csr::gate(pem.as_bytes(), None).map_err(crate::pki::Error::from)?, None),
         };
         let profile = new.profile.trim().to_owned();
         // Before an authority is made for a claim that comes to nothing.
         self.pki.profile_is_there(&mut self.db.read().await?, &actor.org, &profile).await?;
         self.pki.ensure_claim_authority(actor).await?;
         let now = self.clock.now();
-        let id: ClaimId = self.entropy.id(now);
-        let expires_at = now.plus(life);
+        let wanted = WantedClaim {
+            id: self.entropy.id(now),
+            label,
+            pattern,
+            device_type,
+            tags: new.tags.join(" "),
+            trusted_user: new.trusted_user,
+            max_uses,
+            per_minute: new.per_minute,
+            expires_at: now.plus(life),
+            profile,
+        };
+        let chain = signed_ahead!(self.pki, Box::pin(self.book_claim(actor, &wanted, &csr, now)).await)?;
+        self.pki.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        let row = row!(&mut self.db.read().await?, ClaimRow, CLAIM, wanted.id.as_str())?.ok_or(Error::NotFound("claim"))?;
+        let key = made.map(ServerKey::into_pkcs8);
+        self.claim_card(row.shown(None)?, chain, key.as_deref().map_or(&[][..], Vec::as_slice))
+    }
+
+    /// A claim with its certificate, in one transaction; what stands for the claim to whoever shows it, PEM.
+    async fn book_claim(&self, actor: &Actor, new: &WantedClaim, csr: &Csr, now: Timestamp) -> Result<String, Error> {
         let mut tx = self.db.write().await?;
-        self.pki.profile_is_there(&mut tx, &actor.org, &profile).await?;
+        self.pki.profile_is_there(&mut tx, &actor.org, &new.profile).await?;
         // A certificate lives an hour at least (P-6); the claim's own end counts.
-        let until = expires_at.max(now.plus(2 * HOUR_MS));
+        let until = new.expires_at.max(now.plus(2 * HOUR_MS));
         let by = actor.label();
-        let leaf = NewClaimLeaf { org: &actor.org, claim: &id, csr: csr.as_ref(), until, enrolled_by: &by };
+        let leaf = NewClaimLeaf { org: &actor.org, claim: &new.id, csr, until, enrolled_by: &by };
         let leaf = self.pki.issue_claim(&mut tx, leaf).await?;
         exec!(
             &mut tx,
             INSERT,
-            id.as_str(),
+            new.id.as_str(),
             actor.org.as_str(),
-            label.as_str(),
-            pattern.as_str(),
-            device_type.as_str(),
-            new.tags.join(" "),
+            new.label.as_str(),
+            new.pattern.as_str(),
+            new.device_type.as_str(),
+            new.tags.as_str(),
             leaf.id.as_str(),
             new.trusted_user,
-            max_uses,
+            new.max_uses,
             new.per_minute,
             now.0,
             by.as_str(),
-            expires_at.0,
+            new.expires_at.0,
             leaf.trust_seq,
-            profile.as_str()
+            new.profile.as_str()
         )?;
         let detail = json!({
-            "label": label, "pattern": pattern, "max_uses": max_uses, "until": expires_at, "trusted_user": new.trusted_user, "profile": profile,
+            "label": new.label, "pattern": new.pattern, "max_uses": new.max_uses, "until": new.expires_at, "trusted_user": new.trusted_user,
+            "profile": new.profile,
         });
-        audit::append(&mut tx, actor, now, "claim.create", id.as_str(), &detail).await?;
+        audit::append(&mut tx, actor, now, "claim.create", new.id.as_str(), &detail).await?;
         tx.commit().await?;
-        self.pki.reload().await?;
-        self.bus.tell(Event::Trust);
-        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
-        let row = row!(&mut self.db.read().await?, ClaimRow, CLAIM, id.as_str())?.ok_or(Error::NotFound("claim"))?;
-        self.claim_card(row.shown(None)?, leaf.chain, leaf.key.as_deref().map_or(&[][..], Vec::as_slice))
+        Ok(leaf.chain)
     }
 
     /// A claim that this actor has just made, with its key (base64 of PKCS#8), which they have kept: for a page that is shown in another request than

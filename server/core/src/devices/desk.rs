@@ -15,7 +15,7 @@ use crate::{
     bus::{Bus, Event},
     clock::Clock,
     db::{Db, Tx, exec, list, rows},
-    pki::{Issued, Pki},
+    pki::{self, Issued, Pki, TRIES, Undone as _},
     refused::Refused,
 };
 use parking_lot::Mutex;
@@ -30,8 +30,7 @@ use wire::{Timestamp, ids::CertificateId};
 
 /// Most that are let in together.
 const MOST: usize = 128;
-/// The same where signatures are a token's (K-4): they are made one after the other, while the transaction keeps every other writer waiting, and have a
-/// deadline together.
+/// The same where signatures are a token's (K-4): they are made one after the other, and have a deadline together.
 const MOST_BY_TOKEN: usize = 8;
 /// How long a pass waits for as many as came before. A pass costs about as many trips to the database for one as for all of them, so in a rush it is
 /// sooner over for everybody. Who comes alone does not wait, unless as the first after a rush.
@@ -141,6 +140,9 @@ impl Desk {
                 let last = orders.pop();
                 if orders.is_empty() {
                     last.into_iter().zip([e]).for_each(|(order, e)| reply(order, Err(e)));
+                } else if let Error::Pki(pki::Error::TokenLate) = e {
+                    // Whoever comes again finds what it signs meanwhile.
+                    orders.into_iter().chain(last).for_each(|order| reply(order, Err(pki::Error::TokenLate.into())));
                 } else if let Error::Db(crate::db::Error::Busy | crate::db::Error::Full) = e {
                     // Each by itself would wait as long, one after the other.
                     let full = matches!(e, Error::Db(crate::db::Error::Full));
@@ -158,8 +160,22 @@ impl Desk {
         left
     }
 
-    /// One transaction. An admission has no answer yet when another one of this pass has to be written before it.
+    /// One transaction, and before it the signatures that are a token's. An admission has no answer yet when another one of this pass has to be written
+    /// before it.
     async fn pass(&self, admissions: &[&Admission]) -> Result<Vec<Option<Answer>>, Refused<Error>> {
+        let mut left = TRIES;
+        loop {
+            let refusal = match Box::pin(self.pass_at_once(admissions)).await {
+                Err(Refused::All(refusal)) if left > 0 => refusal,
+                outcome => return outcome,
+            };
+            left -= 1;
+            let wanting = refusal.wanting().map_err(Refused::All)?;
+            self.pki.sign_ahead(wanting).await.map_err(|e| Refused::All(Error::from(e)))?;
+        }
+    }
+
+    async fn pass_at_once(&self, admissions: &[&Admission]) -> Result<Vec<Option<Answer>>, Refused<Error>> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let mut uses = held(&mut tx, admissions, now).await?;

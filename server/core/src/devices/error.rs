@@ -1,5 +1,6 @@
 //! What this room refuses, and what of it may leave.
 
+use crate::pki::{ToSign, Undone};
 use wire::{
     Fault, FaultKind,
     devices::SelectorError,
@@ -168,6 +169,15 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Db(#[from] crate::db::Error),
+}
+
+impl Undone for Error {
+    fn wanting(self) -> Result<ToSign, Self> {
+        match self {
+            Self::Pki(refusal) => refusal.wanting().map_err(Self::Pki),
+            other => Err(other),
+        }
+    }
 }
 
 impl Error {

@@ -10,7 +10,7 @@ use crate::{
     access::{Actor, Who, audit},
     bus::Event,
     db::{exec, row},
-    pki::{self, Proven},
+    pki::{self, Proven, signed_ahead},
     source::Source,
 };
 use serde_json::{Map, json};
@@ -113,6 +113,16 @@ impl Devices {
     }
 
     async fn give_anew(
+        &self,
+        proven: &Proven,
+        request: Option<&RequestRow>,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<CertificateId, Error> {
+        signed_ahead!(self.pki, Box::pin(self.give_anew_at_once(proven, request, address, now)).await)
+    }
+
+    async fn give_anew_at_once(
         &self,
         proven: &Proven,
         request: Option<&RequestRow>,

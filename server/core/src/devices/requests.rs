@@ -13,7 +13,7 @@ use crate::{
     access::{Act, Actor, Who, audit, may},
     bus::Event,
     db::{Tx, exec, row, rows},
-    pki::registered,
+    pki::{registered, signed_ahead},
     source::Source,
 };
 use serde_json::json;
@@ -250,6 +250,10 @@ impl Devices {
 
     /// Issues what was approved: to the key that was approved, once.
     async fn collect(&self, a: &Admission, request: &RequestRow, now: Timestamp) -> Result<CertificateId, Error> {
+        signed_ahead!(self.pki, Box::pin(self.collect_at_once(a, request, now)).await)
+    }
+
+    async fn collect_at_once(&self, a: &Admission, request: &RequestRow, now: Timestamp) -> Result<CertificateId, Error> {
         let mut tx = self.db.write().await?;
         let csr = a.csr.csr_sha256.as_slice();
         if exec!(&mut tx, store::REQUEST_TAKE, request.id.as_str(), csr, now.0, now.plus(LIFE_MS).0)? == 0 {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     bus::Event,
     db::{Tx, row},
-    pki::{self, ServerKey, csr::CsrError},
+    pki::{self, ServerKey, csr::CsrError, signed_ahead},
 };
 use wire::{
     Timestamp,
@@ -89,9 +89,9 @@ impl Devices {
         }
         let key = ServerKey::generate()?;
         let certificate = match (self.lost(admission, now).await?, standing) {
-            (Some(lost), _) => self.make_again(admission, &key, &lost, now).await?,
+            (Some(lost), _) => signed_ahead!(self.pki, Box::pin(self.make_again(admission, &key, &lost, now)).await)?,
             (None, Ok(())) => {
-                let issued = self.make_first(admission, &key, now).await;
+                let issued = signed_ahead!(self.pki, Box::pin(self.make_first(admission, &key, now)).await);
                 self.noted(books, attempt, issued, now).await?
             }
             (None, Err(refusal)) => return Err(refusal),

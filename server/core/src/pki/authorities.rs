@@ -77,6 +77,10 @@ impl Authority {
     pub fn on_token(&self) -> bool {
         self.signer.as_ref().is_some_and(|issuer| matches!(issuer.key().key, Held::Token(_)))
     }
+    /// Whether what it signs may take its time: no transaction waits for it.
+    pub fn signs_slowly(&self) -> bool {
+        self.signer.as_ref().is_some_and(|issuer| issuer.key().key.is_slow())
+    }
     /// What the names of those begin with that a root signs: its generation (P-7). One that was brought here may be called anything.
     pub fn name(&self) -> String {
         format!("G{}", self.generation)
@@ -88,6 +92,40 @@ impl Authority {
     /// Whether leaves of it are believed.
     pub const fn trusted(&self) -> bool {
         self.state.trusted()
+    }
+}
+
+#[cfg(test)]
+impl Authority {
+    /// The same, which signs as slowly as this lets it, or not at all.
+    pub fn slowed(&self, wait: super::guard::Wait) -> Result<Self, Error> {
+        let key = self.signer.clone().ok_or(Error::RootOffline)?;
+        let signer = super::guard::guarded(&self.der, self.kind, Held::Slow { key, wait })?;
+        Ok(Self {
+            id: self.id.clone(),
+            org: self.org.clone(),
+            slug: self.slug.clone(),
+            kind: self.kind,
+            generation: self.generation,
+            issuer_id: self.issuer_id.clone(),
+            subject: self.subject.clone(),
+            fingerprint: self.fingerprint,
+            der: self.der.clone(),
+            base_url: self.base_url.clone(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+            state: self.state,
+            ski: self.ski.clone(),
+            names: self.names.clone(),
+            ended_at: self.ended_at,
+            ended_seq: self.ended_seq,
+            bundle: self.bundle,
+            exported_at: self.exported_at,
+            offline_at: self.offline_at,
+            imported: self.imported,
+            left: self.left,
+            signer: Some(Arc::new(signer)),
+        })
     }
 }
 

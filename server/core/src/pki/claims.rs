@@ -5,8 +5,7 @@ use super::{
     Csr, Error, Pki, authorities,
     authorities::{Authority, Parent},
     consents::Done,
-    csr::{CsrError, KeyAlg},
-    made::ServerKey,
+    csr::CsrError,
     profile::{Kind, Subject},
     sign::Order,
     store,
@@ -24,7 +23,6 @@ use wire::{
     pki::{AuthorityUse, RevocationReason},
     states::{AuthorityState, KeyOrigin},
 };
-use zeroize::Zeroizing;
 
 /// An authority of claims is replaced when it would end within a claim's life.
 const AHEAD: i64 = Kind::Claim.life();
@@ -36,8 +34,8 @@ pub struct NewClaimLeaf<'a> {
     pub org: &'a OrgId,
     /// The claim.
     pub claim: &'a ClaimId,
-    /// A CSR that passed the gate, if the key is somebody else's; without one a key is made.
-    pub csr: Option<&'a Csr>,
+    /// A CSR that passed the gate, or what stands for one where the key was made here.
+    pub csr: &'a Csr,
     /// When the certificate should end; the shortest life there is may be longer.
     pub until: Timestamp,
     /// Who asked for it.
@@ -50,8 +48,6 @@ pub struct ClaimLeaf {
     pub id: CertificateId,
     /// The certificate and those above it but the root, PEM.
     pub chain: String,
-    /// The key that was made for it, PKCS#8 in DER; it is kept nowhere.
-    pub key: Option<Zeroizing<Vec<u8>>>,
     /// The number of this change of trust.
     pub trust_seq: i64,
 }
@@ -102,23 +98,26 @@ impl Pki {
         Ok(Done { made: Some(made.id), ..Done::default() })
     }
 
-    /// Signs a claim's certificate inside the caller's transaction. After the commit call [`Pki::reload`].
+    /// Signs a claim's certificate inside the caller's transaction. After the commit call [`Pki::reload`]; [`Error::ToSign`] as with
+    /// [`Pki::issue_device`].
     pub async fn issue_claim(&self, tx: &mut Tx, new: NewClaimLeaf<'_>) -> Result<ClaimLeaf, Error> {
         let all = self.authorities.load_full();
         let issuer = authorities::active(&all, new.org, Kind::ClaimAuthority)?;
         let trust_seq = store::next_trust(tx).await?;
         let subject = Subject::claim(&issuer.slug, new.claim);
-        let key_origin = if new.csr.is_some() { KeyOrigin::Device } else { KeyOrigin::Server };
-        let order = |key, key_alg: KeyAlg, csr_sha256| Order {
+        if new.csr.key_origin == KeyOrigin::Device {
+            self.may_have_key(tx, new.org, new.csr).await?;
+        }
+        let order = Order {
             issuer,
-            key,
+            key: SubjectPublicKeyInfo::from_der(&new.csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?,
             kind: Kind::Claim,
-            key_origin,
+            key_origin: new.csr.key_origin,
             device: None,
             subject: &subject,
             shown: new.claim.as_str(),
-            key_alg: key_alg.to_string(),
-            csr_sha256,
+            key_alg: new.csr.key_alg.to_string(),
+            csr_sha256: &new.csr.csr_sha256,
             enrolled_by: new.enrolled_by,
             replaces: None,
             trust_seq,
@@ -126,17 +125,9 @@ impl Pki {
             until: Some(new.until),
             profile: "",
         };
-        let (leaf, key) = if let Some(csr) = new.csr {
-            self.may_have_key(tx, new.org, csr).await?;
-            let key = SubjectPublicKeyInfo::from_der(&csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?;
-            (self.issue_one(tx, order(key, csr.key_alg, &csr.csr_sha256)).await?, None)
-        } else {
-            let made = ServerKey::generate()?;
-            let leaf = self.issue_one(tx, order(made.public()?, KeyAlg::P256, &[])).await?;
-            (leaf, Some(made.into_pkcs8()))
-        };
+        let leaf = self.issue_one(tx, order).await?;
         let chain = crate::pem::encode("CERTIFICATE", &leaf.der) + &self.chains(&BTreeSet::from([issuer.id.clone()]));
-        Ok(ClaimLeaf { id: leaf.id, chain, key, trust_seq })
+        Ok(ClaimLeaf { id: leaf.id, chain, trust_seq })
     }
 
     /// A claim's certificate and those above it but the root, PEM.

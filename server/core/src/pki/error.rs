@@ -1,6 +1,6 @@
 //! What this room refuses or fails at. Refuses to know what the other side gets to see of it; `fault.rs` does.
 
-use super::{csr::CsrError, keys::KeyError};
+use super::{ahead::ToSign, csr::CsrError, keys::KeyError};
 use wire::pki::AuthorityUse;
 
 /// Refusals and failures of the PKI.
@@ -47,9 +47,12 @@ pub enum Error {
         /// What its key is called on the token.
         id: wire::ids::AuthorityId,
     },
-    /// The token did not sign in time.
-    #[error("the token does not answer: see that its module reaches it")]
+    /// The token did not sign, or not in time (K-4). It may again as soon as its module reaches it.
+    #[error("the token does not sign: see that its module reaches it, and what the log says of it")]
     TokenLate,
+    /// A token has to sign before this can be booked; the transaction is undone until then. Nobody outside hears of it.
+    #[error("certificates have to be signed first: {0:?}")]
+    ToSign(Box<ToSign>),
     /// Nobody has shown that they hold the root's file.
     #[error("the root's file was not shown")]
     NotHeld,
@@ -187,7 +190,11 @@ pub enum Error {
 
 impl From<rcgen::Error> for Error {
     fn from(e: rcgen::Error) -> Self {
-        Self::Build(e.to_string())
+        match e {
+            // Said by keys on a token alone.
+            rcgen::Error::RemoteKeyError => Self::TokenLate,
+            other => Self::Build(other.to_string()),
+        }
     }
 }
 

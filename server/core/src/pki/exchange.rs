@@ -2,7 +2,9 @@
 //! policy lets it. The device stays the same; its own certificate ends a day after the first use of ours.
 
 use super::{
-    Csr, Error, Pki, csr,
+    Csr, Error, Pki,
+    ahead::signed_ahead,
+    csr,
     issue::NewLeaf,
     peer::{DevicePeer, Refusal},
     registered::{self, Refused},
@@ -41,6 +43,10 @@ impl Pki {
         device_url: &str,
     ) -> Result<Enrolled, Error> {
         let csr = csr::gate_over(csr, Some(&peer.device_id), channel)?;
+        signed_ahead!(self, Box::pin(self.exchange_at_once(actor, peer, &csr, device_url)).await)
+    }
+
+    async fn exchange_at_once(&self, actor: &Actor, peer: &DevicePeer, csr: &Csr, device_url: &str) -> Result<Enrolled, Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let (issuer, _) = store::signed_of(&mut tx, &peer.certificate, &peer.org).await?.ok_or(Error::NotUsable(Refusal::Unknown))?;
@@ -55,7 +61,7 @@ impl Pki {
         // Its owner's list of revoked certificates is in memory only.
         self.trust.still(&peer.fingerprint).map_err(Error::NotUsable)?;
         self.still_active(&mut tx, peer).await?;
-        if let Some(given) = self.given_again(&mut tx, peer, &csr, now).await? {
+        if let Some(given) = self.given_again(&mut tx, peer, csr, now).await? {
             drop(tx);
             return self.enrolled(&peer.org, &given, device_url, now).await;
         }
@@ -65,7 +71,7 @@ impl Pki {
             org: &peer.org,
             device: peer.device,
             device_id: &peer.device_id,
-            csr: &csr,
+            csr,
             enrolled_by: &enrolled_by,
             replaces: Some(&peer.certificate),
             profile: "",

@@ -1,6 +1,6 @@
 //! What the other side gets to see of this room's refusals and failures, and which of them the log is told of. Refuses to know who the other side is.
 
-use super::Error;
+use super::{Error, KeyError};
 use wire::{Fault, FaultKind, pki::AuthorityUse};
 
 /// How to come by an authority of this use, as `ca csr --for` names it.
@@ -201,7 +201,7 @@ impl Error {
                     reach.missing()
                 ),
             ),
-            Self::TokenLate => {
+            Self::TokenLate | Self::ToSign(_) | Self::Key(KeyError::Token(_)) => {
                 tracing::error!(error = %self, "nothing is signed");
                 let text = "The server's keys are on a token that does not answer at the moment. Nothing was done; try again.";
                 Fault::new(FaultKind::Busy, "token_late", text).retry_after(10)

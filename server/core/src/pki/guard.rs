@@ -14,6 +14,25 @@ pub(super) enum Held {
     Here(KeyPair),
     /// On the token, which does not give it away (K-4).
     Token(TokenKey),
+    /// Another authority's, behind something that may keep whoever asks waiting: a token on a network, to the tests.
+    #[cfg(test)]
+    Slow {
+        /// Whose key signs in the end.
+        key: std::sync::Arc<Issuer<'static, GuardedKey>>,
+        /// Called before each signature.
+        wait: Wait,
+    },
+}
+
+/// Comes back when it may be signed, or says that it can't be.
+#[cfg(test)]
+pub(super) type Wait = std::sync::Arc<dyn Fn() -> Result<(), rcgen::Error> + Send + Sync>;
+
+impl Held {
+    /// Whether a signature may take its time.
+    pub(super) const fn is_slow(&self) -> bool {
+        !matches!(self, Self::Here(_))
+    }
 }
 
 impl PublicKeyData for Held {
@@ -21,12 +40,16 @@ impl PublicKeyData for Held {
         match self {
             Self::Here(key) => key.der_bytes(),
             Self::Token(key) => key.der_bytes(),
+            #[cfg(test)]
+            Self::Slow { key, .. } => key.key().der_bytes(),
         }
     }
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
         match self {
             Self::Here(key) => key.algorithm(),
             Self::Token(key) => key.algorithm(),
+            #[cfg(test)]
+            Self::Slow { key, .. } => key.key().algorithm(),
         }
     }
 }
@@ -36,6 +59,8 @@ impl SigningKey for Held {
         match self {
             Self::Here(key) => key.sign(message),
             Self::Token(key) => key.sign(message),
+            #[cfg(test)]
+            Self::Slow { key, wait } => wait().and_then(|()| key.key().sign(message)),
         }
     }
 }
@@ -81,7 +106,8 @@ impl SigningKey for GuardedKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         if let Err(why) = self.judge(message) {
             tracing::error!(%why, "an authority's key was asked to sign what it may not");
-            return Err(rcgen::Error::RemoteKeyError);
+            // Not what a token says that can't sign now: asking again would not help.
+            return Err(rcgen::Error::X509(why.to_string()));
         }
         self.key.sign(message)
     }
@@ -118,15 +144,19 @@ pub(super) const fn which(public: &[u8]) -> RootKey {
     if public.len() == P384_POINT { RootKey::P384 } else { RootKey::P256 }
 }
 
+/// What verifies what a key of ours signs.
+pub(super) fn verifier(key: RootKey) -> &'static dyn VerificationAlgorithm {
+    match key {
+        RootKey::P256 => &ECDSA_P256_SHA256_ASN1,
+        RootKey::P384 => &ECDSA_P384_SHA384_ASN1,
+    }
+}
+
 /// Signs with the key and verifies with the certificate.
 pub(super) fn belongs(key: &impl SigningKey, certificate: &CertificateDer<'_>) -> Result<(), ()> {
     const MESSAGE: &[u8] = b"fleetward key self-test";
     let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).map_err(|_| ())?;
     let signature = key.sign(MESSAGE).map_err(|_| ())?;
     let public = &parsed.public_key().subject_public_key.data;
-    let by: &dyn VerificationAlgorithm = match which(public) {
-        RootKey::P256 => &ECDSA_P256_SHA256_ASN1,
-        RootKey::P384 => &ECDSA_P384_SHA384_ASN1,
-    };
-    UnparsedPublicKey::new(by, public).verify(MESSAGE, &signature).map_err(|_| ())
+    UnparsedPublicKey::new(verifier(which(public)), public).verify(MESSAGE, &signature).map_err(|_| ())
 }

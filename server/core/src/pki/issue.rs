@@ -111,7 +111,8 @@ fn refusal(who: &str, issuer: &Authority) -> Error {
 
 impl Pki {
     /// Signs a certificate for a device inside the caller's transaction. Refuses a key that another device, an authority or a past compromise
-    /// owns, names other than the device's own, and an authority that is about to end.
+    /// owns, names other than the device's own, and an authority that is about to end. After [`Error::ToSign`] the transaction is undone and done
+    /// anew: `signed_ahead!` is the way.
     pub async fn issue_device(&self, tx: &mut Tx, new: NewLeaf<'_>) -> Result<Issued, Error> {
         let nothing = || Error::from(crate::db::Error::corrupt("nothing was issued"));
         match self.issue_devices(tx, &[new]).await {
@@ -218,6 +219,7 @@ impl Pki {
 
     /// Lets the device in at once on this instance; call it after the commit, then tell [`Event::Trust`](crate::bus::Event::Trust) for the others.
     pub fn admit(&self, issued: &Issued) {
+        self.ahead.forget(&issued.id);
         self.trust.admit(issued);
     }
 }

@@ -9,7 +9,6 @@ use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
-use rcgen::SubjectPublicKeyInfo;
 use wire::states::KeyOrigin;
 use zeroize::Zeroizing;
 
@@ -32,11 +31,6 @@ impl ServerKey {
         Ok(Self { pkcs8: Zeroizing::new(private.as_ref().to_vec()), spki: public.as_ref().to_vec() })
     }
 
-    /// Its public half.
-    pub(super) fn public(&self) -> Result<SubjectPublicKeyInfo, Error> {
-        Ok(SubjectPublicKeyInfo::from_der(&self.spki)?)
-    }
-
     /// The private half, PKCS#8 in DER (RFC 5958).
     pub(crate) fn into_pkcs8(self) -> Zeroizing<Vec<u8>> {
         self.pkcs8
@@ -47,7 +41,7 @@ impl ServerKey {
         Csr { spki: self.spki.clone(), spki_sha256: sha256(&self.spki), key_alg: KEY_ALG, key_origin: KeyOrigin::Server, ..asked.clone() }
     }
 
-    /// What is asked for a device that has sent no request.
+    /// What is asked for a device or a claim that has sent no request.
     pub(crate) fn request(&self) -> Csr {
         Csr {
             common_name: None,

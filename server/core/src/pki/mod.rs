@@ -6,6 +6,7 @@
 
 mod admission;
 mod aftermath;
+mod ahead;
 mod alarms;
 pub(crate) mod assignments;
 mod authorities;
@@ -73,6 +74,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::ToSign;
+pub(crate) use ahead::{TRIES, Undone, signed_ahead};
 pub use assignments::Assigned;
 pub use claims::{ClaimLeaf, NewClaimLeaf};
 pub use consent::ConsentError;
@@ -182,6 +185,7 @@ pub struct Pki {
     journal_behind: AtomicBool,
     token: Option<Arc<token::Token>>,
     turns: turns::Turns,
+    ahead: Arc<ahead::Ahead>,
     watch: jump::Watch,
     /// When this room was opened. A list from before may come from a backup, and others may have seen a newer one.
     opened_at: wire::Timestamp,
@@ -235,6 +239,7 @@ impl Pki {
             journal_behind: AtomicBool::new(false),
             token: settings.token.as_ref().map(token::Token::open).transpose()?,
             turns: turns::Turns::default(),
+            ahead: Arc::default(),
             opened_at,
         };
         // Before anybody is believed: what a backup has forgotten is revoked again.

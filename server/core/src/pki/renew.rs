@@ -3,6 +3,7 @@
 
 use super::{
     Csr, Error, Pki,
+    ahead::signed_ahead,
     csr::{self, CsrError},
     exchange::AGAIN,
     issue::NewLeaf,
@@ -64,6 +65,10 @@ impl Pki {
     }
 
     async fn renew_with(&self, actor: &Actor, peer: &DevicePeer, csr: &Csr, device_url: &str) -> Result<Enrolled, Error> {
+        signed_ahead!(self, Box::pin(self.renew_at_once(actor, peer, csr, device_url)).await)
+    }
+
+    async fn renew_at_once(&self, actor: &Actor, peer: &DevicePeer, csr: &Csr, device_url: &str) -> Result<Enrolled, Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         // Holds off every other change of trust, so that what is asked below stays true until the commit.

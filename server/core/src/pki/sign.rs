@@ -1,13 +1,15 @@
 //! Signing, whoever it is for: a serial under its unique index, then the signature, in the caller's transaction (E-2, P-2, P-6); for many at
-//! once as for one. What a certificate looks like is `profile.rs`'s business; who may have one is not asked here.
+//! once as for one. What a token signs is signed before that transaction: `ahead.rs` has the way. What a certificate looks like is `profile.rs`'s
+//! business; who may have one is not asked here.
 
 use super::{
     Error, Pki,
+    ahead::{Lacking, ToSign, Wanted, signed_ahead},
     authorities::Authority,
     csr::{KeyAlg, sha256},
     peer::Fingerprint,
     profile::{self, Kind, Subject, Validity},
-    store, turns,
+    store,
 };
 use crate::{
     access::{Actor, audit},
@@ -19,7 +21,7 @@ use std::{collections::HashSet, sync::Arc};
 use wire::{Timestamp, ids::CertificateId, states::KeyOrigin};
 
 /// How often a serial is drawn before giving up: with 158 random bits a second time means a broken generator.
-const DRAWS: usize = 16;
+pub(super) const DRAWS: usize = 16;
 
 /// What is signed, whoever it is for.
 pub(super) struct Order<'a> {
@@ -44,6 +46,7 @@ pub(super) struct Order<'a> {
 }
 
 /// A signed leaf.
+#[derive(Clone)]
 pub(super) struct Leaf {
     pub id: CertificateId,
     pub serial: [u8; 20],
@@ -62,10 +65,22 @@ impl Pki {
         subject: &Subject,
         purpose: &str,
     ) -> Result<(Leaf, Timestamp), Error> {
+        let key = SubjectPublicKeyInfo::from_der(&key.subject_public_key_info())?;
+        signed_ahead!(self, Box::pin(self.own_leaf_at_once(issuer, kind, &key, subject, purpose)).await)
+    }
+
+    async fn own_leaf_at_once(
+        &self,
+        issuer: &Arc<Authority>,
+        kind: Kind,
+        key: &SubjectPublicKeyInfo,
+        subject: &Subject,
+        purpose: &str,
+    ) -> Result<(Leaf, Timestamp), Error> {
         let mut tx = self.db.write().await?;
         let order = Order {
             issuer,
-            key: SubjectPublicKeyInfo::from_der(&key.subject_public_key_info())?,
+            key: key.clone(),
             kind,
             key_origin: KeyOrigin::Server,
             device: None,
@@ -82,6 +97,7 @@ impl Pki {
         };
         let leaf = self.issue_one(&mut tx, order).await?;
         tx.commit().await?;
+        self.ahead.forget(&leaf.id);
         let life = leaf.validity.until.since(leaf.validity.from);
         let renew_at = leaf.validity.from.plus(life / 3 * 2);
         Ok((leaf, renew_at))
@@ -91,7 +107,8 @@ impl Pki {
         self.issue(tx, &[order]).await?.pop().ok_or(Error::Serial)
     }
 
-    /// Serials, rows, signatures, rows again, audit; each for all of them at once.
+    /// Serials, rows, signatures, rows again, audit; each for all of them at once. [`Error::ToSign`] where a token has to sign first: the transaction must
+    /// be undone then, and done anew when it has (`signed_ahead!`).
     pub(super) async fn issue(&self, tx: &mut Tx, orders: &[Order<'_>]) -> Result<Vec<Leaf>, Error> {
         self.time_is_right()?;
         let now = self.clock.now();
@@ -103,8 +120,13 @@ impl Pki {
             let spki_sha256 = sha256(&order.key.subject_public_key_info());
             drafts.push(Draft { order, id: self.entropy.id(now), validity, spki_sha256, serial: [0; 20] });
         }
-        self.reserve(tx, &mut drafts, now).await?;
-        let leaves = self.signed(&drafts).await?;
+        let leaves = if orders.iter().any(|order| order.issuer.signs_slowly()) {
+            self.signed_before(tx, &mut drafts, now).await?
+        } else {
+            self.reserve(tx, &mut drafts, now).await?;
+            // 22 µs for P-256: not worth another thread.
+            drafts.iter().map(|draft| draft.unsigned()?.sign()).collect::<Result<Vec<Leaf>, Error>>()?
+        };
         let signed = leaves.iter().map(|l| store::Signed { id: l.id.as_str(), der: Bytes(&l.der), fingerprint: Bytes(&l.fingerprint) });
         store::signed(tx, &signed.collect::<Vec<_>>()).await?;
         let actors: Vec<Actor> = drafts.iter().map(|d| Actor::system(d.order.issuer.org.clone())).collect();
@@ -128,15 +150,35 @@ impl Pki {
         Ok(leaves)
     }
 
-    /// The signatures. A token has a deadline: the caller's transaction keeps others waiting, and is undone when it does not answer.
-    async fn signed(&self, drafts: &[Draft<'_>]) -> Result<Vec<Leaf>, Error> {
-        let unsigned = drafts.iter().map(Draft::unsigned).collect::<Result<Vec<Unsigned>, Error>>()?;
-        let sign = move || unsigned.into_iter().map(Unsigned::sign).collect::<Result<Vec<Leaf>, Error>>();
-        if !drafts.iter().any(|draft| draft.order.issuer.on_token()) {
-            // 22 µs for P-256: not worth another thread.
-            return sign();
+    /// The certificates that were signed for these before this transaction began. Each is booked once: whoever books it takes its reservation.
+    async fn signed_before(&self, tx: &mut Tx, drafts: &mut [Draft<'_>], now: Timestamp) -> Result<Vec<Leaf>, Error> {
+        let wanted: Vec<Wanted> = drafts.iter().map(Draft::wanted).collect();
+        let found: Vec<Option<Leaf>> = wanted.iter().map(|wanted| self.ahead.find(wanted, now)).collect();
+        let ids: Vec<&CertificateId> = found.iter().flatten().map(|leaf| &leaf.id).collect();
+        let taken: HashSet<String> =
+            if ids.is_empty() { HashSet::new() } else { store::take_serials(tx, &ids).await?.into_iter().map(|(id,)| id).collect() };
+        let (mut leaves, mut lacking) = (Vec::with_capacity(drafts.len()), Vec::new());
+        for (draft, (wanted, found)) in drafts.iter_mut().zip(wanted.into_iter().zip(found)) {
+            match found {
+                Some(leaf) if taken.contains(leaf.id.as_str()) => {
+                    (draft.id, draft.serial, draft.validity) = (leaf.id.clone(), leaf.serial, leaf.validity);
+                    leaves.push(leaf);
+                }
+                found => {
+                    // Booked by somebody else, or dropped.
+                    if let Some(leaf) = found {
+                        self.ahead.forget(&leaf.id);
+                    }
+                    lacking.push(draft.lacking(wanted));
+                }
+            }
         }
-        self.turns.take(turns::LONGEST, sign).await.unwrap_or_else(|turns::Late| Err(Error::TokenLate))
+        if !lacking.is_empty() {
+            return Err(Error::ToSign(Box::new(ToSign(lacking))));
+        }
+        let rows: Vec<_> = drafts.iter().map(|draft| draft.reservation(now)).collect();
+        // Their numbers were nobody else's when they were reserved.
+        if store::reserve(tx, &rows).await?.len() == rows.len() { Ok(leaves) } else { Err(Error::Serial) }
     }
 
     /// Draws serials until each is its own (P-2).
@@ -194,6 +236,30 @@ impl Draft<'_> {
         }
     }
 
+    fn wanted(&self) -> Wanted {
+        let order = self.order;
+        Wanted {
+            issuer: order.issuer.id.clone(),
+            kind: order.kind,
+            subject: order.subject.clone(),
+            spki_sha256: self.spki_sha256,
+            life: order.life,
+            until: order.until,
+        }
+    }
+
+    fn lacking(&self, wanted: Wanted) -> Lacking {
+        let order = self.order;
+        Lacking {
+            wanted,
+            id: self.id.clone(),
+            shown: order.shown.to_owned(),
+            validity: self.validity,
+            key: order.key.clone(),
+            issuer: Arc::clone(order.issuer),
+        }
+    }
+
     fn unsigned(&self) -> Result<Unsigned, Error> {
         let order = self.order;
         let params = profile::parameters(order.kind, order.subject, self.serial, self.validity, order.issuer.publication())?;
@@ -203,17 +269,17 @@ impl Draft<'_> {
 }
 
 /// All that a signature takes, for a thread of its own.
-struct Unsigned {
-    id: CertificateId,
-    serial: [u8; 20],
-    validity: Validity,
-    params: CertificateParams,
-    key: SubjectPublicKeyInfo,
-    issuer: Arc<Authority>,
+pub(super) struct Unsigned {
+    pub id: CertificateId,
+    pub serial: [u8; 20],
+    pub validity: Validity,
+    pub params: CertificateParams,
+    pub key: SubjectPublicKeyInfo,
+    pub issuer: Arc<Authority>,
 }
 
 impl Unsigned {
-    fn sign(self) -> Result<Leaf, Error> {
+    pub fn sign(self) -> Result<Leaf, Error> {
         let der = self.params.signed_by(&self.key, self.issuer.signer()?)?.der().to_vec();
         let fingerprint = sha256(&der);
         Ok(Leaf { id: self.id, serial: self.serial, der, validity: self.validity, fingerprint })

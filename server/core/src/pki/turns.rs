@@ -1,5 +1,5 @@
-//! Turns at a token: what it signs for a transaction has a deadline, because others wait for that transaction, and a module on a network may never answer
-//! (K-4). Owns who is at it and whether it hangs; refuses to know what is signed.
+//! Turns at a token: what it signs has a deadline, because somebody waits for it, and a module on a network may never answer (K-4). Owns who is at it and
+//! whether it hangs; refuses to know what is signed.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
-/// Most that a transaction waits for a token.
+/// Most that anybody waits for a token.
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
 
 /// Who is at the token. One at a time, as its session has it: who hangs there holds one thread, not all that come after.
@@ -32,10 +32,15 @@ impl Default for Turns {
 }
 
 impl Turns {
+    /// Whether somebody has given up on whoever is at it, who has not come back.
+    pub fn hang(&self) -> bool {
+        self.free.available_permits() == 0 && self.hangs.load(Ordering::Relaxed)
+    }
+
     /// What the work comes to, on a thread of its own. Work that is late goes on there and comes to nothing; until it has ended whoever comes is told
     /// at once, instead of waiting as long.
     pub async fn take<T: Send + 'static>(&self, longest: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Late> {
-        if self.free.available_permits() == 0 && self.hangs.load(Ordering::Relaxed) {
+        if self.hang() {
             return Err(Late);
         }
         let turn = async {

@@ -17,7 +17,7 @@ use crate::{
     access::{Actor, audit},
     bus::Event,
     db::{Tx, exec, row, rows},
-    pki::{self, Csr, Issued, ServerKey, csr, est},
+    pki::{self, Csr, Issued, ServerKey, csr, est, signed_ahead},
 };
 use parking_lot::Mutex;
 use serde_json::{Map, json};
@@ -45,8 +45,8 @@ struct Done {
     certificate: Option<CertificateId>,
     /// The certificate, if it was made just now.
     issued: Option<Issued>,
-    /// Its key, if it was made here.
-    key: Option<ServerKey>,
+    /// Whether its key was made here.
+    with_key: bool,
 }
 
 /// What a look at a batch came to.
@@ -101,6 +101,12 @@ impl Devices {
 
     /// Works on its next line, in the state in which it was read.
     pub(super) async fn work_on(&self, batch: &BatchRow) -> Result<Worked, Error> {
+        // Drawn once a line, however often the line is done anew.
+        let mut key = None;
+        signed_ahead!(self.pki, Box::pin(self.work_on_at_once(batch, &mut key)).await)
+    }
+
+    async fn work_on_at_once(&self, batch: &BatchRow, key: &mut Option<ServerKey>) -> Result<Worked, Error> {
         let org: OrgId = batch.org_id.parse().map_err(crate::db::Error::corrupt)?;
         let now = self.clock.now();
         let Some(mut tx) = self.hold(batch).await? else { return Ok(Worked::Gone) };
@@ -117,7 +123,7 @@ impl Devices {
             return Ok(Worked::Through);
         };
         let (number, said, request) = (line.line, line.device_id.clone(), line.csr.clone());
-        let outcome = match self.line(&mut tx, &org, batch, line, now).await {
+        let outcome = match self.line(&mut tx, &org, batch, line, key, now).await {
             Ok(done) => Ok(done),
             Err(e) if is_the_lines(&e) => {
                 // Nothing of it stays but why.
@@ -167,7 +173,7 @@ impl Devices {
             self.bus.tell(Event::Trust);
         }
         self.bus.tell(Event::Enrolment { org });
-        Ok(Worked::Line(outcome.ok().and_then(|done| Some((done.device_id, done.key?)))))
+        Ok(Worked::Line(outcome.ok().filter(|done| done.with_key).and_then(|done| Some((done.device_id, key.take()?)))))
     }
 
     /// Tells that a line asks for a certificate for a key that is another's.
@@ -189,7 +195,15 @@ impl Devices {
         Ok(held.is_some_and(|(state,)| state == batch.state).then_some(tx))
     }
 
-    async fn line(&self, tx: &mut Tx, org: &OrgId, batch: &BatchRow, line: Waiting, now: Timestamp) -> Result<Done, Error> {
+    async fn line(
+        &self,
+        tx: &mut Tx,
+        org: &OrgId,
+        batch: &BatchRow,
+        line: Waiting,
+        key: &mut Option<ServerKey>,
+        now: Timestamp,
+    ) -> Result<Done, Error> {
         let wanted = (!line.device_id.is_empty())
             .then(|| line.device_id.parse::<DeviceId>().map_err(|e| Error::invalid("device_id", format!("{e}."))))
             .transpose()?;
@@ -199,12 +213,17 @@ impl Devices {
         check_tags(&tags)?;
         if line.csr.is_empty() && batch.state == BatchState::MakingKeys.as_str() {
             let device_id = wanted.ok_or_else(|| Error::invalid("device_id", "This line has neither a CSR nor a device id."))?;
-            return self.line_with_key(tx, org, batch, line.line, (device_id, device_type, tags), now).await;
+            let drawn = match key.take() {
+                Some(drawn) => drawn,
+                None => ServerKey::generate()?,
+            };
+            let key = &*key.insert(drawn);
+            return self.line_with_key(tx, org, batch, line.line, (device_id, device_type, tags), key, now).await;
         }
         if line.csr.is_empty() {
             let device_id = wanted.ok_or_else(|| Error::invalid("device_id", "This line has neither a CSR nor a device id."))?;
             self.preregister(tx, org, batch, &device_id, &device_type, &tags, now).await?;
-            return Ok(Done { device_id: device_id.to_string(), certificate: None, issued: None, key: None });
+            return Ok(Done { device_id: device_id.to_string(), certificate: None, issued: None, with_key: false });
         }
         let pem = est::request(&line.csr).map_err(pki::Error::from)?;
         let csr = csr::gate(pem.as_bytes(), wanted.as_ref()).map_err(pki::Error::from)?;
@@ -216,13 +235,14 @@ impl Devices {
         if let Some(given) = self.pki.given_to(tx, org, &admission.device_id, &admission.csr).await?
             && row!(&mut *tx, (i64,), store::LINE_OF, batch.id.as_str(), given.as_str())?.is_none()
         {
-            return Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(given), issued: None, key: None });
+            return Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(given), issued: None, with_key: false });
         }
         let issued = self.admit_line(tx, batch, line.line, &admission, now).await?;
-        Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), key: None })
+        Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), with_key: false })
     }
 
     /// A line without a request, whose key is made here (E-8).
+    #[expect(clippy::too_many_arguments, reason = "what a line is made of")]
     async fn line_with_key(
         &self,
         tx: &mut Tx,
@@ -230,9 +250,9 @@ impl Devices {
         batch: &BatchRow,
         line: i64,
         named: Named,
+        key: &ServerKey,
         now: Timestamp,
     ) -> Result<Done, Error> {
-        let key = ServerKey::generate()?;
         let mut admission = admitted(org, batch, named, key.request());
         // The keys of an archive that nobody got are made anew; a device that has ever connected, or has a key of its own, is not replaced.
         let lost = row!(&mut *tx, (i64,), store::FORSAKEN, org.as_str(), admission.device_id.as_str())?.is_some();
@@ -243,7 +263,7 @@ impl Devices {
         if lost {
             self.pki.forsake(tx, &issued, None).await?;
         }
-        Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), key: Some(key) })
+        Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), with_key: true })
     }
 
     async fn admit_line(&self, tx: &mut Tx, batch: &BatchRow, line: i64, a: &Admission, now: Timestamp) -> Result<Issued, Error> {

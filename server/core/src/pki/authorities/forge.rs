@@ -32,8 +32,6 @@ use wire::{
     states::AuthorityState,
 };
 
-const ONLY_P256: &str = "keys on it are P-256; leave root_key out, or make the root where there is no token";
-
 /// How often a first set of authorities is tried before the generator is blamed.
 const ATTEMPTS: usize = 8;
 
@@ -163,18 +161,18 @@ impl Forge<'_> {
         Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
     }
 
-    /// Makes the key of the authority with this id: on the token if there is one, which makes P-256 keys alone.
+    /// Makes the key of the authority with this id: on the token if there is one.
     pub fn new_key(&self, id: &AuthorityId, curve: RootKey) -> Result<NewKey, Error> {
         // aws-lc draws private keys from its own generator; handing it our bytes would only add a way to hand it bad ones.
         let held = match self.token {
-            Some(_) if curve != RootKey::P256 => return Err(KeyError::Token(ONLY_P256.to_owned()).into()),
-            Some(token) => Held::Token(token.generate(id.as_str())?),
+            Some(token) => Held::Token(token.generate(id.as_str(), curve)?),
             None => Held::Here(KeyPair::generate_for(guard::algorithm(curve))?),
         };
         let spki_sha256 = sha256(&held.subject_public_key_info());
-        let sealed = match &held {
-            Held::Here(pair) => Some(self.kek.seal(&aad(id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?),
-            Held::Token(_) => None,
+        let sealed = if let Held::Here(pair) = &held {
+            Some(self.kek.seal(&aad(id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?)
+        } else {
+            None
         };
         Ok(NewKey { held, spki_sha256, sealed })
     }

@@ -21,6 +21,7 @@ mod requests;
 mod roots;
 mod rules;
 mod secrets;
+mod serials;
 mod trust;
 
 pub(super) use authorities::*;
@@ -35,6 +36,7 @@ pub(super) use requests::*;
 pub(super) use roots::*;
 pub(super) use rules::*;
 pub(super) use secrets::*;
+pub(super) use serials::*;
 pub(super) use trust::*;
 
 use crate::db::Sql;
@@ -158,6 +160,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &secrets::SECRET_INSERT,
     &secrets::SECRETS,
     &secrets::SECRET_UPDATE,
+    &serials::SERIALS_RESERVE,
+    &serials::SERIALS_TAKE,
+    &serials::SERIALS_OLD,
+    &serials::SERIALS_DROP,
     &trust::NEXT_TRUST,
     &trust::LEAVES,
     &trust::CLAIMS,

@@ -18,4 +18,5 @@ mod requests;
 mod restore;
 mod rollover;
 mod roots;
+mod slow;
 mod token;

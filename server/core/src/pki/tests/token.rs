@@ -2,25 +2,31 @@
 //!
 //! `TEST_PKCS11_MODULE` names its library, and `SOFTHSM2_CONF` where it keeps tokens; `cargo xtask test` provides both.
 
-use super::life::{check, enrol, leaf, request};
+use super::life::{check, enrol, enrol_with, leaf, request};
 use crate::{
     access::Actor,
     db::{EngineKind, Sql, row},
     devices::Attempt,
-    pki::{PkiSettings, TokenSettings},
+    pki::{PkiSettings, TokenSettings, decode::algorithms},
     testing::{World, postgres},
 };
 use rcgen::KeyPair;
 use rstest::rstest;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 use wire::{
+    FaultKind,
     enrolment::{EnrolRequest, NewEnrolmentToken},
     pki::{AuthorityUse, RevocationReason},
+    roots::RootKey,
     states::KeyPlace,
 };
-use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
 const SEALED: Sql = Sql::same("SELECT COUNT(*) FROM authorities WHERE sealed_key IS NOT NULL");
+
+/// Devices, and serial numbers that wait for a certificate.
+const THERE: Sql = Sql::same("SELECT (SELECT COUNT(*) FROM devices), (SELECT COUNT(*) FROM reserved_serials)");
 
 /// The most certificates of devices that one transaction has made: it takes the trust clock once.
 const TOGETHER: Sql = Sql::same(
@@ -134,4 +140,94 @@ async fn k4_a_rush_is_let_in_by_a_few_signatures_a_transaction(#[case] kind: Eng
     }
     let together = row!(&mut w.fleet.pki().db.read().await.unwrap(), (i64,), TOGETHER).unwrap().unwrap().0;
     assert!((1..=8).contains(&together), "{together}");
+}
+
+/// P-1: a root whose P-384 key never leaves the token, what it signs, and the root that follows it.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn p1_a_root_on_the_token_may_have_a_p384_key(#[case] kind: EngineKind) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let says = |key: &str, hash: &str| Some((key.to_owned(), format!("ecdsa-with-{hash}")));
+    let secrets = tempfile::tempdir().unwrap();
+    let settings = token(secrets.path(), &format!("p384-{}-{kind:?}", std::process::id()));
+    let on_token = |pki: PkiSettings| PkiSettings { token: Some(settings.clone()), root_key: RootKey::P384, ..pki };
+    let w = World::open_with(tempfile::tempdir().unwrap(), url.clone(), 1, on_token).await.unwrap();
+    let (_, _, first) = enrol(&w, "gw-1").await;
+    assert_eq!(algorithms(&first), says("P-256", "SHA256"));
+
+    // A restart finds the key on its curve, and tries it against its certificate (K-2).
+    let w = World::open_with(w.close().await, url, 2, on_token).await.unwrap();
+    let (pki, system) = (w.fleet.pki(), Actor::system(w.org.clone()));
+    assert!(check(&w, &first).is_ok());
+    let all = pki.authorities_of(&w.org);
+    let root = all.iter().find(|a| a.kind == "root").unwrap();
+    let root_der = der(&root.pem);
+    assert_eq!(all.len(), 3);
+    for made in &all {
+        let key = if made.kind == "root" { "P-384" } else { "P-256" };
+        assert_eq!((made.key, algorithms(&der(&made.pem))), (KeyPlace::Token, says(key, "SHA384")), "{}", made.subject);
+        assert!(signed_by(&der(&made.pem), &root_der), "{}", made.subject);
+    }
+    pki.publish().await.unwrap();
+    let list = pki.crl(&root.id).unwrap().der.clone();
+    let (_, list) = CertificateRevocationList::from_der(&list).unwrap();
+    list.verify_signature(X509Certificate::from_der(&root_der).unwrap().1.public_key()).unwrap();
+
+    // each root vouches for the other.
+    let next = pki.stage_authority(&system, AuthorityUse::Root).await.unwrap();
+    assert_eq!((next.key, algorithms(&der(&next.pem))), (KeyPlace::Token, says("P-384", "SHA384")));
+    let crosses: Vec<_> = pki.trust_bundle(&w.org).cross.iter().map(|pem| algorithms(&der(pem))).collect();
+    assert_eq!(crosses, [says("P-384", "SHA384"), says("P-384", "SHA384")]);
+    let (_, _, second) = enrol(&w, "gw-2").await;
+    assert!(check(&w, &second).is_ok());
+}
+
+/// A session may end at any time; who finds that opens another one, and where that fails says when to ask again.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k4_a_token_that_was_lost_is_found_again_and_nothing_is_half_done_until_then(#[case] kind: EngineKind) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let secrets = tempfile::tempdir().unwrap();
+    let settings = token(secrets.path(), &format!("lost-{}-{kind:?}", std::process::id()));
+    let w = World::open_with(tempfile::tempdir().unwrap(), url, 1, |pki| PkiSettings { token: Some(settings), ..pki }).await.unwrap();
+    let (pki, system) = (w.fleet.pki(), Actor::system(w.org.clone()));
+    let held = pki.token.clone().unwrap();
+    let there = async || row!(&mut pki.db.read().await.unwrap(), (i64, i64), THERE).unwrap().unwrap();
+    let issuer = pki.list_authorities(&system).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
+    let issuer = pki.authority_certificate(&issuer.id).unwrap();
+    let (_, _, first) = enrol(&w, "gw-1").await;
+    assert!(signed_by(&first, &issuer));
+
+    held.forget_us().unwrap();
+    let (_, _, second) = enrol(&w, "gw-2").await;
+    assert!(signed_by(&second, &issuer), "by another session, with the same key");
+
+    held.lock_us_out().unwrap();
+    let key = KeyPair::generate().unwrap();
+    for _ in 0..2 {
+        let fault = enrol_with(&w, "gw-3", &key).await.unwrap_err().fault();
+        assert_eq!((fault.kind, fault.code.as_str(), fault.retry_after), (FaultKind::Busy, "token_late", Some(10)));
+        assert_eq!(there().await, (2, 0));
+    }
+    let fault = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap_err().fault();
+    assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Busy, "token_late"));
+    assert!(check(&w, &second).is_ok(), "those that are in go on");
+
+    held.let_us_in().unwrap();
+    let third = leaf(&enrol_with(&w, "gw-3", &key).await.unwrap());
+    assert!(signed_by(&third, &issuer));
+    assert_eq!(there().await, (3, 0));
+    let staged = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap();
+    assert_eq!(staged.key, KeyPlace::Token);
 }
