@@ -3,6 +3,7 @@
 
 use super::{
     Devices, Error,
+    given_groups::{self, Named},
     paging::{self, Place},
     words,
 };
@@ -35,14 +36,14 @@ const WINDOW_MS: i64 = 60_000;
 
 const INSERT: Sql = Sql::same(
     "INSERT INTO claims (id, org_id, label, pattern, device_type, tags, certificate_id, trusted_user, max_uses, per_minute, created_at, created_by,
-                         expires_at, trust_seq, profile)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                         expires_at, trust_seq, profile, group_ids)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 );
 macro_rules! claim {
     ($rest:literal) => {
         Sql::same(concat!(
             "SELECT id, org_id, label, pattern, device_type, tags, certificate_id, trusted_user, max_uses, uses, per_minute, window_at, window_uses,
-            created_at, created_by, expires_at, disabled_at, last_used_at, profile
+            created_at, created_by, expires_at, disabled_at, last_used_at, profile, group_ids
      FROM claims ",
             $rest
         ))
@@ -100,6 +101,7 @@ pub(super) struct ClaimRow {
     disabled_at: Option<i64>,
     last_used_at: Option<i64>,
     pub(super) profile: String,
+    pub(super) group_ids: String,
 }
 
 impl ClaimRow {
@@ -120,13 +122,14 @@ impl ClaimRow {
     }
 
     /// As people see it; `frozen` is by which authority's end.
-    fn shown(self, frozen: Option<String>) -> Result<Claim, Error> {
+    fn shown(self, frozen: Option<String>, named: &Named) -> Result<Claim, Error> {
         Ok(Claim {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             label: self.label,
             pattern: self.pattern,
             device_type: self.device_type,
             tags: words::split_tags(&self.tags),
+            groups: named.groups(&self.group_ids),
             profile: self.profile,
             trusted_user: self.trusted_user,
             max_uses: self.max_uses,
@@ -192,6 +195,7 @@ impl Devices {
         let expires_at = now.plus(life);
         let mut tx = self.db.write().await?;
         self.pki.profile_is_there(&mut tx, &actor.org, &profile).await?;
+        let groups = given_groups::meant(&mut tx, actor, &new.groups).await?;
         // A certificate lives an hour at least (P-6); the claim's own end counts.
         let until = expires_at.max(now.plus(2 * HOUR_MS));
         let by = actor.label();
@@ -214,18 +218,22 @@ impl Devices {
             by.as_str(),
             expires_at.0,
             leaf.trust_seq,
-            profile.as_str()
+            profile.as_str(),
+            given_groups::kept(&groups)
         )?;
         let detail = json!({
-            "label": label, "pattern": pattern, "max_uses": max_uses, "until": expires_at, "trusted_user": new.trusted_user, "profile": profile,
+            "label": label, "pattern": pattern, "device_type": device_type, "tags": new.tags, "groups": groups, "max_uses": max_uses,
+            "until": expires_at, "trusted_user": new.trusted_user, "profile": profile,
         });
         audit::append(&mut tx, actor, now, "claim.create", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.pki.reload().await?;
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Enrolment { org: actor.org.clone() });
-        let row = row!(&mut self.db.read().await?, ClaimRow, CLAIM, id.as_str())?.ok_or(Error::NotFound("claim"))?;
-        self.claim_card(row.shown(None)?, leaf.chain, leaf.key.as_deref().map_or(&[][..], Vec::as_slice))
+        let mut on = self.db.read().await?;
+        let row = row!(&mut on, ClaimRow, CLAIM, id.as_str())?.ok_or(Error::NotFound("claim"))?;
+        let named = Named::of(&mut on, &actor.org, &[row.group_ids.as_str()]).await?;
+        self.claim_card(row.shown(None, &named)?, leaf.chain, leaf.key.as_deref().map_or(&[][..], Vec::as_slice))
     }
 
     /// A claim that this actor has just made, with its key (base64 of PKCS#8), which they have kept: for a page that is shown in another request than
@@ -238,7 +246,8 @@ impl Devices {
         let found = found.ok_or(Error::NotFound("claim"))?;
         let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
         let chain = self.pki.claim_chain(&mut on, &actor.org, &certificate).await?;
-        self.claim_card(found.shown(None)?, chain, &key)
+        let named = Named::of(&mut on, &actor.org, &[found.group_ids.as_str()]).await?;
+        self.claim_card(found.shown(None, &named)?, chain, &key)
     }
 
     /// A claim with what a person does with it; `key` is empty when it was made elsewhere.
@@ -286,9 +295,10 @@ impl Devices {
         let mut on = self.db.read().await?;
         let total = row!(&mut on, (i64,), CLAIMS_COUNT, org)?.map_or(0, |r| r.0);
         let found = rows!(&mut on, ClaimRow, CLAIMS, org, place.id.as_str(), place.limit())?;
+        let named = Named::of(&mut on, &actor.org, &found.iter().map(|c| c.group_ids.as_str()).collect::<Vec<_>>()).await?;
         let shown = |row: ClaimRow| {
             let frozen = self.pki.frozen(&actor.org, Timestamp(row.created_at));
-            row.shown(frozen)
+            row.shown(frozen, &named)
         };
         let shown = found.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(shown, place.rows, total, |claim| claim.id.to_string()))
