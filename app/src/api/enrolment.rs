@@ -77,7 +77,7 @@ fn names_nothing(kind: wire::FaultKind) -> bool {
     matches!(kind, wire::FaultKind::NotFound | wire::FaultKind::Invalid | wire::FaultKind::Forbidden)
 }
 
-/// Makes an enrolment token. `tags` are separated by blanks or commas.
+/// Makes an enrolment token. `tags` are separated by blanks or commas; `groups` are ids or names.
 #[server(prefix = "/rpc", endpoint = "/enrolment_token_new")]
 pub async fn create_enrolment_token(
     label: String,
@@ -86,6 +86,7 @@ pub async fn create_enrolment_token(
     tags: String,
     max_uses: i64,
     hours: i64,
+    #[server(default)] groups: Vec<String>,
     #[server(default)] mode: EnrolmentMode,
     #[server(default)] source: String,
     #[server(default)] spki_sha256: String,
@@ -99,6 +100,7 @@ pub async fn create_enrolment_token(
         pattern,
         device_type,
         tags,
+        groups,
         max_uses,
         hours,
         source,

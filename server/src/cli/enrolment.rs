@@ -104,8 +104,8 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
                 };
                 let uses = format!("{} of {} used, {} connected", t.uses, t.max_uses, t.connected);
                 let profile = (!t.profile.is_empty()).then(|| format!("profile {}", t.profile));
-                let gives: String = t.groups.iter().map(GivenGroup::words).chain(profile).map(|word| format!("  {word}")).collect();
-                println!("{}  {standing:<8}  {uses}  until {}  {}{gives}", t.id, t.expires_at, t.label);
+                let words: Vec<String> = [t.label].into_iter().chain(t.groups.iter().map(GivenGroup::words)).chain(profile).collect();
+                println!("{}  {standing:<8}  {uses}  until {}  {}", t.id, t.expires_at, words.join("  "));
             }
         }
         EnrolmentToken::Revoke { id } => {

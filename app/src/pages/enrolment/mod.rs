@@ -23,7 +23,7 @@ use crate::{
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
-        Field, PageHead, Tone, card,
+        Control, Field, PageHead, Tone, card, field,
         form::{action, on_success, said},
         icon,
         number::grouped,
@@ -34,7 +34,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    enrolment::{AGENT_KEY, EnrolmentPage as Page, Listed},
+    enrolment::{AGENT_KEY, EnrolmentPage as Page, GivenGroup, Listed},
     live::Topic,
 };
 
@@ -236,6 +236,19 @@ fn refuses_agent(p: &Page, profile: &str) -> Option<AnyView> {
         "The agent makes a {AGENT_KEY} key, and the profile {profile} takes {types} only: the agent is refused. Use an EST client instead; the tab EST has its lines."
     );
     Some(page::banner(Tone::Warn, text.into_any()))
+}
+
+/// The groups that devices are put into as they come in, where there are any. `chosen` are ids.
+fn groups_field(p: &Page, chosen: &[String]) -> Option<Field> {
+    let options: Vec<_> = p.groups.iter().filter(|group| !group.deleted).map(|group| (group.id.to_string(), group.name.clone())).collect();
+    let hint = "Its devices are put into these as they come in.";
+    (!options.is_empty()).then(|| field("groups", "Groups", Control::Checks(options)).value(chosen.join(" ")).hint(hint))
+}
+
+/// Groups that something gives, by their names; none when it gives none.
+fn groups_words(groups: &[GivenGroup]) -> Option<String> {
+    let name = |group: &GivenGroup| if group.deleted { format!("{} (deleted)", group.name) } else { group.name.clone() };
+    (!groups.is_empty()).then(|| groups.iter().map(name).collect::<Vec<_>>().join(", "))
 }
 
 /// The profile that something gives, in words; none when it gives none.

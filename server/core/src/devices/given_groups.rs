@@ -27,7 +27,7 @@ const THERE: Sql = many!(
     kept g
 );
 const NAMED: Sql = many!(
-    "SELECT w.id, COALESCE(g.name, f.name, ''), g.id IS NULL FROM (SELECT ",
+    "SELECT w.id, COALESCE(g.name, f.name, w.id), g.id IS NULL FROM (SELECT ",
     [text id],
     ") AS w LEFT JOIN device_groups g ON g.org_id = $2 AND g.id = w.id LEFT JOIN deleted_groups f ON f.org_id = $2 AND f.id = w.id"
 );
