@@ -55,7 +55,9 @@ pub async fn read_enrolment(#[server(default)] batch: String, #[server(default)]
 async fn created(call: &super::caller::Call, page: &EnrolmentPage, id: &str, secret: String) -> Result<Option<Created>, ApiFault> {
     let devices = call.fleet.devices();
     if let Some(token) = page.tokens.iter().find(|t| t.id.as_str() == id) {
-        return Ok(Some(Created::Token(devices.enrolment_card(token.clone(), secret))));
+        let keys = page.profiles.iter().find(|of| of.name == token.profile).map_or(&[][..], |of| of.keys.as_slice());
+        let key = wire::enrolment::AgentKey::for_any_of(keys);
+        return Ok(Some(Created::Token(devices.enrolment_card(token.clone(), secret, key))));
     }
     if let Some(token) = page.shared.gateways.iter().find(|t| t.id.as_str() == id) {
         return Ok(Some(Created::Gateway(CreatedGatewayToken { token: token.clone(), secret })));

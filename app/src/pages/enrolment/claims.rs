@@ -94,7 +94,7 @@ pub(super) fn created_card(c: &CreatedClaim, p: &Page) -> AnyView {
             <div class="body stack">
                 <p>"Use it now: it is shown this once, lets one device in, and ends "{time::ago(c.claim.expires_at)}"."</p>
                 {qr_code(c.qr.as_ref(), &c.code, "Scan it with the device, or with a phone that hands it on: address, root, certificate and key in one, for agent run --code.")}
-                {super::refuses_agent(p, &c.claim.profile)}
+                {super::key_words(p, &c.claim.profile)}
                 {code_block(code_line(&c.code), "Line to paste on the device")}
                 <details>
                     <summary>"As a file, for other clients"</summary>

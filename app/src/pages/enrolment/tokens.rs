@@ -79,7 +79,7 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
     let seen = format!("{} of {} connected", grouped(used), counted(c.token.max_uses, "device has", "devices have"));
     let code = match way {
         Way::Agent | Way::Factory | Way::Claim | Way::Own | Way::HawkBit => {
-            view! { {super::refuses_agent(p, &c.token.profile)}{code_block(c.command.clone(), "Line to paste on the device")} }.into_any()
+            view! { {super::key_words(p, &c.token.profile)}{code_block(c.command.clone(), "Line to paste on the device")} }.into_any()
         }
         Way::Est => {
             let any = c.token.pattern.is_empty() || c.token.pattern.contains(['*', ' ']);

@@ -22,7 +22,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{Claim, ClaimDevice, CodeSecret, CreatedClaim, NewClaim},
+    enrolment::{AgentKey, Claim, ClaimDevice, CodeSecret, CreatedClaim, NewClaim},
     ids::ClaimId,
     page::Page,
 };
@@ -233,7 +233,8 @@ impl Devices {
         let mut on = self.db.read().await?;
         let row = row!(&mut on, ClaimRow, CLAIM, id.as_str())?.ok_or(Error::NotFound("claim"))?;
         let named = Named::of(&mut on, &actor.org, &[row.group_ids.as_str()]).await?;
-        self.claim_card(row.shown(None, &named)?, leaf.chain, leaf.key.as_deref().map_or(&[][..], Vec::as_slice))
+        let makes = AgentKey::for_any_of(&self.pki.profile_keys(&mut on, &actor.org, &row.profile).await?);
+        self.claim_card((row.shown(None, &named)?, makes), leaf.chain, leaf.key.as_deref().map_or(&[][..], Vec::as_slice))
     }
 
     /// A claim that this actor has just made, with its key (base64 of PKCS#8), which they have kept: for a page that is shown in another request than
@@ -247,18 +248,19 @@ impl Devices {
         let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
         let chain = self.pki.claim_chain(&mut on, &actor.org, &certificate).await?;
         let named = Named::of(&mut on, &actor.org, &[found.group_ids.as_str()]).await?;
-        self.claim_card(found.shown(None, &named)?, chain, &key)
+        let makes = AgentKey::for_any_of(&self.pki.profile_keys(&mut on, &actor.org, &found.profile).await?);
+        self.claim_card((found.shown(None, &named)?, makes), chain, &key)
     }
 
-    /// A claim with what a person does with it; `key` is empty when it was made elsewhere.
-    fn claim_card(&self, claim: Claim, certificate: String, key: &[u8]) -> Result<CreatedClaim, Error> {
+    /// A claim with what a person does with it; `key` is empty when it was made elsewhere, and `makes` is one that its profile takes of its devices.
+    fn claim_card(&self, (claim, makes): (Claim, AgentKey), certificate: String, key: &[u8]) -> Result<CreatedClaim, Error> {
         if key.is_empty() {
             return Ok(CreatedClaim { claim, certificate, key: String::new(), code: String::new(), qr: None });
         }
         // The listener knows the authority above it, so the leaf is all that a device has to show; a code with more is hard to scan.
         let leaf = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(crate::db::Error::corrupt)?;
         let secret = CodeSecret::Claim { certificate: URL_SAFE_NO_PAD.encode(&leaf), key: URL_SAFE_NO_PAD.encode(key) };
-        let code = self.code(secret, &claim.pattern, &claim.device_type);
+        let code = self.code(secret, &claim.pattern, &claim.device_type, makes);
         let qr = claim.trusted_user.then(|| qr::picture(&code)).flatten();
         Ok(CreatedClaim { claim, certificate, key: crate::pem::encode("PRIVATE KEY", key), code, qr })
     }

@@ -18,7 +18,7 @@ use std::str::FromStr;
 use wire::{
     Timestamp,
     enrolment::{
-        Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentLists, EnrolmentPage, EnrolmentToken, GivenGroup, Listed,
+        AgentKey, Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentLists, EnrolmentPage, EnrolmentToken, GivenGroup, Listed,
         NewEnrolmentToken, agent_line,
     },
     ids::{ClaimId, EnrolmentBatchId, EnrolmentRequestId, EnrolmentTokenId},
@@ -138,6 +138,7 @@ impl Devices {
         let mut tx = self.db.write().await?;
         self.pki.profile_is_there(&mut tx, &actor.org, &profile).await?;
         let groups = given_groups::meant(&mut tx, actor, &new.groups).await?;
+        let key = AgentKey::for_any_of(&self.pki.profile_keys(&mut tx, &actor.org, &profile).await?);
         exec!(
             &mut tx,
             store::TOKEN_INSERT,
@@ -187,22 +188,23 @@ impl Devices {
             connected: 0,
             frozen_by: None,
         };
-        Ok(self.enrolment_card(token, secret))
+        Ok(self.enrolment_card(token, secret, key))
     }
 
-    /// A token with its secret and what a person does with it: the line to paste on a device, and the code that a device or a phone scans.
-    pub fn enrolment_card(&self, token: EnrolmentToken, secret: String) -> CreatedEnrolmentToken {
+    /// A token with its secret and what a person does with it: the line to paste on a device, and the code that a device or a phone scans. `key` is one that
+    /// its profile takes.
+    pub fn enrolment_card(&self, token: EnrolmentToken, secret: String, key: AgentKey) -> CreatedEnrolmentToken {
         let named = only(&token.pattern);
-        let command = agent_line(&self.urls.enrol, &self.pki.root_fingerprint(), &secret, named, &token.device_type);
-        let code = self.code(CodeSecret::Token(secret.clone()), &token.pattern, &token.device_type);
+        let command = agent_line(&self.urls.enrol, &self.pki.root_fingerprint(), &secret, named, &token.device_type, key);
+        let code = self.code(CodeSecret::Token(secret.clone()), &token.pattern, &token.device_type, key);
         CreatedEnrolmentToken { qr: qr::picture(&code), code, command, token, secret }
     }
 
     /// All that a device needs to join, as one text.
-    pub(super) fn code(&self, secret: CodeSecret, pattern: &str, device_type: &str) -> String {
+    pub(super) fn code(&self, secret: CodeSecret, pattern: &str, device_type: &str, key: AgentKey) -> String {
         let device_type = Some(device_type.to_owned()).filter(|kind| !kind.is_empty());
         let (url, root) = (self.urls.enrol.clone(), self.pki.root_fingerprint());
-        EnrolCode { url, root, secret, device_id: only(pattern).map(str::to_owned), device_type }.to_string()
+        EnrolCode { url, root, secret, device_id: only(pattern).map(str::to_owned), device_type, alg: key.told() }.to_string()
     }
 
     /// Withdraws a token at once; devices it let in stay.
