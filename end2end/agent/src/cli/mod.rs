@@ -335,6 +335,8 @@ mod tests {
         assert!(Arguments::try_parse_from(line.split(' ')).is_ok());
         let code = format!("fleetward://enrol?url=https://h:8444&root={}&token=fet_x", "ab".repeat(32));
         assert!(Arguments::try_parse_from(["agent", "run", "--code", &code]).is_ok());
+        assert!(Arguments::try_parse_from(format!("{line} --key rsa-3072").split(' ')).is_ok());
+        assert!(Arguments::try_parse_from(format!("{line} --key dsa").split(' ')).is_err());
         // Two that may not agree, and something that is no code.
         assert!(Arguments::try_parse_from(["agent", "run", "--code", &code, "--token", "fet_y"]).is_err());
         assert!(Arguments::try_parse_from(["agent", "run", "--code", "https://h:8444"]).is_err());

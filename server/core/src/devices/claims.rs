@@ -189,6 +189,9 @@ impl Devices {
         let profile = new.profile.trim().to_owned();
         // Before an authority is made for a claim that comes to nothing.
         self.pki.profile_is_there(&mut self.db.read().await?, &actor.org, &profile).await?;
+        if !new.groups.is_empty() {
+            given_groups::meant(&mut self.db.write().await?, actor, &new.groups).await?;
+        }
         self.pki.ensure_claim_authority(actor).await?;
         let now = self.clock.now();
         let id: ClaimId = self.entropy.id(now);
