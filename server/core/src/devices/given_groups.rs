@@ -150,7 +150,7 @@ pub(super) async fn put_in(tx: &mut Tx, newcomers: &[Newcomer<'_>]) -> Result<Ve
                 joined.into.push(name.clone());
             }
         }
-        groups::put_in(&mut *tx, (id.as_str(), org.as_str()), &devices).await?;
+        groups::put_in(tx, (id.as_str(), org.as_str()), &devices).await?;
     }
     for (newcomer, joined) in newcomers.iter().zip(&mut joined) {
         joined.gone = newcomer.groups.iter().filter(|id| !there.contains_key(*id)).cloned().collect();
