@@ -18,19 +18,29 @@ const agent = () => join(dirname(system().fleetward), "agent");
 /** A token, with what an agent needs to use it. */
 export async function token(label: string, uses: number, tags: string[] = [], at: Reach = system(), profile = "") {
   const made = await restOf(at, "POST", "/enrolment-tokens", { label, device_type: "bench", tags, max_uses: uses, hours: 1, profile });
-  const words = (made.command as string).trim().split(/\s+/);
-  const after = (flag: string) => words[words.indexOf(flag) + 1]!;
-  return ["--enrol", after("--enrol"), "--token", made.secret as string, "--root-fingerprint", after("--root-fingerprint")];
+  return howOf(made.command as string);
+}
+
+/** What an agent needs of the line that a token is shown with. */
+function howOf(line: string) {
+  const words = line.trim().split(/\s+/);
+  const flags = ["--enrol", "--token", "--root-fingerprint", "--key"].filter((flag) => words.includes(flag));
+  return flags.flatMap((flag) => [flag, words[words.indexOf(flag) + 1]!]);
 }
 
 /** Enrols devices with these names. They have a certificate each, of this profile if there is one, and have never connected. */
 export async function enrolled(ids: string[], tags: string[] = [], at: Reach = system(), profile = ""): Promise<Device[]> {
   const how = await token(`Journey of ${ids[0]}`, ids.length, tags, at, profile);
-  return ids.map((id) => {
-    const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
-    execFileSync(agent(), ["enrol", ...how, "--device-id", id, "--type", "bench", "--state", state], { stdio: "ignore" });
-    return { id, state };
-  });
+  return ids.map((id) => comes(how, id));
+}
+
+/** Enrols a device by the line that the console shows with a token. */
+export const enrolledBy = (line: string, id: string) => comes(howOf(line), id);
+
+function comes(how: string[], id: string): Device {
+  const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
+  execFileSync(agent(), ["enrol", ...how, "--device-id", id, "--type", "bench", "--state", state], { stdio: "ignore" });
+  return { id, state };
 }
 
 /** Connects a device that is enrolled. */

@@ -35,6 +35,7 @@ async fn join(code: &str) -> Result<Identity, Error> {
         device_type: code.device_type.unwrap_or_default(),
         hardware: "A".into(),
         attributes: BTreeMap::new(),
+        key: code.alg,
     };
     enrol(&Store::open(folder.path()).unwrap(), &enrolment, System::new()).await
 }

@@ -13,6 +13,7 @@ mod est;
 mod fetched;
 mod joining;
 mod journey;
+mod key_types;
 mod live;
 mod organizations;
 mod own_ca;

@@ -41,6 +41,7 @@ async fn comes_back(kind: EngineKind) {
         device_type: "gateway".into(),
         hardware: "A".into(),
         attributes: BTreeMap::new(),
+        key: None,
     };
     let clock: Arc<dyn AgentClock> = System::new();
     let first = enrol(&store, &enrolment, clock.clone()).await.unwrap();

@@ -55,7 +55,9 @@ pub async fn read_enrolment(#[server(default)] batch: String, #[server(default)]
 async fn created(call: &super::caller::Call, page: &EnrolmentPage, id: &str, secret: String) -> Result<Option<Created>, ApiFault> {
     let devices = call.fleet.devices();
     if let Some(token) = page.tokens.iter().find(|t| t.id.as_str() == id) {
-        return Ok(Some(Created::Token(devices.enrolment_card(token.clone(), secret))));
+        let keys = page.profiles.iter().find(|of| of.name == token.profile).map_or(&[][..], |of| of.keys.as_slice());
+        let key = wire::enrolment::AgentKey::for_any_of(keys);
+        return Ok(Some(Created::Token(devices.enrolment_card(token.clone(), secret, key))));
     }
     if let Some(token) = page.shared.gateways.iter().find(|t| t.id.as_str() == id) {
         return Ok(Some(Created::Gateway(CreatedGatewayToken { token: token.clone(), secret })));
@@ -77,7 +79,7 @@ fn names_nothing(kind: wire::FaultKind) -> bool {
     matches!(kind, wire::FaultKind::NotFound | wire::FaultKind::Invalid | wire::FaultKind::Forbidden)
 }
 
-/// Makes an enrolment token. `tags` are separated by blanks or commas.
+/// Makes an enrolment token. `tags` are separated by blanks or commas; `groups` are ids or names.
 #[server(prefix = "/rpc", endpoint = "/enrolment_token_new")]
 pub async fn create_enrolment_token(
     label: String,
@@ -86,6 +88,7 @@ pub async fn create_enrolment_token(
     tags: String,
     max_uses: i64,
     hours: i64,
+    #[server(default)] groups: Vec<String>,
     #[server(default)] mode: EnrolmentMode,
     #[server(default)] source: String,
     #[server(default)] spki_sha256: String,
@@ -99,6 +102,7 @@ pub async fn create_enrolment_token(
         pattern,
         device_type,
         tags,
+        groups,
         max_uses,
         hours,
         source,

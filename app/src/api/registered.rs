@@ -47,13 +47,14 @@ pub async fn verify_authority(id: String, certificate: String) -> Result<(), Api
     Ok(())
 }
 
-/// Believes its devices, new ones as these words say. `tags` are separated by blanks or commas.
+/// Believes its devices, new ones as these words say. `tags` are separated by blanks or commas; `groups` are ids or names.
 #[server(prefix = "/rpc", endpoint = "/registered_authority_enable")]
 pub async fn enable_authority(
     id: String,
     just_in_time: JustInTime,
     device_type: String,
     tags: String,
+    #[server(default)] groups: Vec<String>,
     template: String,
     pattern: String,
     max_devices: i64,
@@ -70,6 +71,7 @@ pub async fn enable_authority(
         just_in_time,
         device_type,
         tags,
+        groups,
         template,
         pattern,
         max_devices,

@@ -4,7 +4,7 @@ use crate::{
     Timestamp,
     enrolment::TargetToken,
     facets::DeviceFacets,
-    ids::{DeviceId, RolloutId, UpdateId},
+    ids::{DeviceId, GroupId, RolloutId, UpdateId},
     page::Page,
     pki::CertificateRow,
     rollouts::{RolloutLink, Why},
@@ -189,6 +189,8 @@ pub struct Stepped {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceGroup {
+    /// Its id, which stays when it is renamed.
+    pub id: GroupId,
     /// Its name, as selectors ask for it: `group:NAME`.
     pub name: String,
     /// How many devices are in it.

@@ -58,10 +58,14 @@ pub struct JustInTimePolicy {
     /// Tags given to its devices.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Groups that its devices are put into, by name or id, at most 20; told as ids. One that is not among the groups was deleted since: devices come in all
+    /// the same.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// What a device id is made from: text with `{CN}`, `{serialNumber}` (of the subject, 2.5.4.5) and `{SAN:URI}`.
     #[serde(default = "template")]
     pub template: String,
-    /// Pattern with `*` for device ids; empty means any.
+    /// Device ids, or patterns with `*` for them, with blanks between them, at most 100; empty means any.
     #[serde(default)]
     pub pattern: String,
     /// How many devices it may let in, in all: 1 to 1,000,000.
@@ -100,6 +104,7 @@ impl Default for JustInTimePolicy {
             just_in_time: JustInTime::Off,
             device_type: String::new(),
             tags: Vec::new(),
+            groups: Vec::new(),
             template: template(),
             pattern: String::new(),
             max_devices: most(),

@@ -4,6 +4,7 @@
 use crate::{files::Folder, update::keys::TrustedKeys};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io};
+use wire::enrolment::AgentKey;
 
 const FILE: &str = "settings.json";
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub trusted_keys: TrustedKeys,
     /// How many of these keys must have signed; one unless told otherwise.
     pub threshold: Option<u32>,
+    /// The key it makes where it has none.
+    pub key: Option<AgentKey>,
     /// The enrol listener it was sent to.
     pub enrol_url: Option<String>,
     /// Makes a verified payload startable.
@@ -67,6 +70,7 @@ impl Settings {
             attributes: if self.attributes.is_empty() { before.attributes.clone() } else { self.attributes },
             trusted_keys: if self.trusted_keys.is_empty() { before.trusted_keys.clone() } else { self.trusted_keys },
             threshold: self.threshold.or(before.threshold),
+            key: self.key.or(before.key),
             enrol_url: self.enrol_url.or_else(|| before.enrol_url.clone()),
             install_hook: self.install_hook.or_else(|| before.install_hook.clone()),
             reboot_hook: self.reboot_hook.or_else(|| before.reboot_hook.clone()),
@@ -108,6 +112,7 @@ mod tests {
             device_type: Some("gateway".into()),
             attributes: [("site".to_owned(), "hall 3".to_owned())].into(),
             trusted_keys: keys.clone(),
+            key: Some(AgentKey::P384),
             reboot_hook: Some("/sbin/reboot".into()),
             ..Settings::default()
         };
@@ -118,7 +123,7 @@ mod tests {
         other.add([8; 32]);
         let again = Settings { trusted_keys: other.clone(), hardware: Some("B".into()), ..Settings::default() }.told(&folder).unwrap();
         assert_eq!((again.trusted_keys, again.hardware.as_deref()), (other, Some("B")), "what is said replaces what was kept");
-        assert_eq!(again.device_type.as_deref(), Some("gateway"));
+        assert_eq!((again.device_type.as_deref(), again.key), (Some("gateway"), Some(AgentKey::P384)));
     }
 
     #[test]

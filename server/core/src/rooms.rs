@@ -265,6 +265,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::connections::ALL,
         crate::devices::shared::ALL,
         crate::devices::groups::ALL,
+        crate::devices::given_groups::ALL,
         crate::devices::facts::ALL,
         crate::devices::narrowing::ALL,
         crate::devices::rows::ALL,

@@ -99,7 +99,7 @@ mod tests {
         let actor = Actor::shell(w.org.clone());
         let line = |id: &str, csr: &str| serde_json::json!({ "device_id": id, "csr": csr }).to_string();
         let sent = [line("gw-1", &csr("gw-1")), line("gw-2", "nonsense"), line("gw-3", &csr("gw-3"))].join("\n");
-        let new = NewBatch { label: "lot 17".into(), device_type: "gateway".into(), tags: Vec::new(), profile: String::new() };
+        let new = NewBatch { label: "lot 17".into(), device_type: "gateway".into(), ..NewBatch::default() };
         let body = futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from(sent))]);
         let id = w.fleet.devices().receive_batch(&actor, new, body).await.unwrap().id;
         // Two of three lines.

@@ -79,6 +79,9 @@ pub(super) struct Import {
     /// A tag for its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// A group that its devices are put into, by its name or id; may be given again
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
     /// The profile of the certificates it gives: see cert profile list
     #[arg(long, value_name = "NAME", default_value = "")]
     profile: String,
@@ -159,7 +162,7 @@ fn told(why: &Why) -> String {
 }
 
 async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
-    let Import { file, label, device_type, tags, profile, out, make_keys, recipient, passphrase_file } = import;
+    let Import { file, label, device_type, tags, groups, profile, out, make_keys, recipient, passphrase_file } = import;
     if make_keys && !fleet.pki().makes_keys() {
         bail!(
             "keys are made for devices only where allow_server_keygen is true: in the configuration file, as FLEETWARD_ALLOW_SERVER_KEYGEN=true, or with \
@@ -172,7 +175,7 @@ async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
     // Before anything is issued: certificates that have no place to go would be lost.
     let mut result = files::create(&out, files::PUBLIC)?;
     let devices = fleet.devices();
-    let (new, body) = (NewBatch { label, device_type, tags, profile }, ReaderStream::new(opened));
+    let (new, body) = (NewBatch { label, device_type, tags, groups, profile }, ReaderStream::new(opened));
     let taken = match &seal {
         None => devices.receive_batch(actor, new, body).await,
         Some(seal) => devices.receive_batch_for_keys(actor, new, seal, body).await,
@@ -279,6 +282,7 @@ mod tests {
             label: None,
             device_type: String::new(),
             tags: Vec::new(),
+            groups: Vec::new(),
             profile: String::new(),
             out: out.clone(),
             make_keys: true,

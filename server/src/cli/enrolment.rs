@@ -6,7 +6,7 @@ use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
 use std::io::IsTerminal as _;
 use wire::{
-    enrolment::{EnrolmentMode, NewEnrolmentToken},
+    enrolment::{EnrolmentMode, GivenGroup, NewEnrolmentToken},
     ids::EnrolmentTokenId,
     page::MAX_ROWS,
 };
@@ -29,7 +29,7 @@ pub(super) struct Create {
     /// What it is for
     #[arg(long)]
     label: String,
-    /// Device ids it may enrol, for example gw-*; any unless given
+    /// Device ids it may enrol, for example gw-* or "gw-1 gw-2"; any unless given
     #[arg(long, default_value = "")]
     pattern: String,
     /// Type given to its devices
@@ -38,6 +38,9 @@ pub(super) struct Create {
     /// A tag given to its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// A group that its devices are put into, by its name or id; may be given again
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
     /// How many devices it may enrol, 1 to 10,000
     #[arg(long, value_name = "N", default_value_t = 1)]
     max_uses: i64,
@@ -73,6 +76,7 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
                 pattern: c.pattern,
                 device_type: c.device_type,
                 tags: c.tags,
+                groups: c.groups,
                 max_uses: c.max_uses,
                 hours: c.hours,
                 source: c.source,
@@ -99,8 +103,9 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
                     None => "usable",
                 };
                 let uses = format!("{} of {} used, {} connected", t.uses, t.max_uses, t.connected);
-                let profile = if t.profile.is_empty() { String::new() } else { format!("  profile {}", t.profile) };
-                println!("{}  {standing:<8}  {uses}  until {}  {}{profile}", t.id, t.expires_at, t.label);
+                let profile = (!t.profile.is_empty()).then(|| format!("profile {}", t.profile));
+                let words: Vec<String> = [t.label].into_iter().chain(t.groups.iter().map(GivenGroup::words)).chain(profile).collect();
+                println!("{}  {standing:<8}  {uses}  until {}  {}", t.id, t.expires_at, words.join("  "));
             }
         }
         EnrolmentToken::Revoke { id } => {

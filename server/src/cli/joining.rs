@@ -8,7 +8,7 @@ use fleet::{Fleet, access::Actor, devices::Devices};
 use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 use wire::{
     Timestamp,
-    enrolment::{Claim as Row, EnrolmentRequest as Waiting, EnrolmentSettings, NewClaim, Returns},
+    enrolment::{Claim as Row, EnrolmentRequest as Waiting, EnrolmentSettings, GivenGroup, NewClaim, Returns},
     ids::{ClaimId, EnrolmentRequestId},
     page::MAX_ROWS,
 };
@@ -71,7 +71,7 @@ pub(super) struct Create {
     /// What it is for
     #[arg(long)]
     label: String,
-    /// Device ids it may enrol, for example gw-*; any unless given
+    /// Device ids it may enrol, for example gw-* or "gw-1 gw-2"; any unless given
     #[arg(long, default_value = "")]
     pattern: String,
     /// Type given to its devices
@@ -80,6 +80,9 @@ pub(super) struct Create {
     /// A tag given to its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// A group that its devices are put into, by its name or id; may be given again
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
     /// The profile of the certificates it gives: see cert profile list
     #[arg(long, value_name = "NAME", default_value = "")]
     profile: String,
@@ -170,7 +173,7 @@ pub(super) async fn claim(fleet: &Fleet, command: Claim) -> Result<String> {
             if rows.is_empty() {
                 return Ok("There is no claim.\n".to_owned());
             }
-            table(&["ID", "STATE", "USED", "A MINUTE", "DEVICES", "PROFILE", "UNTIL", "LABEL"], &rows)
+            table(&["ID", "STATE", "USED", "A MINUTE", "DEVICES", "GROUPS", "PROFILE", "UNTIL", "LABEL"], &rows)
         }
         Claim::Disable { id } => {
             devices.disable_claim(&actor, &id).await?;
@@ -197,9 +200,11 @@ fn line(claim: &Row, at: Timestamp) -> Vec<String> {
     };
     let pattern = if claim.pattern.is_empty() { "any".to_owned() } else { claim.pattern.clone() };
     let profile = if claim.profile.is_empty() { "none".to_owned() } else { claim.profile.clone() };
+    let groups: Vec<String> = claim.groups.iter().map(GivenGroup::words).collect();
+    let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
     let used = format!("{} of {}", claim.uses, claim.max_uses);
     let (until, label) = (claim.expires_at.readable(), claim.label.clone());
-    vec![claim.id.to_string(), state.to_owned(), used, claim.per_minute.to_string(), pattern, profile, until, label]
+    vec![claim.id.to_string(), state.to_owned(), used, claim.per_minute.to_string(), pattern, groups, profile, until, label]
 }
 
 async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String> {
@@ -215,6 +220,7 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
                 pattern: new.pattern,
                 device_type: new.device_type,
                 tags: new.tags,
+                groups: new.groups,
                 profile: new.profile,
                 trusted_user: new.trusted_user,
                 max_uses: new.max_uses,
@@ -319,6 +325,7 @@ mod tests {
             pattern: "gw-*".into(),
             device_type: "gateway".into(),
             tags: vec!["eu".into()],
+            groups: vec!["Hall 3".into()],
             profile: "month".into(),
             trusted_user: false,
             max_uses: 0,
@@ -328,6 +335,7 @@ mod tests {
             out: out.clone(),
         };
         assert_eq!(claim(&w.fleet, Claim::List).await.unwrap(), "There is no claim.\n");
+        w.fleet.devices().create_group(&Actor::system(w.org.clone()), "Hall 3").await.unwrap();
         let month = ProfileRules { hours: 720, factory: false, keys: Vec::new(), rekey: None };
         w.fleet.pki().set_profile(&Actor::system(w.org.clone()), "month", month).await.unwrap();
         let refused = claim(&w.fleet, Claim::Create(new.clone())).await.unwrap_err();
@@ -350,6 +358,7 @@ mod tests {
         w.fleet.devices().enrol_over(Attempt { secret: "", request: &request, address: "192.0.2.1" }, over).await.unwrap();
         let list = claim(&w.fleet, Claim::List).await.unwrap();
         assert!(list.contains("usable") && list.contains("1 of 5") && list.contains("line 3") && list.contains("month"), "{list}");
+        assert!(list.contains("group Hall 3"), "{list}");
         assert!(claim(&w.fleet, Claim::Devices { id: id.clone() }).await.unwrap().contains("gw-1"));
         claim(&w.fleet, Claim::Disable { id: id.clone() }).await.unwrap();
         assert!(claim(&w.fleet, Claim::List).await.unwrap().contains("disabled"));

@@ -90,10 +90,13 @@ pub(super) struct Enable {
     /// A tag given to its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// A group that its devices are put into, by its name or id; may be given again
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
     /// What a device id is made from: {CN}, {serialNumber}, {SAN:URI}
     #[arg(long, default_value = TEMPLATE)]
     template: String,
-    /// Device ids it may let in, for example gw-*; any unless given
+    /// Device ids it may let in, for example gw-* or "gw-1 gw-2"; any unless given
     #[arg(long, default_value = "")]
     pattern: String,
     /// How many devices it may let in, in all
@@ -169,9 +172,9 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
             println!("{id} is verified. Enable it: fleetward ca enable {id} --just-in-time off|pending|auto");
         }
         Registered::Enable(e) => {
-            let Enable { id, just_in_time, device_type, tags, template, pattern, max_devices, per_day, ended_list, exchange } = e;
+            let Enable { id, just_in_time, device_type, tags, groups, template, pattern, max_devices, per_day, ended_list, exchange } = e;
             let policy =
-                JustInTimePolicy { just_in_time, device_type, tags, template, pattern, max_devices, per_day, ended_list, exchange };
+                JustInTimePolicy { just_in_time, device_type, tags, groups, template, pattern, max_devices, per_day, ended_list, exchange };
             devices.enable_authority(actor, &id, policy).await?;
             println!("Devices of {id} are believed; new ones: {just_in_time}.");
         }

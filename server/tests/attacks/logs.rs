@@ -233,6 +233,7 @@ async fn a_45_no_secret_of_a_whole_run_is_in_its_log() {
         pattern: String::new(),
         device_type: "gateway".into(),
         tags: Vec::new(),
+        groups: Vec::new(),
         profile: String::new(),
         trusted_user: false,
         max_uses: 5,

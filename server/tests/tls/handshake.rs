@@ -144,6 +144,7 @@ async fn a_9_a_claim_is_no_device() {
         pattern: String::new(),
         device_type: String::new(),
         tags: Vec::new(),
+        groups: Vec::new(),
         profile: String::new(),
         trusted_user: false,
         max_uses: 1,

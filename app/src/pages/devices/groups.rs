@@ -244,7 +244,7 @@ fn delete_form(g: &DeviceGroup, call: FormCall<DeleteGroup>) -> AnyView {
     let inside = move || {
         let confirm = Confirm {
             text: format!(
-                "The group goes; its {} stay as they are. Selectors that ask for it find nothing then.",
+                "The group goes; its {} stay as they are. Selectors that ask for it find nothing then, and tokens that put devices into it do without.",
                 counted(devices, "device", "devices")
             ),
             verb: "Delete group".to_owned(),

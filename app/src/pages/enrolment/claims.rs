@@ -14,7 +14,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::enrolment::{Claim, CreatedClaim, EnrolmentPage as Page, code_line};
+use wire::enrolment::{Claim, CreatedClaim, EnrolmentPage as Page, GivenGroup, code_line};
 
 /// What a claim is and what to do with it.
 pub(super) fn steps(p: &Page) -> AnyView {
@@ -55,9 +55,10 @@ fn lasting(p: &Page) -> AnyView {
     view! {
         <form method="post" action="/enrolment/claims" class="stack">
             {text("label", "What it is for").required().max_length(100).placeholder("Image 4, line 3").view()}
-            {text("pattern", "Device ids").required().hint("Which ids it may enrol, for example gw-*.").placeholder("gw-*").view()}
+            {text("pattern", "Device ids").required().hint("Which ids it may enrol, for example gw-*, or several with blanks between them.").placeholder("gw-*").view()}
             {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").view()}
             {text("tags", "Tags").hint("Given to its devices, separated by blanks.").view()}
+            {super::groups_field(p, &[]).map(Field::view)}
             {super::profile_field(p, "").map(Field::view)}
             {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1000").bounds(1, 100_000).required().view()}
             {field("per_minute", "Devices a minute", Control::Input("number")).value("60").bounds(1, 10_000).required().view()}
@@ -93,7 +94,7 @@ pub(super) fn created_card(c: &CreatedClaim, p: &Page) -> AnyView {
             <div class="body stack">
                 <p>"Use it now: it is shown this once, lets one device in, and ends "{time::ago(c.claim.expires_at)}"."</p>
                 {qr_code(c.qr.as_ref(), &c.code, "Scan it with the device, or with a phone that hands it on: address, root, certificate and key in one, for agent run --code.")}
-                {super::refuses_agent(p, &c.claim.profile)}
+                {super::key_words(p, &c.claim.profile)}
                 {code_block(code_line(&c.code), "Line to paste on the device")}
                 <details>
                     <summary>"As a file, for other clients"</summary>
@@ -144,6 +145,7 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
     let named = [c.device_type.as_str(), c.pattern.as_str()].into_iter().filter(|s| !s.is_empty()).map(str::to_owned);
     let gives = named
         .chain(c.tags.iter().cloned())
+        .chain(c.groups.iter().map(GivenGroup::words))
         .chain(super::profile_words(&c.profile))
         .chain(c.trusted_user.then(|| "five minutes".to_owned()))
         .collect::<Vec<_>>();

@@ -61,6 +61,7 @@ fn upload_for_keys(p: &Page) -> AnyView {
             {text("label", "What it is").id("f-keys-label").required().max_length(100).view()}
             {text("device_type", "Device type").id("f-keys-type").hint("For lines that name none.").max_length(64).view()}
             {text("tags", "Tags").id("f-keys-tags").hint("Given to its devices, separated by blanks.").view()}
+            {super::groups_field(p, &[]).map(|field| field.id("f-keys-groups").view())}
             {profile}
             {text("recipient", "For this age recipient").hint("age1…, the public line of age-keygen. Its key never comes here.").autocomplete("off").view()}
             {field("passphrase", "Or with a passphrase", Control::Input("password")).hint("At least 12 characters.").autocomplete("off").view()}
@@ -104,6 +105,7 @@ fn upload(p: &Page) -> AnyView {
             {text("label", "What it is").required().max_length(100).placeholder("Lot 17, hall 3").view()}
             {text("device_type", "Device type").hint("For lines that name none.").max_length(64).view()}
             {text("tags", "Tags").hint("Given to its devices, separated by blanks.").view()}
+            {super::groups_field(p, &[]).map(Field::view)}
             {super::profile_field(p, "").map(Field::view)}
             <div class="field">
                 <label for="f-file">"File with requests"</label>
@@ -194,12 +196,15 @@ fn detail(d: &BatchDetail, may_edit: bool, cancel: FormCall<CancelBatch>, revoke
     };
     let profile =
         (!b.profile.is_empty()).then(|| view! { <p class="text-2">{format!("Its certificates are of the profile {}.", b.profile)}</p> });
+    let groups = super::groups_words(&b.groups)
+        .map(|names| view! { <p class="text-2">{format!("Its devices are put into the groups: {names}.")}</p> });
     let revoked = b.revoked_at.map(|at| view! { <p>"Its certificates were revoked "{time::ago(at)}"."</p> });
     let (tone, word) = words::batch(b.state);
     let body = view! {
         <div class="body stack" aria-live="polite">
             {progress("Lines that are done", done, b.lines)}
             <p>{said}</p>
+            {groups}
             {profile}
             {sealed.map(|text| view! { <p class="text-2">{text}</p> })}
             {revoked}

@@ -4,7 +4,7 @@
 use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
 use wire::{
-    enrolment::{EnrolmentPage as Page, agent_line, est_lines},
+    enrolment::{AgentKey, EnrolmentPage as Page, agent_line, est_lines},
     pki::KeyType,
 };
 
@@ -77,7 +77,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
 }
 
 fn agent(p: &Page) -> AnyView {
-    let line = agent_line(&p.enrol_url, &p.root_fingerprint, "fet_…", None, "");
+    let line = agent_line(&p.enrol_url, &p.root_fingerprint, "fet_…", None, "", AgentKey::USUAL);
     view! {
         <ol class="numbered">
             <li>"Make a token for it, here at the side. It is shown once, with the line to paste."</li>

@@ -23,7 +23,7 @@ use crate::{
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
-        Field, PageHead, Tone, card,
+        Control, Field, PageHead, card, field,
         form::{action, on_success, said},
         icon,
         number::grouped,
@@ -34,8 +34,9 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    enrolment::{AGENT_KEY, EnrolmentPage as Page, Listed},
+    enrolment::{AgentKey, EnrolmentPage as Page, GivenGroup, Listed},
     live::Topic,
+    pki::KeyType,
 };
 
 /// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript,
@@ -229,13 +230,25 @@ fn profile_field(p: &Page, chosen: &str) -> Option<Field> {
     Some(select("profile", "Certificate profile", options).value(chosen).hint("Admins make profiles under Certificates, Rules."))
 }
 
-/// What the agent needs to be told before its line is pasted: nothing, unless the profile is not for the key that it makes.
-fn refuses_agent(p: &Page, profile: &str) -> Option<AnyView> {
-    let types = p.profiles.iter().find(|of| of.name == profile)?.others_than(AGENT_KEY)?;
-    let text = format!(
-        "The agent makes a {AGENT_KEY} key, and the profile {profile} takes {types} only: the agent is refused. Use an EST client instead; the tab EST has its lines."
-    );
-    Some(page::banner(Tone::Warn, text.into_any()))
+/// Why the agent is told which key to make; nothing where its usual one will do.
+fn key_words(p: &Page, profile: &str) -> Option<AnyView> {
+    let of = p.profiles.iter().find(|of| of.name == profile)?;
+    let (types, key) = (of.others_than(KeyType::P256)?, AgentKey::for_any_of(&of.keys));
+    let text = format!("The profile {profile} takes {types} only, so the agent is told to make a {key} key.");
+    Some(view! { <p class="small text-2">{text}</p> }.into_any())
+}
+
+/// The groups that devices are put into as they come in, where there are any. `chosen` are ids.
+fn groups_field(p: &Page, chosen: &[String]) -> Option<Field> {
+    let options: Vec<_> = p.groups.iter().filter(|group| !group.deleted).map(|group| (group.id.to_string(), group.name.clone())).collect();
+    let hint = "Its devices are put into these as they come in.";
+    (!options.is_empty()).then(|| field("groups", "Groups", Control::Checks(options)).value(chosen.join(" ")).hint(hint))
+}
+
+/// Groups that something gives, by their names; none when it gives none.
+fn groups_words(groups: &[GivenGroup]) -> Option<String> {
+    let name = |group: &GivenGroup| if group.deleted { format!("{} (deleted)", group.name) } else { group.name.clone() };
+    (!groups.is_empty()).then(|| groups.iter().map(name).collect::<Vec<_>>().join(", "))
 }
 
 /// The profile that something gives, in words; none when it gives none.

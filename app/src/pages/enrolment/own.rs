@@ -135,13 +135,15 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     ]);
     let doing = may.then(|| match a.state {
         RegisteredState::Unverified => prove(a, calls),
-        RegisteredState::Verified | RegisteredState::Active | RegisteredState::Disabled => enable_form(a, calls.enable),
+        RegisteredState::Verified | RegisteredState::Active | RegisteredState::Disabled => enable_form(p, a, calls.enable),
     });
     let ends = may.then(|| ends(a, calls));
     let list = (p.may_revoke && proved).then(|| list_form(a, calls.list));
     let address = (may && proved).then(|| address_form(a, calls.address));
     let shut = if a.list_awaited.is_some() { Tone::Bad } else { Tone::Warn };
     let warning = a.list_warning(p.at).map(|text| banner(shut, text.into_any()));
+    let given: Vec<_> = a.policy.groups.iter().filter_map(|id| p.groups.iter().find(|g| g.id.as_str() == id)).cloned().collect();
+    let groups = super::groups_words(&given).map(|names| view! { <dt>"Put into groups"</dt><dd>{names}</dd> });
     let body = view! {
         <div class="body stack" aria-live="polite">
             {way}
@@ -156,6 +158,7 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
                 <dd>{format!("{} with a usable certificate, {} let in, {} refused", grouped(a.devices), grouped(a.admitted), grouped(a.refused))}</dd>
                 <dt>"Last let in"</dt><dd>{time::ago_or(a.last_admitted_at, "none yet")}</dd>
                 <dt>"Last seen"</dt><dd>{time::ago_or(a.last_seen_at, "never")}</dd>
+                {groups}
                 {owners_list(a, p.at)}
                 {fetching(a, may.then_some(calls.fetch))}
                 <dt>"Registered"</dt><dd>{time::at(a.created_at)}" by "{a.created_by.clone()}</dd>
@@ -291,7 +294,7 @@ fn folded(name: &'static str, a: &RegisteredAuthority, call: Post, inside: AnyVi
     .into_any()
 }
 
-fn enable_form(a: &RegisteredAuthority, call: FormCall<EnableAuthority>) -> AnyView {
+fn enable_form(page: &Page, a: &RegisteredAuthority, call: FormCall<EnableAuthority>) -> AnyView {
     let p = &a.policy;
     let kinds =
         [(JustInTime::Off, "Refuse them"), (JustInTime::Pending, "A person approves each"), (JustInTime::Auto, "Let them in at once")];
@@ -306,9 +309,10 @@ fn enable_form(a: &RegisteredAuthority, call: FormCall<EnableAuthority>) -> AnyV
             .hint("Those it has let in stay, whatever is said here.").refused(call).view()}
         {text("template", "Device id").id("f-template").value(p.template.clone()).required().max_length(100)
             .hint("Made from {CN}, {serialNumber} (of the subject) or {SAN:URI}, with text between.").refused(call).view()}
-        {text("pattern", "Device ids").id("f-own-pattern").value(p.pattern.clone()).hint("Which ids it may let in, for example gw-*; empty means any.").refused(call).view()}
+        {text("pattern", "Device ids").id("f-own-pattern").value(p.pattern.clone()).hint("Which ids it may let in, for example gw-*, or several with blanks between them; empty means any.").refused(call).view()}
         {text("device_type", "Device type").id("f-own-type").value(p.device_type.clone()).hint("Given to its devices.").refused(call).view()}
         {text("tags", "Tags").id("f-own-tags").value(p.tags.join(" ")).hint("Given to its devices, separated by blanks.").refused(call).view()}
+        {super::groups_field(page, &p.groups).map(|field| field.id("f-own-groups").refused(call).view())}
         {field("max_devices", "Devices it may let in", Control::Input("number")).value(p.max_devices.to_string()).bounds(1, 1_000_000).required().refused(call).view()}
         {field("per_day", "Devices a day", Control::Input("number")).value(p.per_day.to_string()).bounds(1, 100_000).required()
             .hint("What comes after waits for a person.").refused(call).view()}

@@ -14,7 +14,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, est_lines},
+    enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, GivenGroup, est_lines},
     pki::{KeyType, ProfileKeys},
 };
 
@@ -38,7 +38,7 @@ pub(super) fn new_form(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyV
         {field("hours", "Valid for, in hours", Control::Input("number")).value("24").bounds(1, 720).required().refused(create).view()}
         {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").refused(create).view()}
         {text("tags", "Tags").hint("Given to its devices, separated by blanks.").placeholder("eu hall-3").refused(create).view()}
-        {text("pattern", "Device ids").hint("Which ids it may enrol, for example gw-*; empty means any.").refused(create).view()}
+        {text("pattern", "Device ids").hint("Which ids it may enrol, for example gw-*, or several with blanks between them; empty means any.").refused(create).view()}
         {more(p, create)}
     };
     view! {
@@ -51,7 +51,7 @@ pub(super) fn new_form(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyV
 
 /// What few tokens need; open when something in it was refused.
 fn more(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyView {
-    const INSIDE: [&str; 5] = ["mode", "profile", "source", "spki_sha256", "csr_sha256"];
+    const INSIDE: [&str; 6] = ["mode", "groups", "profile", "source", "spki_sha256", "csr_sha256"];
     let open = move || refusal(create).and_then(|f| f.field).is_some_and(|field| INSIDE.contains(&field.as_str()));
     let modes = [(EnrolmentMode::Auto, "Nobody: it is in at once"), (EnrolmentMode::Approval, "A person approves each device")];
     let modes = modes.into_iter().map(|(mode, label)| (mode.to_string(), label.to_owned())).collect();
@@ -61,6 +61,7 @@ fn more(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyView {
             <summary>"More"</summary>
             <div class="stack mt-4">
                 {select("mode", "Who decides", modes).refused(create).view()}
+                {super::groups_field(p, &[]).map(|field| field.refused(create).view())}
                 {profile}
                 {text("source", "Network").hint("Where it may be used from, for example 192.0.2.0/24; empty means anywhere.").refused(create).view()}
                 {text("spki_sha256", "Only this public key").hint("SHA-256 of the key, 64 hex digits.").refused(create).view()}
@@ -74,13 +75,14 @@ fn more(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyView {
 /// The new token's secret and what to do with it, in the way that is shown.
 pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> AnyView {
     let used = p.tokens.iter().find(|t| t.id == c.token.id).map_or(0, |t| t.connected);
+    let groups = super::groups_words(&c.token.groups).map(|names| view! { <dt>"Into groups"</dt><dd>{names}</dd> });
     let seen = format!("{} of {} connected", grouped(used), counted(c.token.max_uses, "device has", "devices have"));
     let code = match way {
         Way::Agent | Way::Factory | Way::Claim | Way::Own | Way::HawkBit => {
-            view! { {super::refuses_agent(p, &c.token.profile)}{code_block(c.command.clone(), "Line to paste on the device")} }.into_any()
+            view! { {super::key_words(p, &c.token.profile)}{code_block(c.command.clone(), "Line to paste on the device")} }.into_any()
         }
         Way::Est => {
-            let any = c.token.pattern.is_empty() || c.token.pattern.contains('*');
+            let any = c.token.pattern.is_empty() || c.token.pattern.contains(['*', ' ']);
             let named = if any { "$(hostname)" } else { c.token.pattern.as_str() };
             let key = p.profiles.iter().find(|of| of.name == c.token.profile).map_or(KeyType::P256, ProfileKeys::usual);
             code_block(est_lines(&p.enrol_url, &p.root_fingerprint, &c.secret, named, key).join("\n"), "Lines to paste on the device")
@@ -96,6 +98,7 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
                 <dl class="kv">
                     <dt>"Secret"</dt><dd>{copyable(c.secret.clone(), "Copy secret")}</dd>
                     <dt>"Valid until"</dt><dd>{time::at(c.token.expires_at)}</dd>
+                    {groups}
                 </dl>
             </div>
         </section>
@@ -130,7 +133,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
                 }
             });
             let named = [t.device_type.as_str(), t.pattern.as_str()].into_iter().filter(|s| !s.is_empty()).map(str::to_owned);
-            let gives = named.chain(t.tags.iter().cloned()).chain(bounds(t)).collect::<Vec<_>>();
+            let gives = named.chain(t.tags.iter().cloned()).chain(t.groups.iter().map(GivenGroup::words)).chain(bounds(t)).collect::<Vec<_>>();
             view! {
                 <tr>
                     <th scope="row">{t.label.clone()}</th>

@@ -22,6 +22,9 @@ pub enum Control {
     Checks(Vec<(String, String)>),
 }
 
+/// As many boxes stand together as they are; more have a place of their own to be scrolled in.
+const FEW: usize = 12;
+
 /// A labelled input. Build it, then [`Field::view`].
 #[derive(Debug, Clone)]
 pub struct Field {
@@ -176,13 +179,13 @@ impl Field {
                 .into_any();
             }
             Control::Checks(options) => {
-                let name = format!("{name}[]");
+                let (name, many) = (format!("{name}[]"), (options.len() > FEW).then_some("true"));
                 let chosen = call.and_then(|call| call.chosen(&name));
                 let chosen = chosen.unwrap_or_else(|| value.split_whitespace().map(str::to_owned).collect());
                 return view! {
                     <fieldset class="field" aria-describedby=described>
                         <legend>{label}</legend>
-                        <div class="row">{boxes(&id, &name, options, &chosen)}</div>
+                        <div class="row" data-many=many>{boxes(&id, &name, options, &chosen)}</div>
                         {(!hint.is_empty()).then(|| view! { <span class="hint" id=hint_id>{hint}</span> })}
                         {move || error.get().map(|error| view! { <span class="err" id=error_id.clone()>{icon("circle-alert")}{error}</span> })}
                     </fieldset>

@@ -1,5 +1,6 @@
 //! Batches of CSRs from a factory (E-7).
 
+use super::GivenGroup;
 use crate::{
     Timestamp,
     ids::{CertificateId, EnrolmentBatchId},
@@ -45,6 +46,9 @@ pub struct EnrolmentBatch {
     pub device_type: String,
     /// Tags given to its devices.
     pub tags: Vec<String>,
+    /// Groups that its devices are put into.
+    #[serde(default)]
+    pub groups: Vec<GivenGroup>,
     /// The profile of the certificates it gives; empty means none.
     #[serde(default)]
     pub profile: String,

@@ -1,6 +1,6 @@
 //! Claims: shared certificates (E-9).
 
-use super::QrPicture;
+use super::{GivenGroup, QrPicture};
 use crate::{
     Timestamp,
     ids::{ClaimId, DeviceId},
@@ -16,12 +16,15 @@ pub struct Claim {
     pub id: ClaimId,
     /// What it is for.
     pub label: String,
-    /// Device ids it may enrol: a pattern with `*`, empty means any.
+    /// Device ids it may enrol: ids, or patterns with `*`, with blanks between them; empty means any.
     pub pattern: String,
     /// The type given to its devices; empty means what the device says.
     pub device_type: String,
     /// Tags given to its devices.
     pub tags: Vec<String>,
+    /// Groups that its devices are put into.
+    #[serde(default)]
+    pub groups: Vec<GivenGroup>,
     /// The profile of the certificates it gives; empty means none.
     #[serde(default)]
     pub profile: String,
@@ -55,7 +58,7 @@ pub struct Claim {
 pub struct NewClaim {
     /// What it is for; shown in lists.
     pub label: String,
-    /// Pattern with `*` for device ids; empty means any.
+    /// Device ids, or patterns with `*` for them, with blanks between them, at most 100; empty means any.
     #[serde(default)]
     pub pattern: String,
     /// Type given to its devices.
@@ -64,6 +67,9 @@ pub struct NewClaim {
     /// Tags given to its devices.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Groups that its devices are put into, by name or id, at most 20.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// The profile of the certificates it gives, by name; empty means none: 90 days, and every type of key.
     #[serde(default)]
     pub profile: String,
@@ -87,8 +93,19 @@ pub struct NewClaim {
 impl NewClaim {
     /// One for the device that somebody stands at.
     pub fn here(label: String, pattern: String, profile: String) -> Self {
-        let (device_type, csr) = (String::new(), String::new());
-        Self { label, pattern, device_type, tags: Vec::new(), profile, trusted_user: true, max_uses: 1, hours: 1, per_minute: 1, csr }
+        Self {
+            label,
+            pattern,
+            device_type: String::new(),
+            tags: Vec::new(),
+            groups: Vec::new(),
+            profile,
+            trusted_user: true,
+            max_uses: 1,
+            hours: 1,
+            per_minute: 1,
+            csr: String::new(),
+        }
     }
 }
 

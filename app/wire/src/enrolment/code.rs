@@ -1,10 +1,11 @@
 //! Pure: all that a device needs to join, as one text that fits into a QR code and is read by a camera or pasted. Refuses to judge what is in it: the
 //! agent checks addresses, and the server secrets.
 //!
-//! `fleetward://enrol?url=https://HOST:8444&root=HEX&token=fet_…[&id=…][&type=…]`, or with `claim=…&key=…` instead of a token. It is a URI (RFC 3986):
+//! `fleetward://enrol?url=https://HOST:8444&root=HEX&token=fet_…[&id=…][&type=…][&alg=…]`, or with `claim=…&key=…` instead of a token. It is a URI (RFC 3986):
 //! a value has `%XX` for all but letters, digits and `-._~:/`. The order of the members does not matter; one that is not known is refused, because a
 //! device that passes over it would join as something else.
 
+use super::AgentKey;
 use crate::percent;
 use std::{fmt, str::FromStr};
 
@@ -40,6 +41,8 @@ pub struct EnrolCode {
     pub device_id: Option<String>,
     /// Its type, where the token or claim gives one.
     pub device_type: Option<String>,
+    /// The key it is to make, where the agent's usual one is not taken.
+    pub alg: Option<AgentKey>,
 }
 
 /// Secrets are in it, and what is printed ends up in a log.
@@ -82,7 +85,8 @@ impl fmt::Display for EnrolCode {
             CodeSecret::Token(token) => write!(f, "&token={}", escaped(token))?,
             CodeSecret::Claim { certificate, key } => write!(f, "&claim={}&key={}", escaped(certificate), escaped(key))?,
         }
-        for (name, value) in [("id", &self.device_id), ("type", &self.device_type)] {
+        let alg = self.alg.map(|alg| alg.as_str().to_owned());
+        for (name, value) in [("id", &self.device_id), ("type", &self.device_type), ("alg", &alg)] {
             if let Some(value) = value {
                 write!(f, "&{name}={}", escaped(value))?;
             }
@@ -94,7 +98,7 @@ impl fmt::Display for EnrolCode {
 impl FromStr for EnrolCode {
     type Err = CodeError;
     fn from_str(text: &str) -> Result<Self, CodeError> {
-        const NAMES: [&str; 7] = ["url", "root", "token", "claim", "key", "id", "type"];
+        const NAMES: [&str; 8] = ["url", "root", "token", "claim", "key", "id", "type", "alg"];
         let text = text.trim();
         if text.len() > LONGEST {
             return Err(CodeError::TooLong);
@@ -110,7 +114,8 @@ impl FromStr for EnrolCode {
                 return Err(wrong());
             }
         }
-        let [url, root, token, claim, key, device_id, device_type] = found;
+        let [url, root, token, claim, key, device_id, device_type, alg] = found;
+        let alg = alg.map(|alg| alg.parse::<AgentKey>()).transpose().map_err(|_| CodeError::Member("alg".to_owned()))?;
         let secret = match (token, claim, key) {
             (Some(token), None, None) => CodeSecret::Token(token),
             (None, Some(certificate), Some(key)) => CodeSecret::Claim { certificate, key },
@@ -119,7 +124,7 @@ impl FromStr for EnrolCode {
             (Some(_), ..) => return Err(CodeError::Member("claim".to_owned())),
         };
         let (url, root) = (url.ok_or(CodeError::Missing("url"))?, root.ok_or(CodeError::Missing("root"))?);
-        Ok(Self { url, root, secret, device_id, device_type })
+        Ok(Self { url, root, secret, device_id, device_type, alg })
     }
 }
 
@@ -171,6 +176,7 @@ mod tests {
             ("fleetward://enrol?url=%zz&root=y&token=a", CodeError::Member("url".into())),
             ("fleetward://enrol?url=%+1&root=y&token=a", CodeError::Member("url".into())),
             ("fleetward://enrol?url=x&root=y&token=", CodeError::Member("token".into())),
+            ("fleetward://enrol?url=x&root=y&token=a&alg=dsa", CodeError::Member("alg".into())),
         ] {
             assert_eq!(bad.parse::<EnrolCode>().unwrap_err(), error, "{bad}");
         }
@@ -180,9 +186,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(url in ".{1,40}", root in ".{1,40}", token in ".{1,40}", id in prop::option::of(".{1,20}"), claim in any::<bool>()) {
+        fn what_is_written_is_read_back(url in ".{1,40}", root in ".{1,40}", token in ".{1,40}", id in prop::option::of(".{1,20}"), claim in any::<bool>(), alg in prop::option::of(prop::sample::select(AgentKey::ALL))) {
             let secret = if claim { CodeSecret::Claim { certificate: token.clone(), key: root.clone() } } else { CodeSecret::Token(token) };
-            let code = EnrolCode { url, root, secret, device_id: id.clone(), device_type: id };
+            let code = EnrolCode { url, root, secret, device_id: id.clone(), device_type: id, alg };
             let text = code.to_string();
             prop_assert!(text.is_ascii());
             prop_assert_eq!(text.parse::<EnrolCode>().unwrap(), code);

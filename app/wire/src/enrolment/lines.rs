@@ -2,14 +2,58 @@
 
 use crate::profiles::KeyType;
 
-/// The type of key that the agent makes (P-1); a profile that is not for it refuses the agent.
-pub const AGENT_KEY: KeyType = KeyType::P256;
+crate::states::words! {
+    /// A key that the agent makes: its type (P-1), and its length where that is a choice.
+    AgentKey {
+        /// NIST P-256.
+        P256 = "p-256",
+        /// NIST P-384.
+        P384 = "p-384",
+        /// Ed25519.
+        Ed25519 = "ed25519",
+        /// RSA with 2048 bits.
+        Rsa2048 = "rsa-2048",
+        /// RSA with 3072 bits.
+        Rsa3072 = "rsa-3072",
+        /// RSA with 4096 bits.
+        Rsa4096 = "rsa-4096",
+    }
+}
 
-/// The shell line that makes a host a device with the agent; without a `device_id` it takes the host's name, without a `device_type` the agent's own.
-pub fn agent_line(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: Option<&str>, device_type: &str) -> String {
+impl AgentKey {
+    /// The one that the agent makes unless it is told otherwise.
+    pub const USUAL: Self = Self::P256;
+
+    /// The one to make for a profile that is for these types, of which none means every type: the usual one if it may be.
+    pub fn for_any_of(types: &[KeyType]) -> Self {
+        match types.iter().min() {
+            None | Some(KeyType::P256) => Self::USUAL,
+            Some(KeyType::P384) => Self::P384,
+            Some(KeyType::Ed25519) => Self::Ed25519,
+            Some(KeyType::Rsa) => Self::Rsa3072,
+        }
+    }
+
+    /// Itself, where the agent has to be told.
+    pub fn told(self) -> Option<Self> {
+        (self != Self::USUAL).then_some(self)
+    }
+}
+
+/// The shell line that makes a host a device with the agent and a key of this type; without a `device_id` it takes the host's name, without a `device_type`
+/// the agent's own.
+pub fn agent_line(
+    enrol_url: &str,
+    root_fingerprint: &str,
+    secret: &str,
+    device_id: Option<&str>,
+    device_type: &str,
+    key: AgentKey,
+) -> String {
     let device_id = device_id.map_or_else(|| "\"$(hostname)\"".to_owned(), shell_word);
     let kind = if device_type.is_empty() { String::new() } else { format!(" --type {}", shell_word(device_type)) };
-    format!("agent run --enrol {enrol_url} --token {secret} --root-fingerprint {root_fingerprint} --device-id {device_id}{kind}")
+    let key = key.told().map(|key| format!(" --key {key}")).unwrap_or_default();
+    format!("agent run --enrol {enrol_url} --token {secret} --root-fingerprint {root_fingerprint} --device-id {device_id}{kind}{key}")
 }
 
 /// The same with all that the agent needs in one code, which a phone scans and hands on.
@@ -52,13 +96,31 @@ pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_i
 
 #[cfg(test)]
 mod tests {
-    use super::agent_line;
+    use super::*;
 
     #[test]
     fn a_line_runs_the_agent_and_nothing_else() {
-        let line = |id, kind| agent_line("https://h:8444", "ab", "fet_x", id, kind);
+        let line = |id, kind| agent_line("https://h:8444", "ab", "fet_x", id, kind, AgentKey::USUAL);
         assert_eq!(line(None, ""), "agent run --enrol https://h:8444 --token fet_x --root-fingerprint ab --device-id \"$(hostname)\"");
         assert!(line(Some("gw-1"), "linux-host").ends_with("--device-id gw-1 --type linux-host"));
+        assert!(agent_line("h", "ab", "x", Some("gw-1"), "", AgentKey::Rsa3072).ends_with("--device-id gw-1 --key rsa-3072"));
         assert!(line(Some("$(reboot)"), "it's; reboot").ends_with(r"--device-id '$(reboot)' --type 'it'\''s; reboot'"));
+    }
+
+    #[test]
+    fn the_agent_makes_a_key_that_the_profile_takes() {
+        for (types, key) in [
+            (&[][..], AgentKey::P256),
+            (&[KeyType::Rsa, KeyType::P256], AgentKey::P256),
+            (&[KeyType::Ed25519, KeyType::P384], AgentKey::P384),
+            (&[KeyType::Ed25519], AgentKey::Ed25519),
+            (&[KeyType::Rsa], AgentKey::Rsa3072),
+        ] {
+            assert_eq!(AgentKey::for_any_of(types), key, "{types:?}");
+        }
+        assert!(AgentKey::USUAL.told().is_none());
+        for key in AgentKey::ALL {
+            assert_eq!(key.as_str().parse::<AgentKey>(), Ok(*key));
+        }
     }
 }

@@ -8,6 +8,7 @@
 mod batches;
 mod claims;
 mod code;
+mod groups;
 mod hook;
 mod lines;
 mod shared;
@@ -16,6 +17,7 @@ mod tokens;
 pub use batches::*;
 pub use claims::*;
 pub use code::*;
+pub use groups::*;
 pub use hook::*;
 pub use lines::*;
 pub use shared::*;
@@ -229,6 +231,8 @@ pub struct EnrolmentPage {
     pub settings: EnrolmentSettings,
     /// The profiles that certificates may be of, by name.
     pub profiles: Vec<ProfileKeys>,
+    /// The groups that devices can be put into as they come in, by name; behind them the deleted ones that an own authority still names.
+    pub groups: Vec<GivenGroup>,
     /// Whether the caller may decide on requests.
     pub may_approve: bool,
     /// Whether the caller may change the settings.

@@ -1,5 +1,6 @@
 //! Enrolment tokens (E-1).
 
+use super::GivenGroup;
 use crate::{Timestamp, ids::EnrolmentTokenId};
 use serde::{Deserialize, Serialize};
 
@@ -29,12 +30,15 @@ pub struct EnrolmentToken {
     pub id: EnrolmentTokenId,
     /// What it is for.
     pub label: String,
-    /// Device ids it may enrol: a pattern with `*`, empty means any.
+    /// Device ids it may enrol: ids, or patterns with `*`, with blanks between them; empty means any.
     pub pattern: String,
     /// The type given to its devices; empty means what the device says.
     pub device_type: String,
     /// Tags given to its devices.
     pub tags: Vec<String>,
+    /// Groups that its devices are put into.
+    #[serde(default)]
+    pub groups: Vec<GivenGroup>,
     /// How often it may be used.
     pub max_uses: i64,
     /// How often it was used.
@@ -87,7 +91,7 @@ const fn day() -> i64 {
 pub struct NewEnrolmentToken {
     /// What it is for; shown in lists.
     pub label: String,
-    /// Pattern with `*` for device ids; empty means any.
+    /// Device ids, or patterns with `*` for them, with blanks between them, at most 100; empty means any.
     #[serde(default)]
     pub pattern: String,
     /// Type given to its devices.
@@ -96,6 +100,9 @@ pub struct NewEnrolmentToken {
     /// Tags given to its devices.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Groups that its devices are put into, by name or id, at most 20.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// 1 to 10,000; once unless given.
     #[serde(default = "once")]
     pub max_uses: i64,

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
 use std::{fs, path::PathBuf, sync::Arc};
-use wire::enrolment::{CodeSecret, EnrolCode};
+use wire::enrolment::{AgentKey, CodeSecret, EnrolCode};
 
 #[derive(Args)]
 #[group(skip)]
@@ -30,6 +30,7 @@ pub(super) struct Read {
     pub(super) trust: Trust,
     pub(super) device_id: Option<String>,
     pub(super) device_type: Option<String>,
+    pub(super) key: Option<AgentKey>,
 }
 
 impl CodeArguments {
@@ -56,8 +57,8 @@ impl Read {
             CodeSecret::Token(token) => (token.clone(), None),
             CodeSecret::Claim { certificate, key } => (String::new(), Some(Arc::new(Claim::of_der(bytes(certificate)?, bytes(key)?)))),
         };
-        let EnrolCode { url, device_id, device_type, .. } = code;
-        Ok(Self { url, token, claim, trust: Trust::Pinned(root), device_id, device_type })
+        let EnrolCode { url, device_id, device_type, alg: key, .. } = code;
+        Ok(Self { url, token, claim, trust: Trust::Pinned(root), device_id, device_type, key })
     }
 }
 
@@ -69,9 +70,10 @@ mod tests {
     fn a_code_is_taken_apart_and_a_damaged_one_says_so() {
         let root = "ab".repeat(32);
         let read = |text: String| text.parse().map_err(anyhow::Error::from).and_then(Read::of);
-        let token = read(format!("fleetward://enrol?url=https://h:8444&root={root}&token=fet_x&id=gw-1&type=gateway")).unwrap();
+        let token = read(format!("fleetward://enrol?url=https://h:8444&root={root}&token=fet_x&id=gw-1&type=gateway&alg=ed25519")).unwrap();
         assert_eq!((token.url.as_str(), token.token.as_str()), ("https://h:8444", "fet_x"));
         assert_eq!((token.device_id.as_deref(), token.device_type.as_deref()), (Some("gw-1"), Some("gateway")));
+        assert_eq!(token.key, Some(AgentKey::Ed25519));
         assert!(token.claim.is_none() && matches!(token.trust, Trust::Pinned(_)));
         let claim = read(format!("fleetward://enrol?url=https://h:8444&root={root}&claim=AQID&key=BAUG")).unwrap();
         assert!(claim.claim.is_some() && claim.token.is_empty());

@@ -18,9 +18,13 @@ use agent::{
     update::keys::TrustedKeys,
 };
 use anyhow::{Context as _, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use std::{collections::BTreeMap, fs, io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
+use wire::enrolment::AgentKey;
 
 const ABOUT: &str = "A Fleetward device: makes its own key, enrols, streams what it measures and installs signed firmware in two slots.";
 
@@ -175,9 +179,17 @@ struct EnrolArguments {
     /// Its hardware revision; the processor's architecture unless it was ever given.
     #[arg(long, value_name = "REVISION")]
     hardware: Option<String>,
+    /// The type of the key that it makes: p-256 unless it was ever given, or the code says another one. An enrolled device keeps its type, also with a new key.
+    #[arg(long, value_name = "TYPE", value_parser = key_type())]
+    key: Option<AgentKey>,
     /// A fact to show beside the device; may be given several times.
     #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
+}
+
+/// The words for keys, which the help shows.
+fn key_type() -> impl TypedValueParser<Value = AgentKey> {
+    PossibleValuesParser::new(AgentKey::ALL.iter().map(|key| key.as_str())).try_map(|word| word.parse::<AgentKey>())
 }
 
 fn attribute(text: &str) -> Result<(String, String), String> {
@@ -211,22 +223,29 @@ impl EnrolArguments {
         let state = &self.state.state;
         let folder =
             Folder::open(state).with_context(|| format!("cannot use the state folder {}; choose one with --state", state.display()))?;
-        let (mut device_type, hardware) = (self.device_type.clone(), self.hardware.clone());
+        let (mut device_type, mut key, hardware) = (self.device_type.clone(), self.key, self.hardware.clone());
         let (attributes, mut enrol_url) = (self.attributes.iter().cloned().collect(), self.server.enrol.clone());
         // Later starts need no code, and its file may be gone.
         if Store::open(state)?.load()?.is_none()
             && let Some(code) = self.code.read()?
         {
             device_type = device_type.or(code.device_type);
+            key = key.or(code.key);
             enrol_url = Some(code.url);
         }
-        Ok(Settings { device_type, hardware, attributes, enrol_url, ..also }.told(&folder)?)
+        Ok(Settings { device_type, hardware, attributes, key, enrol_url, ..also }.told(&folder)?)
     }
 
     /// The stored identity, or a new one.
     async fn enrol(&self, settings: &Settings, clock: Arc<dyn clock::Clock>) -> anyhow::Result<Identity> {
         let store = Store::open(&self.state.state)?;
         if let Some(identity) = store.load()? {
+            if let Some(asked) = self.key
+                && let Some(kept) = store.key_type()?
+                && asked != kept
+            {
+                tracing::warn!(%asked, %kept, "an enrolled device keeps its type of key; --key is for the first enrolment");
+            }
             return Ok(identity);
         }
         let (url, token, claim, trust, named) = if let Some(code) = self.code.read()? {
@@ -239,7 +258,7 @@ impl EnrolArguments {
         let host_name = || attributes.get("hostname").cloned();
         let device_id = self.device_id.clone().or(named).or_else(host_name).context("this host has no name: give one with --device-id")?;
         let organization = self.organization.clone();
-        let enrolment = Enrolment { url, token, claim, organization, trust, device_id, device_type, hardware, attributes };
+        let enrolment = Enrolment { url, token, claim, organization, trust, device_id, device_type, hardware, attributes, key: settings.key };
         let mut wait = Duration::from_secs(1);
         loop {
             match identity::enrol(&store, &enrolment, Arc::clone(&clock)).await {
@@ -260,6 +279,10 @@ impl EnrolArguments {
                 }
                 Err(identity::Error::Http(http::Error::Refused)) if enrolment.claim.is_some() => {
                     bail!("the server refused the claim: it is disabled, used up or has ended; ask an operator for another one")
+                }
+                Err(identity::Error::Http(http::Error::Answer { code, message, .. })) if code == "unsupported_alg" => {
+                    let types = AgentKey::ALL.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ");
+                    bail!("{message} Choose it with --key, one of {types}.")
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -317,6 +340,8 @@ mod tests {
         assert!(Arguments::try_parse_from(line.split(' ')).is_ok());
         let code = format!("fleetward://enrol?url=https://h:8444&root={}&token=fet_x", "ab".repeat(32));
         assert!(Arguments::try_parse_from(["agent", "run", "--code", &code]).is_ok());
+        assert!(Arguments::try_parse_from(format!("{line} --key rsa-3072").split(' ')).is_ok());
+        assert!(Arguments::try_parse_from(format!("{line} --key dsa").split(' ')).is_err());
         // Two that may not agree, and something that is no code.
         assert!(Arguments::try_parse_from(["agent", "run", "--code", &code, "--token", "fet_y"]).is_err());
         assert!(Arguments::try_parse_from(["agent", "run", "--code", "https://h:8444"]).is_err());

@@ -13,6 +13,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+use wire::enrolment::AgentKey;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// Their hardware revisions, taken in turn.
     #[arg(long, value_name = "REVISION", value_delimiter = ',', default_value = "A,B")]
     hardware: Vec<String>,
+    /// The type of key that each makes.
+    #[arg(long, value_name = "TYPE", default_value_t = AgentKey::USUAL, value_parser = super::key_type())]
+    key: AgentKey,
     /// The version they come with.
     #[arg(long, value_name = "VERSION", default_value = "1.0.0")]
     factory_version: String,
@@ -69,6 +73,7 @@ impl Arguments {
             device_type: self.device_type,
             hardware: self.hardware,
             factory_version: self.factory_version,
+            key: self.key,
             keys: self.keys.read()?.with_threshold(self.keys.threshold.unwrap_or(1)),
             interval: Duration::from_millis(self.interval_ms),
             pace: Duration::try_from_secs_f64(self.pace_s)?,

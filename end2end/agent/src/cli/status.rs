@@ -19,14 +19,18 @@ pub struct Arguments {
 impl Arguments {
     pub fn print(self) -> anyhow::Result<()> {
         let state = self.state.state;
-        let identity = if state.is_dir() { Store::open(&state)?.load()? } else { None };
-        let Some(identity) = identity else {
+        let store = if state.is_dir() { Some(Store::open(&state)?) } else { None };
+        let identity = store.as_ref().map(Store::load).transpose()?.flatten();
+        let (Some(identity), Some(store)) = (identity, store) else {
             println!("not enrolled ({} holds no identity)", state.display());
             return Ok(());
         };
         println!("device       {}", identity.device_id());
         println!("server       {}", identity.device_url());
         println!("certificate  until {}, renewed after {}", identity.not_after(), identity.renew_after());
+        if let Some(key) = store.key_type()? {
+            println!("key          {key}");
+        }
         if let Some(fingerprint) = identity.fingerprint() {
             println!("fingerprint  {fingerprint}");
         }

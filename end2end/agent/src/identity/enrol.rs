@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, io, sync::Arc};
 use wire::{
-    enrolment::{EnrolRequest, Enrolled},
+    enrolment::{AgentKey, EnrolRequest, Enrolled},
     percent::encoded,
 };
 
@@ -36,6 +36,8 @@ pub struct Enrolment {
     pub hardware: String,
     /// Facts to show beside it.
     pub attributes: BTreeMap<String, String>,
+    /// The key to make; none takes the one that is there, and makes the usual one where none is.
+    pub key: Option<AgentKey>,
 }
 
 /// Enrols once and stores the identity. The request is kept until the answer is stored, so asking again after a lost answer or a power cut
@@ -48,7 +50,7 @@ pub async fn enrol(store: &Store, enrolment: &Enrolment, clock: Arc<dyn Clock>) 
     if let Some(identity) = store.load()? {
         return Ok(identity);
     }
-    let request = outstanding(store, enrolment)?;
+    let request = outstanding(store, enrolment).await?;
     let tls = tls::anonymous(&enrolment.trust, enrolment.claim.as_deref(), Arc::clone(&clock))?;
     let client = http::Client::new(tls, &enrolment.url)?;
     let path = match &enrolment.organization {
@@ -65,8 +67,16 @@ pub async fn enrol(store: &Store, enrolment: &Enrolment, clock: Arc<dyn Clock>) 
     Ok(identity)
 }
 
-/// The request that was sent before, if it asked for the same; a new one otherwise.
-fn outstanding(store: &Store, enrolment: &Enrolment) -> Result<EnrolRequest, Error> {
+/// The request that was sent before, if it asked for the same by such a key; a new one otherwise.
+async fn outstanding(store: &Store, enrolment: &Enrolment) -> Result<EnrolRequest, Error> {
+    let there = store.key_type()?;
+    if there.is_none_or(|there| enrolment.key.is_some_and(|asked| asked != there)) {
+        let kind = enrolment.key.unwrap_or(AgentKey::USUAL);
+        tracing::info!(%kind, "making a key");
+        // What was asked for by another key does not outlive it: its certificate would fit nothing here.
+        store.folder.remove(REQUEST)?;
+        store.make_key(kind).await?;
+    }
     let kept = store.folder.read(REQUEST)?.and_then(|bytes| serde_json::from_slice::<EnrolRequest>(&bytes).ok());
     let mut request = EnrolRequest {
         csr: String::new(),
@@ -88,8 +98,8 @@ fn outstanding(store: &Store, enrolment: &Enrolment) -> Result<EnrolRequest, Err
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_unanswered_request_is_asked_again_byte_for_byte() {
+    #[tokio::test]
+    async fn an_unanswered_request_is_asked_again_byte_for_byte() {
         let dir = tempfile::tempdir().unwrap();
         let mut enrolment = Enrolment {
             url: "https://localhost:1".into(),
@@ -101,19 +111,31 @@ mod tests {
             device_type: "gateway".into(),
             hardware: "A".into(),
             attributes: BTreeMap::new(),
+            key: None,
         };
-        let first = outstanding(&Store::open(dir.path()).unwrap(), &enrolment).unwrap();
-        let again = outstanding(&Store::open(dir.path()).unwrap(), &enrolment).unwrap();
-        assert_eq!(first, again);
+        let ask = async |enrolment: &Enrolment| outstanding(&Store::open(dir.path()).unwrap(), enrolment).await.unwrap();
+        let first = ask(&enrolment).await;
+        assert_eq!(first, ask(&enrolment).await);
+        enrolment.key = Some(AgentKey::USUAL);
+        assert_eq!(first, ask(&enrolment).await, "the key that is there is one of those");
         enrolment.device_id = "gw-2".into();
-        let other = outstanding(&Store::open(dir.path()).unwrap(), &enrolment).unwrap();
+        let other = ask(&enrolment).await;
         assert_ne!(first.csr, other.csr);
+        // Another type of key is another key, and another request.
+        enrolment.key = Some(AgentKey::Ed25519);
+        let another = ask(&enrolment).await;
+        assert_ne!(other.csr, another.csr);
+        assert_eq!(Store::open(dir.path()).unwrap().key_type().unwrap(), Some(AgentKey::Ed25519));
+        enrolment.key = None;
+        assert_eq!(another, ask(&enrolment).await, "who asks for no type keeps what is there");
     }
 
-    #[test]
-    fn a_request_asks_for_a_name_and_nothing_else() {
+    #[tokio::test]
+    async fn a_request_asks_for_a_name_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let csr = Store::open(dir.path()).unwrap().request("gw-1").unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.make_key(AgentKey::USUAL).await.unwrap();
+        let csr = store.request("gw-1").unwrap();
         let parsed = rcgen::CertificateSigningRequestParams::from_pem(&csr).unwrap();
         assert_eq!(parsed.params.distinguished_name.get(&rcgen::DnType::CommonName), Some(&"gw-1".into()));
         assert!(parsed.params.subject_alt_names.is_empty() && parsed.params.key_usages.is_empty());
@@ -134,6 +156,7 @@ mod tests {
             device_type: "gateway".into(),
             hardware: "A".into(),
             attributes: BTreeMap::new(),
+            key: None,
         };
         // Every attempt is a process of its own.
         let attempt = async |enrolment: &Enrolment| enrol(&Store::open(dir.path()).unwrap(), enrolment, clock::System::new()).await;
@@ -164,6 +187,7 @@ mod tests {
             device_type: "gateway".into(),
             hardware: "A".into(),
             attributes: BTreeMap::new(),
+            key: None,
         };
         let mut codes = Vec::new();
         for _ in 0..2 {
@@ -196,6 +220,7 @@ mod tests {
             device_type: "gateway".into(),
             hardware: "A".into(),
             attributes: BTreeMap::new(),
+            key: None,
         };
         let store = Store::open(dir.path()).unwrap();
         assert!(matches!(enrol(&store, &enrolment, clock::System::new()).await, Err(Error::Foreign(_))));

@@ -38,7 +38,7 @@ pub async fn recover(store: &Store, identity: &Identity, url: &str, clock: Arc<d
     let client = http::Client::new(tls, url)?;
     let enrolled = match ask(store, identity, &client, csr).await {
         Err(Error::Http(http::Error::Answer { code, .. })) if code == "rekey_required" => {
-            let csr = request_by(&store.next_key()?, identity.device_id())?;
+            let csr = request_by(&store.next_key().await?, identity.device_id())?;
             let fresh = Outstanding { certificate: identity.enrolled.certificate.clone(), csr };
             store.folder.write(REQUEST, &serde_json::to_vec(&fresh).map_err(io::Error::from)?)?;
             ask(store, identity, &client, fresh.csr).await?

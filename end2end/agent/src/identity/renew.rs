@@ -23,7 +23,7 @@ pub async fn renew(store: &Store, identity: &Identity, clock: Arc<dyn Clock>) ->
     let client = identity.client(Arc::clone(&clock))?;
     let renewed: Enrolled = match client.post(PATH, None, &request).await {
         Err(http::Error::Answer { code, .. }) if code == "rekey_required" => {
-            let request = RenewRequest { csr: request_by(&store.next_key()?, identity.device_id())? };
+            let request = RenewRequest { csr: request_by(&store.next_key().await?, identity.device_id())? };
             store.folder.write(REQUEST, &serde_json::to_vec(&request).map_err(io::Error::from)?)?;
             client.post(PATH, None, &request).await?
         }

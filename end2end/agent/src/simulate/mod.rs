@@ -28,6 +28,7 @@ use std::{
 };
 use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wire::enrolment::AgentKey;
 
 /// Enrolments under way at the same time.
 const ENROLLING: usize = 16;
@@ -59,6 +60,8 @@ pub struct Config {
     pub factory_version: String,
     /// Whose firmware they install.
     pub keys: TrustedKeys,
+    /// The keys they make for themselves.
+    pub key: AgentKey,
     /// Time between two measurements.
     pub interval: Duration,
     /// Most time that downloading, installing and starting take, each.
@@ -85,6 +88,7 @@ impl Config {
             hardware: vec!["A".into(), "B".into()],
             factory_version: "1.0.0".into(),
             keys: TrustedKeys::none(),
+            key: AgentKey::USUAL,
             interval: Duration::from_secs(1),
             pace: Duration::from_secs(5),
             cut_every: Duration::from_mins(1),
@@ -224,6 +228,7 @@ async fn enrol(config: &Config, number: usize, clock: &Arc<dyn Clock>) -> Result
         device_type: config.device_type.clone(),
         hardware: life::hardware(config, number),
         attributes: Config::attributes(number),
+        key: Some(config.key),
     };
     let mut attempts = 0;
     loop {

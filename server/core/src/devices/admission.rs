@@ -69,6 +69,8 @@ pub(super) struct Admission {
     pub(super) enrolled_by: String,
     pub(super) replaces: Replaces,
     pub(super) tags: Vec<String>,
+    /// By their ids; there need not be such groups any more.
+    pub(super) groups: Vec<String>,
     pub(super) device_id: DeviceId,
     pub(super) device_type: String,
     pub(super) hardware: String,
@@ -139,13 +141,9 @@ pub(super) fn by_token(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) 
         credential: Credential::Token(token.id.parse().map_err(crate::db::Error::corrupt)?),
         label: token.label.clone(),
         enrolled_by: format!("token {}", token.label),
-        // What waited for a person replaces nobody, however exact its token is (E-6).
-        replaces: if token.mode != EnrolmentMode::Approval.as_str() && token.pattern.eq_ignore_ascii_case(device_id.as_str()) {
-            Replaces::Itself
-        } else {
-            Replaces::Nobody
-        },
+        replaces: replaces(token, &device_id),
         tags: split_tags(&token.tags),
+        groups: split_tags(&token.group_ids),
         device_id,
         device_type,
         hardware: clean(&request.hardware),
@@ -154,6 +152,22 @@ pub(super) fn by_token(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) 
         profile: token.profile.clone(),
         address: attempt.address.to_owned(),
     })
+}
+
+/// Which device of this name a token may enrol anew.
+fn replaces(token: &TokenRow, device_id: &DeviceId) -> Replaces {
+    let names = |pattern: &str| pattern.eq_ignore_ascii_case(device_id.as_str());
+    if token.mode == EnrolmentMode::Approval.as_str() {
+        // What waited for a person replaces nobody, however exact its token is (E-6).
+        Replaces::Nobody
+    } else if names(&token.pattern) {
+        Replaces::Itself
+    } else if token.pattern.split(' ').any(names) {
+        // A person has named it; others who are named with it have the same secret.
+        Replaces::Expected
+    } else {
+        Replaces::Nobody
+    }
 }
 
 /// What a claim lets in, if it does.
@@ -169,6 +183,7 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
         enrolled_by: format!("claim {}", claim.label),
         replaces: Replaces::Nobody,
         tags: split_tags(&claim.tags),
+        groups: split_tags(&claim.group_ids),
         device_id,
         device_type: if claim.device_type.is_empty() { clean(&request.device_type) } else { claim.device_type.clone() },
         hardware: clean(&request.hardware),
@@ -179,11 +194,12 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
     })
 }
 
-/// Refuses an id that the pattern does not cover; `*` stands for any characters, case does not matter, and an empty one covers all.
+/// Refuses an id that the pattern does not cover, or none of several with blanks between them; `*` stands for any characters, case does not matter, and an
+/// empty one covers all.
 pub(super) fn in_scope(pattern: &str, id: &DeviceId) -> Result<(), Error> {
     use super::selector::{Facts, Field, Selector};
     let facts = Facts { device_id: id.to_string(), ..Facts::default() };
-    if pattern.is_empty() || Selector::Is(Field::Id, vec![pattern.to_owned()]).matches(&facts) {
+    if pattern.is_empty() || Selector::Is(Field::Id, split_tags(pattern)).matches(&facts) {
         Ok(())
     } else {
         Err(Error::OutOfScope(id.to_string()))

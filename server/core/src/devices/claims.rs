@@ -3,6 +3,7 @@
 
 use super::{
     Devices, Error,
+    given_groups::{self, Named},
     paging::{self, Place},
     words,
 };
@@ -21,7 +22,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{Claim, ClaimDevice, CodeSecret, CreatedClaim, NewClaim},
+    enrolment::{AgentKey, Claim, ClaimDevice, CodeSecret, CreatedClaim, NewClaim},
     ids::ClaimId,
     page::Page,
 };
@@ -35,14 +36,14 @@ const WINDOW_MS: i64 = 60_000;
 
 const INSERT: Sql = Sql::same(
     "INSERT INTO claims (id, org_id, label, pattern, device_type, tags, certificate_id, trusted_user, max_uses, per_minute, created_at, created_by,
-                         expires_at, trust_seq, profile)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                         expires_at, trust_seq, profile, group_ids)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 );
 macro_rules! claim {
     ($rest:literal) => {
         Sql::same(concat!(
             "SELECT id, org_id, label, pattern, device_type, tags, certificate_id, trusted_user, max_uses, uses, per_minute, window_at, window_uses,
-            created_at, created_by, expires_at, disabled_at, last_used_at, profile
+            created_at, created_by, expires_at, disabled_at, last_used_at, profile, group_ids
      FROM claims ",
             $rest
         ))
@@ -100,6 +101,7 @@ pub(super) struct ClaimRow {
     disabled_at: Option<i64>,
     last_used_at: Option<i64>,
     pub(super) profile: String,
+    pub(super) group_ids: String,
 }
 
 impl ClaimRow {
@@ -120,13 +122,14 @@ impl ClaimRow {
     }
 
     /// As people see it; `frozen` is by which authority's end.
-    fn shown(self, frozen: Option<String>) -> Result<Claim, Error> {
+    fn shown(self, frozen: Option<String>, named: &Named) -> Result<Claim, Error> {
         Ok(Claim {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             label: self.label,
             pattern: self.pattern,
             device_type: self.device_type,
             tags: words::split_tags(&self.tags),
+            groups: named.groups(&self.group_ids),
             profile: self.profile,
             trusted_user: self.trusted_user,
             max_uses: self.max_uses,
@@ -168,7 +171,8 @@ struct WantedClaim {
     label: String,
     pattern: String,
     device_type: String,
-    tags: String,
+    tags: Vec<String>,
+    groups: Vec<String>,
     trusted_user: bool,
     max_uses: i64,
     per_minute: i64,
@@ -203,6 +207,9 @@ impl Devices {
         let profile = new.profile.trim().to_owned();
         // Before an authority is made for a claim that comes to nothing.
         self.pki.profile_is_there(&mut self.db.read().await?, &actor.org, &profile).await?;
+        if !new.groups.is_empty() {
+            given_groups::meant(&mut self.db.write().await?, actor, &new.groups).await?;
+        }
         self.pki.ensure_claim_authority(actor).await?;
         let now = self.clock.now();
         let wanted = WantedClaim {
@@ -210,7 +217,8 @@ impl Devices {
             label,
             pattern,
             device_type,
-            tags: new.tags.join(" "),
+            tags: new.tags,
+            groups: new.groups,
             trusted_user: new.trusted_user,
             max_uses,
             per_minute: new.per_minute,
@@ -221,15 +229,19 @@ impl Devices {
         self.pki.reload().await?;
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Enrolment { org: actor.org.clone() });
-        let row = row!(&mut self.db.read().await?, ClaimRow, CLAIM, wanted.id.as_str())?.ok_or(Error::NotFound("claim"))?;
+        let mut on = self.db.read().await?;
+        let row = row!(&mut on, ClaimRow, CLAIM, wanted.id.as_str())?.ok_or(Error::NotFound("claim"))?;
+        let named = Named::of(&mut on, &actor.org, &[row.group_ids.as_str()]).await?;
+        let makes = AgentKey::for_any_of(&self.pki.profile_keys(&mut on, &actor.org, &row.profile).await?);
         let key = made.map(ServerKey::into_pkcs8);
-        self.claim_card(row.shown(None)?, chain, key.as_deref().map_or(&[][..], Vec::as_slice))
+        self.claim_card((row.shown(None, &named)?, makes), chain, key.as_deref().map_or(&[][..], Vec::as_slice))
     }
 
     /// A claim with its certificate, in one transaction; what stands for the claim to whoever shows it, PEM.
     async fn book_claim(&self, actor: &Actor, new: &WantedClaim, csr: &Csr, now: Timestamp) -> Result<String, Error> {
         let mut tx = self.db.write().await?;
         self.pki.profile_is_there(&mut tx, &actor.org, &new.profile).await?;
+        let groups = given_groups::meant(&mut tx, actor, &new.groups).await?;
         // A certificate lives an hour at least (P-6); the claim's own end counts.
         let until = new.expires_at.max(now.plus(2 * HOUR_MS));
         let by = actor.label();
@@ -243,7 +255,7 @@ impl Devices {
             new.label.as_str(),
             new.pattern.as_str(),
             new.device_type.as_str(),
-            new.tags.as_str(),
+            new.tags.join(" "),
             leaf.id.as_str(),
             new.trusted_user,
             new.max_uses,
@@ -252,11 +264,12 @@ impl Devices {
             by.as_str(),
             new.expires_at.0,
             leaf.trust_seq,
-            new.profile.as_str()
+            new.profile.as_str(),
+            given_groups::kept(&groups)
         )?;
         let detail = json!({
-            "label": new.label, "pattern": new.pattern, "max_uses": new.max_uses, "until": new.expires_at, "trusted_user": new.trusted_user,
-            "profile": new.profile,
+            "label": new.label, "pattern": new.pattern, "device_type": new.device_type, "tags": new.tags, "groups": groups, "max_uses": new.max_uses,
+            "until": new.expires_at, "trusted_user": new.trusted_user, "profile": new.profile,
         });
         audit::append(&mut tx, actor, now, "claim.create", new.id.as_str(), &detail).await?;
         tx.commit().await?;
@@ -273,18 +286,20 @@ impl Devices {
         let found = found.ok_or(Error::NotFound("claim"))?;
         let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
         let chain = self.pki.claim_chain(&mut on, &actor.org, &certificate).await?;
-        self.claim_card(found.shown(None)?, chain, &key)
+        let named = Named::of(&mut on, &actor.org, &[found.group_ids.as_str()]).await?;
+        let makes = AgentKey::for_any_of(&self.pki.profile_keys(&mut on, &actor.org, &found.profile).await?);
+        self.claim_card((found.shown(None, &named)?, makes), chain, &key)
     }
 
-    /// A claim with what a person does with it; `key` is empty when it was made elsewhere.
-    fn claim_card(&self, claim: Claim, certificate: String, key: &[u8]) -> Result<CreatedClaim, Error> {
+    /// A claim with what a person does with it; `key` is empty when it was made elsewhere, and `makes` is one that its profile takes of its devices.
+    fn claim_card(&self, (claim, makes): (Claim, AgentKey), certificate: String, key: &[u8]) -> Result<CreatedClaim, Error> {
         if key.is_empty() {
             return Ok(CreatedClaim { claim, certificate, key: String::new(), code: String::new(), qr: None });
         }
         // The listener knows the authority above it, so the leaf is all that a device has to show; a code with more is hard to scan.
         let leaf = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(crate::db::Error::corrupt)?;
         let secret = CodeSecret::Claim { certificate: URL_SAFE_NO_PAD.encode(&leaf), key: URL_SAFE_NO_PAD.encode(key) };
-        let code = self.code(secret, &claim.pattern, &claim.device_type);
+        let code = self.code(secret, &claim.pattern, &claim.device_type, makes);
         let qr = claim.trusted_user.then(|| qr::picture(&code)).flatten();
         Ok(CreatedClaim { claim, certificate, key: crate::pem::encode("PRIVATE KEY", key), code, qr })
     }
@@ -321,9 +336,10 @@ impl Devices {
         let mut on = self.db.read().await?;
         let total = row!(&mut on, (i64,), CLAIMS_COUNT, org)?.map_or(0, |r| r.0);
         let found = rows!(&mut on, ClaimRow, CLAIMS, org, place.id.as_str(), place.limit())?;
+        let named = Named::of(&mut on, &actor.org, &found.iter().map(|c| c.group_ids.as_str()).collect::<Vec<_>>()).await?;
         let shown = |row: ClaimRow| {
             let frozen = self.pki.frozen(&actor.org, Timestamp(row.created_at));
-            row.shown(frozen)
+            row.shown(frozen, &named)
         };
         let shown = found.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(shown, place.rows, total, |claim| claim.id.to_string()))

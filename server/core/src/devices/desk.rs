@@ -6,7 +6,7 @@ use super::{
     admission::{Admission, Credential},
     claims,
     enrolment::RETRY_MS,
-    entry,
+    entry::{self, LetIn},
     gave::{Gave, gave, give},
     store,
 };
@@ -202,12 +202,12 @@ impl Desk {
         let made = entry::let_in(&self.pki, &mut tx, &chosen, now).await.map_err(|e| moved(e, &places))?;
         write_down(&mut tx, &chosen, &made, &uses, now).await?;
         tx.commit().await?;
-        for (device, issued) in &made {
+        for LetIn { device, issued, .. } in &made {
             self.pki.admit(issued);
             self.bus.tell(Event::Device { org: issued.org().clone(), device: *device });
         }
         self.bus.tell(Event::Trust);
-        for (place, (_, issued)) in places.into_iter().zip(made) {
+        for (place, LetIn { issued, .. }) in places.into_iter().zip(made) {
             answers[place] = Some(Answer::New(Box::new(issued)));
         }
         Ok(answers)
@@ -321,18 +321,18 @@ fn moved(refused: Refused<Error>, places: &[usize]) -> Refused<Error> {
 async fn write_down(
     tx: &mut Tx,
     let_in: &[&Admission],
-    made: &[(DeviceNo, Issued)],
+    made: &[LetIn],
     uses: &BTreeMap<String, Uses>,
     now: Timestamp,
 ) -> Result<(), crate::db::Error> {
-    let given = let_in.iter().zip(made).map(|(a, (device, issued))| (*a, *device, &issued.id));
+    let given = let_in.iter().zip(made).map(|(a, made)| (*a, made.device, &made.issued.id));
     give(tx, &given.collect::<Vec<_>>(), now).await?;
     let taken: Vec<_> = uses.iter().filter(|(_, u)| u.taken > 0).map(|(id, u)| json!({ "id": id, "taken": u.taken })).collect();
     if !taken.is_empty() {
         exec!(&mut *tx, store::TOKENS_USE, list(&taken)?, now.0)?;
     }
-    let actors: Vec<Actor> = let_in.iter().zip(made).map(|(a, (device, _))| acting(a, *device)).collect();
-    let deeds = let_in.iter().zip(made).zip(&actors).map(|((a, (_, issued)), actor)| enrolled(a, issued, actor));
+    let actors: Vec<Actor> = let_in.iter().zip(made).map(|(a, made)| acting(a, made.device)).collect();
+    let deeds = let_in.iter().zip(made).zip(&actors).map(|((a, made), actor)| enrolled(a, made, actor));
     audit::append_all(tx, now, &deeds.collect::<Vec<_>>()).await
 }
 
@@ -342,9 +342,10 @@ pub(super) fn acting(a: &Admission, device: DeviceNo) -> Actor {
 }
 
 /// That a device was let in, for the books.
-pub(super) fn enrolled<'a>(a: &'a Admission, issued: &Issued, actor: &'a Actor) -> audit::Deed<'a> {
-    let detail = json!({
-        "by": a.enrolled_by, "serial": issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored, "profile": a.profile,
+pub(super) fn enrolled<'a>(a: &'a Admission, made: &LetIn, actor: &'a Actor) -> audit::Deed<'a> {
+    let mut detail = json!({
+        "by": a.enrolled_by, "serial": made.issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored, "profile": a.profile,
     });
+    made.joined.say(&mut detail);
     audit::Deed { actor, action: "device.enrol", object: a.device_id.as_str(), detail }
 }

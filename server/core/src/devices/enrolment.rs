@@ -2,10 +2,11 @@
 //! the token or its absence asks for it (`requests.rs`).
 
 use super::{
-    DeviceNo, Devices, Error,
+    Devices, Error,
     admission::{self, Admission, Credential, Replaces, Standing, named},
     claims::{self, ClaimRow},
     desk::{self, Answer},
+    entry::LetIn,
     presence::clean,
     store,
     tokens::{PREFIX, TokenRow},
@@ -15,7 +16,7 @@ use crate::{
     bearer,
     bus::Event,
     db::{Tx, row},
-    pki::{self, Issued},
+    pki,
     source::Source,
 };
 use serde_json::json;
@@ -207,6 +208,7 @@ impl Devices {
             enrolled_by: "approval".to_owned(),
             replaces: Replaces::Nobody,
             tags: Vec::new(),
+            groups: Vec::new(),
             device_id,
             device_type: clean(&attempt.request.device_type),
             hardware: clean(&attempt.request.hardware),
@@ -253,20 +255,13 @@ impl Devices {
     }
 
     /// The books, the commit, and the news of it.
-    pub(super) async fn finish(
-        &self,
-        mut tx: Tx,
-        a: &Admission,
-        device: DeviceNo,
-        issued: Issued,
-        now: Timestamp,
-    ) -> Result<CertificateId, Error> {
-        audit::append_all(&mut tx, now, &[desk::enrolled(a, &issued, &desk::acting(a, device))]).await?;
+    pub(super) async fn finish(&self, mut tx: Tx, a: &Admission, made: LetIn, now: Timestamp) -> Result<CertificateId, Error> {
+        audit::append_all(&mut tx, now, &[desk::enrolled(a, &made, &desk::acting(a, made.device))]).await?;
         tx.commit().await?;
-        self.pki.admit(&issued);
+        self.pki.admit(&made.issued);
         self.bus.tell(Event::Trust);
-        self.bus.tell(Event::Device { org: a.org.clone(), device });
-        Ok(issued.id)
+        self.bus.tell(Event::Device { org: a.org.clone(), device: made.device });
+        Ok(made.issued.id)
     }
 
     pub(super) async fn answer(&self, a: &Admission, certificate: &CertificateId, now: Timestamp) -> Result<Enrolled, Error> {

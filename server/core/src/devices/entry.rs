@@ -3,6 +3,7 @@
 use super::{
     Away, DeviceNo, Devices, Error,
     admission::{Admission, Replaces},
+    given_groups::{self, Joined, Newcomer},
     presence::{facts, set_attributes},
     store,
 };
@@ -61,18 +62,20 @@ struct Attribute<'a> {
     value: String,
 }
 
+/// A device that was let in.
+pub(super) struct LetIn {
+    pub device: DeviceNo,
+    pub issued: Issued,
+    pub joined: Joined,
+}
+
 /// Rows and certificates for these, whose names and keys differ: for all of them, or it says who may not come in.
-pub(super) async fn let_in(
-    pki: &Pki,
-    tx: &mut Tx,
-    admitted: &[&Admission],
-    now: Timestamp,
-) -> Result<Vec<(DeviceNo, Issued)>, Refused<Error>> {
+pub(super) async fn let_in(pki: &Pki, tx: &mut Tx, admitted: &[&Admission], now: Timestamp) -> Result<Vec<LetIn>, Refused<Error>> {
     let devices = register(tx, admitted, now).await?;
     let leaves: Vec<NewLeaf<'_>> = admitted
         .iter()
         .zip(&devices)
-        .map(|(a, device)| NewLeaf {
+        .map(|(a, (device, _))| NewLeaf {
             org: &a.org,
             device: *device,
             device_id: &a.device_id,
@@ -83,12 +86,12 @@ pub(super) async fn let_in(
         })
         .collect();
     let issued = pki.issue_devices(tx, &leaves).await?;
-    Ok(devices.into_iter().zip(issued).collect())
+    Ok(devices.into_iter().zip(issued).map(|((device, joined), issued)| LetIn { device, issued, joined }).collect())
 }
 
 impl Devices {
     /// The device's row and its certificate.
-    pub(super) async fn let_in(&self, tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<(DeviceNo, Issued), Error> {
+    pub(super) async fn let_in(&self, tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<LetIn, Error> {
         let nobody = || Error::from(crate::db::Error::corrupt("nobody was let in"));
         match let_in(&self.pki, tx, &[a], now).await {
             Ok(mut one) => one.pop().ok_or_else(nobody),
@@ -99,7 +102,7 @@ impl Devices {
 
 /// Finds or makes the rows. A device that is already in the fleet can only be enrolled anew by a token made for exactly its id; otherwise anybody
 /// with a shared token could take over a device's name.
-async fn register(tx: &mut Tx, admitted: &[&Admission], now: Timestamp) -> Result<Vec<DeviceNo>, Refused<Error>> {
+async fn register(tx: &mut Tx, admitted: &[&Admission], now: Timestamp) -> Result<Vec<(DeviceNo, Joined)>, Refused<Error>> {
     let names: Vec<Name> = admitted.iter().map(|a| (a.org.to_string(), a.device_id.as_str().to_lowercase())).collect();
     let mut numbers = known(tx, admitted, &names, now).await?;
     let mut new: Vec<NewDevice<'_>> = admitted
@@ -144,7 +147,10 @@ async fn register(tx: &mut Tx, admitted: &[&Admission], now: Timestamp) -> Resul
     if !tags.is_empty() {
         exec!(tx, store::TAGS_INSERT, list(&tags)?)?;
     }
-    Ok(devices)
+    let newcomers: Vec<Newcomer<'_>> =
+        admitted.iter().zip(&devices).map(|(a, device)| Newcomer { device: *device, org: a.org.as_str(), groups: &a.groups }).collect();
+    let joined = given_groups::put_in(tx, &newcomers).await?;
+    Ok(devices.into_iter().zip(joined).collect())
 }
 
 /// Those that are in the fleet already and may be enrolled anew, with their rows as they are from now on.

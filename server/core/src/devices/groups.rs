@@ -1,7 +1,7 @@
 //! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
-use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, Selector, words};
+use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, Selector, given_groups, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -24,11 +24,21 @@ const INSERT: Sql = Sql::same(
 );
 const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM device_groups WHERE org_id = $1");
 const LIST: Sql = Sql::same(
-    "SELECT g.name, g.created_at, g.created_by, (SELECT COUNT(*) FROM group_members m JOIN devices d ON d.number = m.device
+    "SELECT g.id, g.name, g.created_at, g.created_by, (SELECT COUNT(*) FROM group_members m JOIN devices d ON d.number = m.device
             WHERE m.group_id = g.id AND d.deleted_at IS NULL AND d.state <> 'decommissioned') AS devices
      FROM device_groups g WHERE g.org_id = $1 ORDER BY g.name",
 );
 const BY_NAME: Sql = Sql::same("SELECT id FROM device_groups WHERE org_id = $1 AND name = $2");
+/// Nobody deletes it until the transaction ends; SQLite's writer is alone anyway.
+const KEPT: Sql = Sql::split(
+    "SELECT id FROM device_groups WHERE org_id = $1 AND name = $2",
+    "SELECT id FROM device_groups WHERE org_id = $1 AND name = $2 FOR KEY SHARE",
+);
+/// Nobody puts a device into it until the transaction ends.
+const CLOSED: Sql = Sql::split(
+    "SELECT id FROM device_groups WHERE org_id = $1 AND name = $2",
+    "SELECT id FROM device_groups WHERE org_id = $1 AND name = $2 FOR UPDATE",
+);
 const RENAME: Sql = Sql::same("UPDATE device_groups SET name = $2 WHERE id = $1");
 const IN_IT: Sql = Sql::same("SELECT device FROM group_members WHERE group_id = $1 ORDER BY device");
 const EMPTY: Sql = Sql::same("DELETE FROM group_members WHERE group_id = $1");
@@ -55,8 +65,9 @@ pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE or
 /// Takes a device out of all its groups.
 pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
 
-pub(crate) const ALL: &[&Sql] =
-    &[&INSERT, &COUNT, &LIST, &BY_NAME, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &NUMBERS, &OF, &NAMES, &LEAVE];
+pub(crate) const ALL: &[&Sql] = &[
+    &INSERT, &COUNT, &LIST, &BY_NAME, &KEPT, &CLOSED, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &NUMBERS, &OF, &NAMES, &LEAVE,
+];
 
 #[derive(Serialize)]
 struct Of {
@@ -73,10 +84,12 @@ impl Devices {
     /// Groups by their names, with how many devices are in each.
     pub async fn groups(&self, actor: &Actor) -> Result<Vec<DeviceGroup>, Error> {
         may(actor, Act::Read)?;
-        let all = rows!(&mut self.db.read().await?, (String, i64, String, i64), LIST, actor.org.as_str())?;
-        let shown =
-            |(name, at, created_by, devices)| DeviceGroup { name, devices, created_at: Timestamp(at), created_by, used_by: Vec::new() };
-        Ok(all.into_iter().map(shown).collect())
+        let all = rows!(&mut self.db.read().await?, (String, String, i64, String, i64), LIST, actor.org.as_str())?;
+        let shown = |(id, name, at, created_by, devices): (String, String, i64, String, i64)| {
+            let id = id.parse().map_err(crate::db::Error::corrupt)?;
+            Ok::<_, Error>(DeviceGroup { id, name, devices, created_at: Timestamp(at), created_by, used_by: Vec::new() })
+        };
+        all.into_iter().map(shown).collect()
     }
 
     /// Makes an empty group.
@@ -88,7 +101,7 @@ impl Devices {
         let id = self.make_group(&mut tx, actor, &name, now).await?;
         audit::append(&mut tx, actor, now, "group.create", &name, &json!({ "id": id })).await?;
         tx.commit().await?;
-        Ok(DeviceGroup { name, devices: 0, created_at: now, created_by: actor.label(), used_by: Vec::new() })
+        Ok(DeviceGroup { id, name, devices: 0, created_at: now, created_by: actor.label(), used_by: Vec::new() })
     }
 
     async fn make_group(&self, tx: &mut Tx, actor: &Actor, name: &str, now: Timestamp) -> Result<GroupId, Error> {
@@ -120,11 +133,12 @@ impl Devices {
         Ok(devices.into_iter().map(|(device,)| device).collect())
     }
 
-    /// Deletes a group; its devices stay. The same holds for selectors that ask for it.
+    /// Deletes a group; its devices stay, and what puts devices into it as they come in does without. The same holds for selectors that ask for it.
     pub(crate) async fn delete_group(&self, tx: &mut Tx, actor: &Actor, name: &str) -> Result<(), Error> {
         let now = self.clock.now();
-        let (id,) = row!(tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
+        let (id,) = row!(tx, (String,), CLOSED, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
         let devices = exec!(tx, EMPTY, id.as_str())?;
+        exec!(tx, given_groups::FORMER, id.as_str(), now.0)?;
         exec!(tx, DELETE, id.as_str())?;
         audit::append(tx, actor, now, "group.delete", name, &json!({ "id": id, "devices": devices })).await?;
         Ok(())
@@ -153,7 +167,7 @@ impl Devices {
         let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
         let mut deeds = Vec::new();
-        let id = match row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)? {
+        let id = match row!(&mut tx, (String,), KEPT, actor.org.as_str(), name)? {
             Some((id,)) => id,
             None if make => {
                 let id = self.make_group(&mut tx, actor, name, now).await?;
@@ -167,11 +181,10 @@ impl Devices {
         } else {
             listed(&mut tx, &actor.org, named).await?
         };
-        let all = list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
         if *out {
-            exec!(&mut tx, TAKE_OUT, all.as_str(), id.as_str())?;
+            exec!(&mut tx, TAKE_OUT, of(&devices)?, id.as_str())?;
         } else {
-            exec!(&mut tx, PUT_IN, all.as_str(), id.as_str(), actor.org.as_str())?;
+            put_in(&mut tx, (id.as_str(), actor.org.as_str()), &devices).await?;
         }
         let action = if *out { "group.take_out" } else { "group.put_in" };
         let detail = json!({ "q": q, "named": named, "devices": devices.len() });
@@ -185,6 +198,16 @@ impl Devices {
         }
         Ok(Tagged { devices: changed })
     }
+}
+
+/// Devices as a list for a statement.
+fn of(devices: &[DeviceNo]) -> Result<String, crate::db::Error> {
+    list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())
+}
+
+/// Puts devices into a group of this organization; those that are in it stay there.
+pub(super) async fn put_in(tx: &mut Tx, (group, org): (&str, &str), devices: &[DeviceNo]) -> Result<(), crate::db::Error> {
+    exec!(tx, PUT_IN, of(devices)?, group, org).map(drop)
 }
 
 /// A group's name as it is kept.

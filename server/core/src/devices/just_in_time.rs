@@ -13,6 +13,7 @@ use super::{
     Away, DeviceNo, Devices, Error,
     admission::in_scope,
     entry::{self, NewDevice},
+    given_groups::{self, Newcomer},
     requests::{self, LIFE_MS, MOST, RequestRow},
     store, words,
 };
@@ -119,7 +120,14 @@ impl Devices {
         if !(1..=100_000).contains(&policy.per_day) {
             return Err(Error::invalid("per_day", "An authority lets in 1 to 100,000 devices a day."));
         }
+        let groups = if policy.groups.is_empty() {
+            Vec::new()
+        } else {
+            // Nothing is written here: the authority's row is the other room's.
+            given_groups::meant(&mut self.db.write().await?, actor, &policy.groups).await?
+        };
         let policy = JustInTimePolicy {
+            groups: groups.into_iter().map(|group| group.id.to_string()).collect(),
             device_type: words::device_type(&policy.device_type)?,
             pattern: words::pattern(&policy.pattern)?,
             template: policy.template.trim().to_owned(),
@@ -264,7 +272,10 @@ impl Devices {
                 }
                 registered::store::count_admitted(tx, shown.authority, now, now.plus(-DAY_MS)).await?;
                 let itself = Actor::device(&actor.org, device, &shown.device_id, &actor.address);
-                let detail = json!({ "by": enrolled_by, "authority": shown.authority });
+                let groups = words::split_tags(&shown.ca.group_ids);
+                let joined = given_groups::put_in(tx, &[Newcomer { device, org, groups: &groups }]).await?;
+                let mut detail = json!({ "by": enrolled_by, "authority": shown.authority });
+                joined.iter().for_each(|joined| joined.say(&mut detail));
                 audit::append(tx, &itself, now, "device.enrol", id, &detail).await?;
                 (device, None)
             }

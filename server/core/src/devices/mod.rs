@@ -15,6 +15,7 @@ mod error;
 pub(crate) mod facts;
 mod filter;
 mod gave;
+pub(crate) mod given_groups;
 pub(crate) mod groups;
 mod hook;
 pub(crate) mod just_in_time;

@@ -267,9 +267,9 @@ impl Devices {
             attributes: serde_json::from_str(&request.attributes).map_err(crate::db::Error::corrupt)?,
             ..a.clone()
         };
-        let (device, issued) = self.let_in(&mut tx, &seen, now).await?;
-        exec!(&mut tx, store::REQUEST_GAVE, request.id.as_str(), issued.id.as_str())?;
-        self.finish(tx, &seen, device, issued, now).await
+        let made = self.let_in(&mut tx, &seen, now).await?;
+        exec!(&mut tx, store::REQUEST_GAVE, request.id.as_str(), made.issued.id.as_str())?;
+        self.finish(tx, &seen, made, now).await
     }
 
     /// Notes that an approved request has what it asked for, when it came with a certificate.

@@ -114,9 +114,9 @@ impl Devices {
         let mut tx = self.db.write().await?;
         take(&mut tx, a, now).await?;
         let admitted = Admission { csr: key.instead(&a.csr), ..a.clone() };
-        let (device, issued) = self.let_in(&mut tx, &admitted, now).await?;
-        give(&mut tx, &[(a, device, &issued.id)], now).await?;
-        self.finish(tx, &admitted, device, issued, now).await
+        let made = self.let_in(&mut tx, &admitted, now).await?;
+        give(&mut tx, &[(a, made.device, &made.issued.id)], now).await?;
+        self.finish(tx, &admitted, made, now).await
     }
 
     /// Another key and certificate in the place of a lost one, without a use of the credential.
@@ -124,13 +124,13 @@ impl Devices {
         // It is this device's own row: the request has got it before.
         let again = Admission { csr: key.instead(&a.csr), replaces: Replaces::Itself, ..a.clone() };
         let mut tx = self.db.write().await?;
-        let (device, issued) = self.let_in(&mut tx, &again, now).await?;
-        if self.pki.forsake(&mut tx, &issued, Some(lost)).await? == 0 {
+        let made = self.let_in(&mut tx, &again, now).await?;
+        if self.pki.forsake(&mut tx, &made.issued, Some(lost)).await? == 0 {
             // It was used at this moment, or the same request was sent twice and the other one is answered.
             return Err(Error::AskedTwice);
         }
-        give(&mut tx, &[(a, device, &issued.id)], now).await?;
-        let certificate = self.finish(tx, &again, device, issued, now).await?;
+        give(&mut tx, &[(a, made.device, &made.issued.id)], now).await?;
+        let certificate = self.finish(tx, &again, made, now).await?;
         self.pki.reload().await?;
         self.bus.tell(Event::Trust);
         Ok(certificate)

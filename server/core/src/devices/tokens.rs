@@ -1,6 +1,12 @@
 //! Enrolment tokens (E-1): made, listed, revoked by operators; used in `enrolment.rs`.
 
-use super::{Devices, Error, paging::Place, source::Source, store, words};
+use super::{
+    Devices, Error,
+    given_groups::{self, Named},
+    paging::Place,
+    source::Source,
+    store, words,
+};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bearer,
@@ -12,8 +18,8 @@ use std::str::FromStr;
 use wire::{
     Timestamp,
     enrolment::{
-        Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentLists, EnrolmentPage, EnrolmentToken, Listed, NewEnrolmentToken,
-        agent_line,
+        AgentKey, Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentLists, EnrolmentPage, EnrolmentToken, GivenGroup, Listed,
+        NewEnrolmentToken, agent_line,
     },
     ids::{ClaimId, EnrolmentBatchId, EnrolmentRequestId, EnrolmentTokenId},
     page::Page,
@@ -45,18 +51,20 @@ pub(super) struct TokenRow {
     pub(super) spki_sha256: String,
     pub(super) csr_sha256: String,
     pub(super) profile: String,
+    pub(super) group_ids: String,
     connected: i64,
 }
 
 impl TokenRow {
     /// As people see it; `frozen` is by which authority's end.
-    fn shown(self, frozen: Option<String>) -> Result<EnrolmentToken, Error> {
+    fn shown(self, frozen: Option<String>, named: &Named) -> Result<EnrolmentToken, Error> {
         Ok(EnrolmentToken {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             label: self.label,
             pattern: self.pattern,
             device_type: self.device_type,
             tags: words::split_tags(&self.tags),
+            groups: named.groups(&self.group_ids),
             max_uses: self.max_uses,
             uses: self.uses,
             created_at: Timestamp(self.created_at),
@@ -77,7 +85,7 @@ impl TokenRow {
 
 /// The one id that a pattern covers, if it is one id.
 fn only(pattern: &str) -> Option<&str> {
-    Some(pattern).filter(|id| !id.is_empty() && !id.contains('*'))
+    Some(pattern).filter(|id| !id.is_empty() && !id.contains(['*', ' ']))
 }
 
 /// A SHA-256 as tools print it, with colons or without; empty means none.
@@ -129,6 +137,8 @@ impl Devices {
         let profile = new.profile.trim().to_owned();
         let mut tx = self.db.write().await?;
         self.pki.profile_is_there(&mut tx, &actor.org, &profile).await?;
+        let groups = given_groups::meant(&mut tx, actor, &new.groups).await?;
+        let key = AgentKey::for_any_of(&self.pki.profile_keys(&mut tx, &actor.org, &profile).await?);
         exec!(
             &mut tx,
             store::TOKEN_INSERT,
@@ -147,11 +157,12 @@ impl Devices {
             new.mode.as_str(),
             spki_sha256.as_str(),
             csr_sha256.as_str(),
-            profile.as_str()
+            profile.as_str(),
+            given_groups::kept(&groups)
         )?;
         let detail = json!({
-            "label": label, "pattern": pattern, "max_uses": new.max_uses, "hours": new.hours, "mode": new.mode, "source": source,
-            "profile": profile, "bound": !spki_sha256.is_empty() || !csr_sha256.is_empty(),
+            "label": label, "pattern": pattern, "device_type": device_type, "tags": new.tags, "groups": groups, "max_uses": new.max_uses,
+            "hours": new.hours, "mode": new.mode, "source": source, "profile": profile, "spki_sha256": spki_sha256, "csr_sha256": csr_sha256,
         });
         audit::append(&mut tx, actor, now, "enrolment_token.create", id.as_str(), &detail).await?;
         tx.commit().await?;
@@ -161,6 +172,7 @@ impl Devices {
             pattern,
             device_type,
             tags: new.tags,
+            groups,
             max_uses: new.max_uses,
             uses: 0,
             created_at: now,
@@ -176,22 +188,23 @@ impl Devices {
             connected: 0,
             frozen_by: None,
         };
-        Ok(self.enrolment_card(token, secret))
+        Ok(self.enrolment_card(token, secret, key))
     }
 
-    /// A token with its secret and what a person does with it: the line to paste on a device, and the code that a device or a phone scans.
-    pub fn enrolment_card(&self, token: EnrolmentToken, secret: String) -> CreatedEnrolmentToken {
+    /// A token with its secret and what a person does with it: the line to paste on a device, and the code that a device or a phone scans. `key` is one that
+    /// its profile takes.
+    pub fn enrolment_card(&self, token: EnrolmentToken, secret: String, key: AgentKey) -> CreatedEnrolmentToken {
         let named = only(&token.pattern);
-        let command = agent_line(&self.urls.enrol, &self.pki.root_fingerprint(), &secret, named, &token.device_type);
-        let code = self.code(CodeSecret::Token(secret.clone()), &token.pattern, &token.device_type);
+        let command = agent_line(&self.urls.enrol, &self.pki.root_fingerprint(), &secret, named, &token.device_type, key);
+        let code = self.code(CodeSecret::Token(secret.clone()), &token.pattern, &token.device_type, key);
         CreatedEnrolmentToken { qr: qr::picture(&code), code, command, token, secret }
     }
 
     /// All that a device needs to join, as one text.
-    pub(super) fn code(&self, secret: CodeSecret, pattern: &str, device_type: &str) -> String {
+    pub(super) fn code(&self, secret: CodeSecret, pattern: &str, device_type: &str, key: AgentKey) -> String {
         let device_type = Some(device_type.to_owned()).filter(|kind| !kind.is_empty());
         let (url, root) = (self.urls.enrol.clone(), self.pki.root_fingerprint());
-        EnrolCode { url, root, secret, device_id: only(pattern).map(str::to_owned), device_type }.to_string()
+        EnrolCode { url, root, secret, device_id: only(pattern).map(str::to_owned), device_type, alg: key.told() }.to_string()
     }
 
     /// Withdraws a token at once; devices it let in stay.
@@ -214,9 +227,10 @@ impl Devices {
         let mut on = self.db.read().await?;
         let total = row!(&mut on, (i64,), store::TOKENS_COUNT, org)?.map_or(0, |r| r.0);
         let found = rows!(&mut on, TokenRow, store::TOKENS, org, place.id.as_str(), place.limit())?;
+        let named = Named::of(&mut on, &actor.org, &found.iter().map(|t| t.group_ids.as_str()).collect::<Vec<_>>()).await?;
         let shown = |row: TokenRow| {
             let frozen = self.pki.frozen(&actor.org, Timestamp(row.created_at));
-            row.shown(frozen)
+            row.shown(frozen, &named)
         };
         let shown = found.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(shown, place.rows, total, |t| t.id.to_string()))
@@ -242,18 +256,18 @@ impl Devices {
             batches: Listed { total: batches.total, next: batches.next, behind: of_batches.map(str::to_owned) },
             claims: Listed { total: claims.total, next: claims.next, behind: of_claims.map(str::to_owned) },
         };
+        let registered =
+            RegisteredAuthorities { all: self.pki.registered_authorities(actor).await?, may_manage: allowed(actor, Act::Authorities) };
         Ok(EnrolmentPage {
             lists,
+            groups: self.groups_to_give(actor, &registered).await?,
             tokens: tokens.items,
             enrol_url: self.urls.enrol.clone(),
             root_fingerprint: self.pki.root_fingerprint(),
             requests: requests.items,
             batches: batches.items,
             claims: Claims { all: claims.items, may_make: allowed(actor, Act::Claims), hook: self.hook.is_some() },
-            registered: RegisteredAuthorities {
-                all: self.pki.registered_authorities(actor).await?,
-                may_manage: allowed(actor, Act::Authorities),
-            },
+            registered,
             shared: self.shared_secrets(actor).await?,
             batch: None,
             profiles: self.pki.profile_choices(&mut self.db.read().await?, &actor.org).await?,
@@ -265,5 +279,19 @@ impl Devices {
             makes_keys: self.pki.makes_keys(),
             at: self.clock.now(),
         })
+    }
+
+    /// Every group, and the deleted ones that an authority's policy still names.
+    async fn groups_to_give(&self, actor: &Actor, registered: &RegisteredAuthorities) -> Result<Vec<GivenGroup>, Error> {
+        let mut on = self.db.read().await?;
+        let mut groups = given_groups::choices(&mut on, &actor.org).await?;
+        let kept: Vec<&str> = registered.all.iter().flat_map(|a| a.policy.groups.iter().map(String::as_str)).collect();
+        let named = Named::of(&mut on, &actor.org, &kept).await?;
+        for group in kept.iter().flat_map(|id| named.groups(id)).filter(|group| group.deleted) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        Ok(groups)
     }
 }

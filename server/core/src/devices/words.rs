@@ -26,13 +26,22 @@ pub(super) fn device_type(value: &str) -> Result<String, Error> {
     word("device_type", value, 64)
 }
 
-/// A pattern of device ids; empty means any.
+/// Most device ids and patterns that stand together.
+const MOST_PATTERNS: usize = 100;
+
+/// Device ids, or patterns of them, as they are kept: with one blank between two. Empty means any.
 pub(super) fn pattern(value: &str) -> Result<String, Error> {
-    let pattern = word("pattern", value, 64)?;
-    if !pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-*".contains(&b)) {
-        return Err(Error::invalid("pattern", "A device id has letters, digits, '.', '_', ':' and '-'; * stands for any of them."));
+    let patterns = wire::devices::words(value);
+    let word = |p: &String| p.len() <= 64 && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-*".contains(&b));
+    if let Some(bad) = patterns.iter().find(|p| !word(p)) {
+        let text =
+            format!("{bad:?} can't be a device id: use at most 64 letters, digits, '.', '_', ':' and '-'; * stands for any of them.");
+        return Err(Error::invalid("pattern", text));
     }
-    Ok(pattern)
+    if patterns.len() > MOST_PATTERNS {
+        return Err(Error::invalid("pattern", format!("Give at most {MOST_PATTERNS} device ids or patterns.")));
+    }
+    Ok(patterns.join(" "))
 }
 
 /// Tags as they are stored.

@@ -24,7 +24,7 @@ use std::io;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     FaultKind,
-    enrolment::{BatchLine, BatchLineState, EnrolmentBatch},
+    enrolment::{BatchLine, BatchLineState, EnrolmentBatch, group_names},
     ids::EnrolmentBatchId,
     page::Page,
     pki::RevocationReason,
@@ -60,6 +60,9 @@ struct About {
     /// Tags given to its devices, separated by blanks or commas.
     #[serde(default)]
     tags: String,
+    /// Groups that its devices are put into, by name or id, separated by commas; one whose name has a comma goes by its id.
+    #[serde(default)]
+    groups: String,
     /// The profile of the certificates it gives, by name; empty means none: 90 days, and every type of key.
     #[serde(default)]
     profile: String,
@@ -75,8 +78,8 @@ struct About {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = CREATED, body = EnrolmentBatch), Refusals)
 )]
 async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(about): Asked<About>, body: Body) -> Answer<impl IntoResponse> {
-    let tags = wire::devices::words(&about.tags);
-    let new = NewBatch { label: about.label, device_type: about.device_type, tags, profile: about.profile };
+    let (tags, groups) = (wire::devices::words(&about.tags), group_names(&about.groups));
+    let new = NewBatch { label: about.label, device_type: about.device_type, tags, groups, profile: about.profile };
     let batch = fleet.devices().receive_batch(&actor, new, body.into_data_stream().map_err(io::Error::other)).await?;
     let place = format!("/api/v1/enrolment-batches/{}", batch.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(batch)))
@@ -95,6 +98,9 @@ struct Sealing {
     /// Tags given to its devices, separated by blanks or commas.
     #[serde(default)]
     tags: String,
+    /// Groups that its devices are put into, by name or id, separated by commas; one whose name has a comma goes by its id.
+    #[serde(default)]
+    groups: String,
     /// The profile of the certificates it gives, by name; empty means none: 90 days, and every type of key.
     #[serde(default)]
     profile: String,
@@ -129,8 +135,8 @@ async fn keys(
     let passphrase =
         passphrase.map_err(|_| Problem::new(FaultKind::Invalid, "invalid", "Archive-Passphrase has visible ASCII characters only."))?;
     let seal = Seal::of(&about.recipient, passphrase.unwrap_or_default())?;
-    let tags = wire::devices::words(&about.tags);
-    let new = NewBatch { label: about.label, device_type: about.device_type, tags, profile: about.profile };
+    let (tags, groups) = (wire::devices::words(&about.tags), group_names(&about.groups));
+    let new = NewBatch { label: about.label, device_type: about.device_type, tags, groups, profile: about.profile };
     let body = body.into_data_stream().map_err(io::Error::other);
     let batch = fleet.devices().receive_batch_for_keys(&actor, new, &seal, body).await?;
     Ok(sealed::answer(&fleet, actor, batch.id, seal))

@@ -19,11 +19,10 @@ use fleet::{
     devices::{NewBatch, Seal},
 };
 use futures::{SinkExt as _, channel::mpsc};
-use serde::Deserialize;
 use std::{io, sync::Arc};
 use wire::{
     FaultKind,
-    enrolment::NewClaim,
+    enrolment::{MOST_GIVEN_GROUPS, NewClaim},
     ids::{EnrolmentBatchId, ReleaseId},
     releases::{NewRelease, Upload},
 };
@@ -31,6 +30,8 @@ use zeroize::Zeroizing;
 
 /// Most bytes of a form's word.
 const MOST_OF_WORD: usize = 4096;
+/// By which a form names each group that is checked.
+const GROUPS: &str = "groups[]";
 
 /// `POST /releases/upload`, `POST /enrolment/batches`, the same with `/keys` behind it, and `POST /enrolment/claims`. They count for the same limits
 /// as the REST face. A form carries no `Idempotency-Key`: a browser that sends it twice asks first.
@@ -45,48 +46,36 @@ pub(super) fn form(fleet: Fleet, limits: Arc<limits::Limits>) -> Router {
         .layer(middleware::from_fn_with_state(limits, limits::limit))
 }
 
-#[derive(Deserialize)]
-struct ClaimForm {
-    label: String,
-    #[serde(default)]
-    pattern: String,
-    #[serde(default)]
-    device_type: String,
-    #[serde(default)]
-    tags: String,
-    #[serde(default)]
-    profile: String,
-    #[serde(default)]
-    max_uses: String,
-    #[serde(default)]
-    hours: String,
-    #[serde(default)]
-    per_minute: String,
-}
+/// What a form says: names and values, of which one may come more than once.
+type Said = Vec<(String, String)>;
 
 /// What the form says: words, so no more bytes of it are read than of a JSON body.
-async fn asked(request: Request) -> Answer<ClaimForm> {
+async fn asked(request: Request) -> Answer<Said> {
     let (parts, body) = request.into_parts();
     let too_large = || Problem::new(FaultKind::TooLarge, "form_too_large", format!("This form has at most {MAX_JSON} bytes."));
     let bytes = bodies::whole(body, MAX_JSON).await.ok_or_else(too_large)?;
-    let read = Form::from_request(Request::from_parts(parts, Body::from(bytes)), &()).await;
-    read.map(|Form(form)| form).map_err(|_| Problem::new(FaultKind::Invalid, "bad_form", "The form can't be read."))
+    let read = Form::<Said>::from_request(Request::from_parts(parts, Body::from(bytes)), &()).await;
+    // What has not even a label is no form of ours.
+    let said = read.ok().map(|Form(said)| said).filter(|said| said.iter().any(|(name, _)| name == "label"));
+    said.ok_or_else(|| Problem::new(FaultKind::Invalid, "bad_form", "The form can't be read."))
 }
 
 /// Makes a claim; the answer is the file with its certificate and its key, which is kept nowhere else.
 async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, request: Request) -> Response {
     let made = async {
-        let form = asked(request).await?;
-        let number = |text: &str, or| if text.is_empty() { or } else { text.trim().parse().unwrap_or(0) };
+        let said = asked(request).await?;
+        let word = |name: &str| said.iter().find(|(of, _)| of == name).map_or("", |(_, value)| value.as_str());
+        let number = |name: &str, or| if word(name).is_empty() { or } else { word(name).trim().parse().unwrap_or(0) };
         let new = NewClaim {
-            max_uses: number(&form.max_uses, 1),
-            hours: number(&form.hours, 1),
-            per_minute: number(&form.per_minute, 60),
-            tags: wire::devices::words(&form.tags),
-            label: form.label,
-            pattern: form.pattern,
-            device_type: form.device_type,
-            profile: form.profile,
+            max_uses: number("max_uses", 1),
+            hours: number("hours", 1),
+            per_minute: number("per_minute", 60),
+            tags: wire::devices::words(word("tags")),
+            groups: said.iter().filter(|(name, _)| name == GROUPS).map(|(_, value)| value.clone()).collect(),
+            label: word("label").to_owned(),
+            pattern: word("pattern").to_owned(),
+            device_type: word("device_type").to_owned(),
+            profile: word("profile").to_owned(),
             trusted_user: false,
             csr: String::new(),
         };
@@ -159,6 +148,8 @@ async fn receive_batch(fleet: &Fleet, actor: &Actor, mut form: Multipart, keys: 
             "label" => new.label = value,
             "device_type" => new.device_type = value,
             "tags" => new.tags = wire::devices::words(&value),
+            // Each that is checked comes by itself; one too many is enough to be refused.
+            GROUPS if new.groups.len() <= MOST_GIVEN_GROUPS => new.groups.push(value),
             "profile" => new.profile = value,
             "recipient" => recipient = value,
             "passphrase" => passphrase = Zeroizing::new(value),

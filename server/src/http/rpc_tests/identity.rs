@@ -106,7 +106,7 @@ async fn a_secret_with_everything_around_it_survives_the_redirect_and_is_shown_o
 }
 
 #[tokio::test]
-async fn the_lines_of_a_token_make_a_key_that_its_profile_takes_or_say_that_they_do_not() {
+async fn the_lines_of_a_token_make_a_key_that_its_profile_takes() {
     use wire::pki::KeyType::{Ed25519, P256, P384, Rsa};
     let b = Browser::new().await;
     let shown = async |keys: &[wire::pki::KeyType], tab: &str| {
@@ -132,10 +132,62 @@ async fn the_lines_of_a_token_make_a_key_that_its_profile_takes_or_say_that_they
         let text = shown(keys, est).await;
         assert!(text.contains(makes) && text.matches(makes).count() == text.matches("-newkey").count(), "{keys:?}: {text}");
     }
-    let refused = "takes p-384, ed25519 only: the agent is refused";
-    let text = shown(&[P384, Ed25519], "").await;
-    assert!(text.contains("agent run --enrol") && text.contains(refused), "{text}");
-    assert!(!shown(&[P256, P384], "").await.contains("the agent is refused"));
+    for (keys, key) in [(&[P384, Ed25519][..], "p-384"), (&[Ed25519], "ed25519"), (&[Rsa], "rsa-3072")] {
+        let text = shown(keys, "").await;
+        assert!(text.contains(&format!(" --key {key}")) && text.contains(&format!("so the agent is told to make a {key} key.")), "{text}");
+        assert!(text.contains(&format!("alg={key}")), "the code says so as well: {text}");
+    }
+    let text = shown(&[P256, P384], "").await;
+    assert!(text.contains("agent run --enrol") && !text.contains("--key") && !text.contains("alg="), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_chosen_by_every_form_that_lets_devices_in() {
+    let b = Browser::new().await;
+    let devices = b.world.fleet.devices();
+    let asked = "Its devices are put into these as they come in.";
+    assert!(!b.page("/enrolment").await.contains(asked), "there is none to choose");
+    let north = devices.create_group(&b.admin, "north").await.unwrap().id.to_string();
+    let hall = devices.create_group(&b.admin, "Hall 3, upstairs").await.unwrap().id.to_string();
+    for tab in ["", "?tab=factory", "?tab=claim"] {
+        let page = b.page(&format!("/enrolment{tab}")).await;
+        assert!(page.contains(asked) && page.matches("name=\"groups[]\"").count() == 2 && page.contains("Hall 3, upstairs"), "{tab}");
+    }
+    let token = [("label", "t"), ("pattern", ""), ("device_type", ""), ("tags", ""), ("max_uses", "1"), ("hours", "1")];
+    let giving = |group| [&token[..], &[("groups[]", hall.as_str()), ("groups[]", group)]].concat();
+    let none = format!("grp_{}", "0".repeat(32));
+    assert_eq!(b.post("enrolment_token_new", &giving(&none)).await.unwrap_err(), (400, "invalid".to_owned()));
+    b.post("enrolment_token_new", &giving(&north)).await.unwrap();
+    let page = b.page("/enrolment").await;
+    assert!(page.contains("group north") && page.contains("group Hall 3, upstairs"), "{page}");
+
+    let claim = format!("label=image&max_uses=5&hours=1&per_minute=5&groups%5B%5D={north}&groups%5B%5D={hall}");
+    let (status, _, made) = b.send("POST", "/enrolment/claims", FORM, claim.into_bytes(), "application/json").await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&made));
+    assert_eq!(devices.claims(&b.admin, None, None).await.unwrap().items[0].groups.len(), 2);
+
+    let word = |name: &str, value: &str| format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let file = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"lot.csv\"\r\n\r\ndevice_id,device_type,csr\ngw-9,gateway,\n\r\n--x--\r\n";
+    let form = [word("label", "lot"), word("groups[]", &north), word("groups[]", &hall), file.to_owned()].concat();
+    let (status, headers, body) =
+        b.send("POST", "/enrolment/batches", "multipart/form-data; boundary=x", form.into_bytes(), "application/json").await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{}", String::from_utf8_lossy(&body));
+    let place = headers[header::LOCATION].to_str().unwrap();
+    assert!(b.page(place).await.contains("Its devices are put into the groups: north, Hall 3, upstairs."));
+
+    // Deleted, it is said to be, and can't be chosen.
+    b.world.fleet.delete_group(&b.admin, "north").await.unwrap();
+    let page = b.page("/enrolment").await;
+    assert!(page.contains("group north (deleted)") && page.matches("name=\"groups[]\"").count() == 1, "{page}");
+    assert!(b.page(place).await.contains("Its devices are put into the groups: north (deleted), Hall 3, upstairs."));
+
+    // By the REST API the same, with names.
+    let wanted = json!({ "label": "r", "groups": ["Hall 3, upstairs"], "max_uses": 1, "hours": 1 });
+    let made = b.api("POST", "/enrolment-tokens", wanted.to_string().into_bytes()).await;
+    assert_eq!(made["token"]["groups"], json!([{ "id": hall, "name": "Hall 3, upstairs", "deleted": false }]));
+    let batch = b.api("POST", &format!("/enrolment-batches?groups={hall}"), b"{\"device_id\":\"gw-10\"}\n".to_vec()).await;
+    assert_eq!(batch["groups"][0]["name"], "Hall 3, upstairs");
+    assert_eq!(b.api("GET", "/groups", Vec::new()).await["items"][0]["id"], json!(hall));
 }
 
 #[tokio::test]

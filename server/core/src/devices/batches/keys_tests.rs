@@ -39,7 +39,13 @@ async fn send(w: &World, text: &str, seal: &Seal) -> Result<EnrolmentBatch, Erro
 /// The same under a profile.
 async fn send_as(w: &World, text: &str, profile: &str, seal: &Seal) -> Result<EnrolmentBatch, Error> {
     let body = futures::stream::iter([Ok(Bytes::from(text.to_owned()))]);
-    let new = NewBatch { label: "lot 1".into(), device_type: "gateway".into(), tags: vec!["eu".into()], profile: profile.into() };
+    let new = NewBatch {
+        label: "lot 1".into(),
+        device_type: "gateway".into(),
+        tags: vec!["eu".into()],
+        profile: profile.into(),
+        ..NewBatch::default()
+    };
     w.fleet.devices().receive_batch_for_keys(&system(w), new, seal, body).await
 }
 

@@ -23,6 +23,7 @@ pub(super) use work::Outcomes;
 
 use super::{
     Devices, Error,
+    given_groups::{self, Named},
     paging::{self, Place},
     words,
 };
@@ -40,7 +41,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use read::Entry;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, io, time::Duration};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use wire::{
@@ -68,6 +69,8 @@ pub struct NewBatch {
     pub device_type: String,
     /// Tags given to its devices.
     pub tags: Vec<String>,
+    /// Groups that its devices are put into, by name or id.
+    pub groups: Vec<String>,
     /// The profile of the certificates it gives, by name; empty for none.
     pub profile: String,
 }
@@ -90,15 +93,17 @@ struct BatchRow {
     sealed_for: String,
     revoked_at: Option<i64>,
     profile: String,
+    group_ids: String,
 }
 
 impl BatchRow {
-    fn shown(self) -> Result<EnrolmentBatch, Error> {
+    fn shown(self, named: &Named) -> Result<EnrolmentBatch, Error> {
         Ok(EnrolmentBatch {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             label: self.label,
             device_type: self.device_type,
             tags: words::split_tags(&self.tags),
+            groups: named.groups(&self.group_ids),
             profile: self.profile,
             state: self.state.parse().map_err(crate::db::Error::corrupt)?,
             lines: self.lines,
@@ -174,11 +179,13 @@ impl Devices {
         if seal.is_some() {
             self.pki.profile_takes_made_keys(&mut tx, &actor.org, profile).await?;
         }
-        let by = actor.label();
-        exec!(&mut tx, store::INSERT, id.as_str(), actor.org.as_str(), label, device_type, tags, now.0, by, sealed_for, profile)?;
+        let groups = given_groups::meant(&mut tx, actor, &new.groups).await?;
+        let (by, kept) = (actor.label(), given_groups::kept(&groups));
+        exec!(&mut tx, store::INSERT, id.as_str(), actor.org.as_str(), label, device_type, tags, now.0, by, sealed_for, profile, kept)?;
         tx.commit().await?;
         let then = if seal.is_some() { BatchState::MakingKeys } else { BatchState::Working };
-        match self.receive(actor, &id, then, profile, body).await {
+        let detail = json!({ "device_type": device_type, "tags": new.tags, "groups": groups, "profile": profile });
+        match self.receive(actor, &id, then, detail, body).await {
             Ok(()) => self.batch(actor, &id).await,
             Err(e) => {
                 self.forget_batch(&id).await?;
@@ -192,7 +199,7 @@ impl Devices {
         actor: &Actor,
         id: &EnrolmentBatchId,
         then: BatchState,
-        profile: &str,
+        mut detail: Value,
         body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     ) -> Result<(), Error> {
         let (send, mut lines) = tokio::sync::mpsc::channel::<Vec<Entry>>(2);
@@ -243,7 +250,8 @@ impl Devices {
         if exec!(&mut tx, store::RECEIVED, id.as_str(), count, refused, then.as_str())? == 0 {
             return Err(Broken::Cut.into());
         }
-        let detail = json!({ "lines": count, "refused": refused, "profile": profile });
+        detail["lines"] = json!(count);
+        detail["refused"] = json!(refused);
         audit::append(&mut tx, actor, now, "enrolment_batch.create", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.batches_due.notify_one();
@@ -258,15 +266,18 @@ impl Devices {
         let mut on = self.db.read().await?;
         let total = row!(&mut on, (i64,), store::BATCHES_COUNT, org)?.map_or(0, |r| r.0);
         let found = rows!(&mut on, BatchRow, store::BATCHES, org, place.id.as_str(), place.limit())?;
-        let shown = found.into_iter().map(BatchRow::shown).collect::<Result<Vec<_>, _>>()?;
+        let named = Named::of(&mut on, &actor.org, &found.iter().map(|b| b.group_ids.as_str()).collect::<Vec<_>>()).await?;
+        let shown = found.into_iter().map(|b| b.shown(&named)).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(shown, place.rows, total, |b| b.id.to_string()))
     }
 
     /// One batch and how far it is.
     pub async fn batch(&self, actor: &Actor, id: &EnrolmentBatchId) -> Result<EnrolmentBatch, Error> {
         may(actor, Act::Read)?;
-        let found = row!(&mut self.db.read().await?, BatchRow, store::BATCH, actor.org.as_str(), id.as_str())?;
-        found.ok_or(Error::NotFound("enrolment batch"))?.shown()
+        let mut on = self.db.read().await?;
+        let found = row!(&mut on, BatchRow, store::BATCH, actor.org.as_str(), id.as_str())?.ok_or(Error::NotFound("enrolment batch"))?;
+        let named = Named::of(&mut on, &actor.org, &[found.group_ids.as_str()]).await?;
+        found.shown(&named)
     }
 
     /// One batch with its first refused lines.

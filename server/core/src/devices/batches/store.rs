@@ -3,8 +3,8 @@
 use crate::db::Sql;
 
 pub(super) const INSERT: Sql = Sql::same(
-    "INSERT INTO enrolment_batches (id, org_id, label, device_type, tags, state, created_at, created_by, sealed_for, profile)
-     VALUES ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, $9)",
+    "INSERT INTO enrolment_batches (id, org_id, label, device_type, tags, state, created_at, created_by, sealed_for, profile, group_ids)
+     VALUES ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, $9, $10)",
 );
 pub(super) const LINE_INSERT: Sql = Sql::same(
     "INSERT INTO enrolment_batch_lines (batch_id, line, label, device_id, device_type, tags, csr, state, code, message, certificate_id)
@@ -15,7 +15,7 @@ pub(super) const RECEIVED: Sql =
 macro_rules! batch {
     ($rest:literal) => {
         Sql::same(concat!(
-            "SELECT id, org_id, label, device_type, tags, state, lines, issued, registered, refused, created_at, created_by, ended_at, sealed_for, revoked_at, profile FROM enrolment_batches ",
+            "SELECT id, org_id, label, device_type, tags, state, lines, issued, registered, refused, created_at, created_by, ended_at, sealed_for, revoked_at, profile, group_ids FROM enrolment_batches ",
             $rest
         ))
     };

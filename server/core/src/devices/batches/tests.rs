@@ -234,7 +234,7 @@ proptest! {
 
 async fn send(w: &World, actor: &Actor, bytes: Vec<u8>) -> Result<EnrolmentBatch, Error> {
     let pieces: Vec<io::Result<Bytes>> = bytes.chunks(1000).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
-    let new = NewBatch { label: "lot 17".into(), device_type: "gateway".into(), tags: vec!["eu".into()], profile: String::new() };
+    let new = NewBatch { label: "lot 17".into(), device_type: "gateway".into(), tags: vec!["eu".into()], ..NewBatch::default() };
     w.fleet.devices().receive_batch(actor, new, futures::stream::iter(pieces)).await
 }
 

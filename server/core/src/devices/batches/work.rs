@@ -6,7 +6,8 @@ use super::{
         Devices, Error,
         admission::{Admission, Credential, Replaces},
         enrolment::is_guess,
-        entry::{self, NewDevice},
+        entry::{self, LetIn, NewDevice},
+        given_groups::{self, Newcomer},
         presence::clean,
         store as devices,
         words::{check_tags, split_tags},
@@ -267,11 +268,12 @@ impl Devices {
     }
 
     async fn admit_line(&self, tx: &mut Tx, batch: &BatchRow, line: i64, a: &Admission, now: Timestamp) -> Result<Issued, Error> {
-        let (_, issued) = self.let_in(tx, a, now).await?;
-        let detail = json!({
+        let LetIn { issued, joined, .. } = self.let_in(tx, a, now).await?;
+        let mut detail = json!({
             "batch": batch.id, "line": line, "serial": issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored,
             "profile": a.profile,
         });
+        joined.say(&mut detail);
         audit::append(tx, &Actor::system(a.org.clone()), now, "device.enrol", a.device_id.as_str(), &detail).await?;
         Ok(issued)
     }
@@ -304,8 +306,11 @@ impl Devices {
         for tag in tags {
             exec!(&mut *tx, devices::TAG_INSERT, device, org.as_str(), tag.as_str())?;
         }
-        let actor = Actor::system(org.clone());
-        audit::append(tx, &actor, now, "device.preregister", device_id.as_str(), &json!({ "batch": batch.id })).await?;
+        let groups = split_tags(&batch.group_ids);
+        let joined = given_groups::put_in(tx, &[Newcomer { device, org: org.as_str(), groups: &groups }]).await?;
+        let mut detail = json!({ "batch": batch.id });
+        joined.iter().for_each(|joined| joined.say(&mut detail));
+        audit::append(tx, &Actor::system(org.clone()), now, "device.preregister", device_id.as_str(), &detail).await?;
         Ok(())
     }
 }
@@ -323,6 +328,7 @@ fn admitted(org: &OrgId, batch: &BatchRow, (device_id, device_type, tags): Named
         // A person has named these devices, so those that wait for their first certificate get it.
         replaces: Replaces::Expected,
         tags,
+        groups: split_tags(&batch.group_ids),
         device_id,
         device_type,
         hardware: String::new(),

@@ -4,18 +4,18 @@ use crate::db::{Sql, many};
 
 pub(in crate::devices) const TOKEN_INSERT: Sql = Sql::same(
     "INSERT INTO enrolment_tokens (id, org_id, label, pattern, device_type, tags, max_uses, secret_hash, created_at, created_by, expires_at,
-                                   source, mode, spki_sha256, csr_sha256, profile)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                                   source, mode, spki_sha256, csr_sha256, profile, group_ids)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
 );
 pub(in crate::devices) const TOKEN: Sql = Sql::same(
     "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at,
-            source, mode, spki_sha256, csr_sha256, profile, CAST(0 AS BIGINT) AS connected
+            source, mode, spki_sha256, csr_sha256, profile, group_ids, CAST(0 AS BIGINT) AS connected
      FROM enrolment_tokens WHERE id = $1",
 );
 /// With how many devices have used a certificate that the token gave.
 pub(in crate::devices) const TOKENS: Sql = Sql::same(
     "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at,
-            source, mode, spki_sha256, csr_sha256, profile,
+            source, mode, spki_sha256, csr_sha256, profile, group_ids,
             (SELECT COUNT(DISTINCT c.device) FROM certificates c WHERE c.first_used_at IS NOT NULL AND c.id IN (
                 SELECT e.certificate_id FROM enrolments e WHERE e.token_id = t.id
                 UNION ALL SELECT r.certificate_id FROM enrolment_requests r WHERE r.org_id = t.org_id AND r.token_id = t.id)) AS connected

@@ -15,6 +15,7 @@ fn new(pattern: &str, max_uses: i64, per_minute: i64) -> NewClaim {
         pattern: pattern.into(),
         device_type: String::new(),
         tags: vec!["eu".into()],
+        groups: Vec::new(),
         profile: String::new(),
         trusted_user: false,
         max_uses,
@@ -122,7 +123,8 @@ async fn a_person_at_the_device_has_five_minutes(#[case] kind: EngineKind) {
     assert!(matches!(w.fleet.devices().create_claim(&operator, NewClaim { csr: of_device, ..soon.clone() }).await, Err(Error::Pki(_))));
     for bad in [
         NewClaim { label: " ".into(), ..soon.clone() },
-        NewClaim { pattern: "a b".into(), ..soon.clone() },
+        NewClaim { pattern: "a b/c".into(), ..soon.clone() },
+        NewClaim { groups: vec!["north".into()], ..soon.clone() },
         NewClaim { per_minute: 0, ..soon.clone() },
         NewClaim { csr: "x".into(), ..soon },
     ] {

@@ -42,6 +42,7 @@ async fn r11_tokens_and_claims_of_before_are_frozen_until_an_admin_says_otherwis
         pattern: "gw-*".into(),
         device_type: String::new(),
         tags: Vec::new(),
+        groups: Vec::new(),
         profile: String::new(),
         trusted_user: false,
         max_uses: 5,

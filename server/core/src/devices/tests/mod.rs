@@ -10,6 +10,7 @@ mod connections;
 mod deleted;
 mod desk;
 mod facets;
+mod given_groups;
 mod given_up;
 mod groups;
 mod just_in_time;

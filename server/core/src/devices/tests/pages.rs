@@ -40,6 +40,7 @@ async fn no_row_is_out_of_reach(#[case] kind: EngineKind) {
             pattern: String::new(),
             device_type: String::new(),
             tags: Vec::new(),
+            groups: Vec::new(),
             profile: String::new(),
             trusted_user: false,
             max_uses: 9,

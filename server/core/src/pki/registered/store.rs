@@ -15,7 +15,7 @@ macro_rules! registered {
     ($counts:literal, $which:literal) => {
         concat!(
             "SELECT r.id, r.org_id, r.label, r.subject, r.key_alg, r.spki_sha256, r.fingerprint, r.der, r.not_before, r.not_after, r.state, r.code, \
-             r.code_until, r.just_in_time, r.device_type, r.tags, r.template, r.pattern, r.max_devices, r.per_day, r.ended_list, r.exchange, r.admitted, r.day_at, \
+             r.code_until, r.just_in_time, r.device_type, r.tags, r.group_ids, r.template, r.pattern, r.max_devices, r.per_day, r.ended_list, r.exchange, r.admitted, r.day_at, \
              r.day_admitted, r.last_admitted_at, r.refused, r.created_at, r.created_by, r.verified_at, ",
             $counts,
             " FROM registered_authorities r ",
@@ -79,7 +79,7 @@ const SET_STATE: Sql = Sql::same("UPDATE registered_authorities SET state = $3 W
 const MIRROR: Sql = Sql::same("UPDATE authorities SET state = $2 WHERE id = $1 AND kind = 'registered'");
 const SET_POLICY: Sql = Sql::same(
     "UPDATE registered_authorities SET just_in_time = $2, device_type = $3, tags = $4, template = $5, pattern = $6, max_devices = $7, per_day = $8, \
-     ended_list = $9, exchange = $10 WHERE id = $1",
+     ended_list = $9, exchange = $10, group_ids = $11 WHERE id = $1",
 );
 const USED: Sql = Sql::same("SELECT COUNT(*) FROM (SELECT id FROM certificates WHERE issuer_id = $1 LIMIT 1) AS one");
 const DELETE: Sql = Sql::same("DELETE FROM registered_authorities WHERE id = $1");
@@ -294,8 +294,8 @@ pub(super) async fn set_state(
 
 pub(super) async fn set_policy(tx: &mut Tx, id: &AuthorityId, p: &JustInTimePolicy) -> Result<(), Error> {
     let (kind, template, pattern) = (p.just_in_time.as_str(), p.template.as_str(), p.pattern.as_str());
-    let (tags, most, ended) = (p.tags.join(" "), p.max_devices, p.ended_list.as_str());
-    exec!(tx, SET_POLICY, id.as_str(), kind, p.device_type.as_str(), tags, template, pattern, most, p.per_day, ended, p.exchange)?;
+    let (tags, groups, most, ended) = (p.tags.join(" "), p.groups.join(" "), p.max_devices, p.ended_list.as_str());
+    exec!(tx, SET_POLICY, id.as_str(), kind, p.device_type.as_str(), tags, template, pattern, most, p.per_day, ended, p.exchange, groups)?;
     Ok(())
 }
 

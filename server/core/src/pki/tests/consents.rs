@@ -295,6 +295,7 @@ async fn k_6_the_root_signs_no_authority_of_claims_on_one_word(#[case] kind: Eng
         pattern: "gw-*".into(),
         device_type: String::new(),
         tags: Vec::new(),
+        groups: Vec::new(),
         profile: String::new(),
         trusted_user: false,
         max_uses: 1,

@@ -199,7 +199,8 @@ async fn a_32_what_is_no_authority_of_theirs_is_not_registered(#[case] kind: Eng
     w.fleet.pki().verify_authority(&admin, &made.id, &good.proof(&w, &made.code.unwrap())).await.unwrap();
     for bad in [
         JustInTimePolicy { template: "gw".into(), ..policy(JustInTime::Auto) },
-        JustInTimePolicy { pattern: "a b".into(), ..policy(JustInTime::Auto) },
+        JustInTimePolicy { pattern: "a b/c".into(), ..policy(JustInTime::Auto) },
+        JustInTimePolicy { groups: vec!["north".into()], ..policy(JustInTime::Auto) },
         JustInTimePolicy { tags: vec!["a b".into()], ..policy(JustInTime::Auto) },
         JustInTimePolicy { max_devices: 0, ..policy(JustInTime::Auto) },
         JustInTimePolicy { per_day: 0, ..policy(JustInTime::Auto) },
