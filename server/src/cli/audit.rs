@@ -97,11 +97,11 @@ pub(super) async fn run(fleet: &Fleet, command: Audit) -> Result<ExitCode> {
             match out {
                 Some(path) => {
                     // Who did what is nobody else's business.
-                    files::filled(&path, files::PRIVATE, async |file| {
+                    let filled = files::filled(&path, files::PRIVATE, async |file| {
                         export(fleet, &actor, after, BufWriter::new(&mut *file)).await?;
                         file.sync_all().with_context(|| format!("writing {}", path.display()))
-                    })
-                    .await?;
+                    });
+                    Box::pin(filled).await?;
                 }
                 None => export(fleet, &actor, after, std::io::stdout().lock()).await?,
             }

@@ -219,7 +219,7 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
         csr,
     };
     // The file is there before anything is issued: a key that has no place to go would be lost.
-    let made = files::filled(&out_file, files::PRIVATE, async |file| {
+    let filled = files::filled(&out_file, files::PRIVATE, async |file| {
         let made = devices.create_claim(actor, asked).await?;
         let written = file.write_all(made.certificate.as_bytes()).and_then(|()| file.write_all(made.key.as_bytes()));
         let written = written.and_then(|()| file.sync_all());
@@ -229,8 +229,8 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
         }
         written.with_context(|| format!("writing {}; the claim is disabled", out_file.display()))?;
         Ok(made)
-    })
-    .await?;
+    });
+    let made = Box::pin(filled).await?;
     let mut out = format!("{}\n", made.claim.id);
     let what = if made.key.is_empty() { "certificate is" } else { "certificate and key are" };
     // Writing to a string can't fail.
