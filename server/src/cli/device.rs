@@ -176,8 +176,8 @@ async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
     let mode = if seal.is_some() { files::PRIVATE } else { files::PUBLIC };
     // The file is there before anything is issued: certificates that have no place to go would be lost.
     let filled = files::filled(&out, mode, async |file| match seal {
-        Some(seal) => with_keys(fleet, actor, (new, body), seal, (&out, file)).await,
-        None => without_keys(fleet, actor, (new, body), (&out, file)).await,
+        Some(seal) => with_keys(fleet, actor, (new, body), seal, (out.as_path(), file)).await,
+        None => without_keys(fleet, actor, (new, body), (out.as_path(), file)).await,
     });
     let batch = Box::pin(filled).await?;
     tell(fleet, actor, &batch, &out).await
