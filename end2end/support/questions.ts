@@ -84,8 +84,6 @@ async function aGroup() {
   return `/groups?name=${name.replace(" ", "%20")}`;
 }
 
-async function aDevice() {
-  const id = unique("test-asked");
-  await enrolled([id]);
-  return id;
-}
+/** One for all questions: none of them is answered. */
+let device: Promise<string> | undefined;
+const aDevice = () => (device ??= enrolled([unique("test-asked")]).then(([made]) => made!.id));
