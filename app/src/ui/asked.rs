@@ -22,6 +22,7 @@ pub fn followed() -> Memo<Vec<(&'static str, String)>> {
 
 /// The address of this page with a question in it, instead of the one that it has.
 pub fn asking(word: &str, what: impl Display) -> String {
+    debug_assert!(WORDS.contains(&word), "{word} is no word that asks");
     here(|search| asked(search, word, &what.to_string()))
 }
 
