@@ -49,7 +49,7 @@ const aDevice = async () => (await rest("GET", "/devices?rows=1")).items[0].devi
 const anAuthority = async () => ((await rest("GET", "/authorities")) as { id: string; kind: string }[]).find((one) => one.kind === "device")!.id;
 const aCertificate = async () => (await rest("GET", "/certificates?rows=1")).items[0].id as string;
 /** The one that the demonstration brought. */
-const aRelease = async () => {
+export const aRelease = async () => {
   const releases = (await rest("GET", "/releases")).items as { id: string; version: string }[];
   return releases.find((release) => release.version === "1.1.0")!.id;
 };

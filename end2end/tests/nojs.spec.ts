@@ -1,4 +1,5 @@
 // Reading and every form work without JavaScript: the server renders, links and forms do the rest.
+import { ASKING, address, question, wayOut } from "../support/questions";
 import { NOSCRIPT_ROLLOUT, rest, system } from "../support/system";
 import { decide, expect, test } from "../support/test";
 
@@ -100,6 +101,22 @@ test.describe("an admin", () => {
     await expect(page.getByRole("rowheader", { name: "Made without scripts" })).toBeVisible();
     await expect(line).toHaveCount(0);
   });
+
+  for (const { name, prepare } of ASKING) {
+    test(`leaves a question about ${name} by a link that leads back to what opened it`, async ({ page }) => {
+      const { path, opener } = await prepare(page, (page, path) => page.goto(path));
+      await page.goto(path);
+      const here = address(page);
+      await opener.click();
+      await expect(question(page)).toBeVisible();
+      await wayOut(page).click();
+      await expect(question(page)).toHaveCount(0);
+      expect(address(page)).toBe(here);
+      await expect(opener).toBeFocused();
+      await page.reload();
+      await expect(question(page)).toHaveCount(0);
+    });
+  }
 
   test("approves a rollout by a form", async ({ page }) => {
     await page.goto("/approvals");

@@ -21,7 +21,7 @@ use crate::{
     },
     live,
     ui::{
-        Column, Confirm, PageHead, Tone, badge, copyable, dialog,
+        Column, Confirm, PageHead, Tone, asked, badge, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty,
         form::{action, on_success, refusal, said},
@@ -124,7 +124,7 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
     let deciding = if let Some(why) = &c.blocked {
         view! { <p class="row text-2">{icon("lock")}<span>{why.clone()}</span></p> }.into_any()
     } else {
-        let (yes, no) = (format!("approve-{}", r.id), format!("reject-{}", r.id));
+        let (yes, no) = (dialog_of(r, true), dialog_of(r, false));
         view! {
             <div class="row">
                 {dialog_link(yes.clone(), format!("{href}/approve"), "primary", view! { {icon("check")}"Approve…" }.into_any())}
@@ -181,6 +181,10 @@ pub fn progress(standing: &ApprovalStanding) -> String {
     format!("{} of {}{}", standing.given, counted(i64::from(standing.needed), "approval", "approvals"), of.concat())
 }
 
+fn dialog_of(r: &RolloutRow, yes: bool) -> String {
+    format!("{}-{}", if yes { "approve" } else { "reject" }, r.id)
+}
+
 fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView {
     let r = &c.rollout;
     let text = if yes {
@@ -188,13 +192,14 @@ fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView 
     } else {
         "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned()
     };
-    let form_id = format!("{}-{}", if yes { "approve" } else { "reject" }, r.id);
+    let form_id = dialog_of(r, yes);
+    let back = asked::back_to("/approvals", &form_id);
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),
             verb: if yes { "Approve" } else { "Reject" }.to_owned(),
             cancel: "Not now",
-            back: "/approvals".to_owned(),
+            back: back.clone(),
             danger: !yes,
             type_name: None,
             reason: Some((if yes { "Remark" } else { "Reason" }, true)),

@@ -6,7 +6,7 @@ use crate::{
         packed::reading,
     },
     ui::{
-        Column, Confirm, Control, PageHead, Tone, badge, dialog,
+        Column, Confirm, Control, PageHead, Tone, asked, badge, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
@@ -21,16 +21,13 @@ use wire::{
     rollouts::{FreezeRow, FreezesPage as Model, after_lifting},
 };
 
-const HERE: &str = "/freezes";
-
 /// `/freezes`, `/freezes?end=…`
 #[component]
 pub fn FreezesPage() -> AnyView {
     let query = use_query_map();
     let model = reading(|| ReadFreezes {});
     let (create, end) = (said::<CreateFreeze>("Frozen", model), said::<EndFreeze>("Ended", model));
-    // Followed: who keeps the freeze goes to an address without the question, and nothing is read again for it.
-    page(model, move |model: Model| content(&model, query.with(|q| q.get("end")).as_deref(), create, end))
+    page(model, move |model: Model| content(&model, query.with_untracked(|q| q.get("end")).as_deref(), create, end))
 }
 
 fn content(model: &Model, asked: Option<&str>, create: FormCall<CreateFreeze>, end: FormCall<EndFreeze>) -> AnyView {
@@ -115,6 +112,10 @@ fn verb(f: &FreezeRow, model: &Model) -> &'static str {
     if f.holds(model.at) { "End now" } else { "Take back" }
 }
 
+fn dialog_of(f: &FreezeRow) -> String {
+    format!("end-{}", f.id)
+}
+
 fn title(f: &FreezeRow, model: &Model) -> String {
     format!("{}: {}", verb(f, model), f.name)
 }
@@ -133,13 +134,13 @@ fn consequences(f: &FreezeRow, model: &Model) -> String {
 /// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
 fn ask(f: &FreezeRow, model: &Model, place: &str, end: FormCall<EndFreeze>) -> AnyView {
     let (text, verb, danger) = (consequences(f, model), verb(f, model), f.holds(model.at));
-    let (form_id, id) = (format!("{place}end-{}", f.id), f.id.to_string());
+    let (form_id, id, back) = (format!("{place}end-{}", f.id), f.id.to_string(), asked::way_out(&dialog_of(f)));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),
             verb: verb.to_owned(),
             cancel: "Keep it",
-            back: HERE.to_owned(),
+            back: back.clone(),
             danger,
             type_name: None,
             reason: Some(("Reason", true)),
@@ -157,9 +158,9 @@ fn rows(model: &Model, end: FormCall<EndFreeze>) -> AnyView {
         .map(|f| {
             let (tone, word) = standing(f, model.at);
             let button = may_end(f, model).then(|| {
-                let (id, label) = (format!("end-{}", f.id), format!("{}…", verb(f, model)));
+                let (id, label) = (dialog_of(f), format!("{}…", verb(f, model)));
                 view! {
-                    {dialog_link(id.clone(), format!("{HERE}?end={}", f.id), "ghost", label.into_any())}
+                    {dialog_link(id.clone(), asked::asking("end", &f.id), "ghost", label.into_any())}
                     {dialog(id, title(f, model), ask(f, model, "", end))}
                 }
             });

@@ -6,7 +6,7 @@ use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::people::{CreateApiToken, CreateUser, DisableUser, PeopleModel as Model, ReadPeople, RevokeApiToken, SetUserRole},
     ui::{
-        Column, Confirm, Control, PageHead, Tone, badge, card, code_block, dialog,
+        Column, Confirm, Control, PageHead, Tone, asked, badge, card, code_block, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty, field,
         form::{self, fault_banner, refusal, said},
@@ -54,13 +54,13 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
         let user = p
             .users
             .iter()
-            .find(|u| p.may_edit && u.id.as_str() == id)
-            .map(|u| (format!("Switch off {}", u.name), ask_disable(u, calls.disable)));
+            .find(|u| p.may_edit && !u.disabled && u.id.as_str() == id)
+            .map(|u| (format!("Switch off {}", u.name), ask_disable(u, "page-", calls.disable)));
         let token = || {
             p.tokens
                 .iter()
-                .find(|t| t.may_revoke && t.id.as_str() == id)
-                .map(|t| (format!("Revoke {}", t.name), ask_revoke(t, calls.revoke)))
+                .find(|t| t.may_revoke && t.revoked_at.is_none() && t.id.as_str() == id)
+                .map(|t| (format!("Revoke {}", t.name), ask_revoke(t, "page-", calls.revoke)))
         };
         user.or_else(token)
     });
@@ -132,8 +132,8 @@ fn user_rows(p: &Page, calls: Calls) -> AnyView {
             let button = editable.then(|| {
                 let id = format!("disable-{}", u.id);
                 view! {
-                    {dialog_link(id.clone(), format!("/people?disable={}", u.id), "ghost", "Switch off…".into_any())}
-                    {dialog(id, format!("Switch off {}", u.name), ask_disable(u, calls.disable))}
+                    {dialog_link(id.clone(), asked::asking("disable", &u.id), "ghost", "Switch off…".into_any())}
+                    {dialog(id, format!("Switch off {}", u.name), ask_disable(u, "", calls.disable))}
                 }
             });
             let role = if editable { role_form(u, calls.role) } else { u.role.as_str().into_any() };
@@ -240,8 +240,8 @@ fn token_rows(p: &Page, revoke: FormCall<RevokeApiToken>) -> AnyView {
             let button = (t.may_revoke && tone == Tone::Ok).then(|| {
                 let id = format!("revoke-{}", t.id);
                 view! {
-                    {dialog_link(id.clone(), format!("/people?revoke={}", t.id), "ghost", "Revoke…".into_any())}
-                    {dialog(id, format!("Revoke {}", t.name), ask_revoke(t, revoke))}
+                    {dialog_link(id.clone(), asked::asking("revoke", &t.id), "ghost", "Revoke…".into_any())}
+                    {dialog(id, format!("Revoke {}", t.name), ask_revoke(t, "", revoke))}
                 }
             });
             view! {
@@ -260,14 +260,15 @@ fn token_rows(p: &Page, revoke: FormCall<RevokeApiToken>) -> AnyView {
     table("API tokens", columns, rows.into_any())
 }
 
-fn ask_disable(u: &User, call: FormCall<DisableUser>) -> AnyView {
-    let (form_id, email) = (format!("off-{}", u.id), u.email.clone());
+/// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
+fn ask_disable(u: &User, place: &str, call: FormCall<DisableUser>) -> AnyView {
+    let (form_id, email, back) = (format!("{place}off-{}", u.id), u.email.clone(), asked::way_out(&format!("disable-{}", u.id)));
     let inside = move || {
         let confirm = Confirm {
             text: "They can't sign in any more, and their sessions end at once. What they did stays in the audit log.".to_owned(),
             verb: "Switch off".to_owned(),
             cancel: "Keep",
-            back: "/people".to_owned(),
+            back: back.clone(),
             danger: true,
             type_name: Some(email.clone()),
             reason: None,
@@ -278,14 +279,14 @@ fn ask_disable(u: &User, call: FormCall<DisableUser>) -> AnyView {
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }
 
-fn ask_revoke(t: &ApiToken, call: FormCall<RevokeApiToken>) -> AnyView {
-    let form_id = format!("token-{}", t.id);
+fn ask_revoke(t: &ApiToken, place: &str, call: FormCall<RevokeApiToken>) -> AnyView {
+    let (form_id, back) = (format!("{place}token-{}", t.id), asked::way_out(&format!("revoke-{}", t.id)));
     let inside = move || {
         let confirm = Confirm {
             text: "Scripts that use it are refused from now on.".to_owned(),
             verb: "Revoke token".to_owned(),
             cancel: "Keep it",
-            back: "/people".to_owned(),
+            back: back.clone(),
             danger: true,
             type_name: None,
             reason: None,

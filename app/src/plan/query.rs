@@ -35,6 +35,13 @@ pub fn with(query: &str, key: &str, value: &str) -> Option<String> {
     Some(others.chain([pair.as_str()]).collect::<Vec<_>>().join("&"))
 }
 
+/// The query string without the pairs whose key is one of those to be left out, as it is written. Every other pair stays byte for byte as it is.
+pub fn without(query: &str, left_out: impl Fn(&str) -> bool) -> String {
+    let query = query.strip_prefix('?').unwrap_or(query);
+    let others = query.split('&').filter(|pair| !pair.is_empty() && !left_out(pair.split_once('=').map_or(*pair, |(key, _)| key)));
+    others.collect::<Vec<_>>().join("&")
+}
+
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -84,6 +91,13 @@ mod tests {
         assert_eq!(with("draw=rol_0&a=1&draw=", "draw", "rol_1").as_deref(), Some("a=1&draw=rol_1"));
         assert_eq!(with("a=1&draw=rol_1", "draw", "rol_1"), None);
         assert_eq!(with("", "draw", "rol_1").as_deref(), Some("draw=rol_1"));
+    }
+
+    #[test]
+    fn pairs_are_left_out_of_a_query_and_the_others_stay_as_they_are() {
+        assert_eq!(without("?a=1&b=x%20y+z&&b&c", |key| key == "a"), "b=x%20y+z&b&c");
+        assert_eq!(without("b=1&a&b", |key| key == "b"), "a");
+        assert_eq!(without("", |_| true), "");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the page does with script and without Leptos' state: dialogs, copying, times. Delegated from the document, installed once.
 //!
-//! - `a[data-dialog=ID]` opens the dialog with that id instead of following the link; `[data-close]` inside of one closes it.
+//! - `a[data-dialog=ID]` opens the dialog with that id instead of following the link; `[data-close]` inside of one closes it. The focus goes back to what
+//!   opened it, or to the menu that this stands in; a question in the page about the same is left with it.
+//! - Escape in a question in the page (`.ask`) follows its `a[data-close]`; the focus goes to what would have opened the dialog.
 //! - `button[data-copy=TEXT]` copies the text; `button[data-print]` prints the page.
 //! - An open `details.facet` closes when something is chosen in it, or with a click beside it.
 //! - Any other `details` that was opened by hand stays open when the page is shown again: its own view closes it then.
@@ -22,8 +24,8 @@ mod rim {
     use std::{cell::RefCell, time::Duration};
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
     use web_sys::{
-        DataTransfer, Element, Event, HtmlDialogElement, HtmlInputElement, HtmlSelectElement, MouseEvent, MutationObserver,
-        MutationObserverInit,
+        DataTransfer, Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, HtmlSelectElement, KeyboardEvent, MouseEvent,
+        MutationObserver, MutationObserverInit,
     };
 
     /// On a `details` that a person has opened.
@@ -32,6 +34,9 @@ mod rim {
     /// On a list of options in which a person has picked: what, and what the page had picked.
     const PICKED: &str = "data-picked";
     const INSTEAD_OF: &str = "data-picked-over";
+
+    /// The way out of a question in the page.
+    const WAY_OUT: &str = ".ask a[data-close]";
 
     /// The file input that was chosen in last, what was chosen, and who watches it.
     struct Chosen {
@@ -43,6 +48,8 @@ mod rim {
 
     thread_local! {
         static CHOSEN: RefCell<Option<Chosen>> = const { RefCell::new(None) };
+        /// What opened the dialog that is open.
+        static OPENER: RefCell<Option<Element>> = const { RefCell::new(None) };
     }
 
     pub(super) fn install() {
@@ -51,6 +58,15 @@ mod rim {
         let listens = document().add_event_listener_with_callback_and_bool("click", on_click.unchecked_ref(), true);
         if listens.is_err() {
             leptos::logging::error!("dialogs open as pages: the document takes no listener");
+        }
+        // It does not bubble; on its way down it comes by.
+        let on_close = Closure::<dyn FnMut(Event)>::new(|event: Event| closed(&event)).into_js_value();
+        if document().add_event_listener_with_callback_and_bool("close", on_close.unchecked_ref(), true).is_err() {
+            leptos::logging::error!("the focus may get lost: the document takes no listener");
+        }
+        let on_key = Closure::<dyn FnMut(KeyboardEvent)>::new(|event: KeyboardEvent| key(&event)).into_js_value();
+        if window().add_event_listener_with_callback("keydown", on_key.unchecked_ref()).is_err() {
+            leptos::logging::error!("Escape leaves no question: the window takes no listener");
         }
         let on_change = Closure::<dyn FnMut(Event)>::new(|event: Event| {
             chosen(&event);
@@ -93,6 +109,7 @@ mod rim {
     fn click(event: &MouseEvent) {
         let Some(target) = event.target().and_then(|t| t.dyn_into::<Element>().ok()) else { return };
         let near = |selector: &str| target.closest(selector).ok().flatten();
+        let plain = !(event.meta_key() || event.ctrl_key() || event.shift_key() || event.alt_key());
         if let Some(summary) = near("summary") {
             folded(&summary);
         }
@@ -106,9 +123,9 @@ mod rim {
         } else if near("[data-print]").is_some() {
             let _ = window().print();
         } else if let Some(opener) = near("[data-dialog]") {
-            let plain = !(event.meta_key() || event.ctrl_key() || event.shift_key() || event.alt_key());
             if plain && opener.get_attribute("data-dialog").is_some_and(|id| browser::open_dialog(&id)) {
                 event.prevent_default();
+                OPENER.set(Some(opener));
             }
         } else if let Some(dialog) = near("dialog").and_then(|d| d.dyn_into::<HtmlDialogElement>().ok()) {
             // The element itself is hit only on its backdrop: the content covers the rest.
@@ -119,6 +136,80 @@ mod rim {
             } else if near("a[href]").is_some() {
                 dialog.close();
             }
+        } else if let Some(way_out) = near(WAY_OUT).filter(|_| plain) {
+            // The router follows it.
+            left(&way_out);
+        }
+    }
+
+    /// The browser gives the focus back to what had it when a dialog was opened; that may be gone by now, or hidden in a menu that has closed.
+    fn closed(event: &Event) {
+        if event.target().is_none_or(|t| t.dyn_ref::<HtmlDialogElement>().is_none()) {
+            return;
+        }
+        let Some(opener) = OPENER.take() else { return };
+        // A page that was read again may have made it anew.
+        let opener = if opener.is_connected() { Some(opener) } else { document().get_element_by_id(&opener.id()) };
+        let Some(opener) = opener else { return };
+        if unfocused() {
+            focus(&opener);
+        }
+        if let Some(way_out) = browser::find(WAY_OUT).filter(|way_out| leads_to(way_out).is_some_and(|id| id == opener.id())) {
+            follow(&way_out);
+        }
+    }
+
+    /// A question in the page was left: the focus goes to what would have opened it, or where that is not shown to the page's heading.
+    fn left(way_out: &Element) {
+        let Some(id) = leads_to(way_out) else { return };
+        request_animation_frame(move || {
+            if let Some(next) = document().get_element_by_id(&id).or_else(|| browser::find("h1[tabindex]")) {
+                focus(&next);
+            }
+        });
+    }
+
+    fn key(event: &KeyboardEvent) {
+        if event.key() != "Escape" || event.default_prevented() || event.is_composing() {
+            return;
+        }
+        let question = document().active_element().and_then(|active| active.closest(".ask").ok().flatten());
+        if let Some(way_out) = question.and_then(|question| question.query_selector("a[data-close]").ok().flatten()) {
+            event.prevent_default();
+            follow(&way_out);
+        }
+    }
+
+    fn follow(link: &Element) {
+        if let Some(link) = link.dyn_ref::<HtmlElement>() {
+            link.click();
+        }
+    }
+
+    /// The id in the fragment of a link's address.
+    fn leads_to(link: &Element) -> Option<String> {
+        link.get_attribute("href")?.split_once('#').map(|(_, id)| id.to_owned())
+    }
+
+    /// Whether nothing has the focus.
+    fn unfocused() -> bool {
+        document().active_element().is_none_or(|active| active.tag_name() == "BODY")
+    }
+
+    /// Focuses an element, or the menu that it is hidden in.
+    fn focus(element: &Element) {
+        take_focus(element);
+        let taken = document().active_element().is_some_and(|active| active.is_same_node(element.dyn_ref()));
+        let menu = element.closest("details").ok().flatten().and_then(|menu| menu.query_selector("summary").ok().flatten());
+        if let (false, Some(menu)) = (taken, menu) {
+            take_focus(&menu);
+        }
+    }
+
+    fn take_focus(element: &Element) {
+        if let Some(element) = element.dyn_ref::<HtmlElement>() {
+            // What can't be seen takes none.
+            let _ = element.focus();
         }
     }
 

@@ -1,8 +1,9 @@
 //! Dialogs: native, opened by a link that leads to a page with the same form when there is no JavaScript.
 //!
 //! Whether one is open lives in the DOM, so a page that is read again underneath does not close it. [`super::behaviour`] opens and closes them.
+//! A question that the address asks is left by [`asked`].
 
-use super::{form, icon::icon};
+use super::{asked, form, icon::icon};
 use leptos::prelude::*;
 use wire::Fault;
 
@@ -23,10 +24,17 @@ pub fn dialog(id: impl Into<String>, title: impl Into<String>, body: AnyView) ->
 }
 
 /// A button that opens the dialog `id`; without JavaScript a link to `href`, the page with the same form.
-/// `variant` is `primary`, `danger`, `ghost` or empty.
+/// `variant` is `primary`, `danger`, `ghost` or empty. It has the id that [`asked::opener`] says: the way out of the question leads back to it.
 pub fn dialog_link(id: impl Into<String>, href: impl Into<String>, variant: &'static str, content: AnyView) -> AnyView {
     let (id, href): (String, String) = (id.into(), href.into());
-    view! { <a class="btn" data-v=variant href=href data-dialog=id aria-haspopup="dialog">{content}</a> }.into_any()
+    let opener = asked::opener(&id);
+    view! { <a class="btn" id=opener data-v=variant href=href data-dialog=id aria-haspopup="dialog">{content}</a> }.into_any()
+}
+
+/// A second button that opens the dialog `id`, on a page that has a [`dialog_link`] to it.
+pub fn dialog_link_too(id: impl Into<String>, href: impl Into<String>, content: AnyView) -> AnyView {
+    let (id, href): (String, String) = (id.into(), href.into());
+    view! { <a class="btn" href=href data-dialog=id aria-haspopup="dialog">{content}</a> }.into_any()
 }
 
 /// A question before something is done. The same in a dialog and on its page.
@@ -37,7 +45,7 @@ pub struct Confirm {
     pub verb: String,
     /// What the way out is called: "Keep running".
     pub cancel: &'static str,
-    /// Where the way out leads on a page of its own.
+    /// Where the way out leads when the question stands in a page: [`asked::way_out`] where the address asks it, else the page that it is a part of.
     pub back: String,
     /// Whether it harms: the button is red then.
     pub danger: bool,
@@ -86,10 +94,11 @@ pub fn confirm_dialog_as(
     .into_any()
 }
 
-/// The last row of a dialog's form: the way out, then the button that does it.
+/// The last row of a dialog's form: the way out, then the button that does it. What is left is no place to come back to: the router's link replaces it
+/// in the history.
 pub fn buttons(cancel: &'static str, back: impl Into<String>, doing: AnyView) -> AnyView {
     let back: String = back.into();
-    view! { <footer><a class="btn" href=back data-close="" autofocus="">{cancel}</a>{doing}</footer> }.into_any()
+    view! { <footer><a class="btn" href=back data-close="" autofocus="" prop:replace=true>{cancel}</a>{doing}</footer> }.into_any()
 }
 
 /// Closes whatever dialog is open. Browser only.

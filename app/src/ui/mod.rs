@@ -5,6 +5,7 @@
 //! menus are `popover`s, filters are `GET` forms. The behaviours that need script are delegated from the document once ([`behaviour`]).
 
 pub mod alarm;
+pub mod asked;
 pub mod behaviour;
 pub mod browser;
 pub mod chart;

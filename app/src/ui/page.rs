@@ -1,6 +1,6 @@
 //! A page: its model read once, its head, and the states every page has (loading, empty, no permission, gone, broken).
 
-use super::{icon::icon, status::Tone};
+use super::{asked, icon::icon, status::Tone};
 use crate::{
     api::packed::{Packed, Reading},
     session,
@@ -13,17 +13,20 @@ use wire::{Fault, FaultKind};
 
 /// Shows a page's model: rows of grey while the first read runs, the old page while a later one does, a state in words when it failed.
 ///
-/// `model` is the page's one resource; `render` makes the page of it and runs again after every read, so it must not own state: what is typed
-/// or opened lives in the DOM, in the URL, or outside of it.
+/// `model` is the page's one resource; `render` makes the page of it and runs again after every read, and when a question comes into the address or goes
+/// out of it ([`asked`]). So it must not own state: what is typed or opened lives in the DOM, in the URL, or outside of it.
 pub fn page<T: DeserializeOwned + 'static>(model: Reading, render: impl Fn(T) -> AnyView + Send + Sync + 'static) -> AnyView {
     page_of(model, Arc::new(move |model| model.read().map_or_else(|fault| fault_state(&fault.0), &render)))
 }
 
 /// The same with the model's type out of sight, so that it is compiled once for all pages.
 fn page_of(model: Reading, render: Arc<dyn Fn(&Packed) -> AnyView + Send + Sync>) -> AnyView {
+    let asked = asked::followed();
     view! {
         <Transition fallback=skeleton>
             {move || {
+                // Nothing may be read for a question: the model knows already what it is about.
+                asked.track();
                 let render = Arc::clone(&render);
                 Suspend::new(async move {
                     match model.await {
@@ -110,7 +113,7 @@ pub fn card_flush(title: impl Into<String>, aside: Option<AnyView>, body: AnyVie
     .into_any()
 }
 
-/// A question in the page itself: what a dialog is without JavaScript.
+/// A question in the page itself: what a dialog is without JavaScript, and where the address asks it. Escape leaves it, too ([`super::behaviour`]).
 pub fn question(title: impl Into<String>, form: AnyView) -> AnyView {
     let title: String = title.into();
     view! { <section class="card narrow ask"><header><h2>{title}</h2></header>{form}</section> }.into_any()

@@ -14,6 +14,11 @@ test("a view keeps filter, order and columns under a name", async ({ page, brows
   await menu(page, "Views").click();
   await page.getByRole("link", { name: "Save or remove…" }).click();
   await expect(dialog(page)).toContainText(`The devices that match type:${system().device_type}, in this order and with these columns.`);
+  // The menu has closed by then: the focus goes back to it.
+  await page.keyboard.press("Escape");
+  await expect(menu(page, "Views")).toBeFocused();
+  await page.keyboard.press("Enter");
+  await page.getByRole("link", { name: "Save or remove…" }).click();
   await dialog(page).getByLabel("Name of the view").fill(name);
   await look(page, "journey-view-asked");
   await page.keyboard.press("Enter");

@@ -267,6 +267,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::groups::ALL,
         crate::devices::given_groups::ALL,
         crate::devices::facts::ALL,
+        crate::devices::naming::ALL,
         crate::devices::narrowing::ALL,
         crate::devices::rows::ALL,
         crate::devices::sizes::ALL,

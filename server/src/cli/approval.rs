@@ -1,13 +1,13 @@
 //! `fleetward approval`: who approves rollouts, for how long that is waited for, and rollouts that were started in an emergency without it. What a
 //! person decides needs an API token of theirs.
 
-use super::said::person;
+use super::{foreseen::foreseen, said::person};
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
 use std::{fmt::Write as _, path::PathBuf};
 use wire::{
-    ids::{ApproverGroupId, DeviceId, Digest, GlassId, RolloutId, UserId},
+    ids::{ApproverGroupId, Digest, GlassId, RolloutId, UserId},
     rollouts::{
         ApprovalCard, ApprovalRule, ApprovalTerms, ApproverGroup, GlassBreak, NewApprovalTerms, NewApproverGroup, NewGlassReview, RuleRow,
         Share,
@@ -237,32 +237,8 @@ async fn inbox(fleet: &Fleet, shell: &Actor) -> Result<String> {
 
 /// What a plan that waits would do as of now, and what it has otherwise than the one that was approved last.
 fn would(card: &ApprovalCard) -> String {
-    let p = &card.preview;
-    let mut out = format!("  for {} devices, {} bytes\n", p.total, p.bytes);
+    let mut out: String = foreseen(&card.preview, NAMED).lines().map(|line| format!("  {line}\n")).collect();
     // Writing to a string can't fail.
-    for (number, stage) in (1..).zip(&p.stages) {
-        let named: Vec<&str> = stage.sample.iter().take(NAMED).map(DeviceId::as_str).collect();
-        let more = if i64::try_from(named.len()).is_ok_and(|n| n < stage.devices) { " …" } else { "" };
-        let _ = writeln!(out, "  stage {number} {}: {}: {}{more}", stage.name, stage.devices, named.join(" "));
-    }
-    for left in &p.excluded {
-        let _ = writeln!(out, "  not included: {} {}", left.devices, left.reason);
-    }
-    for late in &p.put_off {
-        let _ = writeln!(out, "  later than its turn: {} {}", late.devices, late.reason);
-    }
-    if let Some(until) = p.put_off_until {
-        let _ = writeln!(out, "  the last of them is below its data budget from {} on", until.readable());
-    }
-    if let Some(until) = p.expected.as_ref().and_then(|e| e.until) {
-        let _ = writeln!(out, "  usually over by {}", until.readable());
-    }
-    if let Some(peak) = p.egress.as_ref().and_then(|e| e.peak) {
-        let _ = writeln!(out, "  sends at most {peak} bytes a second from each server");
-    }
-    for problem in &p.problems {
-        let _ = writeln!(out, "  problem: {}: {}", problem.field, problem.message);
-    }
     for line in &card.changes.lines {
         let (before, after) = (line.before.as_deref().unwrap_or("–"), line.after.as_deref().unwrap_or("–"));
         let _ = writeln!(out, "  changed: {}: {before} → {after}", line.what);
@@ -390,7 +366,10 @@ mod tests {
         let digest = w.fleet.rollouts().detail(&ada, &id).await.unwrap().digest;
         let inbox = run(Approval::Inbox).await.unwrap();
         assert!(inbox.contains("0 of 2 approvals, 0 of 1 by safety; expires") && inbox.contains(digest.as_str()), "{inbox}");
-        assert!(inbox.contains("  for ") && inbox.contains("  stage 1 "), "what it would do stands beside the digest: {inbox}");
+        assert!(
+            inbox.contains("  1 devices would get it") && inbox.contains("  Stage 1 All: 1 devices: gw-1\n"),
+            "what it would do stands beside the digest: {inbox}"
+        );
         let break_glass = |token_file| Approval::BreakGlass { id: id.clone(), digest: digest.clone(), reason: "fire".into(), token_file };
         assert!(run(break_glass(adas.clone())).await.unwrap().contains("Two other admins review that"));
         assert_eq!(w.fleet.rollouts().detail(&ada, &id).await.unwrap().row.state, RolloutState::Running);

@@ -97,8 +97,11 @@ pub(super) async fn run(fleet: &Fleet, command: Audit) -> Result<ExitCode> {
             match out {
                 Some(path) => {
                     // Who did what is nobody else's business.
-                    let file = files::create(&path, files::PRIVATE)?;
-                    export(fleet, &actor, after, BufWriter::new(file)).await?;
+                    let filled = files::filled(&path, files::PRIVATE, async |file| {
+                        export(fleet, &actor, after, BufWriter::new(&mut *file)).await?;
+                        file.sync_all().with_context(|| format!("writing {}", path.display()))
+                    });
+                    Box::pin(filled).await?;
                 }
                 None => export(fleet, &actor, after, std::io::stdout().lock()).await?,
             }

@@ -11,6 +11,8 @@ use fleet::{
 use futures::{StreamExt as _, channel::mpsc};
 use std::{
     fmt::Write as _,
+    fs::File,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 use tokio_util::io::ReaderStream;
@@ -172,47 +174,63 @@ async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
     let seal = if make_keys { Some(seal(recipient.as_deref(), passphrase_file.as_deref())?) } else { None };
     let label = label.unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let opened = tokio::fs::File::open(&file).await.with_context(|| format!("opening {}", file.display()))?;
-    // Before anything is issued: certificates that have no place to go would be lost.
-    let mut result = files::create(&out, files::PUBLIC)?;
-    let devices = fleet.devices();
     let (new, body) = (NewBatch { label, device_type, tags, groups, profile }, ReaderStream::new(opened));
-    let taken = match &seal {
-        None => devices.receive_batch(actor, new, body).await,
-        Some(seal) => devices.receive_batch_for_keys(actor, new, seal, body).await,
-    };
-    let batch = match taken {
-        Ok(batch) => batch,
-        Err(e) => {
-            std::fs::remove_file(&out)?;
-            return Err(e.into());
-        }
-    };
+    // Its keys are encrypted, and nobody else's business all the same.
+    let mode = if seal.is_some() { files::PRIVATE } else { files::PUBLIC };
+    // The file is there before anything is issued: certificates that have no place to go would be lost.
+    let filled = files::filled(&out, mode, async |file| match seal {
+        Some(seal) => with_keys(fleet, actor, (new, body), seal, (out.as_path(), file)).await,
+        None => without_keys(fleet, actor, (new, body), (out.as_path(), file)).await,
+    });
+    let batch = Box::pin(filled).await?;
+    tell(fleet, actor, &batch, &out).await
+}
+
+/// Issues certificates for keys that are made here, and writes the archive while they are made.
+async fn with_keys(
+    fleet: &Fleet,
+    actor: &Actor,
+    (new, body): (NewBatch, ReaderStream<tokio::fs::File>),
+    seal: Seal,
+    (out, file): (&Path, &mut File),
+) -> Result<EnrolmentBatchId> {
+    let devices = fleet.devices();
+    let batch = devices.receive_batch_for_keys(actor, new, &seal, body).await?;
     println!("{}: {} lines.", batch.id, batch.lines);
-    if let Some(seal) = seal {
-        let (to, mut pieces): (Pieces, _) = mpsc::channel(4);
-        // The pieces go with the writing: when it fails, the making learns of it and revokes what it made.
-        let writing = async move {
-            while let Some(piece) = pieces.next().await {
-                let piece = piece?;
-                std::io::Write::write_all(&mut result, &piece)?;
-            }
-            result.sync_all()
-        };
-        let (made, written) = tokio::join!(devices.hand_out_keys(actor, &batch.id, seal, to), writing);
-        written.with_context(|| format!("writing {}; what was made for it is revoked", out.display()))?;
-        made?;
-    } else {
-        // A server that runs works on it as well; they take turns.
-        loop {
-            devices.work_batches().await?;
-            if devices.batch(actor, &batch.id).await?.state != BatchState::Working {
-                break;
-            }
+    let (to, mut pieces): (Pieces, _) = mpsc::channel(4);
+    // The pieces go with the writing: when it fails, the making learns of it and revokes what it made.
+    let writing = async move {
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            file.write_all(&piece)?;
         }
-        std::io::Write::write_all(&mut result, &devices.batch_result(actor, &batch.id).await?)?;
-        result.sync_all()?;
+        file.sync_all()
+    };
+    let (made, written) = tokio::join!(devices.hand_out_keys(actor, &batch.id, seal, to), writing);
+    written.with_context(|| format!("writing {}; what was made for it is revoked", out.display()))?;
+    made?;
+    Ok(batch.id)
+}
+
+/// Issues certificates for the requests, and writes the archive when all are done. If that fails, the batch still has it: `device batch-result`.
+async fn without_keys(
+    fleet: &Fleet,
+    actor: &Actor,
+    (new, body): (NewBatch, ReaderStream<tokio::fs::File>),
+    (out, file): (&Path, &mut File),
+) -> Result<EnrolmentBatchId> {
+    let devices = fleet.devices();
+    let batch = devices.receive_batch(actor, new, body).await?;
+    println!("{}: {} lines.", batch.id, batch.lines);
+    // A server that runs works on it as well; they take turns.
+    loop {
+        devices.work_batches().await?;
+        if devices.batch(actor, &batch.id).await?.state != BatchState::Working {
+            break;
+        }
     }
-    tell(fleet, actor, &batch.id, &out).await
+    files::fill(out, file, &devices.batch_result(actor, &batch.id).await?)?;
+    Ok(batch.id)
 }
 
 /// For whom an archive with keys is encrypted.

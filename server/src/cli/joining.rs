@@ -210,47 +210,40 @@ fn line(claim: &Row, at: Timestamp) -> Vec<String> {
 async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String> {
     let csr = new.csr.as_ref().map(|file| std::fs::read_to_string(file).with_context(|| format!("reading the CSR {}", file.display())));
     let csr = csr.transpose()?.unwrap_or_default();
-    // Before anything is issued: a key that has no place to go would be lost.
-    let mut file = files::create(&new.out, files::PRIVATE)?;
-    let made = devices
-        .create_claim(
-            actor,
-            NewClaim {
-                label: new.label,
-                pattern: new.pattern,
-                device_type: new.device_type,
-                tags: new.tags,
-                groups: new.groups,
-                profile: new.profile,
-                trusted_user: new.trusted_user,
-                max_uses: new.max_uses,
-                hours: new.hours,
-                per_minute: new.per_minute,
-                csr,
-            },
-        )
-        .await;
-    let made = match made {
-        Ok(made) => made,
-        Err(refused) => {
-            std::fs::remove_file(&new.out)?;
-            return Err(refused.into());
-        }
+    let out_file = new.out;
+    let asked = NewClaim {
+        label: new.label,
+        pattern: new.pattern,
+        device_type: new.device_type,
+        tags: new.tags,
+        groups: new.groups,
+        profile: new.profile,
+        trusted_user: new.trusted_user,
+        max_uses: new.max_uses,
+        hours: new.hours,
+        per_minute: new.per_minute,
+        csr,
     };
-    let written =
-        file.write_all(made.certificate.as_bytes()).and_then(|()| file.write_all(made.key.as_bytes())).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // What nobody has is of no use to anybody.
-        devices.disable_claim(actor, &made.claim.id).await?;
-    }
-    written.with_context(|| format!("writing {}; the claim is disabled", new.out.display()))?;
+    // The file is there before anything is issued: a key that has no place to go would be lost.
+    let filled = files::filled(&out_file, files::PRIVATE, async |file| {
+        let made = devices.create_claim(actor, asked).await?;
+        let written = file.write_all(made.certificate.as_bytes()).and_then(|()| file.write_all(made.key.as_bytes()));
+        let written = written.and_then(|()| file.sync_all());
+        if written.is_err() {
+            // What nobody has is of no use to anybody.
+            devices.disable_claim(actor, &made.claim.id).await?;
+        }
+        written.with_context(|| format!("writing {}; the claim is disabled", out_file.display()))?;
+        Ok(made)
+    });
+    let made = Box::pin(filled).await?;
     let mut out = format!("{}\n", made.claim.id);
     let what = if made.key.is_empty() { "certificate is" } else { "certificate and key are" };
     // Writing to a string can't fail.
     let _ = writeln!(
         out,
         "Its {what} in {}, until {}. Put the file on the devices, or use it with EST.",
-        new.out.display(),
+        out_file.display(),
         made.claim.expires_at.readable()
     );
     Ok(out)

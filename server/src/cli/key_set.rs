@@ -131,7 +131,7 @@ pub fn sign(args: &SignSet) -> Result<()> {
     let (envelope, set) = read(&args.set)?;
     let key = key_of(&args.key)?;
     let signed = key.countersign(&envelope)?;
-    write(&args.set, &signed)?;
+    files::replace(&args.set, &written(&signed)?)?;
     let end = set.expires.map_or_else(|| "it never ends".to_owned(), |end| format!("it ends on {}", end.readable()));
     println!("key set {}: {} of {} keys must sign; {end}", set.version, set.thresholds.threshold, set.keys.len());
     for of in &set.thresholds.device_types {
@@ -192,10 +192,6 @@ fn read(file: &Path) -> Result<(Envelope, KeySet)> {
     let bytes = std::fs::read(file).with_context(|| format!("reading the key set {}", file.display()))?;
     let (envelope, _, set) = succession::open(&bytes).map_err(|e| anyhow::anyhow!("{}: the key set {e}", file.display()))?;
     Ok((envelope, set))
-}
-
-fn write(file: &Path, envelope: &Envelope) -> Result<()> {
-    std::fs::write(file, written(envelope)?).with_context(|| format!("writing {}", file.display()))
 }
 
 #[cfg(test)]

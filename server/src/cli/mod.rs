@@ -15,6 +15,7 @@ mod device;
 mod enrolment;
 mod files;
 mod following;
+mod foreseen;
 mod freeze;
 mod group;
 mod joining;

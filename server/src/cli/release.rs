@@ -94,10 +94,10 @@ pub struct SignRelease {
     /// Files of the release that are here: each is compared with the manifest before anything is signed. May be given several times.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub payload: Vec<PathBuf>,
-    /// Where to write the manifest with the signature added; over the old one unless given.
+    /// Where to write the manifest with the signature added, a new file; into the old one unless given.
     #[arg(long, value_name = "FILE", conflicts_with = "detached")]
     pub out: Option<PathBuf>,
-    /// Write the signature alone to this file, and leave the manifest as it is.
+    /// Write the signature alone, to this new file, and leave the manifest as it is.
     #[arg(long, value_name = "FILE")]
     pub detached: Option<PathBuf>,
 }
@@ -125,12 +125,14 @@ pub fn sign(args: &SignRelease) -> Result<()> {
     let signed = key.countersign(&envelope)?;
     let out = if let Some(out) = &args.detached {
         let signature = serde_json::to_string_pretty(signed.signatures.last().context("nothing was signed")?)?;
-        std::fs::write(out, format!("{signature}\n")).with_context(|| format!("writing {}", out.display()))?;
+        files::write(out, format!("{signature}\n").as_bytes(), files::PUBLIC)?;
+        out
+    } else if let Some(out) = &args.out {
+        files::write(out, &written(&signed)?, files::PUBLIC)?;
         out
     } else {
-        let out = args.out.as_ref().unwrap_or(&args.manifest);
-        std::fs::write(out, written(&signed)?).with_context(|| format!("writing {}", out.display()))?;
-        out
+        files::replace(&args.manifest, &written(&signed)?)?;
+        &args.manifest
     };
     let (described, signatures) = (payload("manifest", "", &mut &*STANDARD.decode(&envelope.payload)?)?, signed.signatures.len());
     println!("{} {} (sequence {}), manifest {}", manifest.device_type, manifest.version, manifest.sequence, described.sha256);
@@ -275,6 +277,14 @@ mod tests {
         assert_eq!(std::fs::read(at("m.manifest.json")).unwrap(), before);
         let signature: wire::manifest::Signature = serde_json::from_slice(&std::fs::read(at("sig.json")).unwrap()).unwrap();
         assert_eq!(signature.keyid, keys[1].keyid);
+        for taken in [
+            SignRelease { detached: Some(at("sig.json")), ..second.clone() },
+            SignRelease { out: Some(at("m.manifest.json")), ..second.clone() },
+        ] {
+            let said = sign(&taken).unwrap_err().to_string();
+            assert!(said.contains("exists already") && said.contains("choose another file"), "{said}");
+        }
+        assert_eq!(std::fs::read(at("m.manifest.json")).unwrap(), before);
         sign(&second).unwrap();
         let verified = verify(&std::fs::read(at("m.manifest.json")).unwrap(), &keys).unwrap();
         assert_eq!((verified.manifest, verified.signed_by), (manifest, vec!["one".to_owned(), "two".to_owned()]));

@@ -1,6 +1,7 @@
 //! `fleetward sign`: describes files in a manifest and signs it, offline; or signs an old manifest's files again, to go back to them. Needs a key
 //! and the files or the old manifest, no server and no data folder.
 
+use super::files;
 use anyhow::{Context as _, Result, bail};
 use fleet::{
     clock::{Clock as _, SystemClock},
@@ -62,7 +63,7 @@ pub struct Sign {
     /// How devices treat the files: a word that they know; most take them as they are.
     #[arg(long, default_value = "raw")]
     pub format: String,
-    /// Where to write the manifest; its name must end in `.manifest.json`.
+    /// Where to write the manifest, a new file; its name must end in `.manifest.json`.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
@@ -79,7 +80,7 @@ pub fn run(args: &Sign) -> Result<()> {
         None => described(args)?,
     };
     let envelope = key.sign(&manifest)?;
-    std::fs::write(&args.out, envelope).with_context(|| format!("writing {}", args.out.display()))?;
+    files::write(&args.out, &envelope, files::PUBLIC)?;
     println!(
         "{}: {} {} (sequence {}), signed with {}",
         args.out.display(),
@@ -195,6 +196,11 @@ mod tests {
         assert_eq!(verified.manifest.payloads[0].name, "fw.bin");
         assert_eq!(verified.manifest.payloads[0].size, 8);
         assert_eq!(verified.manifest.expires.unwrap().since(verified.manifest.created), 30 * 86_400_000);
+        // What was signed once is signed again into another file.
+        let before = std::fs::read(&sign.out).unwrap();
+        let said = run(&Sign { version: Some("1.0.1".into()), ..sign.clone() }).unwrap_err().to_string();
+        assert!(said.contains("fw.manifest.json exists already"), "{said}");
+        assert_eq!(std::fs::read(&sign.out).unwrap(), before);
     }
 
     #[test]

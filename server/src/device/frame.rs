@@ -1,11 +1,14 @@
 //! Pure: what a device's frame says. A sample that can't be read is left out and told; the rest of its frame stands, so that one `NaN` never
 //! holds up a stream. A list is no object, at any depth.
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed, Error as _, IgnoredAny, IntoDeserializer as _, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 use wire::{
-    device::{Sample, Samples, Up},
+    device::{Hello, Sample, Samples, StatusReport, Up},
     objects,
 };
 
@@ -33,21 +36,109 @@ pub(super) fn read(text: &str) -> Result<Frame, serde_json::Error> {
     }
 }
 
-/// Which of [`Up`] a frame is.
-#[derive(Deserialize)]
-struct Typed<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+/// What says which of [`Up`] a frame is.
+const TYPE: &str = "type";
+const TYPES: [&str; 3] = ["hello", "samples", "status"];
+
+/// As what its type says: what is put by until the type is known would be judged from outside alone ([`objects`]).
+fn whole(text: &str) -> Result<Up, serde_json::Error> {
+    let Begun { kind, read } = objects::from_str(text)?;
+    match (read, kind) {
+        (Some(up), _) => Ok(up),
+        (None, Kind::Hello) => objects::from_str(text).map(Up::Hello),
+        (None, Kind::Samples) => objects::from_str(text).map(Up::Samples),
+        (None, Kind::Status) => objects::from_str(text).map(Up::Status),
+    }
 }
 
-/// By its type first, and then as what it is: what is put by until the type is known would be judged from outside alone ([`objects`]).
-fn whole(text: &str) -> Result<Up, serde_json::Error> {
-    match objects::from_str::<Typed<'_>>(text)?.kind.as_ref() {
-        "hello" => objects::from_str(text).map(Up::Hello),
-        "samples" => objects::from_str(text).map(Up::Samples),
-        "status" => objects::from_str(text).map(Up::Status),
-        // None of them, which it says itself.
-        _ => objects::from_str(text),
+#[derive(Clone, Copy)]
+enum Kind {
+    Hello,
+    Samples,
+    Status,
+}
+
+impl Kind {
+    fn of<E: de::Error>(word: &str) -> Result<Self, E> {
+        match word {
+            "hello" => Ok(Self::Hello),
+            "samples" => Ok(Self::Samples),
+            "status" => Ok(Self::Status),
+            _ => Err(E::unknown_variant(word, &TYPES)),
+        }
+    }
+}
+
+/// A frame after one reading.
+struct Begun {
+    kind: Kind,
+    /// All of it where it began with its type, as agents write it. What stood before its type is still to be read.
+    read: Option<Up>,
+}
+
+impl<'de> Deserialize<'de> for Begun {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Beginning)
+    }
+}
+
+struct Beginning;
+
+impl<'de> Visitor<'de> for Beginning {
+    type Value = Begun;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a frame")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Begun, A::Error> {
+        let mut next = map.next_key::<String>()?;
+        if next.as_deref() == Some(TYPE) {
+            let kind = Kind::of::<A::Error>(&map.next_value::<String>()?)?;
+            let rest = MapAccessDeserializer::new(Rest(map));
+            let up = match kind {
+                Kind::Hello => Up::Hello(Hello::deserialize(rest)?),
+                Kind::Samples => Up::Samples(Samples::deserialize(rest)?),
+                Kind::Status => Up::Status(StatusReport::deserialize(rest)?),
+            };
+            return Ok(Begun { kind, read: Some(up) });
+        }
+        let mut kind = None;
+        while let Some(key) = next {
+            if key != TYPE {
+                map.next_value::<IgnoredAny>()?;
+            } else if kind.is_none() {
+                kind = Some(map.next_value::<String>()?);
+            } else {
+                return Err(A::Error::duplicate_field(TYPE));
+            }
+            next = map.next_key()?;
+        }
+        let kind = Kind::of::<A::Error>(&kind.ok_or_else(|| A::Error::missing_field(TYPE))?)?;
+        Ok(Begun { kind, read: None })
+    }
+}
+
+/// The members behind the type, which is said once.
+struct Rest<A>(A);
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        match self.0.next_key::<String>()? {
+            None => Ok(None),
+            Some(key) if key == TYPE => Err(A::Error::duplicate_field(TYPE)),
+            Some(key) => seed.deserialize(key.into_deserializer()).map(Some),
+        }
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        self.0.next_value_seed(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.0.size_hint()
     }
 }
 
@@ -156,6 +247,22 @@ mod tests {
         }
         let unknown = read(r#"{"type":"hallo"}"#).unwrap_err().to_string();
         assert!(unknown.contains("`hello`, `samples`, `status`"), "{unknown}");
+    }
+
+    #[test]
+    fn the_type_may_come_later_and_is_said_once() {
+        let late = read(r#"{"seq":5,"samples":[{"v":1.5,"t":1,"m":"a"}],"type":"samples"}"#).unwrap();
+        assert_eq!((samples(&late), &late.left_out), ((5, vec![("a", 1.5)]), &None));
+        assert_eq!(read(r#"{"type":"samples","seq":5,"samples":[{"m":"a","t":1,"v":1.5}],"more":{"x":[1]}}"#).unwrap(), late);
+        for twice in [
+            r#"{"type":"status","update_id":"upd_0123456789abcdef0123456789abcdef","state":"succeeded","type":"status"}"#,
+            r#"{"state":"succeeded","type":"status","update_id":"upd_0123456789abcdef0123456789abcdef","type":"status"}"#,
+        ] {
+            assert!(read(twice).is_err_and(|e| e.to_string().starts_with("duplicate field `type`")), "{twice}");
+        }
+        assert!(read(r#"{"seq":5}"#).is_err_and(|e| e.to_string().starts_with("missing field `type`")));
+        let late = r#"{"agent":"a","boot_id":"b","stream":"s","firmware":["1.0",1,"gw","A"],"type":"hello"}"#;
+        assert!(read(late).is_err_and(|e| e.to_string().starts_with("invalid type: sequence")));
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct ProblemBody {
     /// The input it belongs to, if one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// The id of what stands in the way, where it may be of use to look at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }
 
 impl<E: Into<fleet::Error>> From<E> for Problem {
@@ -62,10 +65,10 @@ impl Problem {
     pub fn under(self, status: StatusCode) -> Response {
         // A listener that has another form for it, or a person before it, gets the same words (`own_words.rs`).
         let fault = self.0.clone();
-        let Fault { kind, code, message, field, retry_after } = self.0;
+        let Fault { kind, code, message, field, about, retry_after } = self.0;
         let title = status.canonical_reason().unwrap_or_default().to_owned();
-        let body =
-            ProblemBody { r#type: format!("urn:fleetward:problem:{code}"), title, status: status.as_u16(), detail: message, code, field };
+        let (r#type, status_code) = (format!("urn:fleetward:problem:{code}"), status.as_u16());
+        let body = ProblemBody { r#type, title, status: status_code, detail: message, code, field, about };
         let mut response = (status, axum::Json(body)).into_response();
         response.extensions_mut().insert(fault);
         let headers = response.headers_mut();

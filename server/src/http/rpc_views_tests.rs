@@ -69,6 +69,30 @@ async fn a_group_is_made_filled_renamed_and_deleted_without_scripts() {
 }
 
 #[tokio::test]
+async fn the_way_out_of_a_question_leads_to_the_same_address_without_it() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    b.post("group/new", &[("name", "Hall 3")]).await.unwrap();
+    for (asked, here, opener) in [
+        ("/groups?name=Hall%203&ask=rename", "/groups?name=Hall%203", "rename-group-opener"),
+        ("/groups?name=Hall%203&__path=%2Frpc%2Fx&__err=x&ask=delete", "/groups?name=Hall%203", "delete-group-opener"),
+        ("/devices?q=gw&ask=tag", "/devices?q=gw", "tag-all-opener"),
+        ("/devices?ask=views", "/devices", "views-dialog-opener"),
+        ("/devices/gw-1?ask=tags", "/devices/gw-1", "tags-dialog-opener"),
+        ("/devices/gw-1/suspend", "/devices/gw-1", "suspend-dialog-opener"),
+    ] {
+        let question = b.page(asked).await;
+        let question = question.split("card narrow ask").nth(1).and_then(|rest| rest.split("</section>").next()).expect(asked);
+        assert!(question.contains(&format!("href=\"{here}#{opener}\"")), "{asked}: {question}");
+        let left = b.page(here).await;
+        assert!(!left.contains("card narrow ask") && left.contains(&format!("id=\"{opener}\"")), "{here}: {left}");
+    }
+    let question = b.page("/devices/gw-1?ask=tags").await;
+    assert!(question.contains("id=\"page-f-tags\""), "tags are edited without scripts: {question}");
+    assert_eq!(b.post("device/tags", &[("id", "gw-1"), ("tags", "eu, hall")]).await.unwrap(), "/devices/gw-1");
+}
+
+#[tokio::test]
 async fn a_device_says_rule_by_rule_why_it_waits_and_is_confirmed_there() {
     let b = Browser::new().await;
     b.world.device("gw-1", "gateway").await;

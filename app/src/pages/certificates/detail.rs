@@ -3,7 +3,7 @@
 use super::{
     authorities::authorities,
     common_name,
-    revoke::{REVOKE, Revoke, question, revoke_dialog, revoking},
+    revoke::{Revoke, question, revocable, revoke_dialog, revoke_link, revoking},
 };
 use crate::{
     api::{certificates::ReadCertificate, packed::reading},
@@ -25,7 +25,7 @@ pub fn CertificatePage() -> AnyView {
     let (params, query) = (use_params_map(), use_query_map());
     let model = reading(move || ReadCertificate { id: params.with(|p| p.get("id").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let revoke = revoking(model, |c| format!("/certificates/{}", c.id));
+    let revoke = revoking(model);
     let content = page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("revoke").is_some());
         content(&model, asked, revoke)
@@ -36,12 +36,8 @@ pub fn CertificatePage() -> AnyView {
 fn content(m: &Model, asked: bool, revoke: Revoke) -> AnyView {
     let c = &m.row;
     let (tone, word) = words::certificate(c.state, c.not_after.since(m.at));
-    let may_revoke = m.may_revoke && matches!(c.state, CertificateState::Active | CertificateState::Superseded);
-    let button = may_revoke.then(|| {
-        let row = c.clone();
-        let choose = move |_| revoke.chosen.set(Some(row.clone()));
-        view! { <a class="btn" data-v="danger" href=format!("/certificates/{}?revoke={0}", c.id) data-dialog=REVOKE aria-haspopup="dialog" on:click=choose>"Revoke…"</a> }
-    });
+    let may_revoke = m.may_revoke && revocable(c);
+    let button = may_revoke.then(|| revoke_link(c, ("danger", ""), revoke));
     let download = |form: &'static str, label: &'static str| {
         view! { <a class="btn" href=format!("/api/v1/certificates/{}/{form}", c.id) download="" rel="external">{icon("download")}{label}</a> }
     };

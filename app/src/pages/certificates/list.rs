@@ -4,7 +4,7 @@
 use super::{
     authorities::authorities,
     common_name, query,
-    revoke::{REVOKE, Revoke, question, revoke_dialog, revoking},
+    revoke::{Revoke, question, revocable, revoke_dialog, revoke_link, revoking},
     weeks::weeks,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub fn CertificatesPage() -> AnyView {
     let query = Memo::new(move |_| address.with(|a| query::read(|key| a.get(key))));
     let model = reading(move || ReadCertificates { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let revoke = revoking(model, |_| "/certificates".to_owned());
+    let revoke = revoking(model);
     let accept = said::<AcceptTime>("The new time holds", model);
     let content = page(model, move |model: Model| {
         let (from, asked) = address.with_untracked(|a| (a.get("from").unwrap_or_default(), a.get("revoke").unwrap_or_default()));
@@ -77,10 +77,10 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         if filtered { " found," } else { "" },
         counted(i64::try_from(model.authorities.len()).unwrap_or(0), "authority", "authorities")
     );
-    let question = items.iter().find(|c| model.may_revoke && c.id.as_str() == asked).map(|c| question(c, revoke));
+    let question = items.iter().find(|c| model.may_revoke && revocable(c) && c.id.as_str() == asked).map(|c| question(c, revoke));
     let list = match (items.is_empty(), filtered) {
         (false, _) if is_revoked(query) => card_flush("Revoked certificates", None, revoked_rows(model, query)),
-        (false, _) => card_flush("Device certificates", None, rows(model, query, before, revoke.chosen)),
+        (false, _) => card_flush("Device certificates", None, rows(model, query, revoke)),
         (true, true) if query::filters(query) == query::filters(&query::revoked(&CertificateQuery::default())) => {
             let text = "A certificate that is revoked, here or by its owner's list, stands in this list with when and why.";
             view! { <div class="card">{empty("shield-check", "Nothing is revoked", text, None)}</div> }.into_any()
@@ -222,7 +222,7 @@ fn revoked_rows(model: &Model, query: &CertificateQuery) -> AnyView {
     table("Revoked certificates", columns, lines.into_any())
 }
 
-fn rows(model: &Model, query: &CertificateQuery, before: i64, chosen: RwSignal<Option<CertificateRow>>) -> AnyView {
+fn rows(model: &Model, query: &CertificateQuery, revoke: Revoke) -> AnyView {
     let columns = vec![
         by_device(query),
         Column::text("State"),
@@ -233,7 +233,6 @@ fn rows(model: &Model, query: &CertificateQuery, before: i64, chosen: RwSignal<O
         Column::text("First used"),
         Column::actions("Revoke"),
     ];
-    let here = query::href(query, before);
     let rows = model
         .certificates
         .items
@@ -241,13 +240,7 @@ fn rows(model: &Model, query: &CertificateQuery, before: i64, chosen: RwSignal<O
         .map(|c| {
             let (tone, word) = words::certificate(c.state, c.not_after.since(model.at));
             let reason = words::certificate_reason(c).map(|why| view! { " "<span class="dim">{why}</span> });
-            let usable = matches!(c.state, CertificateState::Active | CertificateState::Superseded);
-            let button = (model.may_revoke && usable).then(|| {
-                let href = format!("{here}{}revoke={}", if here.contains('?') { '&' } else { '?' }, c.id);
-                let row = c.clone();
-                let choose = move |_| chosen.set(Some(row.clone()));
-                view! { <a class="btn" data-v="ghost" data-s="sm" href=href data-dialog=REVOKE aria-haspopup="dialog" on:click=choose>"Revoke…"</a> }
-            });
+            let button = (model.may_revoke && revocable(c)).then(|| revoke_link(c, ("ghost", "sm"), revoke));
             view! {
                 <tr>
                     <th scope="row"><a class="main mono" href=format!("/certificates/{}", c.id)>{c.device_id.to_string()}</a></th>

@@ -3,7 +3,7 @@
 use crate::{
     api::{certificates::RevokeCertificate, packed::Reading},
     ui::{
-        Control, Tone, dialog,
+        Control, Tone, asked, dialog,
         dialog::buttons,
         form::{self, ActionForm, FormCall, action, fault_banner, on_success, refusal},
         page, select,
@@ -11,24 +11,25 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::pki::{CertificateRow, MAX_REVOCATION_NOTE, RevocationReason};
+use wire::{
+    pki::{CertificateRow, MAX_REVOCATION_NOTE, RevocationReason},
+    states::CertificateState,
+};
 
 /// The call, and the certificate its dialog asks about: one dialog serves all rows.
 #[derive(Clone, Copy)]
 pub struct Revoke {
     call: FormCall<RevokeCertificate>,
     /// The certificate that the dialog asks about.
-    pub chosen: RwSignal<Option<CertificateRow>>,
-    /// Where it leads, done or not.
-    back: fn(&CertificateRow) -> String,
+    chosen: RwSignal<Option<CertificateRow>>,
 }
 
 /// The dialog's id.
-pub const REVOKE: &str = "revoke-dialog";
+const REVOKE: &str = "revoke-dialog";
 
-/// The call of a page that reads `model` again when something was revoked; `back` is the address of that page.
-pub fn revoking(model: Reading, back: fn(&CertificateRow) -> String) -> Revoke {
-    let revoke = Revoke { call: action(), chosen: RwSignal::new(None), back };
+/// The call of a page that reads `model` again when something was revoked.
+pub fn revoking(model: Reading) -> Revoke {
+    let revoke = Revoke { call: action(), chosen: RwSignal::new(None) };
     let notes = toasts();
     on_success(revoke.call, move |()| {
         crate::ui::dialog::close_all();
@@ -38,6 +39,24 @@ pub fn revoking(model: Reading, back: fn(&CertificateRow) -> String) -> Revoke {
         model.refetch();
     });
     revoke
+}
+
+/// Whether anything is left to revoke: it may be used, now or until its follower is.
+pub const fn revocable(c: &CertificateRow) -> bool {
+    matches!(c.state, CertificateState::Active | CertificateState::Superseded)
+}
+
+/// A button that asks about one certificate.
+pub fn revoke_link(c: &CertificateRow, (variant, size): (&'static str, &'static str), revoke: Revoke) -> AnyView {
+    let (href, id, row) = (asked::asking("revoke", &c.id), asked::opener(&about(c)), c.clone());
+    let choose = move |_| revoke.chosen.set(Some(row.clone()));
+    view! { <a class="btn" id=id data-v=variant data-s=size href=href data-dialog=REVOKE aria-haspopup="dialog" on:click=choose>"Revoke…"</a> }
+        .into_any()
+}
+
+/// What names the question about one certificate among all that the dialog may ask.
+fn about(c: &CertificateRow) -> String {
+    format!("revoke-{}", c.id)
 }
 
 /// The question in the page itself.
@@ -57,8 +76,8 @@ fn question_title(c: &CertificateRow) -> String {
 
 /// The form that asks; `place` begins the ids of its inputs.
 fn ask(c: &CertificateRow, place: &'static str, revoke: Revoke) -> AnyView {
-    let (call, back) = (revoke.call, (revoke.back)(c));
-    let (device, cancel) = (c.device_id.to_string(), back.clone());
+    let (call, back) = (revoke.call, asked::unasked());
+    let (device, cancel) = (c.device_id.to_string(), asked::way_out(&about(c)));
     // Nothing is chosen at first: a reason that nobody thought of is none.
     let reasons = RevocationReason::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " ")));
     let options = std::iter::once((String::new(), "Choose one".to_owned())).chain(reasons).collect();

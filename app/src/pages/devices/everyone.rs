@@ -7,8 +7,8 @@ use super::{
     selecting::{Question, joined, some},
 };
 use crate::ui::{
-    dialog,
-    dialog::buttons,
+    asked, dialog,
+    dialog::{buttons, dialog_link_too},
     dialog_link, fault_banner,
     form::{self, ActionForm, Post},
     number::counted,
@@ -60,6 +60,11 @@ impl Order<'_> {
         (self.shown.first(), self.shown.question(self.name))
     }
 
+    /// A second way to it, where [`Order::link`] is one.
+    pub fn link_too(&self, label: AnyView) -> AnyView {
+        if self.possible() { dialog_link_too(self.dialog(), self.addresses().1, label) } else { self.link(label) }
+    }
+
     /// The way to it; nothing where no device is shown, and where too many are, why not.
     pub fn link(&self, label: AnyView) -> AnyView {
         if !self.may || self.total == 0 {
@@ -95,7 +100,7 @@ impl Order<'_> {
         // Says that devices are named: were their names lost on the way, the order would mean all without it.
         let named = !ticked.is_empty();
         let devices = joined(ticked, " ");
-        let cancel = back.clone();
+        let cancel = asked::back_to(&back, &self.dialog());
         let inside = view! {
             <ActionForm action=call>
                 <input type="hidden" name="q" value=q/>

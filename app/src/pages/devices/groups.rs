@@ -10,7 +10,7 @@ use crate::{
     pages::words,
     plan::mistake,
     ui::{
-        Column, Confirm, Control, PageHead, badge,
+        Column, Confirm, Control, PageHead, asked, badge,
         completion::Completing,
         dialog,
         dialog::confirm_dialog_as,
@@ -31,6 +31,10 @@ use wire::{
 
 /// Most devices that are changed at once; the server says no to more.
 const MOST: i64 = 10_000;
+
+/// The ids of the dialogs.
+const RENAME: &str = "rename-group";
+const DELETE: &str = "delete-group";
 
 #[derive(Clone, Copy)]
 struct Calls {
@@ -174,8 +178,8 @@ fn one(model: &GroupPage, asked: &Asked, calls: &Calls) -> AnyView {
         <a class="btn" href=devices_of(&g.name)>{icon("list")}"Show in the list"</a>
     };
     let asks = match asked.ask.as_deref() {
-        Some("rename") if changeable(model) => question(format!("Rename {}", g.name), rename_form(g, calls.rename)),
-        Some("delete") if changeable(model) => question(format!("Delete {}", g.name), delete_form(g, calls.delete)),
+        Some("rename") if changeable(model) => question(format!("Rename {}", g.name), rename_form(g, "page-", calls.rename)),
+        Some("delete") if changeable(model) => question(format!("Delete {}", g.name), delete_form(g, "page-", calls.delete)),
         _ => ().into_any(),
     };
     view! {
@@ -189,8 +193,8 @@ fn one(model: &GroupPage, asked: &Asked, calls: &Calls) -> AnyView {
             </div>
         </div>
         {changeable(model).then(|| view! {
-            {dialog("rename-group", format!("Rename {}", g.name), rename_form(g, calls.rename))}
-            {dialog("delete-group", format!("Delete {}", g.name), delete_form(g, calls.delete))}
+            {dialog(RENAME, format!("Rename {}", g.name), rename_form(g, "", calls.rename))}
+            {dialog(DELETE, format!("Delete {}", g.name), delete_form(g, "", calls.delete))}
         })}
     }
     .into_any()
@@ -205,11 +209,10 @@ fn buttons(model: &GroupPage) -> AnyView {
     if !model.may_edit {
         return ().into_any();
     }
-    let address = page_of(&model.group.name);
     if changeable(model) {
         return view! {
-            {dialog_link("rename-group", format!("{address}&ask=rename"), "", view! { {icon("pencil")}"Rename…" }.into_any())}
-            {dialog_link("delete-group", format!("{address}&ask=delete"), "danger", view! { {icon("trash-2")}"Delete…" }.into_any())}
+            {dialog_link(RENAME, asked::asking("ask", "rename"), "", view! { {icon("pencil")}"Rename…" }.into_any())}
+            {dialog_link(DELETE, asked::asking("ask", "delete"), "danger", view! { {icon("trash-2")}"Delete…" }.into_any())}
         }
         .into_any();
     }
@@ -223,14 +226,15 @@ fn buttons(model: &GroupPage) -> AnyView {
     view! { {off("why-rename", "pencil", "Rename…")}{off("why-delete", "trash-2", "Delete…")} }.into_any()
 }
 
-fn rename_form(g: &DeviceGroup, call: FormCall<RenameGroup>) -> AnyView {
-    let (name, back) = (g.name.clone(), page_of(&g.name));
+/// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
+fn rename_form(g: &DeviceGroup, place: &str, call: FormCall<RenameGroup>) -> AnyView {
+    let (name, back, id) = (g.name.clone(), asked::way_out(RENAME), format!("{place}f-to"));
     view! {
         <ActionForm action=call>
             <input type="hidden" name="name" value=name.clone()/>
             <div class="body">
                 {move || fault_banner(refusal(call).as_ref())}
-                {text("to", "New name").value(name).required().max_length(100).autocomplete("off").hint("Selectors that ask for the old name find nothing then.").refused(call).view()}
+                {text("to", "New name").id(id).value(name).required().max_length(100).autocomplete("off").hint("Selectors that ask for the old name find nothing then.").refused(call).view()}
             </div>
             {crate::ui::dialog::buttons("Cancel", back, submit("Rename", "primary", move || call.pending().get()))}
         </ActionForm>
@@ -238,8 +242,8 @@ fn rename_form(g: &DeviceGroup, call: FormCall<RenameGroup>) -> AnyView {
     .into_any()
 }
 
-fn delete_form(g: &DeviceGroup, call: FormCall<DeleteGroup>) -> AnyView {
-    let (name, devices) = (g.name.clone(), g.devices);
+fn delete_form(g: &DeviceGroup, place: &str, call: FormCall<DeleteGroup>) -> AnyView {
+    let (name, devices, back, id) = (g.name.clone(), g.devices, asked::way_out(DELETE), format!("{place}delete"));
     let hidden = name.clone();
     let inside = move || {
         let confirm = Confirm {
@@ -249,12 +253,12 @@ fn delete_form(g: &DeviceGroup, call: FormCall<DeleteGroup>) -> AnyView {
             ),
             verb: "Delete group".to_owned(),
             cancel: "Keep it",
-            back: page_of(&name),
+            back: back.clone(),
             danger: true,
             type_name: Some(name.clone()),
             reason: None,
         };
-        confirm_dialog_as("delete", confirm, refusal(call).as_ref(), move || call.pending().get())
+        confirm_dialog_as(&id, confirm, refusal(call).as_ref(), move || call.pending().get())
     };
     view! { <ActionForm action=call><input type="hidden" name="name" value=hidden/>{inside}</ActionForm> }.into_any()
 }

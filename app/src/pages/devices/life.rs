@@ -7,9 +7,9 @@ use crate::{
     ui::{
         Confirm, Tone,
         alarm::alarm,
-        banner,
+        asked, banner,
         dialog::{confirm_dialog_as, dialog, dialog_link},
-        form, icon,
+        form, page,
     },
 };
 use leptos::prelude::*;
@@ -111,12 +111,7 @@ pub fn buttons(d: &DeviceDetail) -> AnyView {
     steps(d)
         .map(|step| {
             let Words { icon, button, danger, .. } = words(step);
-            dialog_link(
-                format!("{step}-dialog"),
-                format!("/devices/{id}/{step}"),
-                if danger { "danger" } else { "" },
-                with_icon(icon, button),
-            )
+            dialog_link(dialog_of(step), format!("/devices/{id}/{step}"), if danger { "danger" } else { "" }, with_icon(icon, button))
         })
         .collect_view()
         .into_any()
@@ -124,7 +119,11 @@ pub fn buttons(d: &DeviceDetail) -> AnyView {
 
 /// Their dialogs.
 pub fn dialogs(d: &DeviceDetail, call: FormCall<ChangeDevice>) -> AnyView {
-    steps(d).map(|step| dialog(format!("{step}-dialog"), title(step, d), form(step, d, call))).collect_view().into_any()
+    steps(d).map(|step| dialog(dialog_of(step), title(step, d), form(step, d, call))).collect_view().into_any()
+}
+
+fn dialog_of(step: DeviceStep) -> String {
+    format!("{step}-dialog")
 }
 
 fn title(step: DeviceStep, d: &DeviceDetail) -> String {
@@ -144,7 +143,7 @@ fn form(step: DeviceStep, d: &DeviceDetail, call: FormCall<ChangeDevice>) -> Any
                     text: text.to_owned(),
                     verb: verb.to_owned(),
                     cancel,
-                    back: format!("/devices/{id}"),
+                    back: asked::back_to(&format!("/devices/{id}"), &dialog_of(step)),
                     danger,
                     type_name: typed.then(|| id.clone()),
                     reason: None,
@@ -161,6 +160,5 @@ pub fn question(step: DeviceStep, d: &DeviceDetail, call: FormCall<ChangeDevice>
     if !offered(step, d) {
         return banner(Tone::Bad, format!("{} is not possible now, or your role does not allow it.", words(step).verb).into_any());
     }
-    view! { <section class="card narrow confirm-page"><header>{icon(words(step).icon)}<h2>{title(step, d)}</h2></header>{form(step, d, call)}</section> }
-        .into_any()
+    page::question(title(step, d), form(step, d, call))
 }

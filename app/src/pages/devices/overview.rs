@@ -10,15 +10,20 @@ use crate::{
     },
     pages::words,
     ui::{
-        Tone, banner, card, copyable, dialog, dialog::buttons, dialog_link, dot, fault_banner, form, number::percent, status, submit, svg,
-        text, time,
+        Tone, asked, banner, card, copyable, dialog, dialog::buttons, dialog_link, dot, fault_banner, form, number::percent, page, status,
+        submit, svg, text, time,
     },
 };
 use leptos::prelude::*;
-use leptos_router::{NavigateOptions, hooks::use_navigate};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+};
 use wire::{devices::DeviceDetail, live::DeviceLive};
 
 const TAGS: &str = "tags-dialog";
+/// What the address asks for: `?ask=tags`.
+const ASK: &str = "tags";
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// What can be done to a device from its page. Made once a page, so that a model read again meanwhile does not lose an answer.
@@ -62,13 +67,15 @@ impl Actions {
     }
 }
 
-/// The tab.
+/// The tab; `?ask=tags` asks for the tags.
 pub fn tab(view: &DeviceView, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>, actions: Actions) -> AnyView {
     let d = &view.detail;
     let path = format!("/devices/{}", d.row.device_id);
     let aside = view! { {range.switch(&path)}<a href=telemetry::path(&d.row.device_id)>"All metrics"</a> }.into_any();
     let pictures = telemetry::zoomable(&path, telemetry::charts(view, range, feed, 2));
+    let asked = use_query_map().with_untracked(|query| query.get_str("ask") == Some(ASK));
     view! {
+        {(asked && d.may_edit).then(|| page::question(tags_title(d), tags_form(d, "page-", actions.tags)))}
         {(!d.update_reason.is_empty()).then(|| {
             let href = format!("/devices/{}/firmware", d.row.device_id);
             banner(Tone::Info, view! { {d.update_reason.clone()}" "<a href=href>"Why, rule by rule"</a> }.into_any())
@@ -84,7 +91,7 @@ pub fn tab(view: &DeviceView, range: telemetry::Range, feed: RwSignal<Option<Dev
                 {attributes(d)}
             </div>
         </div>
-        {d.may_edit.then(|| tags_dialog(d, actions.tags))}
+        {d.may_edit.then(|| dialog(TAGS, tags_title(d), tags_form(d, "", actions.tags)))}
         {life::dialogs(d, actions.life)}
     }
     .into_any()
@@ -142,7 +149,7 @@ fn identity(d: &DeviceDetail) -> AnyView {
     let connected = d
         .connected_at
         .map(|at| view! { <dt>{if d.row.online { "Connected" } else { "Last connected" }}</dt><dd>{time::ago(at)}" from "<span class="mono">{d.address.clone()}</span></dd> });
-    let edit = d.may_edit.then(|| dialog_link(TAGS, format!("/devices/{id}#{TAGS}"), "", with_icon("tag", "Edit tags")));
+    let edit = d.may_edit.then(|| dialog_link(TAGS, asked::asking("ask", ASK), "", with_icon("tag", "Edit tags")));
     card(
         "Identity",
         None,
@@ -194,23 +201,23 @@ fn attributes(d: &DeviceDetail) -> AnyView {
     card("What it says about itself", None, view! { <dl class="kv">{rows}</dl> }.into_any())
 }
 
-fn tags_dialog(d: &DeviceDetail, action: FormCall<SetTags>) -> AnyView {
-    let id = d.row.device_id.to_string();
-    let tags = d.row.tags.join(", ");
+fn tags_title(d: &DeviceDetail) -> String {
+    format!("Tags of {}", d.row.device_id)
+}
+
+/// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
+fn tags_form(d: &DeviceDetail, place: &str, action: FormCall<SetTags>) -> AnyView {
+    let (id, tags, field) = (d.row.device_id.to_string(), d.row.tags.join(", "), format!("{place}f-tags"));
     let pending = move || action.pending().get();
-    let inside = {
-        let id = id.clone();
-        view! {
-            <ActionForm action=action>
-                <input type="hidden" name="id" value=id.clone()/>
-                <div class="body">
-                    {move || fault_banner(form::refusal(action).as_ref())}
-                    {text("tags", "Tags").value(tags).hint("Separated by commas. Filters and rollouts can ask for them.").max_length(2000).view()}
-                </div>
-                {buttons("Cancel", format!("/devices/{id}"), submit("Save tags", "primary", pending))}
-            </ActionForm>
-        }
-        .into_any()
-    };
-    dialog(TAGS, format!("Tags of {id}"), inside)
+    view! {
+        <ActionForm action=action>
+            <input type="hidden" name="id" value=id/>
+            <div class="body">
+                {move || fault_banner(form::refusal(action).as_ref())}
+                {text("tags", "Tags").id(field).value(tags).hint("Separated by commas. Filters and rollouts can ask for them.").max_length(2000).view()}
+            </div>
+            {buttons("Cancel", asked::way_out(TAGS), submit("Save tags", "primary", pending))}
+        </ActionForm>
+    }
+    .into_any()
 }

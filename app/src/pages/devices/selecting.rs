@@ -152,7 +152,7 @@ fn bar(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, orders
 
 /// The bar of all that the list means.
 fn bar_of_all(model: &Model, shown: &Shown, all: i64, orders: &[Order<'_>]) -> AnyView {
-    let buttons = orders.iter().filter(|order| order.may).map(|order| order.link(format!("{}…", order.verb).into_any())).collect_view();
+    let buttons = orders.iter().filter(|order| order.may).map(|order| order.link_too(format!("{}…", order.verb).into_any())).collect_view();
     view! {
         <div class="bulk" role="toolbar" aria-label="Selected devices" data-all="">
             <span class="grow" role="status">{all_of(all, model.devices.total)}</span>

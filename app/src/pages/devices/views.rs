@@ -4,7 +4,7 @@ use super::filters::Shown;
 use crate::{
     api::views::{ForgetView, SaveView},
     ui::{
-        dialog,
+        asked, dialog,
         dialog::buttons,
         facet, fault_banner,
         form::{self, ActionForm, FormCall},
@@ -72,13 +72,15 @@ pub fn saved(views: &[SavedView], shown: &Shown) -> AnyView {
         })
         .collect_view();
     let line = (!views.is_empty()).then(|| view! { <hr/> });
-    let more = view! { <a href=shown.question(ASK) data-dialog=DIALOG aria-haspopup="dialog">"Save or remove…"</a> };
+    let more =
+        view! { <a id=asked::opener(DIALOG) href=shown.question(ASK) data-dialog=DIALOG aria-haspopup="dialog">"Save or remove…"</a> };
     facet("Views", view! { {links}{line}{more} }.into_any())
 }
 
 /// The question: a name for what is shown, and those there are. Where the address asks for it, which is the way without script, it stands in the page.
 pub fn ask(views: &[SavedView], shown: &Shown, (save, forget): (FormCall<SaveView>, FormCall<ForgetView>), asked: Option<&str>) -> AnyView {
-    let (back, cancel) = (shown.first(), shown.first());
+    let back = shown.first();
+    let cancel = asked::back_to(&back, DIALOG);
     let query = &shown.query;
     let meant = if query.q.is_empty() { "Every device".to_owned() } else { format!("The devices that match {}", query.q) };
     let text_of = format!("{meant}, in this order and with these columns. Only you see it; a view of the same name is replaced.");

@@ -5,7 +5,7 @@ use crate::{
     api::enrolment::{CreateClaimHere, DisableClaim},
     pages::words,
     ui::{
-        Column, Confirm, Control, Field, Tone, badge, card, code_block, code_sample, confirm_dialog, dialog, dialog_link, empty,
+        Column, Confirm, Control, Field, Tone, asked, badge, card, code_block, code_sample, confirm_dialog, dialog, dialog_link, empty,
         fault_banner, field,
         form::{ActionForm, FormCall, refusal, text},
         number::{counted, grouped},
@@ -136,9 +136,9 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
     let (tone, word) = words::credential_standing(standing, c.frozen_by.as_ref());
     let word = if c.disabled_at.is_some() { "Disabled" } else { word };
     let button = (may_disable(c, p) && standing.0 == Tone::Ok).then(|| {
-        let id = format!("disable-{}", c.id);
+        let id = dialog_of(c);
         view! {
-            {dialog_link(id.clone(), format!("/enrolment?tab=claim&disable={}{}", c.id, super::here(&p.lists.claims)), "ghost", "Disable…".into_any())}
+            {dialog_link(id.clone(), asked::asking("disable", &c.id), "ghost", "Disable…".into_any())}
             {dialog(id, format!("Disable {}", c.label), ask(c, disable))}
         }
     });
@@ -164,16 +164,21 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
     .into_any()
 }
 
+fn dialog_of(c: &Claim) -> String {
+    format!("disable-{}", c.id)
+}
+
 /// The question before a claim is disabled.
 pub(super) fn ask(c: &Claim, call: FormCall<DisableClaim>) -> AnyView {
     let text =
         format!("Every device that still has it is refused from now on. The {} it let in stay.", counted(c.uses, "device", "devices"));
+    let back = asked::way_out(&dialog_of(c));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),
             verb: "Disable claim".to_owned(),
             cancel: "Keep it",
-            back: "/enrolment?tab=claim".to_owned(),
+            back: back.clone(),
             danger: true,
             type_name: None,
             reason: None,

@@ -5,7 +5,7 @@ use crate::{
     api::enrolment::{CancelBatch, RevokeBatch},
     pages::words,
     ui::{
-        Column, Control, Field, card, dialog,
+        Column, Control, Field, asked, card, dialog,
         dialog::buttons,
         dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, text},
@@ -22,6 +22,9 @@ use wire::{
     enrolment::{BatchDetail, BatchState, EnrolmentBatch, EnrolmentPage as Page},
     pki::RevocationReason,
 };
+
+/// The id of the dialog.
+const REVOKE: &str = "revoke-batch";
 
 /// What the file is and what comes back.
 pub(super) fn steps() -> AnyView {
@@ -91,7 +94,7 @@ fn ask(b: &EnrolmentBatch, place: &'static str, call: FormCall<RevokeBatch>) -> 
             {form::text("confirm", format!("Type {label} to confirm"))
                 .id(format!("{place}-batch-confirm")).exactly(&label).required().autocomplete("off").refused(call).view()}
         </div>
-        {buttons("Keep them", format!("/enrolment?tab=factory&batch={}", b.id), form::submit("Revoke all", "danger-solid", move || call.pending().get()))}
+        {buttons("Keep them", asked::way_out(REVOKE), form::submit("Revoke all", "danger-solid", move || call.pending().get()))}
     }
     .into_any();
     let id = b.id.to_string();
@@ -185,8 +188,8 @@ fn detail(d: &BatchDetail, may_edit: bool, cancel: FormCall<CancelBatch>, revoke
     });
     let revoke = revoke.map(|call| {
         view! {
-            {dialog_link("revoke-batch", format!("/enrolment?tab=factory&batch={}&revoke-batch=1", b.id), "danger", "Revoke all…".into_any())}
-            {dialog("revoke-batch", format!("Revoke {}", b.label), ask(b, "dialog", call))}
+            {dialog_link(REVOKE, asked::asking("revoke-batch", 1), "danger", "Revoke all…".into_any())}
+            {dialog(REVOKE, format!("Revoke {}", b.label), ask(b, "dialog", call))}
         }
     });
     let sealed = match b.sealed_for.as_str() {

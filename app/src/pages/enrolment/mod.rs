@@ -37,6 +37,7 @@ use wire::{
     enrolment::{AgentKey, EnrolmentPage as Page, GivenGroup, Listed},
     live::Topic,
     pki::KeyType,
+    registered::RegisteredState,
 };
 
 /// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript,
@@ -137,7 +138,7 @@ fn content(
     let authority = |id: &str| p.registered.all.iter().find(|a| a.id.as_str() == id);
     let revoke = asked.revoke.as_deref().filter(|_| p.may_edit);
     let revoke = revoke
-        .and_then(|id| p.tokens.iter().find(|t| t.id.as_str() == id))
+        .and_then(|id| p.tokens.iter().find(|t| t.id.as_str() == id && t.revoked_at.is_none()))
         .map(|t| page::question(format!("Revoke {}", t.label), tokens::ask(t, calls.revoke)));
     let reject = asked.reject.as_deref().filter(|_| p.may_approve);
     let reject = reject
@@ -159,15 +160,16 @@ fn content(
     };
     let gateway = asked.revoke.as_deref().filter(|_| p.shared.may_manage);
     let gateway = gateway
-        .and_then(|id| p.shared.gateways.iter().find(|t| t.id.as_str() == id))
+        .and_then(|id| p.shared.gateways.iter().find(|t| t.id.as_str() == id && t.revoked_at.is_none()))
         .map(|t| page::question(format!("Revoke {}", t.label), shared::ask(t, shares.revoke)));
     let disable = asked.disable.as_deref();
     let disable = disable
         .and_then(|id| p.claims.all.iter().find(|c| c.id.as_str() == id))
-        .filter(|c| claims::may_disable(c, p))
+        .filter(|c| c.disabled_at.is_none() && claims::may_disable(c, p))
         .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, lots.disable)));
     let disable_own = asked.disable.as_deref().filter(|_| p.registered.may_manage);
-    let disable_own = disable_own.and_then(authority).map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));
+    let disable_own = disable_own.and_then(authority).filter(|a| a.state == RegisteredState::Active);
+    let disable_own = disable_own.map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));
     let sides = match way {
         guide::Way::HawkBit => shared::sides(p, asked.device.clone(), shares),
         guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), &own),
@@ -187,11 +189,6 @@ fn content(
         <div class="split">{sides}</div>
     }
     .into_any()
-}
-
-/// What an address says to come to this part of a list again.
-fn here(list: &Listed) -> String {
-    list.behind.as_ref().map(|cursor| format!("&cur={cursor}")).unwrap_or_default()
 }
 
 /// Below a list of which there is more than this: "The newest 50 of 1,204", with a way to the others and back. `name` is what it is a list of, as two may

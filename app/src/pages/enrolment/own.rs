@@ -8,7 +8,8 @@ use crate::{
     },
     pages::words,
     ui::{
-        Column, Confirm, Control, Tone, badge, banner, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
+        Column, Confirm, Control, Tone, asked, badge, banner, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty,
+        field,
         form::{self, ActionForm, FormCall, Post, fault_banner, refusal, select, text},
         number::{counted, grouped},
         page::card_flush,
@@ -331,9 +332,9 @@ fn enable_form(page: &Page, a: &RegisteredAuthority, call: FormCall<EnableAuthor
 /// What ends it for now, or for good.
 fn ends(a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     let disable = (a.state == RegisteredState::Active).then(|| {
-        let id = format!("disable-{}", a.id);
+        let id = dialog_of(a);
         view! {
-            {dialog_link(id.clone(), format!("{}&disable={}", own_authority(&a.id), a.id), "danger", "Disable…".into_any())}
+            {dialog_link(id.clone(), asked::asking("disable", &a.id), "danger", "Disable…".into_any())}
             {dialog(id, format!("Disable {}", a.label), ask(a, calls.disable))}
         }
     });
@@ -351,13 +352,17 @@ fn ends(a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     view! { <div class="row">{disable}{remove}</div> }.into_any()
 }
 
+fn dialog_of(a: &RegisteredAuthority) -> String {
+    format!("disable-{}", a.id)
+}
+
 /// The question before an authority's devices are cut off.
 pub(super) fn ask(a: &RegisteredAuthority, call: FormCall<DisableAuthority>) -> AnyView {
     let text = format!(
         "{} that it has let in are cut off within a second, and none gets in until it is enabled again.",
         counted(a.devices, "device", "devices")
     );
-    let back = own_authority(&a.id);
+    let back = asked::way_out(&dialog_of(a));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),

@@ -4,7 +4,7 @@ use super::Calls;
 use crate::{
     api::enrolment::{OpenEnrolment, RejectEnrolment},
     ui::{
-        Column, Confirm, Tone, badge, card, confirm_dialog, dialog, dialog_link, empty,
+        Column, Confirm, Tone, asked, badge, card, confirm_dialog, dialog, dialog_link, empty,
         form::{self, ActionForm, FormCall, fault_banner, refusal},
         number::counted,
         page::card_flush,
@@ -76,14 +76,14 @@ fn row(r: &EnrolmentRequest, p: &Page, calls: Calls) -> AnyView {
         format!("token {}", r.token)
     };
     let decide = p.may_approve.then(|| {
-        let (id, dialog_id) = (r.id.to_string(), format!("reject-{}", r.id));
+        let (id, dialog_id) = (r.id.to_string(), dialog_of(r));
         view! {
             <div class="row">
                 <ActionForm action=calls.approve>
                     <input type="hidden" name="id" value=id/>
                     {form::submit("Approve", "primary", move || calls.approve.pending().get())}
                 </ActionForm>
-                {dialog_link(dialog_id.clone(), format!("/enrolment?reject={}{}", r.id, super::here(&p.lists.requests)), "ghost", "Reject…".into_any())}
+                {dialog_link(dialog_id.clone(), asked::asking("reject", &r.id), "ghost", "Reject…".into_any())}
                 {dialog(dialog_id, format!("Reject {}", r.device_id), ask(r, calls.reject))}
             </div>
         }
@@ -101,18 +101,23 @@ fn row(r: &EnrolmentRequest, p: &Page, calls: Calls) -> AnyView {
     .into_any()
 }
 
+fn dialog_of(r: &EnrolmentRequest) -> String {
+    format!("reject-{}", r.id)
+}
+
 /// The question before a device is sent away.
 pub(super) fn ask(r: &EnrolmentRequest, call: FormCall<RejectEnrolment>) -> AnyView {
     let text = format!(
         "{} with code {} gets no certificate and is told so when it asks again. Its key may not ask for a week.",
         r.device_id, r.code
     );
+    let back = asked::way_out(&dialog_of(r));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),
             verb: "Reject device".to_owned(),
             cancel: "Let it wait",
-            back: "/enrolment".to_owned(),
+            back: back.clone(),
             danger: true,
             type_name: None,
             reason: None,

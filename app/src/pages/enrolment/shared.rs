@@ -4,7 +4,7 @@ use super::guide::{Way, card_of};
 use crate::{
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     ui::{
-        Column, Confirm, Tone, badge, banner, card, code_block, code_sample, confirm_dialog, copyable, dialog, dialog_link, empty,
+        Column, Confirm, Tone, asked, badge, banner, card, code_block, code_sample, confirm_dialog, copyable, dialog, dialog_link, empty,
         form::{self, ActionForm, FormCall, fault_banner, refusal, text},
         page::card_flush,
         table, time,
@@ -139,9 +139,9 @@ fn row(t: &GatewayToken, may_manage: bool, revoke: FormCall<RevokeGatewayToken>)
     let usable = t.revoked_at.is_none();
     let (tone, word) = if usable { (Tone::Ok, "Usable") } else { (Tone::Off, "Revoked") };
     let button = (may_manage && usable).then(|| {
-        let id = format!("revoke-{}", t.id);
+        let id = dialog_of(t);
         view! {
-            {dialog_link(id.clone(), format!("/enrolment?tab=hawkbit&revoke={}", t.id), "ghost", "Revoke…".into_any())}
+            {dialog_link(id.clone(), asked::asking("revoke", &t.id), "ghost", "Revoke…".into_any())}
             {dialog(id, format!("Revoke {}", t.label), ask(t, revoke))}
         }
     });
@@ -159,15 +159,20 @@ fn row(t: &GatewayToken, may_manage: bool, revoke: FormCall<RevokeGatewayToken>)
     .into_any()
 }
 
+fn dialog_of(t: &GatewayToken) -> String {
+    format!("revoke-{}", t.id)
+}
+
 /// The question before a gateway token is revoked.
 pub(super) fn ask(t: &GatewayToken, call: FormCall<RevokeGatewayToken>) -> AnyView {
     let text = "Every device that speaks by it is refused from now on, until its gateway has another token. The devices stay in the fleet.";
+    let back = asked::way_out(&dialog_of(t));
     let inside = move || {
         let confirm = Confirm {
             text: text.to_owned(),
             verb: "Revoke token".to_owned(),
             cancel: "Keep it",
-            back: "/enrolment?tab=hawkbit".to_owned(),
+            back: back.clone(),
             danger: true,
             type_name: None,
             reason: None,

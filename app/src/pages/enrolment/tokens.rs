@@ -5,7 +5,7 @@ use crate::{
     api::enrolment::{CreateEnrolmentToken, RevokeEnrolmentToken},
     pages::words,
     ui::{
-        Column, Confirm, Control, Tone, badge, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
+        Column, Confirm, Control, Tone, asked, badge, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, select},
         number::{counted, grouped},
         page::card_flush,
@@ -126,9 +126,9 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
             let (tone, word) = words::credential_standing(standing, t.frozen_by.as_ref());
             let left = (t.max_uses - t.uses).max(0);
             let button = (p.may_edit && standing.0 == Tone::Ok).then(|| {
-                let id = format!("revoke-{}", t.id);
+                let id = dialog_of(t);
                 view! {
-                    {dialog_link(id.clone(), format!("/enrolment?revoke={}{}", t.id, super::here(&p.lists.tokens)), "ghost", "Revoke…".into_any())}
+                    {dialog_link(id.clone(), asked::asking("revoke", &t.id), "ghost", "Revoke…".into_any())}
                     {dialog(id, format!("Revoke {}", t.label), ask(t, revoke))}
                 }
             });
@@ -165,18 +165,23 @@ fn bounds(t: &EnrolmentToken) -> Vec<String> {
     [approval, super::profile_words(&t.profile), source, key].into_iter().flatten().collect()
 }
 
+fn dialog_of(t: &EnrolmentToken) -> String {
+    format!("revoke-{}", t.id)
+}
+
 /// The question before a token is revoked.
 pub(super) fn ask(t: &EnrolmentToken, call: FormCall<RevokeEnrolmentToken>) -> AnyView {
     let text = format!(
         "No further device can enrol with it ({} left). Devices that have used it stay.",
         counted((t.max_uses - t.uses).max(0), "use", "uses")
     );
+    let back = asked::way_out(&dialog_of(t));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),
             verb: "Revoke token".to_owned(),
             cancel: "Keep it",
-            back: "/enrolment".to_owned(),
+            back: back.clone(),
             danger: true,
             type_name: None,
             reason: None,

@@ -10,7 +10,7 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, Confirm, PageHead, Tone, badge, banner, card, copyable, dialog,
+        Column, Confirm, PageHead, Tone, asked, badge, banner, card, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link,
         form::{action, on_success, refusal},
@@ -49,6 +49,9 @@ impl Verb {
             Self::Recall => "recall",
             Self::Remove => "remove",
         }
+    }
+    fn dialog(self) -> String {
+        format!("ask-{}", self.word())
     }
     const fn label(self) -> &'static str {
         match self {
@@ -112,18 +115,15 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>, sign: F
     let offered: Vec<Verb> = VERBS.into_iter().filter(|v| v.allowed(m)).collect();
     let buttons = offered
         .iter()
-        .map(|v| {
-            let href = format!("/firmware/{}?ask={}", r.id, v.word());
-            dialog_link(format!("ask-{}", v.word()), href, v.variant(), format!("{}…", v.label()).into_any())
-        })
+        .map(|v| dialog_link(v.dialog(), asked::asking("ask", v.word()), v.variant(), format!("{}…", v.label()).into_any()))
         .collect_view();
     // Who may end a published release's use may also plan with it: an operator.
     let roll = (r.state == wire::states::ReleaseState::Published && m.may_deprecate).then(|| {
         let href = format!("/rollouts/new?step=devices&release={}&name={}", r.id, title.replace('+', "%2B").replace(' ', "+"));
         view! { <a class="btn" data-v="primary" href=href>{icon("rocket")}"New rollout with this"</a> }
     });
-    let dialogs = offered.iter().map(|v| dialog(format!("ask-{}", v.word()), question_title(m, *v), ask(m, *v, call))).collect_view();
-    let question = asked.filter(|v| v.allowed(m)).map(|v| page::question(question_title(m, v), ask(m, v, call)));
+    let dialogs = offered.iter().map(|v| dialog(v.dialog(), question_title(m, *v), ask(m, *v, "", call))).collect_view();
+    let question = asked.filter(|v| v.allowed(m)).map(|v| page::question(question_title(m, v), ask(m, v, "page-", call)));
     let quarantine =
         (!r.quarantine.is_empty()).then(|| banner(Tone::Bad, view! { <b>"Quarantined."</b>" "{r.quarantine.clone()} }.into_any()));
     let sub =
@@ -269,9 +269,11 @@ fn question_title(m: &Model, verb: Verb) -> String {
     format!("{} {} {}", verb.label(), m.row.device_type, m.row.version)
 }
 
-fn ask(m: &Model, verb: Verb, call: FormCall<ActOnRelease>) -> AnyView {
+/// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
+fn ask(m: &Model, verb: Verb, place: &str, call: FormCall<ActOnRelease>) -> AnyView {
     let r = &m.row;
-    let (id, version, installed, uses) = (r.id.to_string(), r.version.clone(), r.installed, m.rollouts.len());
+    let (version, installed, uses) = (r.version.clone(), r.installed, m.rollouts.len());
+    let (form_id, back) = (format!("{place}{}", verb.word()), asked::way_out(&verb.dialog()));
     let warnings = m.warnings.clone();
     let inside = move || {
         let text = match verb {
@@ -298,12 +300,12 @@ fn ask(m: &Model, verb: Verb, call: FormCall<ActOnRelease>) -> AnyView {
             text,
             verb: verb.label().to_owned(),
             cancel: "Not now",
-            back: format!("/firmware/{id}"),
+            back: back.clone(),
             danger: harms,
             type_name: (asks_for_version(verb.word()) && !version.is_empty()).then(|| version.clone()),
             reason: (verb == Verb::Recall).then_some(("Reason", true)),
         };
-        confirm_dialog_as(verb.word(), confirm, refusal(call).as_ref(), move || call.pending().get())
+        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
     };
     let hidden = r.id.to_string();
     view! {

@@ -4,11 +4,11 @@ use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::releases::{AddSigningKey, RevokeSigningKey},
     ui::{
-        Column, Confirm, Control, Tone, badge, copyable, dialog,
+        Column, Confirm, Control, Tone, asked, badge, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty, field,
         form::{self, fault_banner, refusal},
-        page::{card, card_flush},
+        page::{self, card, card_flush},
         table, text, time,
     },
 };
@@ -72,8 +72,8 @@ fn rows(model: &Model, calls: Calls) -> AnyView {
             let button = (model.may_edit_keys && k.revoked_at.is_none()).then(|| {
                 let id = format!("revoke-{}", k.id);
                 view! {
-                    {dialog_link(id.clone(), format!("/firmware?revoke={}", k.id), "ghost", "Revoke…".into_any())}
-                    {dialog(id, format!("Revoke {}", k.name), ask_revoke(k, calls.revoke))}
+                    {dialog_link(id.clone(), asked::asking("revoke", &k.id), "ghost", "Revoke…".into_any())}
+                    {dialog(id, format!("Revoke {}", k.name), ask_revoke(k, "", calls.revoke))}
                 }
             });
             view! {
@@ -91,9 +91,14 @@ fn rows(model: &Model, calls: Calls) -> AnyView {
     table("Signing keys", columns, rows.into_any())
 }
 
-/// The question before a key is revoked.
-pub fn ask_revoke(k: &SigningKey, call: FormCall<RevokeSigningKey>) -> AnyView {
-    let (form_id, name) = (format!("key-{}", k.id), k.name.clone());
+/// The question before a key is revoked, in the page.
+pub fn question(k: &SigningKey, call: FormCall<RevokeSigningKey>) -> AnyView {
+    page::question(format!("Revoke {}", k.name), ask_revoke(k, "page-", call))
+}
+
+/// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
+fn ask_revoke(k: &SigningKey, place: &str, call: FormCall<RevokeSigningKey>) -> AnyView {
+    let (form_id, name, back) = (format!("{place}key-{}", k.id), k.name.clone(), asked::way_out(&format!("revoke-{}", k.id)));
     let inside = move || {
         let confirm = Confirm {
             text: "Its signatures count no more: new uploads that too few other keys have signed will be quarantined. Releases that are published stay, \
@@ -101,7 +106,7 @@ pub fn ask_revoke(k: &SigningKey, call: FormCall<RevokeSigningKey>) -> AnyView {
                 .to_owned(),
             verb: "Revoke key".to_owned(),
             cancel: "Keep it",
-            back: "/firmware#keys".to_owned(),
+            back: back.clone(),
             danger: true,
             type_name: Some(name.clone()),
             reason: None,

@@ -54,9 +54,9 @@ fn content(
     (signing, limits): (signing::Calls, FormCall<SetTransferLimits>),
     uploader: Uploader,
 ) -> AnyView {
-    let question = asked.filter(|_| model.may_edit_keys).and_then(|id| model.keys.iter().find(|k| k.id.as_str() == id)).map(|k| {
-        view! { <section class="card narrow ask"><header><h2>{format!("Revoke {}", k.name)}</h2></header>{keys::ask_revoke(k, calls.revoke)}</section> }
-    });
+    let question =
+        asked.filter(|_| model.may_edit_keys).and_then(|id| model.keys.iter().find(|k| k.revoked_at.is_none() && k.id.as_str() == id));
+    let question = question.map(|k| keys::question(k, calls.revoke));
     let shown = i64::try_from(model.releases.items.len()).unwrap_or(0);
     let list = if model.releases.items.is_empty() {
         let text = "A release is a version of firmware for one device type: its files and a manifest that was signed offline.";

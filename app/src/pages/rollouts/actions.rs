@@ -6,7 +6,7 @@ use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::rollouts::{ActOnRollout, asks_for_name, asks_for_reason},
     ui::{
-        Confirm, Tone, dialog,
+        Confirm, Tone, asked, dialog,
         dialog::confirm_dialog_as,
         dialog_link,
         form::{action, on_success, refusal},
@@ -330,7 +330,7 @@ fn question_of(r: &RolloutDetail, dry_run: Option<&Preview>, verb: Verb, back: &
         text: consequences(r, verb, dry_run),
         verb: label(r, verb).1.trim_end_matches('…').to_owned(),
         cancel,
-        back: back.to_owned(),
+        back: asked::back_to(back, &dialog_id(verb)),
         danger,
         type_name: asks_for_name(verb, r.row.state).then(|| r.row.name.clone()),
         reason: asks_for_reason(verb, r.row.state).map(|required| (why, required)),

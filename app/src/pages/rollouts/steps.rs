@@ -27,7 +27,6 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     Fault, FaultKind,
-    ids::RolloutId,
     rollouts::{Preview, Problem, WizardPage as Model},
 };
 
@@ -398,7 +397,7 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
 
 /// Why a plan was not kept. Where a rollout has its draw already, with the way to that one.
 fn refused(fault: Option<&Fault>) -> AnyView {
-    let used = fault.filter(|f| f.code == "draw_used").and_then(|f| Some((f, rollout_in(&f.message)?)));
+    let used = fault.filter(|f| f.code == "draw_used").and_then(|f| Some((f, f.about.as_ref()?)));
     let Some((fault, id)) = used else { return fault_banner(fault) };
     let text = view! {
         {fault.message.clone()}" "
@@ -406,22 +405,4 @@ fn refused(fault: Option<&Fault>) -> AnyView {
         ", or save again: what is saved then is another one, with the devices of the preview beside."
     };
     banner(Tone::Bad, text.into_any())
-}
-
-/// The rollout that a sentence names, the last one where its name holds another.
-fn rollout_in(text: &str) -> Option<RolloutId> {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').rev().find_map(|word| word.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rollout_is_found_in_a_sentence() {
-        let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
-        let text = format!("“rol_00000000000000000000000000000000” ({id}) has this draw already.");
-        assert_eq!(rollout_in(&text).as_ref().map(RolloutId::as_str), Some(id));
-        assert_eq!(rollout_in("Nobody (rol_1) has it."), None);
-    }
 }

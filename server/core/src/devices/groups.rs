@@ -1,7 +1,11 @@
 //! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
-use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, Selector, given_groups, words};
+use super::{
+    DeviceNo, Devices, Error, MOST_AT_ONCE, given_groups,
+    naming::{Whom, each},
+    words,
+};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -9,11 +13,10 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::json;
-use std::collections::HashMap;
 use wire::{
     Timestamp,
     devices::{DeviceGroup, GroupMany, Tagged},
-    ids::{DeviceId, GroupId, OrgId},
+    ids::GroupId,
 };
 
 /// Most groups of an organization.
@@ -51,11 +54,6 @@ const PUT_IN: Sql = many!(
 );
 const TAKE_OUT: Sql =
     many!("DELETE FROM group_members WHERE group_id = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
-const NUMBERS: Sql = many!(
-    "SELECT d.device_id_lower, d.number FROM (SELECT ",
-    [text org, text lower],
-    ") AS w JOIN devices d ON d.org_id = w.org AND d.device_id_lower = w.lower WHERE d.deleted_at IS NULL"
-);
 /// A device's groups.
 pub(super) const OF: Sql = Sql::same(
     "SELECT g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device = $2 ORDER BY g.name",
@@ -65,19 +63,12 @@ pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE or
 /// Takes a device out of all its groups.
 pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
 
-pub(crate) const ALL: &[&Sql] = &[
-    &INSERT, &COUNT, &LIST, &BY_NAME, &KEPT, &CLOSED, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &NUMBERS, &OF, &NAMES, &LEAVE,
-];
+pub(crate) const ALL: &[&Sql] =
+    &[&INSERT, &COUNT, &LIST, &BY_NAME, &KEPT, &CLOSED, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
 
 #[derive(Serialize)]
 struct Of {
     device: i64,
-}
-
-#[derive(Serialize)]
-struct Called<'a> {
-    org: &'a str,
-    lower: String,
 }
 
 impl Devices {
@@ -158,13 +149,9 @@ impl Devices {
     async fn group(&self, actor: &Actor, name: &str, wanted: &GroupMany, make: bool) -> Result<Tagged, Error> {
         may(actor, Act::EditDevices)?;
         let GroupMany { q, devices: named, out, expected } = wanted;
-        if !named.is_empty() && !q.trim().is_empty() {
-            return Err(Error::invalid("devices", "Name devices or give a selector, not both."));
-        }
         let called = if make { self::named(name)? } else { name.to_owned() };
         let (name, now) = (called.as_str(), self.clock.now());
-        let selector = Selector::parse(q).map_err(Error::Selector)?;
-        let asked = self.asked(&actor.org, &selector).await?;
+        let whom = self.whom(&actor.org, q, named, MOST_AT_ONCE).await?;
         let mut tx = self.db.write().await?;
         let mut deeds = Vec::new();
         let id = match row!(&mut tx, (String,), KEPT, actor.org.as_str(), name)? {
@@ -176,10 +163,9 @@ impl Devices {
             }
             None => return Err(Error::NotFound("group")),
         };
-        let devices = if named.is_empty() {
-            self.found(&mut tx, &actor.org, (&selector, &asked), *expected).await?
-        } else {
-            listed(&mut tx, &actor.org, named).await?
+        let devices = match &whom {
+            Whom::Named(named) => each(&mut tx, &actor.org, named).await?,
+            Whom::Meant(..) => self.found(&mut tx, &actor.org, &whom, *expected).await?,
         };
         if *out {
             exec!(&mut tx, TAKE_OUT, of(&devices)?, id.as_str())?;
@@ -224,21 +210,4 @@ fn named(name: &str) -> Result<String, Error> {
 
 fn taken(name: &str) -> Error {
     Error::invalid("name", format!("There is a group {name:?} already."))
-}
-
-/// The devices of these names, by number; each of them is there, or none is meant.
-async fn listed(tx: &mut Tx, org: &OrgId, named: &[DeviceId]) -> Result<Vec<DeviceNo>, Error> {
-    if i64::try_from(named.len()).unwrap_or(i64::MAX) > MOST_AT_ONCE {
-        return Err(Error::invalid("devices", "At most 10,000 devices are changed at once. Name fewer."));
-    }
-    let called: Vec<Called<'_>> = named.iter().map(|id| Called { org: org.as_str(), lower: id.as_str().to_lowercase() }).collect();
-    let found: HashMap<String, DeviceNo> = rows!(tx, (String, i64), NUMBERS, list(&called)?)?.into_iter().collect();
-    let mut numbers = Vec::with_capacity(named.len());
-    for (id, Called { lower, .. }) in named.iter().zip(&called) {
-        let number = found.get(lower).copied();
-        numbers.push(number.ok_or_else(|| Error::invalid("devices", format!("There is no device {id}. Nothing was changed.")))?);
-    }
-    numbers.sort_unstable();
-    numbers.dedup();
-    Ok(numbers)
 }

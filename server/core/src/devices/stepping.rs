@@ -4,9 +4,10 @@
 use super::{
     DeviceNo, Devices, Error,
     life::act,
+    naming::about,
     state::{action, goal, step},
     store,
-    tagging::{TOLD_AT_ONCE, about, meant},
+    tagging::TOLD_AT_ONCE,
 };
 use crate::{
     access::{Actor, audit, may},
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 use wire::{
     devices::{StepMany, Stepped},
+    page::MAX_ROWS,
     states::{DeviceState, DeviceStep as Step},
 };
 
@@ -45,10 +47,9 @@ impl Devices {
         };
         may(actor, act(by))?;
         let now = self.clock.now();
-        let selector = meant(q, named)?;
-        let asked = self.asked(&actor.org, &selector).await?;
+        let whom = self.whom(&actor.org, q, named, i64::from(MAX_ROWS)).await?;
         let mut tx = self.db.write().await?;
-        let found = self.found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
+        let found = self.found(&mut tx, &actor.org, &whom, *expected).await?;
         let all = list(&of(found))?;
         let mut changed: Vec<(DeviceNo, String, DeviceState)> = Vec::new();
         for (device, known, state) in rows!(&mut tx, (i64, String, String), store::STATES_HELD, all.as_str())? {

@@ -1,28 +1,23 @@
 //! Tags of many devices at once: of all that a filter means, or of none when those are more or fewer than were shown.
 
 use super::{
-    DeviceNo, Devices, Error, Selector,
-    filter::Asked,
-    listing::base,
-    selector::Field,
+    Devices, Error,
+    naming::about,
     store,
     words::{MOST_TAGS, check_tags},
 };
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::{Tx, exec, list, row, select},
+    db::{exec, list, row},
 };
 use serde::Serialize;
 use serde_json::json;
 use wire::{
     devices::{TagMany, Tagged},
-    ids::{DeviceId, OrgId},
     page::MAX_ROWS,
 };
 
-/// Most devices that are tagged at once.
-pub const MOST_AT_ONCE: i64 = 10_000;
 /// Events in a row.
 pub(super) const TOLD_AT_ONCE: usize = 500;
 
@@ -39,54 +34,7 @@ fn checked(field: &'static str, tags: &[String]) -> Result<(), Error> {
     })
 }
 
-/// Who is meant: the devices that are named, or those that the selector means where none is.
-pub(super) fn meant(q: &str, named: &[DeviceId]) -> Result<Selector, Error> {
-    if named.is_empty() {
-        return Selector::parse(q).map_err(Error::Selector);
-    }
-    if !q.trim().is_empty() {
-        return Err(Error::invalid("devices", "Name devices or give a selector, not both."));
-    }
-    if named.len() > MAX_ROWS as usize {
-        return Err(Error::invalid("devices", format!("At most {MAX_ROWS} devices are named at once. Give a selector for more.")));
-    }
-    Ok(Selector::Is(Field::Id, named.iter().map(|id| id.as_str().to_owned()).collect()))
-}
-
-/// What the audit log says an order was about.
-pub(super) fn about(q: &str, named: &[DeviceId]) -> String {
-    match named {
-        [] if q.trim().is_empty() => "every device".to_owned(),
-        [] => q.to_owned(),
-        [one] => one.to_string(),
-        some => format!("{} devices by name", some.len()),
-    }
-}
-
 impl Devices {
-    /// The devices that a selector means now, by number: exactly so many as were expected, at most [`MOST_AT_ONCE`]. Where they are not so many, lists of it
-    /// are counted anew, however lately they were: whoever is refused looks again.
-    pub(super) async fn found(
-        &self,
-        tx: &mut Tx,
-        org: &OrgId,
-        (selector, asked): (&Selector, &Asked),
-        expected: i64,
-    ) -> Result<Vec<DeviceNo>, Error> {
-        let filter = base(org, selector, asked);
-        let text = format!("SELECT d.number FROM {} WHERE {} ORDER BY d.number LIMIT {}", filter.from, filter.text, MOST_AT_ONCE + 1);
-        let found: Vec<(i64,)> = select(&mut *tx, text, &filter.values).await?;
-        let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
-        if devices > MOST_AT_ONCE {
-            return Err(Error::invalid("q", "More than 10,000 devices match, and no more are changed at once. Narrow the filter."));
-        }
-        if devices != expected {
-            self.totals.forget(&(org.clone(), selector.to_string()));
-            return Err(Error::OtherCount { expected, found: devices });
-        }
-        Ok(found.into_iter().map(|(device,)| device).collect())
-    }
-
     /// Adds tags to every device that a selector means, or that is named, and takes others away, all or nothing. `expected` is how many devices the caller
     /// has seen it mean; when it is another number by now, nothing happens.
     pub async fn tag_many(&self, actor: &Actor, many: &TagMany) -> Result<Tagged, Error> {
@@ -101,10 +49,9 @@ impl Devices {
             return Err(Error::invalid("remove", format!("{both:?} can't be added and removed at once.")));
         }
         let now = self.clock.now();
-        let selector = meant(q, named)?;
-        let asked = self.asked(&actor.org, &selector).await?;
+        let whom = self.whom(&actor.org, q, named, i64::from(MAX_ROWS)).await?;
         let mut tx = self.db.write().await?;
-        let found = self.found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
+        let found = self.found(&mut tx, &actor.org, &whom, *expected).await?;
         let all = list(&found.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
         for tag in remove {
             exec!(&mut tx, store::TAG_OFF, all.as_str(), tag.as_str())?;

@@ -86,10 +86,9 @@ impl Error {
             ),
             Self::Stale => Fault::new(K::Conflict, "changed", "Somebody changed it in the meantime. Load it again and look."),
             Self::NotNow(why) => Fault::new(K::Conflict, "not_now", why.clone()),
-            // Pages find the rollout by its id, the last one in the sentence.
             Self::DrawUsed { id, name } => {
                 let why = format!("“{name}” ({id}) has this draw already. Another rollout takes a preview of its own, which draws anew.");
-                Fault::new(K::Conflict, "draw_used", why)
+                Fault::new(K::Conflict, "draw_used", why).about(id.as_str())
             }
             Self::DrawGone => {
                 let why = "The preview is over a day old, or none made this draw. Preview the plan again: it is drawn anew.";

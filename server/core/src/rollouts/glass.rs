@@ -22,7 +22,7 @@ use super::{
     },
 };
 use crate::{
-    Result, access,
+    Result,
     access::{Act, Actor, audit, may},
     bus::Event,
     db::Conn,
@@ -230,22 +230,14 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let total = store::count(&mut on, &actor.org).await?;
         let found = store::page(&mut on, &actor.org, &before, i64::from(rows) + 1).await?;
-        let admins = access::admins(&mut on, &actor.org).await?;
-        let mut shown = Vec::new();
-        for made in found {
-            shown.push(Reviewing::among(&mut on, &admins, made).await?.shown(actor));
-        }
-        Ok(Page::cut(shown, rows, total, |g| g.id.to_string()))
+        let shown = Reviewing::of_each(&mut on, &actor.org, found).await?.into_iter().map(|r| r.shown(actor)).collect();
+        Ok(Page::cut(shown, rows, total, |g: &GlassBreak| g.id.to_string()))
     }
 
     /// Those that are to be reviewed first, then the last settled ones; at most 50.
     pub(super) async fn breaks(&self, on: &mut impl Conn, actor: &Actor) -> Result<Vec<GlassBreak>> {
-        let admins = access::admins(on, &actor.org).await?;
-        let mut shown = Vec::new();
-        for made in store::list(on, &actor.org, MOST).await? {
-            shown.push(Reviewing::among(on, &admins, made).await?.shown(actor));
-        }
-        Ok(shown)
+        let found = store::list(on, &actor.org, MOST).await?;
+        Ok(Reviewing::of_each(on, &actor.org, found).await?.into_iter().map(|r| r.shown(actor)).collect())
     }
 
     /// Starts without approval that nobody has reviewed yet, for the overview.

@@ -3,7 +3,10 @@
 
 mod orders;
 
-use super::said::{every, person, table};
+use super::{
+    foreseen::foreseen,
+    said::{every, person, table},
+};
 use crate::plans::{LARGEST, PlanFile, meant};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
@@ -19,8 +22,7 @@ use std::{
 use wire::{
     ids::RolloutId,
     page::MAX_ROWS,
-    rollouts::{Egress, PlanChange, Preview, RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
-    time::duration,
+    rollouts::{PlanChange, RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
 };
 
 #[derive(Debug, Subcommand)]
@@ -120,7 +122,7 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
         }
         Rollout::Preview { file } => {
             let (_, _, spec) = read(fleet, &shell, &file).await?;
-            Ok(foreseen(&fleet.rollouts().preview(&shell, &spec).await?))
+            Ok(foreseen(&fleet.rollouts().preview(&shell, &spec).await?, 0))
         }
         Rollout::List => {
             let rollouts = fleet.rollouts();
@@ -136,71 +138,6 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
         // It is printed part by part.
         Rollout::Report { .. } => Ok(String::new()),
     }
-}
-
-/// A preview in lines: who, what is wrong, how long.
-fn foreseen(preview: &Preview) -> String {
-    let mut out = String::new();
-    // Writing to a string can't fail.
-    if let Some(wrong) = &preview.selector_error {
-        let _ = writeln!(out, "selector: {}", wrong.message);
-    }
-    for problem in &preview.problems {
-        let _ = writeln!(out, "{}: {}", problem.field, problem.message);
-    }
-    let _ = writeln!(out, "{} devices would get it, {} bytes in all.", preview.total, preview.bytes);
-    for (i, stage) in preview.stages.iter().enumerate() {
-        let _ = writeln!(out, "Stage {} {}: {} devices", i + 1, stage.name, stage.devices);
-    }
-    for left in &preview.excluded {
-        let _ = writeln!(out, "Not in it: {} devices, {}", left.devices, left.reason);
-    }
-    for late in &preview.put_off {
-        let _ = writeln!(out, "Later than its turn: {} devices, {}", late.devices, late.reason);
-    }
-    if let Some(until) = preview.put_off_until {
-        let _ = writeln!(out, "The last of those that get it later is below its data budget from {} on.", until.readable());
-    }
-    if preview.reach_budget > 0 {
-        let _ = writeln!(out, "At their data budget with it, with nothing after it for a while: {} devices", preview.reach_budget);
-    }
-    if let Some(egress) = &preview.egress {
-        let _ = writeln!(out, "{}", sends(egress));
-    }
-    if let Some(expected) = &preview.expected {
-        let waited = if preview.put_off_until.is_some() { ", without those that get it later" } else { "" };
-        let (usual, slow) = (duration(expected.whole.usual_ms), duration(expected.whole.slow_ms));
-        let _ = writeln!(
-            out,
-            "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates{waited}.",
-            expected.updates
-        );
-        if expected.held_ms > 0 {
-            let _ = writeln!(out, "{} or more of it by limits of bandwidth.", duration(expected.held_ms));
-        }
-        if let Some(until) = expected.until {
-            let _ = writeln!(out, "It is usually over by {}.", until.readable());
-        }
-    }
-    out
-}
-
-/// How many bytes a second a plan's downloads are, in sentences.
-fn sends(egress: &Egress) -> String {
-    let mut out = match egress.peak {
-        Some(peak) => {
-            format!("It sends at most {peak} bytes a second from each server, to up to {} devices side by side.", egress.together)
-        }
-        None => format!("No limit of bandwidth holds all of it; up to {} devices download side by side.", egress.together),
-    };
-    // Writing to a string can't fail.
-    if let Some(paced) = egress.paced {
-        let _ = write!(out, " By its rate at most {paced} bytes a second are asked for on average.");
-    }
-    if egress.least_ms > 0 {
-        let _ = write!(out, " The downloads alone take {} or more by the limits.", duration(egress.least_ms));
-    }
-    out
 }
 
 /// The plan of a file, its text, and what it means here.

@@ -1,9 +1,9 @@
 //! The example of the manual, applied to a fleet on both engines.
 
 use super::{
-    Rollout, answer, foreseen,
+    Rollout, answer,
     orders::{Decision, Order, Plain, Reasoned, Signed},
-    proves, sends,
+    proves,
 };
 use fleet::{
     access::Actor,
@@ -16,7 +16,7 @@ use rstest::rstest;
 use std::path::PathBuf;
 use wire::{
     Timestamp,
-    rollouts::{Call, Counts, Egress, Excluded, Expected, Preview, Span, Tab, Verdict},
+    rollouts::{Call, Counts, Tab, Verdict},
     states::{Role, RolloutState},
     transfers::TransferLimits,
 };
@@ -164,28 +164,4 @@ fn a_stage_says_what_its_devices_prove() {
             "as of now: 17 of 20 finished devices succeeded: 63.9 % or more do, 95 % sure",
         ]
     );
-}
-
-#[test]
-fn what_is_sent_is_told_as_far_as_limits_say_it() {
-    let free = Egress { peak: None, together: 20, paced: None, least_ms: 0 };
-    assert_eq!(sends(&free), "No limit of bandwidth holds all of it; up to 20 devices download side by side.");
-    assert_eq!(
-        sends(&Egress { peak: Some(10_000), paced: Some(5_000), least_ms: 600_000, ..free }),
-        "It sends at most 10000 bytes a second from each server, to up to 20 devices side by side. By its rate at most 5000 bytes a second are asked for on average. The downloads alone take 10 min or more by the limits."
-    );
-}
-
-#[test]
-fn an_end_is_told_with_those_who_are_waited_for() {
-    let whole = Span { usual_ms: 600_000, slow_ms: 900_000 };
-    let until = Timestamp(1_795_341_432_000);
-    let expected = Expected { updates: 4, whole, stages: vec![whole], until: Some(until.plus(600_000)), held_ms: 0 };
-    let free = Preview { total: 3, expected: Some(expected), ..Preview::default() };
-    let told = foreseen(&free);
-    assert!(told.ends_with("by 4 earlier updates.\nIt is usually over by 22 Nov 2026 10:07 UTC.\n"), "{told}");
-    let put_off = vec![Excluded { reason: "has used up its data budget".into(), devices: 3 }];
-    let told = foreseen(&Preview { put_off, put_off_until: Some(until), ..free });
-    assert!(told.contains("The last of those that get it later is below its data budget from 22 Nov 2026 09:57 UTC on.\n"), "{told}");
-    assert!(told.contains("by 4 earlier updates, without those that get it later.\n"), "{told}");
 }

@@ -7,13 +7,13 @@ use crate::{
     },
     live,
     ui::{
-        Column, Confirm, PageHead, Tone, badge, banner, copyable, dialog,
+        Column, Confirm, PageHead, Tone, asked, badge, banner, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
         icon,
         number::counted,
-        page::{card, card_flush, page},
+        page::{card, card_flush, page, question},
         table, time,
     },
 };
@@ -23,8 +23,6 @@ use wire::{
     consents::{ConsentCard, ConsentRow, ConsentState, ConsentsPage as Model},
     live::Topic,
 };
-
-const HERE: &str = "/certificates/authorities/requests";
 
 /// The calls behind the forms of the page.
 #[derive(Clone, Copy)]
@@ -52,15 +50,13 @@ pub fn AuthorityRequestsPage() -> AnyView {
     page(model, move |model: Model| {
         let (yes, no) = address.with_untracked(|a| (a.get("approve"), a.get("reject")));
         let find = |id: &Option<String>| model.waiting.iter().find(|c| c.blocked.is_none() && id.as_deref() == Some(c.row.id.as_str()));
-        let question = find(&yes)
-            .map(|c| (c, true))
-            .or_else(|| find(&no).map(|c| (c, false)))
-            .map(|(c, yes)| view! { <section class="card narrow ask"><div class="body"><b>{title(c, yes)}</b></div>{decide(c, yes, calls, "asked-")}</section> });
-        content(&model, question.into_any(), calls)
+        let asked = find(&yes).map(|c| (c, true)).or_else(|| find(&no).map(|c| (c, false)));
+        let asked = asked.map(|(c, yes)| question(title(c, yes), decide(c, yes, calls, "asked-")));
+        content(&model, asked, calls)
     })
 }
 
-fn content(m: &Model, question: AnyView, calls: Calls) -> AnyView {
+fn content(m: &Model, asked: Option<AnyView>, calls: Calls) -> AnyView {
     let waiting = counted(i64::try_from(m.waiting.len()).unwrap_or(0), "request waits", "requests wait");
     let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{waiting} };
     let list = if m.waiting.is_empty() {
@@ -73,7 +69,7 @@ fn content(m: &Model, question: AnyView, calls: Calls) -> AnyView {
     let over = (!m.over.is_empty()).then(|| view! { <div class="mt-4">{card_flush("Over", None, over(&m.over))}</div> });
     view! {
         <PageHead title="Requests about authorities" sub=sub.into_any()/>
-        {question}
+        {asked}
         {list}
         <div class="stack mt-4">{rule(m, calls)}{claims(m, calls)}</div>
         {over}
@@ -140,16 +136,24 @@ fn deciding(c: &ConsentCard, calls: Calls) -> AnyView {
         }
         .into_any();
     }
-    let (yes, no) = (format!("approve-{id}"), format!("reject-{id}"));
+    let (yes, no) = (dialog_of(&c.row, true), dialog_of(&c.row, false));
     view! {
         <div class="row">
-            {dialog_link(yes.clone(), format!("{HERE}?approve={id}"), "primary", view! { {icon("check")}"Approve…" }.into_any())}
-            {dialog_link(no.clone(), format!("{HERE}?reject={id}"), "danger", view! { {icon("x")}"Reject…" }.into_any())}
+            {dialog_link(yes.clone(), asked::asking(word(true), id), "primary", view! { {icon("check")}"Approve…" }.into_any())}
+            {dialog_link(no.clone(), asked::asking(word(false), id), "danger", view! { {icon("x")}"Reject…" }.into_any())}
         </div>
         {dialog(yes, title(c, true), decide(c, true, calls, ""))}
         {dialog(no, title(c, false), decide(c, false, calls, ""))}
     }
     .into_any()
+}
+
+const fn word(yes: bool) -> &'static str {
+    if yes { "approve" } else { "reject" }
+}
+
+fn dialog_of(row: &ConsentRow, yes: bool) -> String {
+    format!("{}-{}", word(yes), row.id)
 }
 
 /// The form that decides; `place` keeps the ids of the page's question and of its dialog apart.
@@ -162,13 +166,14 @@ fn decide(c: &ConsentCard, yes: bool, calls: Calls, place: &str) -> AnyView {
     } else {
         format!("Nothing happens. {} sees your reason, and can ask again.", row.asked_name)
     };
-    let form_id = format!("{place}{}-{}", if yes { "approve" } else { "reject" }, row.id);
+    let dialog = dialog_of(row, yes);
+    let (form_id, back) = (format!("{place}{dialog}"), asked::way_out(&dialog));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),
             verb: if yes { "Approve and do it" } else { "Reject" }.to_owned(),
             cancel: "Not now",
-            back: HERE.to_owned(),
+            back: back.clone(),
             danger: !yes,
             type_name: None,
             reason: Some((if yes { "Remark" } else { "Reason" }, true)),

@@ -4,7 +4,7 @@
 use crate::{
     api::certificates::StepAuthority,
     ui::{
-        Confirm, Tone, dialog,
+        Confirm, Tone, asked, dialog,
         dialog::confirm_dialog_as,
         form::{ActionForm, FormCall, action, on_success, refusal},
         number::counted,
@@ -100,9 +100,14 @@ fn button(m: &Model, a: &AuthorityAction, asks: Asks) -> AnyView {
         .into_any();
     }
     let href = format!("/certificates/authorities/{}/{step}", m.standing.row.id);
-    let about = (m.clone(), a.clone());
-    let choose = move |_| asks.chosen.set(Some(about.clone()));
-    view! { <a class="btn" data-v=variant href=href data-dialog=DIALOG aria-haspopup="dialog" on:click=choose>{label}</a> }.into_any()
+    let question = (m.clone(), a.clone());
+    let choose = move |_| asks.chosen.set(Some(question.clone()));
+    view! { <a class="btn" id=asked::opener(&about(step)) data-v=variant href=href data-dialog=DIALOG aria-haspopup="dialog" on:click=choose>{label}</a> }.into_any()
+}
+
+/// What names the question about one step among all that the dialog may ask.
+fn about(step: AuthorityStep) -> String {
+    format!("authority-{step}")
 }
 
 fn danger(a: &AuthorityAction) -> bool {
@@ -153,7 +158,7 @@ fn question_of(m: &Model, a: &AuthorityAction) -> Confirm {
         text: question_text(m, a),
         verb: if asks_another(m, a) { format!("Ask: {}", verb(m, a)) } else { verb(m, a).to_owned() },
         cancel: "Not now",
-        back: format!("/certificates/authorities/{}", m.standing.row.id),
+        back: asked::back_to(&format!("/certificates/authorities/{}", m.standing.row.id), &about(a.step)),
         danger: danger(a),
         type_name: danger(a).then(|| name.to_owned()),
         reason: asks_another(m, a).then_some(("Why", true)),

@@ -9,8 +9,9 @@ use crate::{
         store::glass::{self as store, Break},
     },
 };
+use std::collections::HashMap;
 use wire::{
-    ids::{OrgId, UserId},
+    ids::{GlassId, OrgId, UserId},
     rollouts::{GLASS_REVIEWS, GlassBreak, GlassReview, GlassStop},
     states::RolloutState,
 };
@@ -24,23 +25,39 @@ pub(super) struct Reviewing {
 }
 
 impl Reviewing {
+    /// Of one.
     pub(super) async fn read(on: &mut impl Conn, org: &OrgId, made: Break) -> Result<Self> {
+        let (mut reviews, then) = (store::reviews(on, &[&made.id]).await?, store::reviewers(on, &[&made.id]).await?);
         let admins = access::admins(on, org).await?;
-        Self::among(on, &admins, made).await
+        let said = reviews.remove(&made.id).unwrap_or_default();
+        Ok(Self::of(made, &admins, (said, &then)))
     }
 
-    pub(super) async fn among(on: &mut impl Conn, admins: &[(UserId, String)], made: Break) -> Result<Self> {
-        let reviews = store::reviews(on, &made.id).await?;
+    /// Of each, in their order, in as many readings as for one.
+    pub(super) async fn of_each(on: &mut impl Conn, org: &OrgId, all: Vec<Break>) -> Result<Vec<Self>> {
+        let ids: Vec<&GlassId> = all.iter().map(|made| &made.id).collect();
+        let open: Vec<&GlassId> = all.iter().filter(|made| made.settled_at.is_none()).map(|made| &made.id).collect();
+        let (mut reviews, then) = (store::reviews(on, &ids).await?, store::reviewers(on, &open).await?);
+        let admins = access::admins(on, org).await?;
+        let one = |made: Break| {
+            let said = reviews.remove(&made.id).unwrap_or_default();
+            Self::of(made, &admins, (said, &then))
+        };
+        Ok(all.into_iter().map(one).collect())
+    }
+
+    /// Pure: who is able to, of the admins there are and of those who were when it was made.
+    fn of(made: Break, admins: &[(UserId, String)], (reviews, then): (Vec<GlassReview>, &HashMap<GlassId, Vec<UserId>>)) -> Self {
         if made.settled_at.is_some() {
-            return Ok(Self { made, able: Vec::new(), reviews });
+            return Self { made, able: Vec::new(), reviews };
         }
-        let then = store::reviewers(on, &made.id).await?;
+        let then = then.get(&made.id).map_or(&[][..], Vec::as_slice);
         let others = || admins.iter().map(|(user, _)| user).filter(|user| **user != made.by && user.as_str() != made.author);
         let mut able: Vec<UserId> = others().filter(|user| then.contains(user)).cloned().collect();
         if able.len() < GLASS_REVIEWS as usize {
             able = others().cloned().collect();
         }
-        Ok(Self { made, able, reviews })
+        Self { made, able, reviews }
     }
 
     /// How many more people have to review it. What somebody said who is not an admin any more does not count.

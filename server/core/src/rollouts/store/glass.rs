@@ -1,6 +1,8 @@
 //! Rollouts started without their approvals, who may review that, and what they said.
 
-use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use crate::db::{self, Conn, Error, Sql, Tx, exec, many, row, rows};
+use serde::Serialize;
+use std::collections::HashMap;
 use wire::{
     Timestamp,
     ids::{Digest, GlassId, OrgId, RolloutId, UserId},
@@ -22,13 +24,20 @@ pub(super) const INSERT: Sql = Sql::same(
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, FALSE)",
 );
 pub(super) const MAY_REVIEW: Sql = Sql::same("INSERT INTO glass_reviewers (break_id, user_id, org_id) VALUES ($1, $2, $3)");
-pub(super) const REVIEWERS: Sql = Sql::same("SELECT user_id FROM glass_reviewers WHERE break_id = $1 ORDER BY user_id");
+pub(super) const REVIEWERS: Sql = many!(
+    "SELECT r.break_id, r.user_id FROM (SELECT ",
+    [text id],
+    ") AS w JOIN glass_reviewers r ON r.break_id = w.id ORDER BY r.break_id, r.user_id"
+);
 pub(super) const REVIEW: Sql = Sql::same(
     "INSERT INTO glass_reviews (break_id, by_user, org_id, by_name, accepted, remark, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
      ON CONFLICT (break_id, by_user) DO NOTHING",
 );
-pub(super) const REVIEWS: Sql =
-    Sql::same("SELECT by_user, by_name, accepted, remark, at FROM glass_reviews WHERE break_id = $1 ORDER BY at, by_user");
+pub(super) const REVIEWS: Sql = many!(
+    "SELECT v.break_id, v.by_user, v.by_name, v.accepted, v.remark, v.at FROM (SELECT ",
+    [text id],
+    ") AS w JOIN glass_reviews v ON v.break_id = w.id ORDER BY v.at, v.by_user"
+);
 pub(super) const SETTLE: Sql = Sql::same("UPDATE glass_breaks SET settled_at = $2 WHERE id = $1 AND settled_at IS NULL");
 pub(super) const OVERDUE: Sql =
     Sql::same("UPDATE glass_breaks SET overdue = TRUE WHERE id = $1 AND settled_at IS NULL AND overdue = FALSE AND review_by <= $2");
@@ -170,17 +179,34 @@ pub(in crate::rollouts) async fn count(on: &mut impl Conn, org: &OrgId) -> Resul
     Ok(row!(on, (i64,), COUNT, org.as_str())?.map_or(0, |r| r.0))
 }
 
-/// Who could review it when it was made.
-pub(in crate::rollouts) async fn reviewers(on: &mut impl Conn, id: &GlassId) -> Result<Vec<UserId>, Error> {
-    rows!(on, (String,), REVIEWERS, id.as_str())?.into_iter().map(|(user,)| user.parse().map_err(Error::corrupt)).collect()
+#[derive(Serialize)]
+struct Of<'a> {
+    id: &'a str,
 }
 
-/// What was said, first to last.
-pub(in crate::rollouts) async fn reviews(on: &mut impl Conn, id: &GlassId) -> Result<Vec<GlassReview>, Error> {
-    let read = |(by, by_name, accepted, remark, at): (String, String, bool, String, i64)| {
-        Ok(GlassReview { by: by.parse().map_err(Error::corrupt)?, by_name, accepted, remark, at: Timestamp(at) })
-    };
-    rows!(on, (String, String, bool, String, i64), REVIEWS, id.as_str())?.into_iter().map(read).collect()
+fn these(of: &[&GlassId]) -> Result<String, Error> {
+    db::list(&of.iter().map(|id| Of { id: id.as_str() }).collect::<Vec<_>>())
+}
+
+/// Who could review each of these when it was made; nothing of one that nobody could.
+pub(in crate::rollouts) async fn reviewers(on: &mut impl Conn, of: &[&GlassId]) -> Result<HashMap<GlassId, Vec<UserId>>, Error> {
+    let mut all: HashMap<GlassId, Vec<UserId>> = HashMap::new();
+    for (id, user) in rows!(on, (String, String), REVIEWERS, these(of)?)? {
+        let (id, user): (GlassId, UserId) = (id.parse().map_err(Error::corrupt)?, user.parse().map_err(Error::corrupt)?);
+        all.entry(id).or_default().push(user);
+    }
+    Ok(all)
+}
+
+/// What was said of each of these, first to last; nothing of one of which nothing was said.
+pub(in crate::rollouts) async fn reviews(on: &mut impl Conn, of: &[&GlassId]) -> Result<HashMap<GlassId, Vec<GlassReview>>, Error> {
+    let mut all: HashMap<GlassId, Vec<GlassReview>> = HashMap::new();
+    for (id, by, by_name, accepted, remark, at) in rows!(on, (String, String, String, bool, String, i64), REVIEWS, these(of)?)? {
+        let id: GlassId = id.parse().map_err(Error::corrupt)?;
+        let review = GlassReview { by: by.parse().map_err(Error::corrupt)?, by_name, accepted, remark, at: Timestamp(at) };
+        all.entry(id).or_default().push(review);
+    }
+    Ok(all)
 }
 
 /// Keeps what somebody said; false when they have said something already.

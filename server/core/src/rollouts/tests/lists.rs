@@ -305,7 +305,7 @@ async fn a_plan_that_is_not_kept_names_the_devices_that_its_draft_will_have(#[ca
     let kept = s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery::default()).await.unwrap();
     assert_eq!(kept.items, seen);
     let used = fault(s.rollouts().draft_drawn(&s.oli, Some(draw.clone()), plan.clone()).await);
-    assert_eq!(used.code, "draw_used");
+    assert_eq!((used.code.as_str(), used.about.as_deref()), ("draw_used", Some(id.as_str())));
     assert!(used.message.starts_with(&format!("“{}” ({id}) has this draw already.", plan.name)), "{}", used.message);
     let anew = s.rollouts().preview_drawn(&s.oli, Some(&draw), &plan).await.unwrap().draw.unwrap();
     assert_ne!(anew, draw, "a draw that a rollout has is no other plan's");

@@ -34,7 +34,8 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     assert_eq!(s.post("/rollouts/preview/devices", &spec).await.code(), (400, "bad_query"), "pages of one draw go together");
     let drafted = s.post(&format!("/rollouts?draw={draw}"), &spec).await;
     assert_eq!(drafted.body["row"]["id"], draw.as_str(), "its preview's draw is its own");
-    assert_eq!(s.post(&format!("/rollouts?draw={draw}"), &spec).await.code(), (409, "draw_used"));
+    let used = s.post(&format!("/rollouts?draw={draw}"), &spec).await;
+    assert_eq!((used.code(), &used.body["about"]), ((409, "draw_used"), &json!(draw)), "and it is said which has it");
     assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
     assert_eq!(drafted.body["spec"]["stages"][0]["gate"], gate, "its limits are kept, and none that it does not have");
     let id = drafted.body["row"]["id"].as_str().unwrap().to_owned();

@@ -1,0 +1,127 @@
+//! Pure: what a plan would do, in lines; the same of one that is tried out, and of one that waits for approval.
+
+use std::fmt::Write as _;
+use wire::{
+    ids::DeviceId,
+    rollouts::{Egress, Preview, PreviewStage},
+    time::duration,
+};
+
+/// A preview in lines: who, what is wrong, how long. So many devices of each stage are named, and it is said where there are more.
+pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    if let Some(wrong) = &preview.selector_error {
+        let _ = writeln!(out, "selector: {}", wrong.message);
+    }
+    for problem in &preview.problems {
+        let _ = writeln!(out, "{}: {}", problem.field, problem.message);
+    }
+    let _ = writeln!(out, "{} devices would get it, {} bytes in all.", preview.total, preview.bytes);
+    for (number, stage) in (1..).zip(&preview.stages) {
+        let _ = writeln!(out, "Stage {number} {}: {} devices{}", stage.name, stage.devices, some_of(stage, named));
+    }
+    for left in &preview.excluded {
+        let _ = writeln!(out, "Not in it: {} devices, {}", left.devices, left.reason);
+    }
+    for late in &preview.put_off {
+        let _ = writeln!(out, "Later than its turn: {} devices, {}", late.devices, late.reason);
+    }
+    if let Some(until) = preview.put_off_until {
+        let _ = writeln!(out, "The last of those that get it later is below its data budget from {} on.", until.readable());
+    }
+    if preview.reach_budget > 0 {
+        let _ = writeln!(out, "At their data budget with it, with nothing after it for a while: {} devices", preview.reach_budget);
+    }
+    if let Some(egress) = &preview.egress {
+        let _ = writeln!(out, "{}", sends(egress));
+    }
+    if let Some(expected) = &preview.expected {
+        let waited = if preview.put_off_until.is_some() { ", without those that get it later" } else { "" };
+        let (usual, slow) = (duration(expected.whole.usual_ms), duration(expected.whole.slow_ms));
+        let _ = writeln!(
+            out,
+            "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates{waited}.",
+            expected.updates
+        );
+        if expected.held_ms > 0 {
+            let _ = writeln!(out, "{} or more of it by limits of bandwidth.", duration(expected.held_ms));
+        }
+        if let Some(until) = expected.until {
+            let _ = writeln!(out, "It is usually over by {}.", until.readable());
+        }
+    }
+    out
+}
+
+/// The first devices of a stage, in its order.
+fn some_of(stage: &PreviewStage, named: usize) -> String {
+    let ids: Vec<&str> = stage.sample.iter().take(named).map(DeviceId::as_str).collect();
+    if ids.is_empty() {
+        return String::new();
+    }
+    let more = if i64::try_from(ids.len()).is_ok_and(|n| n < stage.devices) { " …" } else { "" };
+    format!(": {}{more}", ids.join(" "))
+}
+
+/// How many bytes a second a plan's downloads are, in sentences.
+fn sends(egress: &Egress) -> String {
+    let mut out = match egress.peak {
+        Some(peak) => {
+            format!("It sends at most {peak} bytes a second from each server, to up to {} devices side by side.", egress.together)
+        }
+        None => format!("No limit of bandwidth holds all of it; up to {} devices download side by side.", egress.together),
+    };
+    // Writing to a string can't fail.
+    if let Some(paced) = egress.paced {
+        let _ = write!(out, " By its rate at most {paced} bytes a second are asked for on average.");
+    }
+    if egress.least_ms > 0 {
+        let _ = write!(out, " The downloads alone take {} or more by the limits.", duration(egress.least_ms));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{
+        Timestamp,
+        rollouts::{Excluded, Expected, Span},
+    };
+
+    #[test]
+    fn a_few_devices_of_a_stage_are_named() {
+        let sample: Vec<DeviceId> = ["gw-1", "gw-2", "gw-3"].iter().map(|id| id.parse().unwrap()).collect();
+        let stage = PreviewStage { name: "Canary".into(), devices: 3, sample, bytes: 0 };
+        let preview = Preview { total: 3, stages: vec![stage], ..Preview::default() };
+        let line = |named| foreseen(&preview, named).lines().nth(1).unwrap().to_owned();
+        assert_eq!(line(0), "Stage 1 Canary: 3 devices");
+        assert_eq!(line(2), "Stage 1 Canary: 3 devices: gw-1 gw-2 …");
+        assert_eq!(line(12), "Stage 1 Canary: 3 devices: gw-1 gw-2 gw-3");
+    }
+
+    #[test]
+    fn what_is_sent_is_told_as_far_as_limits_say_it() {
+        let free = Egress { peak: None, together: 20, paced: None, least_ms: 0 };
+        assert_eq!(sends(&free), "No limit of bandwidth holds all of it; up to 20 devices download side by side.");
+        assert_eq!(
+            sends(&Egress { peak: Some(10_000), paced: Some(5_000), least_ms: 600_000, ..free }),
+            "It sends at most 10000 bytes a second from each server, to up to 20 devices side by side. By its rate at most 5000 bytes a second are asked for on average. The downloads alone take 10 min or more by the limits."
+        );
+    }
+
+    #[test]
+    fn an_end_is_told_with_those_who_are_waited_for() {
+        let whole = Span { usual_ms: 600_000, slow_ms: 900_000 };
+        let until = Timestamp(1_795_341_432_000);
+        let expected = Expected { updates: 4, whole, stages: vec![whole], until: Some(until.plus(600_000)), held_ms: 0 };
+        let free = Preview { total: 3, expected: Some(expected), ..Preview::default() };
+        let told = foreseen(&free, 0);
+        assert!(told.ends_with("by 4 earlier updates.\nIt is usually over by 22 Nov 2026 10:07 UTC.\n"), "{told}");
+        let put_off = vec![Excluded { reason: "has used up its data budget".into(), devices: 3 }];
+        let told = foreseen(&Preview { put_off, put_off_until: Some(until), ..free }, 0);
+        assert!(told.contains("The last of those that get it later is below its data budget from 22 Nov 2026 09:57 UTC on.\n"), "{told}");
+        assert!(told.contains("by 4 earlier updates, without those that get it later.\n"), "{told}");
+    }
+}
