@@ -259,6 +259,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::groups::ALL,
         crate::devices::facts::ALL,
         crate::devices::narrowing::ALL,
+        crate::devices::pins::ALL,
         crate::devices::rows::ALL,
         crate::devices::sizes::ALL,
         crate::devices::views::ALL,

@@ -23,6 +23,7 @@ mod life;
 mod listing;
 pub(crate) mod narrowing;
 mod paging;
+pub(crate) mod pins;
 mod presence;
 mod recovery;
 mod registry;
