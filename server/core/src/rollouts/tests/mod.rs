@@ -21,7 +21,9 @@ mod large;
 mod limits;
 mod lists;
 mod order;
+mod pinning;
 mod report;
+mod said;
 mod storm;
 mod time;
 
