@@ -16,19 +16,19 @@ export interface Device {
 const agent = () => join(dirname(system().fleetward), "agent");
 
 /** A token, with what an agent needs to use it. */
-export async function token(label: string, uses: number, tags: string[] = [], at: Reach = system(), profile = "") {
-  const made = await restOf(at, "POST", "/enrolment-tokens", { label, device_type: "bench", tags, max_uses: uses, hours: 1, profile });
+export async function token(label: string, uses: number, tags: string[] = [], at: Reach = system(), profile = "", type = "bench") {
+  const made = await restOf(at, "POST", "/enrolment-tokens", { label, device_type: type, tags, max_uses: uses, hours: 1, profile });
   const words = (made.command as string).trim().split(/\s+/);
   const after = (flag: string) => words[words.indexOf(flag) + 1]!;
   return ["--enrol", after("--enrol"), "--token", made.secret as string, "--root-fingerprint", after("--root-fingerprint")];
 }
 
 /** Enrols devices with these names. They have a certificate each, of this profile if there is one, and have never connected. */
-export async function enrolled(ids: string[], tags: string[] = [], at: Reach = system(), profile = ""): Promise<Device[]> {
-  const how = await token(`Journey of ${ids[0]}`, ids.length, tags, at, profile);
+export async function enrolled(ids: string[], tags: string[] = [], at: Reach = system(), profile = "", type = "bench"): Promise<Device[]> {
+  const how = await token(`Journey of ${ids[0]}`, ids.length, tags, at, profile, type);
   return ids.map((id) => {
     const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
-    execFileSync(agent(), ["enrol", ...how, "--device-id", id, "--type", "bench", "--state", state], { stdio: "ignore" });
+    execFileSync(agent(), ["enrol", ...how, "--device-id", id, "--type", type, "--state", state], { stdio: "ignore" });
     return { id, state };
   });
 }
