@@ -37,10 +37,7 @@ impl Rollouts {
         let taken_back = withdrawn(&mut tx, device, now).await?;
         pins::pin(&mut tx, &actor.org, device, &pin).await?;
         // One that was made between the two.
-        let taken_back = match withdrawn(&mut tx, device, now).await? {
-            None => taken_back,
-            late => late,
-        };
+        let taken_back = withdrawn(&mut tx, device, now).await?.or(taken_back);
         let detail =
             json!({ "reason": pin.reason, "version": facts.version, "taken_back": taken_back.as_ref().map(|(_, rollout)| rollout) });
         audit::append(&mut tx, actor, now, "device.pin", facts.device_id.as_str(), &detail).await?;
