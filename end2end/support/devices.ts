@@ -16,8 +16,8 @@ export interface Device {
 const agent = () => join(dirname(system().fleetward), "agent");
 
 /** A token, with what an agent needs to use it. */
-export async function token(label: string, uses: number, tags: string[] = [], at: Reach = system(), profile = "") {
-  const made = await restOf(at, "POST", "/enrolment-tokens", { label, device_type: "bench", tags, max_uses: uses, hours: 1, profile });
+export async function token(label: string, uses: number, tags: string[] = [], at: Reach = system(), profile = "", type = "bench") {
+  const made = await restOf(at, "POST", "/enrolment-tokens", { label, device_type: type, tags, max_uses: uses, hours: 1, profile });
   return howOf(made.command as string);
 }
 
@@ -29,17 +29,17 @@ function howOf(line: string) {
 }
 
 /** Enrols devices with these names. They have a certificate each, of this profile if there is one, and have never connected. */
-export async function enrolled(ids: string[], tags: string[] = [], at: Reach = system(), profile = ""): Promise<Device[]> {
-  const how = await token(`Journey of ${ids[0]}`, ids.length, tags, at, profile);
-  return ids.map((id) => comes(how, id));
+export async function enrolled(ids: string[], tags: string[] = [], at: Reach = system(), profile = "", type = "bench"): Promise<Device[]> {
+  const how = await token(`Journey of ${ids[0]}`, ids.length, tags, at, profile, type);
+  return ids.map((id) => comes(how, id, type));
 }
 
 /** Enrols a device by the line that the console shows with a token. */
 export const enrolledBy = (line: string, id: string) => comes(howOf(line), id);
 
-function comes(how: string[], id: string): Device {
+function comes(how: string[], id: string, type = "bench"): Device {
   const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
-  execFileSync(agent(), ["enrol", ...how, "--device-id", id, "--type", "bench", "--state", state], { stdio: "ignore" });
+  execFileSync(agent(), ["enrol", ...how, "--device-id", id, "--type", type, "--state", state], { stdio: "ignore" });
   return { id, state };
 }
 

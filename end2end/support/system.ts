@@ -39,8 +39,8 @@ export const unique = (what: string) => `${what}-${Date.now().toString(36)}${Mat
 export const system = (): System => JSON.parse(readFileSync(process.env.END2END_SYSTEM!, "utf8"));
 
 /** Firmware with its signed manifest, made with the binary's own offline tool. */
-export function signedFirmware(version: string, sequence: number, content: string | Buffer, key = system().signing_key) {
-  const { fleetward, device_type } = system();
+export function signedFirmware(version: string, sequence: number, content: string | Buffer, key = system().signing_key, device_type = system().device_type) {
+  const { fleetward } = system();
   const dir = mkdtempSync(join(tmpdir(), "fleetward-firmware-"));
   const payload = join(dir, `gateway-${version}.bin`);
   const manifest = join(dir, `gateway-${version}.manifest.json`);

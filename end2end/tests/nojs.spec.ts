@@ -1,7 +1,8 @@
 // Reading and every form work without JavaScript: the server renders, links and forms do the rest.
+import { enrolled } from "../support/devices";
 import { ASKING, address, question, wayOut } from "../support/questions";
-import { NOSCRIPT_ROLLOUT, rest, system } from "../support/system";
-import { decide, expect, test } from "../support/test";
+import { NOSCRIPT_ROLLOUT, rest, system, unique } from "../support/system";
+import { card, decide, expect, test } from "../support/test";
 
 test.describe("signing in", () => {
   test.use({ role: "nobody" });
@@ -58,6 +59,17 @@ test("a device's connections are a page of it", async ({ page }) => {
   await page.goto(`/devices/${id}/connections`);
   await expect(page.getByRole("img", { name: /^Connected / })).toBeVisible();
   await expect(page.getByRole("table", { name: "Connections of this device" }).getByRole("row").nth(1)).toContainText("Connected");
+});
+
+test("a device is pinned and unpinned by forms", async ({ page }) => {
+  const [device] = await enrolled([unique("test-noscript")]);
+  await page.goto(`/devices/${device!.id}/firmware`);
+  await page.getByRole("link", { name: "Pin…" }).click();
+  await page.getByLabel("Why").fill("Without scripts.");
+  await page.getByRole("button", { name: "Pin it" }).click();
+  await expect(card(page, "Pinned to what it runs")).toContainText("Without scripts.");
+  await page.getByRole("button", { name: "Unpin" }).click();
+  await expect(page.getByRole("link", { name: "Pin…" })).toBeVisible();
 });
 
 test("certificates sort by a link, and the revoked ones are a tab", async ({ page }) => {

@@ -8,8 +8,10 @@ use wire::{
     activity::{ActivityPage, ActivityQuery},
     connections::{ConnectionsPage, ConnectionsQuery},
     devices::{DeviceDetail, DeviceQuery},
+    page::Page,
     states::DeviceStep,
     telemetry::History,
+    updates::{Attempt, AttemptsQuery},
 };
 
 /// A device's page: the device, and its history where the tab shows one.
@@ -28,6 +30,9 @@ pub struct DeviceView {
     /// Its connections; none on the other tabs.
     #[serde(default)]
     pub connections: Option<ConnectionsPage>,
+    /// Its updates, with what it said of each; none on the other tabs.
+    #[serde(default)]
+    pub attempts: Option<Page<Attempt>>,
 }
 
 /// Which span of history to read: so much before now, or between two instants.
@@ -66,13 +71,15 @@ pub async fn read_facets() -> Result<Packed, ApiFault> {
     call.model(call.fleet.devices().facet_counts(&call.actor).await)
 }
 
-/// A device as [`DeviceView`]; `window` asks for its history too, `activity` for a page of what happened to it, `connections` for a page of these.
+/// A device as [`DeviceView`]; `window` asks for its history too, `activity` for a page of what happened to it, `connections` and
+/// `attempts` for a page of these.
 #[server(prefix = "/rpc", endpoint = "/device", input = GetUrl)]
 pub async fn read_device(
     id: String,
     #[server(default)] window: Option<Window>,
     #[server(default)] activity: Option<ActivityQuery>,
     #[server(default)] connections: Option<ConnectionsQuery>,
+    #[server(default)] attempts: Option<AttemptsQuery>,
 ) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id = call.id(&id)?;
@@ -85,8 +92,12 @@ pub async fn read_device(
         Some(query) => Some(call.answer(call.fleet.devices().connections(&call.actor, &id, &query).await)?),
         None => None,
     };
+    let attempts = match attempts {
+        Some(query) => Some(call.answer(call.fleet.attempts(&call.actor, &id, &query).await)?),
+        None => None,
+    };
     let Some(window) = window else {
-        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None, activity, connections });
+        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None, activity, connections, attempts });
     };
     let (from, to) = match (window.from, window.to) {
         (Some(from), Some(to)) if from < to => (Timestamp(from), Timestamp(to)),
@@ -94,7 +105,7 @@ pub async fn read_device(
     };
     let query = wire::telemetry::HistoryQuery { device_id: id, metrics: Vec::new(), from, to, points: POINTS };
     let history = call.answer(call.fleet.history(&call.actor, &query).await)?;
-    Packed::of(&DeviceView { detail, history: Some(history), from, to, activity, connections })
+    Packed::of(&DeviceView { detail, history: Some(history), from, to, activity, connections, attempts })
 }
 
 /// Ids of a few devices that match what was typed, for the palette: a list of texts. A selector that is not finished finds nothing.
@@ -224,6 +235,26 @@ pub async fn confirm_update(id: String, rollout: String) -> Result<(), ApiFault>
     let device: wire::ids::DeviceId = call.id(&id)?;
     let rollout: wire::ids::RolloutId = call.id(&rollout)?;
     call.answer(call.fleet.rollouts().confirm_in_console(&call.actor, &rollout, &device).await)?;
+    call.lead_to(&format!("/devices/{device}/firmware"));
+    Ok(())
+}
+
+/// Pins a device to what it runs, so that no rollout moves it.
+#[server(prefix = "/rpc", endpoint = "/device/pin")]
+pub async fn pin_device(id: String, #[server(default)] reason: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device: wire::ids::DeviceId = call.id(&id)?;
+    call.answer(call.fleet.rollouts().pin(&call.actor, &device, &reason).await)?;
+    call.lead_to(&format!("/devices/{device}/firmware"));
+    Ok(())
+}
+
+/// Lets rollouts move a device again that was pinned.
+#[server(prefix = "/rpc", endpoint = "/device/unpin")]
+pub async fn unpin_device(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device: wire::ids::DeviceId = call.id(&id)?;
+    call.answer(call.fleet.rollouts().unpin(&call.actor, &device).await)?;
     call.lead_to(&format!("/devices/{device}/firmware"));
     Ok(())
 }

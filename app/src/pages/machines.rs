@@ -7,9 +7,9 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use wire::{
-    devices::DeviceUpdate,
     machines::{Machine, ROLLOUT, UPDATE},
     rollouts::RolloutDetail,
+    updates::DeviceUpdate,
 };
 
 /// Where a rollout is, and the way it came.

@@ -8,6 +8,7 @@ use wire::{
     registered::RegisteredState,
     releases::{Damage, DeltaState},
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
+    updates::UpdateFailure,
 };
 
 /// A device's presence and standing in one word: what matters most of the two.
@@ -101,6 +102,17 @@ pub const fn update(state: UpdateState) -> (Tone, &'static str) {
         UpdateState::Cancelled => (Tone::Off, "Cancelled"),
         UpdateState::Superseded => (Tone::Off, "Superseded"),
         UpdateState::NotApplicable => (Tone::Off, "Not applicable"),
+    }
+}
+
+/// How an update failed.
+pub const fn failure(failure: UpdateFailure) -> (Tone, &'static str) {
+    match failure {
+        UpdateFailure::Failed => update(UpdateState::Failed),
+        UpdateFailure::TimedOut => update(UpdateState::TimedOut),
+        UpdateFailure::Reverted => update(UpdateState::Reverted),
+        UpdateFailure::Rejected => update(UpdateState::Rejected),
+        UpdateFailure::WentDark => (Tone::Bad, "Went dark"),
     }
 }
 

@@ -4,13 +4,14 @@ use crate::{
     Timestamp,
     enrolment::TargetToken,
     facets::DeviceFacets,
-    ids::{DeviceId, GroupId, RolloutId, UpdateId},
+    ids::{DeviceId, GroupId},
     page::Page,
     pki::CertificateRow,
     rollouts::{RolloutLink, Why},
     states::{DeviceState, DeviceStep, UpdateState},
     telemetry::LatestValue,
     transfers::DataUse,
+    updates::{DeviceUpdate, Pin},
     views::SavedView,
 };
 use serde::{Deserialize, Serialize};
@@ -338,6 +339,9 @@ pub struct DeviceDetail {
     /// The same, rule by rule.
     #[serde(default)]
     pub why: Why,
+    /// That it stays on what it runs, if somebody has said so.
+    #[serde(default)]
+    pub pin: Option<Pin>,
     /// What it was sent of files lately.
     #[serde(default)]
     pub data: DataUse,
@@ -376,35 +380,6 @@ pub struct Suspicion {
     pub at: Timestamp,
     /// What was seen.
     pub sign: String,
-}
-
-/// A device's part in a rollout, on the device's page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct DeviceUpdate {
-    /// The update.
-    pub id: UpdateId,
-    /// The rollout.
-    pub rollout: RolloutId,
-    /// Its name.
-    pub rollout_name: String,
-    /// From which version.
-    pub from_version: String,
-    /// To which version.
-    pub to_version: String,
-    /// Where it is.
-    pub state: UpdateState,
-    /// Percent of the current step.
-    pub progress: Option<i64>,
-    /// A line for people.
-    pub detail: String,
-    /// When it was offered.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-    /// The states it was in before, in the order of a life; not known of old updates.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub passed: Vec<UpdateState>,
 }
 
 /// A stretch of time a device was connected.

@@ -33,6 +33,7 @@ pub mod states;
 pub mod telemetry;
 pub mod time;
 pub mod transfers;
+pub mod updates;
 pub mod views;
 
 pub use fault::{Fault, FaultKind};

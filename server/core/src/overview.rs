@@ -10,12 +10,14 @@ use wire::{
     Timestamp,
     access::{NavCounts, Viewer},
     devices::DeviceDetail,
-    ids::{DeviceId, OrgId},
+    ids::{DeviceId, OrgId, UpdateId},
     overview::{Attention, FleetCounts, Matter, OverviewPage},
+    page::Page,
     rollouts::{RolloutRow, Why},
     roots::RootTask,
     states::{Role, RolloutState, UpdateState},
     telemetry::{History, HistoryQuery},
+    updates::{Attempt, AttemptsQuery, DeviceUpdate, LogLine},
 };
 
 /// Things listed under "needs attention".
@@ -141,6 +143,24 @@ impl Fleet {
     pub async fn why(&self, actor: &Actor, device_id: &DeviceId) -> Result<Why> {
         let device = self.devices().find(actor, device_id).await?;
         self.rollouts().why(actor, device).await
+    }
+
+    /// A page of a device's updates, newest first.
+    pub async fn updates(&self, actor: &Actor, device_id: &DeviceId, query: &AttemptsQuery) -> Result<Page<DeviceUpdate>> {
+        let device = self.devices().find(actor, device_id).await?;
+        self.rollouts().updates_listed(device, query).await
+    }
+
+    /// The same, with the newest of what the device said of each.
+    pub async fn attempts(&self, actor: &Actor, device_id: &DeviceId, query: &AttemptsQuery) -> Result<Page<Attempt>> {
+        let device = self.devices().find(actor, device_id).await?;
+        self.rollouts().attempts(device, query).await
+    }
+
+    /// What a device said of one of its updates, the newest in front: all that is kept, at most [`wire::updates::MOST_LINES`].
+    pub async fn update_log(&self, actor: &Actor, device_id: &DeviceId, update: &UpdateId) -> Result<Page<LogLine>> {
+        let device = self.devices().find(actor, device_id).await?;
+        self.rollouts().log_of(device, update).await
     }
 
     /// All a device's page shows.

@@ -269,6 +269,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::facts::ALL,
         crate::devices::naming::ALL,
         crate::devices::narrowing::ALL,
+        crate::devices::pins::ALL,
         crate::devices::rows::ALL,
         crate::devices::sizes::ALL,
         crate::devices::views::ALL,

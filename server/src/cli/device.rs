@@ -53,6 +53,16 @@ pub(super) enum Device {
         #[arg(long)]
         rollout: RolloutId,
     },
+    /// Pin a device to what it runs: no rollout moves it until it is unpinned
+    Pin {
+        #[command(flatten)]
+        which: Which,
+        /// Why, for those who come across it
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let rollouts move a device again that was pinned
+    Unpin(Which),
     /// Issue certificates for a file of CSRs: CSV, JSON lines, zip, tar or tar.gz, at most 10,000
     Import(Import),
     #[command(flatten)]
@@ -130,6 +140,16 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
         Device::Confirm { which: Which { device }, rollout } => {
             fleet.rollouts().confirm_in_console(&actor, &rollout, &device).await?;
             println!("{device}: confirmed. It is offered the update when its turn has come.");
+            return Ok(());
+        }
+        Device::Pin { which: Which { device }, reason } => {
+            let pin = fleet.rollouts().pin(&actor, &device, &reason).await?;
+            println!("{device}: {}", pin.words());
+            return Ok(());
+        }
+        Device::Unpin(Which { device }) => {
+            fleet.rollouts().unpin(&actor, &device).await?;
+            println!("{device}: not pinned. Rollouts may move it again.");
             return Ok(());
         }
         Device::Import(import) => return take_in(fleet, &actor, import).await,
@@ -287,6 +307,23 @@ mod tests {
         assert_eq!(lines[4], "> time         blocks     its window opens later. [When its window opens (1 Jan 1970 02:00 UTC)]");
         assert!(lines[3].starts_with("  stage") && lines[5].starts_with("  asks"));
         assert_eq!(told(&Why::default()), "No rollout concerns this device.\n");
+    }
+
+    #[tokio::test]
+    async fn a_device_is_pinned_and_let_go() {
+        let w = fleet::testing::World::open(fleet::db::EngineKind::Sqlite).await;
+        w.device("gw-1", "gateway").await;
+        let which = || Which { device: "gw-1".parse().unwrap() };
+        let shown = async || {
+            let shell = Actor::shell(w.fleet.default_org().clone());
+            w.fleet.device(&shell, &"gw-1".parse().unwrap()).await.unwrap().pin
+        };
+        device(&w.fleet, Device::Pin { which: which(), reason: "on show".into() }).await.unwrap();
+        let pin = shown().await.unwrap();
+        assert_eq!((pin.by.as_str(), pin.reason.as_str()), ("command line", "on show"));
+        assert!(device(&w.fleet, Device::Pin { which: which(), reason: " ".into() }).await.is_err(), "without a reason");
+        device(&w.fleet, Device::Unpin(which())).await.unwrap();
+        assert_eq!(shown().await, None);
     }
 
     #[tokio::test]

@@ -127,7 +127,7 @@ enum Command {
         #[command(subcommand)]
         command: joining::Claim,
     },
-    /// Devices: list, tag, suspend, resume, decommission, recommission, delete, import, why they don't update
+    /// Devices: list, tag, suspend, resume, decommission, recommission, delete, import, pin and unpin, why they don't update
     Device {
         #[command(flatten)]
         flags: Box<Flags>,

@@ -3,8 +3,9 @@
 use super::rpc_tests::{Browser, FORM};
 use serde_json::json;
 use wire::{
+    device::StatusReport,
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, Verb},
-    states::Role,
+    states::{Role, UpdateState},
 };
 
 impl Browser {
@@ -115,6 +116,49 @@ async fn a_device_says_rule_by_rule_why_it_waits_and_is_confirmed_there() {
     assert!(b.world.fleet.rollouts().poll(device).await.unwrap().is_some(), "and so it is");
     let page = b.page("/devices/gw-1/firmware").await;
     assert!(page.contains("The update: Offered. May follow: "), "its states are drawn");
+}
+
+#[tokio::test]
+async fn a_device_is_pinned_on_its_firmware_tab_which_tells_what_it_said() {
+    let b = Browser::new().await;
+    let device = b.world.device("gw-1", "gateway").await;
+    let here = "/devices/gw-1/firmware";
+    let page = b.page(here).await;
+    assert!(
+        page.contains("Not updated yet") && page.contains("Install a version…") && page.contains("href=\"/devices/gw-1/firmware?ask=pin\"")
+    );
+    let page = b.page(&format!("{here}?ask=pin")).await;
+    assert_eq!(page.matches("id=\"pin-reason\"").count(), 1, "asked in the page, and in no dialog beside it: {page}");
+    assert_eq!(b.post("device/pin", &[("id", "gw-1")]).await.unwrap_err(), (400, "invalid".to_owned()), "why has to be said");
+    assert_eq!(b.post("device/pin", &[("id", "gw-1"), ("reason", "on show")]).await.unwrap(), here);
+    b.runs(|spec| spec).await;
+    let page = b.page(here).await;
+    assert!(page.contains("Pinned to what it runs") && page.contains("on show") && !page.contains("Install a version…"), "{page}");
+    assert_eq!(page.matches("The reason: ").count(), 1, "{page}");
+    let why = b.api("GET", "/devices/gw-1/why", Vec::new()).await;
+    assert!(why["answer"].as_str().unwrap().contains("pinned by ada on ") && why["outlook"] == "blocked", "{why}");
+    assert_eq!(b.post("device/unpin", &[("id", "gw-1")]).await.unwrap(), here);
+
+    let rollouts = b.world.fleet.rollouts();
+    let update_id = rollouts.poll(device).await.unwrap().expect("an offer").update_id;
+    let report = StatusReport {
+        update_id: update_id.clone(),
+        state: UpdateState::Failed,
+        progress: Some(40),
+        code: Some("digest_mismatch".into()),
+        detail: Some("<b>wrong</b> bytes".into()),
+        firmware: None,
+        deferred_until: None,
+    };
+    rollouts.report(device, report).await.unwrap();
+    let page = b.page(here).await;
+    for said in ["What it said of 1.0.0 by “Radio fix”", "1 line", "digest_mismatch", "&lt;b&gt;wrong&lt;/b&gt; bytes", "Failed"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(!page.contains("<details open"), "folded until somebody asks");
+    assert!(b.page(&format!("{here}?log={update_id}")).await.contains("<details open"));
+    let (status, ..) = b.send("GET", &format!("{here}?cur=x"), FORM, Vec::new(), "text/html").await;
+    assert_eq!(status, 400, "no place in this list");
 }
 
 #[tokio::test]

@@ -166,6 +166,13 @@ async fn a_failure_with_a_raw_log_is_a_failure(#[case] kind: EngineKind) {
         detail.trim_end().ends_with("the end") && detail.contains("no room at \\dev in [string \"x\"]") && !detail.contains('\n'),
         "{detail}"
     );
+    let updates = rig.rest.get("/devices/gw-1/updates").await;
+    let update = &updates["items"][0];
+    assert_eq!((&update["code"], &update["failure"], &updates["total"]), (&json!("code_28"), &json!("failed"), &json!(1)));
+    let said = rig.rest.get(&format!("/devices/gw-1/updates/{}/log", update["id"].as_str().unwrap())).await;
+    let newest = &said["items"][0];
+    assert_eq!((&newest["state"], &newest["code"], &newest["line"]), (&json!("failed"), &json!("code_28"), &json!("the end")));
+    assert!(said["items"][1]["line"].as_str().unwrap().chars().count() <= 1000, "a line by itself, and not all of it: {said}");
     assert!(device.poll().await.get("deploymentBase").is_none(), "or it is installed again and again");
     assert_eq!(device.say(&action, "closed", "failure", &[]).await, 410);
     rig.server.stop().await;

@@ -23,7 +23,7 @@ const KINDS: [(ActivityKind, &str); 4] = [
 ];
 
 /// What entries of the audit log have for inquiries: ids and digests. The log shows them, and the certificate's own page.
-const FOR_INQUIRIES: [&str; 12] = [
+const FOR_INQUIRIES: [&str; 13] = [
     "authority",
     "certificate",
     "fingerprint",
@@ -36,6 +36,7 @@ const FOR_INQUIRIES: [&str; 12] = [
     "sign",
     "spki_sha256",
     "subject",
+    "taken_back",
 ];
 
 /// Reads the address: `show` and `before`; what is not understood is as if it was not there.
@@ -178,6 +179,8 @@ fn said(action: &str) -> (Tone, Option<&'static str>) {
         "device.tags" => (Tone::Info, "Tags changed"),
         "device.confirm_update" => (Tone::Info, "Update confirmed"),
         "device.auto_confirm" => (Tone::Info, "Confirming updates by itself changed"),
+        "device.pin" => (Tone::Hold, "Pinned to what it runs"),
+        "device.unpin" => (Tone::Ok, "Unpinned"),
         "device.suspend" => (Tone::Hold, "Suspended"),
         "device.resume" => (Tone::Ok, "Resumed"),
         "device.decommission" => (Tone::Bad, "Decommissioned"),

@@ -10,17 +10,18 @@ use crate::{
     api::devices::{DeviceView, ReadDevice},
     live,
     pages::words,
-    ui::{PageHead, Tab, badge, card, empty, icon, page, status, status::badge_with, status::tags, tabs, time},
+    ui::{PageHead, Tab, Tone, badge, card, empty, icon, page, status, status::badge_with, status::tags, tabs, time},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{
     activity::ActivityQuery,
     connections::ConnectionsQuery,
-    devices::DeviceRow,
+    devices::DeviceDetail,
     ids::DeviceId,
     live::{DeviceLive, Topic},
     states::{DeviceState, DeviceStep},
+    updates::AttemptsQuery,
 };
 
 /// The tabs, by the last part of the address.
@@ -68,8 +69,24 @@ pub fn DevicePage() -> AnyView {
     let place = Memo::new(move |_| address.with(|a| connections::place(|key| a.get_str(key).map(str::to_owned))));
     let connections =
         Memo::new(move |_| (section.get() == Section::Connections).then(|| ConnectionsQuery { cursor: place.get().cursor, rows: None }));
-    let model =
-        reading(move || ReadDevice { id: id.get(), window: window.get(), activity: activity.get(), connections: connections.get() });
+    let updates = Memo::new(move |_| {
+        address.with(|a| firmware::Asked {
+            place: connections::place(|key| a.get_str(key).map(str::to_owned)),
+            whole: a.get_str("log").and_then(|log| log.parse().ok()),
+            pin: a.get_str("ask") == Some("pin"),
+        })
+    });
+    let attempts = Memo::new(move |_| {
+        let firmware::Asked { place, whole, .. } = updates.get();
+        (section.get() == Section::Firmware).then_some(AttemptsQuery { cursor: place.cursor, rows: None, whole })
+    });
+    let model = reading(move || ReadDevice {
+        id: id.get(),
+        window: window.get(),
+        activity: activity.get(),
+        connections: connections.get(),
+        attempts: attempts.get(),
+    });
     let topic = move || id.with(|id| id.parse::<DeviceId>().ok()).map(Topic::Device);
     let feed = RwSignal::new(None::<DeviceLive>);
     let shown = StoredValue::new(None::<bool>);
@@ -84,14 +101,15 @@ pub fn DevicePage() -> AnyView {
     let actions = Actions::new(move || model.refetch());
     page(model, move |view: DeviceView| {
         shown.set_value(Some(view.detail.row.online));
-        content(&view, section.get(), (range.get_untracked(), past.get_untracked(), place.get_untracked().before), feed, actions)
+        let asked = (range.get_untracked(), past.get_untracked(), place.get_untracked().before, updates.get_untracked());
+        content(&view, section.get(), asked, feed, actions)
     })
 }
 
 fn content(
     view: &DeviceView,
     section: Section,
-    (range, past, before): (telemetry::Range, ActivityQuery, i64),
+    (range, past, before, updates): (telemetry::Range, ActivityQuery, i64, firmware::Asked),
     feed: RwSignal<Option<DeviceLive>>,
     actions: Actions,
 ) -> AnyView {
@@ -99,7 +117,7 @@ fn content(
     let body = match section {
         Section::Overview => overview::tab(view, range, feed, actions),
         Section::Telemetry => telemetry::tab(view, range, feed),
-        Section::Firmware => firmware::tab(&view.detail, actions.confirm),
+        Section::Firmware => firmware::tab(&view.detail, view.attempts.as_ref(), &updates, actions),
         Section::Certificates => certificates::tab(&view.detail, actions.target),
         Section::Connections => connections::tab(&view.detail, view.connections.as_ref(), before),
         Section::Activity => activity::tab(&row.device_id, view.activity.as_ref(), past),
@@ -110,10 +128,11 @@ fn content(
         }
     };
     let suspicion = life::suspicion(&view.detail, actions.clear);
-    view! { {head(&row)}{suspicion}{nav(&row.device_id, section)}<div class="mt-4">{body}</div> }.into_any()
+    view! { {head(&view.detail)}{suspicion}{nav(&row.device_id, section)}<div class="mt-4">{body}</div> }.into_any()
 }
 
-fn head(row: &DeviceRow) -> AnyView {
+fn head(d: &DeviceDetail) -> AnyView {
+    let row = &d.row;
     let (tone, word) = words::device(row.state, row.online);
     let presence = match (row.state, row.online) {
         (DeviceState::Active, true) => badge_with(tone, "wifi", word),
@@ -124,7 +143,8 @@ fn head(row: &DeviceRow) -> AnyView {
         let (tone, word) = words::update(state);
         status(tone, word)
     });
-    let marks = view! { {presence}{update}{tags(&row.tags)} }.into_any();
+    let pinned = d.pin.as_ref().map(|_| badge_with(Tone::Hold, "lock", "Pinned"));
+    let marks = view! { {presence}{update}{pinned}{tags(&row.tags)} }.into_any();
     let hardware = if row.hardware.is_empty() { String::new() } else { format!(" rev {}", row.hardware) };
     let sub = view! {
         {row.device_type.clone()}{hardware}" · firmware "<span class="mono">{row.version.clone()}</span>" · seen "{time::ago_or(row.last_seen_at, "never")}

@@ -1,50 +1,41 @@
 //! The updates of a device: what it runs, why it does or doesn't update, and every rollout it was part of.
 
-use super::why;
+use super::{attempts, connections::Place, overview::Actions, pin, why};
 use crate::{
-    api::devices::ConfirmUpdate,
-    pages::{machines, words},
+    pages::machines,
     plan::query::push,
-    ui::{
-        Column, empty,
-        form::FormCall,
-        icon,
-        number::grouped,
-        page::{card, card_flush},
-        progress::progress,
-        status, table, time,
-    },
+    ui::{icon, number::grouped, page::card, progress::progress, time},
 };
 use leptos::prelude::*;
 use wire::{
-    devices::{DeviceDetail, DeviceUpdate},
-    ids::DeviceId,
+    devices::DeviceDetail,
+    ids::{DeviceId, UpdateId},
+    page::Page,
     selector::{Field, Selector},
     states::DeviceState,
+    updates::Attempt,
 };
 
+/// What the address asks for, beside the tab.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Which page of its updates.
+    pub place: Place,
+    /// The update whose lines are all shown.
+    pub whole: Option<UpdateId>,
+    /// Whether the question before it is pinned stands in the page.
+    pub pin: bool,
+}
+
 /// The tab.
-pub fn tab(d: &DeviceDetail, confirm: FormCall<ConfirmUpdate>) -> AnyView {
-    let history = if d.updates.is_empty() {
-        empty("package", "Not updated yet", "Rollouts that reach this device appear here, with every step it reports.", None)
-    } else {
-        let rows = d.updates.iter().map(line).collect_view().into_any();
-        let columns = vec![
-            Column::text("Rollout"),
-            Column::text("From"),
-            Column::text("To"),
-            Column::text("State"),
-            Column::text("What it said"),
-            Column::text("Offered"),
-            Column::text("Changed"),
-        ];
-        table("Updates of this device", columns, rows)
-    };
+pub fn tab(d: &DeviceDetail, attempts: Option<&Page<Attempt>>, asked: &Asked, actions: Actions) -> AnyView {
     view! {
+        {pin::ask(d, asked.pin, actions.pin)}
         <div class="stack">
-            {why::explanation(&d.row.device_id, &d.why, confirm)}
-            {install(d)}
-            {card_flush("Updates", Some(view! { "Runs "<b class="mono">{d.row.version.clone()}</b> }.into_any()), history)}
+            {pin::pinned(d, actions)}
+            {why::explanation(&d.row.device_id, &d.why, actions.confirm)}
+            {doing(d)}
+            {attempts::history(d, attempts, &asked.place, asked.whole.as_ref())}
             {d.updates.first().map(machines::update)}
             {card("Data", None, data(d))}
         </div>
@@ -52,11 +43,17 @@ pub fn tab(d: &DeviceDetail, confirm: FormCall<ConfirmUpdate>) -> AnyView {
     .into_any()
 }
 
-/// The way to a plan for this device alone, for those who may change it; it is approved like any other.
+/// What can be done about what it runs; nothing for who may do none of it.
+fn doing(d: &DeviceDetail) -> Option<AnyView> {
+    let (install, pin) = (install(d), pin::button(d));
+    (install.is_some() || pin.is_some()).then(|| view! { <div class="row">{install}{pin}</div> }.into_any())
+}
+
+/// The way to a plan for this device alone, for those who may change it; it is approved like any other. A plan leaves out who is pinned.
 fn install(d: &DeviceDetail) -> Option<AnyView> {
-    (d.may_edit && d.row.state == DeviceState::Active).then(|| {
+    (d.may_edit && d.row.state == DeviceState::Active && d.pin.is_none()).then(|| {
         let href = plan_for(&d.row.device_id);
-        view! { <div class="row"><a class="btn" href=href>{icon("rocket")}"Install a version…"</a></div> }.into_any()
+        view! { <a class="btn" href=href>{icon("rocket")}"Install a version…"</a> }.into_any()
     })
 }
 
@@ -79,23 +76,6 @@ fn data(d: &DeviceDetail) -> AnyView {
     let over =
         d.data.again.map(|again| view! { <p>"It is offered nothing more before "{time::at(again)}", unless a plan says otherwise."</p> });
     view! { <div class="stack"><p>{used.clone()}</p>{progress(used, d.data.bytes.min(budget), budget)}{over}</div> }.into_any()
-}
-
-fn line(u: &DeviceUpdate) -> AnyView {
-    let (tone, word) = words::update(u.state);
-    let progress = u.progress.filter(|_| !u.state.finished()).map(|p| format!(" {p} %"));
-    view! {
-        <tr>
-            <td><a class="main" href=format!("/rollouts/{}", u.rollout)>{u.rollout_name.clone()}</a></td>
-            <td class="mono">{u.from_version.clone()}</td>
-            <td class="mono">{u.to_version.clone()}</td>
-            <td>{status(tone, word)}{progress}</td>
-            <td class="dim clip" title=u.detail.clone()>{u.detail.clone()}</td>
-            <td class="dim">{time::at(u.created_at)}</td>
-            <td class="dim">{time::ago(u.updated_at)}</td>
-        </tr>
-    }
-    .into_any()
 }
 
 #[cfg(test)]

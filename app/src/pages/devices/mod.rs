@@ -1,6 +1,7 @@
 //! Devices: the list with its filters, and a device with its tabs.
 
 mod activity;
+mod attempts;
 mod bulk;
 mod certificates;
 mod connections;
@@ -13,6 +14,7 @@ pub mod groups;
 mod life;
 pub mod list;
 mod overview;
+mod pin;
 mod selecting;
 mod stepping;
 mod telemetry;

@@ -4,7 +4,7 @@ use super::{detail::with_icon, life, telemetry};
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::{
-        devices::{ChangeDevice, ClearSuspicion, ConfirmUpdate, DeviceView, SetTags},
+        devices::{ChangeDevice, ClearSuspicion, ConfirmUpdate, DeviceView, PinDevice, SetTags, UnpinDevice},
         groups::page_of,
         shared::DropTargetToken,
     },
@@ -38,13 +38,24 @@ pub struct Actions {
     pub target: FormCall<DropTargetToken>,
     /// A rollout's update of it is confirmed.
     pub confirm: FormCall<ConfirmUpdate>,
+    /// It stays on what it runs.
+    pub pin: FormCall<PinDevice>,
+    /// It may be moved again.
+    pub unpin: FormCall<UnpinDevice>,
 }
 
 impl Actions {
     /// The actions; after each success the dialog closes and `then` runs.
     pub fn new(then: impl Fn() + Copy + 'static) -> Self {
-        let all =
-            Self { tags: form::action(), life: form::action(), clear: form::action(), target: form::action(), confirm: form::action() };
+        let all = Self {
+            tags: form::action(),
+            life: form::action(),
+            clear: form::action(),
+            target: form::action(),
+            confirm: form::action(),
+            pin: form::action(),
+            unpin: form::action(),
+        };
         let navigate = use_navigate();
         let done = move || {
             crate::ui::dialog::close_all();
@@ -54,6 +65,8 @@ impl Actions {
         form::on_success(all.clear, move |()| done());
         form::on_success(all.target, move |()| done());
         form::on_success(all.confirm, move |()| done());
+        form::on_success(all.pin, move |()| done());
+        form::on_success(all.unpin, move |()| done());
         form::on_success(all.life, move |next: String| {
             // A deleted device has no page to read again.
             if next == "/devices" {

@@ -71,6 +71,7 @@ const fn title(rule: Rule) -> &'static str {
         Rule::Selected => "The selector",
         Rule::DeviceType => "The device’s type",
         Rule::Active => "In the fleet",
+        Rule::Pinned => "Pinned",
         Rule::Hardware => "Hardware",
         Rule::Older => "Something older runs",
         Rule::TakenBack => "What is taken back runs",

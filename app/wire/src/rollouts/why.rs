@@ -31,6 +31,8 @@ words! {
         DeviceType = "device_type",
         /// It is in the fleet.
         Active = "active",
+        /// It is not pinned to what it runs.
+        Pinned = "pinned",
         /// The release runs on its hardware.
         Hardware = "hardware",
         /// It runs something older.

@@ -30,6 +30,7 @@ pub use version::{Version, order_of};
 use crate::{
     Timestamp,
     devices::{CertificateStanding, Presence},
+    updates::Pin,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,6 +167,8 @@ pub struct Facts {
     pub certificate_until: i64,
     /// The same of those whose authority is not believed any more.
     pub untrusted_until: i64,
+    /// That it stays on what it runs. No selector asks for it: rollouts do.
+    pub pin: Option<Pin>,
     /// When all this was read.
     pub at: Timestamp,
 }

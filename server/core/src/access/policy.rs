@@ -124,7 +124,7 @@ acts! {
     OpenEnrolment = "enrolment.open" from Admin,
     /// Let shared secrets speak for devices, make and revoke those of gateways.
     Gateways = "gateway.manage" from Admin,
-    /// Change tags, decommission.
+    /// Change tags, pin and unpin, decommission.
     EditDevices = "device.edit" from Operator,
     /// Suspend and resume devices.
     Suspend = "device.suspend" from Operator,

@@ -1,7 +1,7 @@
 //! What selectors look at, read for one device or for the next ones of a fleet: the row, and what stands beside it in other tables. Whole fleets are read
 //! by this, so rows come as lists.
 
-use super::{DeviceNo, selector::Facts};
+use super::{DeviceNo, pins, selector::Facts};
 use crate::{
     db::{Conn, Error, Sql, listed, row, rows, unlisted},
     pki::store::unbelieved,
@@ -82,6 +82,7 @@ impl From<FactsRow> for Facts {
             last_seen_at: r.last_seen_at,
             certificate_until: 0,
             untrusted_until: 0,
+            pin: None,
             at: Timestamp::default(),
         }
     }
@@ -155,6 +156,11 @@ async fn beside(
     for (device, until, untrusted) in unlisted::<(i64, i64, i64)>(row!(on, (String,), FACTS_CERTIFICATES, org.as_str(), after, last)?)? {
         if let Some(facts) = all.get_mut(&device) {
             (facts.certificate_until, facts.untrusted_until) = (until, untrusted);
+        }
+    }
+    for (device, pin) in pins::between(on, org, (after, last)).await? {
+        if let Some(facts) = all.get_mut(&device) {
+            facts.pin = Some(pin);
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! in [`super::state`]; certificates are the `pki` room's, which is asked in the same transaction.
 
 use super::{
-    DeviceNo, Devices, Error, groups, shared,
+    DeviceNo, Devices, Error, groups, pins, shared,
     state::{action, goal, step},
     store,
 };
@@ -42,7 +42,7 @@ impl Devices {
     ///
     /// *Admit*: a device that a gateway has announced is in the fleet. *Suspend*: live connections are closed within a second, new ones refused, nothing is enrolled or renewed; its certificates stay as they are and
     /// no CRL says anything. *Resume*: it is let in again with the certificates it has. *Decommission*: its certificates are revoked
-    /// (`cessationOfOperation`), its id stays reserved, and enrolment tokens for exactly this id are void. *Recommission*: its id may be enrolled
+    /// (`cessationOfOperation`), its id stays reserved, it is pinned no longer, and enrolment tokens for exactly this id are void. *Recommission*: its id may be enrolled
     /// again; what was revoked or voided stays so, and it comes back with a new token and a new certificate, under its old history. *Delete*: as
     /// decommissioned, and gone from every list with its tags, attributes, connections and samples; its certificates stay on the revocation list until
     /// they end, and only then is its id free. The audit log and the history of rollouts keep its name.
@@ -67,6 +67,10 @@ impl Devices {
         }
         let to = step(state, by).ok_or(Error::Illegal { device: known.clone(), step: by, state })?;
         exec!(&mut tx, store::SET_STATE, device, to.as_str())?;
+        // Whoever has its id next is no longer what was pinned.
+        if matches!(by, Step::Decommission | Step::Delete) {
+            pins::unpin(&mut tx, device).await?;
+        }
         if by == Step::Delete {
             if exec!(&mut tx, store::DELETE, device, now.0)? == 0 {
                 return Err(Error::NotFound("device"));

@@ -1,6 +1,6 @@
 //! Devices: who is in the fleet, how they get in, what is known of them, and whether they are there.
 //!
-//! Owns the device's row, tags, attributes, presence, enrolment tokens and the selector language. Refuses to know certificates' insides (the
+//! Owns the device's row, tags, attributes, presence, pins, enrolment tokens and the selector language. Refuses to know certificates' insides (the
 //! `pki` room signs), samples, and how an update goes.
 
 pub(crate) mod admission;
@@ -25,6 +25,7 @@ mod listing;
 pub(crate) mod naming;
 pub(crate) mod narrowing;
 mod paging;
+pub(crate) mod pins;
 mod presence;
 mod recovery;
 mod registry;

@@ -115,7 +115,7 @@ impl Rollouts {
             return Ok(false);
         }
         if action.state != AwaitingConfirmation {
-            self.report(action.device, action.waits("")).await?;
+            self.report_in_lines(action.device, action.waits(""), &[]).await?;
         } else if action.deadline.since(self.clock.now()) < action.timeout_ms / 4 * 3 {
             // It asks often, and each word would be a write.
             self.flows(action).await?;
@@ -140,7 +140,8 @@ impl Rollouts {
             Decision::Denied if !action.waits_for_person() => return Ok(false),
             Decision::Denied => {
                 let why = if said.is_empty() { String::new() } else { format!(": {said}") };
-                self.report(action.device, action.waits(&format!("{DENIED}{why}"))).await?;
+                // What was said there is kept below, line by line.
+                self.report_in_lines(action.device, action.waits(&format!("{DENIED}{why}")), &[]).await?;
             }
         }
         self.heard_ddi(action, Notes { lines, ..Notes::default() }).await?;

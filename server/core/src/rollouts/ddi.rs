@@ -1,29 +1,32 @@
-//! Updates for devices that speak hawkBit's protocol (DDI): a number for each, what was said of it, and cancellations that wait for an answer. Owns
+//! Updates for devices that speak hawkBit's protocol (DDI): a number for each, and cancellations that wait for an answer. Owns
 //! what that protocol remembers and ours doesn't need; refuses to know its words, and moves updates only by [`Rollouts::report`].
 
 use super::{
-    MAX_DETAIL, Rollouts,
+    Rollouts,
     course::may_install,
     idle::Rest,
     offering::Speaks,
+    reporting::readable_lines,
     stand::{Owed, Owes},
-    store::{ddi, sent, updates},
+    store::{
+        ddi,
+        log::{self, NewLine},
+        sent, updates,
+    },
     timing::{Terms, Timing},
 };
 use crate::{
     Result,
     devices::{DeviceNo, store as devices},
     releases::{self, RolloutRelease},
-    text::spaced,
 };
 use wire::{
     Timestamp,
     ids::{OrgId, ReleaseId, UpdateId},
     states::UpdateState,
+    updates::MOST_LINES,
 };
 
-/// Most lines that are kept of what a device says of one update.
-const KEPT: i64 = 200;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// How long lines are kept, and what was sent: as long as connections are.
 const KEPT_MS: i64 = 31 * DAY_MS;
@@ -310,9 +313,10 @@ impl Rollouts {
         Ok(release.filter(|release| may_install(release.state) || action.told_always()))
     }
 
-    /// Keeps what a device said of an action, without characters that control what is shown. Its first answer to a cancellation stands.
+    /// Keeps what a device said of an action beside its reports, without characters that control what is shown. Its first answer to a cancellation
+    /// stands.
     pub async fn heard_ddi(&self, action: &Action, notes: Notes<'_>) -> Result<()> {
-        let lines: Vec<String> = notes.lines.iter().map(|line| spaced(line, MAX_DETAIL).trim().to_owned()).collect();
+        let lines = readable_lines(notes.lines);
         let answers = notes.answer != Answer::Awaited && action.cancel == Answer::Awaited;
         let news = answers || notes.last && !action.closed || notes.fetched && !action.fetched;
         if lines.is_empty() && !news {
@@ -320,7 +324,10 @@ impl Rollouts {
         }
         let mut tx = self.db.write().await?;
         if !lines.is_empty() {
-            ddi::say(&mut tx, action, &lines, self.clock.now(), KEPT).await?;
+            let now = self.clock.now();
+            let said: Vec<_> = lines.iter().map(|line| NewLine::new(&action.org, &action.update, now, line)).collect();
+            log::say(&mut tx, &said).await?;
+            log::trim(&mut tx, &action.update, MOST_LINES).await?;
         }
         if news {
             ddi::note(&mut tx, action.number, notes).await?;
@@ -349,7 +356,7 @@ impl Rollouts {
     pub async fn forget_said(&self) -> Result<()> {
         let mut tx = self.db.write().await?;
         let before = self.clock.now().plus(-KEPT_MS);
-        ddi::forget(&mut tx, before).await?;
+        log::forget(&mut tx, before).await?;
         sent::forget(&mut tx, before).await?;
         tx.commit().await?;
         Ok(())
@@ -358,7 +365,7 @@ impl Rollouts {
     /// Forgets what these devices said and were sent.
     pub(crate) async fn forget_said_by(&self, devices: &[DeviceNo]) -> Result<()> {
         let mut tx = self.db.write().await?;
-        ddi::forget_of(&mut tx, devices).await?;
+        log::forget_of(&mut tx, devices).await?;
         sent::forget_to(&mut tx, devices).await?;
         tx.commit().await?;
         Ok(())
@@ -366,7 +373,7 @@ impl Rollouts {
 
     /// What a device said of an action, the newest first, at most so many lines.
     pub async fn said_ddi(&self, action: &Action, most: u32) -> Result<Vec<String>> {
-        Ok(ddi::said(&mut self.db.read().await?, action.number, i64::from(most)).await?)
+        Ok(log::lines(&mut self.db.read().await?, &action.update, most).await?)
     }
 }
 

@@ -173,7 +173,7 @@ mod tests {
             throttle::Full,
         },
     };
-    use wire::rollouts::Budget;
+    use wire::{rollouts::Budget, updates::Pin};
 
     /// A rollout that runs, and whose turn the device is in.
     fn running() -> Concern {
@@ -239,6 +239,7 @@ mod tests {
             Stand { owes: Some(owes), polls: true, ..Stand::default() }
         };
         let away = Facts { online: false, ..facts.clone() };
+        let pin = Pin { at: Timestamp(0), by: "Oli".into(), reason: "it is on show until May.".into() };
         let mut said = Vec::new();
         for (name, facts, stand, concerns) in [
             ("nothing", facts.clone(), Stand::default(), vec![]),
@@ -298,6 +299,7 @@ mod tests {
             ),
             ("halted", facts.clone(), Stand::default(), vec![halted]),
             ("newer", Facts { sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
+            ("pinned", Facts { pin: Some(pin), sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
             (
                 "failed",
                 facts.clone(),

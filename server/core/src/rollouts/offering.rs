@@ -20,7 +20,7 @@ use crate::{
     Result,
     bus::Event,
     db::{self, Conn, Read},
-    devices::{DeviceNo, Facts, store as devices},
+    devices::{DeviceNo, Facts, pins, store as devices},
     releases::{self, RolloutRelease},
     transfers,
 };
@@ -276,6 +276,10 @@ impl Rollouts {
             return Ok(None);
         }
         devices::set_update(&mut tx, device, UpdateState::Offered.as_str()).await?;
+        // Its row is held now, as by whoever pins it: one that was pinned meanwhile is seen here, and who pins it later sees the offer.
+        if pins::of(&mut tx, device).await?.is_some() {
+            return Ok(None);
+        }
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: org.clone(), id: rollout.clone() });
         self.bus.tell(Event::Device { org: org.clone(), device });

@@ -4,7 +4,11 @@
 use super::survey::{Miss, Target};
 use crate::devices::DeviceNo;
 use parking_lot::Mutex;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 use wire::ids::Digest;
 
@@ -33,6 +37,8 @@ pub(super) struct Placed {
     pub target: Target,
     /// Why those that are late are.
     pub late: String,
+    /// Of those that are pinned: by whom, when and why.
+    pub pinned: HashMap<DeviceNo, String>,
     pub seen: Vec<Seen>,
 }
 
@@ -99,7 +105,7 @@ mod tests {
             selector: Selector::parse("-tag:lab").unwrap(),
         };
         let seen = (1..=devices).map(|device| Seen { device, name: format!("gw-{device}"), missed: None, stage: Some(1), late: false });
-        Placed { target, late: String::new(), seen: seen.collect() }
+        Placed { target, late: String::new(), pinned: HashMap::new(), seen: seen.collect() }
     }
 
     #[tokio::test(start_paused = true)]

@@ -124,16 +124,20 @@ impl Cut {
 struct List<'a> {
     target: &'a Target,
     walk: Walk<'a>,
+    pinned: HashMap<DeviceNo, String>,
     seen: Vec<Seen>,
 }
 
 impl<'a> List<'a> {
     fn new(target: &'a Target, lot: &'a Lot, rollout: &'a RolloutId) -> Self {
-        Self { target, walk: Walk::new(target, lot, rollout, false), seen: Vec::new() }
+        Self { target, walk: Walk::new(target, lot, rollout, false), pinned: HashMap::new(), seen: Vec::new() }
     }
 
     fn take(&mut self, device: DeviceNo, facts: &Facts, busy: bool) {
         let missed = self.walk.take(device, facts, busy);
+        if let Some(pin) = facts.pin.as_ref().filter(|_| missed == Some(Miss::Pinned)) {
+            self.pinned.insert(device, pin.words());
+        }
         if missed != Some(Miss::NotSelected) {
             self.seen.push(Seen { device, name: facts.device_id.clone(), missed, stage: None, late: false });
         }
@@ -152,7 +156,7 @@ impl<'a> List<'a> {
                 }
             }
         }
-        Placed { target: self.target.clone(), late: late.why, seen }
+        Placed { target: self.target.clone(), late: late.why, pinned: self.pinned, seen }
     }
 }
 
@@ -168,11 +172,16 @@ fn page(list: &Placed, cut: &Cut) -> Result<Page<PreviewDevice>, DbError> {
     let more = page.len() > cut.rows;
     page.truncate(cut.rows);
     let next = page.last().filter(|_| more).map(|seen| seen.device.to_string());
+    let why = |seen: &Seen| match (list.pinned.get(&seen.device), seen.missed) {
+        (Some(pinned), _) => pinned.clone(),
+        (None, Some(miss)) => list.target.words(miss),
+        (None, None) => LEFT_OUT.to_owned(),
+    };
     let row = |seen: &&Seen| {
         Ok(PreviewDevice {
             device_id: seen.name.parse().map_err(DbError::corrupt)?,
             stage: seen.stage,
-            reason: seen.stage.is_none().then(|| seen.missed.map_or_else(|| LEFT_OUT.to_owned(), |miss| list.target.words(miss))),
+            reason: seen.stage.is_none().then(|| why(seen)),
             put_off: seen.late.then(|| list.late.clone()),
         })
     };

@@ -31,7 +31,6 @@ use std::{collections::HashMap, sync::Arc};
 use wire::{
     Timestamp,
     activity::Happening,
-    devices::DeviceUpdate,
     ids::{OrgId, ReleaseId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
@@ -264,11 +263,6 @@ impl Rollouts {
     /// When the last update of each of these devices ended.
     pub(crate) async fn last_ended(&self, devices: &[DeviceNo]) -> Result<HashMap<DeviceNo, Timestamp>> {
         Ok(parts::last_ended(&mut self.db.read().await?, devices).await?)
-    }
-
-    /// A device's updates, newest first; at most 20.
-    pub(crate) async fn updates_of(&self, device: DeviceNo) -> Result<Vec<DeviceUpdate>> {
-        Ok(parts::of_device(&mut self.db.read().await?, device).await?)
     }
 }
 

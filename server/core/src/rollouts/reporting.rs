@@ -6,14 +6,16 @@ use super::{
     retry,
     state::Class,
     store::{
-        courses, ddi, records, sent,
+        courses, ddi,
+        log::{self, NewLine},
+        records, sent,
         updates::{self, Moved, Update},
     },
 };
 use crate::{
     Result,
     bus::Event,
-    db::Tx,
+    db::{self, Tx},
     devices::{DeviceNo, said_to_run, store as devices},
     text::spaced,
 };
@@ -23,6 +25,7 @@ use wire::{
     device::{Running, StatusReport, Telling},
     rollouts::Counts,
     states::{RolloutState, StageState, UpdateState},
+    updates::MOST_LINES,
 };
 
 /// Most characters that are kept of a line in which a device says how it goes.
@@ -34,6 +37,16 @@ impl Rollouts {
     /// Takes a device's word on its update and answers with the state as it is now. May be repeated; late words change nothing. What the
     /// device says it runs is noted. Somebody else's update is not found.
     pub async fn report(&self, device: DeviceNo, report: StatusReport) -> Result<UpdateState> {
+        Box::pin(self.heard(device, report, None)).await
+    }
+
+    /// The same of a protocol in which what a device says to it are lines, the oldest first: these are kept one by one, and the report's own line for
+    /// people only stands with the update.
+    pub async fn report_in_lines(&self, device: DeviceNo, report: StatusReport, lines: &[String]) -> Result<UpdateState> {
+        Box::pin(self.heard(device, report, Some(lines))).await
+    }
+
+    async fn heard(&self, device: DeviceNo, report: StatusReport, lines: Option<&[String]>) -> Result<UpdateState> {
         let report = readable(report);
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
@@ -58,6 +71,8 @@ impl Rollouts {
         };
         let deadline = counts_from.plus(update.timeout_ms).max(deferred);
         let progress = report.progress.map(i64::from);
+        let moved = matches!(heard, Heard::Moves { .. });
+        keep(&mut tx, &update, (&report, lines), moved, now).await?;
         let state = match heard {
             Heard::Late => update.state,
             Heard::Again => {
@@ -95,11 +110,43 @@ impl Rollouts {
         let deadline = now.plus(update.timeout_ms);
         let word = Word { to: UpdateState::Failed, progress: None, code: RUNS_OLD_VERSION, detail: &detail, deadline };
         moves(&mut tx, &update, word, now).await?;
+        let line = NewLine { code: RUNS_OLD_VERSION, ..NewLine::new(&update.org, &update.id, now, &detail) };
+        log::say(&mut tx, &[line]).await?;
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: update.org.clone(), id: update.rollout });
         self.bus.tell(Event::Device { org: update.org, device });
         Ok(())
     }
+}
+
+/// Keeps what a device says of an update: as lines where there are some, the last of which has its code and progress, or as one line. The same word
+/// again, whatever its progress, leaves nothing new.
+async fn keep(
+    tx: &mut Tx,
+    update: &Update,
+    (report, lines): (&StatusReport, Option<&[String]>),
+    moved: bool,
+    now: Timestamp,
+) -> Result<(), db::Error> {
+    let lines = lines.map_or_else(|| vec![report.detail.clone().unwrap_or_default()], readable_lines);
+    let lines = if lines.is_empty() { vec![String::new()] } else { lines };
+    let state = Some(report.state.as_str());
+    let mut said: Vec<_> = lines.iter().map(|line| NewLine { state, ..NewLine::new(&update.org, &update.id, now, line) }).collect();
+    if let Some(last) = said.last_mut() {
+        last.code = report.code.as_deref().unwrap_or_default();
+        last.progress = report.progress.map(i64::from);
+    }
+    if let [only] = &*said
+        && log::repeats(tx, only).await?
+    {
+        return Ok(());
+    }
+    log::say(tx, &said).await?;
+    // An update moves a few times in its life: one line each needs no bound.
+    if !moved || said.len() > 1 {
+        log::trim(tx, &update.id, MOST_LINES).await?;
+    }
+    Ok(())
 }
 
 /// What the release of an update brings; whether that was delivered is another question.
@@ -172,6 +219,11 @@ async fn known(tx: &mut Tx, device: DeviceNo, now: Timestamp) -> Result<Running>
     let facts = devices::facts(tx, device, now).await?.unwrap_or_default();
     let sequence = u64::try_from(facts.sequence).unwrap_or_default();
     Ok(Running { version: facts.version, sequence, device_type: facts.device_type, hardware: facts.hardware })
+}
+
+/// Lines of a device in the same way, each by itself.
+pub(super) fn readable_lines(lines: &[String]) -> Vec<String> {
+    lines.iter().map(|line| spaced(line, MAX_DETAIL).trim().to_owned()).collect()
 }
 
 /// The report without characters that control or reorder what is shown, and without overlong text: devices may send anything.

@@ -40,6 +40,8 @@ pub enum Miss {
     OtherType,
     /// Not active.
     NotActive,
+    /// Pinned to what it runs.
+    Pinned,
     /// Hardware that the release does not run on.
     Hardware,
     /// Runs it already, or something newer.
@@ -53,7 +55,8 @@ pub enum Miss {
 }
 
 /// What is asked of a device's facts, in this order.
-const RULES: [Miss; 7] = [Miss::NotSelected, Miss::OtherType, Miss::NotActive, Miss::Hardware, Miss::Newer, Miss::RunsOther, Miss::TooOld];
+const RULES: [Miss; 8] =
+    [Miss::NotSelected, Miss::OtherType, Miss::NotActive, Miss::Pinned, Miss::Hardware, Miss::Newer, Miss::RunsOther, Miss::TooOld];
 
 impl Target {
     /// Whether a device is in; `busy` when another rollout is updating it. The first reason against it otherwise.
@@ -68,6 +71,7 @@ impl Target {
             Miss::NotSelected => !self.selector.matches(facts),
             Miss::OtherType => facts.device_type != self.device_type,
             Miss::NotActive => facts.state != DeviceState::Active.as_str(),
+            Miss::Pinned => facts.pin.is_some(),
             Miss::Hardware => !self.hardware.is_empty() && !self.hardware.contains(&facts.hardware),
             Miss::Newer => facts.sequence >= self.sequence,
             Miss::RunsOther => self.runs.is_some_and(|taken_back| facts.sequence != taken_back),
@@ -82,6 +86,7 @@ impl Target {
             Miss::NotSelected => "not selected".to_owned(),
             Miss::OtherType => format!("not a {}", self.device_type),
             Miss::NotActive => "not active (pending or suspended)".to_owned(),
+            Miss::Pinned => "pinned to what it runs".to_owned(),
             Miss::Hardware => format!("hardware other than {}", self.hardware.join(", ")),
             Miss::Newer => format!("already on {} or newer", self.version),
             Miss::RunsOther => "does not run the firmware that is taken back".to_owned(),
@@ -222,7 +227,11 @@ fn count(n: usize) -> i64 {
 mod tests {
     use super::*;
     use crate::rollouts::testing::{rollout_id, spec, stage};
-    use wire::rollouts::{Order, Reach, RolloutSpec};
+    use wire::{
+        Timestamp,
+        rollouts::{Order, Reach, RolloutSpec},
+        updates::Pin,
+    };
 
     fn facts(id: &str) -> Facts {
         Facts {
@@ -233,6 +242,10 @@ mod tests {
             sequence: 3,
             ..Facts::default()
         }
+    }
+
+    fn pin() -> Pin {
+        Pin { at: Timestamp(0), by: "oli".into(), reason: "on show".into() }
     }
 
     fn target() -> Target {
@@ -255,6 +268,7 @@ mod tests {
             (Miss::NotSelected, Facts { tags: vec!["lab".into()], ..facts("x") }, false),
             (Miss::OtherType, Facts { device_type: "sensor".into(), sequence: 9, ..facts("x") }, false),
             (Miss::NotActive, Facts { state: "suspended".into(), ..facts("x") }, false),
+            (Miss::Pinned, Facts { pin: Some(pin()), hardware: "C".into(), ..facts("x") }, false),
             (Miss::Hardware, Facts { hardware: "C".into(), ..facts("x") }, false),
             (Miss::Newer, Facts { sequence: 5, ..facts("x") }, true),
             (Miss::TooOld, Facts { sequence: 1, ..facts("x") }, false),
@@ -279,6 +293,7 @@ mod tests {
         }
         walk.take(21, &Facts { sequence: 7, ..facts("gw-21") }, false);
         walk.take(22, &Facts { tags: vec!["lab".into()], ..facts("gw-22") }, false);
+        walk.take(23, &Facts { pin: Some(pin()), ..facts("gw-23") }, false);
         let found = walk.finish(&stages, 3);
         assert_eq!(found.stages.iter().map(|s| s.devices).collect::<Vec<_>>(), [2, 4, 14]);
         assert_eq!(found.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [2, 3, 3]);
@@ -286,8 +301,9 @@ mod tests {
         turns.sort_unstable();
         assert_eq!(turns, (0..20).collect::<Vec<_>>(), "each of those it is for in one stage");
         assert_eq!(found.stages[0].sample[0].as_str(), format!("gw-{}", found.who[0][0] + 1));
-        assert_eq!((found.total, found.last_device), (20, 22));
-        assert_eq!(found.excluded, [Excluded { reason: "already on 1.2.0 or newer".into(), devices: 1 }]);
+        assert_eq!((found.total, found.last_device), (20, 23));
+        let excluded = |reason: &str| Excluded { reason: reason.into(), devices: 1 };
+        assert_eq!(found.excluded, [excluded("pinned to what it runs"), excluded("already on 1.2.0 or newer")]);
         assert_eq!((found.strata.len(), found.overlaps), (0, vec![0, 0, 0]));
         assert_eq!(found.members.map(|m| m.len()), Some(4), "of the stage that is given as a number");
     }

@@ -14,6 +14,7 @@ use wire::{
     Timestamp,
     rollouts::{Outlook, Reason, Rule, Says},
     states::{RolloutState, StageState, UpdateState},
+    updates::Pin,
 };
 
 fn reason(rule: Rule, says: Says, fact: impl Into<String>) -> Reason {
@@ -106,6 +107,7 @@ impl Concern {
             (Miss::NotSelected, selected, "When its tags, groups or attributes change."),
             (Miss::OtherType, format!("it is a {}.", facts.device_type), ""),
             (Miss::NotActive, "it is active.".to_owned(), "When a person lets it in."),
+            (Miss::Pinned, "it is not pinned.".to_owned(), "When a person unpins it."),
             (Miss::Hardware, format!("it has {hardware}."), "When the device reports other hardware."),
             (Miss::Newer, format!("it runs sequence {own}, and this is {}.", t.sequence), "When the device reports older firmware."),
             (Miss::RunsOther, format!("it runs sequence {own}."), "When the device reports that it runs it."),
@@ -115,7 +117,8 @@ impl Concern {
             .map(|(miss, fact, again)| {
                 let rule = rule_of(miss);
                 if t.misses(facts, miss) {
-                    return blocks(rule, format!("{}.", t.words(miss)), again);
+                    let why = facts.pin.as_ref().filter(|_| miss == Miss::Pinned).map_or_else(|| t.words(miss), Pin::words);
+                    return blocks(rule, format!("{}.", why.trim_end_matches('.')), again);
                 }
                 match miss {
                     Miss::Hardware if t.hardware.is_empty() => no_matter(rule, "the release runs on all hardware."),
@@ -245,6 +248,7 @@ const fn rule_of(miss: Miss) -> Rule {
         Miss::NotSelected => Rule::Selected,
         Miss::OtherType => Rule::DeviceType,
         Miss::NotActive => Rule::Active,
+        Miss::Pinned => Rule::Pinned,
         Miss::Hardware => Rule::Hardware,
         Miss::Newer => Rule::Older,
         Miss::RunsOther => Rule::TakenBack,

@@ -31,16 +31,20 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
     }
     let to = means(&feedback, action.state);
     let word = report(&action, &feedback, to);
-    let state = match devices.fleet.rollouts().report(action.device, word).await {
+    let mut beside: &[String] = &[];
+    let state = match devices.fleet.rollouts().report_in_lines(action.device, word, &feedback.details).await {
         // It only said that it goes on, and another of its words was faster.
-        Err(fleet::Error::Rollouts(fleet::rollouts::Error::NotYours(_))) => action.state,
+        Err(fleet::Error::Rollouts(fleet::rollouts::Error::NotYours(_))) => {
+            beside = &feedback.details;
+            action.state
+        }
         other => other?,
     };
     if ended && state == action.state {
         return Err(gone());
     }
     let fetched = (UpdateState::Downloaded..=UpdateState::Verifying).contains(&state);
-    let notes = Notes { lines: &feedback.details, last, fetched, ..Notes::default() };
+    let notes = Notes { lines: beside, last, fetched, ..Notes::default() };
     devices.fleet.rollouts().heard_ddi(&action, notes).await?;
     Ok(StatusCode::OK)
 }

@@ -44,6 +44,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod updates;
 mod uploads;
 mod views;
 
@@ -99,6 +100,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(keys::routes())
         .merge(devices::routes())
         .merge(connections::routes())
+        .merge(updates::routes())
         .merge(groups::routes())
         .merge(views::routes())
         .merge(telemetry::routes())

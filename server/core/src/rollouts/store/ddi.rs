@@ -1,12 +1,10 @@
-//! Updates under the numbers that hawkBit's protocol knows them by, and what devices said of them.
+//! Updates under the numbers that hawkBit's protocol knows them by.
 
-use super::these;
 use crate::{
-    db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
+    db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
     rollouts::ddi::{Action, Answer, Attempt, Notes},
 };
-use serde::Serialize;
 use wire::{
     Timestamp,
     ids::{OrgId, UpdateId},
@@ -34,19 +32,6 @@ pub(super) const NOTE: Sql = Sql::same(
     "UPDATE ddi_actions SET closed = (closed OR $2), fetched = (fetched OR $3), cancel = CASE WHEN cancel = '' THEN $4 ELSE cancel END
      WHERE number = $1",
 );
-pub(super) const SAY: Sql =
-    many!("INSERT INTO ddi_messages (org_id, action, at, line) SELECT ", [text org, int action, int at, text line], "");
-pub(super) const TRIM: Sql = Sql::same(
-    "DELETE FROM ddi_messages WHERE action = $1
-     AND id NOT IN (SELECT id FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2)",
-);
-pub(super) const FORGET: Sql = Sql::same("DELETE FROM ddi_messages WHERE at < $1");
-pub(super) const FORGET_OF: Sql = many!(
-    "DELETE FROM ddi_messages WHERE action IN (SELECT a.number FROM (SELECT ",
-    [int device],
-    ") AS w JOIN ddi_actions a ON a.device = w.device)"
-);
-pub(super) const SAID: Sql = Sql::same("SELECT line FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2");
 
 #[derive(sqlx::FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -123,34 +108,4 @@ pub(in crate::rollouts) async fn number(tx: &mut Tx, org: &OrgId, device: Device
 /// Notes what is new: whatever was noted before stays, a device's first answer to a cancellation as well.
 pub(in crate::rollouts) async fn note(tx: &mut Tx, number: i64, notes: Notes<'_>) -> Result<(), Error> {
     exec!(tx, NOTE, number, notes.last, notes.fetched, notes.answer.word()).map(drop)
-}
-
-#[derive(Serialize)]
-struct Said<'a> {
-    org: &'a str,
-    action: i64,
-    at: i64,
-    line: &'a str,
-}
-
-/// Keeps what a device said, in its order, and of all it said the newest `most` lines.
-pub(in crate::rollouts) async fn say(tx: &mut Tx, action: &Action, lines: &[String], at: Timestamp, most: i64) -> Result<(), Error> {
-    let lines: Vec<_> = lines.iter().map(|line| Said { org: action.org.as_str(), action: action.number, at: at.0, line }).collect();
-    exec!(tx, SAY, list(&lines)?)?;
-    exec!(tx, TRIM, action.number, most).map(drop)
-}
-
-/// Forgets what was said before then.
-pub(in crate::rollouts) async fn forget(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
-    exec!(tx, FORGET, before.0).map(drop)
-}
-
-/// Forgets what these devices said.
-pub(in crate::rollouts) async fn forget_of(tx: &mut Tx, devices: &[DeviceNo]) -> Result<(), Error> {
-    exec!(tx, FORGET_OF, these(devices)?).map(drop)
-}
-
-/// What a device said, the newest first.
-pub(in crate::rollouts) async fn said(on: &mut impl Conn, number: i64, most: i64) -> Result<Vec<String>, Error> {
-    Ok(rows!(on, (String,), SAID, number, most)?.into_iter().map(|r| r.0).collect())
 }

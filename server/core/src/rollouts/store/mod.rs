@@ -1,5 +1,6 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
-//! in hawkBit's protocol, what they were sent, the deltas they can use, how long they took and how they ended, the calendar of freezes, who approves, ways back, starts without approval,
+//! in hawkBit's protocol, what devices said of them, what they were sent, the deltas they can use, how long they took and how they ended, the calendar of
+//! freezes, who approves, ways back, starts without approval,
 //! where the stages of a draw end, and the lists people read.
 
 pub(super) mod approvers;
@@ -12,6 +13,7 @@ pub(super) mod freezes;
 pub(super) mod glass;
 pub(super) mod history;
 pub(super) mod lists;
+pub(super) mod log;
 pub(super) mod parts;
 pub(super) mod plans;
 pub(super) mod quorum;
@@ -62,6 +64,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &courses::TIME_OUT,
     &courses::WITHDRAW,
     &courses::WITHDRAW_RECALLED,
+    &turns::WITHDRAW_ONE,
     &courses::REQUEUE,
     &courses::RETRY_AT,
     &updates::HOLD,
@@ -89,6 +92,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::MOVE,
     &updates::FETCHING,
     &parts::OF_DEVICE,
+    &parts::COUNT_OF_DEVICE,
     &parts::OFFERED,
     &parts::ENDED,
     &parts::LAST_ENDED,
@@ -148,10 +152,14 @@ pub(crate) const ALL: &[&Sql] = &[
     &ddi::NUMBER,
     &ddi::INSERT,
     &ddi::NOTE,
-    &ddi::SAY,
-    &ddi::TRIM,
-    &ddi::FORGET,
-    &ddi::FORGET_OF,
+    &log::NEWEST,
+    &log::SAY,
+    &log::TRIM,
+    &log::FORGET,
+    &log::FORGET_OF,
+    &log::LINES,
+    &log::OF,
+    &log::OF_EACH,
     &sent::BEGIN,
     &sent::HOLD,
     &sent::SET,
@@ -160,7 +168,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &sent::RUNS,
     &sent::FORGET,
     &sent::FORGET_TO,
-    &ddi::SAID,
     &freezes::MARKS,
     &freezes::NOT_OVER,
     &freezes::LIST,

@@ -13,16 +13,25 @@ use std::collections::{HashMap, HashSet};
 use wire::{
     Timestamp,
     activity::Happening,
-    devices::DeviceUpdate,
-    ids::{DeviceId, OrgId, RolloutId},
+    ids::{DeviceId, OrgId, RolloutId, UpdateId},
+    page::Page,
     rollouts::{Counts, Failures, UpdateRow},
     states::UpdateState,
+    updates::{DeviceUpdate, UpdateFailure},
 };
 
+/// `dark` as [`DARK`] counts it: $5 milliseconds after a success that was before $4 nothing was heard.
 pub(super) const OF_DEVICE: Sql = Sql::same(
-    "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.detail, u.created_at, u.updated_at, u.passed
-     FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.device = $1 ORDER BY u.id DESC LIMIT 20",
+    "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.code, u.detail, u.attempts, u.created_at, u.updated_at,
+            u.ended_at, u.passed,
+            CASE WHEN u.latest = TRUE AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $4
+                  AND d.state = 'active' AND d.online = FALSE AND d.last_seen_at < u.ended_at + $5
+                  AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.device = u.device AND (c.ended_at IS NULL OR c.ended_at >= u.ended_at + $5))
+                 THEN TRUE ELSE FALSE END AS dark
+     FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN devices d ON d.number = u.device
+     WHERE u.device = $1 AND u.id < $2 ORDER BY u.id DESC LIMIT $3",
 );
+pub(super) const COUNT_OF_DEVICE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE device = $1");
 pub(super) const OFFERED: Sql = Sql::same(
     "SELECT u.rollout_id, x.name, x.version, u.created_at FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.created_at < $2 ORDER BY u.created_at DESC, u.id DESC LIMIT $3",
@@ -103,14 +112,23 @@ struct DeviceUpdateRow {
     version: String,
     state: String,
     progress: Option<i64>,
+    code: String,
     detail: String,
+    attempts: i64,
     created_at: i64,
     updated_at: i64,
+    ended_at: Option<i64>,
     passed: i64,
+    dark: bool,
 }
 
-/// A device's updates, newest first; at most 20.
-pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo) -> Result<Vec<DeviceUpdate>, Error> {
+/// A page of a device's updates, newest first, from behind this one on.
+pub(in crate::rollouts) async fn of_device(
+    on: &mut impl Conn,
+    device: DeviceNo,
+    (behind, rows): (Option<&UpdateId>, u32),
+    now: Timestamp,
+) -> Result<Page<DeviceUpdate>, Error> {
     let read = |r: DeviceUpdateRow| {
         let state = r.state.parse().map_err(Error::corrupt)?;
         Ok(DeviceUpdate {
@@ -121,13 +139,23 @@ pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo)
             to_version: r.version,
             state,
             progress: r.progress,
+            code: r.code,
             detail: r.detail,
+            failure: UpdateFailure::of(state, r.dark),
+            attempt: r.attempts,
             created_at: Timestamp(r.created_at),
             updated_at: Timestamp(r.updated_at),
+            ended_at: r.ended_at.map(Timestamp),
             passed: UpdateState::ALL.iter().copied().filter(|passed| *passed != state && r.passed & bit(*passed) != 0).collect(),
         })
     };
-    rows!(on, DeviceUpdateRow, OF_DEVICE, device)?.into_iter().map(read).collect()
+    // Ids sort by their creation; `upd` followed by `~` sorts behind every id.
+    let behind = behind.map_or("upd~", UpdateId::as_str);
+    let (by, limit) = (now.plus(-DARK_WATCH_MS).0, i64::from(rows) + 1);
+    let found = rows!(on, DeviceUpdateRow, OF_DEVICE, device, behind, limit, by, DARK_GRACE_MS)?;
+    let total = row!(on, (i64,), COUNT_OF_DEVICE, device)?.map_or(0, |(n,)| n);
+    let Page { items, next, total } = Page::cut(found, rows, total, |last| last.id.clone());
+    Ok(Page { items: items.into_iter().map(read).collect::<Result<_, Error>>()?, next, total })
 }
 
 /// When the last update of each of these devices ended; those that ended none are left out.

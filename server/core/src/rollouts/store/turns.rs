@@ -1,10 +1,10 @@
 //! Whose turn it is: what is open of a device, what it had before, what may come next, and what is tried again.
 
-use super::updates::{shift, timing};
+use super::updates::{Update, shift, timing};
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
-    rollouts::timing::Timing,
+    rollouts::{state::Class, timing::Timing},
 };
 use wire::{
     Timestamp,
@@ -31,6 +31,11 @@ pub(super) const LAST_IN: Sql = Sql::same(
 /// An update that its device has not begun to download ends, because a newer rollout has something for the device.
 pub(super) const SUPERSEDE: Sql = Sql::same(
     "UPDATE updates SET state = 'superseded', open = FALSE, ended_at = $2, updated_at = $2
+     WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation')",
+);
+/// An update that its device has not begun to download is taken back from this one alone, and may be offered to it once more.
+pub(super) const WITHDRAW_ONE: Sql = Sql::same(
+    "UPDATE updates SET state = 'cancelled', open = FALSE, again = TRUE, ended_at = $2, updated_at = $2
      WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation')",
 );
 /// When the first device of a rollout that did not make it is offered it again.
@@ -171,6 +176,20 @@ pub(in crate::rollouts) async fn supersede(tx: &mut Tx, open: &Open, now: Timest
         return Ok(false);
     }
     shift(tx, &open.rollout, open.stage, &Counts { updating: -1, left_out: 1, ..Counts::default() }).await?;
+    Ok(true)
+}
+
+/// Takes an update back that its device has not begun: it counts as waiting in the stage that runs, and is offered again when it may be. False, and
+/// nothing is changed, when its device has begun by now.
+pub(in crate::rollouts) async fn withdraw(tx: &mut Tx, update: &Update, now: Timestamp) -> Result<bool, Error> {
+    if exec!(tx, WITHDRAW_ONE, update.id.as_str(), now.0)? != 1 {
+        return Ok(false);
+    }
+    for (stage, class, devices) in [(update.stage, Class::Updating, -1), (update.current, Class::Waiting, 1)] {
+        let mut delta = Counts::default();
+        class.add(&mut delta, devices);
+        shift(tx, &update.rollout, stage, &delta).await?;
+    }
     Ok(true)
 }
 

@@ -103,7 +103,7 @@ impl Turmoil {
     async fn act(&mut self) {
         let (room, device) = (self.s.rollouts(), self.device());
         let rollout = self.pick(&self.rollouts);
-        match self.roll(16) {
+        match self.roll(17) {
             0 | 1 => {
                 let id = room.draft(&self.s.oli, self.plan()).await.unwrap();
                 if self.chance(90) && room.submit(&self.s.oli, &id).await.is_ok() && self.chance(90) {
@@ -163,6 +163,14 @@ impl Turmoil {
                         self.s.succeed(device, &update.id, &update.to_version, sequence).await;
                     }
                 }
+            }
+            14 => {
+                let name = format!("gw-{}", self.roll(5) + 1).parse().unwrap();
+                let _ = if self.chance(40) {
+                    room.pin(&self.s.oli, &name, "it is on show").await.map(drop)
+                } else {
+                    room.unpin(&self.s.oli, &name).await
+                };
             }
             _ => {
                 let minutes = self.pick(&[1, 7, 40, 200]).unwrap();
@@ -246,6 +254,7 @@ async fn what_is_explained_is_what_is_offered(#[case] kind: EngineKind, #[case] 
             Rule::OwnTurn,
             Rule::Selected,
             Rule::Active,
+            Rule::Pinned,
             Rule::Older,
             Rule::GoesOut,
             Rule::Stage,

@@ -160,6 +160,28 @@ async fn answers_and_lines_are_kept_together_and_the_first_answer_stands(#[case]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn lines_of_a_report_stand_beside_its_state_and_are_not_kept_twice(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    s.to_all("winter", &s.release).await;
+    let action = s.action(device, installs(s.asks(device).await)).await;
+    let report = StatusReport { detail: Some("one; two".into()), ..says(&action.update, UpdateState::Downloading) };
+    room.report_in_lines(device, report, &["one".into(), " two\n".into()]).await.unwrap();
+    room.heard_ddi(&action, Notes { lines: &["beside it".into()], ..Notes::default() }).await.unwrap();
+    let said = room.log_of(device, &action.update).await.unwrap().items;
+    let said: Vec<_> = said.iter().map(|line| (line.state, line.line.as_str())).collect();
+    let downloading = Some(UpdateState::Downloading);
+    assert_eq!(said, [(None, "beside it"), (downloading, "two"), (downloading, "one")]);
+    assert_eq!(room.said_ddi(&action, 2).await.unwrap(), ["beside it", "two"], "which is its action history");
+    assert_eq!(room.updates_of(device).await.unwrap()[0].detail, "one; two");
+    room.report_in_lines(device, says(&action.update, UpdateState::Downloaded), &[]).await.unwrap();
+    assert_eq!(room.said_ddi(&action, 9).await.unwrap().len(), 3, "a state alone is no line");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn what_devices_said_is_forgotten_after_a_month_and_with_the_device(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 2).await;
     let room = s.rollouts();

@@ -7,7 +7,7 @@ use axum::{
 };
 use fleet::db::EngineKind;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use wire::states::Role;
 
 #[rstest]
@@ -86,4 +86,33 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     let id = made.ok()["token"]["id"].as_str().unwrap().to_owned();
     let gone = s.send(s.request(Method::DELETE, &format!("/enrolment-tokens/{id}")).body(Body::empty()).unwrap()).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_device_is_pinned_and_its_updates_are_listed(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    s.world.device("gw-1", "gateway").await;
+    let pin = async |body: &'static str| {
+        let request = s.request(Method::PUT, "/devices/gw-1/pin").header("content-type", "application/json");
+        s.send(request.body(Body::from(body)).unwrap()).await
+    };
+    let unpin = async || s.send(s.request(Method::DELETE, "/devices/gw-1/pin").body(Body::empty()).unwrap()).await.status;
+    assert_eq!(s.get("/devices/gw-1").await.ok()["pin"], Value::Null);
+    let refused = pin(r#"{"reason":" "}"#).await;
+    assert_eq!((refused.code(), refused.body["field"].as_str()), ((400, "invalid"), Some("reason")));
+    assert_eq!(pin("{}").await.status, StatusCode::BAD_REQUEST);
+    let pinned = pin(r#"{"reason":"on show"}"#).await;
+    assert_eq!(pinned.ok()["reason"], "on show");
+    assert!(pinned.body["by"].as_str().unwrap().starts_with("robin by token "), "{}", pinned.body);
+    assert_eq!(s.get("/devices/gw-1").await.ok()["pin"], pinned.body);
+    assert_eq!((unpin().await, unpin().await), (StatusCode::NO_CONTENT, StatusCode::NO_CONTENT), "it may be repeated");
+
+    assert_eq!(s.get("/devices/gw-1/updates?rows=1").await.ok(), &json!({ "items": [], "total": 0 }));
+    assert_eq!(s.get("/devices/gw-1/updates?cursor=x").await.code(), (400, "invalid"));
+    assert_eq!(s.get("/devices/gw-9/updates").await.status, StatusCode::NOT_FOUND);
+    let nobodys = format!("/devices/gw-1/updates/upd_{}/log", "0".repeat(32));
+    assert_eq!(s.get(&nobodys).await.code(), (404, "not_found"));
 }

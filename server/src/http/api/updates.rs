@@ -1,0 +1,93 @@
+//! A device's updates: listed, what it said of each, and pinning it so that it gets no more.
+
+use super::{
+    Answer,
+    input::{Asked, Named, Sent},
+    openapi::Refusals,
+};
+use crate::http::guard::Caller;
+use axum::{Json, extract::State, http::StatusCode};
+use fleet::Fleet;
+use serde::Deserialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    ids::{DeviceId, UpdateId},
+    page::{DEFAULT_ROWS, Page},
+    updates::{AttemptsQuery, DeviceUpdate, LogLine, Pin},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(log)).routes(routes!(pin, unpin))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
+}
+
+/// A device's updates, the newest in front
+///
+/// Each attempt is one: how far it is, how it ended, with the device's own `code`, and which kind of failure that was.
+#[utoipa::path(
+    get, path = "/devices/{device_id}/updates", operation_id = "list_device_updates", tag = "devices",
+    params(("device_id" = DeviceId, Path), Listing), responses((status = OK, body = Page<DeviceUpdate>), Refusals)
+)]
+async fn list(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<DeviceId>,
+    Asked(asked): Asked<Listing>,
+) -> Answer<Json<Page<DeviceUpdate>>> {
+    let query = AttemptsQuery { cursor: asked.cursor.unwrap_or_default(), rows: asked.rows.or(Some(DEFAULT_ROWS)), whole: None };
+    Ok(Json(fleet.updates(&actor, &id, &query).await?))
+}
+
+/// What a device said of one of its updates, the newest in front
+///
+/// The newest 200 lines are kept, for 31 days.
+#[utoipa::path(
+    get, path = "/devices/{device_id}/updates/{update_id}/log", operation_id = "get_device_update_log", tag = "devices",
+    params(("device_id" = DeviceId, Path), ("update_id" = UpdateId, Path)), responses((status = OK, body = Page<LogLine>), Refusals)
+)]
+async fn log(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named((id, update)): Named<(DeviceId, UpdateId)>,
+) -> Answer<Json<Page<LogLine>>> {
+    Ok(Json(fleet.update_log(&actor, &id, &update).await?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Pinned {
+    /// Why, at most 200 characters in one line.
+    reason: String,
+}
+
+/// Pin a device to what it runs: no rollout moves it until it is unpinned
+///
+/// What it has begun goes on; an offer that it has not begun is taken back. May be repeated: the last who, when and why stand.
+#[utoipa::path(
+    put, path = "/devices/{device_id}/pin", operation_id = "pin_device", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Pinned,
+    responses((status = OK, body = Pin), Refusals)
+)]
+async fn pin(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>, Sent(sent): Sent<Pinned>) -> Answer<Json<Pin>> {
+    Ok(Json(fleet.rollouts().pin(&actor, &id, &sent.reason).await?))
+}
+
+/// Unpin a device: rollouts may move it again
+///
+/// May be repeated.
+#[utoipa::path(
+    delete, path = "/devices/{device_id}/pin", operation_id = "unpin_device", tag = "devices", params(("device_id" = DeviceId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn unpin(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<StatusCode> {
+    fleet.rollouts().unpin(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
