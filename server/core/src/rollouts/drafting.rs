@@ -209,6 +209,11 @@ fn with(writers: &[UserId], actor: &Actor) -> Vec<UserId> {
     writers.iter().chain(own).cloned().collect()
 }
 
+/// Those who can't approve a plan that this actor saves and sends now: as another plan of this rollout, or as a new one.
+pub(super) fn barred_from(record: Option<&Record>, actor: &Actor) -> Vec<UserId> {
+    with(record.map(unapproved).unwrap_or_default(), actor)
+}
+
 /// Why a rollout can't be edited any more.
 pub(super) fn not_editable(record: &Record) -> Option<String> {
     let state = record.state();

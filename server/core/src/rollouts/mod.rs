@@ -50,6 +50,7 @@ mod approvers;
 mod arranging;
 mod comparable;
 mod comparing;
+mod crowds;
 mod deciding;
 mod drafting;
 mod error;
@@ -114,6 +115,7 @@ pub struct Rollouts {
     glimpses: previewing::Glimpses,
     lists: placed::Lists,
     installed: reading::Installed,
+    crowds: crowds::Crowds,
     idle: idle::Idle,
     glass: Figures,
     calendar: freezes::Calendar,
@@ -128,7 +130,8 @@ impl Rollouts {
         let began = clock.now();
         let (glimpses, installed, idle) = (previewing::Glimpses::default(), reading::Installed::default(), idle::Idle::default());
         let (glass, calendar, lists) = (Figures::default(), freezes::Calendar::default(), placed::Lists::default());
-        Self { db, clock, entropy, bus, began, glimpses, lists, installed, idle, glass, calendar, last: None, means, draws }
+        let crowds = crowds::Crowds::default();
+        Self { db, clock, entropy, bus, began, glimpses, lists, installed, crowds, idle, glass, calendar, last: None, means, draws }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.

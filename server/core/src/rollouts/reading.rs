@@ -7,13 +7,14 @@ use super::{
     control::order,
     course::Course,
     deciding::{Word, not_decidable},
-    drafting::not_editable,
+    drafting::{barred_from, not_editable},
     expiring::terms,
     explain::progress,
     gate,
     glass::not_breakable,
     moving::not_by,
-    standing::Standing,
+    quorum::rule_for,
+    standing::{People, Standing},
     store::{
         back, glass, lists, parts,
         records::{self, Record},
@@ -204,8 +205,8 @@ impl Rollouts {
         Ok(rows)
     }
 
-    /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited; another one is previewed by the `draw` of its preview
-    /// before, where there was one.
+    /// What the wizard shows, but for the chosen release, which is another room's. Without a plan it begins with the plan of the rollout being edited;
+    /// another one is previewed by the `draw` of its preview before, where there was one.
     pub async fn wizard(
         &self,
         actor: &Actor,
@@ -239,7 +240,19 @@ impl Rollouts {
             Some(last) => last.names(&actor.org).await?,
             None => Vec::new(),
         };
-        Ok(WizardPage { releases, spec, preview, metrics, editing: record.map(|r| (r.id.clone(), r.generation())) })
+        let now = self.clock.now();
+        let ahead = match spec.as_ref().and_then(|spec| releases.iter().find(|r| r.id == spec.release)) {
+            Some(release) => {
+                let rule = rule_for(&mut on, &actor.org, &release.device_type, now).await?;
+                let people = People::read(&mut on, &actor.org).await?;
+                Some(Ahead::of(rule, people, &barred_from(record.as_ref(), actor), now).view())
+            }
+            None => None,
+        };
+        drop(on);
+        let crowds = self.crowds(&actor.org).await?;
+        let editing = record.map(|r| (r.id.clone(), r.generation()));
+        Ok(WizardPage { releases, spec, preview, metrics, editing, chosen: None, ahead, crowds })
     }
 
     /// Rollouts that have not ended and whose selector may ask for a group, newest first.

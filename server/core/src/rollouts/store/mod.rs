@@ -55,6 +55,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &strata::MEMBERS_BETWEEN,
     &strata::MEMBER,
     &strata::REPORTED,
+    &strata::VALUES,
     &courses::MOVE,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,
