@@ -164,7 +164,8 @@ impl Rollouts {
         self.turn(&mut tx, actor, &record, &course, turn).await?;
         let decide_by = terms(&mut tx, &actor.org).await?.decide_by(now);
         let rule_kept = plans::json(&asked)?;
-        let sent = asking::Asked { needed: rule.needed, rule: &rule_kept, electors: &electors, decide_by };
+        let (by, by_name) = (actor.user(), actor.label());
+        let sent = asking::Asked { needed: rule.needed, rule: &rule_kept, electors: &electors, decide_by, at: now, by, by_name: &by_name };
         asking::ask(&mut tx, &actor.org, id, &sent).await?;
         plans::keep_writers(&mut tx, id, &barred).await?;
         tx.commit().await?;
