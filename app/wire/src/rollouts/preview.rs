@@ -4,6 +4,7 @@ use super::{ApprovalAhead, RolloutSpec};
 use crate::{
     Timestamp,
     devices::SelectorError,
+    facets::{DeviceFacets, FacetCount},
     ids::{DeviceId, ReleaseId, RolloutId},
     releases::{ReleaseDetail, ReleaseRow},
     selector::{Field, Selector},
@@ -237,6 +238,11 @@ impl Crowd {
         let exact = !value.is_empty() && !value.contains('*') && Selector::parse(&selector).is_ok_and(|read| read == asked);
         exact.then_some(Self { selector, devices })
     }
+
+    /// Those in each of these groups, or with each of these tags.
+    pub fn each<'a>(field: &'a Field, counts: &'a [FacetCount]) -> impl Iterator<Item = Self> + 'a {
+        counts.iter().filter_map(|count| Self::of(field.clone(), &count.value, count.devices))
+    }
 }
 
 /// What the wizard shows: the plan so far, what it would do, and what can be chosen.
@@ -262,6 +268,9 @@ pub struct WizardPage {
     /// What its first stage could be, most devices first; empty where it is not known yet.
     #[serde(default)]
     pub crowds: Vec<Crowd>,
+    /// What devices can be filtered by; none where that is not known yet.
+    #[serde(default)]
+    pub facets: Option<DeviceFacets>,
 }
 
 #[cfg(test)]

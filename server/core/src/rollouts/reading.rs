@@ -205,7 +205,7 @@ impl Rollouts {
         Ok(rows)
     }
 
-    /// What the wizard shows, but for the chosen release, which is another room's. Without a plan it begins with the plan of the rollout being edited;
+    /// What the wizard shows, but for the chosen release and what devices are filtered by, which are other rooms'. Without a plan it begins with the plan of the rollout being edited;
     /// another one is previewed by the `draw` of its preview before, where there was one.
     pub async fn wizard(
         &self,
@@ -252,7 +252,7 @@ impl Rollouts {
         drop(on);
         let crowds = self.crowds(&actor.org).await?;
         let editing = record.map(|r| (r.id.clone(), r.generation()));
-        Ok(WizardPage { releases, spec, preview, metrics, editing, chosen: None, ahead, crowds })
+        Ok(WizardPage { releases, spec, preview, metrics, editing, ahead, crowds, ..WizardPage::default() })
     }
 
     /// Rollouts that have not ended and whose selector may ask for a group, newest first.

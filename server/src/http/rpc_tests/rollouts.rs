@@ -237,6 +237,8 @@ async fn rules_groups_and_a_broken_glass_are_seen_and_decided_on_without_scripts
     let rollout = rollouts.draft(&b.admin, spec).await.unwrap();
     rollouts.submit(&b.admin, &rollout).await.unwrap();
     let shown = page("/approvals").await;
+    assert!(shown.contains("Nothing waits for you") && shown.contains("1 rollout waits, 0 for you."), "one's own is nobody else's: {shown}");
+    let shown = page("/approvals?tab=waiting").await;
     assert!(shown.contains("0 of 2 approvals, 0 of 1 by safety") && shown.contains("The request expires"), "{shown}");
     let here = format!("/rollouts/{rollout}");
     let shown = page(&here).await;
