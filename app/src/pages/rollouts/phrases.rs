@@ -194,8 +194,10 @@ pub fn waited_for(p: &Preview) -> Option<String> {
 /// What of a plan's devices is worth a second look, as term and words: who is silent, and who runs something newer.
 pub fn beside(p: &Preview) -> Vec<(&'static str, String)> {
     let silent = (p.silent > 0).then(|| {
-        let (is, gets) = if p.silent == 1 { ("is", "it gets it when it is back") } else { ("are", "they get it when they are back") };
-        ("Silent", format!("{} {is} away for more than {SILENT_DAYS} days: {gets}", counted(p.silent, "device", "devices")))
+        let (is, was, gets) =
+            if p.silent == 1 { ("is", "was", "it gets it when it is back") } else { ("are", "were", "they get it when they are back") };
+        let devices = counted(p.silent, "device", "devices");
+        ("Silent", format!("{devices} {is} not connected and {was} not heard of in the last {SILENT_DAYS} days: {gets}"))
     });
     let newer = p.fit.as_ref().filter(|fit| fit.newer > 0).map(|fit| {
         let most = fit.newer_version.as_ref().map_or_else(String::new, |version| format!(", most of them {version}"));
@@ -325,7 +327,7 @@ mod tests {
         assert_eq!(
             beside(&p),
             [
-                ("Silent", "1 device is away for more than 7 days: it gets it when it is back".to_owned()),
+                ("Silent", "1 device is not connected and was not heard of in the last 7 days: it gets it when it is back".to_owned()),
                 ("Run newer", "2 of 40 devices run something newer, most of them 4.13.0".to_owned())
             ]
         );
