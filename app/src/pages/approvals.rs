@@ -238,7 +238,8 @@ fn one(c: &ApprovalCard, here: &str, decisions: Decisions) -> AnyView {
 /// Who wrote it, and who sent it where that was somebody else.
 fn asker(c: &ApprovalCard) -> String {
     let author = &c.rollout.author;
-    if c.asked_by == *author { author.clone() } else { format!("{}, written by {author}", c.asked_by) }
+    // A token's label begins with its person.
+    if c.asked_by.starts_with(author.as_str()) { c.asked_by.clone() } else { format!("{}, written by {author}", c.asked_by) }
 }
 
 /// How far its approval is, by the rule that it was sent with, and who has approved it.
