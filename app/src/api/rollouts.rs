@@ -17,13 +17,14 @@ pub(super) fn word<T: std::str::FromStr + Default>(call: &super::caller::Call, t
     text.parse().map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_filter", "There is no such list.")))
 }
 
-/// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is a [`wire::rollouts::Tab`]'s word or empty for all; an empty `cursor` is the first page.
+/// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is a [`wire::rollouts::Tab`]'s word or empty for all; an empty `cursor` is the first page;
+/// `q` is in the name, the version or the device type.
 #[server(prefix = "/rpc", endpoint = "/rollouts", input = GetUrl)]
-pub async fn read_rollouts(tab: String, cursor: String) -> Result<Packed, ApiFault> {
+pub async fn read_rollouts(tab: String, cursor: String, #[server(default)] q: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
     let tab = word::<wire::rollouts::Tab>(&call, &tab)?;
-    call.model(call.fleet.rollouts().list(&call.actor, cursor.as_deref(), tab, wire::page::DEFAULT_ROWS).await)
+    call.model(call.fleet.rollouts().search(&call.actor, &q, cursor.as_deref(), tab, wire::page::DEFAULT_ROWS).await)
 }
 
 /// A rollout and the devices of one stage, as [`wire::rollouts::RolloutPage`]; stage 0 is every device.

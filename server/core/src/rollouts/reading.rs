@@ -48,6 +48,11 @@ pub(super) type Installed = Arc<Kept<(OrgId, String, String), i64>>;
 impl Rollouts {
     /// A page of so many rollouts, newest first.
     pub async fn list(&self, actor: &Actor, cursor: Option<&str>, tab: Tab, rows: u32) -> Result<RolloutsPage> {
+        self.search(actor, "", cursor, tab, rows).await
+    }
+
+    /// The same of those whose name, version or device type contains this text, in either case.
+    pub async fn search(&self, actor: &Actor, q: &str, cursor: Option<&str>, tab: Tab, rows: u32) -> Result<RolloutsPage> {
         may(actor, Act::Read)?;
         // Ids sort by their creation, so the last id of a page is its cursor; `rol` followed by `~` sorts behind every id.
         let before = match cursor {
@@ -56,11 +61,11 @@ impl Rollouts {
         };
         let mut on = self.db.read().await?;
         let rows = rows.clamp(1, MAX_ROWS);
-        let mut records = lists::page_in(&mut on, &actor.org, &before, tab, i64::from(rows) + 1).await?;
+        let mut records = lists::page_in(&mut on, &actor.org, (tab, q), &before, i64::from(rows) + 1).await?;
         let more = records.len() > rows as usize;
         records.truncate(rows as usize);
         let next = records.last().filter(|_| more).map(|r| r.id.as_str().to_owned());
-        let total = lists::count_in(&mut on, &actor.org, tab).await?;
+        let total = lists::count_in(&mut on, &actor.org, (tab, q)).await?;
         let items = self.rows(&mut on, &actor.org, &records).await?;
         Ok(RolloutsPage { rollouts: Page { items, next, total }, may_draft: allowed(actor, Act::Draft) })
     }

@@ -2,7 +2,7 @@
 
 use super::records::{Record, RecordRow, select_records};
 use crate::{
-    db::{Conn, Error, Sql, Tx, exec, list, row, rows},
+    db::{Conn, Error, Sql, Tx, containing, exec, list, row, rows},
     rollouts::state::Class,
 };
 use std::collections::HashMap;
@@ -15,12 +15,15 @@ use wire::{
 pub(super) const PAGE: Sql = Sql::same(select_records!(
     "WHERE x.org_id = $1 AND x.id < $2 AND ($3 = 'all' OR $3 = (CASE WHEN x.state IN ('running', 'paused', 'halted', 'stopping', 'rolling_back') THEN 'running'
      WHEN x.state IN ('waiting_for_approval', 'approved', 'scheduled') THEN 'waiting' WHEN x.state IN ('draft', 'rejected') THEN 'drafts'
-     ELSE 'finished' END)) ORDER BY x.id DESC LIMIT $4"
+     ELSE 'finished' END))
+     AND ($5 = '' OR LOWER(x.name) LIKE $5 ESCAPE '\\' OR LOWER(x.version) LIKE $5 ESCAPE '\\' OR LOWER(x.device_type) LIKE $5 ESCAPE '\\')
+     ORDER BY x.id DESC LIMIT $4"
 ));
 pub(super) const COUNT: Sql = Sql::same(
     "SELECT COUNT(*) FROM rollouts x WHERE x.org_id = $1 AND ($2 = 'all' OR $2 = (CASE WHEN x.state IN ('running', 'paused', 'halted', 'stopping', 'rolling_back') THEN 'running'
      WHEN x.state IN ('waiting_for_approval', 'approved', 'scheduled') THEN 'waiting' WHEN x.state IN ('draft', 'rejected') THEN 'drafts'
-     ELSE 'finished' END))",
+     ELSE 'finished' END))
+     AND ($3 = '' OR LOWER(x.name) LIKE $3 ESCAPE '\\' OR LOWER(x.version) LIKE $3 ESCAPE '\\' OR LOWER(x.device_type) LIKE $3 ESCAPE '\\')",
 );
 pub(super) const SUMS: Sql = Sql::same(
     "SELECT x.id, CAST(SUM(s.total) AS BIGINT), CAST(SUM(s.waiting) AS BIGINT), CAST(SUM(s.updating) AS BIGINT), CAST(SUM(s.succeeded) AS BIGINT),
@@ -102,20 +105,20 @@ pub(super) const DECISIONS_ON: Sql = Sql::split(
      AND rollout_id IN (SELECT n.value FROM json_array_elements_text(CAST($2 AS JSON)) n) ORDER BY id DESC",
 );
 
-/// Rollouts of a tab before this id, newest first.
+/// Rollouts of a tab before this id, newest first, whose name, version or device type contains this; an empty text is in all of them.
 pub(in crate::rollouts) async fn page_in(
     on: &mut impl Conn,
     org: &OrgId,
+    (tab, q): (Tab, &str),
     before: &str,
-    tab: Tab,
     limit: i64,
 ) -> Result<Vec<Record>, Error> {
-    rows!(on, RecordRow, PAGE, org.as_str(), before, tab.as_str(), limit)?.into_iter().map(RecordRow::read).collect()
+    rows!(on, RecordRow, PAGE, org.as_str(), before, tab.as_str(), limit, containing(q))?.into_iter().map(RecordRow::read).collect()
 }
 
-/// How many rollouts a tab has.
-pub(in crate::rollouts) async fn count_in(on: &mut impl Conn, org: &OrgId, tab: Tab) -> Result<i64, Error> {
-    Ok(row!(on, (i64,), COUNT, org.as_str(), tab.as_str())?.map_or(0, |r| r.0))
+/// How many of these rollouts a tab has.
+pub(in crate::rollouts) async fn count_in(on: &mut impl Conn, org: &OrgId, (tab, q): (Tab, &str)) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), COUNT, org.as_str(), tab.as_str(), containing(q))?.map_or(0, |r| r.0))
 }
 
 type SumRow = (String, i64, i64, i64, i64, i64, i64, i64, i64, i64);
