@@ -65,11 +65,15 @@ pub(super) fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> An
     .into_any()
 }
 
-/// What the chosen release is, and what the fleet is to it; `preview` may be of another release still.
-pub(super) fn chosen_card(chosen: Option<&ReleaseDetail>, preview: Option<&Preview>, releases: &[ReleaseRow]) -> AnyView {
+/// What the chosen release is, and what the fleet is to it. The preview may be of another release still, while one of this is `counting`.
+pub(super) fn chosen_card(
+    chosen: Option<&ReleaseDetail>,
+    (preview, counting): (Option<&Preview>, bool),
+    releases: &[ReleaseRow],
+) -> AnyView {
     let title = chosen.map_or_else(|| "Chosen release".to_owned(), |d| format!("{} {}", d.row.device_type, d.row.version));
     let body = match chosen {
-        Some(d) => told(d, preview, releases),
+        Some(d) => told(d, (preview, counting), releases),
         None => view! { <p class="text-2">"Choose a release: what it is, what it runs on and what your devices run stands here then."</p> }
             .into_any(),
     };
@@ -82,7 +86,7 @@ pub(super) fn chosen_card(chosen: Option<&ReleaseDetail>, preview: Option<&Previ
     .into_any()
 }
 
-fn told(d: &ReleaseDetail, preview: Option<&Preview>, releases: &[ReleaseRow]) -> AnyView {
+fn told(d: &ReleaseDetail, (preview, counting): (Option<&Preview>, bool), releases: &[ReleaseRow]) -> AnyView {
     let over = installs_over(d, releases);
     let fit = preview.and_then(|p| p.fit.as_ref()).filter(|fit| fit.release == d.row.id);
     let (wrong, said) = fit.map_or_else(Default::default, |fit| standing(fit, &over));
@@ -95,8 +99,6 @@ fn told(d: &ReleaseDetail, preview: Option<&Preview>, releases: &[ReleaseRow]) -
         let lines = said.into_iter().map(|line| view! { <div>{line}</div> }).collect_view();
         view! { <dt>"Your devices"</dt><dd>{lines}</dd> }.into_any()
     } else {
-        // Of another release, while this one was only just chosen.
-        let counting = preview.is_some_and(|p| p.fit.is_some());
         let when = if counting { "being counted …" } else { "counted as soon as the plan can be read" };
         view! { <dt>"Your devices"</dt><dd class="text-2">{when}</dd> }.into_any()
     };

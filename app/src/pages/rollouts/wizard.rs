@@ -203,9 +203,15 @@ fn aside(at: &Address, model: &Model, path: &str, live: LivePreview) -> Option<A
     }
     let (chosen, releases) = (model.chosen.clone(), model.releases.clone());
     let shown = move || {
-        let found = live.release.get();
-        let fresh = live.state.get().and_then(Result::ok);
-        chosen_card(found.as_ref().or(chosen.as_ref()), fresh.as_ref().or(known.as_ref()), &releases)
+        let (found, state) = (live.release.get(), live.state.get());
+        // What was only just chosen is being counted, unless something else in the plan can't be read.
+        let counting = match &state {
+            Some(Ok(fresh)) => fresh.fit.is_some(),
+            Some(Err(_)) => false,
+            None => found.is_some(),
+        };
+        let fresh = state.and_then(Result::ok);
+        chosen_card(found.as_ref().or(chosen.as_ref()), (fresh.as_ref().or(known.as_ref()), counting), &releases)
     };
     (!model.releases.is_empty()).then(|| shown.into_any())
 }
