@@ -19,6 +19,10 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "rollout-new", path: async () => "/rollouts/new", heading: /rollout/i },
   { name: "freezes", path: async () => "/freezes", heading: /^Freezes$/ },
   { name: "approvals", path: async () => "/approvals", heading: /approvals/i },
+  { name: "approvals-waiting", path: async () => "/approvals?tab=waiting", heading: /approvals/i },
+  { name: "approvals-mine", path: async () => "/approvals?tab=mine", heading: /approvals/i },
+  { name: "approvals-done", path: async () => "/approvals?tab=done", heading: /approvals/i },
+  { name: "approvals-void", path: async () => "/approvals?tab=void", heading: /approvals/i },
   { name: "enrolment", path: async () => "/enrolment", heading: /^Add devices$/ },
   { name: "certificates", path: async () => "/certificates", heading: /certificates/i },
   { name: "certificates-none-match", path: async () => "/certificates?q=nothing-of-this-kind&within=30", heading: /certificates/i },
@@ -39,7 +43,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
 ];
 
 /** The wizard's steps, each with a plan that is begun. */
-export const STEPS = ["devices", "stages", "gates", "review"].map((step) => ({
+export const STEPS = ["firmware", "devices", "stages", "gates", "review"].map((step) => ({
   name: `rollout-new-${step}`,
   path: async () => `/rollouts/new?step=${step}&name=Gateway&release=${await aRelease()}`,
   heading: /rollout/i,

@@ -3,11 +3,13 @@
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
-/// What waits for a decision, and what was decided lately: a [`wire::rollouts::ApprovalsPage`].
+/// A page of the inbox, a [`wire::rollouts::ApprovalsPage`]. `tab` is an [`wire::rollouts::InboxTab`]'s word, or empty for what waits for the caller; an
+/// empty `cursor` is the first page.
 #[server(prefix = "/rpc", endpoint = "/approvals", input = GetUrl)]
-pub async fn read_approvals() -> Result<Packed, ApiFault> {
+pub async fn read_approvals(tab: String, cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    let mut page = call.answer(call.fleet.rollouts().approvals(&call.actor).await)?;
+    let query = wire::rollouts::InboxQuery { tab: super::rollouts::word(&call, &tab)?, cursor: (!cursor.is_empty()).then_some(cursor) };
+    let mut page = call.answer(call.fleet.rollouts().approvals(&call.actor, &query).await)?;
     page.authorities = call.answer(call.fleet.pki().consents_waiting(&call.actor).await)?;
     call.model(Ok::<_, fleet::Error>(page))
 }

@@ -4,24 +4,27 @@ use super::{fault::ApiFault, packed::Packed};
 #[cfg(feature = "ssr")]
 use crate::plan::Draft;
 use leptos::{prelude::*, server_fn::codec::GetUrl};
+#[cfg(feature = "ssr")]
+use wire::{rollouts::Crowd, selector::Field};
 use wire::{rollouts::Verb, states::RolloutState};
 
 /// A choice in an address; none is the first there is.
 #[cfg(feature = "ssr")]
-fn word<T: std::str::FromStr + Default>(call: &super::caller::Call, text: &str) -> Result<T, ApiFault> {
+pub(super) fn word<T: std::str::FromStr + Default>(call: &super::caller::Call, text: &str) -> Result<T, ApiFault> {
     if text.is_empty() {
         return Ok(T::default());
     }
     text.parse().map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_filter", "There is no such list.")))
 }
 
-/// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is a [`wire::rollouts::Tab`]'s word or empty for all; an empty `cursor` is the first page.
+/// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is a [`wire::rollouts::Tab`]'s word or empty for all; an empty `cursor` is the first page;
+/// `q` is in the name, the version or the device type.
 #[server(prefix = "/rpc", endpoint = "/rollouts", input = GetUrl)]
-pub async fn read_rollouts(tab: String, cursor: String) -> Result<Packed, ApiFault> {
+pub async fn read_rollouts(tab: String, cursor: String, #[server(default)] q: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
     let tab = word::<wire::rollouts::Tab>(&call, &tab)?;
-    call.model(call.fleet.rollouts().list(&call.actor, cursor.as_deref(), tab, wire::page::DEFAULT_ROWS).await)
+    call.model(call.fleet.rollouts().search(&call.actor, &q, cursor.as_deref(), tab, wire::page::DEFAULT_ROWS).await)
 }
 
 /// A rollout and the devices of one stage, as [`wire::rollouts::RolloutPage`]; stage 0 is every device.
@@ -34,21 +37,42 @@ pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) 
     call.model(call.fleet.rollouts().page(&call.actor, &id, &query).await)
 }
 
-/// The wizard, a [`wire::rollouts::WizardPage`]: what can be chosen, and what the plan so far would do. With `editing` and no plan it begins with the plan of that rollout.
+/// The wizard, a [`wire::rollouts::WizardPage`]: what can be chosen, and what the plan so far would do. With `editing` and no plan it begins with the
+/// plan of that rollout; with `chosen` it tells all of the release that the plan has.
 #[server(prefix = "/rpc", endpoint = "/rollout_wizard", input = GetUrl)]
-pub async fn read_wizard(plan: String, #[server(default)] editing: Option<String>) -> Result<Packed, ApiFault> {
+pub async fn read_wizard(
+    plan: String,
+    #[server(default)] editing: Option<String>,
+    #[server(default)] chosen: bool,
+) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let draft = (!plan.is_empty()).then(|| Draft::read(&plan));
     let (spec, draw) = (draft.as_ref().and_then(|d| d.spec().ok()), draft.as_ref().and_then(draw_of));
     let release = draft.as_ref().and_then(|d| d.release.parse::<wire::ids::ReleaseId>().ok());
     let editing = editing.map(|id| call.id::<wire::ids::RolloutId>(&id)).transpose()?;
-    let page = call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref(), draw.as_ref(), release.as_ref()).await;
+    let read = Box::pin(call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref(), draw.as_ref(), release.as_ref())).await;
+    let mut page = call.answer(read)?;
+    page.facets = call.answer(call.fleet.devices().facet_counts_at_once(&call.actor).await)?;
+    if let Some(facets) = &page.facets {
+        for (field, counts) in [(Field::Group, &facets.groups), (Field::Tag, &facets.tags)] {
+            page.crowds.extend(Crowd::each(&field, counts));
+        }
+    }
+    let release = if draft.is_some() { release } else { page.spec.as_ref().map(|spec| spec.release.clone()) };
+    if let Some(id) = release.filter(|_| chosen) {
+        page.chosen = match call.fleet.releases().detail(&call.actor, &id).await {
+            Ok(found) => Some(found),
+            // The plan's own problems say so.
+            Err(e) if e.fault().kind == wire::FaultKind::NotFound => None,
+            Err(e) => return Err(call.refuse(e.into())),
+        };
+    }
     // The address of a plan says by what it is drawn, so that a reload names the same devices.
-    let drawn = page.as_ref().ok().filter(|_| editing.is_none()).and_then(|page| page.preview.as_ref()?.draw.as_ref());
+    let drawn = page.preview.as_ref().filter(|_| editing.is_none()).and_then(|preview| preview.draw.as_ref());
     if let Some(draw) = drawn {
         call.lead_page(|search| crate::plan::query::with(search, "draw", draw.as_str()));
     }
-    call.model(page)
+    Packed::of(&page)
 }
 
 /// What a plan would do as of now: a [`wire::rollouts::Preview`]. Changes nothing. With the rollout whose plan is edited it is by that one's own draw.

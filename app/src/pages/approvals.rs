@@ -1,4 +1,5 @@
-//! The approvals inbox: what waits for a second person, with everything a decision needs; first what was started without one.
+//! The approvals inbox: what waits for a second person, with everything a decision needs, and what became of what was sent; first what was started
+//! without one.
 
 pub mod glass;
 mod rules;
@@ -21,27 +22,67 @@ use crate::{
     },
     live,
     ui::{
-        Column, Confirm, PageHead, Tone, asked, badge, copyable, dialog,
+        Column, Confirm, PageHead, Tab, Tone, asked, badge, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty,
         form::{action, on_success, refusal, said},
         icon,
-        number::counted,
-        page::{banner, card, card_flush, page},
-        table, time,
+        number::{counted, grouped},
+        page::{banner, card, page},
+        pager, table, tabs, time,
         toast::toasts,
     },
 };
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 use wire::{
     live::Topic,
-    rollouts::{ApprovalCard, ApprovalRow, ApprovalStanding, ApprovalsPage as Model, RolloutRow},
+    rollouts::{ApprovalCard, ApprovalRow, ApprovalStanding, ApprovalsPage as Model, AskedRow, InboxTab},
+    states::RolloutState,
 };
 
-/// `/approvals`
+/// The tabs: which, the label, what the empty one says and why.
+const TABS: [(InboxTab, &str, &str, &str); 5] = [
+    (
+        InboxTab::ForMe,
+        "Waiting for me",
+        "Nothing waits for you",
+        "When somebody sends a rollout that you can approve, it appears here with what it would do.",
+    ),
+    (
+        InboxTab::Waiting,
+        "Waiting",
+        "Nothing waits for a decision",
+        "When somebody sends a rollout for approval, it appears here with what it would do.",
+    ),
+    (
+        InboxTab::Mine,
+        "Mine",
+        "You have sent nothing for approval",
+        "What you write or send for approval appears here, wherever it is by then.",
+    ),
+    (InboxTab::Done, "Done", "Nothing was decided yet", "What was approved, rejected or begun without approval appears here."),
+    (
+        InboxTab::Void,
+        "Expired or void",
+        "Nothing has expired",
+        "A request or an approval that has outlived its time, or was voided by an edit, appears here until it is sent again.",
+    ),
+];
+
+/// A tab's address; the first one has the page's own.
+fn address(tab: InboxTab) -> String {
+    if tab == InboxTab::default() { "/approvals".to_owned() } else { format!("/approvals?tab={tab}") }
+}
+
+/// `/approvals?tab=…`
 #[component]
 pub fn ApprovalsPage() -> AnyView {
-    let model = reading(|| ReadApprovals {});
+    let query = use_query_map();
+    let model = reading(move || {
+        let word = |key: &str| query.with(|q| q.get(key).unwrap_or_default());
+        ReadApprovals { tab: word("tab"), cursor: word("cur") }
+    });
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     let decisions = Decisions { approve: deciding("Approved", model), reject: deciding("Rejected", model) };
     let review = said::<ReviewGlass>("Reviewed", model);
@@ -53,7 +94,10 @@ pub fn ApprovalsPage() -> AnyView {
         gone: said("Group deleted", model),
         terms: said("Saved", model),
     };
-    page(model, move |model: Model| content(&model, decisions, review, &calls))
+    page(model, move |model: Model| {
+        let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
+        content(&model, before.max(0), decisions, review, &calls)
+    })
 }
 
 /// The two calls behind the cards.
@@ -76,33 +120,64 @@ fn deciding(said: &'static str, model: crate::api::packed::Reading) -> FormCall<
     call
 }
 
-fn content(model: &Model, decisions: Decisions, review: FormCall<ReviewGlass>, calls: &rules::Calls) -> AnyView {
-    let waiting = i64::try_from(model.waiting.len()).unwrap_or(0);
-    let mine = model.waiting.iter().filter(|c| c.blocked.is_none()).count();
-    let sub = if waiting == 0 {
+fn content(model: &Model, before: i64, decisions: Decisions, review: FormCall<ReviewGlass>, calls: &rules::Calls) -> AnyView {
+    let (tab, counts) = (model.tab, &model.counts);
+    let sub = if counts.waiting == 0 {
         "Nobody can approve a rollout of their own.".to_owned()
     } else {
-        format!("{}, {mine} for you. Nobody can approve a rollout of their own.", counted(waiting, "rollout waits", "rollouts wait"))
+        let waiting = counted(counts.waiting, "rollout waits", "rollouts wait");
+        format!("{waiting}, {} for you. Nobody can approve a rollout of their own.", grouped(counts.me))
     };
-    let cards = if model.waiting.is_empty() {
-        let text = "When somebody sends a rollout for approval, it appears here with what it would do.";
-        view! { <div class="card">{empty("inbox", "Nothing waits for a decision", text, None)}</div> }.into_any()
-    } else {
-        let cards = model.waiting.iter().map(|c| one(c, decisions)).collect_view();
+    let links = TABS
+        .into_iter()
+        .map(|(word, label, ..)| {
+            let mark = view! { " "<span class="count">{grouped(counts.of(word))}</span> }.into_any();
+            Tab { href: address(word), label: label.to_owned(), mark: Some(mark), current: word == tab }
+        })
+        .collect();
+    let shown = i64::try_from(model.waiting.len().max(model.asked.len())).unwrap_or(0);
+    let body = if shown == 0 {
+        none(model)
+    } else if tab.decides() {
+        let cards = model.waiting.iter().map(|c| one(c, &address(tab), decisions)).collect_view();
         view! { <div class="grid approvals">{cards}</div> }.into_any()
+    } else {
+        asked(tab, &model.asked)
     };
-    let decided = (!model.decided.is_empty())
-        .then(|| view! { <div class="mt-4">{card_flush("Decided lately", None, decided(&model.decided))}</div> });
+    let base = address(tab);
+    let next = model.next.as_ref().map(|cursor| {
+        let and = if base.contains('?') { '&' } else { '?' };
+        format!("{base}{and}from={}&cur={cursor}", before + shown)
+    });
+    let settled = (tab == InboxTab::Done).then(|| glass::settled_ones(&model.glass)).flatten();
+    let settled = settled.map(|settled| view! { <div class="mt-4">{card("Started without approval lately", None, settled)}</div> });
     view! {
         <PageHead title="Approvals" sub=sub.into_any()/>
         {glass::open_ones(&model.glass, review)}
         {about_authorities(model.authorities)}
-        {cards}
-        {decided}
-        {glass::settled_ones(&model.glass).map(|settled| view! { <div class="mt-4">{card("Started without approval lately", None, settled)}</div> })}
+        {tabs("Approvals by what became of them", links)}
+        <div class="mt-4">{body}</div>
+        {pager(before, shown, counts.of(tab), (before > 0).then_some(base), next)}
+        {settled}
         {rules::cards(model, calls)}
     }
     .into_any()
+}
+
+/// What stands where nothing is to be shown: whoever may not decide is told who can change that.
+fn none(model: &Model) -> AnyView {
+    let (.., title, text) = TABS.into_iter().find(|t| t.0 == model.tab).unwrap_or(TABS[0]);
+    let barred = model.tab == InboxTab::ForMe && !model.may_approve;
+    let (mark, title, text) = if barred {
+        (
+            "lock",
+            "Deciding needs the role admin",
+            "Whoever is an admin here can give it to you, under People. What waits for others is on the next tab.",
+        )
+    } else {
+        ("inbox", title, text)
+    };
+    view! { <div class="card">{empty(mark, title, text, None)}</div> }.into_any()
 }
 
 /// The way to the other page where something waits.
@@ -114,11 +189,11 @@ fn about_authorities(waiting: i64) -> Option<AnyView> {
     })
 }
 
-fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
+/// A rollout that waits; `here` is the page's address.
+fn one(c: &ApprovalCard, here: &str, decisions: Decisions) -> AnyView {
     let r = &c.rollout;
     let href = format!("/rollouts/{}", r.id);
     let (tone, word) = words::rollout(r.state);
-    let first = c.preview.stages.first().map_or(0, |s| s.devices);
     let signers = if c.signed_by.is_empty() { "nobody".to_owned() } else { c.signed_by.join(", ") };
     let selector = if c.spec.selector.is_empty() { format!("every {}", r.device_type) } else { c.spec.selector.clone() };
     let deciding = if let Some(why) = &c.blocked {
@@ -130,8 +205,8 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
                 {dialog_link(yes.clone(), format!("{href}/approve"), "primary", view! { {icon("check")}"Approve…" }.into_any())}
                 {dialog_link(no.clone(), format!("{href}/reject"), "danger", view! { {icon("x")}"Reject…" }.into_any())}
             </div>
-            {dialog(yes, format!("Approve: {}", r.name), decide(c, true, decisions.approve))}
-            {dialog(no, format!("Reject: {}", r.name), decide(c, false, decisions.reject))}
+            {dialog(yes, format!("Approve: {}", r.name), decide(c, here, true, decisions.approve))}
+            {dialog(no, format!("Reject: {}", r.name), decide(c, here, false, decisions.reject))}
         }
         .into_any()
     };
@@ -139,11 +214,11 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
         <article class="card">
             <header><h2><a href=href>{r.name.clone()}</a></h2><span class="push">{badge(tone, word)}</span></header>
             <div class="body stack">
-                <p class="lead">{phrases::sentence(&c.spec, &format!("{} {}", r.device_type, r.version), c.preview.total, first)}</p>
+                <p class="lead">{phrases::sentence(&c.spec, &format!("{} {}", r.device_type, r.version), Some(&c.preview))}</p>
                 {when::warning(&c.spec)}
                 <dl class="kv">
                     <dt>"Why"</dt><dd>{if c.spec.reason.is_empty() { "no reason given".to_owned() } else { c.spec.reason.clone() }}</dd>
-                    <dt>"Asked by"</dt><dd>{r.author.clone()}", "{time::ago(r.updated_at)}</dd>
+                    <dt>"Asked by"</dt><dd>{asker(c)}", "{time::ago(c.asked_at)}</dd>
                     <dt>"Devices"</dt><dd class="mono">{selector}</dd>
                     {stage_lines(&c.spec)}
                     {way_back_line(c.way_back.as_ref())}
@@ -151,13 +226,20 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
                     <dt>"Digest"</dt><dd>{copyable(c.digest.to_string(), "Copy digest")}</dd>
                 </dl>
                 {changes(&c.changes)}
-                {figures(&c.preview)}
+                {figures(&c.preview, &r.name)}
                 {given(c)}
                 {deciding}
             </div>
         </article>
     }
     .into_any()
+}
+
+/// Who wrote it, and who sent it where that was somebody else.
+fn asker(c: &ApprovalCard) -> String {
+    let author = &c.rollout.author;
+    // A token's label begins with its person.
+    if c.asked_by.starts_with(author.as_str()) { c.asked_by.clone() } else { format!("{}, written by {author}", c.asked_by) }
 }
 
 /// How far its approval is, by the rule that it was sent with, and who has approved it.
@@ -185,7 +267,7 @@ fn dialog_of(r: &RolloutRow, yes: bool) -> String {
     format!("{}-{}", if yes { "approve" } else { "reject" }, r.id)
 }
 
-fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView {
+fn decide(c: &ApprovalCard, here: &str, yes: bool, call: FormCall<ActOnRollout>) -> AnyView {
     let r = &c.rollout;
     let text = if yes {
         phrases::approval(&c.spec, &r.version, &c.digest, Some(&c.preview))
@@ -193,7 +275,7 @@ fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView 
         "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned()
     };
     let form_id = dialog_of(r, yes);
-    let back = asked::back_to("/approvals", &form_id);
+    let (back, here) = (asked::back_to(here, &form_id), here.to_owned());
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),
@@ -212,30 +294,122 @@ fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView 
             <input type="hidden" name="id" value=id/>
             <input type="hidden" name="verb" value=if yes { "approve" } else { "reject" }/>
             <input type="hidden" name="digest" value=digest/>
-            <input type="hidden" name="back" value="/approvals"/>
+            <input type="hidden" name="back" value=here/>
             {inside}
         </ActionForm>
     }
     .into_any()
 }
 
-fn decided(rows: &[RolloutRow]) -> AnyView {
-    let columns =
-        vec![Column::text("Rollout"), Column::text("State"), Column::text("Firmware"), Column::text("Drafted by"), Column::text("Changed")];
+/// What was sent for approval, and what became of it.
+fn asked(tab: InboxTab, rows: &[AskedRow]) -> AnyView {
+    let columns = vec![
+        Column::text("Rollout"),
+        Column::text("State"),
+        Column::text("Firmware"),
+        Column::text("Sent by"),
+        Column::text("Sent"),
+        Column::text(if tab == InboxTab::Void { "Why" } else { "Decisions" }),
+    ];
     let rows = rows
         .iter()
-        .map(|r| {
+        .map(|row| {
+            let r = &row.rollout;
             let (tone, word) = words::rollout(r.state);
             view! {
                 <tr>
                     <th scope="row"><a class="main" href=format!("/rollouts/{}", r.id)>{r.name.clone()}</a></th>
                     <td>{badge(tone, word)}</td>
-                    <td class="mono">{r.version.clone()}</td>
-                    <td>{r.author.clone()}</td>
-                    <td class="dim">{time::ago(r.updated_at)}</td>
+                    <td><span class="mono">{r.version.clone()}</span>" "<span class="dim">{r.device_type.clone()}</span></td>
+                    <td>{row.asked_by.clone()}</td>
+                    <td class="dim">{time::ago(row.asked_at)}</td>
+                    <td class="why">{became(tab, row).into_iter().map(|line| view! { <div>{line}</div> }).collect_view()}</td>
                 </tr>
             }
         })
         .collect_view();
-    table("Decided lately", columns, rows.into_any())
+    table("Rollouts that were sent for approval", columns, rows.into_any())
+}
+
+/// What became of a request, in lines.
+fn became(tab: InboxTab, row: &AskedRow) -> Vec<String> {
+    if tab == InboxTab::Void || row.rollout.state == RolloutState::Draft {
+        let why = row.rollout.summary.as_str();
+        return vec![if why.is_empty() { "The plan was edited after it was sent".to_owned() } else { why.to_owned() }];
+    }
+    let decision = |a: &ApprovalRow| {
+        let word = if a.approved { "Approved" } else { "Rejected" };
+        let uncounted = a.uncounted.as_ref().map_or_else(String::new, |why| format!(", does not count: {why}"));
+        format!("{word} by {}: “{}”{uncounted}", a.by_name, a.remark)
+    };
+    let without = row.without.then(|| "Started without its approvals".to_owned());
+    let far = row.standing.as_ref().map(progress);
+    let lines: Vec<String> = without.into_iter().chain(far).chain(row.decisions.iter().map(decision)).collect();
+    if lines.is_empty() { vec!["Nobody decided on it".to_owned()] } else { lines }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{Timestamp, rollouts::Counts};
+
+    fn row(state: RolloutState, summary: &str) -> AskedRow {
+        let rollout = wire::rollouts::RolloutRow {
+            id: "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
+            name: "Radio fix".into(),
+            version: "2.0.0".into(),
+            device_type: "gateway".into(),
+            state,
+            summary: summary.into(),
+            stage: 0,
+            stages: 1,
+            counts: Counts::default(),
+            author: "oli".into(),
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        };
+        AskedRow { rollout, asked_at: Timestamp(0), asked_by: "oli".into(), standing: None, decisions: Vec::new(), without: false }
+    }
+
+    fn decision(by: &str, approved: bool) -> ApprovalRow {
+        ApprovalRow {
+            id: "app_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
+            by: "usr_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
+            by_name: by.into(),
+            approved,
+            remark: "looked at it".into(),
+            at: Timestamp(0),
+            digest: "ab".repeat(32).parse().unwrap(),
+            void: false,
+            uncounted: None,
+        }
+    }
+
+    #[test]
+    fn a_row_says_what_became_of_it() {
+        let standing = ApprovalStanding { needed: 2, given: 1, missing: 1, from: Vec::new(), decide_by: None, stuck: None };
+        let half = AskedRow {
+            standing: Some(standing),
+            decisions: vec![ApprovalRow { uncounted: Some("not an admin any more".into()), ..decision("eve", true) }],
+            ..row(RolloutState::WaitingForApproval, "")
+        };
+        assert_eq!(
+            became(InboxTab::Mine, &half),
+            ["1 of 2 approvals", "Approved by eve: “looked at it”, does not count: not an admin any more"]
+        );
+        let refused = AskedRow { decisions: vec![decision("max", false)], ..row(RolloutState::Rejected, "") };
+        assert_eq!(became(InboxTab::Done, &refused), ["Rejected by max: “looked at it”"]);
+        let broken = AskedRow { without: true, ..row(RolloutState::Running, "") };
+        assert_eq!(became(InboxTab::Done, &broken), ["Started without its approvals"]);
+        assert_eq!(became(InboxTab::Done, &row(RolloutState::Stopped, "")), ["Nobody decided on it"]);
+        let expired = row(RolloutState::Draft, "The request for approval has expired: it was not decided in time");
+        assert!(became(InboxTab::Void, &expired)[0].starts_with("The request for approval has expired"));
+        assert!(became(InboxTab::Mine, &row(RolloutState::Draft, ""))[0].starts_with("The plan was edited"));
+    }
+
+    #[test]
+    fn every_tab_is_there_and_has_its_address() {
+        assert!(TABS.iter().map(|t| t.0).eq(InboxTab::ALL.iter().copied()));
+        assert_eq!([InboxTab::ForMe, InboxTab::Void].map(address), ["/approvals", "/approvals?tab=void"]);
+    }
 }

@@ -21,10 +21,11 @@ pub(crate) use words::instant;
 pub(crate) use words::{misread, mistake};
 
 use crate::ui::number::{plain, read_decimal};
-use stage::template;
+use stage::{first_of, template};
 use wire::{
     ids::ReleaseId,
     rollouts::{Problem, RolloutSpec},
+    selector::Selector,
 };
 use words::{instant as instant_of, limit_text, number, optional, problem, speed, speed_text};
 
@@ -291,6 +292,21 @@ impl Draft {
             Some(("template", key)) if TEMPLATES.iter().any(|t| t.0 == key) => self.stages = template(key),
             _ => {}
         }
+    }
+
+    /// Begins with the devices of this selector, for example those of one site, and goes on by percent. The error says what is wrong with it.
+    pub fn first(&mut self, selector: &str) -> Result<(), String> {
+        let selector = selector.trim();
+        let named = match Selector::parse(selector) {
+            Err(e) => return Err(misread(&e)),
+            Ok(Selector::All(parts)) if parts.is_empty() => {
+                return Err("Choose which devices go first, or write a selector, for example attr.site:rotterdam.".to_owned());
+            }
+            Ok(Selector::Is(_, mut values)) if values.len() == 1 => values.remove(0),
+            Ok(_) => "First".to_owned(),
+        };
+        self.stages = first_of(selector, &named);
+        Ok(())
     }
 
     /// A new stage goes in front of the last one, half way between its neighbours, so that the plan still ends with everybody.

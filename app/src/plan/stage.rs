@@ -223,6 +223,16 @@ impl StageDraft {
     }
 }
 
+/// Most characters of a stage's name.
+const LONGEST_NAME: usize = 100;
+
+/// The stages of a plan that begins with the devices of a selector, watches them and asks a person, and goes on by percent.
+pub(super) fn first_of(selector: &str, named: &str) -> Vec<StageDraft> {
+    let name: String = named.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+    let first = StageDraft { reach: selector.into(), unit: "matching".into(), ..StageDraft::new(&name, "", "1 h", true) };
+    vec![first, StageDraft::new("Half", "50", "10 min", false), StageDraft::new("Rest", "100", "0 s", false)]
+}
+
 /// The stages of a plan to start from; none for an unknown key.
 pub(super) fn template(key: &str) -> Vec<StageDraft> {
     let stages = TEMPLATES.iter().find(|t| t.0 == key).map_or(&[][..], |t| t.2);

@@ -151,6 +151,30 @@ fn buttons_change_the_stages() {
 }
 
 #[test]
+fn a_plan_begins_with_one_site_and_goes_on_by_percent() {
+    let mut draft = plan();
+    let before = draft.clone();
+    for (text, why) in [(" ", "Choose which devices go first"), ("tag:", "At character 5: "), ("size>3", "At character 1: ")] {
+        assert!(draft.first(text).unwrap_err().starts_with(why), "{:?}", draft.first(text));
+    }
+    assert_eq!(draft, before, "what can't be read changes nothing");
+    draft.first(" attr.site:\"Den Haag\" ").unwrap();
+    let stages: Vec<_> = draft.stages.iter().map(|s| (s.name.as_str(), s.reach.as_str(), s.unit.as_str(), s.then.as_str())).collect();
+    assert_eq!(
+        stages,
+        [
+            ("Den Haag", "attr.site:\"Den Haag\"", "matching", "ask"),
+            ("Half", "50", "percent", "go_on"),
+            ("Rest", "100", "percent", "go_on")
+        ]
+    );
+    assert_eq!(Draft::read(&draft.write()), draft);
+    assert_eq!(draft.spec().unwrap().stages[0].reach, Reach::Matching("attr.site:\"Den Haag\"".into()));
+    draft.first("tag:eu,us -tag:lab").unwrap();
+    assert_eq!(draft.stages[0].name, "First", "of several conditions none is a name");
+}
+
+#[test]
 fn a_hostile_query_makes_no_giant_plan() {
     let draft = Draft::read("stages.4000000000.name=x&stages.49.name=last&stages.-1.name=y&stages.1.nothing=z&do=add");
     assert_eq!(draft.stages.len(), 50);

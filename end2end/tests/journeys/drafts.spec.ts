@@ -53,6 +53,48 @@ test("metrics are suggested, a gate on one is checked beside its input, and the 
   await look(page, "journey-draft");
 });
 
+test("the chosen release says what it is, filters write the selector, and a plan begins with one site", async ({ page }) => {
+  await open(page, "/rollouts/new");
+  await expect(card(page, "Chosen release")).toContainText("Choose a release");
+  await page.getByLabel("Name of the rollout").fill(unique("Draft"));
+  await page.getByRole("radio", { name: "1.1.0", exact: true }).check();
+  // Beside the list at once, without another page.
+  const chosen = card(page, /1\.1\.0$/);
+  await expect(fact(chosen, "Installs over")).toBeVisible();
+  await expect(fact(chosen, "Your devices")).toContainText(/ of \d+ devices? can take it/);
+  await expect(chosen.getByRole("heading", { name: "Notes" })).toBeVisible();
+  await look(page, "journey-chosen-release");
+  await page.getByRole("button", { name: "Continue to devices" }).click();
+
+  await page.getByText("Site", { exact: true }).click();
+  await look(page, "journey-filters-of-a-plan");
+  await page.getByRole("button", { name: /^attr\.site:berlin-1/ }).click();
+  await expect(page.getByLabel("Which devices")).toHaveValue("attr.site:berlin-1");
+  await page.getByRole("button", { name: "Remove attr.site:berlin-1" }).click();
+  await expect(page.getByLabel("Which devices")).toHaveValue("");
+  await page.getByRole("button", { name: "Continue to stages" }).click();
+
+  const first = page.getByLabel("Or one site, group or tag first");
+  await page.getByRole("button", { name: "One site first" }).click();
+  await expect(first).toHaveAccessibleDescription(/Choose which devices go first/);
+  const offered = await page.locator(`datalist#${await first.getAttribute("list")} option`).evaluateAll((all) => all.map((one) => (one as HTMLOptionElement).value));
+  expect(offered).toEqual(expect.arrayContaining(["attr.site:berlin-1", "attr.site:lyon-2"]));
+  await first.fill("attr.site:lyon-2");
+  await page.getByRole("button", { name: "One site first" }).click();
+  await expect(page.getByLabel("Reach of stage 1")).toHaveValue("attr.site:lyon-2");
+  await expect(page.getByLabel("Name of stage 1")).toHaveValue("lyon-2");
+  await expect(page.getByLabel("Reach of stage 3")).toHaveValue("100");
+  await look(page, "journey-one-site-first");
+  for (const step of ["health gates", "review"]) await page.getByRole("button", { name: `Continue to ${step}` }).click();
+
+  await expect(page.getByText(/lyon-2 goes first with [\d,]+ devices? in 1 site\./)).toBeVisible();
+  const approval = card(page, "Approval it will take");
+  await expect(fact(approval, "Takes")).toHaveText(/^\d+ other (person|people) than its author$/);
+  await expect(fact(approval, "May approve")).toContainText("Ava Approver");
+  await expect(page.getByRole("button", { name: "Send for approval" })).toBeEnabled();
+  await look(page, "journey-review");
+});
+
 test.describe("an admin", () => {
   test.use({ role: "admin" });
 

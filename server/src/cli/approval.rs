@@ -9,8 +9,8 @@ use std::{fmt::Write as _, path::PathBuf};
 use wire::{
     ids::{ApproverGroupId, Digest, GlassId, RolloutId, UserId},
     rollouts::{
-        ApprovalCard, ApprovalRule, ApprovalTerms, ApproverGroup, GlassBreak, NewApprovalTerms, NewApproverGroup, NewGlassReview, RuleRow,
-        Share,
+        ApprovalCard, ApprovalRule, ApprovalTerms, ApproverGroup, GlassBreak, InboxQuery, InboxTab, NewApprovalTerms, NewApproverGroup,
+        NewGlassReview, RuleRow, Share,
     },
 };
 
@@ -217,10 +217,21 @@ async fn found(fleet: &Fleet, shell: &Actor, name: &str) -> Result<ApproverGroup
 }
 
 async fn inbox(fleet: &Fleet, shell: &Actor) -> Result<String> {
-    let page = fleet.rollouts().approvals(shell).await?;
-    let mut out: String = page.glass.iter().filter(|g| g.settled_at.is_none()).map(broken).collect();
+    let mut query = InboxQuery { tab: InboxTab::Waiting, cursor: None };
+    let (mut out, mut cards) = (String::new(), Vec::new());
+    loop {
+        let page = fleet.rollouts().approvals(shell, &query).await?;
+        if query.cursor.is_none() {
+            out.extend(page.glass.iter().filter(|g| g.settled_at.is_none()).map(broken));
+        }
+        cards.extend(page.waiting);
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
     // Writing to a string can't fail.
-    for card in &page.waiting {
+    for card in &cards {
         let (row, s) = (&card.rollout, &card.standing);
         let of: Vec<String> = s.from.iter().map(|s| format!(", {} of {} by {}", s.given, s.at_least, s.name)).collect();
         let until = s.decide_by.map_or_else(String::new, |at| format!("; expires {}", at.readable()));

@@ -276,10 +276,7 @@ fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Preview>) -> Str
             format!("A gate stopped this rollout.{why} Resuming offers the same release to {} more.", devices(c.waiting))
         }
         Verb::Resume => format!("Offers go out again; {} wait.", devices(c.waiting)),
-        Verb::Promote => r.stages.iter().find(|s| s.number == r.row.stage + 1).map_or_else(
-            || format!("The last stage ends, and with it the rollout. {} that wait are left as they are.", devices(c.waiting)),
-            |s| format!("Stage {}, {}, begins with {}.", s.number, s.spec.name, devices(s.counts.total)),
-        ),
+        Verb::Promote => promote_says(r),
         Verb::Stop => format!(
             "This ends the rollout for good. {} stay as they are. Of {} under way, those that download or install will finish; offers not begun are taken back. {} keep {}.",
             devices(c.waiting),
@@ -290,6 +287,19 @@ fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Preview>) -> Str
         Verb::Retry => retry_says(c),
         Verb::RollBack => back_says(c, &r.row.version, r.way_back.as_ref().map_or("the way back", |b| b.version.as_str())),
     }
+}
+
+/// What the gate has seen, and what follows: firmware and devices of the next stage.
+fn promote_says(r: &RolloutDetail) -> String {
+    let seen = r.stages.iter().find(|s| s.number == r.row.stage && !s.verdict.text.is_empty());
+    let seen =
+        seen.map_or_else(String::new, |s| format!("Stage {}, {}: {}. ", s.number, s.spec.name, s.verdict.text.trim_end_matches('.')));
+    let next = r.stages.iter().find(|s| s.number == r.row.stage + 1);
+    let follows = next.map_or_else(
+        || format!("The last stage ends, and with it the rollout. {} that wait are left as they are.", devices_of(r.row.counts.waiting)),
+        |s| format!("Stage {}, {}, begins: {} more get {}.", s.number, s.spec.name, devices_of(s.counts.total), r.row.version),
+    );
+    format!("{seen}{follows}")
 }
 
 fn pause_says(c: &Counts) -> String {

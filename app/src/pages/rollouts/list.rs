@@ -6,7 +6,8 @@ use crate::{
     api::rollouts::ReadRollouts,
     live,
     pages::words,
-    ui::{Column, PageHead, Tab, badge, empty, icon, number::grouped, pager, progress::meter, table, tabs, time},
+    plan::query::push,
+    ui::{Column, PageHead, Tab, badge, empty, form::search_input, icon, number::grouped, pager, progress::meter, table, tabs, time},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -24,48 +25,73 @@ const TABS: [(&str, &str, &str); 5] = [
     ("drafts", "Drafts", "No drafts"),
 ];
 
-/// `/rollouts?tab=…`
+/// What the address says: the tab, and what is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Asked {
+    tab: String,
+    q: String,
+}
+
+impl Asked {
+    /// Its address with this behind it; what is default is left out.
+    fn address(&self, more: &[(&str, &str)]) -> String {
+        let mut query = String::new();
+        let own = [("tab", self.tab.as_str()), ("q", self.q.as_str())];
+        for (key, value) in own.iter().chain(more).filter(|(_, value)| !value.is_empty()) {
+            push(&mut query, key, value);
+        }
+        if query.is_empty() { "/rollouts".to_owned() } else { format!("/rollouts?{query}") }
+    }
+}
+
+/// `/rollouts?tab=…&q=…`
 #[component]
 pub fn RolloutsPage() -> AnyView {
     let query = use_query_map();
-    let at = move || query.with(|q| (q.get("tab").unwrap_or_default(), q.get("cur").unwrap_or_default()));
+    let word = move |key: &str| query.with(|q| q.get(key).unwrap_or_default());
+    let asked = move || Asked { tab: word("tab"), q: word("q") };
     let model = reading(move || {
-        let (tab, cursor) = at();
-        ReadRollouts { tab, cursor }
+        let Asked { tab, q } = asked();
+        ReadRollouts { tab, cursor: word("cur"), q }
     });
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     crate::ui::page::page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
-        let (tab, _) = untrack(at);
-        content(&model, &tab, before.max(0))
+        content(&model, &untrack(asked), before.max(0))
     })
 }
 
-fn content(model: &Model, tab: &str, before: i64) -> AnyView {
-    let (.., none) = TABS.into_iter().find(|t| t.0 == tab).unwrap_or(TABS[0]);
+fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
+    let (.., none) = TABS.into_iter().find(|t| t.0 == asked.tab).unwrap_or(TABS[0]);
     let new =
         model.may_draft.then(|| view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("plus")}"New rollout"</a> }.into_any());
     let links = TABS
         .into_iter()
-        .map(|(word, label, _)| {
-            Tab::new(if word.is_empty() { "/rollouts".to_owned() } else { format!("/rollouts?tab={word}") }, label, word == tab)
-        })
+        .map(|(word, label, _)| Tab::new(Asked { tab: word.to_owned(), ..asked.clone() }.address(&[]), label, word == asked.tab))
         .collect();
     let shown = i64::try_from(model.rollouts.items.len()).unwrap_or(0);
-    let body = if model.rollouts.items.is_empty() {
+    let body = if !model.rollouts.items.is_empty() {
+        rows(&model.rollouts.items)
+    } else if asked.q.is_empty() {
         let text = "A rollout sends one release to a part of the fleet in stages. A gate on each stage stops a bad release before it reaches the rest.";
         let first = model.may_draft.then(|| view! { <a class="btn" href="/rollouts/new">"Plan a rollout"</a> }.into_any());
         view! { <div class="card">{empty("rocket", none, text, first)}</div> }.into_any()
     } else {
-        rows(&model.rollouts.items)
+        let all = Asked { q: String::new(), ..asked.clone() }.address(&[]);
+        let clear = view! { <a class="btn" href=all>"Clear the search"</a> }.into_any();
+        let text = "Search for a part of a rollout's name, of a version, or of a device type.";
+        view! { <div class="card">{empty("search", "No rollouts match", text, Some(clear))}</div> }.into_any()
     };
-    let base = if tab.is_empty() { "/rollouts?".to_owned() } else { format!("/rollouts?tab={tab}&") };
-    let next = model.rollouts.next.as_ref().map(|cursor| format!("{base}from={}&cur={cursor}", before + shown));
-    let first = (before > 0).then(|| base.trim_end_matches(['?', '&']).to_owned());
+    let next = model.rollouts.next.as_ref().map(|cursor| asked.address(&[("from", &(before + shown).to_string()), ("cur", cursor)]));
+    let first = (before > 0).then(|| asked.address(&[]));
     view! {
         <PageHead title="Rollouts" sub=view! { "Releases on their way to devices, stage by stage. "<a href="/freezes">"Freezes"</a>" hold all of them." }.into_any() actions=new.unwrap_or_else(|| ().into_any())/>
         {tabs("Rollouts by state", links)}
-        <div class="mt-4">{body}</div>
+        <form class="filters mt-4" method="get" action="/rollouts" role="search">
+            {search_input("Search rollouts", "Name, version or device type", &asked.q)}
+            {(!asked.tab.is_empty()).then(|| view! { <input type="hidden" name="tab" value=asked.tab.clone()/> })}
+        </form>
+        {body}
         {pager(before, shown, model.rollouts.total, first, next)}
     }
     .into_any()
@@ -107,4 +133,16 @@ fn rows(items: &[RolloutRow]) -> AnyView {
         })
         .collect_view();
     table("Rollouts", columns, rows.into_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_keeps_what_is_looked_for() {
+        assert_eq!(Asked::default().address(&[]), "/rollouts");
+        let asked = Asked { tab: "drafts".into(), q: "Gateway 4.12".into() };
+        assert_eq!(asked.address(&[("from", "50"), ("cur", "rol_1")]), "/rollouts?tab=drafts&q=Gateway+4.12&from=50&cur=rol_1");
+    }
 }

@@ -3,10 +3,12 @@
 pub mod actions;
 pub mod ahead;
 pub mod back;
+mod choosing;
 pub mod confirm;
 pub mod course;
 pub mod detail;
 mod evidence;
+mod firmware;
 pub mod gates;
 mod lately;
 pub mod list;

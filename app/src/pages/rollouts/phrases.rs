@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use wire::{
     ids::Digest,
     rollouts::{
-        Counts, Egress, Expected, GateAction, GateSpec, MetricGate, Preview, Reach, RetryClass, RolloutSpec, Span, StageSpec, TooFew, Worse,
+        Counts, Egress, Expected, GateAction, GateSpec, MetricGate, Preview, Reach, RetryClass, RolloutSpec, SILENT_DAYS, Span, StageSpec,
+        TooFew, Worse,
     },
     time::duration,
 };
@@ -196,6 +197,22 @@ pub fn waited_for(p: &Preview) -> Option<String> {
     ))
 }
 
+/// What of a plan's devices is worth a second look, as term and words: who is silent, and who runs something newer.
+pub fn beside(p: &Preview) -> Vec<(&'static str, String)> {
+    let silent = (p.silent > 0).then(|| {
+        let (is, was, gets) =
+            if p.silent == 1 { ("is", "was", "it gets it when it is back") } else { ("are", "were", "they get it when they are back") };
+        let devices = counted(p.silent, "device", "devices");
+        ("Silent", format!("{devices} {is} not connected and {was} not heard of in the last {SILENT_DAYS} days: {gets}"))
+    });
+    let newer = p.fit.as_ref().filter(|fit| fit.newer > 0).map(|fit| {
+        let most = fit.newer_version.as_ref().map_or_else(String::new, |version| format!(", most of them {version}"));
+        let runs = if fit.newer == 1 { "runs" } else { "run" };
+        ("Run newer", format!("{} of {} {runs} something newer{most}", grouped(fit.newer), counted(fit.meant, "device", "devices")))
+    });
+    silent.into_iter().chain(newer).collect()
+}
+
 /// What an expected span rests on and leaves out.
 pub fn rests_on(expected: &Expected) -> String {
     format!(
@@ -220,12 +237,27 @@ pub fn starts(spec: &RolloutSpec) -> String {
     spec.start_at.map_or_else(|| "as soon as it is approved".to_owned(), |at| format!("not before {}", at.readable()))
 }
 
-/// The plan in one sentence.
-pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> String {
+/// Over how many values of an attribute devices are spread; nothing where they have none of it.
+fn across(attribute: &str, values: i64) -> String {
+    match attribute {
+        _ if values == 0 => String::new(),
+        "site" => format!(" in {}", counted(values, "site", "sites")),
+        "gateway" => format!(" behind {}", counted(values, "gateway", "gateways")),
+        "customer" => format!(" of {}", counted(values, "customer", "customers")),
+        other => format!(" with {} of {other}", counted(values, "value", "values")),
+    }
+}
+
+/// The plan in one sentence, with what it would do as of now.
+pub fn sentence(spec: &RolloutSpec, version: &str, now: Option<&Preview>) -> String {
     let stages = counted(i64::try_from(spec.stages.len()).unwrap_or(i64::MAX), "stage", "stages");
-    let devices = counted(total, "device", "devices");
+    let devices = counted(now.map_or(0, |p| p.total), "device", "devices");
+    let first = now.and_then(|p| p.stages.first());
+    let spread = now.and_then(|p| Some(across(p.spread_over.as_deref()?, first?.values?))).unwrap_or_default();
     let begins = match spec.stages.first() {
-        Some(stage) if spec.stages.len() > 1 => format!(" {} goes first with {}.", stage.name, counted(first, "device", "devices")),
+        Some(stage) if spec.stages.len() > 1 => {
+            format!(" {} goes first with {}{spread}.", stage.name, counted(first.map_or(0, |s| s.devices), "device", "devices"))
+        }
         _ => String::new(),
     };
     let starts =
@@ -236,7 +268,7 @@ pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::rollouts::{Budget, Excluded};
+    use wire::rollouts::{Budget, Excluded, PreviewStage};
 
     #[test]
     fn counts_read_like_speech() {
@@ -293,6 +325,22 @@ mod tests {
     }
 
     #[test]
+    fn who_is_silent_and_who_runs_newer_is_said() {
+        let release = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
+        let newer_version = Some("4.13.0".to_owned());
+        let fit = wire::rollouts::ReleaseFit { release, meant: 40, other_hardware: 0, newer: 2, newer_version, on_it: 0, too_old: 0 };
+        let p = Preview { silent: 1, fit: Some(fit), ..Preview::default() };
+        assert_eq!(
+            beside(&p),
+            [
+                ("Silent", "1 device is not connected and was not heard of in the last 7 days: it gets it when it is back".to_owned()),
+                ("Run newer", "2 of 40 devices run something newer, most of them 4.13.0".to_owned())
+            ]
+        );
+        assert_eq!(beside(&Preview::default()), []);
+    }
+
+    #[test]
     fn a_plan_reads_as_a_sentence() {
         let stage = StageSpec { name: "Canary".into(), reach: Reach::Percent(10.0), soak_s: 600, confirm: true, gate: GateSpec::default() };
         assert_eq!(then(&stage, false), "watch for 10 min, then wait for a person");
@@ -304,10 +352,19 @@ mod tests {
         );
         let rest = StageSpec { name: "Rest".into(), reach: Reach::Percent(100.0), ..stage.clone() };
         let spec = RolloutSpec::new("x".into(), "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(), vec![stage, rest]);
+        let canary = |values| PreviewStage { name: "Canary".into(), devices: 300, sample: Vec::new(), bytes: 0, values };
+        let by_lot = Preview { total: 3000, stages: vec![canary(None)], ..Preview::default() };
         assert_eq!(
-            sentence(&spec, "4.12.0", 3000, 300),
+            sentence(&spec, "4.12.0", Some(&by_lot)),
             "Send 4.12.0 to 3,000 devices in 2 stages. Canary goes first with 300 devices. It starts as soon as it is approved."
         );
+        let spread = |over: &str, values| Preview { spread_over: Some(over.into()), stages: vec![canary(Some(values))], ..by_lot.clone() };
+        for (over, values, said) in
+            [("site", 12, " in 12 sites."), ("customer", 1, " of 1 customer."), ("line", 3, " with 3 values of line."), ("site", 0, ".")]
+        {
+            let text = sentence(&spec, "4.12.0", Some(&spread(over, values)));
+            assert!(text.contains(&format!("goes first with 300 devices{said} It starts")), "{text}");
+        }
         let digest: Digest = "ab".repeat(32).parse().unwrap();
         let dry_run = Preview { total: 3000, bytes: 3 << 30, ..Preview::default() };
         let says = approval(&spec, "4.12.0", &digest, Some(&dry_run));

@@ -2,9 +2,9 @@
 
 use super::{phrases, steps::Step, when};
 use crate::ui::{
-    card, icon,
-    number::{bytes, counted, grouped},
-    time,
+    Column, card, icon,
+    number::{bytes, counted, grouped, percent},
+    table, time,
     waffle::waffle,
 };
 use leptos::prelude::*;
@@ -28,7 +28,7 @@ pub fn pane(preview: Option<&Preview>, problems: &[Problem], link: impl Fn(Step)
         view! { <ul class="problems">{items}</ul> }
     });
     let body = match preview {
-        Some(p) => figures(p),
+        Some(p) => figures(p, "this plan"),
         None => view! { <p class="text-2">"It appears as soon as the plan can be read."</p> }.into_any(),
     };
     view! {
@@ -102,11 +102,41 @@ fn takes(p: &Preview) -> Option<AnyView> {
 
 /// What a plan that waits for approval would do: the card that its approver reads before they sign.
 pub fn dry_run(p: &Preview) -> AnyView {
-    card("What it would do, as of now", None, view! { <div class="stack">{figures(p)}</div> }.into_any())
+    card("What it would do, as of now", None, view! { <div class="stack">{figures(p, "the plan")}</div> }.into_any())
 }
 
-/// The figures alone: also on an approval's card.
-pub fn figures(p: &Preview) -> AnyView {
+/// The stages as a table, a press away: what the squares show, for who would rather read it.
+fn as_table(p: &Preview, of: &str) -> Option<AnyView> {
+    (p.total > 0).then(|| {
+        let spread = p.spread_over.is_some();
+        let rows = p
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(i, s)| {
+                let takes = p.expected.as_ref().and_then(|e| e.stages.get(i)).map_or_else(|| "–".to_owned(), |took| phrases::span(*took));
+                let values = spread.then(|| view! { <td class="num">{s.values.map_or_else(|| "–".to_owned(), grouped)}</td> });
+                view! {
+                    <tr>
+                        <th scope="row">{format!("{} {}", i + 1, s.name)}</th>
+                        <td class="num">{grouped(s.devices)}</td>
+                        <td class="num">{percent(s.devices, p.total)}</td>
+                        {values}
+                        <td class="num">{bytes(s.bytes)}</td>
+                        <td>{takes}</td>
+                    </tr>
+                }
+            })
+            .collect_view();
+        let values = spread.then_some(Column::number("Spread over"));
+        let head = [Column::text("Stage"), Column::number("Devices"), Column::number("Share")];
+        let columns = head.into_iter().chain(values).chain([Column::number("Download"), Column::text("Takes about")]).collect();
+        view! { <details><summary>"As a table"</summary>{table(format!("Stages of {of}"), columns, rows.into_any())}</details> }.into_any()
+    })
+}
+
+/// The figures alone: also on an approval's card. `of` names the plan to whoever hears its table.
+pub fn figures(p: &Preview, of: &str) -> AnyView {
     let parts: Vec<_> = p.stages.iter().map(|s| (s.name.clone(), s.devices)).collect();
     let none = (p.total == 0).then(|| view! { <p class="text-2">"Nobody would get it as of now."</p> });
     let excluded = (!p.excluded.is_empty()).then(|| {
@@ -126,6 +156,12 @@ pub fn figures(p: &Preview) -> AnyView {
     let budgets = Some(phrases::by_budget(p)).filter(|said| !said.is_empty());
     let budgets = budgets.map(|said| view! { <dt>"Data budgets"</dt><dd>{lines(said)}</dd> });
     let sends = p.egress.as_ref().map(|e| view! { <dt>"Sends"</dt><dd>{lines(phrases::egress(e))}</dd> });
-    view! { {waffle(&parts, "devices")}{none}<dl class="kv">{first}{excluded}{download}{budgets}{sends}{takes(p)}{p.times.as_ref().map(when::falls)}</dl> }
-        .into_any()
+    let beside = phrases::beside(p).into_iter().map(|(term, words)| view! { <dt>{term}</dt><dd>{words}</dd> }).collect_view();
+    view! {
+        {waffle(&parts, "devices")}
+        {none}
+        {as_table(p, of)}
+        <dl class="kv">{first}{excluded}{beside}{download}{budgets}{sends}{takes(p)}{p.times.as_ref().map(when::falls)}</dl>
+    }
+    .into_any()
 }

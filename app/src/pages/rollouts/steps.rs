@@ -1,7 +1,10 @@
 //! The steps of the wizard, each a form of its own that carries the whole plan.
 
 use super::{
+    ahead,
     back::{retry_fields, way_back},
+    choosing::devices,
+    firmware::firmware,
     gates::gates,
     order::{budget_fields, order_fields, rate_fields},
     phrases,
@@ -12,22 +15,23 @@ use super::{
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
-    plan::{Draft, TEMPLATES, misread},
+    plan::{Draft, TEMPLATES},
     ui::{
         Column, Control, Tone, banner,
         completion::Completing,
-        empty, field,
-        form::{fault_banner, refusal, selector},
+        field,
+        form::{fault_banner, refusal},
         icon,
-        number::{bytes, grouped},
+        number::{counted, grouped},
         page::{card, card_flush},
-        select, table, text, time,
+        select, table, text,
     },
 };
 use leptos::prelude::*;
 use wire::{
     Fault, FaultKind,
-    rollouts::{Preview, Problem, WizardPage as Model},
+    ids::RolloutId,
+    rollouts::{Crowd, Preview, Problem, WizardPage as Model},
 };
 
 /// The steps in their order.
@@ -98,7 +102,7 @@ pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem], 
     let body = match at.step {
         Step::Firmware => firmware(&at.draft, model, problems),
         Step::Devices => devices(&at.draft, model, problems, ways),
-        Step::Stages => stages(&at.draft, model.preview.as_ref(), problems),
+        Step::Stages => stages(at, model, problems),
         Step::Gates | Step::Review => view! { {gates(&at.draft, model, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
     };
     let hidden = at
@@ -138,71 +142,32 @@ pub(super) fn fault_of(problems: &[Problem], name: &str) -> Option<Fault> {
     problems.iter().find(|p| p.field == name).map(|p| Fault::new(FaultKind::Invalid, "plan", p.message.clone()).at(name))
 }
 
-fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
-    if model.releases.is_empty() {
-        let action = view! { <a class="btn" data-v="primary" href="/firmware">"Go to firmware"</a> }.into_any();
-        return view! {
-            <div class="card">{empty("package", "No published release", "A rollout sends a published release. Upload one and publish it first.", Some(action))}</div>
-        }
-        .into_any();
-    }
-    let columns = vec![
-        Column::text("Version"),
-        Column::text("Device type"),
-        Column::number("Sequence"),
-        Column::number("Size"),
-        Column::text("Signed by"),
-        Column::number("Installed"),
-        Column::text("Uploaded"),
-    ];
-    let rows = model
-        .releases
-        .iter()
-        .map(|r| {
-            let id = r.id.to_string();
-            let checked = id == draft.release;
-            view! {
-                <tr>
-                    <th scope="row"><label class="check"><input type="radio" name="release" value=id required=true checked=checked/><span class="mono">{r.version.clone()}</span></label></th>
-                    <td>{r.device_type.clone()}</td>
-                    <td class="num">{r.sequence}</td>
-                    <td class="num">{bytes(r.size)}</td>
-                    <td>{r.signed_by.join(", ")}</td>
-                    <td class="num">{grouped(r.installed)}</td>
-                    <td class="dim">{time::ago(r.created_at)}</td>
-                </tr>
-            }
-        })
-        .collect_view();
-    // A problem of the very first look is no news.
-    let missing = (!draft.name.is_empty()).then(|| fault_of(problems, "release")).flatten();
-    let name =
-        text("name", "Name of the rollout").value(draft.name.clone()).required().max_length(100).placeholder("Gateway 4.12 for Europe");
+/// The id of the list of what a first stage can be.
+const CROWDS: &str = "crowds";
+
+/// Another plan to start from: the devices of one site first. Which these are is chosen from what the fleet reports, or written.
+fn one_first(at: &Address, model: &Model) -> AnyView {
+    let (typed, why) = at.unfit_first.clone().unzip();
+    let own = at.draft.stages.first().filter(|stage| stage.unit == "matching").map(|stage| stage.reach.clone());
+    let option = |c: &Crowd| view! { <option value=c.selector.clone()>{counted(c.devices, "device", "devices")}</option> };
+    let invalid = why.is_some().then_some("true");
+    let described = why.is_some().then_some("f-first-err");
+    let wrong = why.map(|why| view! { <span class="err" id="f-first-err">{icon("circle-alert")}{why}</span> });
     view! {
-        {fault_banner(missing.as_ref())}
-        {card("Name", None, name.fault(fault_of(problems, "name").filter(|_| !draft.name.is_empty()).as_ref()).view())}
-        <div class="mt-4">{card_flush("Published releases", None, table("Published releases", columns, rows.into_any()))}</div>
+        <datalist id=CROWDS>{model.crowds.iter().map(option).collect_view()}</datalist>
+        <footer class="row">
+            <label class="text-2" for="f-first">"Or one site, group or tag first"</label>
+            <input class="input" id="f-first" name="first" list=CROWDS value=typed.or(own) placeholder="attr.site:rotterdam" autocomplete="off" spellcheck="false"
+                aria-invalid=invalid aria-describedby=described/>
+            <button class="btn" data-s="sm" type="submit" name="do" value="first" formnovalidate="">"One site first"</button>
+            {wrong}
+        </footer>
     }
     .into_any()
 }
 
-fn devices(draft: &Draft, model: &Model, problems: &[Problem], ways: Completing) -> AnyView {
-    let error = model.preview.as_ref().and_then(|p| p.selector_error.as_ref());
-    let fault =
-        error.map(|e| Fault::new(FaultKind::Invalid, "selector", misread(e)).at("selector")).or_else(|| fault_of(problems, "selector"));
-    let device_type = model.releases.iter().find(|r| r.id.as_str() == draft.release).map(|r| r.device_type.clone());
-    let input = selector("selector", "Which devices", ways)
-        .value(draft.selector.clone())
-        .placeholder("tag:eu online:yes")
-        .hint("Words that all have to match, for example tag:eu -tag:lab version<2.1.0 metric.battery>20. Empty means every device of the release's type.")
-        .fault(fault.as_ref());
-    let fits = device_type.map(
-        |t| view! { <p class="text-2 mt-2">"The release fits devices of the type "<b>{t}</b>"; others are left out by themselves."</p> },
-    );
-    card("Devices", None, view! { {input.view()}{fits}{super::evidence::known(&model.metrics)} }.into_any())
-}
-
-fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> AnyView {
+fn stages(at: &Address, model: &Model, problems: &[Problem]) -> AnyView {
+    let (draft, preview) = (&at.draft, model.preview.as_ref());
     let columns = vec![
         Column::text("Name"),
         Column::text("Up to, in all"),
@@ -306,7 +271,7 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
     };
     view! {
         {whole}
-        {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer} }.into_any())}
+        {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer}{one_first(at, model)} }.into_any())}
         <div class="mt-4">{card("When", None, when.into_any())}</div>
         {when::cards(&draft.when, problems)}
         <div class="mt-4">{card("Order", None, order_fields(&draft.order, problems))}</div>
@@ -355,7 +320,6 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
     };
     let release = model.releases.iter().find(|r| r.id == spec.release);
     let version = release.map_or_else(String::new, |r| r.version.clone());
-    let (total, first) = model.preview.as_ref().map_or((0, 0), |p| (p.total, p.stages.first().map_or(0, |s| s.devices)));
     let draft = at.draft.clone();
     // A draw that was used up is followed by another one, while what was typed stays.
     let plan = move || match live.draw() {
@@ -366,6 +330,16 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
     let void = model.editing.is_some().then(|| banner(Tone::Warn, "Saving voids approvals that were given to the plan before.".into_any()));
     let reason = spec.reason.clone();
     let pending = move || save.pending().get().then_some("true");
+    let send = match model.ahead.as_ref().and_then(|ahead| ahead.unfulfillable.clone()) {
+        None => view! { <button class="btn" data-v="primary" type="submit" name="then" value="submit" aria-busy=pending>"Send for approval"</button> }
+            .into_any(),
+        // Why stands in the card above; a draft can be kept until somebody can approve it.
+        Some(why) => view! {
+            <button class="btn" data-v="primary" type="button" aria-disabled="true" aria-describedby="cant-send" title=why.clone()>"Send for approval"</button>
+            <span class="sr" id="cant-send">{why}</span>
+        }
+        .into_any(),
+    };
     view! {
         <ActionForm action=save>
             <input type="hidden" name="plan" value=plan/>
@@ -375,7 +349,7 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
                 {void}
                 {move || refused(refusal(save).as_ref())}
                 {card("Review", None, view! {
-                    <p class="lead">{phrases::sentence(&spec, &version, total, first)}</p>
+                    <p class="lead">{phrases::sentence(&spec, &version, model.preview.as_ref())}</p>
                     <dl class="kv mt-4">
                         <dt>"Name"</dt><dd>{spec.name.clone()}</dd>
                         <dt>"Devices"</dt><dd class="mono">{if spec.selector.is_empty() { "every device of the type".to_owned() } else { spec.selector.clone() }}</dd>
@@ -384,11 +358,12 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
                     </dl>
                     <div class="mt-4">{field("reason", "Why, for the person who approves it", Control::Area).value(reason).required().max_length(1000).refused(save).view()}</div>
                 }.into_any())}
+                {ahead::card_of(model.ahead.as_ref())}
             </div>
             <div class="row mt-4">
                 <a class="btn" href=back>"Back"</a>
                 <button class="btn" type="submit" name="then" value="draft" formnovalidate="" aria-busy=pending>"Save draft"</button>
-                <button class="btn" data-v="primary" type="submit" name="then" value="submit" aria-busy=pending>"Send for approval"</button>
+                {send}
             </div>
         </ActionForm>
     }

@@ -1,13 +1,18 @@
 //! The wizard that plans a rollout, or changes the plan of one. Every step is a form that works without JavaScript; the plan lives in the address.
 
 use super::{
+    choosing::filtered,
+    firmware::chosen_card,
     preview::pane,
     steps::{Step, review, step_form},
 };
 use crate::api::packed::{ask, reading};
 use crate::ui::form::FormCall;
 use crate::{
-    api::rollouts::{PreviewRollout, ReadWizard, SaveRollout},
+    api::{
+        releases::ReadRelease,
+        rollouts::{PreviewRollout, ReadWizard, SaveRollout},
+    },
     plan::{Draft, query},
     session,
     ui::{
@@ -21,7 +26,10 @@ use crate::{
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local, web_sys};
 use leptos_router::hooks::{use_location, use_params_map};
 use std::time::Duration;
-use wire::rollouts::{Preview, WizardPage as Model};
+use wire::{
+    releases::ReleaseDetail,
+    rollouts::{Preview, WizardPage as Model},
+};
 
 /// How long after the last key the preview is asked for.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -35,21 +43,33 @@ pub struct Address {
     pub draft: Draft,
     /// Whether the address holds a plan at all.
     planned: bool,
+    /// Which devices were to go first, and why they can't; none when nobody asked, or they do.
+    pub unfit_first: Option<(String, String)>,
 }
 
 impl Address {
-    /// Reads a query string, buttons included: `go` leads to another step, `do` changes the stages.
+    /// Reads a query string, buttons included: `go` leads to another step, `do` changes the selector or the stages.
     pub fn read(search: &str) -> Self {
         let pairs = query::pairs(search);
         let value = |key: &str| pairs.iter().rev().find(|p| p.0 == key).map(|p| p.1.as_str());
         let mut draft = Draft::read(search);
-        if let Some(what) = value("do") {
-            draft.apply(what);
+        let mut unfit_first = None;
+        match value("do") {
+            Some("first") => {
+                let first = value("first").unwrap_or_default();
+                unfit_first = draft.first(first).err().map(|why| (first.to_owned(), why));
+            }
+            Some(what) => match filtered(&draft.selector, what) {
+                Some(selector) => draft.selector = selector,
+                None => draft.apply(what),
+            },
+            None => {}
         }
         Self {
             step: Step::parse(value("go").or_else(|| value("step")).unwrap_or_default()),
             draft,
             planned: pairs.iter().any(|p| p.0 == "release" || p.0.starts_with("stages.")),
+            unfit_first,
         }
     }
 
@@ -67,7 +87,8 @@ pub fn WizardPage() -> AnyView {
     let id = Memo::new(move |_| params.with(|p| p.get("id")));
     let model = reading(move || {
         let at = Address::read(&search.get());
-        ReadWizard { plan: if at.planned { at.draft.write() } else { String::new() }, editing: id.get() }
+        let plan = if at.planned { at.draft.write() } else { String::new() };
+        ReadWizard { plan, editing: id.get(), chosen: at.step == Step::Firmware }
     });
     let save = action::<SaveRollout>();
     let live = LivePreview::new(id);
@@ -152,17 +173,7 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
     } else {
         step_form(&at, path, model, &problems, ways)
     };
-    let aside = (at.step != Step::Firmware).then(|| {
-        let (known, path, at) = (model.preview.clone(), path.to_owned(), at.clone());
-        move || {
-            let link = |step| format!("{path}?{}", at.query(step));
-            match live.state.get() {
-                Some(Ok(fresh)) => pane(Some(&fresh), &[], link),
-                Some(Err(draft)) => pane(None, &draft.spec().err().unwrap_or_default(), link),
-                None => pane(known.as_ref(), &at.draft.spec().err().unwrap_or_default(), link),
-            }
-        }
-    });
+    let aside = aside(&at, model, path, live);
     let class = if aside.is_some() { "split mt-4" } else { "mt-4" };
     view! {
         <PageHead title=title/>
@@ -175,29 +186,85 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
     .into_any()
 }
 
+/// What stands beside a step: of the firmware the release that is chosen, of all others what the plan would do.
+fn aside(at: &Address, model: &Model, path: &str, live: LivePreview) -> Option<AnyView> {
+    let known = model.preview.clone();
+    if at.step != Step::Firmware {
+        let (path, at) = (path.to_owned(), at.clone());
+        let shown = move || {
+            let link = |step| format!("{path}?{}", at.query(step));
+            match live.state.get() {
+                Some(Ok(fresh)) => pane(Some(&fresh), &[], link),
+                Some(Err(draft)) => pane(None, &draft.spec().err().unwrap_or_default(), link),
+                None => pane(known.as_ref(), &at.draft.spec().err().unwrap_or_default(), link),
+            }
+        };
+        return Some(shown.into_any());
+    }
+    let (chosen, releases) = (model.chosen.clone(), model.releases.clone());
+    let shown = move || {
+        let (found, state) = (live.release.get(), live.state.get());
+        // What was only just chosen is being counted, unless something else in the plan can't be read.
+        let counting = match &state {
+            Some(Ok(fresh)) => fresh.fit.is_some(),
+            Some(Err(_)) => false,
+            None => found.is_some(),
+        };
+        let fresh = state.and_then(Result::ok);
+        chosen_card(found.as_ref().or(chosen.as_ref()), (fresh.as_ref().or(known.as_ref()), counting), &releases)
+    };
+    (!model.releases.is_empty()).then(|| shown.into_any())
+}
+
 /// The preview of what is being typed. Nothing before the first key and without JavaScript: then the page's own preview holds.
 #[derive(Clone, Copy)]
 pub(super) struct LivePreview {
     state: RwSignal<Option<Result<Preview, Draft>>>,
+    /// The release that was chosen since the page was read.
+    release: RwSignal<Option<ReleaseDetail>>,
     timer: StoredValue<Option<TimeoutHandle>>,
     asked: StoredValue<u32>,
+    /// Whether an answer is on its way. A preview walks the fleet, so a page waits for one at a time, however much is typed meanwhile …
+    flying: StoredValue<bool>,
+    /// … and then asks for the newest plan, with its turn.
+    next: StoredValue<Option<(Draft, u32)>>,
+    chosen: StoredValue<u32>,
     /// The rollout whose plan is edited: its own draw says who is in which stage.
     editing: Memo<Option<String>>,
 }
 
 impl LivePreview {
     fn new(editing: Memo<Option<String>>) -> Self {
-        Self { state: RwSignal::new(None), timer: StoredValue::new(None), asked: StoredValue::new(0), editing }
+        Self {
+            state: RwSignal::new(None),
+            release: RwSignal::new(None),
+            timer: StoredValue::new(None),
+            asked: StoredValue::new(0),
+            flying: StoredValue::new(false),
+            next: StoredValue::new(None),
+            chosen: StoredValue::new(0),
+            editing,
+        }
     }
 
     fn forget(self) {
         self.asked.update_value(|n| *n = n.wrapping_add(1));
+        self.chosen.update_value(|n| *n = n.wrapping_add(1));
+        self.next.update_value(|next| *next = None);
         self.state.set(None);
+        self.release.set(None);
     }
 
-    /// A key was pressed in the form of a step: ask after a short pause, and only for the newest text. What is typed at the review changes nobody.
+    /// A key was pressed in the form of a step: ask after a short pause, and only for the newest text. What is typed at the review changes nobody, and
+    /// neither do a rollout's name and what is only about to be chosen.
     fn typed(self, event: &web_sys::Event) {
         let Some(form) = form_of(event).filter(|form| form.method() == "get") else { return };
+        let input = input_of(event);
+        match input.as_ref().map(|(name, value)| (name.as_str(), value)) {
+            Some(("name" | "first", _)) => return,
+            Some(("release", id)) => self.choose(id.clone()),
+            _ => {}
+        }
         if let Some(Some(timer)) = self.timer.try_get_value() {
             timer.clear();
         }
@@ -209,6 +276,23 @@ impl LivePreview {
         if let Some(search) = query_of(form) {
             self.ask_for(Address::read(&search).draft);
         }
+    }
+
+    /// Another release was chosen: what it is stands beside the list as soon as it is known.
+    fn choose(self, id: String) {
+        let turn = self.chosen.try_update_value(|n| {
+            *n = n.wrapping_add(1);
+            *n
+        });
+        let Some(turn) = turn else { return };
+        spawn_local(async move {
+            // Without it the one before stays, which says which one it is.
+            if let Ok(found) = ask(ReadRelease { id }).await.and_then(|found| found.read::<ReleaseDetail>())
+                && self.chosen.try_get_value() == Some(turn)
+            {
+                self.release.try_set(Some(found));
+            }
+        });
     }
 
     /// By what the devices of what was previewed last were drawn; none while the page's own preview holds.
@@ -226,20 +310,31 @@ impl LivePreview {
         });
         // The page may be gone by the time the pause is over.
         let Some(turn) = turn else { return };
-        let editing = self.editing.try_get_untracked().flatten();
-        match draft.spec() {
-            Err(_) => {
-                self.state.try_set(Some(Err(draft)));
-            }
-            Ok(_) => spawn_local(async move {
-                // A refusal keeps the preview there is; sending the step says what is wrong.
-                if let Ok(preview) = ask(PreviewRollout { plan: draft.write(), editing }).await.and_then(|preview| preview.read())
-                    && self.asked.try_get_value() == Some(turn)
-                {
-                    self.state.try_set(Some(Ok(preview)));
-                }
-            }),
+        if draft.spec().is_err() {
+            self.next.try_update_value(|next| *next = None);
+            self.state.try_set(Some(Err(draft)));
+        } else if self.flying.try_get_value() == Some(true) {
+            self.next.try_update_value(|next| *next = Some((draft, turn)));
+        } else {
+            self.flying.try_update_value(|flying| *flying = true);
+            spawn_local(self.fly(draft, turn));
         }
+    }
+
+    /// Asks for this plan, and for what has become the newest one meanwhile, one after the other.
+    async fn fly(self, draft: Draft, turn: u32) {
+        let mut wanted = Some((draft, turn));
+        while let Some((draft, turn)) = wanted {
+            let editing = self.editing.try_get_untracked().flatten();
+            // A refusal keeps the preview there is; sending the step says what is wrong.
+            if let Ok(preview) = ask(PreviewRollout { plan: draft.write(), editing }).await.and_then(|preview| preview.read())
+                && self.asked.try_get_value() == Some(turn)
+            {
+                self.state.try_set(Some(Ok(preview)));
+            }
+            wanted = self.next.try_update_value(Option::take).flatten();
+        }
+        self.flying.try_update_value(|flying| *flying = false);
     }
 }
 
@@ -247,6 +342,13 @@ fn form_of(event: &web_sys::Event) -> Option<web_sys::HtmlFormElement> {
     use leptos::wasm_bindgen::JsCast;
     let element = event.target()?.dyn_into::<web_sys::Element>().ok()?;
     element.closest("form").ok()??.dyn_into().ok()
+}
+
+/// The name and the value of what was changed.
+fn input_of(event: &web_sys::Event) -> Option<(String, String)> {
+    use leptos::wasm_bindgen::JsCast;
+    let element = event.target()?.dyn_into::<web_sys::Element>().ok()?;
+    Some((element.get_attribute("name")?, element.get_attribute("value").unwrap_or_default()))
 }
 
 fn query_of(form: &web_sys::HtmlFormElement) -> Option<String> {
@@ -270,10 +372,26 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_a_button_of_the_form() {
+        let at = Address::read("?step=devices&release=x&selector=-tag%3Alab&do=with.tag%3Aeu");
+        assert_eq!((at.step, at.draft.selector.as_str()), (Step::Devices, "-tag:lab tag:eu"));
+    }
+
+    #[test]
+    fn one_site_goes_first_where_it_is_said_which() {
+        let at = Address::read("?step=stages&release=x&stages.0.reach=100&do=first&first=attr.site%3Arotterdam");
+        assert_eq!((at.draft.stages[0].reach.as_str(), at.unfit_first), ("attr.site:rotterdam", None));
+        let unsaid = Address::read("?step=stages&release=x&stages.0.reach=100&do=first&first=tag%3A");
+        assert_eq!(unsaid.draft.stages.len(), 1, "the plan stays");
+        let (text, why) = unsaid.unfit_first.unwrap();
+        assert!(text == "tag:" && why.starts_with("At character 5"), "{why}");
+    }
+
+    #[test]
     fn an_address_says_by_what_its_plan_is_drawn() {
         let draw: wire::ids::RolloutId = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
         let preview = Preview { draw: Some(draw.clone()), ..Preview::default() };
-        let model = Model { releases: vec![], spec: None, preview: Some(preview), metrics: vec![], past: None, editing: None };
+        let model = Model { preview: Some(preview), ..Model::default() };
         let search = "?step=review&stages.0.reach=100";
         let query = drawn(&model, search).unwrap();
         assert_eq!(query, format!("step=review&stages.0.reach=100&draw={draw}"));

@@ -4,6 +4,7 @@ use super::{ApprovalStanding, ApprovalTerms, Approver, ApproverGroup, GlassBreak
 use crate::{
     Timestamp,
     ids::{ApprovalId, Digest, RolloutId, UserId},
+    states::words,
 };
 use serde::{Deserialize, Serialize};
 
@@ -95,13 +96,89 @@ pub struct PlanChange {
     pub after: Option<String>,
 }
 
+words! {
+    /// What the approvals inbox shows.
+    InboxTab {
+        /// Waits for the caller: they can approve it and have not.
+        ForMe = "me",
+        /// Waits for anybody.
+        Waiting = "waiting",
+        /// Written or sent by the caller, wherever it is by now.
+        Mine = "mine",
+        /// Not waiting any more: approved, rejected, begun without approval, or stopped.
+        Done = "done",
+        /// A draft again: its request or its approval has expired, or an edit has voided it.
+        Void = "void",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
+impl Default for InboxTab {
+    fn default() -> Self {
+        Self::ForMe
+    }
+}
+
+impl InboxTab {
+    /// Whether its rollouts are shown with all that a decision needs.
+    pub const fn decides(self) -> bool {
+        matches!(self, Self::ForMe | Self::Waiting)
+    }
+}
+
+/// Which page of the inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InboxQuery {
+    /// The tab.
+    #[serde(default)]
+    pub tab: InboxTab,
+    /// Cursor of the page before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// How many rollouts each tab has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InboxCounts {
+    /// [`InboxTab::ForMe`].
+    pub me: i64,
+    /// [`InboxTab::Waiting`].
+    pub waiting: i64,
+    /// [`InboxTab::Mine`].
+    pub mine: i64,
+    /// [`InboxTab::Done`].
+    pub done: i64,
+    /// [`InboxTab::Void`].
+    pub void: i64,
+}
+
+impl InboxCounts {
+    /// Of this tab.
+    pub const fn of(&self, tab: InboxTab) -> i64 {
+        match tab {
+            InboxTab::ForMe => self.me,
+            InboxTab::Waiting => self.waiting,
+            InboxTab::Mine => self.mine,
+            InboxTab::Done => self.done,
+            InboxTab::Void => self.void,
+        }
+    }
+}
+
 /// The approvals inbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalsPage {
-    /// Waiting for a decision, oldest first.
+    /// What is shown of it.
+    pub tab: InboxTab,
+    /// What each tab has.
+    pub counts: InboxCounts,
+    /// Where decisions are made: those that wait, longest first. Empty on the other tabs.
     pub waiting: Vec<ApprovalCard>,
-    /// Decided lately, newest first; at most 20.
-    pub decided: Vec<RolloutRow>,
+    /// On the other tabs: what was asked for, newest first.
+    pub asked: Vec<AskedRow>,
+    /// The cursor of the page after this one; none at the end.
+    #[serde(default)]
+    pub next: Option<String>,
     /// Whether the caller's role may decide at all.
     pub may_approve: bool,
     /// Whether the caller may change rules, groups and terms.
@@ -123,11 +200,32 @@ pub struct ApprovalsPage {
     pub at: Timestamp,
 }
 
+/// A rollout that was sent for approval, and what became of that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AskedRow {
+    /// The rollout; without counts before it begins.
+    pub rollout: RolloutRow,
+    /// When it was sent last.
+    pub asked_at: Timestamp,
+    /// Who sent it then.
+    pub asked_by: String,
+    /// How far its approval is; none unless it waits.
+    pub standing: Option<ApprovalStanding>,
+    /// Decisions on the plan as it stands, newest first.
+    pub decisions: Vec<ApprovalRow>,
+    /// Whether it goes by a broken glass, without its approvals.
+    pub without: bool,
+}
+
 /// A rollout waiting for a decision, with what would run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalCard {
     /// The rollout.
     pub rollout: RolloutRow,
+    /// When it was sent for approval.
+    pub asked_at: Timestamp,
+    /// Who sent it.
+    pub asked_by: String,
     /// The plan.
     pub spec: RolloutSpec,
     /// The digest to sign.

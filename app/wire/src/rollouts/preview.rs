@@ -1,11 +1,13 @@
 //! What a plan would do, and what is wrong with it.
 
-use super::{Counts, RolloutSpec};
+use super::{ApprovalAhead, Counts, RolloutSpec};
 use crate::{
     Timestamp,
     devices::SelectorError,
-    ids::{DeviceId, RolloutId},
-    releases::ReleaseRow,
+    facets::{DeviceFacets, FacetCount},
+    ids::{DeviceId, ReleaseId, RolloutId},
+    releases::{ReleaseDetail, ReleaseRow},
+    selector::{Field, Selector},
     telemetry::KnownMetric,
 };
 use serde::{Deserialize, Serialize};
@@ -47,6 +49,50 @@ pub struct Preview {
     /// By what its devices are drawn: a draft that is made with this within a day has exactly this draw. Of a plan that is kept it is the rollout's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draw: Option<RolloutId>,
+    /// How the release stands to the devices that the plan means; none where the release or the selector can't be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<ReleaseFit>,
+    /// Devices that get it, but are not connected and were not heard of for 7 days: they get it when they are back.
+    #[serde(default)]
+    pub silent: i64,
+    /// The attribute that its devices are spread over; none where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread_over: Option<String>,
+}
+
+/// Days after which a device that is not connected counts as silent in a preview.
+pub const SILENT_DAYS: i64 = 7;
+
+/// How a release stands to the devices that a plan means: the active ones of its type that the selector matches. Each counts once, by the first of these
+/// that holds for it: other hardware, newer, the same, too old.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReleaseFit {
+    /// The release.
+    pub release: ReleaseId,
+    /// All of these devices.
+    pub meant: i64,
+    /// Have hardware that it does not run on.
+    pub other_hardware: i64,
+    /// Run something of a higher sequence: they are left out, because no device goes back by itself.
+    pub newer: i64,
+    /// The version that most of these run; none where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer_version: Option<String>,
+    /// Run this sequence already.
+    pub on_it: i64,
+    /// Run something that it can't be installed over.
+    pub too_old: i64,
+}
+
+/// From which share of the devices on, in percent, a release is said to be older than what many of them run.
+pub const MANY_PERCENT: i64 = 10;
+
+impl ReleaseFit {
+    /// Whether it is older than what many of the devices run.
+    pub const fn is_behind(&self) -> bool {
+        self.newer > 0 && self.newer.saturating_mul(100) >= self.meant.saturating_mul(MANY_PERCENT)
+    }
 }
 
 /// How many bytes a second a plan's downloads are at most, as if nothing else were sent meanwhile.
@@ -121,6 +167,9 @@ pub struct PreviewStage {
     /// Bytes that they would download.
     #[serde(default)]
     pub bytes: i64,
+    /// How many different values they have of the attribute that the plan is spread over; none where it is spread over nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<i64>,
 }
 
 /// Devices left out of a rollout or put off, and why.
@@ -187,8 +236,32 @@ pub struct PastUpdates {
     pub dark: i64,
 }
 
+/// Devices that belong together, and that a plan can begin with: those with one value of an attribute, of a group or with a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crowd {
+    /// What a stage's own selector says of them, for example `attr.site:rotterdam`.
+    pub selector: String,
+    /// How many of the fleet; decommissioned ones are not counted.
+    pub devices: i64,
+}
+
+impl Crowd {
+    /// Those with exactly this value of a field; none where no selector says exactly that: it is empty, or a `*` in it stands for others.
+    pub fn of(field: Field, value: &str, devices: i64) -> Option<Self> {
+        let asked = Selector::Is(field, vec![value.to_owned()]);
+        let selector = asked.to_string();
+        let exact = !value.is_empty() && !value.contains('*') && Selector::parse(&selector).is_ok_and(|read| read == asked);
+        exact.then_some(Self { selector, devices })
+    }
+
+    /// Those in each of these groups, or with each of these tags.
+    pub fn each<'a>(field: &'a Field, counts: &'a [FacetCount]) -> impl Iterator<Item = Self> + 'a {
+        counts.iter().filter_map(|count| Self::of(field.clone(), &count.value, count.devices))
+    }
+}
+
 /// What the wizard shows: the plan so far, what it would do, and what can be chosen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WizardPage {
     /// Published releases, newest first.
     pub releases: Vec<ReleaseRow>,
@@ -204,4 +277,40 @@ pub struct WizardPage {
     pub past: Option<PastUpdates>,
     /// The rollout being edited, with its generation.
     pub editing: Option<(RolloutId, i64)>,
+    /// The release of the plan so far, where it was asked for and there is such a release.
+    #[serde(default)]
+    pub chosen: Option<ReleaseDetail>,
+    /// Which approval the plan would take if the caller sent it now; none while it has no release that is published.
+    #[serde(default)]
+    pub ahead: Option<ApprovalAhead>,
+    /// What its first stage could be, most devices first; empty where it is not known yet.
+    #[serde(default)]
+    pub crowds: Vec<Crowd>,
+    /// What devices can be filtered by; none where that is not known yet.
+    #[serde(default)]
+    pub facets: Option<DeviceFacets>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_said_exactly_or_not_at_all() {
+        let site = |value: &str| Crowd::of(Field::Attribute("site".into()), value, 3).map(|crowd| crowd.selector);
+        assert_eq!(site("rotterdam").as_deref(), Some("attr.site:rotterdam"));
+        assert_eq!(site("Den Haag").as_deref(), Some("attr.site:\"Den Haag\""));
+        assert_eq!((site(""), site("r*")), (None, None), "a pattern would be others too");
+        assert_eq!(Crowd::of(Field::Attribute("a b".into()), "x", 1), None, "a name that no selector can write");
+        assert_eq!(Crowd::of(Field::Group, "pilot", 1).unwrap().selector, "group:pilot");
+    }
+
+    #[test]
+    fn a_release_is_behind_when_many_run_something_newer() {
+        let fit = |newer, meant| {
+            let release = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
+            ReleaseFit { release, meant, other_hardware: 0, newer, newer_version: None, on_it: 0, too_old: 0 }.is_behind()
+        };
+        assert_eq!([(0, 0), (0, 9), (1, 10), (9, 100), (10, 100)].map(|(n, of)| fit(n, of)), [false, false, true, false, true]);
+    }
 }

@@ -164,7 +164,8 @@ impl Rollouts {
         self.turn(&mut tx, actor, &record, &course, turn).await?;
         let decide_by = terms(&mut tx, &actor.org).await?.decide_by(now);
         let rule_kept = plans::json(&asked)?;
-        let sent = asking::Asked { needed: rule.needed, rule: &rule_kept, electors: &electors, decide_by };
+        let (by, by_name) = (actor.user(), actor.label());
+        let sent = asking::Asked { needed: rule.needed, rule: &rule_kept, electors: &electors, decide_by, at: now, by, by_name: &by_name };
         asking::ask(&mut tx, &actor.org, id, &sent).await?;
         plans::keep_writers(&mut tx, id, &barred).await?;
         tx.commit().await?;
@@ -207,6 +208,11 @@ fn unapproved(record: &Record) -> &[UserId] {
 fn with(writers: &[UserId], actor: &Actor) -> Vec<UserId> {
     let own = actor.user().filter(|user| !writers.contains(user));
     writers.iter().chain(own).cloned().collect()
+}
+
+/// Those who can't approve a plan that this actor saves and sends now: as another plan of this rollout, or as a new one.
+pub(super) fn barred_from(record: Option<&Record>, actor: &Actor) -> Vec<UserId> {
+    with(record.map(unapproved).unwrap_or_default(), actor)
 }
 
 /// Why a rollout can't be edited any more.

@@ -119,9 +119,11 @@ impl Rollouts {
         let (given, needed) = if drafted {
             let rule = rule_for(&mut tx, &actor.org, &record.device_type, now).await?;
             let (kept, electors) = (plans::json(&Asked::of(&rule, &people))?, Vec::<Elector>::new());
-            let asked = asking::Asked { needed: rule.needed, rule: &kept, electors: &electors, decide_by: None };
+            let by_name = actor.label();
+            let (needed, rule) = (rule.needed, kept.as_str());
+            let asked = asking::Asked { needed, rule, electors: &electors, decide_by: None, at: now, by: Some(by), by_name: &by_name };
             asking::ask(&mut tx, &actor.org, id, &asked).await?;
-            (0, rule.needed)
+            (0, needed)
         } else {
             let standing = Standing::read(&mut tx, &record, now).await?.view();
             (standing.given, standing.needed)

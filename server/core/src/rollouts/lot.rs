@@ -81,6 +81,14 @@ impl Lot {
         }
     }
 
+    /// The attribute that devices are spread over; none where they are not.
+    pub fn spread_over(&self) -> Option<&str> {
+        match &self.order {
+            Arranged::Spread(attribute) => Some(attribute),
+            Arranged::Random | Arranged::Listed(_) => None,
+        }
+    }
+
     /// The stages (from 0) whose own selectors a device matches.
     pub fn matched(&self, facts: &Facts) -> Vec<usize> {
         let matches = |of: &Option<Selector>| of.as_ref().is_some_and(|own| own.matches(facts));

@@ -5,7 +5,7 @@
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order ([`lot`] as the plan arranges it, [`fair`] shared out), [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`evidence`] what metrics say beside counts, `comparable` which never could, and [`ranks`] how they are compared, [`steps`] how long an update may be in one step, [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
-//! once, [`turn`] when those that wait for it have their turn, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`egress`] what its downloads weigh, [`difference`] what it
+//! once, [`turn`] when those that wait for it have their turn, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`egress`] what its downloads weigh, [`fitting`] whom its release suits, [`difference`] what it
 //! changes, [`explain`] and [`why`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
 //!
@@ -23,6 +23,7 @@ pub mod evidence;
 pub mod expecting;
 pub mod explain;
 pub mod fair;
+pub mod fitting;
 pub mod foreseeing;
 pub mod gate;
 pub mod hearing;
@@ -50,6 +51,7 @@ mod arranging;
 mod attempts;
 mod comparable;
 mod comparing;
+mod crowds;
 mod deciding;
 mod drafting;
 mod error;
@@ -115,6 +117,7 @@ pub struct Rollouts {
     glimpses: previewing::Glimpses,
     lists: placed::Lists,
     installed: reading::Installed,
+    crowds: crowds::Crowds,
     idle: idle::Idle,
     glass: Figures,
     calendar: freezes::Calendar,
@@ -129,7 +132,8 @@ impl Rollouts {
         let began = clock.now();
         let (glimpses, installed, idle) = (previewing::Glimpses::default(), reading::Installed::default(), idle::Idle::default());
         let (glass, calendar, lists) = (Figures::default(), freezes::Calendar::default(), placed::Lists::default());
-        Self { db, clock, entropy, bus, began, glimpses, lists, installed, idle, glass, calendar, last: None, means, draws }
+        let crowds = crowds::Crowds::default();
+        Self { db, clock, entropy, bus, began, glimpses, lists, installed, crowds, idle, glass, calendar, last: None, means, draws }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.

@@ -6,6 +6,7 @@ use super::{
     drafting::release_back,
     egress::{Bounds, Load},
     expecting::{Limits, expect},
+    fitting::Fitting,
     foreseeing::{Zones, foresee},
     going_back::known,
     lot::Lot,
@@ -133,8 +134,11 @@ impl Rollouts {
             None => HashMap::new(),
         };
         let mut load = Load::new(bounds.clone(), spent);
+        let mut fitting = Fitting::default();
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
-            if taken.take(device, facts, busy).is_none() {
+            let missed = taken.take(device, facts, busy);
+            fitting.take(&target, facts, missed);
+            if missed.is_none() {
                 load.take(device, facts, sizes.of(&facts.version, facts.sequence));
                 zones.take(facts);
             }
@@ -181,6 +185,9 @@ impl Rollouts {
             reach_budget: weighed.last,
             egress: weighed.egress,
             draw,
+            silent: fitting.silent(),
+            fit: Some(fitting.of(release.row.id.clone())),
+            spread_over: lot.spread_over().map(str::to_owned),
         })
     }
 }

@@ -7,13 +7,14 @@ use super::{
     control::order,
     course::Course,
     deciding::{Word, not_decidable},
-    drafting::not_editable,
+    drafting::{barred_from, not_editable},
     expiring::terms,
     explain::progress,
     gate,
     glass::not_breakable,
     moving::not_by,
-    standing::Standing,
+    quorum::rule_for,
+    standing::{People, Standing},
     store::{
         back, glass, history, lists, parts,
         records::{self, Record},
@@ -46,6 +47,11 @@ pub(super) type Installed = Arc<Kept<(OrgId, String, String), i64>>;
 impl Rollouts {
     /// A page of so many rollouts, newest first.
     pub async fn list(&self, actor: &Actor, cursor: Option<&str>, tab: Tab, rows: u32) -> Result<RolloutsPage> {
+        self.search(actor, "", cursor, tab, rows).await
+    }
+
+    /// The same of those whose name, version or device type contains this text, in either case.
+    pub async fn search(&self, actor: &Actor, q: &str, cursor: Option<&str>, tab: Tab, rows: u32) -> Result<RolloutsPage> {
         may(actor, Act::Read)?;
         // Ids sort by their creation, so the last id of a page is its cursor; `rol` followed by `~` sorts behind every id.
         let before = match cursor {
@@ -54,11 +60,11 @@ impl Rollouts {
         };
         let mut on = self.db.read().await?;
         let rows = rows.clamp(1, MAX_ROWS);
-        let mut records = lists::page_in(&mut on, &actor.org, &before, tab, i64::from(rows) + 1).await?;
+        let mut records = lists::page_in(&mut on, &actor.org, (tab, q), &before, i64::from(rows) + 1).await?;
         let more = records.len() > rows as usize;
         records.truncate(rows as usize);
         let next = records.last().filter(|_| more).map(|r| r.id.as_str().to_owned());
-        let total = lists::count_in(&mut on, &actor.org, tab).await?;
+        let total = lists::count_in(&mut on, &actor.org, (tab, q)).await?;
         let items = self.rows(&mut on, &actor.org, &records).await?;
         Ok(RolloutsPage { rollouts: Page { items, next, total }, may_draft: allowed(actor, Act::Draft) })
     }
@@ -203,8 +209,9 @@ impl Rollouts {
         Ok(rows)
     }
 
-    /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited; another one is previewed by the `draw` of its preview
-    /// before, where there was one. `release` is the one that is chosen, also where the rest of the plan can't be read yet.
+    /// What the wizard shows, but for the chosen release and what devices are filtered by, which are other rooms'. Without a plan it begins with the plan of
+    /// the rollout being edited; another one is previewed by the `draw` of its preview before, where there was one. `release` is the one that is chosen, also
+    /// where the rest of the plan can't be read yet.
     pub async fn wizard(
         &self,
         actor: &Actor,
@@ -239,12 +246,24 @@ impl Rollouts {
             Some(last) => last.names(&actor.org).await?,
             None => Vec::new(),
         };
-        let chosen = release.or(spec.as_ref().map(|s| &s.release));
-        let past = match chosen.and_then(|id| releases.iter().find(|r| r.id == *id)) {
-            Some(chosen) => Some(history::lately(&mut on, &actor.org, &chosen.device_type, self.clock.now()).await?),
+        let now = self.clock.now();
+        let chosen = release.or(spec.as_ref().map(|s| &s.release)).and_then(|id| releases.iter().find(|r| r.id == *id));
+        let past = match chosen {
+            Some(chosen) => Some(history::lately(&mut on, &actor.org, &chosen.device_type, now).await?),
             None => None,
         };
-        Ok(WizardPage { releases, spec, preview, metrics, past, editing: record.map(|r| (r.id.clone(), r.generation())) })
+        let ahead = match spec.as_ref().and_then(|spec| releases.iter().find(|r| r.id == spec.release)) {
+            Some(release) => {
+                let rule = rule_for(&mut on, &actor.org, &release.device_type, now).await?;
+                let people = People::read(&mut on, &actor.org).await?;
+                Some(Ahead::of(rule, people, &barred_from(record.as_ref(), actor), now).view())
+            }
+            None => None,
+        };
+        drop(on);
+        let crowds = self.crowds(&actor.org).await?;
+        let editing = record.map(|r| (r.id.clone(), r.generation()));
+        Ok(WizardPage { releases, spec, preview, metrics, past, editing, ahead, crowds, ..WizardPage::default() })
     }
 
     /// Rollouts that have not ended and whose selector may ask for a group, newest first.

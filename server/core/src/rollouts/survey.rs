@@ -190,6 +190,17 @@ impl<'a> Walk<'a> {
         }
         let ties: Vec<i64> = names.iter().map(|name| draw::tie(self.rollout, name)).collect();
         let drawn = draw::draw(&self.entries, &ties, stages);
+        // Those without the attribute have no value of it.
+        let valued: Vec<bool> = names.iter().map(|name| name.len() > VALUE.len()).collect();
+        let spread = self.lot.spread_over().is_some();
+        let entries = &self.entries;
+        let values = |who: &[usize]| {
+            let mut met = vec![false; valued.len()];
+            for i in who {
+                met[entries[*i].stratum] = true;
+            }
+            count(met.iter().zip(&valued).filter(|(met, valued)| **met && **valued).count())
+        };
         let strata = self.lot.kept(&drawn, names);
         let bounds = if strata.is_empty() { drawn.cuts.iter().map(|c| c.place).collect() } else { self.lot.bounds(&drawn, &strata) };
         let named = |who: &[usize]| who.iter().filter_map(|i| self.names.get(*i).cloned().flatten()).take(sample).collect();
@@ -198,6 +209,7 @@ impl<'a> Walk<'a> {
             devices: count(who.len()),
             sample: named(who),
             bytes: 0,
+            values: spread.then(|| values(who)),
         };
         let limited = drawn.stages.iter().enumerate().filter(|(stage, _)| self.lot.limits(*stage));
         let numbers = &self.numbers;
@@ -215,6 +227,9 @@ impl<'a> Walk<'a> {
         Found { cuts, strata, overlaps, members, last_device: self.last_device, stages: previews, who: drawn.stages, excluded, total }
     }
 }
+
+/// What stands before the value in the name of a stratum that devices are spread by.
+const VALUE: &str = "=";
 
 /// Said of devices that no stage takes.
 pub(super) const LEFT_OUT: &str = "in no stage: none of their selectors matches";
@@ -304,7 +319,7 @@ mod tests {
         assert_eq!((found.total, found.last_device), (20, 23));
         let excluded = |reason: &str| Excluded { reason: reason.into(), devices: 1 };
         assert_eq!(found.excluded, [excluded("pinned to what it runs"), excluded("already on 1.2.0 or newer")]);
-        assert_eq!((found.strata.len(), found.overlaps), (0, vec![0, 0, 0]));
+        assert_eq!((found.strata.len(), found.overlaps, found.stages[0].values), (0, vec![0, 0, 0], None));
         assert_eq!(found.members.map(|m| m.len()), Some(4), "of the stage that is given as a number");
     }
 
@@ -325,6 +340,9 @@ mod tests {
         let found = walk.finish(&stages, 3);
         assert_eq!(found.stages[..2].iter().map(|s| s.devices).collect::<Vec<_>>(), [2, 4], "the second reaches 6 in all");
         assert_eq!(found.overlaps, [0, 0, 2]);
+        let sites = |who: &Vec<usize>| Some(count(who.iter().map(|i| (i + 1) % 4).collect::<std::collections::BTreeSet<_>>().len()));
+        assert_eq!(found.stages.iter().map(|s| s.values).collect::<Vec<_>>(), found.who.iter().map(sites).collect::<Vec<_>>());
+        assert_eq!(found.stages[1].values, Some(4), "one of each");
         let left_out = found.excluded.iter().map(|e| e.devices).sum::<i64>();
         assert_eq!(found.total + left_out, 22);
         assert!(left_out > 0 && found.excluded[0].reason.starts_with("in no stage"));

@@ -238,6 +238,71 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
 }
 
 #[tokio::test]
+async fn the_wizard_tells_of_the_release_that_is_chosen_and_of_who_may_approve() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let page = async |path: String| b.followed(&path).await.1;
+    assert!(page("/rollouts/new".to_owned()).await.contains("Choose a release: what it is"));
+    let shown = page(format!("/rollouts/new?step=firmware&name=Radio&release={release}")).await;
+    for said in [
+        "gateway 1.0.0</h2>",
+        "all revisions",
+        "any version",
+        "build; 1 of 1 signature needed",
+        "1 of 1 device can take it",
+        "without notes",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    // A release that is nowhere is a problem of the plan, not of the page.
+    let nowhere = page("/rollouts/new?step=firmware&name=Radio&release=rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".to_owned()).await;
+    assert!(nowhere.contains("There is no such release"), "{nowhere}");
+
+    let review = format!("/rollouts/new?step=review&name=Radio&release={release}&stages.0.name=All&stages.0.reach=100");
+    let alone = page(review.clone()).await;
+    assert!(alone.contains("Approval it will take") && alone.contains("beside its author there are 0 admins"), "{alone}");
+    assert!(alone.contains("aria-describedby=\"cant-send\"") && !alone.contains("value=\"submit\""), "it is not sent in vain");
+    b.world.person("bea", Role::Admin).await;
+    let two = page(review).await;
+    assert!(two.contains("1 other person than its author") && two.contains("bea") && two.contains("value=\"submit\""), "{two}");
+}
+
+#[tokio::test]
+async fn the_wizard_writes_selectors_by_buttons_and_begins_with_one_site() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let tags = [("q", "type:gateway"), ("add", "eu"), ("expected", "1"), ("back", "/devices")];
+    b.post("devices/tags", &tags).await.unwrap();
+    let at = |step: &str, more: &str| {
+        format!("/rollouts/new?step={step}&name=Radio&release={release}&stages.0.name=All&stages.0.reach=100{more}")
+    };
+    let page = async |path: String| b.followed(&path).await.1;
+    // What is not counted at once is left out, and is there for who asks next.
+    let mut shown = String::new();
+    for _ in 0..50 {
+        shown = page(at("devices", "")).await;
+        if shown.contains("value=\"with.tag:eu\"") {
+            break;
+        }
+    }
+    assert!(shown.contains("value=\"with.tag:eu\""), "{shown}");
+    let chosen = page(at("devices", "&selector=online:no&do=with.tag:eu")).await;
+    assert!(chosen.contains("value=\"online:no tag:eu\"") && chosen.contains("Remove tag:eu"), "{chosen}");
+    assert!(page(at("devices", "&selector=online:no&do=without.0")).await.contains("Preview, 1 device"));
+
+    assert!(page(at("stages", "")).await.contains("<option value=\"tag:eu\">1 device</option>"));
+    let first = page(at("stages", "&do=first&first=id:gw-1")).await;
+    assert!(
+        first.contains("name=\"stages.0.reach\" value=\"id:gw-1\"") && first.contains("name=\"stages.2.reach\" value=\"100\""),
+        "{first}"
+    );
+    let unsaid = page(at("stages", "&do=first&first=")).await;
+    assert!(unsaid.contains("Choose which devices go first") && !unsaid.contains("name=\"stages.1.reach\""), "{unsaid}");
+}
+
+#[tokio::test]
 async fn rules_groups_and_a_broken_glass_are_seen_and_decided_on_without_scripts() {
     let b = Browser::new().await;
     // The renderer puts marks between a sentence and what is put into it.
@@ -284,6 +349,11 @@ async fn rules_groups_and_a_broken_glass_are_seen_and_decided_on_without_scripts
     let rollout = rollouts.draft(&b.admin, spec).await.unwrap();
     rollouts.submit(&b.admin, &rollout).await.unwrap();
     let shown = page("/approvals").await;
+    assert!(
+        shown.contains("Nothing waits for you") && shown.contains("1 rollout waits, 0 for you."),
+        "one's own is nobody else's: {shown}"
+    );
+    let shown = page("/approvals?tab=waiting").await;
     assert!(shown.contains("0 of 2 approvals, 0 of 1 by safety") && shown.contains("The request expires"), "{shown}");
     let here = format!("/rollouts/{rollout}");
     let shown = page(&here).await;

@@ -2,25 +2,28 @@
 
 use super::records::{Record, RecordRow, select_records};
 use crate::{
-    db::{Conn, Error, Sql, Tx, exec, row, rows},
+    db::{Conn, Error, Sql, Tx, containing, exec, list, row, rows},
     rollouts::state::Class,
 };
 use std::collections::HashMap;
 use wire::{
     Timestamp,
     ids::{ApprovalId, Digest, OrgId, RolloutId, UserId},
-    rollouts::{ApprovalRow, Counts, RolloutEvent, RolloutLink, RolloutSpec, Tab},
+    rollouts::{ApprovalRow, Counts, InboxCounts, InboxTab, RolloutEvent, RolloutLink, RolloutSpec, Tab},
 };
 
 pub(super) const PAGE: Sql = Sql::same(select_records!(
     "WHERE x.org_id = $1 AND x.id < $2 AND ($3 = 'all' OR $3 = (CASE WHEN x.state IN ('running', 'paused', 'halted', 'stopping', 'rolling_back') THEN 'running'
      WHEN x.state IN ('waiting_for_approval', 'approved', 'scheduled') THEN 'waiting' WHEN x.state IN ('draft', 'rejected') THEN 'drafts'
-     ELSE 'finished' END)) ORDER BY x.id DESC LIMIT $4"
+     ELSE 'finished' END))
+     AND ($5 = '' OR LOWER(x.name) LIKE $5 ESCAPE '\\' OR LOWER(x.version) LIKE $5 ESCAPE '\\' OR LOWER(x.device_type) LIKE $5 ESCAPE '\\')
+     ORDER BY x.id DESC LIMIT $4"
 ));
 pub(super) const COUNT: Sql = Sql::same(
     "SELECT COUNT(*) FROM rollouts x WHERE x.org_id = $1 AND ($2 = 'all' OR $2 = (CASE WHEN x.state IN ('running', 'paused', 'halted', 'stopping', 'rolling_back') THEN 'running'
      WHEN x.state IN ('waiting_for_approval', 'approved', 'scheduled') THEN 'waiting' WHEN x.state IN ('draft', 'rejected') THEN 'drafts'
-     ELSE 'finished' END))",
+     ELSE 'finished' END))
+     AND ($3 = '' OR LOWER(x.name) LIKE $3 ESCAPE '\\' OR LOWER(x.version) LIKE $3 ESCAPE '\\' OR LOWER(x.device_type) LIKE $3 ESCAPE '\\')",
 );
 pub(super) const SUMS: Sql = Sql::same(
     "SELECT x.id, CAST(SUM(s.total) AS BIGINT), CAST(SUM(s.waiting) AS BIGINT), CAST(SUM(s.updating) AS BIGINT), CAST(SUM(s.succeeded) AS BIGINT),
@@ -37,13 +40,31 @@ pub(super) const BY_GROUP: Sql = Sql::same(
     "SELECT id, name, state, spec FROM rollouts
      WHERE org_id = $1 AND state NOT IN ('completed', 'stopped', 'rolled_back') AND spec LIKE '%group:%' ORDER BY id DESC",
 );
-pub(super) const WAITING_IDS: Sql =
-    Sql::same(select_records!("WHERE x.org_id = $1 AND x.state = 'waiting_for_approval' ORDER BY x.id LIMIT 50"));
-pub(super) const DECIDED: Sql = Sql::same(select_records!(
-    "WHERE x.org_id = $1 AND x.id IN (SELECT a.rollout_id FROM approvals a WHERE a.org_id = $1 AND a.void = FALSE ORDER BY a.at DESC LIMIT 40)
-     AND x.state <> 'waiting_for_approval'
-     ORDER BY x.updated_at DESC LIMIT 20"
+/// Those that wait for approval: for anybody, or for the person $2. Who wrote or sent a plan was not taken up among those who can approve it.
+pub(super) const WAITING: Sql = Sql::same(select_records!(
+    "WHERE x.org_id = $1 AND x.state = 'waiting_for_approval' AND ($2 = '' OR (x.author <> $2
+     AND EXISTS (SELECT 1 FROM rollout_approvers e WHERE e.rollout_id = x.id AND e.user_id = $2)
+     AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.rollout_id = x.id AND a.by_user = $2 AND a.approved = TRUE AND a.void = FALSE)))
+     AND (x.asked_at > $3 OR (x.asked_at = $3 AND x.id > $4)) ORDER BY x.asked_at, x.id LIMIT $5"
 ));
+/// Those that were sent for approval and belong to a tab of the inbox where nobody decides.
+pub(super) const ASKED: Sql = Sql::same(select_records!(
+    "WHERE x.org_id = $1 AND x.asked_at IS NOT NULL AND CASE $2 WHEN 'mine' THEN x.author = $3 OR x.asked_by = $3
+     WHEN 'void' THEN x.state = 'draft' ELSE x.state NOT IN ('draft', 'waiting_for_approval') END
+     AND (x.asked_at < $4 OR (x.asked_at = $4 AND x.id < $5)) ORDER BY x.asked_at DESC, x.id DESC LIMIT $6"
+));
+/// How many the tabs of the inbox have, for the person $2.
+pub(super) const INBOX: Sql = Sql::same(
+    "SELECT COALESCE(CAST(SUM(CASE WHEN x.state = 'waiting_for_approval' AND x.author <> $2
+     AND EXISTS (SELECT 1 FROM rollout_approvers e WHERE e.rollout_id = x.id AND e.user_id = $2)
+     AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.rollout_id = x.id AND a.by_user = $2 AND a.approved = TRUE AND a.void = FALSE)
+     THEN 1 ELSE 0 END) AS BIGINT), 0),
+     COALESCE(CAST(SUM(CASE WHEN x.state = 'waiting_for_approval' THEN 1 ELSE 0 END) AS BIGINT), 0),
+     COALESCE(CAST(SUM(CASE WHEN $2 <> '' AND (x.author = $2 OR x.asked_by = $2) THEN 1 ELSE 0 END) AS BIGINT), 0),
+     COALESCE(CAST(SUM(CASE WHEN x.state NOT IN ('draft', 'waiting_for_approval') THEN 1 ELSE 0 END) AS BIGINT), 0),
+     COALESCE(CAST(SUM(CASE WHEN x.state = 'draft' THEN 1 ELSE 0 END) AS BIGINT), 0)
+     FROM rollouts x WHERE x.org_id = $1 AND x.asked_at IS NOT NULL",
+);
 /// The other rollout of this type whose plan, as it stands, was approved last before then.
 pub(super) const APPROVED_BEFORE: Sql = Sql::same(select_records!(
     "JOIN approvals a ON a.rollout_id = x.id WHERE x.org_id = $1 AND x.device_type = $2 AND x.id <> $3
@@ -76,20 +97,28 @@ pub(super) const DECISIONS: Sql = Sql::same(
     "SELECT id, by_user, by_name, approved, remark, at, digest, void FROM approvals WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100",
 );
 
-/// Rollouts of a tab before this id, newest first.
+/// The decisions on some rollouts as their plans stand.
+pub(super) const DECISIONS_ON: Sql = Sql::split(
+    "SELECT rollout_id, id, by_user, by_name, approved, remark, at, digest, void FROM approvals WHERE org_id = $1 AND void = FALSE
+     AND rollout_id IN (SELECT n.value FROM json_each($2) n) ORDER BY id DESC",
+    "SELECT rollout_id, id, by_user, by_name, approved, remark, at, digest, void FROM approvals WHERE org_id = $1 AND void = FALSE
+     AND rollout_id IN (SELECT n.value FROM json_array_elements_text(CAST($2 AS JSON)) n) ORDER BY id DESC",
+);
+
+/// Rollouts of a tab before this id, newest first, whose name, version or device type contains this; an empty text is in all of them.
 pub(in crate::rollouts) async fn page_in(
     on: &mut impl Conn,
     org: &OrgId,
+    (tab, q): (Tab, &str),
     before: &str,
-    tab: Tab,
     limit: i64,
 ) -> Result<Vec<Record>, Error> {
-    rows!(on, RecordRow, PAGE, org.as_str(), before, tab.as_str(), limit)?.into_iter().map(RecordRow::read).collect()
+    rows!(on, RecordRow, PAGE, org.as_str(), before, tab.as_str(), limit, containing(q))?.into_iter().map(RecordRow::read).collect()
 }
 
-/// How many rollouts a tab has.
-pub(in crate::rollouts) async fn count_in(on: &mut impl Conn, org: &OrgId, tab: Tab) -> Result<i64, Error> {
-    Ok(row!(on, (i64,), COUNT, org.as_str(), tab.as_str())?.map_or(0, |r| r.0))
+/// How many of these rollouts a tab has.
+pub(in crate::rollouts) async fn count_in(on: &mut impl Conn, org: &OrgId, (tab, q): (Tab, &str)) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), COUNT, org.as_str(), tab.as_str(), containing(q))?.map_or(0, |r| r.0))
 }
 
 type SumRow = (String, i64, i64, i64, i64, i64, i64, i64, i64, i64);
@@ -113,14 +142,33 @@ pub(in crate::rollouts) async fn open_records(on: &mut impl Conn, org: &OrgId, l
     rows!(on, RecordRow, OPEN_IDS, org.as_str(), limit)?.into_iter().map(RecordRow::read).collect()
 }
 
-/// Rollouts that wait for approval, oldest first; at most 50.
-pub(in crate::rollouts) async fn waiting(on: &mut impl Conn, org: &OrgId) -> Result<Vec<Record>, Error> {
-    rows!(on, RecordRow, WAITING_IDS, org.as_str())?.into_iter().map(RecordRow::read).collect()
+/// Rollouts that wait for approval, those that wait longest first, behind this place: all of them, or those that this person can approve and has not.
+pub(in crate::rollouts) async fn waiting(
+    on: &mut impl Conn,
+    org: &OrgId,
+    of: Option<&UserId>,
+    (at, id): (Timestamp, &str),
+    limit: i64,
+) -> Result<Vec<Record>, Error> {
+    let user = of.map_or("", |user| user.as_str());
+    rows!(on, RecordRow, WAITING, org.as_str(), user, at.0, id, limit)?.into_iter().map(RecordRow::read).collect()
 }
 
-/// Rollouts that were decided on lately, newest first; at most 20.
-pub(in crate::rollouts) async fn decided(on: &mut impl Conn, org: &OrgId) -> Result<Vec<Record>, Error> {
-    rows!(on, RecordRow, DECIDED, org.as_str())?.into_iter().map(RecordRow::read).collect()
+/// Rollouts of a tab of the inbox where nobody decides, those that were sent last first, behind this place. `user` is whose [`InboxTab::Mine`] has.
+pub(in crate::rollouts) async fn asked(
+    on: &mut impl Conn,
+    org: &OrgId,
+    (tab, user): (InboxTab, &str),
+    (at, id): (Timestamp, &str),
+    limit: i64,
+) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, ASKED, org.as_str(), tab.as_str(), user, at.0, id, limit)?.into_iter().map(RecordRow::read).collect()
+}
+
+/// How many rollouts each tab of the inbox has for this person.
+pub(in crate::rollouts) async fn inbox(on: &mut impl Conn, org: &OrgId, user: &str) -> Result<InboxCounts, Error> {
+    let found = row!(on, (i64, i64, i64, i64, i64), INBOX, org.as_str(), user)?.unwrap_or_default();
+    Ok(InboxCounts { me: found.0, waiting: found.1, mine: found.2, done: found.3, void: found.4 })
 }
 
 /// The other rollout for the same device type whose plan was approved last before then.
@@ -201,23 +249,41 @@ pub(in crate::rollouts) async fn add_decision(
     .map(drop)
 }
 
+type DecisionRow = (String, String, String, bool, String, i64, String, bool);
+
+fn decision((id, by, by_name, approved, remark, at, digest, void): DecisionRow) -> Result<ApprovalRow, Error> {
+    Ok(ApprovalRow {
+        id: id.parse().map_err(Error::corrupt)?,
+        by: by.parse().map_err(Error::corrupt)?,
+        by_name,
+        approved,
+        remark,
+        at: Timestamp(at),
+        digest: digest.parse().map_err(Error::corrupt)?,
+        void,
+        uncounted: None,
+    })
+}
+
 /// A rollout's decisions, newest first.
 pub(in crate::rollouts) async fn decisions(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<ApprovalRow>, Error> {
-    let found = rows!(on, (String, String, String, bool, String, i64, String, bool), DECISIONS, rollout.as_str())?;
-    let read = |(id, by, by_name, approved, remark, at, digest, void): (String, String, String, bool, String, i64, String, bool)| {
-        Ok(ApprovalRow {
-            id: id.parse().map_err(Error::corrupt)?,
-            by: by.parse().map_err(Error::corrupt)?,
-            by_name,
-            approved,
-            remark,
-            at: Timestamp(at),
-            digest: digest.parse().map_err(Error::corrupt)?,
-            void,
-            uncounted: None,
-        })
-    };
-    found.into_iter().map(read).collect()
+    rows!(on, DecisionRow, DECISIONS, rollout.as_str())?.into_iter().map(decision).collect()
+}
+
+/// The decisions on these rollouts that are not void, newest first.
+pub(in crate::rollouts) async fn decisions_on(
+    on: &mut impl Conn,
+    org: &OrgId,
+    of: &[Record],
+) -> Result<HashMap<RolloutId, Vec<ApprovalRow>>, Error> {
+    type Row = (String, String, String, String, bool, String, i64, String, bool);
+    let ids: Vec<&str> = of.iter().map(|r| r.id.as_str()).collect();
+    let mut found: HashMap<RolloutId, Vec<ApprovalRow>> = HashMap::new();
+    for (rollout, id, by, by_name, approved, remark, at, digest, void) in rows!(on, Row, DECISIONS_ON, org.as_str(), list(&ids)?)? {
+        let row = decision((id, by, by_name, approved, remark, at, digest, void))?;
+        found.entry(rollout.parse().map_err(Error::corrupt)?).or_default().push(row);
+    }
+    Ok(found)
 }
 
 /// Rollouts that have not ended and whose selector may ask for a group, each with that selector; newest first.

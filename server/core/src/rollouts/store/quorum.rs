@@ -24,7 +24,9 @@ pub(super) const HOLD: Sql = Sql::split(
     "SELECT generation FROM rollouts WHERE org_id = $1 AND id = $2",
     "SELECT generation FROM rollouts WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE",
 );
-pub(super) const ASK: Sql = Sql::same("UPDATE rollouts SET approvals_needed = $2, approval_rule = $3, decide_by = $4 WHERE id = $1");
+pub(super) const ASK: Sql = Sql::same(
+    "UPDATE rollouts SET approvals_needed = $2, approval_rule = $3, decide_by = $4, asked_at = $5, asked_by = $6, asked_by_name = $7 WHERE id = $1",
+);
 pub(super) const MAY_START: Sql = Sql::same("UPDATE rollouts SET start_by = $2, glass = $3 WHERE id = $1");
 pub(super) const VOID: Sql = Sql::same("UPDATE approvals SET void = TRUE WHERE rollout_id = $1 AND void = FALSE");
 pub(super) const CLEAR: Sql =
@@ -85,11 +87,16 @@ pub(in crate::rollouts) struct Asked<'a> {
     pub rule: &'a str,
     pub electors: &'a [Elector],
     pub decide_by: Option<Timestamp>,
+    pub at: Timestamp,
+    /// Who sends it; none for somebody without an account.
+    pub by: Option<&'a UserId>,
+    pub by_name: &'a str,
 }
 
 /// Keeps with which rule this rollout was sent and who can approve it.
 pub(in crate::rollouts) async fn ask(tx: &mut Tx, org: &OrgId, rollout: &RolloutId, asked: &Asked<'_>) -> Result<(), Error> {
-    exec!(tx, ASK, rollout.as_str(), i64::from(asked.needed), asked.rule, asked.decide_by.map(Timestamp::millis))?;
+    let (until, by) = (asked.decide_by.map(Timestamp::millis), asked.by.map_or("", |user| user.as_str()));
+    exec!(tx, ASK, rollout.as_str(), i64::from(asked.needed), asked.rule, until, asked.at.0, by, asked.by_name)?;
     exec!(tx, DISMISS, rollout.as_str())?;
     for elector in asked.electors {
         exec!(tx, ELECT, rollout.as_str(), elector.user.as_str(), org.as_str(), super::plans::json(&elector.groups)?)?;

@@ -23,7 +23,7 @@ macro_rules! select_records { ($rest:literal) => {
     concat!(
         "SELECT x.id, x.org_id, x.name, x.release_id, x.device_type, x.hardware, x.version, x.sequence, x.min_sequence, x.spec, x.digest, ",
         "x.state, x.summary, x.generation, x.author, x.author_name, x.writers, x.begin_at, x.timeout_ms, x.stage, x.cut, x.doors_until, x.last_device, ",
-        "x.approvals_needed, x.approval_rule, x.decide_by, x.start_by, x.glass, x.back_of, x.verdict, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
+        "x.approvals_needed, x.approval_rule, x.decide_by, x.start_by, x.glass, x.back_of, x.verdict, x.created_at, x.updated_at, x.asked_at, x.asked_by_name, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
         $rest
     )
 } }
@@ -80,6 +80,10 @@ pub(in crate::rollouts) struct Record {
     pub back_of: Option<RolloutId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// When it was sent for approval last; none when it never was.
+    pub asked_at: Option<Timestamp>,
+    /// By whom, in words; empty when it never was.
+    pub asked_by: String,
     /// The course without its stages.
     course: Course,
 }
@@ -171,6 +175,8 @@ pub(super) struct RecordRow {
     verdict: Option<String>,
     created_at: i64,
     updated_at: i64,
+    asked_at: Option<i64>,
+    asked_by_name: String,
     release_state: String,
 }
 
@@ -217,6 +223,8 @@ impl RecordRow {
             back_of: self.back_of.map(|id| id.parse().map_err(Error::corrupt)).transpose()?,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
+            asked_at: self.asked_at.map(Timestamp),
+            asked_by: self.asked_by_name,
         })
     }
 }

@@ -37,6 +37,13 @@ pub(super) const REPORTED: Sql = Sql::same(
      WHERE EXISTS (SELECT 1 FROM device_attributes a WHERE a.org_id = $1 AND a.name = w.name)",
 );
 
+/// How many devices have each value of what tells them apart: of `site`, `gateway` and `customer`, and of one more attribute.
+pub(super) const VALUES: Sql = Sql::same(
+    "SELECT a.name, a.value, COUNT(*) FROM device_attributes a JOIN devices d ON d.number = a.device
+     WHERE a.org_id = $1 AND a.name IN ('site', 'gateway', 'customer', $2) AND d.state <> 'decommissioned'
+     GROUP BY a.name, a.value ORDER BY COUNT(*) DESC, a.name, a.value LIMIT 100",
+);
+
 /// Rows that are written at once.
 const AT_ONCE: usize = 5_000;
 
@@ -127,6 +134,12 @@ pub(in crate::rollouts) async fn one(
     let strata = if lot.plain() { HashMap::new() } else { read(rows!(on, (String, String), ONE, rollout.as_str(), lot.stratum(facts))?)? };
     let members = if lot.limited() { read_members(rows!(on, (DeviceNo,), MEMBER, rollout.as_str(), device)?) } else { None };
     Ok(Kept { lot, strata, cuts, members })
+}
+
+/// The values that most devices have of `site`, `gateway`, `customer` and this attribute, each with its attribute and how many have it; at most 100.
+/// Takes the longer the more devices there are.
+pub(in crate::rollouts) async fn values(on: &mut impl Conn, org: &OrgId, attribute: &str) -> Result<Vec<(String, String, i64)>, Error> {
+    rows!(on, (String, String, i64), VALUES, org.as_str(), attribute)
 }
 
 /// Which of `site`, `gateway` and `customer` devices of an organization report.

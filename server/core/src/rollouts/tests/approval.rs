@@ -12,7 +12,7 @@ use rstest::rstest;
 use wire::{
     FaultKind, Timestamp,
     manifest::Envelope,
-    rollouts::{Reach, StageSpec, UpdateQuery, Verb},
+    rollouts::{InboxQuery, InboxTab, Reach, StageSpec, UpdateQuery, Verb},
     signing::{KEY_SET_TYPE, KeySet, ListedKey, Thresholds},
     states::{Role, RolloutState},
 };
@@ -44,7 +44,7 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     }
 
     // The author can't, neither in person nor through a token of theirs.
-    let inbox = room.approvals(&s.ada).await.unwrap();
+    let inbox = s.inbox(&s.ada).await;
     assert_eq!(inbox.waiting[0].blocked.as_deref(), Some("You asked for this, someone else must decide."));
     assert_eq!(fault(room.approve(&s.ada, &id, &digest, "fine").await).code, "own_rollout");
     let user = s.ada.user().unwrap().clone();
@@ -63,7 +63,7 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     assert_eq!(fault(room.approve(&eve, &id, &digest, &"x".repeat(501)).await).field.as_deref(), Some("reason"));
     let other = wire::ids::Digest::from_bytes(&[7; 32]);
     assert_eq!(fault(room.approve(&eve, &id, &other, "fine").await).code, "other_digest");
-    let inbox = room.approvals(&eve).await.unwrap();
+    let inbox = s.inbox(&eve).await;
     assert_eq!((inbox.waiting[0].blocked.clone(), inbox.waiting[0].preview.total), (None, 5));
     assert_eq!(inbox.waiting[0].preview.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(inbox.waiting[0].signed_by, ["build"]);
@@ -88,7 +88,9 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     let mut named = named;
     named.sort();
     assert_eq!(offered, named);
-    assert_eq!(room.approvals(&eve).await.unwrap().decided[0].id, id);
+    assert_eq!(s.inbox(&eve).await.waiting, []);
+    let done = room.approvals(&eve, &InboxQuery { tab: InboxTab::Done, cursor: None }).await.unwrap();
+    assert_eq!((&done.asked[0].rollout.id, done.asked[0].decisions[0].by_name.as_str()), (&id, "eve"));
 }
 
 #[rstest]
@@ -160,7 +162,7 @@ async fn whoever_wrote_or_sent_any_of_it_does_not_approve_it(#[case] kind: Engin
     for writer in [&s.ada, &eve] {
         let refused = fault(room.approve(writer, &id, &sent.digest, "fine").await);
         assert_eq!((refused.code.as_str(), refused.message.as_str()), ("own_rollout", why));
-        assert_eq!(room.approvals(writer).await.unwrap().waiting[0].blocked.as_deref(), Some(why));
+        assert_eq!(s.inbox(writer).await.waiting[0].blocked.as_deref(), Some(why));
     }
     let button = sent.actions.iter().find(|a| a.verb == Verb::Approve).unwrap();
     assert_eq!(button.blocked.as_deref(), Some(why), "the disabled button says it to ada");
@@ -330,7 +332,7 @@ async fn a_start_in_the_past_is_refused_and_one_that_passed_while_it_waited_is_n
     assert_eq!(fault(room.edit(&s.oli, &id, s.detail(&id).await.generation, past).await).field.as_deref(), Some("start_at"));
     room.submit(&s.oli, &id).await.unwrap();
     s.w.clock.advance(7_200_000);
-    assert_eq!(room.approvals(&s.ada).await.unwrap().waiting[0].preview.problems, [], "it waited, and nothing is wrong with it");
+    assert_eq!(s.inbox(&s.ada).await.waiting[0].preview.problems, [], "it waited, and nothing is wrong with it");
     let digest = s.detail(&id).await.digest;
     room.approve(&s.ada, &id, &digest, "fine").await.unwrap();
     room.tick().await.unwrap();
@@ -396,11 +398,12 @@ async fn several_people_approve_where_the_organization_asks_for_it(#[case] kind:
     assert_eq!(s.poll_all().await.len(), 0, "half an approval is none");
     assert!(fault(room.approve(&eve, &id, &digest, "again").await).message.starts_with("You have approved it"));
     assert_eq!((room.nav_counts(&eve).await.unwrap().1, room.nav_counts(&max).await.unwrap().1), (1, 2));
-    let inbox = room.approvals(&max).await.unwrap();
+    let inbox = s.inbox(&max).await;
     let card = inbox.waiting.iter().find(|c| c.rollout.id == id).unwrap();
     let names: Vec<_> = card.approved.iter().map(|a| (a.by_name.as_str(), a.remark.as_str())).collect();
     assert_eq!((card.standing.needed, names, card.blocked.clone()), (2, vec![("eve", "looks good")], None));
-    assert!(inbox.decided.iter().all(|r| r.id != id));
+    let done = room.approvals(&max, &InboxQuery { tab: InboxTab::Done, cursor: None }).await.unwrap();
+    assert!(done.asked.iter().all(|r| r.rollout.id != id));
     // Two at once: of one generation only one counts.
     let (one, two) = tokio::join!(room.approve(&max, &id, &digest, "and me"), room.approve(&s.ada, &id, &digest, "and me"));
     assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|ok| **ok).count(), 1);
@@ -429,7 +432,7 @@ async fn fewer_approvals_are_enough_a_day_later(#[case] kind: EngineKind) {
     let needed = async || {
         let id = room.draft(&s.oli, s.spec(two_stages())).await.unwrap();
         room.submit(&s.oli, &id).await.unwrap();
-        room.approvals(&s.ada).await.unwrap().waiting.iter().find(|c| c.rollout.id == id).unwrap().standing.needed
+        s.inbox(&s.ada).await.waiting.iter().find(|c| c.rollout.id == id).unwrap().standing.needed
     };
     assert_eq!(needed().await, 2);
     s.w.clock.advance(24 * 3_600_000 - 1);
@@ -457,7 +460,7 @@ async fn an_approval_of_somebody_who_may_not_approve_any_more_does_not_count(#[c
     assert_eq!((shown().await.given, shown().await.missing), (1, 1));
     s.w.fleet.access().set_role(&s.ada, eve.user().unwrap(), Role::Operator).await.unwrap();
     assert_eq!((shown().await.given, shown().await.missing), (0, 2), "what is shown is what counts");
-    let inbox = room.approvals(&max).await.unwrap();
+    let inbox = s.inbox(&max).await;
     assert_eq!(inbox.waiting[0].approved[0].uncounted.as_deref(), Some("not an admin any more"));
     room.approve(&max, &id, &digest, "me too").await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::WaitingForApproval);

@@ -95,7 +95,7 @@ async fn where_plans_are_compared_a_way_back_is_named_as_people_name_a_release(#
     assert_eq!(told(s.rollouts().against(&s.oli, &plan).await.unwrap().unwrap().lines), named, "by a file");
     let id = s.rollouts().draft(&s.oli, plan).await.unwrap();
     s.rollouts().submit(&s.oli, &id).await.unwrap();
-    let card = s.rollouts().approvals(&s.ada).await.unwrap().waiting.remove(0);
+    let card = s.inbox(&s.ada).await.waiting.remove(0);
     assert_eq!(told(card.changes.lines), named, "in the inbox");
 }
 

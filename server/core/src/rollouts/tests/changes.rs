@@ -37,7 +37,7 @@ async fn an_approver_sees_what_is_other_than_last_time(#[case] kind: EngineKind)
 
     // The card has it, and what was approved keeps what its approver saw.
     s.rollouts().submit(&s.oli, &second).await.unwrap();
-    assert_eq!(s.rollouts().approvals(&s.ada).await.unwrap().waiting[0].changes, found);
+    assert_eq!(s.inbox(&s.ada).await.waiting[0].changes, found);
     let digest = s.detail(&second).await.digest;
     s.rollouts().approve(&s.ada, &second, &digest, "fine").await.unwrap();
     assert_eq!(changes(&s, &second).await, found);

@@ -35,7 +35,7 @@ async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: Eng
     // Who approves sees the same.
     let id = s.rollouts().draft(&s.oli, plan(&s)).await.unwrap();
     s.rollouts().submit(&s.oli, &id).await.unwrap();
-    assert_eq!(s.rollouts().approvals(&s.ada).await.unwrap().waiting[0].preview.expected, expected);
+    assert_eq!(s.inbox(&s.ada).await.waiting[0].preview.expected, expected);
 
     // What has to go through a narrow line takes longer, and that is said; the release has 14 bytes.
     let narrow = wire::rollouts::RolloutSpec { bandwidth: Some(10_000), ..plan(&s) };
@@ -87,7 +87,7 @@ async fn limits_of_bandwidth_make_a_plan_longer_and_the_dry_run_says_so(#[case] 
     // A kept plan and whoever approves it are told the same.
     let id = s.rollouts().draft(&s.oli, plan).await.unwrap();
     s.rollouts().submit(&s.oli, &id).await.unwrap();
-    let card = s.rollouts().approvals(&s.ada).await.unwrap().waiting.remove(0);
+    let card = s.inbox(&s.ada).await.waiting.remove(0);
     assert_eq!((card.preview.egress, card.preview.expected.map(|e| e.held_ms)), (preview.egress, Some(40_000)));
 }
 
@@ -124,7 +124,7 @@ async fn a_plan_is_not_over_before_those_whom_their_data_budgets_put_off(#[case]
     // Whoever approves it reads the same, and a later start is later.
     let id = s.rollouts().draft(&s.oli, plan.clone()).await.unwrap();
     s.rollouts().submit(&s.oli, &id).await.unwrap();
-    let card = s.rollouts().approvals(&s.ada).await.unwrap().waiting.remove(0);
+    let card = s.inbox(&s.ada).await.waiting.remove(0);
     assert_eq!((card.preview.put_off_until, card.preview.expected.and_then(|e| e.until)), (Some(again), Some(again)));
     let later = wire::rollouts::RolloutSpec { start_at: Some(again.plus(3_600_000)), ..plan };
     let preview = s.rollouts().preview(&s.oli, &later).await.unwrap();

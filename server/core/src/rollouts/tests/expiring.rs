@@ -37,7 +37,7 @@ async fn a_request_that_nobody_decides_on_is_a_draft_again(#[case] kind: EngineK
     let id = room.draft(&s.oli, spec(&s)).await.unwrap();
     room.submit(&s.oli, &id).await.unwrap();
     let sent = s.detail(&id).await;
-    let left = room.approvals(&s.ada).await.unwrap().waiting[0].standing.decide_by.unwrap();
+    let left = s.inbox(&s.ada).await.waiting[0].standing.decide_by.unwrap();
     assert_eq!(left, s.w.clock_now().plus(7 * DAY));
     // One of two is no decision, and gives no more time.
     s.w.clock.advance(6 * DAY);

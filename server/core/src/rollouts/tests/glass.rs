@@ -130,7 +130,7 @@ async fn the_author_starts_it_alone_and_two_others_review_that(#[case] kind: Eng
     room.review_glass(&e.max, &glass, &review(true, false)).await.unwrap();
     assert_eq!(room.nav_counts(&e.max).await.unwrap().1, 0);
     assert_eq!(fault(room.review_glass(&e.max, &glass, &review(true, false)).await).code, "not_now");
-    let open = room.approvals(&e.sam).await.unwrap().glass;
+    let open = s.inbox(&e.sam).await.glass;
     assert_eq!((open[0].id.clone(), open[0].missing, open[0].blocked.clone()), (glass.clone(), 1, None));
     let settled = room.review_glass(&e.sam, &glass, &review(true, false)).await.unwrap();
     assert_eq!((settled.settled_at, settled.missing, settled.reviews.len()), (Some(s.w.clock_now()), 0, 2));
@@ -174,7 +174,7 @@ async fn what_nobody_reviews_in_time_is_overdue_and_stays_on_top(#[case] kind: E
     room.review_glass(&e.eve, &second, &review(true, false)).await.unwrap();
     s.w.clock.advance(HOUR - 1);
     room.tick().await.unwrap();
-    assert!(!room.approvals(&s.oli).await.unwrap().glass[0].overdue);
+    assert!(!s.inbox(&s.oli).await.glass[0].overdue);
     s.w.clock.advance(1);
     let (one, two) = tokio::join!(room.tick(), room.tick());
     assert!(one.is_ok() && two.is_ok());
@@ -183,7 +183,7 @@ async fn what_nobody_reviews_in_time_is_overdue_and_stays_on_top(#[case] kind: E
     assert_eq!((newest.items[0].id.clone(), newest.total), (second.clone(), 2));
     let rest = room.glass_breaks(&s.oli, newest.next.as_deref(), Some(1)).await.unwrap();
     assert_eq!((rest.items[0].id.clone(), rest.next), (first.clone(), None));
-    let shown = room.approvals(&s.oli).await.unwrap().glass;
+    let shown = s.inbox(&s.oli).await.glass;
     assert_eq!(shown.iter().map(|g| (g.id.clone(), g.overdue)).collect::<Vec<_>>(), [(first.clone(), true), (second, false)]);
     assert_eq!(s.audited().await.iter().filter(|a| *a == "rollout.break_glass_overdue").count(), 1);
     assert_eq!((room.glass_figures().open(), room.glass_figures().overdue()), (1, 1));

@@ -147,6 +147,13 @@ async fn lists_tabs_wizard_and_reasons(#[case] kind: EngineKind) {
     let rest = room.list(&s.oli, all.next.as_deref(), Tab::All, 2).await.unwrap().rollouts;
     let listed: BTreeSet<_> = all.items.iter().chain(&rest.items).map(|r| &r.id).collect();
     assert_eq!(listed, BTreeSet::from([&draft, &waiting, &running]));
+    let found = async |q: &str, tab| room.search(&s.oli, q, None, tab, 50).await.unwrap().rollouts.total;
+    assert_eq!((found("SPRI", Tab::All).await, found("2.0.0", Tab::Drafts).await, found(" gate", Tab::Running).await), (3, 1, 1));
+    assert_eq!(
+        (found("winter", Tab::All).await, found("%", Tab::All).await, found("s_ring", Tab::All).await),
+        (0, 0, 0),
+        "as it is written"
+    );
     let row = &room.list(&s.oli, None, Tab::Running, 50).await.unwrap().rollouts.items[0];
     assert_eq!((row.summary.as_str(), row.counts.total), ("Stage 1 of 2 is running: 0 of 1 device finished", 3));
     assert_eq!(

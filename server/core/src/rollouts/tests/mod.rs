@@ -17,11 +17,13 @@ mod expected;
 mod expiring;
 mod faults;
 mod glass;
+mod inbox;
 mod large;
 mod limits;
 mod lists;
 mod order;
 mod pinning;
+mod planning;
 mod report;
 mod said;
 mod storm;
@@ -48,7 +50,7 @@ use wire::{
     device::{Offer, Running, StatusReport},
     ids::{Digest, ReleaseId, RolloutId, UpdateId},
     manifest::Manifest,
-    rollouts::{Counts, GateSpec, Reach, RolloutDetail, RolloutSpec, StageSpec, UpdateQuery},
+    rollouts::{ApprovalsPage, Counts, GateSpec, InboxQuery, InboxTab, Reach, RolloutDetail, RolloutSpec, StageSpec, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
 
@@ -125,6 +127,11 @@ impl Scene {
 
     async fn detail(&self, id: &RolloutId) -> RolloutDetail {
         self.rollouts().page(&self.ada, id, &UpdateQuery::default()).await.unwrap().rollout
+    }
+
+    /// All that waits for approval, as this person sees it.
+    async fn inbox(&self, actor: &Actor) -> ApprovalsPage {
+        self.rollouts().approvals(actor, &InboxQuery { tab: InboxTab::Waiting, cursor: None }).await.unwrap()
     }
 
     async fn state(&self, id: &RolloutId) -> RolloutState {
