@@ -31,7 +31,7 @@ use leptos::prelude::*;
 use wire::{
     Fault, FaultKind,
     ids::RolloutId,
-    rollouts::{Crowd, Preview, Problem, WizardPage as Model},
+    rollouts::{Crowd, Problem, WizardPage as Model},
 };
 
 /// The steps in their order.
