@@ -1,9 +1,16 @@
 //! Releases and uploads as pages and scripts see them.
 
+mod difference;
+mod installs;
+
+pub use difference::{ComparisonPage, FileDifference, FileFate, ReleaseChange, ReleaseChoice, ReleaseDifference};
+pub use installs::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, VersionInstalls};
+
 use crate::{
     Timestamp,
     ids::{Digest, ReleaseId, RolloutId, SigningKeyId, UploadId},
     page::Page,
+    rollouts::Counts,
     signing::{AssignmentKey, KEY_SET_SOON_MS, KeySetRow, SignatureStanding, SigningPolicy},
     states::{ReleaseState, RolloutState},
     transfers::TransfersPage,
@@ -113,6 +120,9 @@ pub struct ReleaseRow {
     pub created_by: String,
     /// How many devices run this version.
     pub installed: i64,
+    /// How many rollouts use it, whatever became of them.
+    #[serde(default)]
+    pub rollouts: i64,
 }
 
 /// All the firmware page shows.
@@ -182,7 +192,7 @@ pub struct ReleaseDetail {
     /// What in its files or in its place after other releases speaks against it; it can be published all the same.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// Rollouts that use it, newest first.
+    /// Rollouts that use it, newest first; at most 50.
     pub rollouts: Vec<ReleaseUse>,
     /// How to go back to it, where a newer one was published and the caller may upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -275,6 +285,15 @@ pub struct ReleaseUse {
     pub name: String,
     /// Where it is in its life.
     pub state: RolloutState,
+    /// The stage that runs, from 1; 0 before the first.
+    #[serde(default)]
+    pub stage: u32,
+    /// How many stages it has.
+    #[serde(default)]
+    pub stages: u32,
+    /// Its devices by how they fare; all 0 before it has begun.
+    #[serde(default)]
+    pub counts: Counts,
 }
 
 /// A public key that release manifests are checked against.

@@ -9,10 +9,12 @@
 mod acceptance;
 mod blobs;
 mod checksums;
+mod comparing;
 mod containers;
 mod countersigning;
 mod deciding;
 mod deltas;
+mod difference;
 mod error;
 mod key_sets;
 mod keys;

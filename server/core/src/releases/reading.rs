@@ -115,7 +115,21 @@ impl Releases {
         Ok(store::quarantined(&mut self.db.read().await?, org, i64::try_from(most).unwrap_or(i64::MAX)).await?)
     }
 
-    /// All a release's page shows.
+    /// A release as lists show it.
+    pub(crate) async fn row(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseRow> {
+        may(actor, Act::Read)?;
+        Ok(store::release(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NoRelease)?)
+    }
+
+    /// What is told beside the devices that run a release: how many are to get it, and the releases of its type by their versions. For somebody who may
+    /// read.
+    pub(crate) async fn beside(&self, org: &OrgId, row: &ReleaseRow) -> Result<(i64, Vec<(String, ReleaseId)>)> {
+        let mut on = self.db.read().await?;
+        let assigned = store::assigned(&mut on, org, &row.id).await?;
+        Ok((assigned, store::of_type(&mut on, org, &row.device_type).await?))
+    }
+
+    /// What a release is and what can be done with it.
     pub async fn detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
         may(actor, Act::Read)?;
         Ok(detail(&mut self.db.read().await?, actor, id).await?)
