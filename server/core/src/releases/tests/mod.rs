@@ -1,5 +1,6 @@
 //! The room on both engines: uploads that are cut, what goes into quarantine and why, the life of a release.
 
+mod comparing;
 mod containers;
 mod deltas;
 mod going_back;

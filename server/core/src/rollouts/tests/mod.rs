@@ -24,6 +24,7 @@ mod order;
 mod report;
 mod storm;
 mod time;
+mod uses;
 
 use super::{
     Rollouts,
