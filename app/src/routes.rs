@@ -53,6 +53,7 @@ fn UpdateRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
     view! {
         <ParentRoute path=path!("") view=leptos_router::components::Outlet ssr=SsrMode::Async>
             <Route path=path!("/firmware") view={Lazy::<parts::Releases>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/firmware/compare") view={Lazy::<parts::Compare>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/firmware/:id") view={Lazy::<parts::Release>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/rollouts") view={Lazy::<parts::Rollouts>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/rollouts/new") view={Lazy::<parts::Wizard>::new()} ssr=SsrMode::Async/>

@@ -15,12 +15,21 @@ pub async fn read_releases(cursor: String) -> Result<Packed, ApiFault> {
     call.model(Ok::<_, fleet::Error>(page))
 }
 
-/// One release: a [`wire::releases::ReleaseDetail`].
+/// One release: a [`wire::releases::ReleasePage`].
 #[server(prefix = "/rpc", endpoint = "/release", input = GetUrl)]
 pub async fn read_release(id: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::ReleaseId = call.id(&id)?;
-    call.model(call.fleet.releases().detail(&call.actor, &id).await)
+    call.model(call.fleet.release(&call.actor, &id).await)
+}
+
+/// Two releases beside each other, as [`wire::releases::ComparisonPage`]; empty is not chosen.
+#[server(prefix = "/rpc", endpoint = "/release_comparison", input = GetUrl)]
+pub async fn read_comparison(#[server(default)] before: String, #[server(default)] after: String) -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    let chosen = |id: &str| if id.is_empty() { Ok(None) } else { call.id::<wire::ids::ReleaseId>(id).map(Some) };
+    let (before, after) = (chosen(&before)?, chosen(&after)?);
+    call.model(call.fleet.releases().comparison(&call.actor, before.as_ref(), after.as_ref()).await)
 }
 
 /// Whether the release's version is typed before the verb of this word is done to it: these can't be taken back.

@@ -6,7 +6,7 @@ use wire::{
     enrolment::BatchState,
     pki::CertificateRow,
     registered::RegisteredState,
-    releases::{Damage, DeltaState},
+    releases::{Damage, DeltaState, FileFate},
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
 };
 
@@ -57,6 +57,17 @@ pub const fn delta(state: DeltaState) -> (Tone, &'static str) {
         DeltaState::NotWorth => (Tone::Off, "Not worth it"),
         DeltaState::Failed => (Tone::Warn, "Failed"),
         DeltaState::Unpaired => (Tone::Off, "No pair"),
+    }
+}
+
+/// What became of a file from one release to another.
+pub const fn fate(fate: FileFate) -> (Tone, &'static str) {
+    match fate {
+        FileFate::Same => (Tone::Off, "The same"),
+        FileFate::Renamed => (Tone::Info, "Renamed"),
+        FileFate::Changed => (Tone::Info, "Changed"),
+        FileFate::Added => (Tone::Ok, "Added"),
+        FileFate::Removed => (Tone::Warn, "Removed"),
     }
 }
 

@@ -197,6 +197,9 @@ pub struct ReleaseDetail {
     /// How to go back to it, where a newer one was published and the caller may upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub go_back: Option<GoBack>,
+    /// Whether the caller's role drafts rollouts; of this release while it is published.
+    #[serde(default)]
+    pub may_draft: bool,
     /// Whether the caller may publish it now.
     pub may_publish: bool,
     /// Whether the caller may recall it now.

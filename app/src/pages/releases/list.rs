@@ -13,7 +13,8 @@ use crate::{
     ui::{
         Column, PageHead, badge, empty,
         form::{FormCall, said},
-        number::{bytes, grouped},
+        icon,
+        number::{bytes, counted, grouped},
         page::{card_flush, page},
         pager, table, time,
     },
@@ -60,7 +61,8 @@ fn content(
     let shown = i64::try_from(model.releases.items.len()).unwrap_or(0);
     let list = if model.releases.items.is_empty() {
         let text = "A release is a version of firmware for one device type: its files and a manifest that was signed offline.";
-        view! { <div class="card">{empty("package", "No release yet", text, None)}</div> }.into_any()
+        let manual = view! { <a class="btn" href="/docs/releases" rel="external">"How releases are made and signed"</a> };
+        view! { <div class="card">{empty("package", "No release yet", text, Some(manual.into_any()))}</div> }.into_any()
     } else {
         card_flush("Releases", None, rows(&model.releases.items))
     };
@@ -73,8 +75,11 @@ fn content(
             </div>
         }
     });
+    let compare =
+        (model.releases.total > 1).then(|| view! { <a class="btn" href="/firmware/compare">{icon("columns-3")}"Compare"</a> }.into_any());
     view! {
-        <PageHead title="Firmware" sub=view! { "Releases, checked against your signing keys when they arrive." }.into_any()/>
+        <PageHead title="Firmware" sub=view! { "Releases, checked against your signing keys when they arrive." }.into_any()
+            actions=compare.unwrap_or_else(|| ().into_any())/>
         {signing::ending(model)}
         {question}
         <div class="split">
@@ -107,6 +112,7 @@ fn rows(items: &[ReleaseRow]) -> AnyView {
             let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
             let why = (!r.quarantine.is_empty())
                 .then(|| view! { <div class="small text-2 why" title=r.quarantine.clone()>{words::short_digests(&r.quarantine)}</div> });
+            let uses = (r.rollouts > 0).then(|| view! { <div class="sub">{counted(r.rollouts, "rollout", "rollouts")}</div> });
             let version = if r.version.is_empty() { "without manifest".to_owned() } else { r.version.clone() };
             view! {
                 <tr>
@@ -116,7 +122,7 @@ fn rows(items: &[ReleaseRow]) -> AnyView {
                     <td class="num">{r.sequence}</td>
                     <td class="num">{bytes(r.size)}</td>
                     <td>{r.signed_by.join(", ")}</td>
-                    <td class="num">{grouped(r.installed)}</td>
+                    <td class="num">{grouped(r.installed)}{uses}</td>
                     <td class="dim">{time::ago(r.created_at)}" by "{r.created_by.clone()}</td>
                 </tr>
             }

@@ -195,6 +195,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         deltas,
         rollouts,
         go_back,
+        may_draft: allowed(actor, Act::Draft),
         may_publish: can(Act::Publish, state::Step::Publish),
         may_recall: can(Act::Recall, state::Step::Recall),
         may_deprecate: can(Act::Publish, state::Step::Deprecate),
