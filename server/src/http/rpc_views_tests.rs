@@ -8,13 +8,6 @@ use wire::{
 };
 
 impl Browser {
-    async fn page(&self, path: &str) -> String {
-        let (status, _, page) = self.send("GET", path, FORM, Vec::new(), "text/html").await;
-        let page = String::from_utf8(page).unwrap();
-        assert!(status.is_success(), "{path}: {status} {page}");
-        page
-    }
-
     /// A rollout of this plan that somebody else has approved and that runs.
     async fn runs(&self, change: impl FnOnce(RolloutSpec) -> RolloutSpec) -> String {
         let (release, _) = self.release().await;
