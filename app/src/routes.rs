@@ -3,7 +3,7 @@
 use crate::{
     pages::{errors::NotFound, overview::OverviewPage, set_up::SetUpPage, sign_in::SignInPage},
     parts,
-    ui::{behaviour, frame::Frame},
+    ui::{behaviour, frame::Frame, uploads::Uploads},
 };
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
@@ -19,6 +19,8 @@ use leptos_router::{
 pub fn App() -> impl IntoView {
     provide_meta_context();
     Effect::new(|_| behaviour::install());
+    // Above the router: an upload goes on whatever page is shown.
+    Uploads::provide("/firmware");
     view! {
         <Router>
             <Routes fallback=NotFound>

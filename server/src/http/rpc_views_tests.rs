@@ -108,6 +108,58 @@ async fn the_page_of_a_rollout_draws_its_states_and_the_way_it_came() {
 }
 
 #[tokio::test]
+async fn the_page_of_a_release_draws_its_states_and_says_where_it_is() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let (one, _) = b.release().await;
+    let path = format!("/firmware/{one}");
+    let page = b.page(&path).await;
+    let said = "The release: Published. Before: Verified. May follow: Deprecated, Recalled.";
+    assert_eq!(page.matches(said).count(), 2, "for the eye and for who can't see it: {page}");
+    assert_eq!(page.matches("0 of 1 device run it").count(), 2, "the bar and its words: {page}");
+    assert!(page.contains("New rollout with this") && page.contains("No rollout uses it yet."), "{page}");
+    for (verb, says) in
+        [("deprecate", "It is deprecated: new rollouts can"), ("recall", "It was recalled: no device installs it any more.")]
+    {
+        let form = [("id", one.as_str()), ("verb", verb), ("confirm", "1.0.0"), ("reason", "burns")];
+        b.post("release_act", &form).await.unwrap();
+        let page = b.page(&path).await;
+        assert!(page.contains("aria-describedby=\"why-roll\"") && page.contains(says), "{says} is not in {page}");
+    }
+}
+
+#[tokio::test]
+async fn two_releases_stand_beside_each_other_without_scripts() {
+    let b = Browser::new().await;
+    assert!(b.page("/firmware/compare").await.contains("No release yet"));
+    let (one, _) = b.release().await;
+    let first = b.page(&format!("/firmware/compare?after={one}")).await;
+    assert!(first.contains("Nothing before it"), "{first}");
+    let pair = fleet::releases::signing::SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap();
+    let manifest = fleet::testing::manifest("1.1.0", 2, &[("fw.bin", "raw", b"firmware 2")]);
+    let two = b.world.publish(&b.admin, &pair, &manifest, &[("fw.bin", b"firmware 2".as_slice())]).await;
+    let page = b.page(&format!("/firmware/compare?after={two}")).await;
+    assert!(page.contains("<h1") && page.contains("gateway 1.1.0 against 1.0.0"), "the one before it is chosen: {page}");
+    assert!(page.contains("2 fields differ, 1 file differs · +2 B in all"), "{page}");
+    assert!(page.contains("Fields that differ") && page.contains("Changed"), "{page}");
+    let turned = b.page(&format!("/firmware/compare?before={two}&after={one}")).await;
+    assert!(turned.contains("gateway 1.0.0 against 1.1.0"), "{turned}");
+    let same = b.page(&format!("/firmware/compare?before={two}&after={two}")).await;
+    assert!(same.contains("Nothing differs"), "{same}");
+    assert!(b.page("/firmware").await.contains("href=\"/firmware/compare\""));
+}
+
+#[tokio::test]
+async fn the_page_of_a_certificate_draws_its_states() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let id = b.api("GET", "/certificates?rows=1", Vec::new()).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let page = b.page(&format!("/certificates/{id}")).await;
+    let said = "The certificate: Valid. May follow: Superseded, Revoked, Expired, Not trusted.";
+    assert_eq!(page.matches(said).count(), 2, "{page}");
+}
+
+#[tokio::test]
 async fn a_view_of_the_list_is_saved_opened_and_removed_without_scripts() {
     let b = Browser::new().await;
     b.world.device("gw-1", "gateway").await;

@@ -55,6 +55,7 @@ fn content(
     (signing, limits): (signing::Calls, FormCall<SetTransferLimits>),
     uploader: Uploader,
 ) -> AnyView {
+    uploader.allowed.set(model.may_upload);
     let question = asked.filter(|_| model.may_edit_keys).and_then(|id| model.keys.iter().find(|k| k.id.as_str() == id)).map(|k| {
         view! { <section class="card narrow ask"><header><h2>{format!("Revoke {}", k.name)}</h2></header>{keys::ask_revoke(k, calls.revoke)}</section> }
     });

@@ -7,6 +7,7 @@ mod downloads;
 mod installs;
 pub mod keys;
 pub mod list;
+pub mod resume;
 #[cfg(feature = "hydrate")]
 mod sending;
 mod signing;
