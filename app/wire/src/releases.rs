@@ -2,9 +2,11 @@
 
 mod difference;
 mod installs;
+mod seal;
 
 pub use difference::{ComparisonPage, FileDifference, FileFate, ReleaseChange, ReleaseChoice, ReleaseDifference};
 pub use installs::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, VersionInstalls};
+pub use seal::{ImageKey, ImageKeyKind, MOST_IMAGE_KEYS, Seal, SealKind, SealState};
 
 use crate::{
     Timestamp,
@@ -75,7 +77,7 @@ crate::states::words! {
     }
 }
 
-/// What a container says of itself. Nothing of it is verified here: the updater on the device does that.
+/// What a container says of itself. Nothing of it is believed here: the updater on the device verifies it. How a signature in it stands is its [`Seal`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Container {
@@ -141,6 +143,9 @@ pub struct ReleasesPage {
     /// The server's own keys that say which device an offer is for, newest first.
     #[serde(default)]
     pub assignment_keys: Vec<AssignmentKey>,
+    /// The keys that signatures inside images are held against, newest first.
+    #[serde(default)]
+    pub image_keys: Vec<ImageKey>,
     /// How fast and how much devices may download.
     #[serde(default)]
     pub transfers: TransfersPage,
@@ -231,6 +236,9 @@ pub struct ArtifactRow {
     /// What it says of itself, where it is a container that is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
+    /// How the signature in the container stands, where it has one and was looked at now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
 }
 
 /// A file of a release told as its difference from the file of an older release that it follows: what a device downloads that runs the older one.

@@ -109,7 +109,7 @@ mod tests {
 
     fn file(name: &str, size: i64) -> ArtifactRow {
         let sha256 = Digest::from_bytes(&[7; 32]);
-        ArtifactRow { name: name.into(), size, sha256, checked_at: None, damage: None, container: None }
+        ArtifactRow { name: name.into(), size, sha256, checked_at: None, damage: None, container: None, seal: None }
     }
 
     #[test]

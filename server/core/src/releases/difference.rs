@@ -158,7 +158,15 @@ mod tests {
     }
 
     fn file(name: &str, content: u8, size: i64) -> ArtifactRow {
-        ArtifactRow { name: name.into(), size, sha256: Digest::from_bytes(&[content; 32]), checked_at: None, damage: None, container: None }
+        ArtifactRow {
+            name: name.into(),
+            size,
+            sha256: Digest::from_bytes(&[content; 32]),
+            checked_at: None,
+            damage: None,
+            container: None,
+            seal: None,
+        }
     }
 
     fn manifest(version: &str, sequence: u64, files: &[(&str, &str)]) -> Manifest {

@@ -16,6 +16,7 @@ mod deciding;
 mod deltas;
 mod difference;
 mod error;
+mod image_keys;
 mod key_sets;
 mod keys;
 pub mod label;

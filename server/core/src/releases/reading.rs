@@ -75,13 +75,16 @@ impl Releases {
     /// A page of releases, newest first, and the signing keys.
     pub async fn releases_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<ReleasesPage> {
         let releases = self.list(actor, cursor, DEFAULT_ROWS).await?;
-        let keys = store::keys(&mut self.db.read().await?, &actor.org).await?;
+        let (keys, image_keys) = {
+            let mut on = self.db.read().await?;
+            (store::keys(&mut on, &actor.org).await?, store::image_keys(&mut on, &actor.org).await?)
+        };
         let (policy, key_sets) = (self.signing_policy(actor).await?, self.key_sets(actor).await?);
         // Whose rooms they are add their own.
         let (transfers, assignment_keys) = (TransfersPage::default(), Vec::new());
         let (may_upload, may_edit_keys) = (allowed(actor, Act::Upload), allowed(actor, Act::Keys));
         let at = self.clock.now();
-        Ok(ReleasesPage { releases, keys, policy, key_sets, assignment_keys, transfers, may_upload, may_edit_keys, at })
+        Ok(ReleasesPage { releases, keys, policy, key_sets, assignment_keys, image_keys, transfers, may_upload, may_edit_keys, at })
     }
 
     /// A page of releases of so many rows, newest first.
@@ -132,7 +135,8 @@ impl Releases {
     /// What a release is and what can be done with it.
     pub async fn detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
         may(actor, Act::Read)?;
-        Ok(detail(&mut self.db.read().await?, actor, id).await?)
+        let found = detail(&mut self.db.read().await?, actor, id).await?;
+        Ok(self.with_seals(&actor.org, found).await)
     }
 
     /// A release's envelope as it was uploaded, with the signatures that were added since, and a name for its file.
