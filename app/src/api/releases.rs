@@ -84,3 +84,22 @@ pub async fn revoke_signing_key(id: String, #[server(default)] confirm: String) 
     call.lead_to("/firmware#keys");
     Ok(())
 }
+
+/// Holds signatures inside images against another certificate or public key, as PEM or as the base64 of its DER.
+#[server(prefix = "/rpc", endpoint = "/image_key_add")]
+pub async fn add_image_key(name: String, key: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.releases().add_image_key(&call.actor, &name, &key).await)?;
+    call.lead_to("/firmware#image-keys");
+    Ok(())
+}
+
+/// Forgets one.
+#[server(prefix = "/rpc", endpoint = "/image_key_remove")]
+pub async fn remove_image_key(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ImageKeyId = call.id(&id)?;
+    call.answer(call.fleet.releases().remove_image_key(&call.actor, &id).await)?;
+    call.lead_to("/firmware#image-keys");
+    Ok(())
+}

@@ -6,7 +6,7 @@ use wire::{
     enrolment::BatchState,
     pki::CertificateRow,
     registered::RegisteredState,
-    releases::{Damage, DeltaState, FileFate},
+    releases::{Damage, DeltaState, FileFate, SealState},
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
 };
 
@@ -45,6 +45,16 @@ pub const fn key_origin(origin: KeyOrigin) -> &'static str {
     match origin {
         KeyOrigin::Device => "on the device",
         KeyOrigin::Server => "by Fleetward, which gave it out once",
+    }
+}
+
+/// A signature inside an image, held against the keys that are known for images.
+pub const fn seal(state: SealState) -> (Tone, &'static str) {
+    match state {
+        SealState::Trusted => (Tone::Ok, "Signature trusted"),
+        SealState::Unknown => (Tone::Warn, "Signer unknown"),
+        SealState::Wrong => (Tone::Bad, "Signature wrong"),
+        SealState::Unchecked => (Tone::Off, "Signature not checked"),
     }
 }
 

@@ -280,6 +280,11 @@ fn tell(release: &ReleaseDetail) {
     for line in [&row.quarantine].into_iter().chain(&release.warnings).filter(|line| !line.is_empty()) {
         println!("{line}");
     }
+    for file in &release.artifacts {
+        if let Some(seal) = &file.seal {
+            println!("{} is {}", file.name, seal.told());
+        }
+    }
 }
 
 /// Adds what is in the file and says how the release stands.

@@ -1,6 +1,7 @@
-//! Groups, the explanation of a device and the drawing of states, as a browser without JavaScript gets them.
+//! Groups, the explanation of a device, releases and the drawing of states, as a browser without JavaScript gets them.
 
 use super::rpc_tests::{Browser, FORM};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use wire::{
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, Verb},
@@ -147,6 +148,54 @@ async fn two_releases_stand_beside_each_other_without_scripts() {
     let same = b.page(&format!("/firmware/compare?before={two}&after={two}")).await;
     assert!(same.contains("Nothing differs"), "{same}");
     assert!(b.page("/firmware").await.contains("href=\"/firmware/compare\""));
+}
+
+/// What `openssl` made: an authority, and an image's signature below it.
+fn made_by_openssl(name: &str) -> (String, Vec<u8>) {
+    let all = include_str!("../../core/src/releases/containers/testdata/seals.txt");
+    let block = all.split("== ").find_map(|block| block.strip_prefix(name)?.strip_prefix('\n')).unwrap();
+    let base64: String = block.split_whitespace().collect();
+    let bytes = STANDARD.decode(&base64).unwrap();
+    (base64, bytes)
+}
+
+#[tokio::test]
+async fn u_5_a_file_tells_how_its_signature_stands_to_the_keys_for_images() {
+    let b = Browser::new().await;
+    assert!(b.page("/firmware").await.contains("None is known: who has signed an image is shown"));
+    let mut image = Vec::new();
+    for (name, content) in [("sw-description", "sw-description"), ("sw-description.sig", "cms")] {
+        let content = made_by_openssl(content).1;
+        let fields = [1, 0o100_644, 0, 0, 1, 0, content.len(), 0, 0, 0, 0, name.len() + 1, 0];
+        image.extend_from_slice(b"070701");
+        image.extend(fields.iter().flat_map(|field| format!("{field:08X}").into_bytes()));
+        image.extend_from_slice(format!("{name}\0").as_bytes());
+        image.resize(image.len().next_multiple_of(4), 0);
+        image.extend_from_slice(&content);
+        image.resize(image.len().next_multiple_of(4), 0);
+    }
+    b.release().await;
+    let pair = fleet::releases::signing::SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap();
+    let manifest = fleet::testing::manifest("1.1.0", 2, &[("fw.swu", "raw", image.as_slice())]);
+    let release = b.world.publish(&b.admin, &pair, &manifest, &[("fw.swu", image.as_slice())]).await;
+    let path = format!("/firmware/{release}");
+    let page = b.page(&path).await;
+    assert!(page.contains("Signer unknown") && page.contains("devices check it by themselves"), "{page}");
+
+    let add = async |key: &str| b.post("image_key_add", &[("name", "Image authority"), ("key", key)]).await;
+    assert_eq!(add("nonsense").await.unwrap_err(), (400, "bad_image_key".to_owned()));
+    let authority = made_by_openssl("authority").0;
+    assert_eq!(add(&authority).await.unwrap(), "/firmware#image-keys");
+    let id = b.api("GET", "/image-keys", Vec::new()).await[0]["id"].as_str().unwrap().to_owned();
+    let asked = b.page(&format!("/firmware?forget={id}")).await;
+    assert!(asked.contains("Remove Image authority") && asked.contains("certificate · O=Example, CN=Example image authority"), "{asked}");
+    let page = b.page(&path).await;
+    let said = "signed by O=Example, CN=Example builds, trusted by the key for images Image authority";
+    assert!(page.contains("Signature trusted") && page.contains(said), "{page}");
+
+    assert_eq!(b.post("image_key_remove", &[("id", &id)]).await.unwrap(), "/firmware#image-keys");
+    assert!(b.page(&path).await.contains("Signer unknown"));
+    assert_eq!(b.post("image_key_remove", &[("id", &id)]).await.unwrap_err(), (404, "no_image_key".to_owned()));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A release's page: what it is, who signed it, its files, where it is, and the rollouts that use it.
 
 use super::{
-    installs,
+    image_keys, installs,
     verbs::{self, Verb},
 };
 use crate::api::packed::reading;
@@ -27,7 +27,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{
     live::Topic,
-    releases::{Container, ContainerKind, ReleaseDetail as Model, ReleaseInstalls, ReleasePage as Whole},
+    releases::{ArtifactRow, Container, ContainerKind, ReleaseDetail as Model, ReleaseInstalls, ReleasePage as Whole},
 };
 
 /// `/firmware/{id}`; `?ask=VERB` asks without JavaScript.
@@ -144,7 +144,7 @@ fn artifacts(m: &Model) -> AnyView {
         .map(|a| {
             view! {
                 <tr>
-                    <th scope="row" class="mono">{a.name.clone()}{a.container.as_ref().map(|c| view! { <div class="sub">{container_line(c)}</div> })}</th>
+                    <th scope="row"><span class="mono">{a.name.clone()}</span>{inside(a)}</th>
                     <td class="num">{bytes(a.size)}</td>
                     <td>{copyable(a.sha256.to_string(), "Copy SHA-256")}</td>
                     <td class="dim">{a.damage.map(|d| badge(Tone::Bad, words::damage(d)))}" "{time::ago_or(a.checked_at, "not yet")}</td>
@@ -156,8 +156,14 @@ fn artifacts(m: &Model) -> AnyView {
     card_flush("Files", None, table("Files", columns, rows.into_any()))
 }
 
-/// What a container says of itself, in a line.
-fn container_line(c: &Container) -> String {
+/// What a container says of itself, and how the signature in it stands.
+fn inside(a: &ArtifactRow) -> Option<AnyView> {
+    let line = container_line(a.container.as_ref()?, a.seal.is_some());
+    Some(view! { <div class="small text-2">{line}</div>{a.seal.as_ref().map(image_keys::seal)} }.into_any())
+}
+
+/// The same in a line; of its signature, unless that is told beside.
+fn container_line(c: &Container, sealed: bool) -> String {
     let (what, fits) = match c.kind {
         ContainerKind::Swupdate => ("SWUpdate image", "hardware"),
         ContainerKind::Rauc => ("RAUC bundle", "compatible"),
@@ -165,8 +171,8 @@ fn container_line(c: &Container) -> String {
     };
     let signature = match c.signature {
         Some(0) => "not signed inside".to_owned(),
-        Some(n) => format!("signature of {}, not checked here", bytes(n)),
-        None => String::new(),
+        Some(n) if !sealed => format!("signature of {}, not checked here: devices check it", bytes(n)),
+        _ => String::new(),
     };
     let fits = if c.fits.is_empty() { String::new() } else { format!("{fits} {}", c.fits.join(", ")) };
     let parts = [what.to_owned(), c.name.clone(), c.version.clone(), fits, signature, c.note.clone()];

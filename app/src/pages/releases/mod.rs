@@ -4,6 +4,7 @@ pub mod compare;
 mod deltas;
 pub mod detail;
 mod downloads;
+mod image_keys;
 mod installs;
 pub mod keys;
 pub mod list;

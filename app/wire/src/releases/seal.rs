@@ -62,6 +62,19 @@ pub struct Seal {
     pub until: Option<Timestamp>,
 }
 
+impl Seal {
+    /// How it stands, in a clause for people: who has signed, and what is known of that.
+    pub fn told(&self) -> String {
+        let by = if self.by.is_empty() { String::new() } else { format!(" by {}", self.by.join(", ")) };
+        match self.state {
+            SealState::Trusted => format!("signed{by}, trusted by the key for images {}", self.keys.join(", ")),
+            SealState::Wrong => format!("signed{by}, and the signature is wrong: {}", self.why),
+            SealState::Unknown => format!("signed{by}, not trusted here: {}; devices check it by themselves", self.why),
+            SealState::Unchecked => format!("signed{by}, not checked here: {}; devices check it by themselves", self.why),
+        }
+    }
+}
+
 /// A key that signatures inside images are held against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -83,4 +96,30 @@ pub struct ImageKey {
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_checked_here_is_never_told_as_if_it_were() {
+        for state in SealState::ALL {
+            let trusted = *state == SealState::Trusted;
+            let seal = Seal {
+                kind: SealKind::Cms,
+                state: *state,
+                by: vec!["CN=Example builds".into()],
+                keys: if trusted { vec!["Image authority".into()] } else { Vec::new() },
+                why: if trusted { String::new() } else { "nobody knows".into() },
+                until: None,
+            };
+            let told = seal.told();
+            assert!(told.starts_with("signed by CN=Example builds, "), "{told}");
+            assert_eq!(told.contains("Image authority"), trusted, "{told}");
+            assert_eq!(told.contains(": nobody knows"), !trusted, "{told}");
+            assert_eq!(told.contains("devices check it"), matches!(state, SealState::Unknown | SealState::Unchecked), "{told}");
+            assert!(Seal { by: Vec::new(), ..seal }.told().starts_with("signed, "));
+        }
+    }
 }
