@@ -55,6 +55,7 @@ page!(devices, Devices => devices::list::DevicesPage as devices_view, preload_de
 page!(devices, Device => devices::detail::DevicePage as device_view, preload_device);
 page!(devices, Groups => devices::groups::GroupsPage as groups_view, preload_groups);
 page!(updates, Releases => releases::ReleasesPage as releases_view, preload_releases);
+page!(updates, Compare => releases::ComparePage as compare_view, preload_compare);
 page!(updates, Release => releases::ReleasePage as release_view, preload_release);
 page!(updates, Rollouts => rollouts::list::RolloutsPage as rollouts_view, preload_rollouts);
 page!(updates, Rollout => rollouts::detail::RolloutPage as rollout_view, preload_rollout);

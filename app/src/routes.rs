@@ -3,7 +3,7 @@
 use crate::{
     pages::{errors::NotFound, overview::OverviewPage, set_up::SetUpPage, sign_in::SignInPage},
     parts,
-    ui::{behaviour, frame::Frame},
+    ui::{behaviour, frame::Frame, uploads::Uploads},
 };
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
@@ -19,6 +19,8 @@ use leptos_router::{
 pub fn App() -> impl IntoView {
     provide_meta_context();
     Effect::new(|_| behaviour::install());
+    // Above the router: an upload goes on whatever page is shown.
+    Uploads::provide("/firmware");
     view! {
         <Router>
             <Routes fallback=NotFound>
@@ -53,6 +55,7 @@ fn UpdateRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
     view! {
         <ParentRoute path=path!("") view=leptos_router::components::Outlet ssr=SsrMode::Async>
             <Route path=path!("/firmware") view={Lazy::<parts::Releases>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/firmware/compare") view={Lazy::<parts::Compare>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/firmware/:id") view={Lazy::<parts::Release>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/rollouts") view={Lazy::<parts::Rollouts>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/rollouts/new") view={Lazy::<parts::Wizard>::new()} ssr=SsrMode::Async/>

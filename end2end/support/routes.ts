@@ -14,6 +14,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "groups", path: async () => "/groups", heading: /^Groups$/ },
   { name: "firmware", path: async () => "/firmware", heading: /firmware/i },
   { name: "release", path: async () => `/firmware/${await aRelease()}`, heading: /1\.1\.0/ },
+  { name: "release-compare", path: async () => `/firmware/compare?after=${await aRelease()}`, heading: /compare releases|1\.1\.0 against/i },
   { name: "rollouts", path: async () => "/rollouts", heading: /rollouts/i },
   { name: "rollout", path: async () => `/rollouts/${system().rollout}`, heading: /.+/ },
   { name: "rollout-new", path: async () => "/rollouts/new", heading: /rollout/i },

@@ -15,12 +15,21 @@ pub async fn read_releases(cursor: String) -> Result<Packed, ApiFault> {
     call.model(Ok::<_, fleet::Error>(page))
 }
 
-/// One release: a [`wire::releases::ReleaseDetail`].
+/// One release: a [`wire::releases::ReleasePage`].
 #[server(prefix = "/rpc", endpoint = "/release", input = GetUrl)]
 pub async fn read_release(id: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::ReleaseId = call.id(&id)?;
-    call.model(call.fleet.releases().detail(&call.actor, &id).await)
+    call.model(call.fleet.release(&call.actor, &id).await)
+}
+
+/// Two releases beside each other, as [`wire::releases::ComparisonPage`]; empty is not chosen.
+#[server(prefix = "/rpc", endpoint = "/release_comparison", input = GetUrl)]
+pub async fn read_comparison(#[server(default)] before: String, #[server(default)] after: String) -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    let chosen = |id: &str| if id.is_empty() { Ok(None) } else { call.id::<wire::ids::ReleaseId>(id).map(Some) };
+    let (before, after) = (chosen(&before)?, chosen(&after)?);
+    call.model(call.fleet.releases().comparison(&call.actor, before.as_ref(), after.as_ref()).await)
 }
 
 /// Whether the release's version is typed before the verb of this word is done to it: these can't be taken back.
@@ -73,5 +82,24 @@ pub async fn revoke_signing_key(id: String, #[server(default)] confirm: String) 
     }
     call.answer(call.fleet.releases().revoke_key(&call.actor, &id).await)?;
     call.lead_to("/firmware#keys");
+    Ok(())
+}
+
+/// Holds signatures inside images against another certificate or public key, as PEM or as the base64 of its DER.
+#[server(prefix = "/rpc", endpoint = "/image_key_add")]
+pub async fn add_image_key(name: String, key: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.releases().add_image_key(&call.actor, &name, &key).await)?;
+    call.lead_to("/firmware#image-keys");
+    Ok(())
+}
+
+/// Forgets one.
+#[server(prefix = "/rpc", endpoint = "/image_key_remove")]
+pub async fn remove_image_key(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ImageKeyId = call.id(&id)?;
+    call.answer(call.fleet.releases().remove_image_key(&call.actor, &id).await)?;
+    call.lead_to("/firmware#image-keys");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The lives of rollouts and updates as pictures, from the tables that the controller goes by.
+//! The lives of releases, rollouts, updates and certificates as pictures, from the tables that the core goes by.
 
 use super::words;
 use crate::ui::{
@@ -7,10 +7,35 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use wire::{
-    machines::{Machine, ROLLOUT, UPDATE},
+    machines::{CERTIFICATE, Machine, RELEASE, ROLLOUT, UPDATE},
+    pki::CertificateRow,
     rollouts::RolloutDetail,
+    states::{CertificateState, ReleaseState},
     updates::DeviceUpdate,
 };
+
+/// Where a release is, and what it was before for certain: whether it was deprecated before it was recalled is in the audit log.
+pub fn release(state: ReleaseState) -> AnyView {
+    use ReleaseState as R;
+    let way: &[ReleaseState] = match state {
+        R::Draft | R::Verified => &[],
+        R::Published => &[R::Verified],
+        R::Deprecated | R::Recalled => &[R::Verified, R::Published],
+    };
+    let stops = RELEASE.iter().map(|(state, _)| stop(words::release(*state, false))).collect();
+    card("States", None, machine(&drawing(RELEASE, stops, way, state, "The release")))
+}
+
+/// Where a certificate is; nothing of one that its owner's list has, because the next list may say otherwise.
+pub fn certificate(c: &CertificateRow) -> Option<AnyView> {
+    use CertificateState as C;
+    let way: &[CertificateState] = match c.state {
+        C::Issuing | C::Active => &[],
+        C::Superseded | C::Revoked | C::Expired | C::Untrusted => &[C::Active],
+    };
+    let stops = CERTIFICATE.iter().map(|(state, _)| stop(words::certificate(*state, i64::MAX))).collect();
+    (c.reason != "owners_list").then(|| card("States", None, machine(&drawing(CERTIFICATE, stops, way, c.state, "The certificate"))))
+}
 
 /// Where a rollout is, and the way it came.
 pub fn rollout(r: &RolloutDetail) -> AnyView {
@@ -61,5 +86,7 @@ mod tests {
         }
         whole(ROLLOUT, RolloutState::Halted, words::rollout);
         whole(UPDATE, UpdateState::Verifying, words::update);
+        whole(RELEASE, ReleaseState::Deprecated, |state| words::release(state, false));
+        whole(CERTIFICATE, CertificateState::Superseded, |state| words::certificate(state, i64::MAX));
     }
 }

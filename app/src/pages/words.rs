@@ -6,7 +6,7 @@ use wire::{
     enrolment::BatchState,
     pki::CertificateRow,
     registered::RegisteredState,
-    releases::{Damage, DeltaState},
+    releases::{Damage, DeltaState, FileFate, SealState},
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
     updates::UpdateFailure,
 };
@@ -49,6 +49,16 @@ pub const fn key_origin(origin: KeyOrigin) -> &'static str {
     }
 }
 
+/// A signature inside an image, held against the keys that are known for images.
+pub const fn seal(state: SealState) -> (Tone, &'static str) {
+    match state {
+        SealState::Trusted => (Tone::Ok, "Signature trusted"),
+        SealState::Unknown => (Tone::Warn, "Signer unknown"),
+        SealState::Wrong => (Tone::Bad, "Signature wrong"),
+        SealState::Unchecked => (Tone::Off, "Signature not checked"),
+    }
+}
+
 /// A delta.
 pub const fn delta(state: DeltaState) -> (Tone, &'static str) {
     match state {
@@ -58,6 +68,17 @@ pub const fn delta(state: DeltaState) -> (Tone, &'static str) {
         DeltaState::NotWorth => (Tone::Off, "Not worth it"),
         DeltaState::Failed => (Tone::Warn, "Failed"),
         DeltaState::Unpaired => (Tone::Off, "No pair"),
+    }
+}
+
+/// What became of a file from one release to another.
+pub const fn fate(fate: FileFate) -> (Tone, &'static str) {
+    match fate {
+        FileFate::Same => (Tone::Off, "The same"),
+        FileFate::Renamed => (Tone::Info, "Renamed"),
+        FileFate::Changed => (Tone::Info, "Changed"),
+        FileFate::Added => (Tone::Ok, "Added"),
+        FileFate::Removed => (Tone::Warn, "Removed"),
     }
 }
 

@@ -37,6 +37,16 @@ pub fn dialog_link_too(id: impl Into<String>, href: impl Into<String>, content: 
     view! { <a class="btn" href=href data-dialog=id aria-haspopup="dialog">{content}</a> }.into_any()
 }
 
+/// A button that is off for now, and says why: to whoever points at it, and to who can't see it. `id` ends the id of the reason.
+pub fn off_button(id: &str, variant: &'static str, content: AnyView, why: String) -> AnyView {
+    let said = format!("why-{id}");
+    view! {
+        <button type="button" class="btn" data-v=variant aria-disabled="true" aria-describedby=said.clone() title=why.clone()>{content}</button>
+        <span class="sr" id=said>{why}</span>
+    }
+    .into_any()
+}
+
 /// A question before something is done. The same in a dialog and on its page.
 pub struct Confirm {
     /// What follows, in a sentence or two with numbers.

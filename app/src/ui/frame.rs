@@ -8,6 +8,7 @@ use super::{
     palette::{self, PALETTE, Palette},
     status::Tone,
     toast::Toasts,
+    uploads::{Told, uploads},
 };
 use crate::{
     api::{fault::ApiFault, packed::Packed},
@@ -27,6 +28,8 @@ use wire::{
 pub fn Frame() -> AnyView {
     let live = Live::provide();
     let toasts = Toasts::provide();
+    let uploads = uploads();
+    uploads.on_done(move |name, _| toasts.say(Tone::Ok, format!("Uploaded {name}")));
     let viewer = session::viewer_resource();
     // Only the counts follow the fleet: to build the bar anew would close a menu that is open.
     let (counts, set_counts) = signal(NavCounts::default());
@@ -36,6 +39,7 @@ pub fn Frame() -> AnyView {
         }
     });
     let path = use_location().pathname;
+    let upload = uploads.told(path);
     Effect::new(move |before: Option<String>| {
         let now = path.get();
         if before.is_some_and(|before| before != now) {
@@ -54,7 +58,7 @@ pub fn Frame() -> AnyView {
                         // A viewer that could not be read leaves a frame without names and counts; the page below says why.
                         let viewer = read(first.await).ok();
                         set_counts.set(viewer.as_ref().map(|v| v.nav).unwrap_or_default());
-                        chrome(viewer.as_ref(), counts, path, live)
+                        chrome(viewer.as_ref(), counts, path, live, upload)
                     })
                 }}
             </Transition>
@@ -76,7 +80,7 @@ fn read(answer: Result<Packed, ApiFault>) -> Result<Viewer, ApiFault> {
 }
 
 /// Rail and top bar: everything that knows who looks. Built once.
-fn chrome(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<String>, live: Live) -> AnyView {
+fn chrome(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<String>, live: Live, upload: Told) -> AnyView {
     let initials = viewer.map(|v| initials(&v.name)).unwrap_or_default();
     let name = viewer.map(|v| v.name.clone()).unwrap_or_default();
     view! {
@@ -85,6 +89,7 @@ fn chrome(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<Str
             <a class="btn icon only-narrow" data-v="ghost" href="#nav-drawer" data-dialog="nav-drawer" rel="external" aria-label="Open menu">{icon("menu")}</a>
             {move || crumbs_view(&path.get())}
             <div class="row nowrap push">
+                {upload.view()}
                 <a class="btn only-wide palette-button" href="/devices" data-dialog=PALETTE>
                     {icon("search")}"Search or jump to…"<kbd class="kbd push">"Ctrl K"</kbd>
                 </a>

@@ -34,6 +34,7 @@ pub mod table;
 pub mod tabs;
 pub mod time;
 pub mod toast;
+pub mod uploads;
 pub mod waffle;
 
 pub use copy::{code_block, code_sample, copyable};

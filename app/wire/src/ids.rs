@@ -81,6 +81,8 @@ ids! {
     AssignmentKeyId = "ask", "assignment key id";
     /// A public key that release manifests are checked against.
     SigningKeyId = "key", "signing key id";
+    /// A key that signatures inside images are held against.
+    ImageKeyId = "imk", "image key id";
     /// An upload in progress.
     UploadId = "upl", "upload id";
     /// A version of firmware.

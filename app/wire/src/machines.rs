@@ -1,9 +1,35 @@
-//! Which states may follow which, as data: the controller moves along these tables and no other way, and pages draw them.
+//! Which states may follow which, as data: the core moves along these tables and no other way, and pages draw them.
 
-use crate::states::{RolloutState, StageState, UpdateState};
+use crate::states::{CertificateState, ReleaseState, RolloutState, StageState, UpdateState};
 
 /// A machine: each state with the ones that may follow it. States that end a life have no successors.
 pub type Machine<S> = &'static [(S, &'static [S])];
+
+/// A release's life. Nothing leads back, and nothing around the check of its signature.
+pub const RELEASE: Machine<ReleaseState> = {
+    use ReleaseState as R;
+    &[
+        (R::Draft, &[R::Verified]),
+        (R::Verified, &[R::Published]),
+        (R::Published, &[R::Deprecated, R::Recalled]),
+        (R::Deprecated, &[R::Recalled]),
+        (R::Recalled, &[]),
+    ]
+};
+
+/// The life of a certificate that was issued here. An ended one is valid again where it was ended by a clock that was wrong; one whose authority is not
+/// believed is a view of a valid one. Of an owner's authority a list says who is revoked, and the next list may say otherwise: that is not in this table.
+pub const CERTIFICATE: Machine<CertificateState> = {
+    use CertificateState as C;
+    &[
+        (C::Issuing, &[C::Active]),
+        (C::Active, &[C::Superseded, C::Revoked, C::Expired, C::Untrusted]),
+        (C::Superseded, &[C::Revoked]),
+        (C::Revoked, &[]),
+        (C::Expired, &[C::Active, C::Revoked]),
+        (C::Untrusted, &[C::Active, C::Superseded, C::Revoked, C::Expired]),
+    ]
+};
 
 /// A rollout's life.
 pub const ROLLOUT: Machine<RolloutState> = {
@@ -134,3 +160,58 @@ pub const UPDATE: Machine<UpdateState> = {
         (U::NotApplicable, &[]),
     ]
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        collections::BTreeSet,
+        fmt::{Debug, Display, Write as _},
+    };
+
+    /// Every state has one row, no state follows itself, and every state can be reached from the first.
+    fn whole<S: Copy + Ord + Debug>(machine: Machine<S>, all: &[S]) {
+        assert_eq!(machine.len(), all.len());
+        assert_eq!(machine.iter().map(|(state, _)| *state).collect::<BTreeSet<_>>(), all.iter().copied().collect());
+        let mut reached = BTreeSet::from([machine[0].0]);
+        for _ in all {
+            let next: Vec<S> =
+                machine.iter().filter(|(state, _)| reached.contains(state)).flat_map(|(_, next)| next.iter().copied()).collect();
+            reached.extend(next);
+        }
+        assert_eq!(reached.len(), all.len(), "{reached:?}");
+        assert!(machine.iter().all(|(state, next)| !next.contains(state)));
+    }
+
+    #[test]
+    fn every_state_can_be_reached() {
+        whole(RELEASE, ReleaseState::ALL);
+        whole(CERTIFICATE, CertificateState::ALL);
+    }
+
+    /// The machines as tables: what the manual's page on states shows.
+    fn picture() -> String {
+        fn draw<S: Display + Copy>(out: &mut String, title: &str, machine: Machine<S>) {
+            let _ = writeln!(out, "### {title}\n\n| from | to |\n|---|---|");
+            for (from, next) in machine {
+                let next: Vec<String> = next.iter().map(ToString::to_string).collect();
+                let next = if next.is_empty() { "– (it has ended)".to_owned() } else { next.join(", ") };
+                let _ = writeln!(out, "| {from} | {next} |");
+            }
+            out.push('\n');
+        }
+        let mut out = String::new();
+        draw(&mut out, "Release", RELEASE);
+        draw(&mut out, "Rollout", ROLLOUT);
+        draw(&mut out, "Stage", STAGE);
+        draw(&mut out, "Update", UPDATE);
+        draw(&mut out, "Certificate", CERTIFICATE);
+        out
+    }
+
+    #[test]
+    fn the_picture_in_the_manual_is_this_one() {
+        let manual = include_str!("../../docs/states.md");
+        assert!(manual.contains(picture().trim_end()), "write into app/docs/states.md:\n{}", picture());
+    }
+}

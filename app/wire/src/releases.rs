@@ -1,9 +1,18 @@
 //! Releases and uploads as pages and scripts see them.
 
+mod difference;
+mod installs;
+mod seal;
+
+pub use difference::{ComparisonPage, FileDifference, FileFate, ReleaseChange, ReleaseChoice, ReleaseDifference};
+pub use installs::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, VersionInstalls};
+pub use seal::{ImageKey, ImageKeyKind, MOST_IMAGE_KEYS, Seal, SealKind, SealState};
+
 use crate::{
     Timestamp,
     ids::{Digest, ReleaseId, RolloutId, SigningKeyId, UploadId},
     page::Page,
+    rollouts::Counts,
     signing::{AssignmentKey, KEY_SET_SOON_MS, KeySetRow, SignatureStanding, SigningPolicy},
     states::{ReleaseState, RolloutState},
     transfers::TransfersPage,
@@ -68,7 +77,7 @@ crate::states::words! {
     }
 }
 
-/// What a container says of itself. Nothing of it is verified here: the updater on the device does that.
+/// What a container says of itself. Nothing of it is believed here: the updater on the device verifies it. How a signature in it stands is its [`Seal`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Container {
@@ -113,6 +122,9 @@ pub struct ReleaseRow {
     pub created_by: String,
     /// How many devices run this version.
     pub installed: i64,
+    /// How many rollouts use it, whatever became of them.
+    #[serde(default)]
+    pub rollouts: i64,
 }
 
 /// All the firmware page shows.
@@ -131,6 +143,9 @@ pub struct ReleasesPage {
     /// The server's own keys that say which device an offer is for, newest first.
     #[serde(default)]
     pub assignment_keys: Vec<AssignmentKey>,
+    /// The keys that signatures inside images are held against, newest first.
+    #[serde(default)]
+    pub image_keys: Vec<ImageKey>,
     /// How fast and how much devices may download.
     #[serde(default)]
     pub transfers: TransfersPage,
@@ -182,11 +197,14 @@ pub struct ReleaseDetail {
     /// What in its files or in its place after other releases speaks against it; it can be published all the same.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// Rollouts that use it, newest first.
+    /// Rollouts that use it, newest first; at most 50.
     pub rollouts: Vec<ReleaseUse>,
     /// How to go back to it, where a newer one was published and the caller may upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub go_back: Option<GoBack>,
+    /// Whether the caller's role drafts rollouts; of this release while it is published.
+    #[serde(default)]
+    pub may_draft: bool,
     /// Whether the caller may publish it now.
     pub may_publish: bool,
     /// Whether the caller may recall it now.
@@ -218,6 +236,9 @@ pub struct ArtifactRow {
     /// What it says of itself, where it is a container that is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
+    /// How the signature in the container stands, where it has one and was looked at now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
 }
 
 /// A file of a release told as its difference from the file of an older release that it follows: what a device downloads that runs the older one.
@@ -275,6 +296,15 @@ pub struct ReleaseUse {
     pub name: String,
     /// Where it is in its life.
     pub state: RolloutState,
+    /// The stage that runs, from 1; 0 before the first.
+    #[serde(default)]
+    pub stage: u32,
+    /// How many stages it has.
+    #[serde(default)]
+    pub stages: u32,
+    /// Its devices by how they fare; all 0 before it has begun.
+    #[serde(default)]
+    pub counts: Counts,
 }
 
 /// A public key that release manifests are checked against.

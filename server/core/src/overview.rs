@@ -1,21 +1,22 @@
-//! Pages that look into several rooms at once: the overview, a device's page, and who is looking. Owns no table and no rule.
+//! Pages that look into several rooms at once: the overview, a device's page, a release's page, and who is looking. Owns no table and no rule.
 
 use crate::{
     Fleet, Result,
     access::{Act, Actor, allowed, may},
-    devices::{Troubled, WAITED},
+    devices::{Spread, Troubled, WAITED},
 };
 use std::cmp::Reverse;
 use wire::{
     Timestamp,
     access::{NavCounts, Viewer},
     devices::DeviceDetail,
-    ids::{DeviceId, OrgId, UpdateId},
+    ids::{DeviceId, OrgId, ReleaseId, UpdateId},
     overview::{Attention, FleetCounts, Matter, OverviewPage},
     page::Page,
+    releases::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, ReleaseRow, VersionInstalls},
     rollouts::{RolloutRow, Why},
     roots::RootTask,
-    states::{Role, RolloutState, UpdateState},
+    states::{ReleaseState, Role, RolloutState, UpdateState},
     telemetry::{History, HistoryQuery},
     updates::{Attempt, AttemptsQuery, DeviceUpdate, LogLine},
 };
@@ -172,5 +173,93 @@ impl Fleet {
         detail.data = self.transfers().data_use(actor, device).await?;
         detail.latest = self.telemetry().latest(&actor.org, device).await?;
         Ok(detail)
+    }
+
+    /// All a release's page shows.
+    pub async fn release(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleasePage> {
+        let release = self.releases().detail(actor, id).await?;
+        let given = release.row.state != ReleaseState::Draft;
+        let installs = if given { Some(self.installs(&actor.org, &release.row).await?) } else { None };
+        Ok(ReleasePage { release, installs })
+    }
+
+    /// Where a release is among the devices of its type; nowhere while it is a draft.
+    pub async fn release_installs(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseInstalls> {
+        let row = self.releases().row(actor, id).await?;
+        if row.state == ReleaseState::Draft { Ok(ReleaseInstalls::default()) } else { self.installs(&actor.org, &row).await }
+    }
+
+    async fn installs(&self, org: &OrgId, row: &ReleaseRow) -> Result<ReleaseInstalls> {
+        let spread = self.devices().spread(org, &row.device_type).await?;
+        let (assigned, releases) = self.releases().beside(org, row).await?;
+        Ok(told(row, spread, assigned, &releases))
+    }
+}
+
+/// Where a release is, told of its type's versions; its own is among them also where many others have more devices.
+fn told(row: &ReleaseRow, spread: Spread, assigned: i64, releases: &[(String, ReleaseId)]) -> ReleaseInstalls {
+    let Spread { devices, mut versions } = spread;
+    let own = versions.iter().position(|(version, _)| *version == row.version).map(|at| versions.remove(at));
+    // What is so rare that it was not kept was counted with the row.
+    let running = own.map_or(row.installed, |(_, devices)| devices);
+    versions.truncate(MOST_VERSIONS - usize::from(running > 0));
+    if running > 0 {
+        let place = versions.iter().take_while(|(_, devices)| *devices >= running).count();
+        versions.insert(place, (row.version.clone(), running));
+    }
+    let named: i64 = versions.iter().map(|(_, devices)| devices).sum();
+    let of = |version: &str| releases.iter().find(|(known, _)| known == version).map(|(_, id)| id.clone());
+    let versions = versions.into_iter().map(|(version, devices)| VersionInstalls { release: of(&version), version, devices }).collect();
+    ReleaseInstalls { devices: devices.max(named), running, assigned, versions, others: (devices - named).max(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> ReleaseId {
+        format!("rel_{n:032x}").parse().unwrap()
+    }
+
+    fn row(version: &str, installed: i64) -> ReleaseRow {
+        ReleaseRow {
+            id: id(1),
+            device_type: "gateway".into(),
+            version: version.into(),
+            sequence: 1,
+            state: ReleaseState::Published,
+            quarantine: String::new(),
+            size: 1,
+            signed_by: Vec::new(),
+            created_at: Timestamp(0),
+            created_by: String::new(),
+            installed,
+            rollouts: 0,
+        }
+    }
+
+    /// Version `n` runs on `n` devices, the most first.
+    fn spread(most: i64) -> Spread {
+        let versions: Vec<_> = (1..=most).rev().map(|n| (n.to_string(), n)).collect();
+        Spread { devices: versions.iter().map(|(_, n)| n).sum(), versions }
+    }
+
+    #[test]
+    fn a_release_is_told_among_the_versions_of_its_type_however_rare_it_is() {
+        let places = |told: &ReleaseInstalls| told.versions.iter().map(|v| v.devices).collect::<Vec<_>>();
+        let few = told(&row("2", 0), spread(3), 7, &[("2".into(), id(2)), ("9".into(), id(9))]);
+        assert_eq!((few.devices, few.running, few.assigned, few.others), (6, 2, 7, 0));
+        assert_eq!((places(&few), few.versions[1].release.clone()), (vec![3, 2, 1], Some(id(2))));
+        let none = told(&row("9", 0), spread(3), 0, &[]);
+        assert_eq!((none.running, places(&none)), (0, vec![3, 2, 1]));
+
+        let rare = told(&row("2", 0), spread(20), 0, &[]);
+        assert_eq!((rare.versions.len(), rare.running, rare.versions[MOST_VERSIONS - 1].version.as_str()), (MOST_VERSIONS, 2, "2"));
+        assert_eq!(rare.others, rare.devices - places(&rare).iter().sum::<i64>());
+        // It is so rare that only the row knows.
+        let rarest = told(&row("x", 1), spread(20), 0, &[]);
+        assert_eq!((rarest.running, rarest.versions[MOST_VERSIONS - 1].version.as_str()), (1, "x"));
+        let nobody = told(&row("1", 0), Spread::default(), 0, &[]);
+        assert_eq!((nobody.devices, nobody.versions.len(), nobody.others), (0, 0, 0));
     }
 }

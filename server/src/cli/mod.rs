@@ -18,6 +18,7 @@ mod following;
 mod foreseen;
 mod freeze;
 mod group;
+mod image_key;
 mod joining;
 mod kek;
 mod key;
@@ -205,6 +206,13 @@ enum Command {
         #[command(subcommand)]
         command: assignment_key::AssignmentKey,
     },
+    /// Certificates and keys that signatures inside images (RAUC, SWUpdate, Mender) are held against: list, add, remove
+    ImageKey {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: image_key::ImageKey,
+    },
     /// The key that other keys are encrypted under: change it
     Kek {
         #[command(flatten)]
@@ -359,6 +367,7 @@ impl Cli {
             | Command::EnrolmentSettings { flags, .. }
             | Command::Claim { flags, .. }
             | Command::AssignmentKey { flags, .. }
+            | Command::ImageKey { flags, .. }
             | Command::Approval { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(
@@ -454,6 +463,7 @@ impl Command {
             Self::EnrolmentSettings { change, .. } => shown(joining::settings(&fleet, &change).await),
             Self::Claim { command, .. } => shown(joining::claim(&fleet, command).await),
             Self::AssignmentKey { command, .. } => shown(assignment_key::run(&fleet, command).await),
+            Self::ImageKey { command, .. } => shown(image_key::run(&fleet, command).await),
             Self::Clock(_) => shown(clock::run(&fleet).await),
             Self::Approval { command, .. } => approval::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,

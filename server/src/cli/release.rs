@@ -13,13 +13,16 @@ use fleet::{
         signing::{SigningKeyPair, payload},
     },
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 use tokio_util::io::ReaderStream;
 use wire::{
     ids::ReleaseId,
     manifest::Manifest,
     page::MAX_ROWS,
-    releases::{NewRelease, NewUpload, ReleaseDetail},
+    releases::{FileFate, NewRelease, NewUpload, ReleaseChange, ReleaseDetail, ReleaseDifference, ReleaseRow, VersionInstalls},
 };
 use zeroize::Zeroizing;
 
@@ -59,6 +62,19 @@ pub enum Release {
     },
     /// What devices download instead of a release's files when they run an older release
     Deltas(Which),
+    /// What a release has otherwise than another one
+    Diff {
+        /// The release that the other one is held against
+        #[arg(value_name = "BEFORE")]
+        before: ReleaseId,
+        /// The release that is looked at
+        #[arg(value_name = "AFTER")]
+        after: ReleaseId,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// How many devices run a release, are to get it, and run other versions of its type
+    Installs(Which),
 }
 
 /// A release of the fleet.
@@ -76,8 +92,10 @@ impl Release {
     pub fn flags(&self) -> Option<&Flags> {
         match self {
             Self::Sign(_) => None,
-            Self::AddSignature { flags, .. } | Self::Upload { flags, .. } | Self::List(flags) => Some(flags),
-            Self::Publish(which) | Self::Deprecate(which) | Self::Recall { which, .. } | Self::Deltas(which) => Some(&which.flags),
+            Self::AddSignature { flags, .. } | Self::Upload { flags, .. } | Self::Diff { flags, .. } | Self::List(flags) => Some(flags),
+            Self::Publish(which) | Self::Deprecate(which) | Self::Recall { which, .. } | Self::Deltas(which) | Self::Installs(which) => {
+                Some(&which.flags)
+            }
         }
     }
 }
@@ -152,9 +170,8 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
         Release::AddSignature { add, .. } => add_signature(&add, fleet).await?,
         Release::List(_) => {
             let rows = every(async |cursor: Option<String>| releases.list(&actor, cursor.as_deref(), MAX_ROWS).await).await?;
-            let line = |r: wire::releases::ReleaseRow| {
-                vec![r.id.to_string(), r.device_type, r.version, r.sequence.to_string(), r.state.to_string(), r.quarantine]
-            };
+            let line =
+                |r: ReleaseRow| vec![r.id.to_string(), r.device_type, r.version, r.sequence.to_string(), r.state.to_string(), r.quarantine];
             print_table(&["ID", "TYPE", "VERSION", "SEQUENCE", "STATE", "QUARANTINE"], &rows.into_iter().map(line).collect::<Vec<_>>());
         }
         Release::Upload { files, .. } => {
@@ -185,8 +202,62 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
             let rows: Vec<Vec<String>> = releases.deltas(&actor, &id).await?.into_iter().map(line).collect();
             print_table(&["FROM", "FILE", "BYTES", "OF", "SAVES", "STATE", "WHY"], &rows);
         }
+        Release::Diff { before, after, .. } => print!("{}", told(&releases.difference(&actor, &before, &after).await?)),
+        Release::Installs(Which { id, .. }) => {
+            let installs = fleet.release_installs(&actor, &id).await?;
+            println!("{} of {} devices run it, {} are to get it", installs.running, installs.devices, installs.assigned);
+            let rest = (installs.others > 0).then(|| vec!["others".to_owned(), installs.others.to_string(), String::new()]);
+            let line = |v: VersionInstalls| {
+                let version = if v.version.is_empty() { "not said".to_owned() } else { v.version };
+                vec![version, v.devices.to_string(), v.release.map(|id| id.to_string()).unwrap_or_default()]
+            };
+            let rows: Vec<Vec<String>> = installs.versions.into_iter().map(line).chain(rest).collect();
+            print_table(&["VERSION", "DEVICES", "RELEASE"], &rows);
+        }
     }
     Ok(())
+}
+
+/// A comparison in lines: `-` before what was, `+` before what is.
+fn told(difference: &ReleaseDifference) -> String {
+    let mut out = String::new();
+    for (mark, row) in [("---", &difference.before), ("+++", &difference.after)] {
+        // Writing to a string can't fail.
+        let _ = writeln!(out, "{mark} {} {} {}", row.id, row.device_type, row.version);
+    }
+    if difference.is_empty() {
+        out.push_str("They have the same fields and files.\n");
+        return out;
+    }
+    for line in &difference.lines {
+        changed(&mut out, line, "");
+    }
+    for file in &difference.files {
+        let named = file.after.as_ref().or(file.before.as_ref()).map_or("", |row| row.name.as_str());
+        let grown = if file.growth() == 0 { String::new() } else { format!(", {:+} bytes", file.growth()) };
+        let _ = writeln!(out, "{named}: {}{grown}", file.fate);
+        if file.fate != FileFate::Same {
+            for (mark, row) in [('-', &file.before), ('+', &file.after)] {
+                if let Some(row) = row {
+                    let _ = writeln!(out, "  {mark} {}  {} bytes  {}", row.sha256, row.size, row.name);
+                }
+            }
+        }
+        for line in &file.lines {
+            changed(&mut out, line, "  ");
+        }
+    }
+    out
+}
+
+/// One thing that is otherwise, each line of it with its mark.
+fn changed(out: &mut String, line: &ReleaseChange, indent: &str) {
+    let _ = writeln!(out, "{indent}{}", line.what);
+    for (mark, text) in [('-', &line.before), ('+', &line.after)] {
+        for text in text.iter().flat_map(|text| text.lines()) {
+            let _ = writeln!(out, "{indent}  {mark} {text}");
+        }
+    }
 }
 
 /// Takes the files in, one after the other, and makes a release of them.
@@ -210,6 +281,11 @@ fn tell(release: &ReleaseDetail) {
     println!("{} {} {} (sequence {}): {}", row.id, row.device_type, row.version, row.sequence, row.state);
     for line in [&row.quarantine].into_iter().chain(&release.warnings).filter(|line| !line.is_empty()) {
         println!("{line}");
+    }
+    for file in &release.artifacts {
+        if let Some(seal) = &file.seal {
+            println!("{} is {}", file.name, seal.told());
+        }
     }
 }
 
@@ -298,6 +374,35 @@ mod tests {
     #[case::sqlite(fleet::db::EngineKind::Sqlite)]
     #[case::postgres(fleet::db::EngineKind::Postgres)]
     #[tokio::test]
+    async fn two_releases_are_told_apart_in_lines(#[case] kind: fleet::db::EngineKind) {
+        let w = fleet::testing::World::open(kind).await;
+        let admin = w.admin().await;
+        let pair = SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap();
+        w.fleet.releases().add_key(&admin, "build", &pair.public_pem()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut ids = Vec::new();
+        for (version, sequence, content) in [("1.0.0", 1, &b"firmware"[..]), ("1.1.0", 2, b"newer firmware")] {
+            let at = |name: &str| folder.path().join(name);
+            std::fs::write(at("fw.bin"), content).unwrap();
+            let mut manifest = fleet::testing::manifest(version, sequence, &[("fw.bin", "raw", content)]);
+            manifest.notes = format!("Notes of {version}\nin two lines");
+            std::fs::write(at("fw.manifest.json"), pair.sign(&manifest).unwrap()).unwrap();
+            ids.push(upload(&w.fleet, &admin, &[at("fw.bin"), at("fw.manifest.json")]).await.unwrap().row.id);
+        }
+        let told = async |before: &ReleaseId, after: &ReleaseId| told(&w.fleet.releases().difference(&admin, before, after).await.unwrap());
+        let lines = told(&ids[0], &ids[1]).await;
+        for line in ["Version\n  - 1.0.0\n  + 1.1.0\n", "Notes\n  - Notes of 1.0.0\n  - in two lines\n", "fw.bin: changed, +6 bytes\n"] {
+            assert!(lines.contains(line), "{line:?} in:\n{lines}");
+        }
+        assert!(told(&ids[0], &ids[0]).await.ends_with("They have the same fields and files.\n"));
+        let flags = Box::new(Flags::default());
+        run(&w.fleet, Release::Diff { before: ids[0].clone(), after: ids[1].clone(), flags }).await.unwrap();
+    }
+
+    #[rstest::rstest]
+    #[case::sqlite(fleet::db::EngineKind::Sqlite)]
+    #[case::postgres(fleet::db::EngineKind::Postgres)]
+    #[tokio::test]
     async fn a_release_goes_from_its_files_to_its_recall_by_commands(#[case] kind: fleet::db::EngineKind) {
         let w = fleet::testing::World::open(kind).await;
         let admin = w.admin().await;
@@ -322,6 +427,7 @@ mod tests {
         assert_eq!(state().await, "published");
         run(&w.fleet, Release::List(flags())).await.unwrap();
         run(&w.fleet, Release::Deltas(which())).await.unwrap();
+        run(&w.fleet, Release::Installs(which())).await.unwrap();
         run(&w.fleet, Release::Deprecate(which())).await.unwrap();
         assert_eq!(state().await, "deprecated");
         run(&w.fleet, Release::Recall { reason: "burns".into(), which: which() }).await.unwrap();

@@ -1,6 +1,7 @@
-//! Groups, the explanation of a device and the drawing of states, as a browser without JavaScript gets them.
+//! Groups, the explanation of a device, releases and the drawing of states, as a browser without JavaScript gets them.
 
 use super::rpc_tests::{Browser, FORM};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use wire::{
     device::StatusReport,
@@ -173,6 +174,106 @@ async fn the_page_of_a_rollout_draws_its_states_and_the_way_it_came() {
     let drawing = page.split("<svg viewBox=\"0 0 360 ").nth(1).unwrap().split("</svg>").next().unwrap();
     assert_eq!(drawing.matches("<path").count(), arcs, "each transition of the table");
     assert!(b.page("/freezes").await.contains("href=\"/rollouts\" aria-current=\"page\""), "where freezes are found");
+}
+
+#[tokio::test]
+async fn the_page_of_a_release_draws_its_states_and_says_where_it_is() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let (one, _) = b.release().await;
+    let path = format!("/firmware/{one}");
+    let page = b.page(&path).await;
+    let said = "The release: Published. Before: Verified. May follow: Deprecated, Recalled.";
+    assert_eq!(page.matches(said).count(), 2, "for the eye and for who can't see it: {page}");
+    assert_eq!(page.matches("0 of 1 device run it").count(), 2, "the bar and its words: {page}");
+    assert!(page.contains("New rollout with this") && page.contains("No rollout uses it yet."), "{page}");
+    for (verb, says) in
+        [("deprecate", "It is deprecated: new rollouts can"), ("recall", "It was recalled: no device installs it any more.")]
+    {
+        let form = [("id", one.as_str()), ("verb", verb), ("confirm", "1.0.0"), ("reason", "burns")];
+        b.post("release_act", &form).await.unwrap();
+        let page = b.page(&path).await;
+        assert!(page.contains("aria-describedby=\"why-roll\"") && page.contains(says), "{says} is not in {page}");
+    }
+}
+
+#[tokio::test]
+async fn two_releases_stand_beside_each_other_without_scripts() {
+    let b = Browser::new().await;
+    assert!(b.page("/firmware/compare").await.contains("No release yet"));
+    let (one, _) = b.release().await;
+    let first = b.page(&format!("/firmware/compare?after={one}")).await;
+    assert!(first.contains("Nothing before it"), "{first}");
+    let pair = fleet::releases::signing::SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap();
+    let manifest = fleet::testing::manifest("1.1.0", 2, &[("fw.bin", "raw", b"firmware 2")]);
+    let two = b.world.publish(&b.admin, &pair, &manifest, &[("fw.bin", b"firmware 2".as_slice())]).await;
+    let page = b.page(&format!("/firmware/compare?after={two}")).await;
+    assert!(page.contains("<h1") && page.contains("gateway 1.1.0 against 1.0.0"), "the one before it is chosen: {page}");
+    assert!(page.contains("2 fields differ, 1 file differs · +2 B in all"), "{page}");
+    assert!(page.contains("Fields that differ") && page.contains("Changed"), "{page}");
+    let turned = b.page(&format!("/firmware/compare?before={two}&after={one}")).await;
+    assert!(turned.contains("gateway 1.0.0 against 1.1.0"), "{turned}");
+    let same = b.page(&format!("/firmware/compare?before={two}&after={two}")).await;
+    assert!(same.contains("Nothing differs"), "{same}");
+    assert!(b.page("/firmware").await.contains("href=\"/firmware/compare\""));
+}
+
+/// What `openssl` made: an authority, and an image's signature below it.
+fn made_by_openssl(name: &str) -> (String, Vec<u8>) {
+    let all = include_str!("../../core/src/releases/containers/testdata/seals.txt");
+    let block = all.split("== ").find_map(|block| block.strip_prefix(name)?.strip_prefix('\n')).unwrap();
+    let base64: String = block.split_whitespace().collect();
+    let bytes = STANDARD.decode(&base64).unwrap();
+    (base64, bytes)
+}
+
+#[tokio::test]
+async fn u_5_a_file_tells_how_its_signature_stands_to_the_keys_for_images() {
+    let b = Browser::new().await;
+    assert!(b.page("/firmware").await.contains("None is known: who has signed an image is shown"));
+    let mut image = Vec::new();
+    for (name, content) in [("sw-description", "sw-description"), ("sw-description.sig", "cms")] {
+        let content = made_by_openssl(content).1;
+        let fields = [1, 0o100_644, 0, 0, 1, 0, content.len(), 0, 0, 0, 0, name.len() + 1, 0];
+        image.extend_from_slice(b"070701");
+        image.extend(fields.iter().flat_map(|field| format!("{field:08X}").into_bytes()));
+        image.extend_from_slice(format!("{name}\0").as_bytes());
+        image.resize(image.len().next_multiple_of(4), 0);
+        image.extend_from_slice(&content);
+        image.resize(image.len().next_multiple_of(4), 0);
+    }
+    b.release().await;
+    let pair = fleet::releases::signing::SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap();
+    let manifest = fleet::testing::manifest("1.1.0", 2, &[("fw.swu", "raw", image.as_slice())]);
+    let release = b.world.publish(&b.admin, &pair, &manifest, &[("fw.swu", image.as_slice())]).await;
+    let path = format!("/firmware/{release}");
+    let page = b.page(&path).await;
+    assert!(page.contains("Signer unknown") && page.contains("devices check it by themselves"), "{page}");
+
+    let add = async |key: &str| b.post("image_key_add", &[("name", "Image authority"), ("key", key)]).await;
+    assert_eq!(add("nonsense").await.unwrap_err(), (400, "bad_image_key".to_owned()));
+    let authority = made_by_openssl("authority").0;
+    assert_eq!(add(&authority).await.unwrap(), "/firmware#image-keys");
+    let id = b.api("GET", "/image-keys", Vec::new()).await[0]["id"].as_str().unwrap().to_owned();
+    let asked = b.page(&format!("/firmware?forget={id}")).await;
+    assert!(asked.contains("Remove Image authority") && asked.contains("certificate · O=Example, CN=Example image authority"), "{asked}");
+    let page = b.page(&path).await;
+    let said = "signed by O=Example, CN=Example builds, trusted by the key for images Image authority";
+    assert!(page.contains("Signature trusted") && page.contains(said), "{page}");
+
+    assert_eq!(b.post("image_key_remove", &[("id", &id)]).await.unwrap(), "/firmware#image-keys");
+    assert!(b.page(&path).await.contains("Signer unknown"));
+    assert_eq!(b.post("image_key_remove", &[("id", &id)]).await.unwrap_err(), (404, "no_image_key".to_owned()));
+}
+
+#[tokio::test]
+async fn the_page_of_a_certificate_draws_its_states() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let id = b.api("GET", "/certificates?rows=1", Vec::new()).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let page = b.page(&format!("/certificates/{id}")).await;
+    let said = "The certificate: Valid. May follow: Superseded, Revoked, Expired, Not trusted.";
+    assert_eq!(page.matches(said).count(), 2, "{page}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{certificates::ReadCertificate, packed::reading},
     live,
-    pages::words,
+    pages::{machines, words},
     ui::{
         PageHead, badge, card, code_block, copyable, icon,
         page::{card_flush, page},
@@ -48,7 +48,7 @@ fn content(m: &Model, asked: bool, revoke: Revoke) -> AnyView {
         {(asked && may_revoke).then(|| question(c, revoke))}
         <div class="split mt-4">
             <div class="stack">{written(m)}{card("PEM", None, code_block(m.pem.clone(), "The certificate as PEM"))}</div>
-            <div class="stack">{standing(m)}</div>
+            <div class="stack">{standing(m)}{machines::certificate(c)}</div>
         </div>
         <div class="mt-4">{chain(m)}</div>
     }

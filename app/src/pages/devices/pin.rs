@@ -4,7 +4,7 @@ use super::{detail::with_icon, overview::Actions};
 use crate::{
     api::devices::PinDevice,
     ui::{
-        Tone,
+        Tone, asked,
         dialog::{buttons, dialog, dialog_link},
         fault_banner,
         form::{self, ActionForm, FormCall},
@@ -20,10 +20,6 @@ const DIALOG: &str = "pin-device";
 /// Whether it can be pinned, by this person.
 fn possible(d: &DeviceDetail) -> bool {
     d.may_edit && d.pin.is_none() && d.row.state != DeviceState::Decommissioned
-}
-
-fn back(device: &DeviceId) -> String {
-    format!("/devices/{device}/firmware")
 }
 
 /// Who has pinned it, when and why; nothing where nobody has.
@@ -52,7 +48,7 @@ pub fn pinned(d: &DeviceDetail, actions: Actions) -> AnyView {
 
 /// The way to pin it.
 pub fn button(d: &DeviceDetail) -> Option<AnyView> {
-    possible(d).then(|| dialog_link(DIALOG, format!("{}?ask=pin", back(&d.row.device_id)), "", with_icon("lock", "Pin…")))
+    possible(d).then(|| dialog_link(DIALOG, asked::asking("ask", "pin"), "", with_icon("lock", "Pin…")))
 }
 
 /// The question: a dialog, or in the page itself where that is what the address asks for.
@@ -82,7 +78,7 @@ fn form(device: &DeviceId, call: FormCall<PinDevice>) -> AnyView {
                 <p>"No rollout moves it before it is unpinned: it is left out of dry runs and draws, and of ways back. An offer that it has not begun is taken back; what it has begun goes on."</p>
                 {reason}
             </div>
-            {buttons("Cancel", back(device), submit("Pin it", "primary", move || call.pending().get()))}
+            {buttons("Cancel", asked::way_out(DIALOG), submit("Pin it", "primary", move || call.pending().get()))}
         </ActionForm>
     }
     .into_any()

@@ -7,7 +7,9 @@ use crate::{
     ui::{
         Column, Control, Field, asked, card, dialog,
         dialog::buttons,
-        dialog_link, empty, field,
+        dialog_link,
+        dropzone::file_zone,
+        empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, text},
         icon,
         number::{counted, grouped},
@@ -68,10 +70,7 @@ fn upload_for_keys(p: &Page) -> AnyView {
             {profile}
             {text("recipient", "For this age recipient").hint("age1…, the public line of age-keygen. Its key never comes here.").autocomplete("off").view()}
             {field("passphrase", "Or with a passphrase", Control::Input("password")).hint("At least 12 characters.").autocomplete("off").view()}
-            <div class="field">
-                <label for="f-keys-file">"File with device ids"</label>
-                <input class="input" id="f-keys-file" type="file" name="file" required accept=".csv,.jsonl,.ndjson"/>
-            </div>
+            {file_zone("f-keys-file", "file", "File with device ids", ".csv,.jsonl,.ndjson", "Drop it here, or choose it. CSV or JSON lines.".into_any())}
             <div class="row"><button class="btn" type="submit">"Make keys and save archive"</button></div>
         </form>
     }
@@ -110,10 +109,7 @@ fn upload(p: &Page) -> AnyView {
             {text("tags", "Tags").hint("Given to its devices, separated by blanks.").view()}
             {super::groups_field(p, &[]).map(Field::view)}
             {super::profile_field(p, "").map(Field::view)}
-            <div class="field">
-                <label for="f-file">"File with requests"</label>
-                <input class="input" id="f-file" type="file" name="file" required accept=".csv,.jsonl,.ndjson,.zip,.tar,.tgz,.gz"/>
-            </div>
+            {file_zone("f-file", "file", "File with requests", ".csv,.jsonl,.ndjson,.zip,.tar,.tgz,.gz", "Drop it here, or choose it. CSV, JSON lines, zip or tar.".into_any())}
             <div class="row"><button class="btn" data-v="primary" type="submit">"Send and issue"</button></div>
         </form>
     }

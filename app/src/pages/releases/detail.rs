@@ -1,22 +1,24 @@
-//! A release's page: what it is, who signed it, its files, and the rollouts that use it.
+//! A release's page: what it is, who signed it, its files, where it is, and the rollouts that use it.
 
+use super::{
+    image_keys, installs,
+    verbs::{self, Verb},
+};
 use crate::api::packed::reading;
-use crate::ui::form::{ActionForm, FormCall};
+use crate::ui::form::FormCall;
 use crate::{
     api::{
-        releases::{ActOnRelease, ReadRelease, asks_for_version},
+        releases::{ActOnRelease, ReadRelease},
         signing::SignRelease,
     },
     live,
-    pages::words,
+    pages::{machines, words},
     ui::{
-        Column, Confirm, PageHead, Tone, asked, badge, banner, card, copyable, dialog,
-        dialog::confirm_dialog_as,
-        dialog_link,
-        form::{action, on_success, refusal},
+        Column, PageHead, Tone, badge, banner, card, copyable,
+        form::{action, on_success},
         icon,
-        number::{bytes, counted, grouped},
-        page::{self, card_flush, page},
+        number::{bytes, counted},
+        page::{card_flush, page},
         table, time,
         toast::toasts,
     },
@@ -25,60 +27,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{
     live::Topic,
-    releases::{Container, ContainerKind, ReleaseDetail as Model},
+    releases::{ArtifactRow, Container, ContainerKind, ReleaseDetail as Model, ReleaseInstalls, ReleasePage as Whole},
 };
-
-/// What can be done to a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Publish,
-    Recheck,
-    Deprecate,
-    Recall,
-    Remove,
-}
-
-const VERBS: [Verb; 5] = [Verb::Remove, Verb::Recall, Verb::Deprecate, Verb::Recheck, Verb::Publish];
-
-impl Verb {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Publish => "publish",
-            Self::Recheck => "recheck",
-            Self::Deprecate => "deprecate",
-            Self::Recall => "recall",
-            Self::Remove => "remove",
-        }
-    }
-    fn dialog(self) -> String {
-        format!("ask-{}", self.word())
-    }
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Publish => "Publish",
-            Self::Recheck => "Check again",
-            Self::Deprecate => "Deprecate",
-            Self::Recall => "Recall",
-            Self::Remove => "Delete",
-        }
-    }
-    const fn allowed(self, model: &Model) -> bool {
-        match self {
-            Self::Publish => model.may_publish,
-            Self::Recheck => model.may_recheck,
-            Self::Deprecate => model.may_deprecate,
-            Self::Recall => model.may_recall,
-            Self::Remove => model.may_remove,
-        }
-    }
-    const fn variant(self) -> &'static str {
-        match self {
-            Self::Publish => "primary",
-            Self::Recheck | Self::Deprecate => "",
-            Self::Recall | Self::Remove => "danger",
-        }
-    }
-}
 
 /// `/firmware/{id}`; `?ask=VERB` asks without JavaScript.
 #[component]
@@ -102,35 +52,30 @@ pub fn ReleasePage() -> AnyView {
         }
         model.refetch();
     });
-    page(model, move |model: Model| {
-        let asked = query.with_untracked(|q| q.get("ask")).and_then(|word| VERBS.into_iter().find(|v| v.word() == word));
-        content(&model, asked, call, sign)
+    page(model, move |model: Whole| {
+        let asked = query.with_untracked(|q| q.get("ask")).and_then(|word| Verb::of(&word));
+        content(&model.release, model.installs.as_ref(), asked, call, sign)
     })
 }
 
-fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>, sign: FormCall<SignRelease>) -> AnyView {
+fn content(
+    m: &Model,
+    installs: Option<&ReleaseInstalls>,
+    asked: Option<Verb>,
+    call: FormCall<ActOnRelease>,
+    sign: FormCall<SignRelease>,
+) -> AnyView {
     let r = &m.row;
     let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
     let title = if r.version.is_empty() { "Upload without a manifest".to_owned() } else { format!("{} {}", r.device_type, r.version) };
-    let offered: Vec<Verb> = VERBS.into_iter().filter(|v| v.allowed(m)).collect();
-    let buttons = offered
-        .iter()
-        .map(|v| dialog_link(v.dialog(), asked::asking("ask", v.word()), v.variant(), format!("{}…", v.label()).into_any()))
-        .collect_view();
-    // Who may end a published release's use may also plan with it: an operator.
-    let roll = (r.state == wire::states::ReleaseState::Published && m.may_deprecate).then(|| {
-        let href = format!("/rollouts/new?step=devices&release={}&name={}", r.id, title.replace('+', "%2B").replace(' ', "+"));
-        view! { <a class="btn" data-v="primary" href=href>{icon("rocket")}"New rollout with this"</a> }
-    });
-    let dialogs = offered.iter().map(|v| dialog(v.dialog(), question_title(m, *v), ask(m, *v, "", call))).collect_view();
-    let question = asked.filter(|v| v.allowed(m)).map(|v| page::question(question_title(m, v), ask(m, v, "page-", call)));
     let quarantine =
         (!r.quarantine.is_empty()).then(|| banner(Tone::Bad, view! { <b>"Quarantined."</b>" "{r.quarantine.clone()} }.into_any()));
     let sub =
         view! { {format!("Sequence {} · {} · uploaded ", r.sequence, bytes(r.size))}{time::ago(r.created_at)}" by "{r.created_by.clone()} };
+    let buttons = view! { {taken_along(m)}{verbs::buttons(m, &title)} };
     view! {
-        <PageHead title=title marks=badge(tone, word) sub=sub.into_any() actions=view! { {buttons}{roll} }.into_any()/>
-        {question}
+        <PageHead title=title marks=badge(tone, word) sub=sub.into_any() actions=buttons.into_any()/>
+        {verbs::question(m, asked, call)}
         {quarantine}
         {damaged(m)}
         {m.warnings.iter().map(|w| banner(Tone::Warn, format!("{w}.").into_any())).collect_view()}
@@ -139,15 +84,25 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>, sign: F
                 {artifacts(m)}
                 {super::signing::of_release(m, sign)}
                 {super::deltas::card(&m.deltas)}
-                {rollouts(m)}
+                {installs::rollouts(m)}
                 {going_back(m)}
                 {manifest(m)}
             </div>
-            <div class="stack">{facts(m)}{notes(m)}</div>
+            <div class="stack">{facts(m)}{installs::devices(&m.row, installs)}{notes(m)}{machines::release(r.state)}</div>
         </div>
-        {dialogs}
+        {verbs::dialogs(m, call)}
     }
     .into_any()
+}
+
+/// What can be had of it: beside another one, and as it was signed.
+fn taken_along(m: &Model) -> AnyView {
+    let compare = format!("/firmware/compare?after={}", m.row.id);
+    let manifest = (!m.manifest.is_empty()).then(|| {
+        let href = format!("/api/v1/releases/{}/manifest", m.row.id);
+        view! { <a class="btn" href=href download="" rel="external">{icon("download")}"Manifest"</a> }
+    });
+    view! { {manifest}<a class="btn" href=compare>{icon("columns-3")}"Compare"</a> }.into_any()
 }
 
 fn facts(m: &Model) -> AnyView {
@@ -189,7 +144,7 @@ fn artifacts(m: &Model) -> AnyView {
         .map(|a| {
             view! {
                 <tr>
-                    <th scope="row" class="mono">{a.name.clone()}{a.container.as_ref().map(|c| view! { <div class="sub">{container_line(c)}</div> })}</th>
+                    <th scope="row"><span class="mono">{a.name.clone()}</span>{inside(a)}</th>
                     <td class="num">{bytes(a.size)}</td>
                     <td>{copyable(a.sha256.to_string(), "Copy SHA-256")}</td>
                     <td class="dim">{a.damage.map(|d| badge(Tone::Bad, words::damage(d)))}" "{time::ago_or(a.checked_at, "not yet")}</td>
@@ -201,8 +156,14 @@ fn artifacts(m: &Model) -> AnyView {
     card_flush("Files", None, table("Files", columns, rows.into_any()))
 }
 
-/// What a container says of itself, in a line.
-fn container_line(c: &Container) -> String {
+/// What a container says of itself, and how the signature in it stands.
+fn inside(a: &ArtifactRow) -> Option<AnyView> {
+    let line = container_line(a.container.as_ref()?, a.seal.is_some());
+    Some(view! { <div class="small text-2">{line}</div>{a.seal.as_ref().map(image_keys::seal)} }.into_any())
+}
+
+/// The same in a line; of its signature, unless that is told beside.
+fn container_line(c: &Container, sealed: bool) -> String {
     let (what, fits) = match c.kind {
         ContainerKind::Swupdate => ("SWUpdate image", "hardware"),
         ContainerKind::Rauc => ("RAUC bundle", "compatible"),
@@ -210,8 +171,8 @@ fn container_line(c: &Container) -> String {
     };
     let signature = match c.signature {
         Some(0) => "not signed inside".to_owned(),
-        Some(n) => format!("signature of {}, not checked here", bytes(n)),
-        None => String::new(),
+        Some(n) if !sealed => format!("signature of {}, not checked here: devices check it", bytes(n)),
+        _ => String::new(),
     };
     let fits = if c.fits.is_empty() { String::new() } else { format!("{fits} {}", c.fits.join(", ")) };
     let parts = [what.to_owned(), c.name.clone(), c.version.clone(), fits, signature, c.note.clone()];
@@ -226,21 +187,6 @@ fn damaged(m: &Model) -> Option<AnyView> {
         ", without a manifest: it is put back here, and the draft that this makes can be deleted."
     };
     (!names.is_empty()).then(|| banner(Tone::Bad, text.into_any()))
-}
-
-fn rollouts(m: &Model) -> AnyView {
-    if m.rollouts.is_empty() {
-        return card("Rollouts", None, view! { <p class="text-2">"No rollout uses it yet."</p> }.into_any());
-    }
-    let rows = m
-        .rollouts
-        .iter()
-        .map(|u| {
-            let (tone, word) = words::rollout(u.state);
-            view! { <tr><th scope="row"><a class="main" href=format!("/rollouts/{}", u.id)>{u.name.clone()}</a></th><td>{badge(tone, word)}</td></tr> }
-        })
-        .collect_view();
-    card_flush("Rollouts", None, table("Rollouts with this release", vec![Column::text("Rollout"), Column::text("State")], rows.into_any()))
 }
 
 /// Devices never take a lower sequence, so the way back is a new manifest, made where the key is.
@@ -263,57 +209,4 @@ fn manifest(m: &Model) -> AnyView {
         return ().into_any();
     }
     card("Manifest", None, view! { <details><summary>"The manifest as it was signed"</summary>{crate::ui::code_block(m.manifest.clone(), "Manifest")}</details> }.into_any())
-}
-
-fn question_title(m: &Model, verb: Verb) -> String {
-    format!("{} {} {}", verb.label(), m.row.device_type, m.row.version)
-}
-
-/// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
-fn ask(m: &Model, verb: Verb, place: &str, call: FormCall<ActOnRelease>) -> AnyView {
-    let r = &m.row;
-    let (version, installed, uses) = (r.version.clone(), r.installed, m.rollouts.len());
-    let (form_id, back) = (format!("{place}{}", verb.word()), asked::way_out(&verb.dialog()));
-    let warnings = m.warnings.clone();
-    let inside = move || {
-        let text = match verb {
-            Verb::Publish => {
-                let mut text = "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned();
-                for warning in &warnings {
-                    text.push_str(" But look: ");
-                    text.push_str(warning);
-                    text.push('.');
-                }
-                text
-            }
-            Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
-            Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),
-            Verb::Recall => format!(
-                "No device installs it any more, and running rollouts with it halt ({} in all use it). {} run it now.",
-                grouped(i64::try_from(uses).unwrap_or(0)),
-                counted(installed, "device", "devices")
-            ),
-            Verb::Remove => "The upload and its files are deleted. This cannot be undone.".to_owned(),
-        };
-        let harms = matches!(verb, Verb::Recall | Verb::Remove);
-        let confirm = Confirm {
-            text,
-            verb: verb.label().to_owned(),
-            cancel: "Not now",
-            back: back.clone(),
-            danger: harms,
-            type_name: (asks_for_version(verb.word()) && !version.is_empty()).then(|| version.clone()),
-            reason: (verb == Verb::Recall).then_some(("Reason", true)),
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
-    };
-    let hidden = r.id.to_string();
-    view! {
-        <ActionForm action=call>
-            <input type="hidden" name="id" value=hidden/>
-            <input type="hidden" name="verb" value=verb.word()/>
-            {inside}
-        </ActionForm>
-    }
-    .into_any()
 }

@@ -1,8 +1,18 @@
-//! The thin rim around the browser that sends files in chunks (`/api/v1/uploads`). What is cut goes on where the server says it has to.
+//! The thin rim around the browser that sends files in chunks (`/api/v1/uploads`). What is cut goes on where the server says it has to, also when the page
+//! was loaded anew and the same files are chosen again.
 
-use super::upload::{MOST_FAILURES, Phase, Progress, Uploader, next_chunk, wait_ms};
-use crate::api::decode::{decode, try_decode};
-use crate::session;
+use super::{
+    resume::{self, Begun, FileKey},
+    upload::{MOST_FAILURES, Uploader, next_chunk, wait_ms},
+};
+use crate::{
+    api::decode::{decode, try_decode},
+    session,
+    ui::{
+        browser,
+        uploads::{Phase, Progress, Uploads},
+    },
+};
 use js_sys::Promise;
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -11,55 +21,87 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, File, FileList, Headers, RequestInit, Response};
 use wire::releases::{NewRelease, NewUpload, ReleaseDetail, Upload};
 
+/// Where the browser keeps which uploads were begun.
+const STORE: &str = "fw_uploads";
+
 /// Starts with what was dropped.
 pub fn dropped(event: &ev::DragEvent, to: Uploader) {
-    start(event.data_transfer().and_then(|t| t.files()), to);
+    start(event.data_transfer().and_then(|t| t.files()), to.uploads);
 }
 
 /// Starts with what was chosen.
 pub fn chosen(to: Uploader) {
-    start(to.input().get_untracked().and_then(|input| input.files()), to);
+    start(to.input().get_untracked().and_then(|input| input.files()), to.uploads);
 }
 
-/// The browser asks before it closes the tab while bytes are on their way.
-pub fn hold_tab(phase: RwSignal<Phase>) {
-    let handle = window_event_listener(ev::beforeunload, move |event| {
-        if matches!(phase.try_get_untracked(), Some(Phase::Sending(_) | Phase::Checking)) {
+/// Takes files that are dropped anywhere on the page, as long as it is shown: the box says that they are.
+pub fn take_drops(to: Uploader) {
+    let wanted = move |event: &ev::DragEvent| {
+        let files = event.data_transfer().is_some_and(|held| held.types().includes(&JsValue::from_str("Files"), 0));
+        files && to.allowed.try_get_untracked() == Some(true) && !to.uploads.phase.with_untracked(Phase::busy)
+    };
+    let over = window_event_listener(ev::dragover, move |event| {
+        if wanted(&event) {
             event.prevent_default();
+            to.over().try_set(true);
         }
     });
-    on_cleanup(move || handle.remove());
+    let dropping = window_event_listener(ev::drop, move |event| {
+        // The box itself has taken what was dropped on it.
+        if !event.default_prevented() && wanted(&event) {
+            event.prevent_default();
+            to.over().try_set(false);
+            dropped(&event, to);
+        }
+    });
+    let left = window_event_listener(ev::dragleave, move |event| {
+        if event.related_target().is_none() {
+            to.over().try_set(false);
+        }
+    });
+    on_cleanup(move || {
+        over.remove();
+        dropping.remove();
+        left.remove();
+    });
 }
 
-fn start(files: Option<FileList>, to: Uploader) {
+fn start(files: Option<FileList>, to: Uploads) {
     let files: Vec<File> = files.map(|list| (0..list.length()).filter_map(|i| list.get(i)).collect()).unwrap_or_default();
+    let phase = to.phase;
+    if phase.with_untracked(Phase::busy) {
+        return;
+    }
     if files.is_empty() {
-        to.phase.set(Phase::Failed("Choose the files of a release first.".to_owned()));
+        phase.set(Phase::Failed("Choose the files of a release first.".to_owned()));
         return;
     }
     if let Some(empty) = files.iter().find(|f| f.size() < 1.0) {
-        to.phase.set(Phase::Failed(format!("{} is empty, or a folder.", empty.name())));
+        phase.set(Phase::Failed(format!("{} is empty, or a folder.", empty.name())));
         return;
     }
     let total = files.iter().map(size).sum();
-    to.phase.set(Phase::Sending(Progress { files: files.len(), total, ..Progress::default() }));
+    phase.set(Phase::Sending(Progress { files: files.len(), total, ..Progress::default() }));
     spawn_local(async move {
-        match all(&files, to.phase).await {
-            Ok(release) => {
-                to.phase.try_set(Phase::Idle);
-                to.made.try_set(Some(release.row.id.to_string()));
-            }
-            Err(Stop::Left) => {}
-            Err(Stop::Refused(why)) => {
-                to.phase.try_set(Phase::Failed(why));
-            }
-            Err(Stop::Cut) => {
-                to.phase.try_set(Phase::Failed(
-                    "The server could not be reached for too long. Upload the files again; what is there is kept for a day.".to_owned(),
-                ));
-            }
-        }
+        let ended = match all(&files, phase).await {
+            Ok(release) => done(&release),
+            Err(Stop::Left) => return,
+            Err(Stop::Refused(why)) => Phase::Failed(why),
+            Err(Stop::Cut) => Phase::Failed(
+                "The server could not be reached for too long. Choose the same files again within a day, and they go on where they were."
+                    .to_owned(),
+            ),
+        };
+        phase.set(ended);
     });
+}
+
+/// What the files have become.
+fn done(release: &ReleaseDetail) -> Phase {
+    let row = &release.row;
+    let name =
+        if row.version.is_empty() { "a release without a manifest".to_owned() } else { format!("{} {}", row.device_type, row.version) };
+    Phase::Done { name, href: format!("/firmware/{}", row.id) }
 }
 
 /// Why sending ended early.
@@ -68,7 +110,7 @@ enum Stop {
     Cut,
     /// An answer that stays the same however often one asks.
     Refused(String),
-    /// The person cancelled it or left the page.
+    /// The person cancelled it.
     Left,
 }
 
@@ -77,36 +119,61 @@ fn size(file: &File) -> i64 {
     file.size() as i64
 }
 
+fn key(file: &File) -> FileKey {
+    #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds well within the range")]
+    let modified = file.last_modified() as i64;
+    FileKey { name: file.name(), size: size(file), modified }
+}
+
+/// Milliseconds since `begun`.
+#[expect(clippy::cast_possible_truncation, reason = "whole milliseconds well within the range")]
+fn since(begun: f64) -> i64 {
+    (browser::now_ms() - begun) as i64
+}
+
 async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<ReleaseDetail, Stop> {
-    let mut done = 0;
+    let begun = browser::now_ms();
+    let (mut done, mut before) = (0, 0);
     let mut uploads = Vec::new();
     for (i, file) in files.iter().enumerate() {
-        let upload = one(file, |received, failures| {
+        let mut failures = 0;
+        let tell = |received: i64, there: i64, failures: u32| {
             advance(phase, |p| {
                 p.file = file.name();
                 p.number = i + 1;
                 p.sent = done + received;
+                p.before = before + there;
+                p.elapsed_ms = since(begun);
                 p.failures = failures;
             })
-        })
-        .await?;
-        uploads.push(upload.id);
+        };
+        tell(0, 0, 0)?;
+        let upload = begin(file, &mut failures).await?;
+        let there = upload.received;
+        let whole = one(file, upload, |received, failures| tell(received, there, failures)).await?;
+        uploads.push(whole.id);
         done += size(file);
+        before += there;
     }
     advance(phase, |_| ())?;
-    phase.try_set(Phase::Checking);
+    phase.set(Phase::Checking);
+    let ids: Vec<String> = uploads.iter().map(ToString::to_string).collect();
     let new = NewRelease { uploads };
     let body = serde_json::to_string(&new).map_err(|e| Stop::Refused(e.to_string()))?;
     let mut failures = 0;
     loop {
         match ask("POST", "/api/v1/releases", Some(&body.as_str().into()), "application/json").await {
             Err(Stop::Cut) => pause(&mut failures).await?,
-            other => return other,
+            Ok(release) => {
+                forget(&ids);
+                return Ok(release);
+            }
+            refused => return refused,
         }
     }
 }
 
-/// Writes the progress down; ends it when the person has cancelled or left.
+/// Writes the progress down; ends it when the person has cancelled.
 fn advance(phase: RwSignal<Phase>, change: impl FnOnce(&mut Progress)) -> Result<(), Stop> {
     let going = phase.try_update(|phase| {
         let Phase::Sending(progress) = phase else { return false };
@@ -116,19 +183,45 @@ fn advance(phase: RwSignal<Phase>, change: impl FnOnce(&mut Progress)) -> Result
     if going == Some(true) { Ok(()) } else { Err(Stop::Left) }
 }
 
-/// Sends one file; `tell` hears the bytes that are safely there and how often the last chunk has failed.
-async fn one(file: &File, tell: impl Fn(i64, u32) -> Result<(), Stop>) -> Result<Upload, Stop> {
-    let new = NewUpload { name: file.name(), size: size(file), sha256: None };
+fn kept() -> String {
+    browser::stored(STORE).unwrap_or_default()
+}
+
+fn forget(ids: &[String]) {
+    browser::store(STORE, &resume::without(&kept(), ids, browser::epoch_ms()));
+}
+
+/// The upload of a file: the one that was begun before, where the server still has it.
+async fn begin(file: &File, failures: &mut u32) -> Result<Upload, Stop> {
+    let key = key(file);
+    if let Some(id) = resume::find(&kept(), &key, browser::epoch_ms()) {
+        let url = format!("/api/v1/uploads/{id}");
+        loop {
+            match ask::<Upload>("GET", &url, None, "").await {
+                Ok(upload) if upload.size == key.size && upload.name == key.name => return Ok(upload),
+                Err(Stop::Cut) => pause(failures).await?,
+                // It was used up, or the server has forgotten it.
+                Ok(_) | Err(_) => break,
+            }
+        }
+        forget(&[id]);
+    }
+    let new = NewUpload { name: key.name.clone(), size: key.size, sha256: None };
     let body = JsValue::from(serde_json::to_string(&new).map_err(|e| Stop::Refused(e.to_string()))?);
-    let mut failures = 0;
-    tell(0, 0)?;
-    let mut upload: Upload = loop {
+    let upload: Upload = loop {
         match ask("POST", "/api/v1/uploads", Some(&body), "application/json").await {
-            Err(Stop::Cut) => pause(&mut failures).await?,
+            Err(Stop::Cut) => pause(failures).await?,
             other => break other?,
         }
     };
-    failures = 0;
+    let begun = Begun { file: key, id: upload.id.to_string(), at: browser::epoch_ms() };
+    browser::store(STORE, &resume::with(&kept(), begun));
+    Ok(upload)
+}
+
+/// Sends what is missing of one file; `tell` hears the bytes that are safely there and how often the last chunk has failed.
+async fn one(file: &File, mut upload: Upload, tell: impl Fn(i64, u32) -> Result<(), Stop>) -> Result<Upload, Stop> {
+    let mut failures = 0;
     while let Some((from, to)) = next_chunk(upload.received, upload.size) {
         tell(from, failures)?;
         let url = format!("/api/v1/uploads/{}", upload.id);

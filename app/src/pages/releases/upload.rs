@@ -1,12 +1,12 @@
 //! Uploading a release: the form, and what is said while files are on their way. Without JavaScript the form posts the files itself; with it they
-//! go in chunks that survive a cut of the network.
+//! go in chunks that survive a cut of the network. How far they are is kept above the pages: going to another one of the console ends nothing.
 
 use crate::ui::{
     dropzone::dropzone,
-    number::bytes,
     page::{banner, card},
     progress::progress,
     status::Tone,
+    uploads::{Phase, Uploads, uploads},
 };
 use leptos::{html, prelude::*};
 use leptos_router::hooks::use_navigate;
@@ -15,45 +15,6 @@ use leptos_router::hooks::use_navigate;
 pub const CHUNK: i64 = 4 << 20;
 /// Failed tries in a row after which an upload is given up.
 pub const MOST_FAILURES: u32 = 12;
-
-/// Where an upload is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Phase {
-    /// Nothing is being sent.
-    #[default]
-    Idle,
-    /// Bytes are on their way.
-    Sending(Progress),
-    /// All bytes are there; digests and signature are being checked.
-    Checking,
-    /// It ended, and why.
-    Failed(String),
-}
-
-/// How far the files are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Progress {
-    /// The file under way.
-    pub file: String,
-    /// Which one it is, from 1.
-    pub number: usize,
-    /// How many there are.
-    pub files: usize,
-    /// Bytes of all files that are safely there.
-    pub sent: i64,
-    /// Bytes of all files.
-    pub total: i64,
-    /// Failed tries in a row; 0 while it flows.
-    pub failures: u32,
-}
-
-impl Progress {
-    /// In words.
-    fn text(&self) -> String {
-        let state = if self.failures > 0 { " · connection cut, trying again" } else { "" };
-        format!("File {} of {}, {}: {} of {}{state}", self.number, self.files, self.file, bytes(self.sent), bytes(self.total))
-    }
-}
 
 /// Pure: the next chunk of a file, from and to; none when all of it is there.
 pub fn next_chunk(received: i64, size: i64) -> Option<(i64, i64)> {
@@ -65,36 +26,33 @@ pub fn wait_ms(failures: u32) -> i32 {
     500_i32.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(15_000)
 }
 
-/// The upload's state; make it once outside of what a refetch builds again.
+/// The form's state; make it once outside of what a refetch builds again.
 #[derive(Clone, Copy)]
 pub struct Uploader {
-    /// Where it is.
-    pub phase: RwSignal<Phase>,
-    /// The release it became.
-    pub made: RwSignal<Option<String>>,
+    /// The upload of this tab.
+    pub uploads: Uploads,
+    /// Whether the one who looks may upload: what is dropped anywhere on the page is taken then.
+    pub allowed: RwSignal<bool>,
     over: RwSignal<bool>,
     input: NodeRef<html::Input>,
 }
 
 impl Uploader {
-    /// Nothing under way. Goes to the release's page once there is one, and asks before the tab is closed in the middle.
+    /// Goes to the release's page once there is one, if this page is still shown then.
     pub fn new() -> Self {
-        let this = Self { phase: RwSignal::default(), made: RwSignal::new(None), over: RwSignal::new(false), input: NodeRef::new() };
+        let this = Self { uploads: uploads(), allowed: RwSignal::new(false), over: RwSignal::new(false), input: NodeRef::new() };
         let navigate = use_navigate();
-        Effect::new(move |_| {
-            if let Some(id) = this.made.get() {
-                navigate(&format!("/firmware/{id}"), leptos_router::NavigateOptions::default());
-            }
-        });
+        this.uploads.on_done(move |_, href| navigate(href, leptos_router::NavigateOptions::default()));
         #[cfg(feature = "hydrate")]
-        Effect::new(move |_| super::sending::hold_tab(this.phase));
+        Effect::new(move |_| super::sending::take_drops(this));
         this
     }
 
     /// The box with the form.
     pub fn view(self) -> AnyView {
+        let phase = self.uploads.phase;
         let hint = view! { "Together with its signed manifest, a file that ends in "<code>".manifest.json"</code>". Without one, or with a wrong signature, the release is quarantined." };
-        let busy = move || matches!(self.phase.get(), Phase::Sending(_) | Phase::Checking);
+        let busy = move || phase.with(Phase::busy);
         let zone =
             dropzone("file", "Drop the files of one release here, or choose them", hint.into_any(), self.input, self.over, move |event| {
                 #[cfg(feature = "hydrate")]
@@ -103,12 +61,12 @@ impl Uploader {
                 let _ = event;
             });
         let state = move || {
-            match self.phase.get() {
-            Phase::Idle => ().into_any(),
+            match phase.get() {
+            Phase::Idle | Phase::Done { .. } => ().into_any(),
             Phase::Sending(p) => view! {
                 <div class="stack" aria-live="off">
                     {progress("Upload", p.sent, p.total)}
-                    <div class="row"><span class="small text-2">{p.text()}</span><button type="button" class="btn push" data-s="sm" on:click=move |_| self.phase.set(Phase::Failed("The upload was cancelled.".to_owned()))>"Cancel"</button></div>
+                    <div class="row"><span class="small text-2">{p.text()}</span><button type="button" class="btn push" data-s="sm" on:click=move |_| phase.set(Phase::Failed("The upload was cancelled.".to_owned()))>"Cancel"</button></div>
                 </div>
             }
             .into_any(),
@@ -133,6 +91,11 @@ impl Uploader {
     /// The chosen files' input.
     pub const fn input(self) -> NodeRef<html::Input> {
         self.input
+    }
+
+    /// Whether something is held above the page that may be dropped.
+    pub const fn over(self) -> RwSignal<bool> {
+        self.over
     }
 }
 

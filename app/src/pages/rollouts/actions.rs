@@ -7,7 +7,7 @@ use crate::{
     api::rollouts::{ActOnRollout, asks_for_name, asks_for_reason},
     ui::{
         Confirm, Tone, asked, dialog,
-        dialog::confirm_dialog_as,
+        dialog::{confirm_dialog_as, off_button},
         dialog_link,
         form::{action, on_success, refusal},
         icon,
@@ -97,14 +97,7 @@ fn button(rollout: &RolloutDetail, a: &Action, first: bool) -> AnyView {
     let content = view! { {icon(mark)}{label.clone()} }.into_any();
     let href = format!("/rollouts/{}/{}", rollout.row.id, verb.as_str());
     match (&a.blocked, verb) {
-        (Some(why), _) => {
-            let id = format!("why-{}", verb.as_str());
-            view! {
-                <button type="button" class="btn" data-v=variant aria-disabled="true" aria-describedby=id.clone() title=why.clone()>{content}</button>
-                <span class="sr" id=id>{why.clone()}</span>
-            }
-            .into_any()
-        }
+        (Some(why), _) => off_button(verb.as_str(), variant, content, why.clone()),
         (None, Verb::Edit) => view! { <a class="btn" data-v=variant href=href>{content}</a> }.into_any(),
         (None, _) => dialog_link(dialog_id(verb), href, variant, content),
     }

@@ -60,7 +60,7 @@ pub(crate) use registry::Troubled;
 pub use selector::{Facts, Selector};
 pub use server_keys::EnrolledWithKey;
 pub use shared::{Said, Spoken};
-pub(crate) use sizes::WAITED;
+pub(crate) use sizes::{Spread, WAITED};
 
 use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki, source::Source, telemetry::LastValues};
 use std::sync::Arc;
@@ -78,6 +78,7 @@ pub struct Devices {
     urls: EnrolmentUrls,
     presence: presence::Presence,
     facets: sizes::KeptFacets,
+    spreads: sizes::KeptSpreads,
     totals: listing::KeptTotals,
     facet_counts: sizes::KeptFacetCounts,
     courses: sizes::KeptCourses,
@@ -129,6 +130,7 @@ impl Devices {
             urls,
             presence,
             facets: sizes::KeptFacets::default(),
+            spreads: sizes::KeptSpreads::default(),
             totals: listing::KeptTotals::default(),
             facet_counts: sizes::KeptFacetCounts::default(),
             courses: sizes::KeptCourses::default(),

@@ -40,6 +40,13 @@ const GROUPED: Sql = Sql::same(
      WHERE g.org_id = $1 AND d.state <> 'decommissioned' GROUP BY g.name ORDER BY COUNT(*) DESC, g.name LIMIT 100",
 );
 
+/// How many devices of a type run each version, most first, and how many there are of the type in all: along an index that holds just that.
+const SPREAD: Sql = Sql::same(
+    "SELECT version, COUNT(*), CAST(SUM(COUNT(*)) OVER () AS BIGINT) FROM devices
+     WHERE org_id = $1 AND device_type = $2 AND deleted_at IS NULL AND state <> 'decommissioned'
+     GROUP BY version ORDER BY COUNT(*) DESC, version LIMIT $3",
+);
+
 /// Of the connections that were open after $2, how many came and went in which hours after it: -1 where they came before, or have not gone. Read by their
 /// ends from the index alone, each once.
 pub(super) const BY_HOUR: Sql = Sql::same(
@@ -55,7 +62,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// The course of a day is not another one within a minute.
 const COURSE_MS: i64 = 60_000;
 
-pub(crate) const ALL: &[&Sql] = &[&STATES, &TAGGED, &GROUPED, &BY_HOUR];
+pub(crate) const ALL: &[&Sql] = &[&STATES, &TAGGED, &GROUPED, &SPREAD, &BY_HOUR];
 
 /// Types, tags, versions and the size of a fleet.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +74,17 @@ pub(super) struct Facets {
     pub(super) fleet: i64,
 }
 
+/// What the devices of a type run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spread {
+    /// How many there are.
+    pub(crate) devices: i64,
+    /// Versions and how many run each, most first; not all of very many.
+    pub(crate) versions: Vec<(String, i64)>,
+}
+
+/// By organization and type, what its devices run.
+pub(super) type KeptSpreads = Arc<Kept<(OrgId, String), Spread>>;
 /// By organization, what its filter offers.
 pub(super) type KeptFacets = Arc<Kept<OrgId, Facets>>;
 /// By organization, how many devices have what its filter offers.
@@ -119,6 +137,13 @@ async fn facet_counts(db: Db, org: OrgId) -> Result<DeviceFacets, Error> {
         tags: most(rows!(&mut on, (String, i64), TAGGED, org.as_str())?),
         groups: most(rows!(&mut on, (String, i64), GROUPED, org.as_str())?),
     })
+}
+
+async fn spread(db: Db, org: OrgId, device_type: String) -> Result<Spread, Error> {
+    let most = i64::try_from(OFFERED).unwrap_or(i64::MAX);
+    let found = rows!(&mut db.read().await?, (String, i64, i64), SPREAD, org.as_str(), device_type.as_str(), most)?;
+    let devices = found.first().map_or(0, |(_, _, all)| *all);
+    Ok(Spread { devices, versions: found.into_iter().map(|(version, devices, _)| (version, devices)).collect() })
 }
 
 /// How many were connected at the begin of each hour and at the end of the last one: from those that have not gone, back over who came and went. `spans`
@@ -198,6 +223,13 @@ impl Devices {
     /// How many devices of each type run each version, most first.
     pub(crate) async fn versions(&self, org: &OrgId) -> Result<Vec<VersionShare>, Error> {
         Ok(self.facets(org).await?.versions)
+    }
+
+    /// What the devices of a type run; at most two seconds old, or as long as such a count is kept.
+    pub(crate) async fn spread(&self, org: &OrgId, device_type: &str) -> Result<Spread, Error> {
+        let key = (org.clone(), device_type.to_owned());
+        let count = || spread(self.db.clone(), org.clone(), device_type.to_owned());
+        kept_or((&self.spreads, key, FACETS_MS), (&self.db, &self.clock), count).await
     }
 
     /// How many devices were connected 24 hours ago, and then every hour until now: 25 numbers, as they were a minute ago at most, or two where counting

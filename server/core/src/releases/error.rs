@@ -1,7 +1,7 @@
 //! What this room refuses or fails at, and what of it the other side gets to see.
 
 use super::state::Step;
-use wire::{Fault, FaultKind, ids::Digest, states::ReleaseState};
+use wire::{Fault, FaultKind, ids::Digest, releases::MOST_IMAGE_KEYS, states::ReleaseState};
 
 /// Releases, uploads, signing keys.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,20 @@ pub enum Error {
     /// It was uploaded without one.
     #[error("This release has no manifest: it was uploaded without one.")]
     NoManifest,
+    /// No such key for images here.
+    #[error("There is no such key for images.")]
+    NoImageKey,
+    /// Neither a certificate nor a public key that images are signed with.
+    #[error(
+        "That is no certificate and no public key for images: send one of them, as PEM or as the base64 of its DER, with a key of RSA, P-256, P-384 or Ed25519."
+    )]
+    BadImageKey,
+    /// It is known already.
+    #[error("This certificate or key is known for images already.")]
+    ImageKeyExists,
+    /// As many as there may be.
+    #[error("{MOST_IMAGE_KEYS} keys for images are known; remove one that is not needed any more.")]
+    TooManyImageKeys,
     /// No such file here.
     #[error("There is no such file.")]
     NoArtifact,
@@ -181,6 +195,10 @@ impl Error {
             Self::NoRelease => say(K::NotFound, "no_release"),
             Self::NoUpload => say(K::NotFound, "no_upload"),
             Self::NoKey => say(K::NotFound, "no_signing_key"),
+            Self::NoImageKey => say(K::NotFound, "no_image_key"),
+            Self::BadImageKey => say(K::Invalid, "bad_image_key").at("key"),
+            Self::ImageKeyExists => say(K::Conflict, "image_key_exists").at("key"),
+            Self::TooManyImageKeys => say(K::Conflict, "too_many_image_keys"),
             Self::NoManifest => say(K::NotFound, "no_manifest"),
             Self::NoArtifact => say(K::NotFound, "no_artifact"),
             Self::Damaged => say(K::Busy, "artifact_damaged").retry_after(600),

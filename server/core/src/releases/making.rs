@@ -3,7 +3,7 @@
 use super::{
     Error, Releases,
     acceptance::{self, File, MANIFEST_ENDING, Quarantine},
-    containers,
+    containers, image_keys,
     manifest::{self, Verified},
     reading,
     store::{self, Judged, NewRow},
@@ -82,7 +82,7 @@ impl Releases {
         if let Some(file) = sealed {
             self.discard_after(&file.sha256).await;
         }
-        Ok(made)
+        Ok(self.with_seals(&actor.org, made).await)
     }
 
     /// Looks at a quarantined release again, for example after its signer's key was added. Leaves any other release as it is.
@@ -221,8 +221,7 @@ impl Releases {
         let mut all = Vec::with_capacity(files.len());
         for file in files {
             let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?.ok_or(Error::Lost)?;
-            let head = stored.read_part(0..stored.size.min(containers::HEAD as u64)).await?;
-            let tail = stored.read_part(stored.size.saturating_sub(containers::TAIL as u64)..stored.size).await?;
+            let (head, tail) = (image_keys::head(&stored).await?, image_keys::tail(&stored).await?);
             let container = containers::recognise(containers::Ends { head: &head, tail: &tail, size: stored.size });
             all.push((file, container));
         }

@@ -9,11 +9,14 @@
 mod acceptance;
 mod blobs;
 mod checksums;
+mod comparing;
 mod containers;
 mod countersigning;
 mod deciding;
 mod deltas;
+mod difference;
 mod error;
+mod image_keys;
 mod key_sets;
 mod keys;
 pub mod label;

@@ -75,13 +75,16 @@ impl Releases {
     /// A page of releases, newest first, and the signing keys.
     pub async fn releases_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<ReleasesPage> {
         let releases = self.list(actor, cursor, DEFAULT_ROWS).await?;
-        let keys = store::keys(&mut self.db.read().await?, &actor.org).await?;
+        let (keys, image_keys) = {
+            let mut on = self.db.read().await?;
+            (store::keys(&mut on, &actor.org).await?, store::image_keys(&mut on, &actor.org).await?)
+        };
         let (policy, key_sets) = (self.signing_policy(actor).await?, self.key_sets(actor).await?);
         // Whose rooms they are add their own.
         let (transfers, assignment_keys) = (TransfersPage::default(), Vec::new());
         let (may_upload, may_edit_keys) = (allowed(actor, Act::Upload), allowed(actor, Act::Keys));
         let at = self.clock.now();
-        Ok(ReleasesPage { releases, keys, policy, key_sets, assignment_keys, transfers, may_upload, may_edit_keys, at })
+        Ok(ReleasesPage { releases, keys, policy, key_sets, assignment_keys, image_keys, transfers, may_upload, may_edit_keys, at })
     }
 
     /// A page of releases of so many rows, newest first.
@@ -115,10 +118,25 @@ impl Releases {
         Ok(store::quarantined(&mut self.db.read().await?, org, i64::try_from(most).unwrap_or(i64::MAX)).await?)
     }
 
-    /// All a release's page shows.
+    /// A release as lists show it.
+    pub(crate) async fn row(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseRow> {
+        may(actor, Act::Read)?;
+        Ok(store::release(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NoRelease)?)
+    }
+
+    /// What is told beside the devices that run a release: how many are to get it, and the releases of its type by their versions. For somebody who may
+    /// read.
+    pub(crate) async fn beside(&self, org: &OrgId, row: &ReleaseRow) -> Result<(i64, Vec<(String, ReleaseId)>)> {
+        let mut on = self.db.read().await?;
+        let assigned = store::assigned(&mut on, org, &row.id).await?;
+        Ok((assigned, store::of_type(&mut on, org, &row.device_type).await?))
+    }
+
+    /// What a release is and what can be done with it.
     pub async fn detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
         may(actor, Act::Read)?;
-        Ok(detail(&mut self.db.read().await?, actor, id).await?)
+        let found = detail(&mut self.db.read().await?, actor, id).await?;
+        Ok(self.with_seals(&actor.org, found).await)
     }
 
     /// A release's envelope as it was uploaded, with the signatures that were added since, and a name for its file.
@@ -181,6 +199,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         deltas,
         rollouts,
         go_back,
+        may_draft: allowed(actor, Act::Draft),
         may_publish: can(Act::Publish, state::Step::Publish),
         may_recall: can(Act::Recall, state::Step::Recall),
         may_deprecate: can(Act::Publish, state::Step::Deprecate),

@@ -60,6 +60,13 @@ pub const fn was_published(state: ReleaseState) -> bool {
 mod tests {
     use super::*;
     use std::fmt::Write as _;
+    use wire::machines::RELEASE;
+
+    #[test]
+    fn pages_draw_the_transitions_of_the_table_and_no_others() {
+        let drawn = RELEASE.iter().flat_map(|(from, next)| next.iter().map(move |to| (*from, *to))).collect::<Vec<_>>();
+        assert_eq!(drawn, TRANSITIONS.iter().map(|(from, _, to)| (*from, *to)).collect::<Vec<_>>());
+    }
 
     #[test]
     fn the_whole_machine() {

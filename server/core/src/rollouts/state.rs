@@ -1,6 +1,6 @@
 //! Pure: which states may follow which. Rollouts, stages and updates change state only along the tables of [`wire::machines`], which pages draw as well.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use wire::{rollouts::Counts, states::UpdateState};
 
 pub use wire::machines::{Machine, ROLLOUT, STAGE, UPDATE};
@@ -133,24 +133,6 @@ impl Class {
     }
 }
 
-/// The three machines as tables: what the manual's page on states shows.
-pub fn picture() -> String {
-    fn draw<S: Display + Copy>(out: &mut String, title: &str, machine: Machine<S>) {
-        let _ = writeln!(out, "### {title}\n\n| from | to |\n|---|---|");
-        for (from, next) in machine {
-            let next: Vec<String> = next.iter().map(ToString::to_string).collect();
-            let next = if next.is_empty() { "– (it has ended)".to_owned() } else { next.join(", ") };
-            let _ = writeln!(out, "| {from} | {next} |");
-        }
-        out.push('\n');
-    }
-    let mut out = String::new();
-    draw(&mut out, "Rollout", ROLLOUT);
-    draw(&mut out, "Stage", STAGE);
-    draw(&mut out, "Update", UPDATE);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,11 +209,5 @@ mod tests {
             assert_eq!(counts.errors() == 1, state.error());
             assert_eq!(counts.updating + counts.waiting == 0, state.finished());
         }
-    }
-
-    #[test]
-    fn the_picture_in_the_manual_is_this_one() {
-        let manual = include_str!("../../../../app/docs/states.md");
-        assert!(manual.contains(picture().trim_end()), "write into app/docs/states.md:\n{}", picture());
     }
 }

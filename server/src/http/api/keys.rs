@@ -1,4 +1,4 @@
-//! The public keys that release manifests are checked against.
+//! The public keys that release manifests are checked against, the server's own for assignments, and those that signatures inside images are held against.
 
 use super::{
     Answer,
@@ -16,10 +16,10 @@ use fleet::Fleet;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    ids::{AssignmentKeyId, SigningKeyId},
+    ids::{AssignmentKeyId, ImageKeyId, SigningKeyId},
     manifest::Envelope,
     page::Page,
-    releases::SigningKey,
+    releases::{ImageKey, SigningKey},
     signing::{AssignmentKey, KeySetRow, SigningPolicy, Thresholds},
 };
 
@@ -32,6 +32,8 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(key_set))
         .routes(routes!(assignment_keys, make_assignment_key))
         .routes(routes!(retire_assignment_key))
+        .routes(routes!(image_keys, add_image_key))
+        .routes(routes!(remove_image_key))
 }
 
 /// Every signing key, newest first
@@ -141,5 +143,44 @@ async fn make_assignment_key(State(fleet): State<Fleet>, Caller(actor): Caller) 
 )]
 async fn retire_assignment_key(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AssignmentKeyId>) -> Answer<StatusCode> {
     fleet.pki().retire_assignment_key(&actor, &id).await.map_err(fleet::Error::from)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The keys that signatures inside images are held against, newest first
+#[utoipa::path(
+    get, path = "/image-keys", operation_id = "list_image_keys", tag = "signing keys", responses((status = OK, body = Vec<ImageKey>), Refusals)
+)]
+async fn image_keys(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<ImageKey>>> {
+    // There are `MOST_IMAGE_KEYS` at most.
+    Ok(Json(fleet.releases().image_keys(&actor).await?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewImageKey {
+    /// What people call it.
+    name: String,
+    /// A certificate of whoever signs images or of the authority above, or a public key: PEM, or the base64 of its DER.
+    key: String,
+}
+
+/// Hold signatures inside images against a certificate or a key
+///
+/// How the images of a release stand to it is told with the release. Nothing is held back by it: the updater on the device decides.
+#[utoipa::path(
+    post, path = "/image-keys", operation_id = "add_image_key", tag = "signing keys", request_body = NewImageKey,
+    responses((status = CREATED, body = ImageKey), Refusals)
+)]
+async fn add_image_key(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewImageKey>) -> Answer<impl IntoResponse> {
+    Ok((StatusCode::CREATED, Json(fleet.releases().add_image_key(&actor, &new.name, &new.key).await?)))
+}
+
+/// Forget a key for images
+#[utoipa::path(
+    delete, path = "/image-keys/{id}", operation_id = "remove_image_key", tag = "signing keys", params(("id" = ImageKeyId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn remove_image_key(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ImageKeyId>) -> Answer<StatusCode> {
+    fleet.releases().remove_image_key(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

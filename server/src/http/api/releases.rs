@@ -19,7 +19,7 @@ use wire::{
     ids::ReleaseId,
     manifest::{Envelope, Signature},
     page::{DEFAULT_ROWS, Page},
-    releases::{DeltaRow, NewRelease, ReleaseDetail, ReleaseRow},
+    releases::{DeltaRow, NewRelease, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleaseRow},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -28,6 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(detail, remove))
         .routes(routes!(manifest))
         .routes(routes!(deltas))
+        .routes(routes!(installs))
+        .routes(routes!(difference))
         .routes(routes!(sign))
         .routes(routes!(recheck))
         .routes(routes!(publish))
@@ -79,6 +81,31 @@ async fn manifest(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): 
 )]
 async fn deltas(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<Vec<DeltaRow>>> {
     Ok(Json(fleet.releases().deltas(&actor, &id).await?))
+}
+
+/// Where a release is: how many devices of its type run it, are to get it, and run other versions
+///
+/// Nowhere while it is a draft. Of a large fleet the counts may be up to two minutes old.
+#[utoipa::path(
+    get, path = "/releases/{id}/installs", operation_id = "get_release_installs", tag = "releases", params(("id" = ReleaseId, Path)),
+    responses((status = OK, body = ReleaseInstalls), Refusals)
+)]
+async fn installs(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseInstalls>> {
+    Ok(Json(fleet.release_installs(&actor, &id).await?))
+}
+
+/// What a release has otherwise than another one, `than`: its fields, and what became of each file
+#[utoipa::path(
+    get, path = "/releases/{id}/diff/{than}", operation_id = "diff_releases", tag = "releases",
+    params(("id" = ReleaseId, Path), ("than" = ReleaseId, Path, description = "The one that it is held against.")),
+    responses((status = OK, body = ReleaseDifference), Refusals)
+)]
+async fn difference(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named((id, than)): Named<(ReleaseId, ReleaseId)>,
+) -> Answer<Json<ReleaseDifference>> {
+    Ok(Json(fleet.releases().difference(&actor, &than, &id).await?))
 }
 
 /// Remove a release that was never published

@@ -1,16 +1,17 @@
 //! Pure: Mender artifacts (`.mender`): an uncompressed tar of `version`, `manifest`, sometimes its signature, and the header, a tar of its own with
 //! `header-info` as first file (Mender's artifact format, versions 2 and 3).
 
-use super::{text, texts, unread};
+use super::{seal::Sealed, text, texts, unread};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::io::Read;
 use tar::{Archive, Entry};
-use wire::releases::{Container, ContainerKind};
+use wire::releases::{Container, ContainerKind, SealKind};
 
 /// Files that are looked through for the header, and files of the header that are looked through for its info.
 const MOST_ENTRIES: usize = 8;
-/// Most bytes of the two JSON files.
+/// Most bytes of the two JSON files, of the manifest and its signature.
 const LARGEST: u64 = 64 << 10;
 /// Most bytes that are decompressed of a header.
 const UNPACKED: u64 = 1 << 20;
@@ -42,6 +43,22 @@ pub(super) fn read(head: &[u8]) -> Option<Container> {
     Some(container)
 }
 
+/// The signature of the manifest, which lists the digests of all other files but of what was added to it later (`manifest-augment`).
+pub(super) fn sealed(head: &[u8]) -> Option<Sealed> {
+    let mut archive = Archive::new(head);
+    let mut manifest = None;
+    for entry in archive.entries().ok()?.take(MOST_ENTRIES) {
+        let mut entry = entry.ok()?;
+        if is(&entry, "manifest") {
+            manifest = bytes(&mut entry);
+        } else if is(&entry, "manifest.sig") {
+            let signature = STANDARD.decode(bytes(&mut entry)?.trim_ascii()).ok()?;
+            return Some(Sealed { kind: SealKind::Bare, signature, content: manifest });
+        }
+    }
+    None
+}
+
 /// The same with what its header says.
 fn filled(mut container: Container, header: impl Read) -> Container {
     // The signature stands before the header: there is none now, or it was seen.
@@ -68,7 +85,12 @@ fn is<R: Read>(entry: &Entry<'_, R>, name: &str) -> bool {
 }
 
 fn json<R: Read>(entry: &mut Entry<'_, R>) -> Option<Value> {
+    serde_json::from_slice(&bytes(entry)?).ok()
+}
+
+/// A file's content, if it is no larger than it may be.
+fn bytes<R: Read>(entry: &mut Entry<'_, R>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     entry.take(LARGEST + 1).read_to_end(&mut bytes).ok().filter(|read| *read as u64 <= LARGEST)?;
-    serde_json::from_slice(&bytes).ok()
+    Some(bytes)
 }

@@ -2,17 +2,25 @@
 //!
 //! Reads the two ends of a file, never more, and believes nothing: no length in them is allotted, no decompression goes past its bound, and a
 //! file that is not understood is just a file. What they say is for people to see and for [`contradictions`]; devices decide by the signed
-//! manifest. Refuses to know where files are kept.
+//! manifest. A signature in them is held against keys that an organization knows for images ([`judge`]), and what that finds is for people to see as well.
+//! Refuses to know where files and keys are kept.
 
+mod cms;
 mod libconfig;
 mod mender;
 mod rauc;
+mod seal;
+#[cfg(test)]
+mod seal_tests;
 mod swupdate;
 #[cfg(test)]
 mod tests;
 
+pub(super) use seal::{Known, about, judge};
+
 use crate::text::spaced;
-use wire::releases::{Container, ContainerKind};
+use seal::Sealed;
+use wire::releases::{Container, ContainerKind, Seal, SealState};
 
 /// Bytes of a file's beginning that are looked at.
 pub const HEAD: usize = 1 << 20;
@@ -36,6 +44,36 @@ pub struct Ends<'a> {
 /// What the file is, if it is a container.
 pub fn recognise(ends: Ends<'_>) -> Option<Container> {
     swupdate::read(ends.head).or_else(|| mender::read(ends.head)).or_else(|| rauc::read(ends)).map(bounded)
+}
+
+/// The signature in a container of this kind, with what it signs; none where it has none that is found at the two ends.
+pub(super) fn sealed(kind: ContainerKind, ends: Ends<'_>) -> Option<Sealed> {
+    match kind {
+        ContainerKind::Swupdate => swupdate::sealed(ends.head),
+        ContainerKind::Mender => mender::sealed(ends.head),
+        ContainerKind::Rauc => rauc::sealed(ends),
+    }
+}
+
+/// What a signature, or the want of one, speaks against a container where keys for images are known; empty when nothing does. RAUC's own advice speaks
+/// against the plain format whatever is known: who builds the file system can do much before its signature was looked at.
+pub(super) fn doubts(name: &str, container: &Container, seal: Option<&Seal>, known: bool) -> Vec<String> {
+    let mut all = Vec::new();
+    match (seal, container.signature) {
+        (Some(seal), _) if seal.state == SealState::Wrong => {
+            all.push(format!("{name} is signed inside, and the signature is wrong: {}", seal.why))
+        }
+        (Some(seal), _) if known && seal.state == SealState::Unknown => {
+            let by = if seal.by.is_empty() { String::new() } else { format!(" by {}", seal.by.join(", ")) };
+            all.push(format!("{name} is signed inside{by}, and {}", seal.why));
+        }
+        (None, Some(0)) if known => all.push(format!("{name} is not signed inside, and there are keys for images here")),
+        _ => {}
+    }
+    if container.kind == ContainerKind::Rauc && container.note == rauc::PLAIN {
+        all.push(format!("{name} is a bundle in RAUC's plain format, which RAUC advises devices to refuse"));
+    }
+    all
 }
 
 /// What speaks against this container in a release for this type and these revisions; empty when nothing does. The manifest is what counts for

@@ -1,9 +1,9 @@
 //! Pure: SWUpdate images (`.swu`): a cpio archive in the new ASCII format (`newc`, also with checksums), whose first member is `sw-description`, in
 //! libconfig or JSON, and whose second is its signature where there is one (SWUpdate's manual, "Images and sw-description").
 
-use super::{MOST_FITS, libconfig, text, texts, unread};
+use super::{MOST_FITS, cms::SignedData, libconfig, seal::Sealed, text, texts, unread};
 use serde_json::Value;
-use wire::releases::{Container, ContainerKind};
+use wire::releases::{Container, ContainerKind, SealKind};
 
 /// Bytes of a member's head, of which every field is eight hex digits behind the magic.
 const FIELDS: usize = 110;
@@ -36,6 +36,32 @@ pub(super) fn read(head: &[u8]) -> Option<Container> {
         }
     }
     Some(container)
+}
+
+/// The signature of the description, if there is one that is here as a whole. An RSA signature has no form of its own, but the size of its key.
+pub(super) fn sealed(head: &[u8]) -> Option<Sealed> {
+    const SIZES: [usize; 5] = [64, 128, 256, 384, 512];
+    let first = member(head).filter(|m| m.name == "sw-description")?;
+    let signature = member(first.rest).filter(|m| m.name == "sw-description.sig")?.content?;
+    let kind = if SignedData::read(signature).is_some() {
+        SealKind::Cms
+    } else if !SIZES.contains(&signature.len()) && is_openpgp(signature) {
+        SealKind::Pgp
+    } else {
+        SealKind::Bare
+    };
+    Some(Sealed { kind, signature: signature.to_vec(), content: first.content.map(<[u8]>::to_vec) })
+}
+
+/// Whether it begins like a signature packet (RFC 9580 §4.2), or in its armour.
+fn is_openpgp(signature: &[u8]) -> bool {
+    const SIGNATURE: u8 = 2;
+    let tag = match signature.first() {
+        Some(head) if head & 0xc0 == 0xc0 => Some(head & 0x3f),
+        Some(head) if head & 0xc0 == 0x80 => Some((head >> 2) & 0x0f),
+        _ => None,
+    };
+    tag == Some(SIGNATURE) || signature.starts_with(b"-----BEGIN PGP")
 }
 
 fn member(bytes: &[u8]) -> Option<Member<'_>> {

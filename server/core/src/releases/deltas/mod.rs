@@ -58,6 +58,12 @@ pub(super) async fn shown(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow) -> 
     Ok(rows)
 }
 
+/// For each file of a newer release the place of the one in an older release that it follows, told by their names; none where nothing says which.
+pub(super) fn follows((version, names): (&str, &[String]), (before, older): (&str, &[String])) -> Vec<Option<usize>> {
+    let (new, old): (Vec<&str>, Vec<&str>) = (names.iter().map(String::as_str).collect(), older.iter().map(String::as_str).collect());
+    pairs(Side { version, names: &new }, Side { version: before, names: &old })
+}
+
 /// For each file the one that it follows.
 fn followed<'o>((version, files): (&str, &[File]), (before, older): (&str, &'o [File])) -> Vec<Option<&'o File>> {
     let new: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();

@@ -3,6 +3,7 @@
 mod checks;
 mod checksums;
 mod deltas;
+mod image_keys;
 mod keys;
 mod releases;
 mod signatures;
@@ -12,6 +13,7 @@ pub(crate) use checks::has_damage;
 pub(super) use checks::*;
 pub(super) use checksums::*;
 pub(super) use deltas::*;
+pub(super) use image_keys::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
 pub(super) use signatures::*;
@@ -33,6 +35,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::FILES,
     &releases::ARTIFACTS,
     &releases::USES,
+    &releases::ASSIGNED,
+    &releases::OF_TYPE,
+    &releases::CHOICES,
     &releases::NEWEST,
     &releases::LAST_SEQUENCE,
     &releases::OWN_CONTENT,
@@ -60,6 +65,11 @@ pub(crate) const ALL: &[&Sql] = &[
     &keys::INSERT_KEY,
     &keys::REVOKE_KEY,
     &keys::KEY_EXISTS,
+    &image_keys::IMAGE_KEYS,
+    &image_keys::KNOWN,
+    &image_keys::COUNT_IMAGE_KEYS,
+    &image_keys::INSERT_IMAGE_KEY,
+    &image_keys::DELETE_IMAGE_KEY,
     &checks::CHECK,
     &checks::DUE,
     &checks::SET_CHECK,

@@ -5,7 +5,8 @@ use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, ReleaseId},
-    releases::{ArtifactRow, Container, ReleaseRow, ReleaseUse},
+    releases::{ArtifactRow, Container, ReleaseChoice, ReleaseRow, ReleaseUse},
+    rollouts::Counts,
     states::ReleaseState,
 };
 
@@ -26,26 +27,31 @@ macro_rules! installed {
 
 /// The columns of [`StoredRow`], in one place for every statement that reads it.
 macro_rules! select {
-    ($($installed:expr),+; $rest:literal) => {
+    ($($counts:expr),+; $rest:literal) => {
         concat!(
             "SELECT r.id, r.device_type, r.version, r.sequence, r.state, r.quarantine, r.size, r.signed_by, r.created_at, r.created_by, ",
-            $($installed),+,
-            " AS installed FROM releases r WHERE r.org_id = $1 ",
+            $($counts),+,
+            " FROM releases r WHERE r.org_id = $1 ",
             $rest
         )
     };
 }
 
-/// With how many devices run it, for people: that takes the longer the more there are.
+/// With how many devices run it and how many rollouts use it, for people: the first takes the longer the more there are.
 macro_rules! select_rows {
     ($rest:literal) => {
-        select!("CASE WHEN r.state = 'draft' THEN 0 ELSE (", installed!("r.org_id", "r.device_type", "r.version"), ") END"; $rest)
+        select!(
+            "CASE WHEN r.state = 'draft' THEN 0 ELSE (",
+            installed!("r.org_id", "r.device_type", "r.version"),
+            ") END AS installed, (SELECT COUNT(*) FROM rollouts x WHERE x.org_id = r.org_id AND x.release_id = r.id) AS rollouts";
+            $rest
+        )
     };
 }
 
 pub(super) const ROW: Sql = Sql::same(select_rows!("AND r.id = $2"));
 /// Nobody is counted: devices wait for it.
-pub(super) const ROW_ALONE: Sql = Sql::same(select!("CAST(0 AS BIGINT)"; "AND r.id = $2"));
+pub(super) const ROW_ALONE: Sql = Sql::same(select!("CAST(0 AS BIGINT) AS installed, CAST(0 AS BIGINT) AS rollouts"; "AND r.id = $2"));
 pub(super) const INSTALLED: Sql = Sql::same(installed!("$1", "$2", "$3"));
 pub(super) const PAGE: Sql = Sql::same(select_rows!("AND r.id < $2 ORDER BY r.id DESC LIMIT $3"));
 pub(super) const PUBLISHED: Sql = Sql::same(select_rows!("AND r.state = 'published' ORDER BY r.id DESC LIMIT 200"));
@@ -63,8 +69,27 @@ pub(super) const ARTIFACTS: Sql = Sql::same(
     "SELECT f.name, f.size, f.sha256, c.checked_at, COALESCE(c.damage, ''), f.container FROM release_files f \
      LEFT JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.org_id = $1 AND f.release_id = $2 ORDER BY f.position",
 );
-pub(super) const USES: Sql =
-    Sql::same("SELECT id, name, state FROM rollouts WHERE org_id = $1 AND release_id = $2 ORDER BY id DESC LIMIT 50");
+/// With the counts that its stages keep.
+pub(super) const USES: Sql = Sql::same(
+    "SELECT x.id, x.name, x.state, x.stage, COUNT(s.number), CAST(COALESCE(SUM(s.total), 0) AS BIGINT), CAST(COALESCE(SUM(s.waiting), 0) AS BIGINT), \
+     CAST(COALESCE(SUM(s.updating), 0) AS BIGINT), CAST(COALESCE(SUM(s.succeeded), 0) AS BIGINT), CAST(COALESCE(SUM(s.failed), 0) AS BIGINT), \
+     CAST(COALESCE(SUM(s.reverted), 0) AS BIGINT), CAST(COALESCE(SUM(s.timed_out), 0) AS BIGINT), CAST(COALESCE(SUM(s.rejected), 0) AS BIGINT), \
+     CAST(COALESCE(SUM(s.left_out), 0) AS BIGINT) \
+     FROM (SELECT id, name, state, stage FROM rollouts WHERE org_id = $1 AND release_id = $2 ORDER BY id DESC LIMIT 50) AS x \
+     LEFT JOIN rollout_stages s ON s.rollout_id = x.id GROUP BY x.id, x.name, x.state, x.stage ORDER BY x.id DESC",
+);
+/// Devices that are to get it: who waits while a rollout stops gets nothing any more.
+pub(super) const ASSIGNED: Sql = Sql::same(
+    "SELECT CAST(COALESCE(SUM(s.updating + CASE WHEN x.state = 'stopping' THEN 0 ELSE s.waiting END), 0) AS BIGINT) \
+     FROM rollouts x JOIN rollout_stages s ON s.rollout_id = x.id \
+     WHERE x.org_id = $1 AND x.release_id = $2 AND x.state IN ('running', 'paused', 'halted', 'stopping')",
+);
+/// Releases of a type by their versions, the newest first.
+pub(super) const OF_TYPE: Sql = Sql::same(
+    "SELECT version, id FROM releases WHERE org_id = $1 AND device_type = $2 AND state <> 'draft' ORDER BY sequence DESC LIMIT 500",
+);
+pub(super) const CHOICES: Sql =
+    Sql::same("SELECT id, device_type, version, state FROM releases WHERE org_id = $1 ORDER BY id DESC LIMIT $2");
 pub(super) const NEWEST: Sql = Sql::same(
     "SELECT version, sequence FROM releases WHERE org_id = $1 AND device_type = $2 \
      AND state IN ('published', 'deprecated', 'recalled') ORDER BY sequence DESC LIMIT 1",
@@ -103,6 +128,7 @@ struct StoredRow {
     created_at: i64,
     created_by: String,
     installed: i64,
+    rollouts: i64,
 }
 
 impl StoredRow {
@@ -119,6 +145,7 @@ impl StoredRow {
             created_at: Timestamp(self.created_at),
             created_by: self.created_by,
             installed: self.installed,
+            rollouts: self.rollouts,
         })
     }
 }
@@ -229,17 +256,45 @@ pub(in crate::releases) async fn artifacts(on: &mut impl Conn, org: &OrgId, id: 
             checked_at: checked_at.map(Timestamp),
             damage: (!damage.is_empty()).then(|| damage.parse().map_err(Error::corrupt)).transpose()?,
             container: (!container.is_empty()).then(|| serde_json::from_str(&container).map_err(Error::corrupt)).transpose()?,
+            seal: None,
         })
     };
     found.into_iter().map(read).collect()
 }
 
 pub(in crate::releases) async fn uses(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Vec<ReleaseUse>, Error> {
-    let found = rows!(on, (String, String, String), USES, org.as_str(), id.as_str())?;
-    let read = |(id, name, state): (String, String, String)| {
-        Ok(ReleaseUse { id: id.parse().map_err(Error::corrupt)?, name, state: state.parse().map_err(Error::corrupt)? })
+    type Row = (String, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
+    let read = |row: Row| {
+        let (id, name, state, stage, stages, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out) = row;
+        Ok(ReleaseUse {
+            id: id.parse().map_err(Error::corrupt)?,
+            name,
+            state: state.parse().map_err(Error::corrupt)?,
+            stage: u32::try_from(stage).map_err(Error::corrupt)?,
+            stages: u32::try_from(stages).map_err(Error::corrupt)?,
+            counts: Counts { total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out },
+        })
     };
-    found.into_iter().map(read).collect()
+    rows!(on, Row, USES, org.as_str(), id.as_str())?.into_iter().map(read).collect()
+}
+
+/// How many devices are to get it from rollouts that are under way.
+pub(in crate::releases) async fn assigned(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), ASSIGNED, org.as_str(), id.as_str())?.map_or(0, |r| r.0))
+}
+
+/// The versions of a type with their releases, the newest first; at most 500.
+pub(in crate::releases) async fn of_type(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<Vec<(String, ReleaseId)>, Error> {
+    let found = rows!(on, (String, String), OF_TYPE, org.as_str(), device_type)?;
+    found.into_iter().map(|(version, id)| Ok((version, id.parse().map_err(Error::corrupt)?))).collect()
+}
+
+/// Releases that can be chosen, newest first.
+pub(in crate::releases) async fn choices(on: &mut impl Conn, org: &OrgId, most: i64) -> Result<Vec<ReleaseChoice>, Error> {
+    let read = |(id, device_type, version, state): (String, String, String, String)| {
+        Ok(ReleaseChoice { id: id.parse().map_err(Error::corrupt)?, device_type, version, state: state.parse().map_err(Error::corrupt)? })
+    };
+    rows!(on, (String, String, String, String), CHOICES, org.as_str(), most)?.into_iter().map(read).collect()
 }
 
 pub(in crate::releases) async fn newest(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<Option<Newest>, Error> {

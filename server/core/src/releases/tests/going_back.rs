@@ -2,14 +2,11 @@
 
 use super::*;
 use crate::{
-    db::{EngineKind, Sql, exec},
+    db::EngineKind,
     releases::{manifest::Key, reading::sha256, signing},
 };
 use rstest::rstest;
 use wire::states::ReleaseState;
-
-const ORGANIZATION: Sql = Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, 'other', 'Other', 0)");
-const AUDIT_HEAD: Sql = Sql::same("INSERT INTO audit_heads (org_id, seq, hash) VALUES ($1, 0, $2)");
 
 /// The manifest of an older release, signed again as the command line does.
 fn signed_again(envelope: &[u8], sequence: u64) -> Vec<u8> {
@@ -65,11 +62,7 @@ async fn files_of_others_are_not_given_away(#[case] kind: EngineKind) {
     let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
     trust(&w, &admin, 1).await;
     let theirs = verified(&w, &oli, "1.0.0", 1).await;
-    let stranger = Actor { org: w.entropy.id(w.clock.now()), ..admin.clone() };
-    let mut tx = releases.db.write().await.unwrap();
-    exec!(&mut tx, ORGANIZATION, stranger.org.as_str()).unwrap();
-    exec!(&mut tx, AUDIT_HEAD, stranger.org.as_str(), &b""[..]).unwrap();
-    tx.commit().await.unwrap();
+    let stranger = stranger(&w, &admin).await;
     releases.add_key(&stranger, "same key", &key(1).public_pem()).await.unwrap();
     let (_, envelope) = releases.envelope_file(&oli, &theirs.row.id).await.unwrap();
     assert_eq!(fault(releases.envelope_file(&stranger, &theirs.row.id).await).code, "no_release");

@@ -1,8 +1,10 @@
 //! The room on both engines: uploads that are cut, what goes into quarantine and why, the life of a release.
 
+mod comparing;
 mod containers;
 mod deltas;
 mod going_back;
+mod image_keys;
 mod key_sets;
 mod life;
 mod quarantine;
@@ -11,7 +13,13 @@ mod signatures;
 mod uploads;
 
 use super::signing::{SigningKeyPair, payload};
-use crate::{access::Actor, clock::Clock as _, entropy::SeededEntropy, testing::World};
+use crate::{
+    access::Actor,
+    clock::Clock as _,
+    db::{Sql, exec},
+    entropy::SeededEntropy,
+    testing::World,
+};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use std::io;
@@ -21,6 +29,19 @@ use wire::{
     manifest::{Manifest, SCHEMA},
     releases::{NewRelease, NewUpload, ReleaseDetail, Upload},
 };
+
+const ORGANIZATION: Sql = Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, 'other', 'Other', 0)");
+const AUDIT_HEAD: Sql = Sql::same("INSERT INTO audit_heads (org_id, seq, hash) VALUES ($1, 0, $2)");
+
+/// The same person in another organization, which is made for this.
+async fn stranger(w: &World, like: &Actor) -> Actor {
+    let stranger = Actor { org: w.entropy.id(w.clock.now()), ..like.clone() };
+    let mut tx = w.fleet.releases().db.write().await.unwrap();
+    exec!(&mut tx, ORGANIZATION, stranger.org.as_str()).unwrap();
+    exec!(&mut tx, AUDIT_HEAD, stranger.org.as_str(), &b""[..]).unwrap();
+    tx.commit().await.unwrap();
+    stranger
+}
 
 /// Whole content in pieces of a size that fits nothing.
 fn whole(content: &[u8]) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static {

@@ -28,6 +28,7 @@ mod report;
 mod said;
 mod storm;
 mod time;
+mod uses;
 
 use super::{
     Rollouts,

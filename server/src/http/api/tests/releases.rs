@@ -44,6 +44,30 @@ async fn a_pipeline_uploads_signs_and_publishes(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn two_releases_are_compared_and_told_where_they_are(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    let admin = s.world.admin().await;
+    let key = fleet::releases::signing::SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap();
+    s.world.fleet.releases().add_key(&admin, "build", &key.public_pem()).await.unwrap();
+    let (one, two) = (s.release("1.0.0", 1).await, s.release("1.1.0", 2).await);
+    let told = s.get(&format!("/releases/{two}/diff/{one}")).await;
+    assert_eq!((&told.ok()["before"]["id"], &told.body["after"]["id"]), (&json!(one), &json!(two)));
+    let lines: Vec<_> = told.body["lines"].as_array().unwrap().iter().map(|l| l["field"].as_str().unwrap()).collect();
+    assert_eq!(lines, ["version", "sequence"]);
+    assert_eq!((&told.body["files"][0]["fate"], &told.body["files"][0]["after"]["name"]), (&json!("changed"), &json!("fw.bin")));
+    let same = s.get(&format!("/releases/{two}/diff/{two}")).await;
+    assert_eq!((&same.ok()["lines"], &same.body["files"][0]["fate"]), (&json!([]), &json!("same")));
+    let gone = format!("/releases/{two}/diff/rel_{:032x}", 7);
+    assert_eq!(s.get(&gone).await.code(), (404, "no_release"));
+    assert_eq!(s.get(&format!("/releases/{two}/diff/nonsense")).await.code(), (404, "not_found"));
+    let installs = s.get(&format!("/releases/{two}/installs")).await;
+    assert_eq!(installs.ok(), &json!({ "devices": 0, "running": 0, "assigned": 0, "versions": [], "others": 0 }));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn a_cut_upload_goes_on_where_the_server_says(#[case] kind: EngineKind) {
     let s = Script::new(kind, Role::Operator).await;
     let begun = s.post("/uploads", &json!({ "name": "fw.bin", "size": 10 })).await;
@@ -77,4 +101,24 @@ async fn a_form_without_javascript_uploads_a_release(#[case] kind: EngineKind) {
     let refused = post(&form.replace("fw.bin", "../fw.bin")).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.body.to_string().contains("without its folder"), "{}", refused.body);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn u_5_keys_for_images_are_added_listed_and_removed(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    assert_eq!(s.get("/image-keys").await.ok(), &json!([]));
+    let pem = fleet::releases::signing::SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap().public_pem();
+    let new = json!({ "name": "Mender builds", "key": pem });
+    let added = s.post("/image-keys", &new).await;
+    assert_eq!((added.status, &added.body["kind"], &added.body["about"]), (StatusCode::CREATED, &json!("key"), &json!("Ed25519")));
+    assert_eq!(s.post("/image-keys", &new).await.code(), (409, "image_key_exists"));
+    assert_eq!(s.post("/image-keys", &json!({ "name": "Nothing", "key": "nonsense" })).await.code(), (400, "bad_image_key"));
+    assert_eq!(s.get("/image-keys").await.ok(), &json!([added.body]));
+    let path = format!("/image-keys/{}", added.body["id"].as_str().unwrap());
+    let remove = async || s.send(s.request(Method::DELETE, &path).body(Body::empty()).unwrap()).await;
+    assert_eq!(remove().await.status, StatusCode::NO_CONTENT);
+    assert_eq!(remove().await.code(), (404, "no_image_key"));
 }

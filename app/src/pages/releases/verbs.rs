@@ -1,0 +1,171 @@
+//! What can be done to a release: its buttons, and the question before each. The same question stands in a dialog and, without JavaScript, in the page.
+
+use crate::{
+    api::releases::{ActOnRelease, asks_for_version},
+    ui::{
+        Confirm, asked, dialog,
+        dialog::{confirm_dialog_as, off_button},
+        dialog_link,
+        form::{ActionForm, FormCall, refusal},
+        icon,
+        number::{counted, grouped},
+        page,
+    },
+};
+use leptos::prelude::*;
+use wire::{releases::ReleaseDetail as Model, states::ReleaseState};
+
+/// What can be done to a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Publish,
+    Recheck,
+    Deprecate,
+    Recall,
+    Remove,
+}
+
+const VERBS: [Verb; 5] = [Verb::Remove, Verb::Recall, Verb::Deprecate, Verb::Recheck, Verb::Publish];
+
+impl Verb {
+    /// The verb of an address.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        VERBS.into_iter().find(|v| v.word() == word)
+    }
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Recheck => "recheck",
+            Self::Deprecate => "deprecate",
+            Self::Recall => "recall",
+            Self::Remove => "remove",
+        }
+    }
+    fn dialog(self) -> String {
+        format!("ask-{}", self.word())
+    }
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Publish => "Publish",
+            Self::Recheck => "Check again",
+            Self::Deprecate => "Deprecate",
+            Self::Recall => "Recall",
+            Self::Remove => "Delete",
+        }
+    }
+    const fn allowed(self, model: &Model) -> bool {
+        match self {
+            Self::Publish => model.may_publish,
+            Self::Recheck => model.may_recheck,
+            Self::Deprecate => model.may_deprecate,
+            Self::Recall => model.may_recall,
+            Self::Remove => model.may_remove,
+        }
+    }
+    const fn variant(self) -> &'static str {
+        match self {
+            Self::Publish => "primary",
+            Self::Recheck | Self::Deprecate => "",
+            Self::Recall | Self::Remove => "danger",
+        }
+    }
+}
+
+/// Buttons for what the viewer can do now, the one to press next last. What the state forbids to whose role may do it is there as well: it is off and says
+/// why.
+pub(super) fn buttons(m: &Model, title: &str) -> AnyView {
+    let offered = VERBS.into_iter().filter(|v| v.allowed(m)).map(|v| {
+        dialog_link(v.dialog(), asked::asking("ask", v.word()), v.variant(), format!("{}…", v.label()).into_any())
+    });
+    // Who may delete what was never published may publish it.
+    let held = held_back(m).filter(|_| m.may_remove).map(|why| off_button(Verb::Publish.word(), "primary", "Publish…".into_any(), why));
+    view! { {offered.collect_view()}{held}{roll(m, title)} }.into_any()
+}
+
+/// Why it can't be published; none where it can, or was.
+pub(super) fn held_back(m: &Model) -> Option<String> {
+    let reason = if m.row.quarantine.is_empty() { "it was not verified" } else { m.row.quarantine.as_str() };
+    (m.row.state == ReleaseState::Draft).then(|| format!("It can't be published: {reason}."))
+}
+
+/// The way to a rollout of it.
+fn roll(m: &Model, title: &str) -> Option<AnyView> {
+    let label = || view! { {icon("rocket")}"New rollout with this" }.into_any();
+    let why = match m.row.state {
+        ReleaseState::Published => {
+            let name = title.replace('+', "%2B").replace(' ', "+");
+            let href = format!("/rollouts/new?step=devices&release={}&name={name}", m.row.id);
+            return m.may_draft.then(|| view! { <a class="btn" data-v="primary" href=href>{label()}</a> }.into_any());
+        }
+        // There is another step before.
+        ReleaseState::Draft => return None,
+        ReleaseState::Verified => "Publish it first: rollouts use published releases only.",
+        ReleaseState::Deprecated => "It is deprecated: new rollouts can't use it.",
+        ReleaseState::Recalled => "It was recalled: no device installs it any more.",
+    };
+    m.may_draft.then(|| off_button("roll", "", label(), why.to_owned()))
+}
+
+/// The dialogs that [`buttons`] opens.
+pub(super) fn dialogs(m: &Model, call: FormCall<ActOnRelease>) -> AnyView {
+    let offered = VERBS.into_iter().filter(|v| v.allowed(m));
+    offered.map(|v| dialog(v.dialog(), title(m, v), ask(m, v, "", call))).collect_view().into_any()
+}
+
+/// The question in the page itself; none where that can't be done now.
+pub(super) fn question(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> Option<AnyView> {
+    asked.filter(|v| v.allowed(m)).map(|v| page::question(title(m, v), ask(m, v, "page-", call)))
+}
+
+fn title(m: &Model, verb: Verb) -> String {
+    format!("{} {} {}", verb.label(), m.row.device_type, m.row.version)
+}
+
+/// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
+fn ask(m: &Model, verb: Verb, place: &str, call: FormCall<ActOnRelease>) -> AnyView {
+    let r = &m.row;
+    let (version, installed, uses) = (r.version.clone(), r.installed, r.rollouts);
+    let (form_id, back) = (format!("{place}{}", verb.word()), asked::way_out(&verb.dialog()));
+    let warnings = m.warnings.clone();
+    let inside = move || {
+        let text = match verb {
+            Verb::Publish => {
+                let mut text = "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned();
+                for warning in &warnings {
+                    text.push_str(" But look: ");
+                    text.push_str(warning);
+                    text.push('.');
+                }
+                text
+            }
+            Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
+            Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),
+            Verb::Recall => format!(
+                "No device installs it any more, and running rollouts with it halt ({} in all use it). {} run it now.",
+                grouped(uses),
+                counted(installed, "device", "devices")
+            ),
+            Verb::Remove => "The upload and its files are deleted. This cannot be undone.".to_owned(),
+        };
+        let harms = matches!(verb, Verb::Recall | Verb::Remove);
+        let confirm = Confirm {
+            text,
+            verb: verb.label().to_owned(),
+            cancel: "Not now",
+            back: back.clone(),
+            danger: harms,
+            type_name: (asks_for_version(verb.word()) && !version.is_empty()).then(|| version.clone()),
+            reason: (verb == Verb::Recall).then_some(("Reason", true)),
+        };
+        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    };
+    let hidden = r.id.to_string();
+    view! {
+        <ActionForm action=call>
+            <input type="hidden" name="id" value=hidden/>
+            <input type="hidden" name="verb" value=verb.word()/>
+            {inside}
+        </ActionForm>
+    }
+    .into_any()
+}

@@ -1,0 +1,107 @@
+// Releases: where one is, how its life goes on, what is otherwise in it than in another one, and whether the images in it are signed by whom they should be.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { foreignKey, rest, signedFirmware, system, uploaded } from "../../support/system";
+import { card, expect, look, note, open, test } from "../../support/test";
+
+test("a release's page draws its life and says which devices and rollouts have it", async ({ page }) => {
+  await open(page, `/firmware/${await releaseOf("1.1.0")}`);
+  await expect(card(page, "States").getByRole("img", { name: /^The release: Published\. Before: Verified\. May follow: / })).toBeVisible();
+  const where = card(page, "Where it is");
+  await expect(where.getByRole("img", { name: /of [\d,]+ devices runs? it/ })).toBeVisible();
+  await expect(where.getByRole("listitem").first()).toBeVisible();
+  await expect(page.getByRole("table", { name: "Rollouts with this release" }).getByRole("link", { name: system().rollout_name })).toBeVisible();
+  await look(page, "journey-release");
+});
+
+test("two releases are compared, from the list and from a release's page, and by an address", async ({ page }) => {
+  const key = foreignKey();
+  for (const { payload, manifest } of [
+    signedFirmware("0.8.0", 80, "one\n".repeat(2048), key),
+    signedFirmware("0.8.1", 81, "one and more\n".repeat(2048), key),
+  ]) {
+    await uploaded([payload, manifest]);
+  }
+  const [before, after] = [await releaseOf("0.8.0"), await releaseOf("0.8.1")];
+  const title = page.getByRole("heading", { level: 1 });
+  await open(page, "/firmware");
+  await page.getByRole("link", { name: "Compare", exact: true }).click();
+  await expect(title).toHaveText("Compare releases");
+  await page.getByLabel("Before", { exact: true }).selectOption(before);
+  await page.getByLabel("After", { exact: true }).selectOption(after);
+  await page.getByRole("button", { name: "Compare", exact: true }).click();
+  await expect(title).toHaveText(`${system().device_type} 0.8.1 against 0.8.0`);
+  const version = page.getByRole("table", { name: "Fields that differ" }).getByRole("row").filter({ has: page.getByRole("rowheader", { name: "Version", exact: true }) });
+  await expect(version).toContainText("0.8.0");
+  await expect(version).toContainText("0.8.1");
+  await expect(page.getByRole("table", { name: "Files of both" })).toContainText("gateway-0.8.1.bin");
+  await look(page, "journey-compare");
+
+  // The address says it all.
+  await open(page, `/firmware/compare?before=${after}&after=${before}`);
+  await expect(title).toHaveText(`${system().device_type} 0.8.0 against 0.8.1`);
+  await open(page, `/firmware/${after}`);
+  await page.getByRole("link", { name: "Compare", exact: true }).click();
+  await expect(page).toHaveURL(new RegExp(`/firmware/compare\\?after=${after}$`));
+  await expect(page.getByLabel("After", { exact: true })).toHaveValue(after);
+});
+
+test.describe("an admin", () => {
+  test.use({ role: "admin" });
+
+  test("makes a key for images known, and a release tells that its image is signed by it", async ({ page }) => {
+    const { payload, manifest } = signedFirmware("1.0.1", 11, image());
+    await uploaded([payload, manifest]);
+    const path = `/firmware/${await releaseOf("1.0.1")}`;
+    const file = page.getByRole("table", { name: "Files" }).getByRole("row").nth(1);
+    await open(page, path);
+    await expect(file).toContainText("Signer unknown");
+    await expect(file).toContainText("signed by O=Example, CN=Example builds, not trusted here: no key for images is known here");
+
+    await open(page, "/firmware");
+    const keys = card(page, "Keys for images");
+    await keys.locator("summary").filter({ hasText: "Add a key for images" }).click();
+    await keys.getByLabel("Name").fill("Image authority");
+    await keys.getByLabel("Certificate or public key").fill("nonsense");
+    await keys.getByRole("button", { name: "Add key for images" }).click();
+    await expect(keys.getByLabel("Certificate or public key")).toHaveAccessibleDescription(/That is no certificate and no public key for images/);
+    await look(page, "journey-image-key-refused");
+    await keys.getByLabel("Certificate or public key").fill(made("authority").toString("base64"));
+    await keys.getByRole("button", { name: "Add key for images" }).click();
+    await expect(note(page, "Key for images added")).toBeVisible();
+    await expect(keys.getByRole("row").filter({ hasText: "Image authority" })).toContainText("certificate · O=Example, CN=Example image authority");
+
+    await open(page, path);
+    await expect(file).toContainText("Signature trusted");
+    await look(page, "journey-image-signed");
+
+    await open(page, "/firmware");
+    await keys.getByRole("link", { name: "Remove…" }).click();
+    const question = page.getByRole("dialog", { name: "Remove Image authority" });
+    await question.getByRole("button", { name: "Remove key" }).click();
+    await expect(note(page, "Key for images removed")).toBeVisible();
+    await expect(keys).toContainText("None is known");
+  });
+});
+
+/** What openssl has made for the core's own tests. */
+function made(name: string) {
+  const all = readFileSync(join(__dirname, "../../../server/core/src/releases/containers/testdata/seals.txt"), "utf8");
+  return Buffer.from(all.split(`== ${name}\n`)[1]!.split("== ")[0]!, "base64");
+}
+
+/** An image of SWUpdate: a cpio archive of its description and the signature of that. */
+function image() {
+  const padded = (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
+  const member = (name: string, content: Buffer) => {
+    const fields = [1, 0o100644, 0, 0, 1, 0, content.length, 0, 0, 0, 0, name.length + 1, 0];
+    const head = `070701${fields.map((field) => field.toString(16).toUpperCase().padStart(8, "0")).join("")}${name}\0`;
+    return Buffer.concat([padded(Buffer.from(head)), padded(content)]);
+  };
+  return Buffer.concat([member("sw-description", made("sw-description")), member("sw-description.sig", made("cms")), member("TRAILER!!!", Buffer.alloc(0))]);
+}
+
+async function releaseOf(version: string) {
+  const releases = (await rest("GET", "/releases")).items as { id: string; version: string }[];
+  return releases.find((release) => release.version === version)!.id;
+}
