@@ -2,9 +2,10 @@
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::{
-    fs,
+    env, fs,
     net::SocketAddr,
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 use tokio::{net::TcpStream, time::Instant};
@@ -15,8 +16,15 @@ pub fn open_many_files() {
     setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed }).unwrap();
 }
 
+/// Where a profile of the server is written, when one is asked for: by Linux' own sampling profiler, from the first look at what the server has used.
+const PROFILE: &str = "BENCH_PROFILE";
+
 /// A server under test. Ended when dropped, with its workers.
-pub struct Server(Child);
+pub struct Server {
+    child: Child,
+    /// What watches it from the first look on, if anything does.
+    profiler: OnceLock<Option<Child>>,
+}
 
 /// What a server has used.
 #[derive(Debug, Clone, Copy)]
@@ -33,20 +41,34 @@ impl Server {
         let program = command.get_program().to_owned();
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|e| panic!("starting {}: {e}", program.display()));
-        let mut server = Self(child);
+        let mut server = Self { child, profiler: OnceLock::new() };
         let begun = Instant::now();
         while TcpStream::connect(at).await.is_err() {
-            assert!(server.0.try_wait().unwrap().is_none(), "{} ended by itself", program.display());
+            assert!(server.child.try_wait().unwrap().is_none(), "{} ended by itself", program.display());
             assert!(begun.elapsed() < Duration::from_secs(30), "{} does not listen on {at}", program.display());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         server
     }
 
+    /// From here on its profile is taken, if one was asked for: what came before was preparation.
+    pub fn watch(&self) {
+        self.profiler.get_or_init(|| {
+            let file = env::var_os(PROFILE)?;
+            let mut perf = Command::new("perf");
+            perf.args(["record", "--quiet", "--freq", "999", "--event", "cpu-clock", "--pid", &self.child.id().to_string(), "--output"]);
+            let profiler = perf.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("starting perf");
+            // Until it is there; nothing of such a run is judged.
+            std::thread::sleep(Duration::from_millis(300));
+            Some(profiler)
+        });
+    }
+
     /// What it and the processes it started have used up to now.
     pub fn used(&self) -> Used {
+        self.watch();
         let mut used = Used { cpu_s: 0.0, bytes: 0.0 };
-        for id in family(self.0.id()) {
+        for id in family(self.child.id()) {
             let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else { continue };
             // The name may hold anything; what is of interest follows it (proc(5): utime and stime are 14 and 15).
             let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -66,11 +88,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(mut profiler) = self.profiler.take().flatten() {
+            signal(profiler.id(), Signal::INT);
+            let _ = profiler.wait();
+        }
         // Asked first, because a master ends its workers itself; then made to.
-        let all = family(self.0.id());
-        signal(self.0.id(), Signal::TERM);
+        let all = family(self.child.id());
+        signal(self.child.id(), Signal::TERM);
         for _ in 0..100 {
-            if self.0.try_wait().is_ok_and(|ended| ended.is_some()) {
+            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -78,7 +104,7 @@ impl Drop for Server {
         for id in all {
             signal(id, Signal::KILL);
         }
-        let _ = self.0.wait();
+        let _ = self.child.wait();
     }
 }
 

@@ -40,12 +40,11 @@ const WORKLOADS: [Workload; 9] = [
         name: "advance",
         title: "A stage advanced, over the whole fleet",
         what: "A rollout over all devices in 25 stages. One device of each stage takes the release and says that it runs it; on that evidence an admin goes on, \
-               over REST, answered when it is on the disk. Then it is paused and resumed, and stopped. Here over a hundred thousand devices; over a million it \
-               is in the curve, because to make a rollout of them for each run takes minutes. Beside it a row a member in the same database, as \
-               others keep it: to advance is to change those of a tenth of the fleet.",
+               over REST, answered when it is on the disk. Then it is paused and resumed, and stopped. Beside it a row a member in the same database, as others \
+               keep it: to advance is to change those of a tenth of the fleet.",
         unit: "ms, 99th percentile",
         peer: Some(("rows", "a row a member")),
-        share: 10,
+        share: 100,
         goals: &[
             Goal { figure: VALUE, limit: Limit::AtMost(5.0) },
             Goal { figure: "pause_p99_ms", limit: Limit::AtMost(5.0) },

@@ -31,6 +31,7 @@ pub async fn ours(size: Size) -> Outcome {
     let mut devices = connect(&ground, size.devices.min(ENROLLED)).await;
     let mut admin = ground.admin(true).await;
     let (mut advanced, mut offered) = (Vec::new(), Vec::new());
+    ground.server.watch();
     for stage in 1..u64::from(STAGES) {
         // One device of each stage gets it and says that it runs it; on that evidence a person goes on.
         let promoted = Instant::now();

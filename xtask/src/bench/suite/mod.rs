@@ -5,6 +5,7 @@
 
 mod chart;
 mod page;
+mod profile;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::pairs::{Measure, Measured, Pairs};
+use self::profile::Profile;
+use super::pairs::{Measure, Measured, Pairs, median};
 use super::workloads::{Goal, Limit, VALUE};
 use crate::postgres::Postgres;
 use crate::progress::{self, span};
@@ -87,6 +89,28 @@ struct Taken {
     workload: &'static Workload,
     alone: Vec<Measured>,
     pairs: Option<Pairs>,
+    /// Where the time of one more run went, or why nobody knows; only of those that missed a goal.
+    profile: Option<Result<Profile, String>>,
+}
+
+impl Taken {
+    /// What a goal is held against: the median of a figure of ours.
+    fn reached(&self, figure: &str) -> f64 {
+        match &self.pairs {
+            Some(pairs) => pairs.medians().get(figure).map_or(f64::NAN, |(ours, _)| *ours),
+            None => median(self.alone.iter().filter_map(|run| run.get(figure).copied())),
+        }
+    }
+
+    /// The same beside the peer's.
+    fn ratio(&self, figure: &str) -> f64 {
+        self.pairs.as_ref().map_or(f64::NAN, |pairs| pairs.ratio_of(figure).0)
+    }
+
+    fn missed(&self) -> bool {
+        self.workload.goals.iter().any(|goal| !goal.limit.holds(self.reached(goal.figure)))
+            || self.workload.ratios.iter().any(|(figure, limit)| !limit.holds(self.ratio(figure)))
+    }
 }
 
 /// Everything that was measured.
@@ -121,7 +145,12 @@ impl Suite {
         let lab = Lab { suite: self, program, grounds: folder.path().to_path_buf(), database: database.url(), fleet: scale.fleet };
         let mut failed = Vec::new();
         let chosen = self.workloads.iter().filter(|w| only.is_empty() || only.iter().any(|name| name == w.name));
-        let workloads = chosen.map(|workload| measure(&lab, workload, scale, &mut failed)).collect();
+        let taken = |workload| {
+            let mut taken = measure(&lab, workload, scale, &mut failed);
+            taken.profile = taken.missed().then(|| lab.profile(workload, scale).map_err(|error| format!("{error:#}")));
+            taken
+        };
+        let workloads = chosen.map(taken).collect();
         if !only.is_empty() {
             return all_through(&failed);
         }
@@ -222,9 +251,23 @@ impl Lab {
         Ok(ground)
     }
 
+    /// Where the server's time goes in one more run of ours.
+    fn profile(&self, workload: &Workload, scale: &Scale) -> Result<Profile> {
+        println!("{}: once more, for its profile", workload.name);
+        profile::install()?;
+        let file = self.grounds.join("profile");
+        self.run(workload.name, "ours", devices(workload, scale), scale.seconds, Some(&file))?;
+        profile::read(&file)
+    }
+
     fn once(&self, workload: &str, side: &str, devices: usize, seconds: f64) -> Result<Measured> {
+        self.run(workload, side, devices, seconds, None)
+    }
+
+    fn run(&self, workload: &str, side: &str, devices: usize, seconds: f64, profile: Option<&Path>) -> Result<Measured> {
         process::pause(Duration::ZERO)?;
         let mut command = Command::new(&self.program);
+        command.envs(profile.map(|file| ("BENCH_PROFILE", file)));
         command.args([workload, side, "--devices", &devices.to_string(), "--seconds", &seconds.to_string()]);
         command.env("BENCH_GROUND", self.ground(devices)?).env("TEST_POSTGRES_URL", &self.database);
         let said = process::capture(&mut command)?;
@@ -234,10 +277,14 @@ impl Lab {
     }
 }
 
+/// How many devices or requests a workload is measured with.
+fn devices(workload: &Workload, scale: &Scale) -> usize {
+    if workload.share == 0 { scale.fleet } else { (scale.fleet * workload.share / 100).max(20) }
+}
+
 /// In pairs with its peer; a workload without one by itself, as often as there are pairs. When the two don't get through together, ours is measured alone.
 fn measure(lab: &Lab, workload: &'static Workload, scale: &Scale, failed: &mut Vec<String>) -> Taken {
-    let devices = if workload.share == 0 { scale.fleet } else { (scale.fleet * workload.share / 100).max(20) };
-    let seconds = scale.seconds;
+    let (devices, seconds) = (devices(workload, scale), scale.seconds);
     let side = |side: &'static str| -> Measure {
         let (lab, name) = (lab.clone(), workload.name);
         Box::new(move || lab.once(name, side, devices, seconds).with_context(|| format!("{name} {side}")))
@@ -246,7 +293,7 @@ fn measure(lab: &Lab, workload: &'static Workload, scale: &Scale, failed: &mut V
         let pairs = Pairs::measure(workload.name, scale.pairs, side("ours"), side(peer));
         if let Some(pairs) = keep(pairs, &format!("{} beside {title}", workload.name), failed) {
             println!("{}: ratio {:.3}", workload.name, pairs.ratio());
-            return Taken { workload, alone: Vec::new(), pairs: Some(pairs) };
+            return Taken { workload, alone: Vec::new(), pairs: Some(pairs), profile: None };
         }
     }
     let mut alone = Vec::new();
@@ -255,7 +302,7 @@ fn measure(lab: &Lab, workload: &'static Workload, scale: &Scale, failed: &mut V
         println!("{}: {round} of {}: {:.3} {}", workload.name, scale.pairs, value(&measured), workload.unit);
         alone.push(measured);
     }
-    Taken { workload, alone, pairs: None }
+    Taken { workload, alone, pairs: None, profile: None }
 }
 
 fn value(measured: &Measured) -> f64 {

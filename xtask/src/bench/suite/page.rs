@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::super::pairs::{Measured, median};
 use super::super::report::shown;
 use super::super::workloads::{Limit, VALUE};
+use super::profile::Profile;
 use super::{Column, Results, Suite, Taken, Workload, chart};
 use crate::{paths, process};
 
@@ -42,14 +43,14 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
     text += results.suite.common;
     text += " A run counts only if every answer was right. Memory is what the process has of its own (`RssAnon`).\n\n";
     text += "| workload | goal | reached | |\n|---|---|---:|---|\n";
-    for Taken { workload, alone, pairs } in &results.workloads {
+    for taken in &results.workloads {
+        let workload = taken.workload;
         for goal in workload.goals {
-            let figures = pairs.as_ref().map_or_else(|| median_of(alone, goal.figure), |pairs| ours(pairs, goal.figure));
-            verdict(&mut text, workload, name(workload, goal.figure), &goal.limit, figures)?;
+            row(&mut text, workload.title, name(workload, goal.figure), &goal.limit, taken.reached(goal.figure))?;
         }
         for (figure, limit) in workload.ratios {
             let what = format!("{} ÷ {}", name(workload, figure), workload.peer.map_or("", |(_, title)| title));
-            verdict(&mut text, workload, &what, limit, pairs.as_ref().map_or(f64::NAN, |pairs| pairs.ratio_of(figure).0))?;
+            row(&mut text, workload.title, &what, limit, taken.ratio(figure))?;
         }
     }
     grown(&mut text, results)?;
@@ -59,7 +60,7 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
             writeln!(text, "- {failed}")?;
         }
     }
-    for Taken { workload, alone, pairs } in &results.workloads {
+    for Taken { workload, alone, pairs, profile } in &results.workloads {
         writeln!(text, "\n## {}\n\n{}\n", workload.title, workload.what)?;
         let Some(pairs) = pairs else {
             text += "| figure | median | each run |\n|---|---:|---|\n";
@@ -68,6 +69,7 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
                 writeln!(text, "| {} | {} | {} |", name(workload, &figure), shown(median_of(alone, &figure)), each.join(", "))?;
             }
             floor(&mut text, workload, results)?;
+            profiled(&mut text, profile.as_ref())?;
             continue;
         };
         let peer = workload.peer.map_or("", |(_, title)| title);
@@ -78,6 +80,7 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
             writeln!(text, "| {} | {} | {} | {ratio} |", name(workload, figure), shown(a), shown(b))?;
         }
         floor(&mut text, workload, results)?;
+        profiled(&mut text, profile.as_ref())?;
     }
     if !results.raw.is_empty() {
         text += "\n## The floor of this machine\n\nWhat the arithmetic alone takes on one core, with the same library; two cores at most do twice as much, \
@@ -111,8 +114,27 @@ fn floor(text: &mut String, workload: &Workload, results: &Results) -> Result<()
     Ok(())
 }
 
-fn verdict(text: &mut String, workload: &Workload, what: &str, limit: &Limit, reached: f64) -> Result<()> {
-    row(text, workload.title, what, limit, reached)
+/// Where the time of a workload that missed a goal went.
+fn profiled(text: &mut String, profile: Option<&Result<Profile, String>>) -> Result<()> {
+    let profile = match profile {
+        None => return Ok(()),
+        Some(Err(error)) => {
+            writeln!(text, "\nA goal was missed; there is no profile: {error}")?;
+            return Ok(());
+        }
+        Some(Ok(profile)) => profile,
+    };
+    let places: Vec<String> = profile.places.iter().map(|(place, share)| format!("{place} {share:.1} %")).collect();
+    writeln!(
+        text,
+        "\nA goal was missed. Where the server's processor time went in one more run, by samples: {}. The functions with the most, without what they \
+         call:\n\n| function | in | share |\n|---|---|---:|",
+        places.join(", ")
+    )?;
+    for (function, place, share) in &profile.functions {
+        writeln!(text, "| `{}` | {place} | {share:.1} % |", function.replace('|', "\\|"))?;
+    }
+    Ok(())
 }
 
 fn row(text: &mut String, title: &str, what: &str, limit: &Limit, reached: f64) -> Result<()> {
@@ -196,10 +218,6 @@ fn name<'a>(workload: &'a Workload, figure: &'a str) -> &'a str {
     }
 }
 
-fn ours(pairs: &super::Pairs, figure: &str) -> f64 {
-    pairs.medians().get(figure).map_or(f64::NAN, |(ours, _)| *ours)
-}
-
 fn median_of(runs: &[Measured], figure: &str) -> f64 {
     median(runs.iter().filter_map(|run| run.get(figure).copied()))
 }
@@ -244,12 +262,16 @@ mod tests {
         let issue = SUITE.workloads.iter().find(|w| w.name == "issue").unwrap();
         let trips = SUITE.workloads.iter().find(|w| w.name == "trips").unwrap();
         let pairs = Pairs::measure("t", 3, Box::new(move || Ok(figures(30.0, 50.0))), Box::new(move || Ok(figures(10.0, 20.0)))).unwrap();
+        let profile = Profile {
+            places: vec![("fleetward".to_owned(), 70.0), ("the kernel".to_owned(), 30.0)],
+            functions: vec![("p256_sign".to_owned(), "fleetward".to_owned(), 41.25)],
+        };
         let results = Results {
             suite: &SUITE,
             workloads: vec![
-                Taken { workload: handshake, alone: Vec::new(), pairs: Some(pairs) },
-                Taken { workload: trips, alone: vec![figures(12.0, 1.0)], pairs: None },
-                Taken { workload: issue, alone: vec![figures(9.0, 1.0)], pairs: None },
+                Taken { workload: handshake, alone: Vec::new(), pairs: Some(pairs), profile: Some(Ok(profile)) },
+                Taken { workload: trips, alone: vec![figures(12.0, 1.0)], pairs: None, profile: Some(Err("no perf".to_owned())) },
+                Taken { workload: issue, alone: vec![figures(9.0, 1.0)], pairs: None, profile: None },
             ],
             failed: vec!["issue beside cfssl: a client gave up".to_owned()],
             floor: Vec::new(),
@@ -269,6 +291,9 @@ mod tests {
         assert!(text.contains("\n- issue beside cfssl: a client gave up\n"), "{text}");
         assert!(text.contains("| 1000 | 0.400 | – |"), "{text}");
         assert!(text.contains("| nginx | 1.0 |"), "{text}");
+        assert!(text.contains("by samples: fleetward 70.0 %, the kernel 30.0 %."), "{text}");
+        assert!(text.contains("| `p256_sign` | fleetward | 41.2 % |"), "{text}");
+        assert!(text.contains("\nA goal was missed; there is no profile: no perf\n"), "{text}");
         assert!(text.ends_with("## Why a goal was missed\n\nThe database asks too often.\n"), "{text}");
     }
 }
