@@ -12,6 +12,9 @@ test("a release's page draws its life and says which devices and rollouts have i
   await expect(where.getByRole("listitem").first()).toBeVisible();
   await expect(page.getByRole("table", { name: "Rollouts with this release" }).getByRole("link", { name: system().rollout_name })).toBeVisible();
   await look(page, "journey-release");
+  const saved = page.waitForEvent("download");
+  await page.getByRole("table", { name: "Files" }).getByRole("link", { name: "gateway-1.1.0.bin" }).click();
+  expect((await saved).suggestedFilename()).toBe("gateway-1.1.0.bin");
 });
 
 test("two releases are compared, from the list and from a release's page, and by an address", async ({ page }) => {

@@ -3,13 +3,12 @@
 use super::{Devices, Peer, delivered::noted};
 use crate::http::{
     fault::Problem,
-    range::{self, Selected},
-    tags,
+    stored::{self, Answered},
 };
 use axum::{
     body::{Body, Bytes},
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, Method},
     response::{IntoResponse, Response},
 };
 use fleet::{devices::DeviceNo, transfers::Flow};
@@ -45,38 +44,12 @@ pub(super) async fn serve(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let file = devices.fleet.releases().open_in_time(digest).await?;
-    let etag = format!("\"{digest}\"");
-    // In the order of §13.2.2.
-    if tags::unwanted(headers, &etag) {
-        let problem = Problem::new(FaultKind::Conflict, "other_content", "The file has another entity tag than If-Match names.");
-        return Ok(problem.under(StatusCode::PRECONDITION_FAILED));
-    }
-    let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let selected = range::select(text(header::RANGE), text(header::IF_RANGE), &etag, file.size);
-    let mut answer = HeaderMap::new();
-    let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
-    let held = tags::held(headers, &etag);
-    answer.insert(header::ETAG, value(etag));
-    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-transform"));
-    if held {
-        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
-    }
-    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    let (status, part) = match selected {
-        Selected::Whole => (StatusCode::OK, 0..file.size),
-        Selected::Part(part) => {
-            answer.insert(header::CONTENT_RANGE, value(range::content_range(&part, file.size)));
-            (StatusCode::PARTIAL_CONTENT, part)
-        }
-        Selected::Unsatisfiable => {
-            answer.insert(header::CONTENT_RANGE, value(range::unsatisfied_range(file.size)));
-            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, answer).into_response());
-        }
+    let (status, head, part) = match stored::answered(headers, &file.etag, file.size) {
+        Answered::Done(response) => return Ok(response),
+        Answered::Bytes { status, head, part } => (status, head, part),
     };
-    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
     if *method == Method::HEAD {
-        return Ok((status, answer).into_response());
+        return Ok((status, head).into_response());
     }
     let (metrics, flow) = (devices.metrics.clone(), devices.fleet.transfers().begin(device).await?);
     let read = match flow.piece() {
@@ -93,7 +66,7 @@ pub(super) async fn serve(
     };
     let bytes =
         if paced { in_turns(devices.clone(), device, read, flow).inspect_ok(count).boxed() } else { read.inspect_ok(count).boxed() };
-    Ok((status, answer, Body::from_stream(bytes)).into_response())
+    Ok((status, head, Body::from_stream(bytes)).into_response())
 }
 
 /// Each piece when its turn comes; the next one is not read before. What is so slow because of us is not called silent.

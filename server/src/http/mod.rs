@@ -22,6 +22,7 @@ mod rpc_tests;
 mod rpc_views_tests;
 mod serve;
 mod session;
+pub mod stored;
 pub mod tags;
 
 pub use serve::{Operator, router, serve, tls};

@@ -144,7 +144,7 @@ fn artifacts(m: &Model) -> AnyView {
         .map(|a| {
             view! {
                 <tr>
-                    <th scope="row"><span class="mono">{a.name.clone()}</span>{inside(a)}</th>
+                    <th scope="row">{file(m, a)}{inside(a)}</th>
                     <td class="num">{bytes(a.size)}</td>
                     <td>{copyable(a.sha256.to_string(), "Copy SHA-256")}</td>
                     <td class="dim">{a.damage.map(|d| badge(Tone::Bad, words::damage(d)))}" "{time::ago_or(a.checked_at, "not yet")}</td>
@@ -154,6 +154,16 @@ fn artifacts(m: &Model) -> AnyView {
         .collect_view();
     let columns = vec![Column::text("File"), Column::number("Size"), Column::text("SHA-256"), Column::text("Compared")];
     card_flush("Files", None, table("Files", columns, rows.into_any()))
+}
+
+/// A file's name, which leads to its bytes where they are right.
+fn file(m: &Model, a: &ArtifactRow) -> AnyView {
+    let name = a.name.clone();
+    if a.damage.is_some() {
+        return view! { <span class="mono">{name}</span> }.into_any();
+    }
+    let href = format!("/api/v1/releases/{}/artifacts/{}", m.row.id, a.sha256);
+    view! { <span class="mono"><a href=href download=name.clone() rel="external">{name.clone()}</a></span> }.into_any()
 }
 
 /// What a container says of itself, and how the signature in it stands.

@@ -160,9 +160,12 @@ async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<ReleaseDetail, St
     let ids: Vec<String> = uploads.iter().map(ToString::to_string).collect();
     let new = NewRelease { uploads };
     let body = serde_json::to_string(&new).map_err(|e| Stop::Refused(e.to_string()))?;
+    // An answer that is lost is asked for again, and the release is made once.
+    let once = ids.first().map(|id| format!("release-of-{id}")).unwrap_or_default();
+    let headers = [("content-type", "application/json"), ("idempotency-key", once.as_str())];
     let mut failures = 0;
     loop {
-        match ask("POST", "/api/v1/releases", Some(&body.as_str().into()), "application/json").await {
+        match ask_with("POST", "/api/v1/releases", Some(&body.as_str().into()), &headers).await {
             Err(Stop::Cut) => pause(&mut failures).await?,
             Ok(release) => {
                 forget(&ids);
@@ -269,19 +272,25 @@ async fn pause(failures: &mut u32) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The part of a problem (RFC 9457) that people read.
+/// The part of a problem (RFC 9457) that people read, and the word for programs.
 #[derive(Deserialize)]
 struct Problem {
     detail: String,
+    #[serde(default)]
+    code: String,
 }
 
 async fn ask<T: DeserializeOwned>(method: &str, url: &str, body: Option<&JsValue>, kind: &str) -> Result<T, Stop> {
+    ask_with(method, url, body, &[("content-type", kind)]).await
+}
+
+async fn ask_with<T: DeserializeOwned>(method: &str, url: &str, body: Option<&JsValue>, with: &[(&str, &str)]) -> Result<T, Stop> {
     let init = RequestInit::new();
     init.set_method(method);
     if let Some(body) = body {
         init.set_body(body);
         if let Ok(headers) = Headers::new()
-            && headers.set("content-type", kind).is_ok()
+            && with.iter().all(|(name, value)| headers.set(name, value).is_ok())
         {
             init.set_headers(&headers);
         }
@@ -297,9 +306,10 @@ async fn ask<T: DeserializeOwned>(method: &str, url: &str, body: Option<&JsValue
         }
         // Not the offset it expects, too often, or not right now: what is there decides where it goes on.
         408 | 409 | 425 | 429 | 500 | 502 | 503 | 504 if method == "PUT" || answer.status() != 409 => Err(Stop::Cut),
-        status => {
-            let why = try_decode::<Problem>(&text).map_or_else(|| format!("The server refused it ({status})."), |p| p.detail);
-            Err(Stop::Refused(why))
-        }
+        status => match try_decode::<Problem>(&text) {
+            Some(problem) if problem.code == "request_under_way" => Err(Stop::Cut),
+            Some(problem) => Err(Stop::Refused(problem.detail)),
+            None => Err(Stop::Refused(format!("The server refused it ({status})."))),
+        },
     }
 }

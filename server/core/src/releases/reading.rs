@@ -149,9 +149,21 @@ impl Releases {
         Ok((label::manifest_name(&row.device_type, &row.version), envelope))
     }
 
+    /// Opens a file of a release for whoever may read that, and says what it is called.
+    pub async fn artifact_file(&self, actor: &Actor, id: &ReleaseId, digest: &Digest) -> Result<(String, ArtifactFile)> {
+        may(actor, Act::Read)?;
+        let artifacts = {
+            let mut on = self.db.read().await?;
+            store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+            store::artifacts(&mut on, &actor.org, id).await?
+        };
+        let file = artifacts.into_iter().find(|artifact| artifact.sha256 == *digest).ok_or(Error::NoArtifact)?;
+        Ok((file.name, self.open_in_time(digest).await?))
+    }
+
     /// Opens an artifact for reading; content that is known to be damaged is not given out, and none that looks otherwise than it did when it was
-    /// compared with its digest. Whether somebody may have it is asked before: for
-    /// devices by `rollouts().may_download`.
+    /// compared with its digest. Whether somebody may have it is asked before: for devices by `rollouts().may_download`, for people by
+    /// [`artifact_file`](Self::artifact_file).
     pub async fn open_artifact(&self, digest: &Digest) -> Result<ArtifactFile> {
         let now = self.clock.now();
         let check = store::check(&mut self.db.read().await?, digest).await?;

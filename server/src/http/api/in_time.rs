@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
 /// Uploads, and what a whole file is made for.
-const STREAMS: [(&str, &str); 9] = [
+const STREAMS: [(&str, &str); 10] = [
     ("PUT", "/uploads/{id}"),
     ("PUT", "/registered-authorities/{id}/list"),
     ("POST", "/enrolment-batches"),
@@ -22,6 +22,7 @@ const STREAMS: [(&str, &str); 9] = [
     ("GET", "/enrolment-batches/{id}/result"),
     ("GET", "/devices:export"),
     ("GET", "/devices/{device_id}/connections:export"),
+    ("GET", "/releases/{id}/artifacts/{sha256}"),
     ("GET", "/rollouts/{id}/report"),
     ("GET", "/audit/export"),
 ];

@@ -5,18 +5,22 @@ use super::{
     input::{Asked, Named, PageQuery, Sent, Unread},
     openapi::Refusals,
 };
-use crate::http::guard::Caller;
+use crate::http::{
+    guard::Caller,
+    stored::{self, Answered},
+};
 use axum::{
     Json,
+    body::Body,
     extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use fleet::Fleet;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    ids::ReleaseId,
+    ids::{Digest, ReleaseId},
     manifest::{Envelope, Signature},
     page::{DEFAULT_ROWS, Page},
     releases::{DeltaRow, NewRelease, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleaseRow},
@@ -27,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(list, create))
         .routes(routes!(detail, remove))
         .routes(routes!(manifest))
+        .routes(routes!(artifact))
         .routes(routes!(deltas))
         .routes(routes!(installs))
         .routes(routes!(difference))
@@ -72,6 +77,31 @@ async fn manifest(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): 
     let (name, envelope) = fleet.releases().envelope_file(&actor, &id).await?;
     let saved = format!("attachment; filename=\"{name}\"");
     Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, saved)], envelope))
+}
+
+/// A file of a release, byte for byte as it was uploaded
+///
+/// A download that was cut goes on with `Range` and `If-Range` (RFC 9110).
+#[utoipa::path(
+    get, path = "/releases/{id}/artifacts/{sha256}", operation_id = "download_artifact", tag = "releases",
+    params(("id" = ReleaseId, Path), ("sha256" = Digest, Path, description = "The file's digest.")),
+    responses((status = OK, content_type = "application/octet-stream", body = Vec<u8>), Refusals)
+)]
+async fn artifact(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named((id, sha256)): Named<(ReleaseId, Digest)>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let (name, file) = fleet.releases().artifact_file(&actor, &id, &sha256).await?;
+    let (status, mut head, part) = match stored::answered(&headers, &file.etag, file.size) {
+        Answered::Done(response) => return Ok(response),
+        Answered::Bytes { status, head, part } => (status, head, part),
+    };
+    if let Ok(saved) = HeaderValue::from_str(&stored::saved_as(&name)) {
+        head.insert(header::CONTENT_DISPOSITION, saved);
+    }
+    Ok((status, head, Body::from_stream(file.read_range(part).await?)).into_response())
 }
 
 /// What devices download instead of a release's files when they run an older release

@@ -66,6 +66,10 @@ async fn files_of_others_are_not_given_away(#[case] kind: EngineKind) {
     releases.add_key(&stranger, "same key", &key(1).public_pem()).await.unwrap();
     let (_, envelope) = releases.envelope_file(&oli, &theirs.row.id).await.unwrap();
     assert_eq!(fault(releases.envelope_file(&stranger, &theirs.row.id).await).code, "no_release");
+    let content = sha256(b"firmware 1.0.0");
+    assert_eq!(releases.artifact_file(&oli, &theirs.row.id, &content).await.unwrap().0, "fw.bin");
+    assert_eq!(fault(releases.artifact_file(&stranger, &theirs.row.id, &content).await).code, "no_release");
+    assert_eq!(fault(releases.artifact_file(&oli, &theirs.row.id, &sha256(b"another file")).await).code, "no_artifact");
     for manifest in [signed_again(&envelope, 3), envelope] {
         let made = release_of(&w, &stranger, &[("fw.manifest.json", &manifest)]).await.unwrap();
         assert!(made.row.quarantine.contains("was not uploaded"), "{}", made.row.quarantine);

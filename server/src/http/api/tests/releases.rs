@@ -122,3 +122,26 @@ async fn u_5_keys_for_images_are_added_listed_and_removed(#[case] kind: EngineKi
     assert_eq!(remove().await.status, StatusCode::NO_CONTENT);
     assert_eq!(remove().await.code(), (404, "no_image_key"));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_file_of_a_release_is_downloaded_whole_and_in_parts(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    s.trust().await;
+    let release = s.release("1.0.0", 1).await;
+    let artifact = s.get(&format!("/releases/{release}")).await.ok()["artifacts"][0].clone();
+    let path = format!("/releases/{release}/artifacts/{}", artifact["sha256"].as_str().unwrap());
+    let whole = s.get(&path).await;
+    assert_eq!((whole.ok(), whole.headers["content-length"].as_str()), (&json!("firmware 1.0.0"), "14"));
+    assert_eq!(whole.headers["content-disposition"], "attachment; filename=\"fw.bin\"");
+    let ask = |name: &str, value: &str| s.send(s.request(Method::GET, &path).header(name, value).body(Body::empty()).unwrap());
+    let part = ask("range", "bytes=9-").await;
+    assert_eq!((part.status, part.ok()), (StatusCode::PARTIAL_CONTENT, &json!("1.0.0")));
+    assert_eq!(part.headers["content-range"], "bytes 9-13/14");
+    assert_eq!(ask("if-none-match", &whole.headers["etag"]).await.status, StatusCode::NOT_MODIFIED);
+    let other = format!("/releases/{release}/artifacts/{}", "0".repeat(64));
+    assert_eq!(s.get(&other).await.code(), (404, "no_artifact"));
+    assert_eq!(s.get(&format!("/releases/{release}/artifacts/nonsense")).await.code(), (404, "not_found"));
+}
