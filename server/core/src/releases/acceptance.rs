@@ -1,7 +1,11 @@
-//! Pure: whether what was uploaded is what its manifest says (U-5). Whatever isn't is kept in quarantine with the reason.
+//! Pure: whether what was uploaded is what its manifest says, and of no format that is refused (U-5). Whatever isn't is kept in quarantine with the
+//! reason.
 
-use super::manifest::{self, Key, ManifestError, Verified};
-use wire::{Timestamp, ids::Digest, manifest::Manifest, signing::Thresholds};
+use super::{
+    containers,
+    manifest::{self, Key, ManifestError, Verified},
+};
+use wire::{Timestamp, ids::Digest, manifest::Manifest, releases::Container, signing::Thresholds};
 
 /// The ending of a manifest's file name.
 pub const MANIFEST_ENDING: &str = ".manifest.json";
@@ -71,6 +75,12 @@ pub enum Quarantine {
         /// What was signed.
         signed: Digest,
     },
+    /// A bundle in the format that RAUC advises to refuse.
+    #[error(
+        "{0:?} is a bundle in RAUC's plain format, which RAUC advises devices to refuse: build it again with format=verity in its manifest's [bundle] \
+         section, then sign and upload that"
+    )]
+    Plain(String),
     /// No device would install it any more.
     #[error("the manifest expired on {0}")]
     Expired(Timestamp),
@@ -116,6 +126,15 @@ pub fn judge(
 fn enough(verified: Verified, thresholds: &Thresholds) -> Result<Verified, Quarantine> {
     let (have, need) = (count(&verified.signed_by), thresholds.of(&verified.manifest.device_type));
     if have < need { Err(Quarantine::Signatures { have, need, by: verified.signed_by }) } else { Ok(verified) }
+}
+
+/// Whether no file is of a format that is refused whoever has signed it (U-5): RAUC's plain one, whose signature is looked at only when whoever built its
+/// file system may have done much already. Files by their names, with what was recognised in them.
+pub fn of_allowed_formats<'a>(files: impl IntoIterator<Item = (&'a String, Option<&'a Container>)>) -> Result<(), Quarantine> {
+    match files.into_iter().find(|(_, container)| container.is_some_and(containers::is_plain)) {
+        Some((name, _)) => Err(Quarantine::Plain(name.clone())),
+        None => Ok(()),
+    }
 }
 
 /// How many there are, for comparing with a threshold.

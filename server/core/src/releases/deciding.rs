@@ -61,6 +61,8 @@ impl Releases {
         let signed = store::signed(tx, &actor.org, &row.id, body.envelope.as_deref()).await?;
         let quarantined = |reason: acceptance::Quarantine| Error::Quarantined(reason.to_string());
         acceptance::judge(signed.as_deref(), (&keys, &thresholds), &files, self.clock.now()).map_err(quarantined)?;
+        let artifacts = store::artifacts(tx, &actor.org, &row.id).await?;
+        acceptance::of_allowed_formats(artifacts.iter().map(|a| (&a.name, a.container.as_ref()))).map_err(quarantined)?;
         for file in files {
             let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?;
             let wrong = stored.is_none_or(|s| i64::try_from(s.size) != Ok(file.size)) || self.is_damaged(tx, &file.sha256).await?;

@@ -51,6 +51,7 @@ impl Releases {
         let size = files.iter().map(|f| f.size).sum();
         let stored = files.len() - sent;
         let files = self.recognised(files).await?;
+        refuse_formats(&mut judgement, files.iter().map(|(file, container)| (&file.name, container.as_ref())));
         let id: ReleaseId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &actor.org).await?;
@@ -131,6 +132,7 @@ impl Releases {
         let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let files = store::files(&mut on, &actor.org, id).await?;
+        let artifacts = store::artifacts(&mut on, &actor.org, id).await?;
         let (keys, thresholds) = (store::active_keys(&mut on, &actor.org).await?, store::thresholds(&mut on, &actor.org).await?);
         let signed = store::signed(&mut on, &actor.org, id, body.envelope.as_deref()).await?;
         drop(on);
@@ -139,6 +141,7 @@ impl Releases {
         }
         let now = self.clock.now();
         let mut judgement = acceptance::judge(signed.as_deref(), (&keys, &thresholds), &files, now);
+        refuse_formats(&mut judgement, artifacts.iter().map(|a| (&a.name, a.container.as_ref())));
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &actor.org).await?;
         self.continues(&mut tx, &actor.org, &mut judgement).await?;
@@ -237,6 +240,15 @@ impl Releases {
             }
         }
         Ok(())
+    }
+}
+
+/// Puts what is signed into quarantine when a file is of a format that is refused; nobody is asked for one more signature of that.
+fn refuse_formats<'a>(judgement: &mut Result<Verified, Quarantine>, files: impl IntoIterator<Item = (&'a String, Option<&'a Container>)>) {
+    if matches!(judgement, Ok(_) | Err(Quarantine::Signatures { .. }))
+        && let Err(refused) = acceptance::of_allowed_formats(files)
+    {
+        *judgement = Err(refused);
     }
 }
 

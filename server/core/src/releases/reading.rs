@@ -1,6 +1,6 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
-use super::{ArtifactFile, Error, Releases, containers, deltas, label, manifest, ordering, policy, state, store};
+use super::{ArtifactFile, Error, Releases, acceptance, containers, deltas, label, manifest, ordering, policy, state, store};
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
@@ -187,6 +187,11 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
     let warned = artifacts.iter().filter_map(|a| Some((&a.name, a.container.as_ref()?)));
     let mut warnings: Vec<String> =
         warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
+    if row.state != ReleaseState::Draft {
+        // Of one that came before that was refused; a draft's quarantine says it.
+        let formats = acceptance::of_allowed_formats(artifacts.iter().map(|a| (&a.name, a.container.as_ref())));
+        warnings.extend(formats.err().map(|refused| refused.to_string()));
+    }
     let signatures = policy::standing(on, &actor.org, &row, body.envelope.as_deref()).await?;
     warnings.extend(signatures.as_ref().and_then(|s| policy::falls_short(row.state, s)));
     if row.state != ReleaseState::Recalled {

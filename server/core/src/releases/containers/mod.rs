@@ -55,8 +55,12 @@ pub(super) fn sealed(kind: ContainerKind, ends: Ends<'_>) -> Option<Sealed> {
     }
 }
 
-/// What a signature, or the want of one, speaks against a container where keys for images are known; empty when nothing does. RAUC's own advice speaks
-/// against the plain format whatever is known: who builds the file system can do much before its signature was looked at.
+/// Whether it is a bundle in RAUC's plain format.
+pub(super) fn is_plain(container: &Container) -> bool {
+    container.kind == ContainerKind::Rauc && rauc::is_plain(&container.note)
+}
+
+/// What a signature, or the want of one, speaks against a container where keys for images are known; empty when nothing does.
 pub(super) fn doubts(name: &str, container: &Container, seal: Option<&Seal>, known: bool) -> Vec<String> {
     let mut all = Vec::new();
     match (seal, container.signature) {
@@ -69,9 +73,6 @@ pub(super) fn doubts(name: &str, container: &Container, seal: Option<&Seal>, kno
         }
         (None, Some(0)) if known => all.push(format!("{name} is not signed inside, and there are keys for images here")),
         _ => {}
-    }
-    if container.kind == ContainerKind::Rauc && container.note == rauc::PLAIN {
-        all.push(format!("{name} is a bundle in RAUC's plain format, which RAUC advises devices to refuse"));
     }
     all
 }

@@ -7,8 +7,8 @@ use wire::releases::{Container, ContainerKind, SealKind};
 
 /// Most bytes of a signature: what RAUC itself takes.
 const LARGEST: usize = 64 << 10;
-/// What is said of a bundle in the plain format.
-pub(super) const PLAIN: &str = "format plain: what it fits is inside its file system and was not read";
+/// How what is said of a bundle in the plain format begins, up to a colon.
+const PLAIN: &str = "format plain";
 /// How a squashfs of version 4 begins, where its size stands, and its least size.
 const MAGIC: &[u8] = b"hsqs";
 const USED: std::ops::Range<usize> = 40..48;
@@ -34,7 +34,7 @@ pub(super) fn read(ends: Ends<'_>) -> Option<Container> {
             container.note = setting(manifest, "bundle", "format").map(|format| format!("format {format}")).unwrap_or_default();
         }
         // Anything may end in a signature; a squashfs that does is a bundle.
-        None if plain => PLAIN.clone_into(&mut container.note),
+        None if plain => container.note = format!("{PLAIN}: what it fits is inside its file system and was not read"),
         None => return None,
     }
     Some(container)
@@ -43,6 +43,11 @@ pub(super) fn read(ends: Ends<'_>) -> Option<Container> {
 /// The signature of a bundle, and what it signs where it holds that: the manifest. In the plain format it signs all that stands before it.
 pub(super) fn sealed(ends: Ends<'_>) -> Option<Sealed> {
     Some(Sealed { kind: SealKind::Cms, signature: signature(ends)?.to_vec(), content: None })
+}
+
+/// Whether this was said of a bundle in the plain format.
+pub(super) fn is_plain(note: &str) -> bool {
+    note.split(':').next() == Some(PLAIN)
 }
 
 /// The bytes between the file system and the size at the end.

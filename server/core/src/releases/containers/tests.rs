@@ -161,6 +161,9 @@ fn a_rauc_bundle_says_what_it_fits_where_its_signature_holds_it() {
     assert_eq!((c.note.as_str(), c.signature), ("format verity", i64::try_from(cms(Some(MANIFEST)).len()).ok()));
     let plain = of(&rauc(None)).unwrap();
     assert!(plain.fits.is_empty() && plain.note.starts_with("format plain"), "{plain:?}");
+    assert_eq!((is_plain(&plain), is_plain(&c)), (true, false));
+    let said = of(&rauc(Some(&MANIFEST.replace("verity\n", "plain\n")))).unwrap();
+    assert!(is_plain(&said), "what says so of itself as well: {said:?}");
     // A squashfs without a signature, and a signature without a squashfs, are just files.
     assert_eq!(of(&rauc(None)[..4096]), None);
     let mut other = rauc(None);

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::db::EngineKind;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rstest::rstest;
 use wire::{
     FaultKind,
@@ -10,21 +9,10 @@ use wire::{
     states::ReleaseState,
 };
 
-/// What `openssl` made, as base64.
-fn base64_of(name: &str) -> String {
-    let all = include_str!("../containers/testdata/seals.txt");
-    let block = all.split("== ").find_map(|block| block.strip_prefix(name)?.strip_prefix('\n')).unwrap();
-    block.split_whitespace().collect()
-}
-
-fn file(name: &str) -> Vec<u8> {
-    STANDARD.decode(base64_of(name)).unwrap()
-}
-
 /// An image of SWUpdate with this description and the signature that was made for the other one.
 fn image(description: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    for (name, content) in [("sw-description", description), ("sw-description.sig", &file("cms")), ("TRAILER!!!", b"")] {
+    for (name, content) in [("sw-description", description), ("sw-description.sig", &sealed("cms")), ("TRAILER!!!", b"")] {
         out.extend_from_slice(b"070701");
         for field in [1, 0o100_644, 0, 0, 1, 0, content.len(), 0, 0, 0, 0, name.len() + 1, 0] {
             out.extend_from_slice(format!("{field:08X}").as_bytes());
@@ -60,13 +48,13 @@ async fn u_5_an_image_says_how_its_signature_stands_to_the_keys_that_are_known_n
     let w = World::open(kind).await;
     let (oli, vic, admin, releases) = (w.operator().await, w.viewer().await, w.admin().await, w.fleet.releases());
     trust(&w, &admin, 1).await;
-    let right = release_with(&w, &oli, 1, &image(&file("sw-description"))).await;
+    let right = release_with(&w, &oli, 1, &image(&sealed("sw-description"))).await;
     assert_eq!(right.row.state, ReleaseState::Verified);
     let id = right.row.id.clone();
     assert_eq!((seal(&right).state, seal(&right).kind, told(&right).len()), (SealState::Unknown, SealKind::Cms, 0), "no key is known");
     assert_eq!(seal(&right).by, ["O=Example, CN=Example builds"]);
 
-    let added = releases.add_image_key(&admin, "Image authority", &base64_of("authority")).await.unwrap();
+    let added = releases.add_image_key(&admin, "Image authority", &sealed_base64("authority")).await.unwrap();
     assert_eq!((added.kind, added.about.as_str()), (ImageKeyKind::Certificate, "O=Example, CN=Example image authority"));
     assert_eq!(releases.image_keys(&vic).await.unwrap(), [added.clone()]);
     assert_eq!(releases.releases_page(&vic, None).await.unwrap().image_keys, [added.clone()]);
@@ -77,7 +65,7 @@ async fn u_5_an_image_says_how_its_signature_stands_to_the_keys_that_are_known_n
     );
 
     // What was changed behind the signature's back is found when it comes, and held back by nothing: the device decides.
-    let mut description = file("sw-description");
+    let mut description = sealed("sw-description");
     let last = description.len() - 1;
     description[last] = b' ';
     let wrong = release_with(&w, &oli, 2, &image(&description)).await;
@@ -86,7 +74,7 @@ async fn u_5_an_image_says_how_its_signature_stands_to_the_keys_that_are_known_n
 
     // Another one's key says that this is nobody's.
     releases.remove_image_key(&admin, &added.id).await.unwrap();
-    let other = releases.add_image_key(&admin, "Other", &base64_of("rsa-key")).await.unwrap();
+    let other = releases.add_image_key(&admin, "Other", &sealed_base64("rsa-key")).await.unwrap();
     assert_eq!((other.kind, other.not_after), (ImageKeyKind::Key, None));
     let now = releases.detail(&vic, &id).await.unwrap();
     assert_eq!((seal(&now).state, told(&now).len()), (SealState::Unknown, 1), "{:?}", now.warnings);
@@ -102,7 +90,7 @@ async fn u_5_an_image_says_how_its_signature_stands_to_the_keys_that_are_known_n
 async fn keys_for_images_are_of_admins_and_once_each(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
-    let authority = base64_of("authority");
+    let authority = sealed_base64("authority");
     assert_eq!(fault(releases.add_image_key(&oli, "Ours", &authority).await).kind, FaultKind::Forbidden);
     for (name, given, code) in [("", authority.as_str(), "bad_value"), ("Ours", "nonsense", "bad_image_key")] {
         let refused = fault(releases.add_image_key(&admin, name, given).await);

@@ -83,6 +83,17 @@ fn manifest(version: &str, sequence: u64, content: &[u8]) -> Manifest {
     }
 }
 
+/// What `openssl` made for signatures inside images, as base64.
+fn sealed_base64(name: &str) -> String {
+    let all = include_str!("../containers/testdata/seals.txt");
+    let block = all.split("== ").find_map(|block| block.strip_prefix(name)?.strip_prefix('\n')).unwrap();
+    block.split_whitespace().collect()
+}
+
+fn sealed(name: &str) -> Vec<u8> {
+    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, sealed_base64(name)).unwrap()
+}
+
 async fn send(w: &World, actor: &Actor, name: &str, content: &[u8]) -> Upload {
     let upload = w.fleet.releases().begin_upload(actor, new(name, content.len())).await.unwrap();
     w.fleet.releases().append(actor, &upload.id, 0, whole(content)).await.unwrap()
