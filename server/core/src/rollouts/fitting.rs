@@ -36,7 +36,7 @@ impl Fitting {
             Some(Miss::Newer) => self.on_it += 1,
             Some(Miss::TooOld) => self.too_old += 1,
             None => self.silent += i64::from(!facts.online && facts.last_seen_at < facts.at.0 - SILENT_MS),
-            Some(Miss::Busy | Miss::RunsOther) => {}
+            Some(Miss::Pinned | Miss::Busy | Miss::RunsOther) => {}
         }
         self.meant += 1;
     }
