@@ -63,8 +63,8 @@ pub struct Preview {
 /// Days after which a device that is not connected counts as silent in a preview.
 pub const SILENT_DAYS: i64 = 7;
 
-/// How a release stands to the devices that a plan means: the active ones of its type that the selector matches. Each counts once, by the first of these
-/// that holds for it: other hardware, newer, the same, too old.
+/// How a release stands to the devices that a plan means: the active ones of its type that the selector matches, without those that are pinned. Each counts
+/// once, by the first of these that holds for it: other hardware, newer, the same, too old.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseFit {

@@ -25,7 +25,7 @@ impl Fitting {
     /// Takes the next device, with the first reason against it; none when the plan is for it.
     pub fn take(&mut self, target: &Target, facts: &Facts, missed: Option<Miss>) {
         match missed {
-            Some(Miss::NotSelected | Miss::OtherType | Miss::NotActive) => return,
+            Some(Miss::NotSelected | Miss::OtherType | Miss::NotActive | Miss::Pinned) => return,
             Some(Miss::Hardware) => self.other_hardware += 1,
             Some(Miss::Newer) if facts.sequence > target.sequence => match self.newer.get_mut(&facts.version) {
                 Some(devices) => *devices += 1,
@@ -36,7 +36,7 @@ impl Fitting {
             Some(Miss::Newer) => self.on_it += 1,
             Some(Miss::TooOld) => self.too_old += 1,
             None => self.silent += i64::from(!facts.online && facts.last_seen_at < facts.at.0 - SILENT_MS),
-            Some(Miss::Pinned | Miss::Busy | Miss::RunsOther) => {}
+            Some(Miss::Busy | Miss::RunsOther) => {}
         }
         self.meant += 1;
     }
@@ -68,7 +68,7 @@ impl Fitting {
 mod tests {
     use super::*;
     use crate::devices::Selector;
-    use wire::Timestamp;
+    use wire::{Timestamp, updates::Pin};
 
     const NOW: Timestamp = Timestamp(30 * 86_400_000);
 
@@ -100,6 +100,7 @@ mod tests {
     #[test]
     fn each_device_counts_once_and_only_those_that_are_meant() {
         let (target, mut found) = (target(), Fitting::default());
+        let pin = Pin { at: NOW, by: "Oli".into(), reason: "on show".into() };
         let unseen = |last_seen_at| Facts { online: false, last_seen_at, ..facts("1.0.0", 3) };
         for (facts, busy) in [
             (facts("1.0.0", 3), false),
@@ -113,6 +114,8 @@ mod tests {
             (Facts { tags: vec!["lab".into()], ..facts("3.1.0", 7) }, false),
             (Facts { device_type: "camera".into(), ..facts("9.0.0", 90) }, false),
             (Facts { state: "suspended".into(), ..facts("3.1.0", 7) }, false),
+            (Facts { pin: Some(pin.clone()), ..facts("3.1.0", 7) }, false),
+            (Facts { pin: Some(pin), ..facts("1.0.0", 3) }, false),
             (unseen(NOW.0 - SILENT_MS), false),
             (unseen(NOW.0 - SILENT_MS - 1), false),
             (unseen(0), false),

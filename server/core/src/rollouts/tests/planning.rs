@@ -25,7 +25,7 @@ impl Scene {
     /// What the first stage of a plan can be. A count that takes long is left out of an answer, so it is asked for again.
     async fn crowds(&self) -> Vec<(String, i64)> {
         for _ in 0..100 {
-            let found = self.rollouts().wizard(&self.oli, None, None, None).await.unwrap().crowds;
+            let found = self.rollouts().wizard(&self.oli, None, None, None, None).await.unwrap().crowds;
             if !found.is_empty() {
                 return found.into_iter().map(|crowd| (crowd.selector, crowd.devices)).collect();
             }
@@ -109,13 +109,14 @@ async fn the_wizard_says_before_which_approval_its_plan_will_take(#[case] kind: 
     let s = Scene::open(kind, 2).await;
     let room = s.rollouts();
     let plan = s.spec(vec![stage(Reach::Percent(100.0))]);
-    let ahead =
-        async |who: &Actor, editing: Option<&RolloutId>| room.wizard(who, Some(plan.clone()), editing, None).await.unwrap().ahead.unwrap();
+    let ahead = async |who: &Actor, editing: Option<&RolloutId>| {
+        room.wizard(who, Some(plan.clone()), editing, None, None).await.unwrap().ahead.unwrap()
+    };
     let of_ada = ahead(&s.ada, None).await;
     assert_eq!((of_ada.needed, of_ada.people), (1, 0));
     assert!(of_ada.unfulfillable.unwrap().starts_with("It needs 1 approval; beside its author there are 0 admins."));
     assert_eq!((ahead(&s.oli, None).await.people, ahead(&s.oli, None).await.unfulfillable), (1, None), "ada can");
-    assert_eq!(room.wizard(&s.oli, None, None, None).await.unwrap().ahead, None, "there is no plan yet");
+    assert_eq!(room.wizard(&s.oli, None, None, None, None).await.unwrap().ahead, None, "there is no plan yet");
 
     // Who wrote what is edited counts for it as little as who edits it; what is shown is what sending asks for.
     s.w.person("eve", Role::Admin).await;
@@ -125,5 +126,5 @@ async fn the_wizard_says_before_which_approval_its_plan_will_take(#[case] kind: 
     room.edit(&s.oli, &id, s.detail(&id).await.generation, plan.clone()).await.unwrap();
     assert_eq!(s.detail(&id).await.ahead.unwrap(), shown);
     let unknown = RolloutSpec { release: "rel_00000000000000000000000000000000".parse().unwrap(), ..plan.clone() };
-    assert_eq!(room.wizard(&s.oli, Some(unknown), None, None).await.unwrap().ahead, None);
+    assert_eq!(room.wizard(&s.oli, Some(unknown), None, None, None).await.unwrap().ahead, None);
 }
