@@ -1,4 +1,4 @@
-//! The lives of releases, rollouts, updates and certificates as pictures, from the tables that the core goes by.
+//! The lives of releases, rollouts, updates and certificates as pictures, from the tables of [`wire::machines`].
 
 use super::words;
 use crate::ui::{

@@ -1,4 +1,5 @@
-//! Which states may follow which, as data: the core moves along these tables and no other way, and pages draw them.
+//! Which states may follow which, as data, and as pages draw them. Rollouts, their stages and updates move along these tables and no other way; that of
+//! releases is held against the core's own by a test there, and that of certificates is drawn only.
 
 use crate::states::{CertificateState, ReleaseState, RolloutState, StageState, UpdateState};
 
