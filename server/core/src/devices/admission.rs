@@ -8,7 +8,7 @@ use super::{
     presence::clean,
     source::Source,
     tokens::TokenRow,
-    words::split_tags,
+    words::split_words,
 };
 use crate::pki::{Csr, csr};
 use std::collections::BTreeMap;
@@ -142,8 +142,8 @@ pub(super) fn by_token(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) 
         label: token.label.clone(),
         enrolled_by: format!("token {}", token.label),
         replaces: replaces(token, &device_id),
-        tags: split_tags(&token.tags),
-        groups: split_tags(&token.group_ids),
+        tags: split_words(&token.tags),
+        groups: split_words(&token.group_ids),
         device_id,
         device_type,
         hardware: clean(&request.hardware),
@@ -182,8 +182,8 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
         label: claim.label.clone(),
         enrolled_by: format!("claim {}", claim.label),
         replaces: Replaces::Nobody,
-        tags: split_tags(&claim.tags),
-        groups: split_tags(&claim.group_ids),
+        tags: split_words(&claim.tags),
+        groups: split_words(&claim.group_ids),
         device_id,
         device_type: if claim.device_type.is_empty() { clean(&request.device_type) } else { claim.device_type.clone() },
         hardware: clean(&request.hardware),
@@ -199,7 +199,7 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
 pub(super) fn in_scope(pattern: &str, id: &DeviceId) -> Result<(), Error> {
     use super::selector::{Facts, Field, Selector};
     let facts = Facts { device_id: id.to_string(), ..Facts::default() };
-    if pattern.is_empty() || Selector::Is(Field::Id, split_tags(pattern)).matches(&facts) {
+    if pattern.is_empty() || Selector::Is(Field::Id, split_words(pattern)).matches(&facts) {
         Ok(())
     } else {
         Err(Error::OutOfScope(id.to_string()))

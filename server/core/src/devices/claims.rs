@@ -128,7 +128,7 @@ impl ClaimRow {
             label: self.label,
             pattern: self.pattern,
             device_type: self.device_type,
-            tags: words::split_tags(&self.tags),
+            tags: words::split_words(&self.tags),
             groups: named.groups(&self.group_ids),
             profile: self.profile,
             trusted_user: self.trusted_user,

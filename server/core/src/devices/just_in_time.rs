@@ -267,12 +267,12 @@ impl Devices {
                 };
                 let made = entry::insert(tx, &[new]).await?.into_values().next();
                 let Some(device) = made else { return Ok(Fate::Refused("device_exists")) };
-                for tag in words::split_tags(&shown.ca.tags) {
+                for tag in words::split_words(&shown.ca.tags) {
                     exec!(tx, store::TAG_INSERT, device, org, tag)?;
                 }
                 registered::store::count_admitted(tx, shown.authority, now, now.plus(-DAY_MS)).await?;
                 let itself = Actor::device(&actor.org, device, &shown.device_id, &actor.address);
-                let groups = words::split_tags(&shown.ca.group_ids);
+                let groups = words::split_words(&shown.ca.group_ids);
                 let joined = given_groups::put_in(tx, &[Newcomer { device, org, groups: &groups }]).await?;
                 let mut detail = json!({ "by": enrolled_by, "authority": shown.authority });
                 joined.iter().for_each(|joined| joined.say(&mut detail));

@@ -63,7 +63,7 @@ impl TokenRow {
             label: self.label,
             pattern: self.pattern,
             device_type: self.device_type,
-            tags: words::split_tags(&self.tags),
+            tags: words::split_words(&self.tags),
             groups: named.groups(&self.group_ids),
             max_uses: self.max_uses,
             uses: self.uses,

@@ -44,8 +44,8 @@ pub(super) fn pattern(value: &str) -> Result<String, Error> {
     Ok(patterns.join(" "))
 }
 
-/// Tags as they are stored.
-pub(super) fn split_tags(stored: &str) -> Vec<String> {
+/// Words as they are stored, with blanks between them: tags, ids of groups, patterns.
+pub(super) fn split_words(stored: &str) -> Vec<String> {
     stored.split(' ').filter(|t| !t.is_empty()).map(str::to_owned).collect()
 }
 

@@ -102,7 +102,7 @@ impl BatchRow {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             label: self.label,
             device_type: self.device_type,
-            tags: words::split_tags(&self.tags),
+            tags: words::split_words(&self.tags),
             groups: named.groups(&self.group_ids),
             profile: self.profile,
             state: self.state.parse().map_err(crate::db::Error::corrupt)?,

@@ -10,7 +10,7 @@ use super::{
         given_groups::{self, Newcomer},
         presence::clean,
         store as devices,
-        words::{check_tags, split_tags},
+        words::{check_tags, split_words},
     },
     BatchRow, store,
 };
@@ -209,8 +209,8 @@ impl Devices {
             .then(|| line.device_id.parse::<DeviceId>().map_err(|e| Error::invalid("device_id", format!("{e}."))))
             .transpose()?;
         let device_type = if line.device_type.is_empty() { batch.device_type.clone() } else { clean(&line.device_type) };
-        let mut tags = split_tags(&batch.tags);
-        tags.extend(split_tags(&line.tags));
+        let mut tags = split_words(&batch.tags);
+        tags.extend(split_words(&line.tags));
         check_tags(&tags)?;
         if line.csr.is_empty() && batch.state == BatchState::MakingKeys.as_str() {
             let device_id = wanted.ok_or_else(|| Error::invalid("device_id", "This line has neither a CSR nor a device id."))?;
@@ -306,7 +306,7 @@ impl Devices {
         for tag in tags {
             exec!(&mut *tx, devices::TAG_INSERT, device, org.as_str(), tag.as_str())?;
         }
-        let groups = split_tags(&batch.group_ids);
+        let groups = split_words(&batch.group_ids);
         let joined = given_groups::put_in(tx, &[Newcomer { device, org: org.as_str(), groups: &groups }]).await?;
         let mut detail = json!({ "batch": batch.id });
         joined.iter().for_each(|joined| joined.say(&mut detail));
@@ -328,7 +328,7 @@ fn admitted(org: &OrgId, batch: &BatchRow, (device_id, device_type, tags): Named
         // A person has named these devices, so those that wait for their first certificate get it.
         replaces: Replaces::Expected,
         tags,
-        groups: split_tags(&batch.group_ids),
+        groups: split_words(&batch.group_ids),
         device_id,
         device_type,
         hardware: String::new(),
