@@ -59,7 +59,7 @@ fn place(query: &AttemptsQuery) -> Result<(Option<UpdateId>, u32), Error> {
     if query.cursor.is_empty() {
         return Ok((None, rows));
     }
-    let behind = query.cursor.parse::<UpdateId>().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?;
+    let behind = query.cursor.parse::<UpdateId>().map_err(|_| Error::not_a_cursor())?;
     Ok((Some(behind), rows))
 }
 

@@ -58,6 +58,10 @@ impl Error {
         Self::Invalid { field, message: message.into() }
     }
 
+    pub(super) fn not_a_cursor() -> Self {
+        Self::invalid("cursor", "This is not a cursor that this list gave.")
+    }
+
     /// What the other side gets to see.
     pub fn fault(&self) -> Fault {
         use FaultKind as K;

@@ -226,7 +226,7 @@ impl Rollouts {
         // As for rollouts, the last id of a page is its cursor.
         let before = match cursor {
             None => "brk~".to_owned(),
-            Some(c) => c.parse::<GlassId>().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?.into(),
+            Some(c) => c.parse::<GlassId>().map_err(|_| Error::not_a_cursor())?.into(),
         };
         let rows = rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS);
         let mut on = self.db.read().await?;

@@ -42,7 +42,7 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let after = match query.cursor.as_deref() {
             None => None,
-            Some(c) => Some(read_place(c).ok_or_else(|| Error::invalid("cursor", "This is not a cursor that this list gave."))?),
+            Some(c) => Some(read_place(c).ok_or_else(Error::not_a_cursor)?),
         };
         let mut on = self.db.read().await?;
         let may_approve = allowed(actor, Act::Approve);

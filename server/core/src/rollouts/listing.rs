@@ -44,7 +44,7 @@ impl Rollouts {
     pub(super) async fn listed(&self, on: &mut Read, record: &Record, course: &Course, query: &UpdateQuery) -> Result<Page<UpdateRow>> {
         let after: DeviceNo = match query.cursor.as_deref() {
             None => 0,
-            Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
+            Some(c) => c.parse().map_err(|_| Error::not_a_cursor())?,
         };
         let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
         let stage = query.stage.unwrap_or(0);

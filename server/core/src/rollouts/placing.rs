@@ -114,7 +114,7 @@ impl Cut {
     fn of(query: &PreviewQuery) -> Result<Self, Error> {
         let after = match query.cursor.as_deref() {
             None => 0,
-            Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
+            Some(c) => c.parse().map_err(|_| Error::not_a_cursor())?,
         };
         Ok(Self { stage: query.stage, after, rows: query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize })
     }

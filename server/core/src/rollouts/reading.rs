@@ -56,7 +56,7 @@ impl Rollouts {
         // Ids sort by their creation, so the last id of a page is its cursor; `rol` followed by `~` sorts behind every id.
         let before = match cursor {
             None => "rol~".to_owned(),
-            Some(c) => c.parse::<RolloutId>().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?.into(),
+            Some(c) => c.parse::<RolloutId>().map_err(|_| Error::not_a_cursor())?.into(),
         };
         let mut on = self.db.read().await?;
         let rows = rows.clamp(1, MAX_ROWS);
