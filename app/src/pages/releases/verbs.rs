@@ -2,6 +2,7 @@
 
 use crate::{
     api::releases::{ActOnRelease, asks_for_version},
+    plan::query::push,
     ui::{
         Confirm, asked, dialog,
         dialog::{confirm_dialog_as, off_button},
@@ -74,9 +75,10 @@ impl Verb {
 /// Buttons for what the viewer can do now, the one to press next last. What the state forbids to whose role may do it is there as well: it is off and says
 /// why.
 pub(super) fn buttons(m: &Model, title: &str) -> AnyView {
-    let offered = VERBS.into_iter().filter(|v| v.allowed(m)).map(|v| {
-        dialog_link(v.dialog(), asked::asking("ask", v.word()), v.variant(), format!("{}…", v.label()).into_any())
-    });
+    let offered = VERBS
+        .into_iter()
+        .filter(|v| v.allowed(m))
+        .map(|v| dialog_link(v.dialog(), asked::asking("ask", v.word()), v.variant(), format!("{}…", v.label()).into_any()));
     // Who may delete what was never published may publish it.
     let held = held_back(m).filter(|_| m.may_remove).map(|why| off_button(Verb::Publish.word(), "primary", "Publish…".into_any(), why));
     view! { {offered.collect_view()}{held}{roll(m, title)} }.into_any()
@@ -93,8 +95,10 @@ fn roll(m: &Model, title: &str) -> Option<AnyView> {
     let label = || view! { {icon("rocket")}"New rollout with this" }.into_any();
     let why = match m.row.state {
         ReleaseState::Published => {
-            let name = title.replace('+', "%2B").replace(' ', "+");
-            let href = format!("/rollouts/new?step=devices&release={}&name={name}", m.row.id);
+            let mut query = "step=devices".to_owned();
+            push(&mut query, "release", m.row.id.as_str());
+            push(&mut query, "name", title);
+            let href = format!("/rollouts/new?{query}");
             return m.may_draft.then(|| view! { <a class="btn" data-v="primary" href=href>{label()}</a> }.into_any());
         }
         // There is another step before.

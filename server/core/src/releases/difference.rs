@@ -61,7 +61,6 @@ pub(super) fn files(before: Side<'_>, after: Side<'_>) -> Vec<FileDifference> {
     let open: Vec<usize> = pairs.iter().enumerate().filter(|(_, pair)| pair.is_none()).map(|(at, _)| at).collect();
     let (rest, old): (Vec<&ArtifactRow>, Vec<&ArtifactRow>) =
         (open.iter().filter_map(|at| after.files.get(*at)).collect(), left.iter().copied().flatten().collect());
-    let names = |all: &[&ArtifactRow]| all.iter().map(|file| file.name.clone()).collect::<Vec<_>>();
     let followed = follows((&after.row.version, &names(&rest)), (&before.row.version, &names(&old)));
     let mut gone: Vec<Option<&ArtifactRow>> = old.iter().copied().map(Some).collect();
     for (at, of) in open.iter().zip(followed) {
@@ -72,6 +71,10 @@ pub(super) fn files(before: Side<'_>, after: Side<'_>) -> Vec<FileDifference> {
     let kept = after.files.iter().zip(pairs).map(|(file, pair)| told((before, pair), (after, Some(file))));
     let removed = gone.into_iter().flatten().map(|file| told((before, Some(file)), (after, None)));
     kept.chain(removed).collect()
+}
+
+fn names<'a>(all: &[&'a ArtifactRow]) -> Vec<&'a str> {
+    all.iter().map(|file| file.name.as_str()).collect()
 }
 
 fn told(before: (Side<'_>, Option<&ArtifactRow>), after: (Side<'_>, Option<&ArtifactRow>)) -> FileDifference {

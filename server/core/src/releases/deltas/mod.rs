@@ -59,9 +59,8 @@ pub(super) async fn shown(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow) -> 
 }
 
 /// For each file of a newer release the place of the one in an older release that it follows, told by their names; none where nothing says which.
-pub(super) fn follows((version, names): (&str, &[String]), (before, older): (&str, &[String])) -> Vec<Option<usize>> {
-    let (new, old): (Vec<&str>, Vec<&str>) = (names.iter().map(String::as_str).collect(), older.iter().map(String::as_str).collect());
-    pairs(Side { version, names: &new }, Side { version: before, names: &old })
+pub(super) fn follows((version, names): (&str, &[&str]), (before, older): (&str, &[&str])) -> Vec<Option<usize>> {
+    pairs(Side { version, names }, Side { version: before, names: older })
 }
 
 /// For each file the one that it follows.
