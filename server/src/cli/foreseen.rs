@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_few_devices_of_a_stage_are_named() {
         let sample: Vec<DeviceId> = ["gw-1", "gw-2", "gw-3"].iter().map(|id| id.parse().unwrap()).collect();
-        let stage = PreviewStage { name: "Canary".into(), devices: 3, sample, bytes: 0 };
+        let stage = PreviewStage { name: "Canary".into(), devices: 3, sample, bytes: 0, values: None };
         let preview = Preview { total: 3, stages: vec![stage], ..Preview::default() };
         let line = |named| foreseen(&preview, named).lines().nth(1).unwrap().to_owned();
         assert_eq!(line(0), "Stage 1 Canary: 3 devices");

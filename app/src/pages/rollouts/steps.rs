@@ -30,7 +30,6 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     Fault, FaultKind,
-    ids::RolloutId,
     rollouts::{Crowd, Problem, WizardPage as Model},
 };
 

@@ -27,7 +27,7 @@ use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local, 
 use leptos_router::hooks::{use_location, use_params_map};
 use std::time::Duration;
 use wire::{
-    releases::ReleaseDetail,
+    releases::{ReleaseDetail, ReleasePage},
     rollouts::{Preview, WizardPage as Model},
 };
 
@@ -287,10 +287,10 @@ impl LivePreview {
         let Some(turn) = turn else { return };
         spawn_local(async move {
             // Without it the one before stays, which says which one it is.
-            if let Ok(found) = ask(ReadRelease { id }).await.and_then(|found| found.read::<ReleaseDetail>())
+            if let Ok(found) = ask(ReadRelease { id }).await.and_then(|found| found.read::<ReleasePage>())
                 && self.chosen.try_get_value() == Some(turn)
             {
-                self.release.try_set(Some(found));
+                self.release.try_set(Some(found.release));
             }
         });
     }
