@@ -37,7 +37,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
     live::Topic,
-    rollouts::{ApprovalCard, ApprovalRow, ApprovalStanding, ApprovalsPage as Model, AskedRow, InboxTab},
+    rollouts::{ApprovalCard, ApprovalRow, ApprovalStanding, ApprovalsPage as Model, AskedRow, InboxTab, RolloutRow},
     states::RolloutState,
 };
 
@@ -354,7 +354,7 @@ mod tests {
     use wire::{Timestamp, rollouts::Counts};
 
     fn row(state: RolloutState, summary: &str) -> AskedRow {
-        let rollout = wire::rollouts::RolloutRow {
+        let rollout = RolloutRow {
             id: "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
             name: "Radio fix".into(),
             version: "2.0.0".into(),

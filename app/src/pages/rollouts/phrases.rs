@@ -337,7 +337,7 @@ mod tests {
                 ("Run newer", "2 of 40 devices run something newer, most of them 4.13.0".to_owned())
             ]
         );
-        assert_eq!(beside(&Preview::default()), []);
+        assert!(beside(&Preview::default()).is_empty());
     }
 
     #[test]

@@ -256,7 +256,7 @@ impl Crowd {
 
     /// Those in each of these groups, or with each of these tags.
     pub fn each<'a>(field: &'a Field, counts: &'a [FacetCount]) -> impl Iterator<Item = Self> + 'a {
-        counts.iter().filter_map(|count| Self::of(field.clone(), &count.value, count.devices))
+        counts.iter().filter_map(move |count| Self::of(field.clone(), &count.value, count.devices))
     }
 }
 
