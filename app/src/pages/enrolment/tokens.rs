@@ -133,7 +133,8 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
                 }
             });
             let named = [t.device_type.as_str(), t.pattern.as_str()].into_iter().filter(|s| !s.is_empty()).map(str::to_owned);
-            let gives = named.chain(t.tags.iter().cloned()).chain(t.groups.iter().map(GivenGroup::words)).chain(bounds(t)).collect::<Vec<_>>();
+            let gives =
+                named.chain(t.tags.iter().cloned()).chain(t.groups.iter().map(GivenGroup::words)).chain(bounds(t)).collect::<Vec<_>>();
             view! {
                 <tr>
                     <th scope="row">{t.label.clone()}</th>

@@ -74,9 +74,10 @@ impl Verb {
 /// Buttons for what the viewer can do now, the one to press next last. What the state forbids to whose role may do it is there as well: it is off and says
 /// why.
 pub(super) fn buttons(m: &Model, title: &str) -> AnyView {
-    let offered = VERBS.into_iter().filter(|v| v.allowed(m)).map(|v| {
-        dialog_link(v.dialog(), asked::asking("ask", v.word()), v.variant(), format!("{}…", v.label()).into_any())
-    });
+    let offered = VERBS
+        .into_iter()
+        .filter(|v| v.allowed(m))
+        .map(|v| dialog_link(v.dialog(), asked::asking("ask", v.word()), v.variant(), format!("{}…", v.label()).into_any()));
     // Who may delete what was never published may publish it.
     let held = held_back(m).filter(|_| m.may_remove).map(|why| off_button(Verb::Publish.word(), "primary", "Publish…".into_any(), why));
     view! { {offered.collect_view()}{held}{roll(m, title)} }.into_any()

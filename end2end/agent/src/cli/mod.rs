@@ -258,7 +258,8 @@ impl EnrolArguments {
         let host_name = || attributes.get("hostname").cloned();
         let device_id = self.device_id.clone().or(named).or_else(host_name).context("this host has no name: give one with --device-id")?;
         let organization = self.organization.clone();
-        let enrolment = Enrolment { url, token, claim, organization, trust, device_id, device_type, hardware, attributes, key: settings.key };
+        let enrolment =
+            Enrolment { url, token, claim, organization, trust, device_id, device_type, hardware, attributes, key: settings.key };
         let mut wait = Duration::from_secs(1);
         loop {
             match identity::enrol(&store, &enrolment, Arc::clone(&clock)).await {
