@@ -1,7 +1,10 @@
 //! `fleetward release`: releases from their upload to their recall, and signatures of them. Signing needs a key and the manifest, no server and no data
 //! folder.
 
-use super::said::{every, print_table};
+use super::{
+    files,
+    said::{every, print_table},
+};
 use crate::config::Flags;
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};

@@ -24,7 +24,8 @@ impl Store {
         if let Some(key) = self.kept(NEXT)? {
             return Ok(key);
         }
-        let key = made(kind(&self.key()?)?).await?;
+        let same = kind(&self.key()?)?;
+        let key = made(same).await?;
         self.folder.write(NEXT, key.serialize_pem().as_bytes())?;
         Ok(key)
     }
