@@ -14,7 +14,7 @@ crate::states::words! {
         Cms = "cms",
         /// A signature without a name: SWUpdate, Mender.
         Bare = "bare",
-        /// A signature of OpenPGP: SWUpdate. It is not read here.
+        /// A signature of `OpenPGP`: SWUpdate. It is not read here.
         Pgp = "pgp",
     }
 }

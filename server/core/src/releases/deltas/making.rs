@@ -67,7 +67,7 @@ impl Releases {
         }
         tx.commit().await?;
         let draft = Draft(self.staging.beside(&format!("delta-{}-{}", wanted.base, wanted.target)));
-        let made = match self.difference(&wanted, &draft.0).await {
+        let made = match self.make_difference(&wanted, &draft.0).await {
             Ok(made) => made,
             Err(e) => Made::Failed { why: e.fault().message },
         };
@@ -76,7 +76,7 @@ impl Releases {
     }
 
     /// The difference in `draft`, tried out and worth it; or why there is none.
-    async fn difference(&self, wanted: &Wanted, draft: &Path) -> Result<Made> {
+    async fn make_difference(&self, wanted: &Wanted, draft: &Path) -> Result<Made> {
         if wanted.base_size.max(wanted.target_size) > LARGEST {
             return Ok(Made::NotWorth { size: 0, why: format!("made for files up to {} MiB only", LARGEST >> 20) });
         }
