@@ -248,8 +248,11 @@ async fn inbox(fleet: &Fleet, shell: &Actor) -> Result<String> {
 
 /// What a plan that waits would do as of now, and what it has otherwise than the one that was approved last.
 fn would(card: &ApprovalCard) -> String {
-    let mut out: String = foreseen(&card.preview, NAMED).lines().map(|line| format!("  {line}\n")).collect();
+    let mut out = String::new();
     // Writing to a string can't fail.
+    for line in foreseen(&card.preview, NAMED).lines() {
+        let _ = writeln!(out, "  {line}");
+    }
     for line in &card.changes.lines {
         let (before, after) = (line.before.as_deref().unwrap_or("–"), line.after.as_deref().unwrap_or("–"));
         let _ = writeln!(out, "  changed: {}: {before} → {after}", line.what);

@@ -14,7 +14,7 @@ use wire::{
 #[derive(Debug, Subcommand)]
 pub(super) enum EnrolmentToken {
     /// Make an enrolment token; prints the line to paste on a device, with the secret, once
-    Create(Create),
+    Create(Box<Create>),
     /// List the enrolment tokens, newest first
     List,
     /// Revoke an enrolment token; devices it enrolled stay

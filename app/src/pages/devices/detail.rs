@@ -102,7 +102,7 @@ pub fn DevicePage() -> AnyView {
     page(model, move |view: DeviceView| {
         shown.set_value(Some(view.detail.row.online));
         let asked = (range.get_untracked(), past.get_untracked(), place.get_untracked().before, updates.get_untracked());
-        content(&view, section.get(), asked, feed, actions)
+        content(&view, section.get(), asked, feed, &actions)
     })
 }
 
@@ -111,7 +111,7 @@ fn content(
     section: Section,
     (range, past, before, updates): (telemetry::Range, ActivityQuery, i64, firmware::Asked),
     feed: RwSignal<Option<DeviceLive>>,
-    actions: Actions,
+    actions: &Actions,
 ) -> AnyView {
     let row = view.detail.row.clone();
     let body = match section {

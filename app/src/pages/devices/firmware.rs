@@ -28,7 +28,7 @@ pub struct Asked {
 }
 
 /// The tab.
-pub fn tab(d: &DeviceDetail, attempts: Option<&Page<Attempt>>, asked: &Asked, actions: Actions) -> AnyView {
+pub fn tab(d: &DeviceDetail, attempts: Option<&Page<Attempt>>, asked: &Asked, actions: &Actions) -> AnyView {
     view! {
         {pin::ask(d, asked.pin, actions.pin)}
         <div class="stack">

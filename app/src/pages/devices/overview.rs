@@ -81,7 +81,7 @@ impl Actions {
 }
 
 /// The tab; `?ask=tags` asks for the tags.
-pub fn tab(view: &DeviceView, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>, actions: Actions) -> AnyView {
+pub fn tab(view: &DeviceView, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>, actions: &Actions) -> AnyView {
     let d = &view.detail;
     let path = format!("/devices/{}", d.row.device_id);
     let aside = view! { {range.switch(&path)}<a href=telemetry::path(&d.row.device_id)>"All metrics"</a> }.into_any();

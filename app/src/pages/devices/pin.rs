@@ -23,7 +23,7 @@ fn possible(d: &DeviceDetail) -> bool {
 }
 
 /// Who has pinned it, when and why; nothing where nobody has.
-pub fn pinned(d: &DeviceDetail, actions: Actions) -> AnyView {
+pub fn pinned(d: &DeviceDetail, actions: &Actions) -> AnyView {
     let Some(pin) = &d.pin else { return ().into_any() };
     let call = actions.unpin;
     let unpin = d.may_edit.then(|| {

@@ -100,7 +100,7 @@ fn growth(n: i64) -> String {
 }
 
 fn choice(choices: &[ReleaseChoice], (before, after): &(String, String)) -> AnyView {
-    let options = || -> Vec<(String, String)> {
+    let options: Vec<(String, String)> = {
         let one = |c: &ReleaseChoice| {
             let (_, state) = words::release(c.state, false);
             let version = if c.version.is_empty() { "without manifest" } else { c.version.as_str() };
@@ -108,11 +108,13 @@ fn choice(choices: &[ReleaseChoice], (before, after): &(String, String)) -> AnyV
         };
         std::iter::once((String::new(), "Choose one".to_owned())).chain(choices.iter().map(one)).collect()
     };
+    let before = select("before", "Before", options.clone()).value(before.clone()).view();
+    let after = select("after", "After", options).value(after.clone()).view();
     let body = view! {
         <QueryForm action="/firmware/compare">
             <div class="beside">
-                {select("before", "Before", options()).value(before.clone()).view()}
-                {select("after", "After", options()).value(after.clone()).view()}
+                {before}
+                {after}
                 {form::submit("Compare", "", || false)}
             </div>
         </QueryForm>

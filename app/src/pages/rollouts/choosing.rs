@@ -45,7 +45,7 @@ fn filter_bar(q: &str, model: &Model) -> AnyView {
     });
     let sites: Vec<&Crowd> = model.crowds.iter().filter(|crowd| crowd.selector.starts_with("attr.")).collect();
     let sites = (!sites.is_empty()).then(|| {
-        let buttons = sites.into_iter().map(|crowd| choice(crowd.selector.clone(), crowd.selector.clone(), crowd.devices, false));
+        let buttons = sites.into_iter().map(|crowd| choice(&crowd.selector, crowd.selector.clone(), crowd.devices, false));
         facet("Site", buttons.collect_view().into_any())
     });
     let chips = filters::conditions(q)
@@ -65,7 +65,7 @@ fn menu(label: &'static str, field: &Field, counts: &[FacetCount], q: &str) -> A
     let now = filters::values_of(q, field);
     let one = |count: &FacetCount| {
         let crowd = Crowd::of(field.clone(), &count.value, count.devices)?;
-        Some(choice(crowd.selector, count.value.clone(), count.devices, now.contains(&count.value)))
+        Some(choice(&crowd.selector, count.value.clone(), count.devices, now.contains(&count.value)))
     };
     let buttons: Vec<AnyView> = counts.iter().filter_map(one).collect();
     if buttons.is_empty() {
@@ -74,9 +74,10 @@ fn menu(label: &'static str, field: &Field, counts: &[FacetCount], q: &str) -> A
     facet(label, view! { {buttons}<p class="note">"Numbers are of the whole fleet."</p> }.into_any())
 }
 
-fn choice(term: String, label: String, devices: i64, current: bool) -> AnyView {
+fn choice(term: &str, label: String, devices: i64, current: bool) -> AnyView {
+    let name = format!("with.{term}");
     view! {
-        <button type="submit" name="do" value=format!("with.{term}") formnovalidate="" aria-pressed=current.then_some("true")>
+        <button type="submit" name="do" value=name formnovalidate="" aria-pressed=current.then_some("true")>
             {current.then(|| icon("check"))}{label}" "<span class="count">{grouped(devices)}</span>
         </button>
     }

@@ -327,7 +327,8 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
     };
     let (id, generation) = model.editing.as_ref().map(|(id, g)| (id.to_string(), *g)).unwrap_or_default();
     let void = model.editing.is_some().then(|| banner(Tone::Warn, "Saving voids approvals that were given to the plan before.".into_any()));
-    let reason = spec.reason.clone();
+    let (reason, sentence) = (spec.reason.clone(), phrases::sentence(&spec, &version, model.preview.as_ref()));
+    let approval = ahead::card_of(model.ahead.as_ref());
     let pending = move || save.pending().get().then_some("true");
     let send = match model.ahead.as_ref().and_then(|ahead| ahead.unfulfillable.clone()) {
         None => view! { <button class="btn" data-v="primary" type="submit" name="then" value="submit" aria-busy=pending>"Send for approval"</button> }
@@ -348,7 +349,7 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
                 {void}
                 {move || refused(refusal(save).as_ref())}
                 {card("Review", None, view! {
-                    <p class="lead">{phrases::sentence(&spec, &version, model.preview.as_ref())}</p>
+                    <p class="lead">{sentence}</p>
                     <dl class="kv mt-4">
                         <dt>"Name"</dt><dd>{spec.name.clone()}</dd>
                         <dt>"Devices"</dt><dd class="mono">{if spec.selector.is_empty() { "every device of the type".to_owned() } else { spec.selector.clone() }}</dd>
@@ -357,7 +358,7 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
                     </dl>
                     <div class="mt-4">{field("reason", "Why, for the person who approves it", Control::Area).value(reason).required().max_length(1000).refused(save).view()}</div>
                 }.into_any())}
-                {ahead::card_of(model.ahead.as_ref())}
+                {approval}
             </div>
             <div class="row mt-4">
                 <a class="btn" href=back>"Back"</a>

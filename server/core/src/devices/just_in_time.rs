@@ -275,7 +275,9 @@ impl Devices {
                 let groups = words::split_words(&shown.ca.group_ids);
                 let joined = given_groups::put_in(tx, &[Newcomer { device, org, groups: &groups }]).await?;
                 let mut detail = json!({ "by": enrolled_by, "authority": shown.authority });
-                joined.iter().for_each(|joined| joined.say(&mut detail));
+                for joined in &joined {
+                    joined.say(&mut detail);
+                }
                 audit::append(tx, &itself, now, "device.enrol", id, &detail).await?;
                 (device, None)
             }

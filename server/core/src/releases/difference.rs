@@ -39,7 +39,7 @@ pub(super) fn fields(before: Side<'_>, after: Side<'_>) -> Vec<ReleaseChange> {
     of("min_sequence", "Installs over", &|side| side.manifest.map(|m| over(m.min_sequence)));
     of("signed_by", "Signed by", &|side| said(&sorted(&side.row.signed_by).join(", ")));
     of("created", "Made", &|side| side.manifest.map(|m| m.created.readable()));
-    of("expires", "Ends", &|side| side.manifest.map(|m| m.expires.map_or_else(|| "never".to_owned(), |at| at.readable())));
+    of("expires", "Ends", &|side| side.manifest.map(|m| m.expires.map_or_else(|| "never".to_owned(), wire::Timestamp::readable)));
     of("notes", "Notes", &|side| side.manifest.and_then(|m| said(&m.notes)));
     lines.0
 }
@@ -52,9 +52,9 @@ pub(super) fn files(before: Side<'_>, after: Side<'_>) -> Vec<FileDifference> {
         .iter()
         .map(|file| {
             // The same bytes are the same file whatever it is called; of several copies the one of the same name.
-            let same = |other: &Option<&ArtifactRow>| other.is_some_and(|other| other.sha256 == file.sha256);
-            let named = |other: &Option<&ArtifactRow>| other.is_some_and(|other| other.sha256 == file.sha256 && other.name == file.name);
-            let at = left.iter().position(named).or_else(|| left.iter().position(same))?;
+            let same = |other: Option<&ArtifactRow>| other.is_some_and(|other| other.sha256 == file.sha256);
+            let named = |other: Option<&ArtifactRow>| other.is_some_and(|other| other.sha256 == file.sha256 && other.name == file.name);
+            let at = left.iter().copied().position(named).or_else(|| left.iter().copied().position(same))?;
             left.get_mut(at)?.take()
         })
         .collect();

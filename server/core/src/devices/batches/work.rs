@@ -309,7 +309,9 @@ impl Devices {
         let groups = split_words(&batch.group_ids);
         let joined = given_groups::put_in(tx, &[Newcomer { device, org: org.as_str(), groups: &groups }]).await?;
         let mut detail = json!({ "batch": batch.id });
-        joined.iter().for_each(|joined| joined.say(&mut detail));
+        for joined in &joined {
+            joined.say(&mut detail);
+        }
         audit::append(tx, &Actor::system(org.clone()), now, "device.preregister", device_id.as_str(), &detail).await?;
         Ok(())
     }

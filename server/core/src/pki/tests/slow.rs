@@ -69,7 +69,7 @@ fn gate() -> (Wait, Gate) {
     let let_go = Mutex::new(let_go);
     let wait: Wait = Arc::new(move || {
         tell.send(()).map_err(|_| rcgen::Error::RemoteKeyError)?;
-        let_go.lock().recv_timeout(Duration::from_secs(60)).map_err(|_| rcgen::Error::RemoteKeyError)
+        let_go.lock().recv_timeout(Duration::from_mins(1)).map_err(|_| rcgen::Error::RemoteKeyError)
     });
     (wait, Gate { asked, go })
 }

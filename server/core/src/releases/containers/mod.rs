@@ -65,7 +65,7 @@ pub(super) fn doubts(name: &str, container: &Container, seal: Option<&Seal>, kno
     let mut all = Vec::new();
     match (seal, container.signature) {
         (Some(seal), _) if seal.state == SealState::Wrong => {
-            all.push(format!("{name} is signed inside, and the signature is wrong: {}", seal.why))
+            all.push(format!("{name} is signed inside, and the signature is wrong: {}", seal.why));
         }
         (Some(seal), _) if known && seal.state == SealState::Unknown => {
             let by = if seal.by.is_empty() { String::new() } else { format!(" by {}", seal.by.join(", ")) };

@@ -27,10 +27,6 @@ fn cms(name: &str) -> Sealed {
     Sealed { kind: SealKind::Cms, signature: file(name), content: Some(file("sw-description")) }
 }
 
-fn bare(name: &str) -> Sealed {
-    Sealed { kind: SealKind::Bare, ..cms(name) }
-}
-
 #[test]
 fn u_5_a_cms_signature_is_by_who_is_known_or_by_whom_they_have_certified() {
     for name in ["cms", "cms-key-id", "cms-no-attributes"] {

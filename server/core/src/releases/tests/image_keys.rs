@@ -56,8 +56,8 @@ async fn u_5_an_image_says_how_its_signature_stands_to_the_keys_that_are_known_n
 
     let added = releases.add_image_key(&admin, "Image authority", &sealed_base64("authority")).await.unwrap();
     assert_eq!((added.kind, added.about.as_str()), (ImageKeyKind::Certificate, "O=Example, CN=Example image authority"));
-    assert_eq!(releases.image_keys(&vic).await.unwrap(), [added.clone()]);
-    assert_eq!(releases.releases_page(&vic, None).await.unwrap().image_keys, [added.clone()]);
+    assert_eq!(releases.image_keys(&vic).await.unwrap(), std::slice::from_ref(&added));
+    assert_eq!(releases.releases_page(&vic, None).await.unwrap().image_keys, std::slice::from_ref(&added));
     let now = releases.detail(&vic, &id).await.unwrap();
     assert_eq!(
         (seal(&now).state, seal(&now).keys.as_slice(), told(&now).len()),
