@@ -60,7 +60,7 @@ pub async fn read_wizard(
     }
     let release = if draft.is_some() { release } else { page.spec.as_ref().map(|spec| spec.release.clone()) };
     if let Some(id) = release.filter(|_| chosen) {
-        page.chosen = match call.fleet.releases().detail(&call.actor, &id).await {
+        page.chosen = match call.fleet.release_detail(&call.actor, &id).await {
             Ok(found) => Some(found),
             // The plan's own problems say so.
             Err(e) if e.fault().kind == wire::FaultKind::NotFound => None,

@@ -13,7 +13,7 @@ use wire::{
     ids::{DeviceId, OrgId, ReleaseId, UpdateId},
     overview::{Attention, FleetCounts, Matter, OverviewPage},
     page::Page,
-    releases::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, ReleaseRow, VersionInstalls},
+    releases::{MOST_VERSIONS, ReleaseDetail, ReleaseInstalls, ReleasePage, ReleaseRow, VersionInstalls},
     rollouts::{RolloutRow, Why},
     roots::RootTask,
     states::{ReleaseState, Role, RolloutState, UpdateState},
@@ -175,9 +175,21 @@ impl Fleet {
         Ok(detail)
     }
 
+    /// What a release is, what can be done with it, and the rollouts that use it.
+    pub async fn release_detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
+        let release = Box::pin(self.releases().detail(actor, id)).await?;
+        self.with_uses(actor, release).await
+    }
+
+    /// A release that this actor was just shown, with the rollouts that use it.
+    pub async fn with_uses(&self, actor: &Actor, release: ReleaseDetail) -> Result<ReleaseDetail> {
+        let rollouts = self.rollouts().uses_of(&actor.org, &release.row.id).await?;
+        Ok(ReleaseDetail { rollouts, ..release })
+    }
+
     /// All a release's page shows.
     pub async fn release(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleasePage> {
-        let release = self.releases().detail(actor, id).await?;
+        let release = self.release_detail(actor, id).await?;
         let given = release.row.state != ReleaseState::Draft;
         let installs = if given { Some(self.installs(&actor.org, &release.row).await?) } else { None };
         Ok(ReleasePage { release, installs })
@@ -191,7 +203,8 @@ impl Fleet {
 
     async fn installs(&self, org: &OrgId, row: &ReleaseRow) -> Result<ReleaseInstalls> {
         let spread = self.devices().spread(org, &row.device_type).await?;
-        let (assigned, releases) = self.releases().beside(org, row).await?;
+        let assigned = self.rollouts().assigned(org, &row.id).await?;
+        let releases = self.releases().of_type(org, &row.device_type).await?;
         Ok(told(row, spread, assigned, &releases))
     }
 }

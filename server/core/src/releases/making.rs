@@ -100,8 +100,7 @@ impl Releases {
         audit::hold(&mut tx, &actor.org).await?;
         let row = store::release(&mut tx, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let files = store::files(&mut tx, &actor.org, id).await?;
-        let used = !store::uses(&mut tx, &actor.org, id).await?.is_empty();
-        if used || !store::delete(&mut tx, &actor.org, id).await? {
+        if row.rollouts > 0 || !store::delete(&mut tx, &actor.org, id).await? {
             return Err(Error::Kept.into());
         }
         let detail = json!({ "type": row.device_type, "version": row.version });

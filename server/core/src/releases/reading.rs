@@ -124,15 +124,12 @@ impl Releases {
         Ok(store::release(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NoRelease)?)
     }
 
-    /// What is told beside the devices that run a release: how many are to get it, and the releases of its type by their versions. For somebody who may
-    /// read.
-    pub(crate) async fn beside(&self, org: &OrgId, row: &ReleaseRow) -> Result<(i64, Vec<(String, ReleaseId)>)> {
-        let mut on = self.db.read().await?;
-        let assigned = store::assigned(&mut on, org, &row.id).await?;
-        Ok((assigned, store::of_type(&mut on, org, &row.device_type).await?))
+    /// The releases of a device type by their versions, the newest first; at most 500. For somebody who may read.
+    pub(crate) async fn of_type(&self, org: &OrgId, device_type: &str) -> Result<Vec<(String, ReleaseId)>> {
+        Ok(store::of_type(&mut self.db.read().await?, org, device_type).await?)
     }
 
-    /// What a release is and what can be done with it.
+    /// What a release is and what can be done with it, without the rollouts that use it: [`Fleet::release_detail`](crate::Fleet::release_detail) adds them.
     pub async fn detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
         may(actor, Act::Read)?;
         let found = detail(&mut self.db.read().await?, actor, id).await?;
@@ -198,7 +195,6 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         let before = store::before(on, &actor.org, (&row.device_type, row.sequence), COMPARED).await?;
         warnings.extend(ordering::disagree(&row.version, row.sequence, before.iter().map(|(_, version)| version.as_str())));
     }
-    let rollouts = store::uses(on, &actor.org, id).await?;
     let deltas = deltas::shown(on, &actor.org, &row).await?;
     let whole = artifacts.iter().all(|a| a.damage.is_none());
     let go_back = if whole { go_back(on, actor, &row).await? } else { None };
@@ -214,7 +210,8 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         manifest: body.envelope.as_deref().map(readable).unwrap_or_default(),
         artifacts,
         deltas,
-        rollouts,
+        // Whose room they are adds them.
+        rollouts: Vec::new(),
         go_back,
         may_draft: allowed(actor, Act::Draft),
         may_publish: can(Act::Publish, state::Step::Publish),

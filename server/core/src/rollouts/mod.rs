@@ -83,6 +83,7 @@ pub(crate) mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod ticking;
+mod uses;
 mod watching;
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
     get, path = "/releases/{id}", operation_id = "get_release", tag = "releases", params(("id" = ReleaseId, Path)), responses((status = OK, body = ReleaseDetail), Refusals)
 )]
 async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
-    Ok(Json(fleet.releases().detail(&actor, &id).await?))
+    Ok(Json(fleet.release_detail(&actor, &id).await?))
 }
 
 /// A release's signed manifest, byte for byte as it was uploaded, with the signatures that were added since
@@ -159,7 +159,8 @@ async fn sign(
     Named(id): Named<ReleaseId>,
     Unread(given): Unread,
 ) -> Answer<Json<ReleaseDetail>> {
-    Ok(Json(fleet.releases().add_signatures(&actor, &id, &given).await?))
+    let signed = fleet.releases().add_signatures(&actor, &id, &given).await?;
+    Ok(Json(fleet.with_uses(&actor, signed).await?))
 }
 
 /// Look at a quarantined release again
@@ -168,7 +169,8 @@ async fn sign(
     responses((status = OK, body = ReleaseDetail), Refusals)
 )]
 async fn recheck(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
-    Ok(Json(fleet.releases().recheck(&actor, &id).await?))
+    let looked_at = fleet.releases().recheck(&actor, &id).await?;
+    Ok(Json(fleet.with_uses(&actor, looked_at).await?))
 }
 
 /// Let rollouts use a release
@@ -178,7 +180,7 @@ async fn recheck(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): N
 )]
 async fn publish(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
     fleet.releases().publish(&actor, &id).await?;
-    Ok(Json(fleet.releases().detail(&actor, &id).await?))
+    Ok(Json(fleet.release_detail(&actor, &id).await?))
 }
 
 /// Take a release off the list for new rollouts
@@ -188,7 +190,7 @@ async fn publish(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): N
 )]
 async fn deprecate(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
     fleet.releases().deprecate(&actor, &id).await?;
-    Ok(Json(fleet.releases().detail(&actor, &id).await?))
+    Ok(Json(fleet.release_detail(&actor, &id).await?))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -211,5 +213,5 @@ async fn recall(
     Sent(recall): Sent<Recall>,
 ) -> Answer<Json<ReleaseDetail>> {
     fleet.releases().recall(&actor, &id, &recall.reason).await?;
-    Ok(Json(fleet.releases().detail(&actor, &id).await?))
+    Ok(Json(fleet.release_detail(&actor, &id).await?))
 }

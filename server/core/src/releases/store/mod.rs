@@ -34,8 +34,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::BODY,
     &releases::FILES,
     &releases::ARTIFACTS,
-    &releases::USES,
-    &releases::ASSIGNED,
     &releases::OF_TYPE,
     &releases::CHOICES,
     &releases::NEWEST,

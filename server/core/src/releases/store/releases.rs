@@ -5,8 +5,7 @@ use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, ReleaseId},
-    releases::{ArtifactRow, Container, ReleaseChoice, ReleaseRow, ReleaseUse},
-    rollouts::Counts,
+    releases::{ArtifactRow, Container, ReleaseChoice, ReleaseRow},
     states::ReleaseState,
 };
 
@@ -68,21 +67,6 @@ pub(super) const FILES: Sql =
 pub(super) const ARTIFACTS: Sql = Sql::same(
     "SELECT f.name, f.size, f.sha256, c.checked_at, COALESCE(c.damage, ''), f.container FROM release_files f \
      LEFT JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.org_id = $1 AND f.release_id = $2 ORDER BY f.position",
-);
-/// With the counts that its stages keep.
-pub(super) const USES: Sql = Sql::same(
-    "SELECT x.id, x.name, x.state, x.stage, COUNT(s.number), CAST(COALESCE(SUM(s.total), 0) AS BIGINT), CAST(COALESCE(SUM(s.waiting), 0) AS BIGINT), \
-     CAST(COALESCE(SUM(s.updating), 0) AS BIGINT), CAST(COALESCE(SUM(s.succeeded), 0) AS BIGINT), CAST(COALESCE(SUM(s.failed), 0) AS BIGINT), \
-     CAST(COALESCE(SUM(s.reverted), 0) AS BIGINT), CAST(COALESCE(SUM(s.timed_out), 0) AS BIGINT), CAST(COALESCE(SUM(s.rejected), 0) AS BIGINT), \
-     CAST(COALESCE(SUM(s.left_out), 0) AS BIGINT) \
-     FROM (SELECT id, name, state, stage FROM rollouts WHERE org_id = $1 AND release_id = $2 ORDER BY id DESC LIMIT 50) AS x \
-     LEFT JOIN rollout_stages s ON s.rollout_id = x.id GROUP BY x.id, x.name, x.state, x.stage ORDER BY x.id DESC",
-);
-/// Devices that are to get it: who waits while a rollout stops gets nothing any more.
-pub(super) const ASSIGNED: Sql = Sql::same(
-    "SELECT CAST(COALESCE(SUM(s.updating + CASE WHEN x.state = 'stopping' THEN 0 ELSE s.waiting END), 0) AS BIGINT) \
-     FROM rollouts x JOIN rollout_stages s ON s.rollout_id = x.id \
-     WHERE x.org_id = $1 AND x.release_id = $2 AND x.state IN ('running', 'paused', 'halted', 'stopping')",
 );
 /// Releases of a type by their versions, the newest first.
 pub(super) const OF_TYPE: Sql = Sql::same(
@@ -260,27 +244,6 @@ pub(in crate::releases) async fn artifacts(on: &mut impl Conn, org: &OrgId, id: 
         })
     };
     found.into_iter().map(read).collect()
-}
-
-pub(in crate::releases) async fn uses(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Vec<ReleaseUse>, Error> {
-    type Row = (String, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
-    let read = |row: Row| {
-        let (id, name, state, stage, stages, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out) = row;
-        Ok(ReleaseUse {
-            id: id.parse().map_err(Error::corrupt)?,
-            name,
-            state: state.parse().map_err(Error::corrupt)?,
-            stage: u32::try_from(stage).map_err(Error::corrupt)?,
-            stages: u32::try_from(stages).map_err(Error::corrupt)?,
-            counts: Counts { total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out },
-        })
-    };
-    rows!(on, Row, USES, org.as_str(), id.as_str())?.into_iter().map(read).collect()
-}
-
-/// How many devices are to get it from rollouts that are under way.
-pub(in crate::releases) async fn assigned(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<i64, Error> {
-    Ok(row!(on, (i64,), ASSIGNED, org.as_str(), id.as_str())?.map_or(0, |r| r.0))
 }
 
 /// The versions of a type with their releases, the newest first; at most 500.

@@ -1,7 +1,7 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
 //! in hawkBit's protocol, what devices said of them, what they were sent, the deltas they can use, how long they took and how they ended, the calendar of
 //! freezes, who approves, ways back, starts without approval,
-//! where the stages of a draw end, and the lists people read.
+//! where the stages of a draw end, which rollouts use a release, and the lists people read.
 
 pub(super) mod approvers;
 pub(super) mod back;
@@ -22,6 +22,7 @@ pub(super) mod sent;
 pub(super) mod strata;
 pub(super) mod turns;
 pub(super) mod updates;
+pub(super) mod uses;
 
 use crate::{
     db::{Error, Sql, list},
@@ -58,6 +59,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &strata::MEMBER,
     &strata::REPORTED,
     &strata::VALUES,
+    &uses::OF,
+    &uses::ASSIGNED,
     &courses::MOVE,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,

@@ -44,7 +44,7 @@ async fn a_release_says_who_runs_it_who_gets_it_and_by_which_rollout(#[case] kin
     let now = installs(&s).await;
     assert_eq!((now.running, now.assigned), (2, 8), "two are updating, six wait for the second stage");
     assert_eq!(now.versions, [line("1.0.0", 8, &s), line("2.0.0", 2, &s)]);
-    let release = s.w.fleet.releases().detail(&s.ada, &s.release).await.unwrap();
+    let release = s.w.fleet.release_detail(&s.ada, &s.release).await.unwrap();
     let counts = s.detail(&id).await.row.counts;
     let found: Vec<_> = release.rollouts.iter().map(|u| (&u.id, u.state, u.stage, u.stages, u.counts)).collect();
     assert_eq!(found, [(&id, RolloutState::Running, 1, 2, counts)]);
