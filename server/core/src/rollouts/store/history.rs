@@ -1,5 +1,6 @@
 //! How long updates took before and how they ended, for what is expected of the next ones and what may be asked of them.
 
+use super::parts::went_dark;
 use crate::{
     db::{Conn, Error, Sql, row, rows},
     rollouts::gate::{DARK_GRACE_MS, DARK_WATCH_MS},
@@ -25,16 +26,16 @@ pub(super) const LATELY: Sql = Sql::same(
      CAST(COALESCE(SUM(s.timed_out), 0) AS BIGINT), CAST(COALESCE(SUM(s.rejected), 0) AS BIGINT)
      FROM rollouts x JOIN rollout_stages s ON s.rollout_id = x.id WHERE x.org_id = $1 AND x.device_type = $2 AND s.started_at >= $3",
 );
-/// Of the newest $4 devices of a rollout that succeeded from $2 to $3 those that are still there, and how many of these were not heard of from $5
-/// milliseconds after that on. What is a word is as gates mean it.
-pub(super) const DARK_LATELY: Sql = Sql::same(
-    "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN d.online = FALSE AND d.last_seen_at < done.ended_at + $5
-         AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.device = done.device AND (c.ended_at IS NULL OR c.ended_at >= done.ended_at + $5))
-         THEN 1 ELSE 0 END), 0) AS BIGINT)
+/// Of the newest $4 devices of a rollout that succeeded from $2 to $3 those that are still there, and how many of these went dark: nothing was heard
+/// of them from $5 milliseconds after that on.
+pub(super) const DARK_LATELY: Sql = Sql::same(concat!(
+    "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN ",
+    went_dark!("done", "$5"),
+    " THEN 1 ELSE 0 END), 0) AS BIGINT)
      FROM (SELECT device, ended_at FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'succeeded'
          AND ended_at >= $2 AND ended_at <= $3 ORDER BY ended_at DESC LIMIT $4) AS done
-     JOIN devices d ON d.number = done.device WHERE d.state = 'active'",
-);
+     JOIN devices d ON d.number = done.device WHERE d.state = 'active'"
+));
 
 /// How far back updates say how they end, in days.
 const DAYS: u32 = 30;

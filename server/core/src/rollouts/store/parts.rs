@@ -20,17 +20,38 @@ use wire::{
     updates::{DeviceUpdate, UpdateFailure},
 };
 
+/// Whether nothing was heard of the device `d` from so many milliseconds after the success of this update on: what gates mean by dark. A channel that was
+/// still open then, or that a restart of the server closed later, is a word too.
+macro_rules! went_dark {
+    ($update:literal, $grace:literal) => {
+        concat!(
+            "d.online = FALSE AND d.last_seen_at < ",
+            $update,
+            ".ended_at + ",
+            $grace,
+            " AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.device = ",
+            $update,
+            ".device AND (c.ended_at IS NULL OR c.ended_at >= ",
+            $update,
+            ".ended_at + ",
+            $grace,
+            "))"
+        )
+    };
+}
+pub(super) use went_dark;
+
 /// `dark` as [`DARK`] counts it: $5 milliseconds after a success that was before $4 nothing was heard.
-pub(super) const OF_DEVICE: Sql = Sql::same(
+pub(super) const OF_DEVICE: Sql = Sql::same(concat!(
     "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.code, u.detail, u.attempts, u.created_at, u.updated_at,
             u.ended_at, u.passed,
             CASE WHEN u.latest = TRUE AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $4
-                  AND d.state = 'active' AND d.online = FALSE AND d.last_seen_at < u.ended_at + $5
-                  AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.device = u.device AND (c.ended_at IS NULL OR c.ended_at >= u.ended_at + $5))
-                 THEN TRUE ELSE FALSE END AS dark
+                  AND d.state = 'active' AND ",
+    went_dark!("u", "$5"),
+    " THEN TRUE ELSE FALSE END AS dark
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN devices d ON d.number = u.device
-     WHERE u.device = $1 AND u.id < $2 ORDER BY u.id DESC LIMIT $3",
-);
+     WHERE u.device = $1 AND u.id < $2 ORDER BY u.id DESC LIMIT $3"
+));
 pub(super) const COUNT_OF_DEVICE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE device = $1");
 pub(super) const OFFERED: Sql = Sql::same(
     "SELECT u.rollout_id, x.name, x.version, u.created_at FROM updates u JOIN rollouts x ON x.id = u.rollout_id
@@ -56,14 +77,13 @@ pub(super) const SETTLED: Sql = Sql::same(
 /// Devices that one statement gives.
 const PAGE: i64 = 2000;
 
-/// Devices of a stage that succeeded by $3 and were not heard of from $4 milliseconds after that on. A channel that was still open then, or that
-/// a restart of the server closed later, is a word too.
-pub(super) const DARK: Sql = Sql::same(
+/// Devices of a stage that succeeded by $3 and went dark: nothing was heard of them from $4 milliseconds after that on.
+pub(super) const DARK: Sql = Sql::same(concat!(
     "SELECT COUNT(*) FROM updates u JOIN devices d ON d.number = u.device
      WHERE u.rollout_id = $1 AND u.stage = $2 AND u.latest = TRUE AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $3
-     AND d.state = 'active' AND d.online = FALSE AND d.last_seen_at < u.ended_at + $4
-     AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.device = u.device AND (c.ended_at IS NULL OR c.ended_at >= u.ended_at + $4))",
-);
+     AND d.state = 'active' AND ",
+    went_dark!("u", "$4")
+));
 
 /// Devices of a stage that run the release since an instant.
 pub(super) const UPDATED: Sql = Sql::same(
