@@ -26,6 +26,8 @@ macro_rules! ids { ($($(#[$doc:meta])* $name:ident = $prefix:literal, $kind:lite
     #[serde(try_from = "String", into = "String")]
     pub struct $name(String);
     impl $name {
+        /// Sorts behind every id of this kind: where a list begins that is newest first.
+        pub const BEHIND: &'static str = concat!($prefix, "~");
         /// The id as text.
         pub fn as_str(&self) -> &str { &self.0 }
     }
@@ -269,5 +271,11 @@ mod tests {
         let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
         assert!(id.parse::<RolloutId>().is_ok());
         assert!(id.parse::<ReleaseId>().is_err());
+    }
+
+    #[test]
+    fn behind_every_id_is_none() {
+        let last = format!("rol_{}", "f".repeat(32));
+        assert!(last.parse::<RolloutId>().unwrap().as_str() < RolloutId::BEHIND && RolloutId::BEHIND.parse::<RolloutId>().is_err());
     }
 }

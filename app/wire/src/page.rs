@@ -34,6 +34,8 @@ impl<T> Page<T> {
 
 /// How many rows a page has unless asked otherwise.
 pub const DEFAULT_ROWS: u32 = 50;
+/// What is said of a cursor that is none of a list's.
+pub const NOT_A_CURSOR: &str = "This is not a cursor that this list gave.";
 /// The most rows a page may have.
 pub const MAX_ROWS: u32 = 200;
 

@@ -11,7 +11,7 @@ use wire::{
     Timestamp,
     access::{AUDIT_LOOKED_AT, AuditEntry, AuditHead, AuditPage, AuditQuery},
     ids::OrgId,
-    page::{DEFAULT_ROWS, Page},
+    page::{DEFAULT_ROWS, NOT_A_CURSOR, Page},
 };
 
 /// Takes the place of the next entry until the transaction ends: whoever changes the organization after looking at it holds first, so that of two
@@ -176,7 +176,7 @@ impl Access {
         may(actor, Act::Audit)?;
         let before = match &query.cursor {
             None => i64::MAX,
-            Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
+            Some(c) => c.parse().map_err(|_| Error::invalid("cursor", NOT_A_CURSOR))?,
         };
         let (org, rows) = (actor.org.as_str(), DEFAULT_ROWS as usize);
         let (q, by, action) = (containing(&query.q), containing(&query.actor), containing(&query.action));

@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use wire::{
     ids::{Digest, OrgId, ReleaseId},
     manifest::{Envelope, Manifest, version_again},
-    page::{DEFAULT_ROWS, Page},
+    page::{DEFAULT_ROWS, MAX_ROWS, Page},
     releases::{GoBack, ReleaseDetail, ReleaseRow, ReleasesPage},
     states::ReleaseState,
     transfers::TransfersPage,
@@ -90,21 +90,18 @@ impl Releases {
     /// A page of releases of so many rows, newest first.
     pub async fn list(&self, actor: &Actor, cursor: Option<&str>, rows: u32) -> Result<Page<ReleaseRow>> {
         may(actor, Act::Read)?;
-        // Ids sort by their creation, so the last id of a page is its cursor; `rel` followed by `~` sorts behind every id.
+        // Ids sort by their creation, so the last id of a page is its cursor.
         let before = match cursor {
-            None => "rel~".to_owned(),
+            None => ReleaseId::BEHIND.to_owned(),
             Some(c) => c
                 .parse::<ReleaseId>()
                 .map_err(|_| Error::Value { field: "cursor", problem: "is not one that this list gave".to_owned() })?
                 .into(),
         };
         let mut on = self.db.read().await?;
-        let rows = usize::try_from(rows.clamp(1, wire::page::MAX_ROWS)).unwrap_or(1);
-        let mut items = store::page(&mut on, &actor.org, &before, i64::try_from(rows).unwrap_or(1) + 1).await?;
-        let more = items.len() > rows;
-        items.truncate(rows);
-        let next = items.last().filter(|_| more).map(|r| r.id.as_str().to_owned());
-        Ok(Page { next, total: store::count(&mut on, &actor.org).await?, items })
+        let rows = rows.clamp(1, MAX_ROWS);
+        let found = store::page(&mut on, &actor.org, &before, i64::from(rows) + 1).await?;
+        Ok(Page::cut(found, rows, store::count(&mut on, &actor.org).await?, |last| last.id.to_string()))
     }
 
     /// The release of a device type that has this version and was verified; where there are several the published one.

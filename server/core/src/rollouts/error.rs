@@ -59,7 +59,7 @@ impl Error {
     }
 
     pub(super) fn not_a_cursor() -> Self {
-        Self::invalid("cursor", "This is not a cursor that this list gave.")
+        Self::invalid("cursor", wire::page::NOT_A_CURSOR)
     }
 
     /// What the other side gets to see.

@@ -225,7 +225,7 @@ impl Rollouts {
         may(actor, Act::Read)?;
         // As for rollouts, the last id of a page is its cursor.
         let before = match cursor {
-            None => "brk~".to_owned(),
+            None => GlassId::BEHIND.to_owned(),
             Some(c) => c.parse::<GlassId>().map_err(|_| Error::not_a_cursor())?.into(),
         };
         let rows = rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS);

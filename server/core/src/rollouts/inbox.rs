@@ -103,8 +103,7 @@ impl Rollouts {
             return Ok(lists::waiting(on, org, of, behind.unwrap_or((Timestamp(-1), "")), limit).await?);
         }
         let Some(user) = user.map(wire::ids::UserId::as_str).or((tab != InboxTab::Mine).then_some("")) else { return Ok(Vec::new()) };
-        // `rol` followed by `~` sorts behind every id.
-        Ok(lists::asked(on, org, (tab, user), behind.unwrap_or((Timestamp(i64::MAX), "rol~")), limit).await?)
+        Ok(lists::asked(on, org, (tab, user), behind.unwrap_or((Timestamp(i64::MAX), RolloutId::BEHIND)), limit).await?)
     }
 
     /// What waits, with everything that a decision needs.

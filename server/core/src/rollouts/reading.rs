@@ -53,19 +53,17 @@ impl Rollouts {
     /// The same of those whose name, version or device type contains this text, in either case.
     pub async fn search(&self, actor: &Actor, q: &str, cursor: Option<&str>, tab: Tab, rows: u32) -> Result<RolloutsPage> {
         may(actor, Act::Read)?;
-        // Ids sort by their creation, so the last id of a page is its cursor; `rol` followed by `~` sorts behind every id.
+        // Ids sort by their creation, so the last id of a page is its cursor.
         let before = match cursor {
-            None => "rol~".to_owned(),
+            None => RolloutId::BEHIND.to_owned(),
             Some(c) => c.parse::<RolloutId>().map_err(|_| Error::not_a_cursor())?.into(),
         };
         let mut on = self.db.read().await?;
         let rows = rows.clamp(1, MAX_ROWS);
-        let mut records = lists::page_in(&mut on, &actor.org, (tab, q), &before, i64::from(rows) + 1).await?;
-        let more = records.len() > rows as usize;
-        records.truncate(rows as usize);
-        let next = records.last().filter(|_| more).map(|r| r.id.as_str().to_owned());
+        let found = lists::page_in(&mut on, &actor.org, (tab, q), &before, i64::from(rows) + 1).await?;
         let total = lists::count_in(&mut on, &actor.org, (tab, q)).await?;
-        let items = self.rows(&mut on, &actor.org, &records).await?;
+        let Page { items, next, total } = Page::cut(found, rows, total, |last| last.id.to_string());
+        let items = self.rows(&mut on, &actor.org, &items).await?;
         Ok(RolloutsPage { rollouts: Page { items, next, total }, may_draft: allowed(actor, Act::Draft) })
     }
 

@@ -169,8 +169,8 @@ pub(in crate::rollouts) async fn of_device(
             passed: UpdateState::ALL.iter().copied().filter(|passed| *passed != state && r.passed & bit(*passed) != 0).collect(),
         })
     };
-    // Ids sort by their creation; `upd` followed by `~` sorts behind every id.
-    let behind = behind.map_or("upd~", UpdateId::as_str);
+    // Ids sort by their creation.
+    let behind = behind.map_or(UpdateId::BEHIND, UpdateId::as_str);
     let (by, limit) = (now.plus(-DARK_WATCH_MS).0, i64::from(rows) + 1);
     let found = rows!(on, DeviceUpdateRow, OF_DEVICE, device, behind, limit, by, DARK_GRACE_MS)?;
     let total = row!(on, (i64,), COUNT_OF_DEVICE, device)?.map_or(0, |(n,)| n);
