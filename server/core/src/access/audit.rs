@@ -101,12 +101,6 @@ pub(super) struct Entry {
     pub(super) detail: String,
 }
 
-/// An object's id, for a statement that is about several.
-#[derive(Serialize)]
-struct About<'a> {
-    object: &'a str,
-}
-
 impl Entry {
     fn shown(self) -> AuditEntry {
         let Self { seq, at, actor, address, action, object, detail } = self;
@@ -219,7 +213,7 @@ impl Access {
         most: i64,
     ) -> Result<Vec<AuditEntry>, Error> {
         may(actor, Act::Audit)?;
-        let objects = db::list(&objects.iter().map(|object| About { object }).collect::<Vec<_>>())?;
+        let objects = db::column("object", objects)?;
         let mut on = self.db.read().await?;
         let found = rows!(&mut on, Entry, store::AUDIT_ABOUT, objects.as_str(), actor.org.as_str(), before.0, most)?;
         Ok(found.into_iter().map(Entry::shown).collect())

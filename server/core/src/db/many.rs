@@ -85,3 +85,32 @@ impl Serialize for Bytes<'_> {
 pub(crate) fn list<T: Serialize>(rows: &[T]) -> Result<String, Error> {
     serde_json::to_string(rows).map_err(Error::corrupt)
 }
+
+/// The same of rows that have one column, of this name.
+pub(crate) fn column<T: Serialize>(name: &'static str, values: impl IntoIterator<Item = T>) -> Result<String, Error> {
+    let rows: Vec<Only<T>> = values.into_iter().map(|value| Only { name, value }).collect();
+    list(&rows)
+}
+
+struct Only<T> {
+    name: &'static str,
+    value: T,
+}
+
+impl<T: Serialize> Serialize for Only<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.name, &self.value)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_one_column_has_its_name() {
+        assert_eq!(column("device", [1, 2]).unwrap(), r#"[{"device":1},{"device":2}]"#);
+        assert_eq!(column("id", ["a"]).unwrap(), r#"[{"id":"a"}]"#);
+        assert_eq!(column("id", Vec::<i64>::new()).unwrap(), "[]");
+    }
+}

@@ -21,7 +21,7 @@ mod sql;
 pub(crate) mod tests;
 
 pub(crate) use dynamic::{Value, select};
-pub(crate) use many::{Bytes, list, listed, many, truth, unlisted};
+pub(crate) use many::{Bytes, column, list, listed, many, truth, unlisted};
 pub use open::{Db, EngineKind, Location, Read, Store, Tx};
 pub(crate) use query::{exec, row, rows};
 pub use sql::{Conn, Engine, Error, Sql};

@@ -9,9 +9,8 @@ use super::{
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::{Sql, Tx, exec, list, many, row, rows},
+    db::{Sql, Tx, column, exec, many, row, rows},
 };
-use serde::Serialize;
 use serde_json::json;
 use wire::{
     Timestamp,
@@ -65,11 +64,6 @@ pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device 
 
 pub(crate) const ALL: &[&Sql] =
     &[&INSERT, &COUNT, &LIST, &BY_NAME, &KEPT, &CLOSED, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
-
-#[derive(Serialize)]
-struct Of {
-    device: i64,
-}
 
 impl Devices {
     /// Groups by their names, with how many devices are in each.
@@ -168,7 +162,7 @@ impl Devices {
             Whom::Meant(..) => self.found(&mut tx, &actor.org, &whom, *expected).await?,
         };
         if *out {
-            exec!(&mut tx, TAKE_OUT, of(&devices)?, id.as_str())?;
+            exec!(&mut tx, TAKE_OUT, column("device", &devices)?, id.as_str())?;
         } else {
             put_in(&mut tx, (id.as_str(), actor.org.as_str()), &devices).await?;
         }
@@ -186,14 +180,9 @@ impl Devices {
     }
 }
 
-/// Devices as a list for a statement.
-fn of(devices: &[DeviceNo]) -> Result<String, crate::db::Error> {
-    list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())
-}
-
 /// Puts devices into a group of this organization; those that are in it stay there.
 pub(super) async fn put_in(tx: &mut Tx, (group, org): (&str, &str), devices: &[DeviceNo]) -> Result<(), crate::db::Error> {
-    exec!(tx, PUT_IN, of(devices)?, group, org).map(drop)
+    exec!(tx, PUT_IN, column("device", devices)?, group, org).map(drop)
 }
 
 /// A group's name as it is kept.

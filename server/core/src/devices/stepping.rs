@@ -12,24 +12,14 @@ use super::{
 use crate::{
     access::{Actor, audit, may},
     bus::Event,
-    db::{exec, list, rows},
+    db::{column, exec, rows},
 };
-use serde::Serialize;
 use serde_json::json;
 use wire::{
     devices::{StepMany, Stepped},
     page::MAX_ROWS,
     states::{DeviceState, DeviceStep as Step},
 };
-
-#[derive(Serialize)]
-struct Of {
-    device: DeviceNo,
-}
-
-fn of(devices: impl IntoIterator<Item = DeviceNo>) -> Vec<Of> {
-    devices.into_iter().map(|device| Of { device }).collect()
-}
 
 impl Devices {
     /// Suspends or resumes every device that a selector means, or that is named, at most [`super::MOST_AT_ONCE`], all or nothing: [`Devices::change`] for
@@ -50,7 +40,7 @@ impl Devices {
         let whom = self.whom(&actor.org, q, named, i64::from(MAX_ROWS)).await?;
         let mut tx = self.db.write().await?;
         let found = self.found(&mut tx, &actor.org, &whom, *expected).await?;
-        let all = list(&of(found))?;
+        let all = column("device", found)?;
         let mut changed: Vec<(DeviceNo, String, DeviceState)> = Vec::new();
         for (device, known, state) in rows!(&mut tx, (i64, String, String), store::STATES_HELD, all.as_str())? {
             let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
@@ -70,7 +60,7 @@ impl Devices {
             // Done before: nothing is written, the transaction ends here without a commit.
             return Ok(Stepped { devices: *expected, changed: 0 });
         }
-        let those = list(&of(changed.iter().map(|(device, ..)| *device)))?;
+        let those = column("device", changed.iter().map(|(device, ..)| *device))?;
         exec!(&mut tx, store::SET_STATES, those.as_str(), goal(by).as_str())?;
         self.pki.devices_changed(&mut tx, &those).await?;
         let about = about(q, named);

@@ -6,7 +6,7 @@ pub use super::facts::{facts, facts_page, measured};
 pub(super) use enrolling::*;
 
 use super::DeviceNo;
-use crate::db::{Conn, Error, Sql, Tx, exec, list, many, row};
+use crate::db::{Conn, Error, Sql, Tx, column, exec, many, row};
 use wire::{
     Timestamp,
     ids::{DeviceId, OrgId},
@@ -326,11 +326,7 @@ pub async fn set_update(tx: &mut Tx, device: DeviceNo, state: &str) -> Result<()
 
 /// Notes the same state of the newest update of many devices, in the updates' own transaction.
 pub async fn set_updates(tx: &mut Tx, devices: &[DeviceNo], state: &str) -> Result<(), Error> {
-    #[derive(serde::Serialize)]
-    struct Of {
-        device: DeviceNo,
-    }
-    let all = list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
+    let all = column("device", devices)?;
     exec!(tx, SET_UPDATES, all, state).map(drop)
 }
 

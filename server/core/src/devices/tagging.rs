@@ -9,9 +9,8 @@ use super::{
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::{exec, list, row},
+    db::{column, exec, row},
 };
-use serde::Serialize;
 use serde_json::json;
 use wire::{
     devices::{TagMany, Tagged},
@@ -20,11 +19,6 @@ use wire::{
 
 /// Events in a row.
 pub(super) const TOLD_AT_ONCE: usize = 500;
-
-#[derive(Serialize)]
-struct Of {
-    device: i64,
-}
 
 /// Tags as words, or a refusal that says which input they stood in.
 fn checked(field: &'static str, tags: &[String]) -> Result<(), Error> {
@@ -52,7 +46,7 @@ impl Devices {
         let whom = self.whom(&actor.org, q, named, i64::from(MAX_ROWS)).await?;
         let mut tx = self.db.write().await?;
         let found = self.found(&mut tx, &actor.org, &whom, *expected).await?;
-        let all = list(&found.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
+        let all = column("device", &found)?;
         for tag in remove {
             exec!(&mut tx, store::TAG_OFF, all.as_str(), tag.as_str())?;
         }

@@ -1,6 +1,6 @@
 //! Serial numbers that are reserved for what a token signs (P-2), until the certificate is booked or the number is dropped.
 
-use crate::db::{Bytes, Conn, Error, Sql, Tx, list, many, row, rows};
+use crate::db::{Bytes, Conn, Error, Sql, Tx, column, list, many, row, rows};
 use serde::Serialize;
 use wire::{Timestamp, ids::CertificateId};
 
@@ -36,18 +36,9 @@ pub(in crate::pki) async fn reserve_serials(tx: &mut Tx, serials: &[ReservedSeri
     rows!(tx, (String,), SERIALS_RESERVE, list(serials)?)
 }
 
-#[derive(Serialize)]
-struct Called<'a> {
-    id: &'a str,
-}
-
-fn called(ids: &[&CertificateId]) -> Result<String, Error> {
-    list(&ids.iter().map(|id| Called { id: id.as_str() }).collect::<Vec<_>>())
-}
-
 /// Takes reservations, for certificates that are booked now or were never signed; gives those that were still there. Each is taken once.
 pub(in crate::pki) async fn take_serials(tx: &mut Tx, ids: &[&CertificateId]) -> Result<Vec<(String,)>, Error> {
-    rows!(tx, (String,), SERIALS_TAKE, called(ids)?)
+    rows!(tx, (String,), SERIALS_TAKE, column("id", ids.iter().copied().map(CertificateId::as_str))?)
 }
 
 /// A reservation that nobody has come back for.

@@ -1,7 +1,6 @@
 //! Rollouts started without their approvals, who may review that, and what they said.
 
-use crate::db::{self, Conn, Error, Sql, Tx, exec, many, row, rows};
-use serde::Serialize;
+use crate::db::{Conn, Error, Sql, Tx, column, exec, many, row, rows};
 use std::collections::HashMap;
 use wire::{
     Timestamp,
@@ -179,13 +178,8 @@ pub(in crate::rollouts) async fn count(on: &mut impl Conn, org: &OrgId) -> Resul
     Ok(row!(on, (i64,), COUNT, org.as_str())?.map_or(0, |r| r.0))
 }
 
-#[derive(Serialize)]
-struct Of<'a> {
-    id: &'a str,
-}
-
 fn these(of: &[&GlassId]) -> Result<String, Error> {
-    db::list(&of.iter().map(|id| Of { id: id.as_str() }).collect::<Vec<_>>())
+    column("id", of.iter().copied().map(GlassId::as_str))
 }
 
 /// Who could review each of these when it was made; nothing of one that nobody could.

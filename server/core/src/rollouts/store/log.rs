@@ -2,7 +2,7 @@
 
 use super::these;
 use crate::{
-    db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
+    db::{Conn, Error, Sql, Tx, column, exec, list, many, row, rows},
     devices::DeviceNo,
 };
 use serde::Serialize;
@@ -115,20 +115,15 @@ pub(in crate::rollouts) async fn of(on: &mut impl Conn, update: &UpdateId, most:
     rows!(on, Columns, OF, update.as_str(), i64::from(most))?.into_iter().map(Columns::read).collect()
 }
 
-#[derive(Serialize)]
-struct Wanted<'a> {
-    wanted: &'a str,
-}
-
 /// The same of several, by their ids; those of which nothing was said, or is kept, are left out.
 pub(in crate::rollouts) async fn of_each(
     on: &mut impl Conn,
     updates: &[DeviceUpdate],
     most: u32,
 ) -> Result<HashMap<String, Vec<LogLine>>, Error> {
-    let wanted: Vec<_> = updates.iter().map(|update| Wanted { wanted: update.id.as_str() }).collect();
+    let wanted = column("wanted", updates.iter().map(|update| update.id.as_str()))?;
     let mut found: HashMap<String, Vec<LogLine>> = HashMap::new();
-    for columns in rows!(on, Columns, OF_EACH, list(&wanted)?, i64::from(most))? {
+    for columns in rows!(on, Columns, OF_EACH, wanted, i64::from(most))? {
         let of = columns.update_id.clone();
         found.entry(of).or_default().push(columns.read()?);
     }

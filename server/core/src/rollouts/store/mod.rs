@@ -25,10 +25,9 @@ pub(super) mod updates;
 pub(super) mod uses;
 
 use crate::{
-    db::{Error, Sql, list},
+    db::{Error, Sql, column},
     devices::DeviceNo,
 };
-use serde::Serialize;
 
 /// Every statement of the room.
 pub(crate) const ALL: &[&Sql] = &[
@@ -209,9 +208,5 @@ pub(crate) const ALL: &[&Sql] = &[
 
 /// These devices, for a statement that takes many by `[int device]`.
 fn these(devices: &[DeviceNo]) -> Result<String, Error> {
-    #[derive(Serialize)]
-    struct Of {
-        device: DeviceNo,
-    }
-    list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())
+    column("device", devices)
 }
