@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use wire::{
     ids::Digest,
     rollouts::{
-        Counts, Egress, Expected, GateAction, GateSpec, MetricGate, Preview, Reach, RetryClass, RolloutSpec, SILENT_DAYS, Span, StageSpec,
-        TooFew, Worse,
+        CUSTOMER, Counts, Egress, Expected, GATEWAY, GateAction, GateSpec, MetricGate, Preview, Reach, RetryClass, RolloutSpec,
+        SILENT_DAYS, SITE, Span, StageSpec, TooFew, Worse,
     },
     time::duration,
 };
@@ -241,9 +241,9 @@ pub fn starts(spec: &RolloutSpec) -> String {
 fn across(attribute: &str, values: i64) -> String {
     match attribute {
         _ if values == 0 => String::new(),
-        "site" => format!(" in {}", counted(values, "site", "sites")),
-        "gateway" => format!(" behind {}", counted(values, "gateway", "gateways")),
-        "customer" => format!(" of {}", counted(values, "customer", "customers")),
+        SITE => format!(" in {}", counted(values, "site", "sites")),
+        GATEWAY => format!(" behind {}", counted(values, "gateway", "gateways")),
+        CUSTOMER => format!(" of {}", counted(values, "customer", "customers")),
         other => format!(" with {} of {other}", counted(values, "value", "values")),
     }
 }

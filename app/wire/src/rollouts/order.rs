@@ -3,6 +3,15 @@
 use crate::ids::DeviceId;
 use serde::{Deserialize, Serialize};
 
+/// The attribute that names a device's site.
+pub const SITE: &str = "site";
+/// The attribute that names the gateway a device is behind.
+pub const GATEWAY: &str = "gateway";
+/// The attribute that names the customer whose device it is.
+pub const CUSTOMER: &str = "customer";
+/// What devices are spread over where their organization does not say what it calls a site: the first of these that some device reports.
+pub const APART: [&str; 3] = [SITE, GATEWAY, CUSTOMER];
+
 /// In which order devices come. Each order is the same on every instance and whenever it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -5,11 +5,8 @@ use super::store::strata;
 use crate::{Result, db::Conn, transfers};
 use wire::{
     ids::OrgId,
-    rollouts::{Order, RolloutSpec},
+    rollouts::{APART, Order, RolloutSpec},
 };
-
-/// What devices are spread over, the first that some device reports.
-const USUAL: [&str; 3] = ["site", "gateway", "customer"];
 
 /// The plan with its order. One without an order stays so where there is nothing to spread over: it is by lot.
 pub(super) async fn arranged(on: &mut impl Conn, org: &OrgId, spec: RolloutSpec) -> Result<RolloutSpec> {
@@ -18,7 +15,7 @@ pub(super) async fn arranged(on: &mut impl Conn, org: &OrgId, spec: RolloutSpec)
     }
     let named = transfers::site_attribute(on, org).await?;
     let known = if named.is_empty() { strata::reported(on, org).await? } else { vec![named] };
-    let usual = USUAL.into_iter().find(|usual| known.iter().any(|name| name == usual));
+    let usual = APART.into_iter().find(|usual| known.iter().any(|name| name == usual));
     let attribute = usual.map(str::to_owned).or_else(|| known.into_iter().next());
     Ok(RolloutSpec { order: attribute.map(Order::Spread), ..spec })
 }

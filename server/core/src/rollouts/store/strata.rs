@@ -9,7 +9,10 @@ use crate::{
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use wire::ids::{OrgId, RolloutId};
+use wire::{
+    ids::{OrgId, RolloutId},
+    rollouts::APART,
+};
 
 pub(super) const INSERT: Sql =
     many!("INSERT INTO rollout_strata (rollout_id, stratum, cuts) SELECT ", [text rollout_id, text stratum, text cuts], "");
@@ -31,16 +34,16 @@ pub(super) const MEMBERS_BETWEEN: Sql = Sql::same(
 /// Whether one is a member, and whether members were kept: device 0 says so.
 pub(super) const MEMBER: Sql = Sql::same("SELECT device FROM rollout_members WHERE rollout_id = $1 AND device IN ($2, 0)");
 
-/// One device of each is enough to know, however many report it.
+/// Which of three attributes devices report. One device of each is enough to know, however many report it.
 pub(super) const REPORTED: Sql = Sql::same(
-    "SELECT w.name FROM (SELECT 'site' AS name UNION ALL SELECT 'gateway' UNION ALL SELECT 'customer') w
+    "SELECT w.name FROM (SELECT CAST($2 AS TEXT) AS name UNION ALL SELECT CAST($3 AS TEXT) UNION ALL SELECT CAST($4 AS TEXT)) w
      WHERE EXISTS (SELECT 1 FROM device_attributes a WHERE a.org_id = $1 AND a.name = w.name)",
 );
 
-/// How many devices have each value of what tells them apart: of `site`, `gateway` and `customer`, and of one more attribute.
+/// How many devices have each value of what tells them apart: of three attributes, and of one more.
 pub(super) const VALUES: Sql = Sql::same(
     "SELECT a.name, a.value, COUNT(*) FROM device_attributes a JOIN devices d ON d.number = a.device
-     WHERE a.org_id = $1 AND a.name IN ('site', 'gateway', 'customer', $2) AND d.state <> 'decommissioned'
+     WHERE a.org_id = $1 AND a.name IN ($3, $4, $5, $2) AND d.state <> 'decommissioned'
      GROUP BY a.name, a.value ORDER BY COUNT(*) DESC, a.name, a.value LIMIT 100",
 );
 
@@ -136,13 +139,15 @@ pub(in crate::rollouts) async fn one(
     Ok(Kept { lot, strata, cuts, members })
 }
 
-/// The values that most devices have of `site`, `gateway`, `customer` and this attribute, each with its attribute and how many have it; at most 100.
+/// The values that most devices have of [`APART`] and of this attribute, each with its attribute and how many have it; at most 100.
 /// Takes the longer the more devices there are.
 pub(in crate::rollouts) async fn values(on: &mut impl Conn, org: &OrgId, attribute: &str) -> Result<Vec<(String, String, i64)>, Error> {
-    rows!(on, (String, String, i64), VALUES, org.as_str(), attribute)
+    let [site, gateway, customer] = APART;
+    rows!(on, (String, String, i64), VALUES, org.as_str(), attribute, site, gateway, customer)
 }
 
-/// Which of `site`, `gateway` and `customer` devices of an organization report.
+/// Which of [`APART`] devices of an organization report.
 pub(in crate::rollouts) async fn reported(on: &mut impl Conn, org: &OrgId) -> Result<Vec<String>, Error> {
-    Ok(rows!(on, (String,), REPORTED, org.as_str())?.into_iter().map(|r| r.0).collect())
+    let [site, gateway, customer] = APART;
+    Ok(rows!(on, (String,), REPORTED, org.as_str(), site, gateway, customer)?.into_iter().map(|r| r.0).collect())
 }
