@@ -181,6 +181,11 @@ pub const fn release(state: ReleaseState, quarantined: bool) -> (Tone, &'static 
     }
 }
 
+/// A release's version, or that it came without a manifest that says one.
+pub const fn version(of: &str) -> &str {
+    if of.is_empty() { "without manifest" } else { of }
+}
+
 /// A certificate that ends `left_ms` from now.
 pub const fn certificate(state: CertificateState, left_ms: i64) -> (Tone, &'static str) {
     const DAY: i64 = 24 * 3_600_000;

@@ -5,8 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// Days that are told of, the last one being today in UTC.
 pub const DAYS: u32 = 30;
-/// Milliseconds of a day.
-pub const DAY_MS: i64 = 86_400_000;
 
 /// Which connections to list.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Milliseconds of a day.
+pub const DAY_MS: i64 = 86_400_000;
+
 /// An instant in Unix milliseconds, UTC. Ordered, printable, never "now".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -27,8 +30,8 @@ impl Timestamp {
     }
     /// Year, month 1–12, day, hour, minute, second, millisecond in UTC (proleptic Gregorian calendar).
     pub const fn civil(self) -> (i64, u8, u8, u8, u8, u8, u16) {
-        let days = self.0.div_euclid(86_400_000);
-        let ms = self.0.rem_euclid(86_400_000);
+        let days = self.0.div_euclid(DAY_MS);
+        let ms = self.0.rem_euclid(DAY_MS);
         // Days from civil, after Howard Hinnant's public-domain derivation: eras of 400 years that begin on 1 March.
         let z = days + 719_468;
         let era = z.div_euclid(146_097);

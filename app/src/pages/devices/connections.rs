@@ -12,9 +12,10 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     Timestamp,
-    connections::{ConnectionsPage, DAY_MS},
+    connections::ConnectionsPage,
     devices::{ConnectionSpan, DeviceDetail},
     ids::DeviceId,
+    time::DAY_MS,
 };
 
 /// A place in the list, as the address says it.

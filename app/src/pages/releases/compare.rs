@@ -78,7 +78,7 @@ fn named(row: &ReleaseRow) -> String {
 }
 
 fn version(row: &ReleaseRow) -> String {
-    if row.version.is_empty() { "without manifest".to_owned() } else { row.version.clone() }
+    words::version(&row.version).to_owned()
 }
 
 /// What differs, in a line.
@@ -103,7 +103,7 @@ fn choice(choices: &[ReleaseChoice], (before, after): &(String, String)) -> AnyV
     let options: Vec<(String, String)> = {
         let one = |c: &ReleaseChoice| {
             let (_, state) = words::release(c.state, false);
-            let version = if c.version.is_empty() { "without manifest" } else { c.version.as_str() };
+            let version = words::version(&c.version);
             (c.id.to_string(), format!("{} {version}, {}", c.device_type, state.to_lowercase()).trim().to_owned())
         };
         std::iter::once((String::new(), "Choose one".to_owned())).chain(choices.iter().map(one)).collect()

@@ -125,7 +125,7 @@ fn rows(items: &[ReleaseRow]) -> AnyView {
             let why = (!r.quarantine.is_empty())
                 .then(|| view! { <div class="small text-2 why" title=r.quarantine.clone()>{words::short_digests(&r.quarantine)}</div> });
             let uses = (r.rollouts > 0).then(|| view! { <div class="sub">{counted(r.rollouts, "rollout", "rollouts")}</div> });
-            let version = if r.version.is_empty() { "without manifest".to_owned() } else { r.version.clone() };
+            let version = words::version(&r.version).to_owned();
             view! {
                 <tr>
                     <th scope="row"><a class="main mono" href=format!("/firmware/{}", r.id)>{version}</a></th>

@@ -1,6 +1,6 @@
 //! The wizard's step of the firmware: which release, and beside the list what the chosen one is and how it stands to the devices there are.
 
-use super::steps::fault_of;
+use super::{phrases::run_newer, steps::fault_of};
 use crate::{
     plan::Draft,
     ui::{
@@ -153,8 +153,7 @@ fn standing(fit: &ReleaseFit, over: &str) -> (Vec<String>, Vec<String>) {
         said.push(format!("{} {} it already", of(fit.on_it), verb(fit.on_it, "runs", "run")));
     }
     if fit.newer > 0 {
-        let most = fit.newer_version.as_ref().map_or_else(String::new, |version| format!(", most of them {version}"));
-        let runs = format!("{} {} something newer{most}", of(fit.newer), verb(fit.newer, "runs", "run"));
+        let runs = run_newer(fit);
         if fit.is_behind() {
             wrong
                 .push(format!("It is older than what many of your devices run: {runs}. They are left out, no device goes back by itself."));

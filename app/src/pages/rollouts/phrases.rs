@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use wire::{
     ids::Digest,
     rollouts::{
-        CUSTOMER, Counts, Egress, Expected, GATEWAY, GateAction, GateSpec, MetricGate, Preview, Reach, RetryClass, RolloutSpec,
+        CUSTOMER, Counts, Egress, Expected, GATEWAY, GateAction, GateSpec, MetricGate, Preview, Reach, ReleaseFit, RetryClass, RolloutSpec,
         SILENT_DAYS, SITE, Span, StageSpec, TooFew, Worse,
     },
     time::duration,
@@ -197,6 +197,13 @@ pub fn waited_for(p: &Preview) -> Option<String> {
     ))
 }
 
+/// How many of a plan's devices run something newer than its release, with the version that most of them have: `2 of 40 devices run something newer`.
+pub fn run_newer(fit: &ReleaseFit) -> String {
+    let most = fit.newer_version.as_ref().map_or_else(String::new, |version| format!(", most of them {version}"));
+    let runs = if fit.newer == 1 { "runs" } else { "run" };
+    format!("{} of {} {runs} something newer{most}", grouped(fit.newer), counted(fit.meant, "device", "devices"))
+}
+
 /// What of a plan's devices is worth a second look, as term and words: who is silent, and who runs something newer.
 pub fn beside(p: &Preview) -> Vec<(&'static str, String)> {
     let silent = (p.silent > 0).then(|| {
@@ -205,11 +212,7 @@ pub fn beside(p: &Preview) -> Vec<(&'static str, String)> {
         let devices = counted(p.silent, "device", "devices");
         ("Silent", format!("{devices} {is} not connected and {was} not heard of in the last {SILENT_DAYS} days: {gets}"))
     });
-    let newer = p.fit.as_ref().filter(|fit| fit.newer > 0).map(|fit| {
-        let most = fit.newer_version.as_ref().map_or_else(String::new, |version| format!(", most of them {version}"));
-        let runs = if fit.newer == 1 { "runs" } else { "run" };
-        ("Run newer", format!("{} of {} {runs} something newer{most}", grouped(fit.newer), counted(fit.meant, "device", "devices")))
-    });
+    let newer = p.fit.as_ref().filter(|fit| fit.newer > 0).map(|fit| ("Run newer", run_newer(fit)));
     silent.into_iter().chain(newer).collect()
 }
 

@@ -8,10 +8,11 @@ use crate::{
 };
 use wire::{
     Timestamp,
-    connections::{ConnectionsPage, ConnectionsQuery, DAY_MS, DAYS},
+    connections::{ConnectionsPage, ConnectionsQuery, DAYS},
     devices::ConnectionSpan,
     ids::DeviceId,
     page::Page,
+    time::DAY_MS,
 };
 
 const LISTED: Sql = Sql::same(

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use wire::{
     ids::ReleaseId,
     rollouts::{ReleaseFit, SILENT_DAYS},
+    time::DAY_MS,
 };
 
-const SILENT_MS: i64 = SILENT_DAYS * 86_400_000;
+const SILENT_MS: i64 = SILENT_DAYS * DAY_MS;
 
 /// A fold over the fleet. Takes a few additions a device.
 #[derive(Debug, Default)]
@@ -70,7 +71,7 @@ mod tests {
     use crate::devices::Selector;
     use wire::{Timestamp, updates::Pin};
 
-    const NOW: Timestamp = Timestamp(30 * 86_400_000);
+    const NOW: Timestamp = Timestamp(30 * DAY_MS);
 
     fn target() -> Target {
         Target {

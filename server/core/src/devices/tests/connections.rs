@@ -12,8 +12,9 @@ use rstest::rstest;
 use std::{collections::BTreeMap, time::Duration};
 use wire::{
     Timestamp,
-    connections::{ConnectionsQuery, DAY_MS, DAYS},
+    connections::{ConnectionsQuery, DAYS},
     device::{Hello, Running},
+    time::DAY_MS,
 };
 
 /// Longer than anything here takes.

@@ -9,6 +9,7 @@ use wire::{
     Timestamp,
     ids::OrgId,
     rollouts::{Counts, PastUpdates},
+    time::DAY_MS,
 };
 
 /// Rollouts of a device type that have begun, the newest first. Not by their ids: that of a draft may be as old as its preview.
@@ -58,7 +59,7 @@ pub(in crate::rollouts) async fn took(on: &mut impl Conn, org: &OrgId, device_ty
 /// How updates of this type ended within the last 30 days: by the counts of the stages that began in that time, and by what was heard since of the
 /// newest devices that succeeded, out of the newest rollouts that have begun.
 pub(in crate::rollouts) async fn lately(on: &mut impl Conn, org: &OrgId, device_type: &str, now: Timestamp) -> Result<PastUpdates, Error> {
-    let since = now.plus(-i64::from(DAYS) * 86_400_000);
+    let since = now.plus(-i64::from(DAYS) * DAY_MS);
     let (succeeded, failed, reverted, timed_out, rejected) =
         row!(on, (i64, i64, i64, i64, i64), LATELY, org.as_str(), device_type, since.0)?.unwrap_or_default();
     let ended = Counts { succeeded, failed, reverted, timed_out, rejected, ..Counts::default() };
