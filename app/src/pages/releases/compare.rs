@@ -17,10 +17,9 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
+    change::FieldChange,
     live::Topic,
-    releases::{
-        ArtifactRow, ComparisonPage as Model, FileDifference, FileFate, ReleaseChange, ReleaseChoice, ReleaseDifference, ReleaseRow,
-    },
+    releases::{ArtifactRow, ComparisonPage as Model, FileDifference, FileFate, ReleaseChoice, ReleaseDifference, ReleaseRow},
 };
 
 /// `/firmware/compare?before=ID&after=ID`; with `after` alone the one that was published before it is the other.
@@ -122,7 +121,7 @@ fn choice(choices: &[ReleaseChoice], (before, after): &(String, String)) -> AnyV
     card("Releases", None, body.into_any())
 }
 
-fn fields(lines: &[ReleaseChange]) -> AnyView {
+fn fields(lines: &[FieldChange]) -> AnyView {
     if lines.is_empty() {
         return ().into_any();
     }
@@ -130,7 +129,7 @@ fn fields(lines: &[ReleaseChange]) -> AnyView {
         Some(text) => view! { <span class="prose">{text.clone()}</span> }.into_any(),
         None => view! { <span class="dim">"none"</span> }.into_any(),
     };
-    let row = |line: &ReleaseChange| view! { <tr><th scope="row">{line.what.clone()}</th><td>{cell(line.before.as_ref())}</td><td>{cell(line.after.as_ref())}</td></tr> };
+    let row = |line: &FieldChange| view! { <tr><th scope="row">{line.what.clone()}</th><td>{cell(line.before.as_ref())}</td><td>{cell(line.after.as_ref())}</td></tr> };
     let rows = lines.iter().map(row).collect_view();
     let columns = vec![Column::text("Field"), Column::text("Before"), Column::text("After")];
     card_flush("Fields", None, table("Fields that differ", columns, rows.into_any()))
@@ -159,7 +158,7 @@ fn file(f: &FileDifference) -> AnyView {
         None => view! { <span class="dim">"none"</span> }.into_any(),
     };
     let name = f.after.as_ref().or(f.before.as_ref()).map(|file| file.name.clone()).unwrap_or_default();
-    let said = |line: &ReleaseChange| {
+    let said = |line: &FieldChange| {
         let word = |text: Option<&String>| text.map_or("none", String::as_str).to_owned();
         view! { <div class="sub">{format!("{}: {} → {}", line.what, word(line.before.as_ref()), word(line.after.as_ref()))}</div> }
     };

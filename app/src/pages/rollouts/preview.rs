@@ -8,7 +8,10 @@ use crate::ui::{
     waffle::waffle,
 };
 use leptos::prelude::*;
-use wire::rollouts::{PlanChange, PlanChanges, Preview, Problem, RolloutSpec};
+use wire::{
+    change::FieldChange,
+    rollouts::{PlanChanges, Preview, Problem, RolloutSpec},
+};
 
 /// Device ids of the first stage that are named; the others are a number.
 const NAMED: usize = 12;
@@ -69,7 +72,7 @@ pub fn changes(c: &PlanChanges) -> AnyView {
         return view! { <p class="text-2">"The first plan for this device type: there is none that was approved before to compare it with."</p> }.into_any();
     };
     let said = if c.lines.is_empty() { "The same plan as " } else { "Otherwise than in " };
-    let line = |c: &PlanChange| {
+    let line = |c: &FieldChange| {
         let before = c.before.clone().map(|text| view! { <del>{text}</del> });
         let after = c.after.clone().map(|text| view! { <ins>{text}</ins> });
         let arrow = (before.is_some() && after.is_some()).then_some(" → ");

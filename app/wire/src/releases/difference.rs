@@ -1,7 +1,9 @@
 //! Two releases beside each other: what one has otherwise than the other, and which ones can be chosen.
 
+pub use crate::change::FieldChange as ReleaseChange;
+
 use super::{ArtifactRow, ReleaseRow};
-use crate::{ids::ReleaseId, states::ReleaseState};
+use crate::{change::FieldChange, ids::ReleaseId, states::ReleaseState};
 use serde::{Deserialize, Serialize};
 
 crate::states::words! {
@@ -29,7 +31,7 @@ pub struct ReleaseDifference {
     /// The one that is looked at.
     pub after: ReleaseRow,
     /// Field by field, in the order of the manifest; empty when none differs.
-    pub lines: Vec<ReleaseChange>,
+    pub lines: Vec<FieldChange>,
     /// Every file of both: as `after` has them, then those that only `before` has.
     pub files: Vec<FileDifference>,
 }
@@ -39,20 +41,6 @@ impl ReleaseDifference {
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.files.iter().all(|file| file.fate == FileFate::Same)
     }
-}
-
-/// One thing that is otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ReleaseChange {
-    /// The field of the manifest, or `state` and `signed_by`.
-    pub field: String,
-    /// What people call it.
-    pub what: String,
-    /// What it is in `before`, in words; none where that has none.
-    pub before: Option<String>,
-    /// What it is in `after`, in words; none where that has none.
-    pub after: Option<String>,
 }
 
 /// A file of two releases.
@@ -69,7 +57,7 @@ pub struct FileDifference {
     pub after: Option<ArtifactRow>,
     /// What they say of it otherwise beside size and digest: how devices treat it, and what the container in it says of itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lines: Vec<ReleaseChange>,
+    pub lines: Vec<FieldChange>,
 }
 
 impl FileDifference {

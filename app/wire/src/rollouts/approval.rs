@@ -1,8 +1,11 @@
 //! Decisions over a digest, and what waits for one.
 
+pub use crate::change::FieldChange as PlanChange;
+
 use super::{ApprovalStanding, ApprovalTerms, Approver, ApproverGroup, GlassBreak, Preview, RolloutRow, RolloutSpec, RuleRow, WayBack};
 use crate::{
     Timestamp,
+    change::FieldChange,
     ids::{ApprovalId, Digest, RolloutId, UserId},
     states::words,
 };
@@ -63,7 +66,7 @@ pub struct PlanChanges {
     /// The plan it is compared with; none when this is the first one for the device type.
     pub since: Option<ApprovedPlan>,
     /// Field by field; empty when it is the same plan.
-    pub lines: Vec<PlanChange>,
+    pub lines: Vec<FieldChange>,
 }
 
 /// A plan that was approved, and whose approval still holds for it.
@@ -80,20 +83,6 @@ pub struct ApprovedPlan {
     pub approved_at: Timestamp,
     /// By whom.
     pub approved_by: String,
-}
-
-/// One field that another plan has otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PlanChange {
-    /// The input, for example `stages.1.reach`.
-    pub field: String,
-    /// What people call it: `Stage 2 Half, reach`.
-    pub what: String,
-    /// What it was, in words; none when it is new.
-    pub before: Option<String>,
-    /// What it is, in words; none when it is gone.
-    pub after: Option<String>,
 }
 
 words! {

@@ -3,8 +3,9 @@
 
 use super::deltas::follows;
 use wire::{
+    change::FieldChange,
     manifest::{Manifest, Payload},
-    releases::{ArtifactRow, Container, FileDifference, FileFate, ReleaseChange, ReleaseRow},
+    releases::{ArtifactRow, Container, FileDifference, FileFate, ReleaseRow},
 };
 
 /// A release as it is compared.
@@ -25,7 +26,7 @@ impl Side<'_> {
 }
 
 /// What `after` has otherwise than `before`, in the order of the manifest; nothing when they say the same.
-pub(super) fn fields(before: Side<'_>, after: Side<'_>) -> Vec<ReleaseChange> {
+pub(super) fn fields(before: Side<'_>, after: Side<'_>) -> Vec<FieldChange> {
     let mut lines = Lines(Vec::new());
     let mut of = |field: &str, what: &str, read: &dyn Fn(&Side<'_>) -> Option<String>| {
         lines.differ((field, what), read(&before), read(&after));
@@ -110,13 +111,11 @@ fn sorted(all: &[String]) -> Vec<String> {
     all
 }
 
-struct Lines(Vec<ReleaseChange>);
+struct Lines(Vec<FieldChange>);
 
 impl Lines {
     fn differ(&mut self, (field, what): (&str, &str), before: Option<String>, after: Option<String>) {
-        if before != after {
-            self.0.push(ReleaseChange { field: field.to_owned(), what: what.to_owned(), before, after });
-        }
+        self.0.extend(FieldChange::between(field, what, before, after));
     }
 
     fn container(&mut self, before: Option<&Container>, after: Option<&Container>) {
@@ -193,7 +192,7 @@ mod tests {
         }
     }
 
-    fn said(lines: &[ReleaseChange]) -> Vec<String> {
+    fn said(lines: &[FieldChange]) -> Vec<String> {
         let word = |text: Option<&String>| text.map_or("-", String::as_str).to_owned();
         lines.iter().map(|l| format!("{}: {} > {}", l.field, word(l.before.as_ref()), word(l.after.as_ref()))).collect()
     }

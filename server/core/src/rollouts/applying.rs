@@ -14,11 +14,7 @@ use crate::{
     access::{Act, Actor, may},
     releases,
 };
-use wire::{
-    ids::RolloutId,
-    rollouts::{PlanChange, RolloutSpec},
-    states::RolloutState,
-};
+use wire::{change::FieldChange, ids::RolloutId, rollouts::RolloutSpec, states::RolloutState};
 
 /// How often a plan is looked at anew when somebody else was faster.
 const TRIES: usize = 8;
@@ -44,7 +40,7 @@ pub struct Applied {
     /// What was done.
     pub outcome: Outcome,
     /// What it changed, against the rollout of the same name.
-    pub lines: Vec<PlanChange>,
+    pub lines: Vec<FieldChange>,
 }
 
 /// The newest rollout of a plan's name, and what the plan would change.
@@ -55,7 +51,7 @@ pub struct Against {
     /// Where it is in its life.
     pub state: RolloutState,
     /// What the plan has otherwise.
-    pub lines: Vec<PlanChange>,
+    pub lines: Vec<FieldChange>,
     generation: i64,
     same: bool,
 }

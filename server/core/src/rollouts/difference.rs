@@ -2,10 +2,9 @@
 
 use wire::{
     Timestamp,
+    change::FieldChange,
     ids::DeviceId,
-    rollouts::{
-        Budget, GateAction, GateSpec, MetricGate, Order, PlanChange, Rate, Reach, RolloutSpec, StageSpec, TooFew, Urgency, Window, Worse,
-    },
+    rollouts::{Budget, GateAction, GateSpec, MetricGate, Order, Rate, Reach, RolloutSpec, StageSpec, TooFew, Urgency, Window, Worse},
 };
 
 /// A plan, with its releases as people name them: `gateway 2.0.0`.
@@ -20,7 +19,7 @@ pub struct Plan<'a> {
 }
 
 /// What `after` does otherwise than `before`, in the order of the plan; nothing when they are the same.
-pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
+pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<FieldChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.
     let RolloutSpec {
@@ -287,17 +286,15 @@ fn pairs(before: &[StageSpec], after: &[StageSpec]) -> Vec<(Option<usize>, Optio
     out
 }
 
-struct Lines(Vec<PlanChange>);
+struct Lines(Vec<FieldChange>);
 
 impl Lines {
     fn differ(&mut self, field: &str, what: &str, before: String, after: String) {
-        if before != after {
-            self.push(field, what, Some(before), Some(after));
-        }
+        self.push(field, what, Some(before), Some(after));
     }
 
     fn push(&mut self, field: &str, what: &str, before: Option<String>, after: Option<String>) {
-        self.0.push(PlanChange { field: field.to_owned(), what: what.to_owned(), before, after });
+        self.0.extend(FieldChange::between(field, what, before, after));
     }
 
     fn stage(&mut self, pair: (Option<usize>, Option<usize>), before: &[StageSpec], after: &[StageSpec]) {

@@ -14,12 +14,7 @@ use fleet::{
 use serde::Serialize;
 use std::path::Path;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use wire::{
-    FaultKind,
-    ids::RolloutId,
-    rollouts::{PlanChange, RolloutSpec},
-    states::RolloutState,
-};
+use wire::{FaultKind, change::FieldChange, ids::RolloutId, rollouts::RolloutSpec, states::RolloutState};
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new().routes(routes!(apply)).routes(routes!(diff))
@@ -47,7 +42,7 @@ struct AppliedPlan {
     /// What was done.
     outcome: PlanOutcome,
     /// What it changed, against the rollout of the same name.
-    lines: Vec<PlanChange>,
+    lines: Vec<FieldChange>,
 }
 
 /// What a plan has otherwise than the newest rollout of its name.
@@ -58,7 +53,7 @@ struct PlanDifference {
     /// Where it is in its life.
     state: Option<RolloutState>,
     /// Field by field; empty when it has this plan.
-    lines: Vec<PlanChange>,
+    lines: Vec<FieldChange>,
 }
 
 /// Make a draft of a plan as a file has it, or edit the draft of the same name

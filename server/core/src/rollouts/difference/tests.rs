@@ -13,7 +13,7 @@ fn plan(spec: &RolloutSpec) -> Plan<'_> {
 }
 
 fn lines(before: &RolloutSpec, after: &RolloutSpec) -> Vec<String> {
-    let said = |c: PlanChange| {
+    let said = |c: FieldChange| {
         format!("{} | {}: {} → {}", c.field, c.what, c.before.unwrap_or_else(|| "-".into()), c.after.unwrap_or_else(|| "-".into()))
     };
     between(plan(before), plan(after)).into_iter().map(said).collect()

@@ -87,7 +87,7 @@ async fn where_plans_are_compared_a_way_back_is_named_as_people_name_a_release(#
     let later = Some(s.w.clock_now().plus(3_600_000));
     s.approved(RolloutSpec { start_at: later, ..s.spec(vec![stage(Reach::Percent(100.0))]) }).await;
     let plan = s.with_way_back(GateAction::RollBack).await;
-    let told = |lines: Vec<wire::rollouts::PlanChange>| {
+    let told = |lines: Vec<wire::change::FieldChange>| {
         let line = lines.into_iter().find(|c| c.field == "way_back").unwrap();
         (line.before.unwrap(), line.after.unwrap())
     };

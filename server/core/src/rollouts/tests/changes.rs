@@ -32,7 +32,7 @@ async fn an_approver_sees_what_is_other_than_last_time(#[case] kind: EngineKind)
     s.w.clock.advance(1000);
     let found = changes(&s, &second).await;
     assert_eq!(found.since.as_ref().map(|p| (&p.rollout, p.approved_by.as_str())), Some((&first, s.ada.label().as_str())));
-    let line = |c: &wire::rollouts::PlanChange| (c.field.clone(), c.before.clone().unwrap(), c.after.clone().unwrap());
+    let line = |c: &wire::change::FieldChange| (c.field.clone(), c.before.clone().unwrap(), c.after.clone().unwrap());
     assert_eq!(found.lines.iter().map(line).collect::<Vec<_>>(), [("stages.0.reach".into(), "up to 20 %".into(), "up to 40 %".into())]);
 
     // The card has it, and what was approved keeps what its approver saw.
