@@ -246,7 +246,7 @@ async fn inbox(fleet: &Fleet, shell: &Actor) -> Result<String> {
     Ok(if out.is_empty() { "Nothing waits.\n".to_owned() } else { out })
 }
 
-/// What a plan that waits would do as of now, and what it has otherwise than the one that was approved last.
+/// What a plan that waits would do as of now, and what differs from the one that was approved last.
 fn would(card: &ApprovalCard) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.

@@ -25,7 +25,7 @@ use wire::{
     ids::ReleaseId,
     manifest::Manifest,
     page::MAX_ROWS,
-    releases::{FileFate, NewRelease, NewUpload, ReleaseChange, ReleaseDetail, ReleaseDifference, ReleaseRow, VersionInstalls},
+    releases::{FileChange, NewRelease, NewUpload, ReleaseChange, ReleaseDetail, ReleaseDifference, ReleaseRow, VersionInstalls},
 };
 use zeroize::Zeroizing;
 
@@ -65,7 +65,7 @@ pub enum Release {
     },
     /// What devices download instead of a release's files when they run an older release
     Deltas(Which),
-    /// What a release has otherwise than another one
+    /// Show what differs between two releases
     Diff {
         /// The release that the other one is held against
         #[arg(value_name = "BEFORE")]
@@ -238,8 +238,8 @@ fn told(difference: &ReleaseDifference) -> String {
     for file in &difference.files {
         let named = file.after.as_ref().or(file.before.as_ref()).map_or("", |row| row.name.as_str());
         let grown = if file.growth() == 0 { String::new() } else { format!(", {:+} bytes", file.growth()) };
-        let _ = writeln!(out, "{named}: {}{grown}", file.fate);
-        if file.fate != FileFate::Same {
+        let _ = writeln!(out, "{named}: {}{grown}", file.change);
+        if file.change != FileChange::Same {
             for (mark, row) in [('-', &file.before), ('+', &file.after)] {
                 if let Some(row) = row {
                     let _ = writeln!(out, "  {mark} {}  {} bytes  {}", row.sha256, row.size, row.name);
@@ -253,7 +253,7 @@ fn told(difference: &ReleaseDifference) -> String {
     out
 }
 
-/// One thing that is otherwise, each line of it with its mark.
+/// One thing that differs, each line of it with its mark.
 fn changed(out: &mut String, line: &ReleaseChange, indent: &str) {
     let _ = writeln!(out, "{indent}{}", line.what);
     for (mark, text) in [('-', &line.before), ('+', &line.after)] {
@@ -286,8 +286,8 @@ fn tell(release: &ReleaseDetail) {
         println!("{line}");
     }
     for file in &release.artifacts {
-        if let Some(seal) = &file.seal {
-            println!("{} is {}", file.name, seal.told());
+        if let Some(signature) = &file.signature {
+            println!("{} is {}", file.name, signature.told());
         }
     }
 }

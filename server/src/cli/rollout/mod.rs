@@ -174,7 +174,7 @@ fn changes(lines: &[PlanChange]) -> String {
     lines.iter().map(line).collect()
 }
 
-fn status(detail: &RolloutDetail, otherwise: usize) -> String {
+fn status(detail: &RolloutDetail, differing: usize) -> String {
     let row = &detail.row;
     let mut out = format!("{} “{}”, {} {}: {}\n", row.id, row.name, row.device_type, row.version, row.state);
     // Writing to a string can't fail.
@@ -211,7 +211,7 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
             let _ = writeln!(out, "  {line}");
         }
     }
-    if otherwise > 0 {
+    if differing > 0 {
         let _ = writeln!(out, "The file says something else: `fleetward rollout diff` shows what.");
     }
     out
