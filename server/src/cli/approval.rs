@@ -381,7 +381,7 @@ mod tests {
         let inbox = run(Approval::Inbox).await.unwrap();
         assert!(inbox.contains("0 of 2 approvals, 0 of 1 by safety; expires") && inbox.contains(digest.as_str()), "{inbox}");
         assert!(
-            inbox.contains("  1 devices would get it") && inbox.contains("  Stage 1 All: 1 devices: gw-1\n"),
+            inbox.contains("  1 device would get it") && inbox.contains("  Stage 1 All: 1 device: gw-1\n"),
             "what it would do stands beside the digest: {inbox}"
         );
         let break_glass = |token_file| Approval::BreakGlass { id: id.clone(), digest: digest.clone(), reason: "fire".into(), token_file };
