@@ -4,7 +4,7 @@ use super::{
     ahead,
     back::{retry_fields, way_back},
     choosing::devices,
-    firmware::firmware,
+    firmware::choose_release,
     gates::gates,
     order::{budget_fields, order_fields, rate_fields},
     phrases,
@@ -99,7 +99,7 @@ impl Step {
 /// The form of a step.
 pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem], ways: Completing) -> AnyView {
     let body = match at.step {
-        Step::Firmware => firmware(&at.draft, model, problems),
+        Step::Firmware => choose_release(&at.draft, model, problems),
         Step::Devices => devices(&at.draft, model, problems, ways),
         Step::Stages => stages(at, model, problems),
         Step::Gates | Step::Review => view! { {gates(&at.draft, model, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
