@@ -1,4 +1,5 @@
-//! `fleetward image-key`: certificates and public keys that signatures inside images are held against (U-5). The words are those of the REST API.
+//! `fleetward image-key`: certificates and public keys that signatures inside images are held against (U-5). The words are those of the REST API. Refuses to
+//! know how a signature is checked.
 
 use super::table;
 use anyhow::{Context as _, Result};

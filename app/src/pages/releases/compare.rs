@@ -1,4 +1,4 @@
-//! Two releases beside each other: their fields, and what became of each file.
+//! Two releases beside each other: their fields, and what became of each file. Owns the choice of the two. Refuses to know how they are compared.
 
 use crate::api::packed::reading;
 use crate::{
