@@ -24,7 +24,7 @@ crate::states::words! {
     ImageSignatureState {
         /// It fits, and is by a known image key.
         Trusted = "trusted",
-        /// Whoever made it has no image key that is known.
+        /// No known image key vouches for whoever made it.
         UnknownSigner = "unknown_signer",
         /// It does not fit what it signs.
         Invalid = "invalid",

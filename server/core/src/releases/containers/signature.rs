@@ -205,7 +205,7 @@ fn judged(
                 (ImageSignatureState::Trusted, "")
             }
             None if knowing.is_empty() => (ImageSignatureState::UnknownSigner, "no image key is known here"),
-            None => (ImageSignatureState::UnknownSigner, "whoever made it has no image key that is known here"),
+            None => (ImageSignatureState::UnknownSigner, "whoever made it is vouched for by none of the image keys that are known here"),
         },
     }
 }

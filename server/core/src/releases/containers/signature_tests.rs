@@ -43,7 +43,7 @@ fn u_5_a_cms_signature_is_by_who_is_known_or_by_whom_they_have_certified() {
                 (ImageSignatureState::UnknownSigner, 0, 1),
                 "{name} by {keys:?}"
             );
-            assert_eq!(signature.why.contains("no image key"), keys.is_empty(), "{}", signature.why);
+            assert_eq!(signature.why.contains("no image key is known"), keys.is_empty(), "{}", signature.why);
         }
     }
     for name in ["cms-rsa", "cms-rsa-pss", "cms-no-certificate"] {
