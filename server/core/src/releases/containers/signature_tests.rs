@@ -161,7 +161,7 @@ fn doubts_are_told_where_keys_are_known_and_what_is_wrong_always() {
         assert_eq!(unsigned.len(), usize::from(known), "{unsigned:?}");
     }
     let told = doubts("fw.swu", &container(Some(900)), Some(&unknown), true);
-    assert!(told[0].contains("by O=Example, CN=Example builds, and whoever made it is none"), "{told:?}");
+    assert!(told[0].contains("by O=Example, CN=Example builds, and whoever made it is vouched for by none"), "{told:?}");
     assert!(doubts("fw.swu", &container(Some(900)), Some(&none), false).is_empty());
     let trusted = judge(&cms("cms"), &known(&["authority"]));
     assert!(doubts("fw.swu", &container(Some(900)), Some(&trusted), true).is_empty());
