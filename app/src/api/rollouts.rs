@@ -5,7 +5,7 @@ use super::{fault::ApiFault, packed::Packed};
 use crate::plan::Draft;
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 #[cfg(feature = "ssr")]
-use wire::{rollouts::Crowd, selector::Field};
+use wire::{rollouts::SelectorSuggestion, selector::Field};
 use wire::{rollouts::Verb, states::RolloutState};
 
 /// A choice in an address; none is the first there is.
@@ -55,7 +55,7 @@ pub async fn read_wizard(
     page.facets = call.answer(call.fleet.devices().facet_counts_at_once(&call.actor).await)?;
     if let Some(facets) = &page.facets {
         for (field, counts) in [(Field::Group, &facets.groups), (Field::Tag, &facets.tags)] {
-            page.crowds.extend(Crowd::each(&field, counts));
+            page.suggestions.extend(SelectorSuggestion::each(&field, counts));
         }
     }
     let release = if draft.is_some() { release } else { page.spec.as_ref().map(|spec| spec.release.clone()) };

@@ -6,7 +6,7 @@ use wire::{
     enrolment::BatchState,
     pki::CertificateRow,
     registered::RegisteredState,
-    releases::{Damage, DeltaState, FileFate, SealState},
+    releases::{Damage, DeltaState, FileChange, ImageSignatureState},
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
     updates::UpdateFailure,
 };
@@ -49,13 +49,13 @@ pub const fn key_origin(origin: KeyOrigin) -> &'static str {
     }
 }
 
-/// A signature inside an image, held against the keys that are known for images.
-pub const fn seal(state: SealState) -> (Tone, &'static str) {
+/// An image's signature, held against the image keys that are known.
+pub const fn image_signature(state: ImageSignatureState) -> (Tone, &'static str) {
     match state {
-        SealState::Trusted => (Tone::Ok, "Signature trusted"),
-        SealState::Unknown => (Tone::Warn, "Signer unknown"),
-        SealState::Wrong => (Tone::Bad, "Signature wrong"),
-        SealState::Unchecked => (Tone::Off, "Signature not checked"),
+        ImageSignatureState::Trusted => (Tone::Ok, "Signature trusted"),
+        ImageSignatureState::UnknownSigner => (Tone::Warn, "Unknown signer"),
+        ImageSignatureState::Invalid => (Tone::Bad, "Signature invalid"),
+        ImageSignatureState::Unchecked => (Tone::Off, "Signature not checked"),
     }
 }
 
@@ -72,13 +72,13 @@ pub const fn delta(state: DeltaState) -> (Tone, &'static str) {
 }
 
 /// What became of a file from one release to another.
-pub const fn fate(fate: FileFate) -> (Tone, &'static str) {
-    match fate {
-        FileFate::Same => (Tone::Off, "The same"),
-        FileFate::Renamed => (Tone::Info, "Renamed"),
-        FileFate::Changed => (Tone::Info, "Changed"),
-        FileFate::Added => (Tone::Ok, "Added"),
-        FileFate::Removed => (Tone::Warn, "Removed"),
+pub const fn file_change(change: FileChange) -> (Tone, &'static str) {
+    match change {
+        FileChange::Same => (Tone::Off, "The same"),
+        FileChange::Renamed => (Tone::Info, "Renamed"),
+        FileChange::Changed => (Tone::Info, "Changed"),
+        FileChange::Added => (Tone::Ok, "Added"),
+        FileChange::Removed => (Tone::Warn, "Removed"),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Releases and uploads as pages and scripts see them.
 
 mod difference;
+mod image_signature;
 mod installs;
-mod seal;
 
-pub use difference::{ComparisonPage, FileDifference, FileFate, ReleaseChange, ReleaseChoice, ReleaseDifference};
+pub use difference::{ComparisonPage, FileChange, FileDifference, ReleaseChoice, ReleaseDifference};
+pub use image_signature::{ImageKey, ImageKeyKind, ImageSignature, ImageSignatureKind, ImageSignatureState, MOST_IMAGE_KEYS};
 pub use installs::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, VersionInstalls};
-pub use seal::{ImageKey, ImageKeyKind, MOST_IMAGE_KEYS, Seal, SealKind, SealState};
 
 use crate::{
     Timestamp,
@@ -77,7 +77,8 @@ crate::states::words! {
     }
 }
 
-/// What a container says of itself. Nothing of it is believed here: the updater on the device verifies it. How a signature in it stands is its [`Seal`].
+/// What a container says of itself. Nothing of it is believed here: the updater on the device verifies it. How a signature in it stands is its
+/// [`ImageSignature`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Container {
@@ -236,9 +237,9 @@ pub struct ArtifactRow {
     /// What it says of itself, where it is a container that is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
-    /// How the signature in the container stands, where it has one and was looked at now.
+    /// The signature in the container and how it stands, where it has one and was looked at now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seal: Option<Seal>,
+    pub signature: Option<ImageSignature>,
 }
 
 /// A file of a release told as its difference from the file of an older release that it follows: what a device downloads that runs the older one.

@@ -1,4 +1,4 @@
-// Releases: where one is, how its life goes on, what is otherwise in it than in another one, and whether the images in it are signed by whom they should be.
+// Releases: where one is, how its life goes on, what differs from another one, and whether the images in it are signed by whom they should be.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { foreignKey, rest, signedFirmware, system, uploaded } from "../../support/system";
@@ -52,26 +52,26 @@ test("two releases are compared, from the list and from a release's page, and by
 test.describe("an admin", () => {
   test.use({ role: "admin" });
 
-  test("makes a key for images known, and a release tells that its image is signed by it", async ({ page }) => {
+  test("makes an image key known, and a release tells that its image is signed by it", async ({ page }) => {
     const { payload, manifest } = signedFirmware("1.0.1", 11, image());
     await uploaded([payload, manifest]);
     const path = `/firmware/${await releaseOf("1.0.1")}`;
     const file = page.getByRole("table", { name: "Files" }).getByRole("row").nth(1);
     await open(page, path);
-    await expect(file).toContainText("Signer unknown");
-    await expect(file).toContainText("signed by O=Example, CN=Example builds, not trusted here: no key for images is known here");
+    await expect(file).toContainText("Unknown signer");
+    await expect(file).toContainText("signed by O=Example, CN=Example builds, not trusted here: no image key is known here");
 
     await open(page, "/firmware");
-    const keys = card(page, "Keys for images");
-    await keys.locator("summary").filter({ hasText: "Add a key for images" }).click();
+    const keys = card(page, "Image keys");
+    await keys.locator("summary").filter({ hasText: "Add an image key" }).click();
     await keys.getByLabel("Name").fill("Image authority");
     await keys.getByLabel("Certificate or public key").fill("nonsense");
-    await keys.getByRole("button", { name: "Add key for images" }).click();
-    await expect(keys.getByLabel("Certificate or public key")).toHaveAccessibleDescription(/That is no certificate and no public key for images/);
+    await keys.getByRole("button", { name: "Add image key" }).click();
+    await expect(keys.getByLabel("Certificate or public key")).toHaveAccessibleDescription(/That is no certificate and no public key that could be an image key/);
     await look(page, "journey-image-key-refused");
     await keys.getByLabel("Certificate or public key").fill(made("authority").toString("base64"));
-    await keys.getByRole("button", { name: "Add key for images" }).click();
-    await expect(note(page, "Key for images added")).toBeVisible();
+    await keys.getByRole("button", { name: "Add image key" }).click();
+    await expect(note(page, "Image key added")).toBeVisible();
     await expect(keys.getByRole("row").filter({ hasText: "Image authority" })).toContainText("certificate · O=Example, CN=Example image authority");
 
     await open(page, path);
@@ -82,14 +82,14 @@ test.describe("an admin", () => {
     await keys.getByRole("link", { name: "Remove…" }).click();
     const question = page.getByRole("dialog", { name: "Remove Image authority" });
     await question.getByRole("button", { name: "Remove key" }).click();
-    await expect(note(page, "Key for images removed")).toBeVisible();
+    await expect(note(page, "Image key removed")).toBeVisible();
     await expect(keys).toContainText("None is known");
   });
 });
 
 /** What openssl has made for the core's own tests. */
 function made(name: string) {
-  const all = readFileSync(join(__dirname, "../../../server/core/src/releases/containers/testdata/seals.txt"), "utf8");
+  const all = readFileSync(join(__dirname, "../../../server/core/src/releases/containers/testdata/signatures.txt"), "utf8");
   return Buffer.from(all.split(`== ${name}\n`)[1]!.split("== ")[0]!, "base64");
 }
 

@@ -246,7 +246,7 @@ async fn inbox(fleet: &Fleet, shell: &Actor) -> Result<String> {
     Ok(if out.is_empty() { "Nothing waits.\n".to_owned() } else { out })
 }
 
-/// What a plan that waits would do as of now, and what it has otherwise than the one that was approved last.
+/// What a plan that waits would do as of now, and what differs from the one that was approved last.
 fn would(card: &ApprovalCard) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
@@ -381,7 +381,7 @@ mod tests {
         let inbox = run(Approval::Inbox).await.unwrap();
         assert!(inbox.contains("0 of 2 approvals, 0 of 1 by safety; expires") && inbox.contains(digest.as_str()), "{inbox}");
         assert!(
-            inbox.contains("  1 devices would get it") && inbox.contains("  Stage 1 All: 1 devices: gw-1\n"),
+            inbox.contains("  1 device would get it") && inbox.contains("  Stage 1 All: 1 device: gw-1\n"),
             "what it would do stands beside the digest: {inbox}"
         );
         let break_glass = |token_file| Approval::BreakGlass { id: id.clone(), digest: digest.clone(), reason: "fire".into(), token_file };

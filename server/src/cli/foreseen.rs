@@ -1,5 +1,7 @@
-//! Pure: what a plan would do, in lines; the same of one that is tried out, and of one that waits for approval.
+//! Pure: what a plan would do, in lines; the same of one that is tried out, and of one that waits for approval. Counts and sizes are written as the
+//! console writes them. Refuses to know where a plan is, and who asks.
 
+use app::ui::number::{bytes, counted};
 use std::fmt::Write as _;
 use wire::{
     ids::DeviceId,
@@ -17,21 +19,21 @@ pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
     for problem in &preview.problems {
         let _ = writeln!(out, "{}: {}", problem.field, problem.message);
     }
-    let _ = writeln!(out, "{} devices would get it, {} bytes in all.", preview.total, preview.bytes);
+    let _ = writeln!(out, "{} would get it, {} in all.", devices(preview.total), bytes(preview.bytes));
     for (number, stage) in (1..).zip(&preview.stages) {
-        let _ = writeln!(out, "Stage {number} {}: {} devices{}", stage.name, stage.devices, some_of(stage, named));
+        let _ = writeln!(out, "Stage {number} {}: {}{}", stage.name, devices(stage.devices), some_of(stage, named));
     }
     for left in &preview.excluded {
-        let _ = writeln!(out, "Not in it: {} devices, {}", left.devices, left.reason);
+        let _ = writeln!(out, "Not in it: {}, {}", devices(left.devices), left.reason);
     }
     for late in &preview.put_off {
-        let _ = writeln!(out, "Later than its turn: {} devices, {}", late.devices, late.reason);
+        let _ = writeln!(out, "Later than its turn: {}, {}", devices(late.devices), late.reason);
     }
     if let Some(until) = preview.put_off_until {
         let _ = writeln!(out, "The last of those that get it later is below its data budget from {} on.", until.readable());
     }
     if preview.reach_budget > 0 {
-        let _ = writeln!(out, "At their data budget with it, with nothing after it for a while: {} devices", preview.reach_budget);
+        let _ = writeln!(out, "At their data budget with it, with nothing after it for a while: {}", devices(preview.reach_budget));
     }
     if let Some(egress) = &preview.egress {
         let _ = writeln!(out, "{}", sends(egress));
@@ -54,6 +56,10 @@ pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
     out
 }
 
+fn devices(n: i64) -> String {
+    counted(n, "device", "devices")
+}
+
 /// The first devices of a stage, in its order.
 fn some_of(stage: &PreviewStage, named: usize) -> String {
     let ids: Vec<&str> = stage.sample.iter().take(named).map(DeviceId::as_str).collect();
@@ -64,17 +70,17 @@ fn some_of(stage: &PreviewStage, named: usize) -> String {
     format!(": {}{more}", ids.join(" "))
 }
 
-/// How many bytes a second a plan's downloads are, in sentences.
+/// How much a second a plan's downloads are, in sentences.
 fn sends(egress: &Egress) -> String {
+    let together =
+        if egress.together == 1 { "one device at a time".to_owned() } else { format!("up to {} side by side", devices(egress.together)) };
     let mut out = match egress.peak {
-        Some(peak) => {
-            format!("It sends at most {peak} bytes a second from each server, to up to {} devices side by side.", egress.together)
-        }
-        None => format!("No limit of bandwidth holds all of it; up to {} devices download side by side.", egress.together),
+        Some(peak) => format!("It sends at most {} a second from each server, to {together}.", bytes(peak)),
+        None => format!("No limit of bandwidth holds all of it; it is sent to {together}."),
     };
     // Writing to a string can't fail.
     if let Some(paced) = egress.paced {
-        let _ = write!(out, " By its rate at most {paced} bytes a second are asked for on average.");
+        let _ = write!(out, " By its rate at most {} a second are asked for on average.", bytes(paced));
     }
     if egress.least_ms > 0 {
         let _ = write!(out, " The downloads alone take {} or more by the limits.", duration(egress.least_ms));
@@ -99,15 +105,18 @@ mod tests {
         assert_eq!(line(0), "Stage 1 Canary: 3 devices");
         assert_eq!(line(2), "Stage 1 Canary: 3 devices: gw-1 gw-2 …");
         assert_eq!(line(12), "Stage 1 Canary: 3 devices: gw-1 gw-2 gw-3");
+        let one = foreseen(&Preview { total: 1, bytes: 12_345, ..Preview::default() }, 0);
+        assert!(one.starts_with("1 device would get it, 12 KiB in all.\n"), "{one}");
     }
 
     #[test]
     fn what_is_sent_is_told_as_far_as_limits_say_it() {
         let free = Egress { peak: None, together: 20, paced: None, least_ms: 0 };
-        assert_eq!(sends(&free), "No limit of bandwidth holds all of it; up to 20 devices download side by side.");
+        assert_eq!(sends(&free), "No limit of bandwidth holds all of it; it is sent to up to 20 devices side by side.");
+        assert!(sends(&Egress { together: 1, ..free }).ends_with("it is sent to one device at a time."));
         assert_eq!(
             sends(&Egress { peak: Some(10_000), paced: Some(5_000), least_ms: 600_000, ..free }),
-            "It sends at most 10000 bytes a second from each server, to up to 20 devices side by side. By its rate at most 5000 bytes a second are asked for on average. The downloads alone take 10 min or more by the limits."
+            "It sends at most 9.7 KiB a second from each server, to up to 20 devices side by side. By its rate at most 4.8 KiB a second are asked for on average. The downloads alone take 10 min or more by the limits."
         );
     }
 

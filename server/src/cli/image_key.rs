@@ -1,4 +1,5 @@
-//! `fleetward image-key`: certificates and public keys that signatures inside images are held against (U-5). The words are those of the REST API.
+//! `fleetward image-key`: certificates and public keys that signatures inside images are held against (U-5). The words are those of the REST API. Refuses to
+//! know how a signature is checked.
 
 use super::table;
 use anyhow::{Context as _, Result};
@@ -9,7 +10,7 @@ use wire::{ids::ImageKeyId, releases::ImageKey as Row};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ImageKey {
-    /// List the keys for images, newest first
+    /// List the image keys, newest first
     List,
     /// Hold signatures inside images against a certificate or a public key
     Add {
@@ -33,7 +34,7 @@ pub(super) async fn run(fleet: &Fleet, command: ImageKey) -> Result<String> {
         ImageKey::List => {
             let keys = releases.image_keys(&actor).await?;
             if keys.is_empty() {
-                return Ok("No key for images is known: fleetward image-key add makes one known.\n".to_owned());
+                return Ok("No image key is known: fleetward image-key add makes one known.\n".to_owned());
             }
             table(&["ID", "KIND", "ENDS", "ADDED", "NAME", "ABOUT"], &keys.iter().map(line).collect::<Vec<_>>())
         }
@@ -67,19 +68,19 @@ mod tests {
     async fn u_5_keys_for_images_are_added_listed_and_removed_beside_the_server(#[case] kind: EngineKind) {
         let w = World::open(kind).await;
         let ask = async |command| run(&w.fleet, command).await.map_err(|e| super::super::in_words(e).to_string());
-        assert!(ask(ImageKey::List).await.unwrap().starts_with("No key for images is known"));
+        assert!(ask(ImageKey::List).await.unwrap().starts_with("No image key is known"));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("image.pub");
         std::fs::write(&file, SigningKeyPair::generate(&fleet::entropy::OsEntropy).unwrap().public_pem()).unwrap();
         let add = |file: &PathBuf| ImageKey::Add { name: "Mender builds".into(), file: file.clone() };
         let added = ask(add(&file)).await.unwrap();
         assert!(added.starts_with("imk_") && added.contains("Ed25519"), "{added}");
-        assert!(ask(add(&file)).await.unwrap_err().contains("known for images already"));
+        assert!(ask(add(&file)).await.unwrap_err().contains("known image key already"));
         let listed = ask(ImageKey::List).await.unwrap();
         assert!(listed.contains("never") && listed.contains("Mender builds"), "{listed}");
         let id: ImageKeyId = added.split_whitespace().next().unwrap().parse().unwrap();
         ask(ImageKey::Remove { id: id.clone() }).await.unwrap();
-        assert!(ask(ImageKey::Remove { id }).await.unwrap_err().contains("no such key for images"));
+        assert!(ask(ImageKey::Remove { id }).await.unwrap_err().contains("no such image key"));
         std::fs::write(&file, "-----BEGIN NONSENSE-----").unwrap();
         assert!(ask(add(&file)).await.unwrap_err().contains("no certificate and no public key"));
     }

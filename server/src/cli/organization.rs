@@ -1,4 +1,5 @@
-//! `fleetward organization`: more than one organization in one installation, each with devices, releases, people and authorities of its own.
+//! `fleetward organization`: more than one organization in one installation, each with devices, releases, people and authorities of its own. Refuses to
+//! know what an organization is made with.
 
 use super::table;
 use anyhow::Result;

@@ -1,5 +1,8 @@
 //! `fleetward release`: releases from their upload to their recall, and signatures of them. Signing needs a key and the manifest, no server and no data
-//! folder.
+//! folder. Refuses to know what differs between two releases (`difference`) and how devices that run one are told (`installs`).
+
+mod difference;
+mod installs;
 
 use super::{
     files,
@@ -16,16 +19,13 @@ use fleet::{
         signing::{SigningKeyPair, payload},
     },
 };
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use tokio_util::io::ReaderStream;
 use wire::{
     ids::ReleaseId,
     manifest::Manifest,
     page::MAX_ROWS,
-    releases::{FileFate, NewRelease, NewUpload, ReleaseChange, ReleaseDetail, ReleaseDifference, ReleaseRow, VersionInstalls},
+    releases::{NewRelease, NewUpload, ReleaseDetail, ReleaseRow},
 };
 use zeroize::Zeroizing;
 
@@ -65,7 +65,7 @@ pub enum Release {
     },
     /// What devices download instead of a release's files when they run an older release
     Deltas(Which),
-    /// What a release has otherwise than another one
+    /// Show what differs between two releases
     Diff {
         /// The release that the other one is held against
         #[arg(value_name = "BEFORE")]
@@ -205,62 +205,10 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
             let rows: Vec<Vec<String>> = releases.deltas(&actor, &id).await?.into_iter().map(line).collect();
             print_table(&["FROM", "FILE", "BYTES", "OF", "SAVES", "STATE", "WHY"], &rows);
         }
-        Release::Diff { before, after, .. } => print!("{}", told(&releases.difference(&actor, &before, &after).await?)),
-        Release::Installs(Which { id, .. }) => {
-            let installs = fleet.release_installs(&actor, &id).await?;
-            println!("{} of {} devices run it, {} are to get it", installs.running, installs.devices, installs.assigned);
-            let rest = (installs.others > 0).then(|| vec!["others".to_owned(), installs.others.to_string(), String::new()]);
-            let line = |v: VersionInstalls| {
-                let version = if v.version.is_empty() { "not said".to_owned() } else { v.version };
-                vec![version, v.devices.to_string(), v.release.map(|id| id.to_string()).unwrap_or_default()]
-            };
-            let rows: Vec<Vec<String>> = installs.versions.into_iter().map(line).chain(rest).collect();
-            print_table(&["VERSION", "DEVICES", "RELEASE"], &rows);
-        }
+        Release::Diff { before, after, .. } => print!("{}", difference::told(&releases.difference(&actor, &before, &after).await?)),
+        Release::Installs(Which { id, .. }) => print!("{}", installs::told(fleet.release_installs(&actor, &id).await?)),
     }
     Ok(())
-}
-
-/// A comparison in lines: `-` before what was, `+` before what is.
-fn told(difference: &ReleaseDifference) -> String {
-    let mut out = String::new();
-    for (mark, row) in [("---", &difference.before), ("+++", &difference.after)] {
-        // Writing to a string can't fail.
-        let _ = writeln!(out, "{mark} {} {} {}", row.id, row.device_type, row.version);
-    }
-    if difference.is_empty() {
-        out.push_str("They have the same fields and files.\n");
-        return out;
-    }
-    for line in &difference.lines {
-        changed(&mut out, line, "");
-    }
-    for file in &difference.files {
-        let named = file.after.as_ref().or(file.before.as_ref()).map_or("", |row| row.name.as_str());
-        let grown = if file.growth() == 0 { String::new() } else { format!(", {:+} bytes", file.growth()) };
-        let _ = writeln!(out, "{named}: {}{grown}", file.fate);
-        if file.fate != FileFate::Same {
-            for (mark, row) in [('-', &file.before), ('+', &file.after)] {
-                if let Some(row) = row {
-                    let _ = writeln!(out, "  {mark} {}  {} bytes  {}", row.sha256, row.size, row.name);
-                }
-            }
-        }
-        for line in &file.lines {
-            changed(&mut out, line, "  ");
-        }
-    }
-    out
-}
-
-/// One thing that is otherwise, each line of it with its mark.
-fn changed(out: &mut String, line: &ReleaseChange, indent: &str) {
-    let _ = writeln!(out, "{indent}{}", line.what);
-    for (mark, text) in [('-', &line.before), ('+', &line.after)] {
-        for text in text.iter().flat_map(|text| text.lines()) {
-            let _ = writeln!(out, "{indent}  {mark} {text}");
-        }
-    }
 }
 
 /// Takes the files in, one after the other, and makes a release of them.
@@ -286,8 +234,8 @@ fn tell(release: &ReleaseDetail) {
         println!("{line}");
     }
     for file in &release.artifacts {
-        if let Some(seal) = &file.seal {
-            println!("{} is {}", file.name, seal.told());
+        if let Some(signature) = &file.signature {
+            println!("{} is {}", file.name, signature.told());
         }
     }
 }
@@ -371,35 +319,6 @@ mod tests {
         std::fs::write(at("fw.bin"), b"Firmware").unwrap();
         let other = sign(&SignRelease { out: Some(at("o.manifest.json")), ..second }).unwrap_err().to_string();
         assert!(other.contains("nothing was signed") && !at("o.manifest.json").exists(), "{other}");
-    }
-
-    #[rstest::rstest]
-    #[case::sqlite(fleet::db::EngineKind::Sqlite)]
-    #[case::postgres(fleet::db::EngineKind::Postgres)]
-    #[tokio::test]
-    async fn two_releases_are_told_apart_in_lines(#[case] kind: fleet::db::EngineKind) {
-        let w = fleet::testing::World::open(kind).await;
-        let admin = w.admin().await;
-        let pair = SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap();
-        w.fleet.releases().add_key(&admin, "build", &pair.public_pem()).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let mut ids = Vec::new();
-        for (version, sequence, content) in [("1.0.0", 1, &b"firmware"[..]), ("1.1.0", 2, b"newer firmware")] {
-            let at = |name: &str| folder.path().join(name);
-            std::fs::write(at("fw.bin"), content).unwrap();
-            let mut manifest = fleet::testing::manifest(version, sequence, &[("fw.bin", "raw", content)]);
-            manifest.notes = format!("Notes of {version}\nin two lines");
-            std::fs::write(at("fw.manifest.json"), pair.sign(&manifest).unwrap()).unwrap();
-            ids.push(upload(&w.fleet, &admin, &[at("fw.bin"), at("fw.manifest.json")]).await.unwrap().row.id);
-        }
-        let told = async |before: &ReleaseId, after: &ReleaseId| told(&w.fleet.releases().difference(&admin, before, after).await.unwrap());
-        let lines = told(&ids[0], &ids[1]).await;
-        for line in ["Version\n  - 1.0.0\n  + 1.1.0\n", "Notes\n  - Notes of 1.0.0\n  - in two lines\n", "fw.bin: changed, +6 bytes\n"] {
-            assert!(lines.contains(line), "{line:?} in:\n{lines}");
-        }
-        assert!(told(&ids[0], &ids[0]).await.ends_with("They have the same fields and files.\n"));
-        let flags = Box::new(Flags::default());
-        run(&w.fleet, Release::Diff { before: ids[0].clone(), after: ids[1].clone(), flags }).await.unwrap();
     }
 
     #[rstest::rstest]

@@ -140,7 +140,7 @@ fn read_envelope(file: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 fn expires(args: &Sign, created: Timestamp) -> Option<Timestamp> {
-    args.expires.map(|days| created.plus(i64::from(days) * 86_400_000))
+    args.expires.map(|days| created.plus(i64::from(days) * wire::time::DAY_MS))
 }
 
 fn notes(args: &Sign) -> Result<Option<String>> {

@@ -23,7 +23,7 @@ pub(crate) const LARGEST: u64 = 256 * 1024;
 pub(crate) struct PlanFile {
     name: String,
     /// Which release.
-    pub release: Spanned<Named>,
+    pub release: Spanned<ReleaseName>,
     #[serde(default)]
     selector: String,
     stages: Vec<Spanned<StageSpec>>,
@@ -53,7 +53,7 @@ pub(crate) struct PlanFile {
     during_freeze: bool,
     /// Which release devices go back to.
     #[serde(default)]
-    pub way_back: Option<Spanned<Named>>,
+    pub way_back: Option<Spanned<ReleaseName>>,
     #[serde(default)]
     retry: Option<Retry>,
     #[serde(default)]
@@ -70,7 +70,7 @@ pub(crate) struct PlanFile {
 /// A release as people name it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Named {
+pub(crate) struct ReleaseName {
     /// Its device type.
     pub device_type: String,
     /// Its version.
@@ -179,7 +179,7 @@ pub(crate) async fn meant(fleet: &Fleet, actor: &Actor, path: &Path, text: &str)
 }
 
 /// The release of a name in a file.
-async fn found(fleet: &Fleet, actor: &Actor, path: &Path, at: &Spanned<Named>) -> Result<ReleaseId> {
+async fn found(fleet: &Fleet, actor: &Actor, path: &Path, at: &Spanned<ReleaseName>) -> Result<ReleaseId> {
     let named = &at.value;
     let Some(release) = fleet.releases().named(actor, &named.device_type, &named.version).await? else {
         bail!(

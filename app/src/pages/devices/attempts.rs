@@ -1,4 +1,5 @@
-//! The updates of a device, a page at a time, the newest in front, and what the device said of each.
+//! The updates of a device, a page at a time, the newest in front, and what the device said of each. Refuses to know what an update may become, and the
+//! rollout that it is of.
 
 use super::connections::Place;
 use crate::{

@@ -1,4 +1,4 @@
-//! That a device stays on what it runs: who has pinned it and why, and the way to pin it or to let it go.
+//! That a device stays on what it runs: who has pinned it and why, and the way to pin it or to let it go. Refuses to know what a pin keeps away from it.
 
 use super::{detail::with_icon, overview::Actions};
 use crate::{

@@ -1,4 +1,4 @@
-//! Two releases beside each other: their fields, and what became of each file.
+//! Two releases beside each other: their fields, and what became of each file. Owns the choice of the two. Refuses to know how they are compared.
 
 use crate::api::packed::reading;
 use crate::{
@@ -19,7 +19,9 @@ use leptos_router::hooks::use_query_map;
 use wire::{
     change::FieldChange,
     live::Topic,
-    releases::{ArtifactRow, ComparisonPage as Model, FileDifference, FileFate, ReleaseChoice, ReleaseDifference, ReleaseRow},
+    releases::{
+        ArtifactRow, ComparisonPage as Model, FileChange, FileDifference, ReleaseChoice, ReleaseDifference, ReleaseRow,
+    },
 };
 
 /// `/firmware/compare?before=ID&after=ID`; with `after` alone the one that was published before it is the other.
@@ -58,7 +60,7 @@ fn content(m: &Model, before: String, after: String) -> AnyView {
             "Nothing before it",
             "No release of its type was published before this one. Choose another one to hold it against.",
         ),
-        None => nothing("columns-3", "Choose two releases", "What the second has otherwise than the first is shown here."),
+        None => nothing("columns-3", "Choose two releases", "What differs between them is shown here."),
     };
     let sub = m.difference.as_ref().map(|d| summary(d).into_any());
     view! {
@@ -82,7 +84,7 @@ fn version(row: &ReleaseRow) -> String {
 
 /// What differs, in a line.
 fn summary(d: &ReleaseDifference) -> String {
-    let differ = i64::try_from(d.files.iter().filter(|file| file.fate != FileFate::Same).count()).unwrap_or(i64::MAX);
+    let differ = i64::try_from(d.files.iter().filter(|file| file.change != FileChange::Same).count()).unwrap_or(i64::MAX);
     let fields = i64::try_from(d.lines.len()).unwrap_or(i64::MAX);
     let grown: i64 = d.files.iter().map(FileDifference::growth).sum();
     let size = if grown == 0 { String::new() } else { format!(" · {} in all", growth(grown)) };
@@ -148,11 +150,11 @@ fn files(all: &[FileDifference]) -> AnyView {
 }
 
 fn file(f: &FileDifference) -> AnyView {
-    let (tone, word) = words::fate(f.fate);
+    let (tone, word) = words::file_change(f.change);
     let side = |file: Option<&ArtifactRow>| match file {
         Some(file) => {
-            let other =
-                (f.fate == FileFate::Renamed || f.fate == FileFate::Changed).then(|| view! { <div class="mono">{file.name.clone()}</div> });
+            let other = (f.change == FileChange::Renamed || f.change == FileChange::Changed)
+                .then(|| view! { <div class="mono">{file.name.clone()}</div> });
             view! { {other}<div class="sub">{bytes(file.size)}</div>{copyable(file.sha256.to_string(), "Copy SHA-256")} }.into_any()
         }
         None => view! { <span class="dim">"none"</span> }.into_any(),

@@ -168,12 +168,12 @@ fn file(m: &Model, a: &ArtifactRow) -> AnyView {
 
 /// What a container says of itself, and how the signature in it stands.
 fn inside(a: &ArtifactRow) -> Option<AnyView> {
-    let line = container_line(a.container.as_ref()?, a.seal.is_some());
-    Some(view! { <div class="small text-2">{line}</div>{a.seal.as_ref().map(image_keys::seal)} }.into_any())
+    let line = container_line(a.container.as_ref()?, a.signature.is_some());
+    Some(view! { <div class="small text-2">{line}</div>{a.signature.as_ref().map(image_keys::signature)} }.into_any())
 }
 
 /// The same in a line; of its signature, unless that is told beside.
-fn container_line(c: &Container, sealed: bool) -> String {
+fn container_line(c: &Container, told: bool) -> String {
     let (what, fits) = match c.kind {
         ContainerKind::Swupdate => ("SWUpdate image", "hardware"),
         ContainerKind::Rauc => ("RAUC bundle", "compatible"),
@@ -181,7 +181,7 @@ fn container_line(c: &Container, sealed: bool) -> String {
     };
     let signature = match c.signature {
         Some(0) => "not signed inside".to_owned(),
-        Some(n) if !sealed => format!("signature of {}, not checked here: devices check it", bytes(n)),
+        Some(n) if !told => format!("signature of {}, not checked here: devices check it", bytes(n)),
         _ => String::new(),
     };
     let fits = if c.fits.is_empty() { String::new() } else { format!("{fits} {}", c.fits.join(", ")) };

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::releases::{ImageKey, ImageKeyKind, MOST_IMAGE_KEYS, ReleasesPage as Model, Seal};
+use wire::releases::{ImageKey, ImageKeyKind, ImageSignature, MOST_IMAGE_KEYS, ReleasesPage as Model};
 
 /// The calls of this part.
 #[derive(Clone, Copy)]
@@ -35,7 +35,7 @@ pub fn list(model: &Model, calls: Calls) -> AnyView {
     };
     let form = model.may_edit_keys.then(|| add(calls.add, model.image_keys.len()));
     let body = view! { <div class="stack"><p class="text-2">{text}</p>{rows}{form}</div> };
-    view! { <div id="image-keys">{card("Keys for images", None, body.into_any())}</div> }.into_any()
+    view! { <div id="image-keys">{card("Image keys", None, body.into_any())}</div> }.into_any()
 }
 
 fn rows(model: &Model, calls: Calls) -> AnyView {
@@ -48,7 +48,7 @@ fn rows(model: &Model, calls: Calls) -> AnyView {
         Column::actions("Remove"),
     ];
     let rows = model.image_keys.iter().map(|key| row(key, model.may_edit_keys, calls)).collect_view();
-    table("Keys for images", columns, rows.into_any())
+    table("Image keys", columns, rows.into_any())
 }
 
 fn row(key: &ImageKey, may: bool, calls: Calls) -> AnyView {
@@ -91,9 +91,9 @@ fn add(call: FormCall<AddImageKey>, known: usize) -> AnyView {
     };
     view! {
         <details>
-            <summary>"Add a key for images"</summary>
+            <summary>"Add an image key"</summary>
             <ActionForm action=call>
-                <div class="stack">{fields}<div class="row">{form::submit("Add key for images", "", move || call.pending().get())}</div></div>
+                <div class="stack">{fields}<div class="row">{form::submit("Add image key", "", move || call.pending().get())}</div></div>
             </ActionForm>
         </details>
     }
@@ -129,8 +129,8 @@ fn ask(key: &ImageKey, place: &str, call: FormCall<RemoveImageKey>) -> AnyView {
 }
 
 /// How the signature in a file stands.
-pub fn seal(of: &Seal) -> AnyView {
-    let (tone, word) = words::seal(of.state);
+pub fn signature(of: &ImageSignature) -> AnyView {
+    let (tone, word) = words::image_signature(of.state);
     let until = of.until.map(|at| view! { ", with a certificate until "{time::minute(at)} });
     view! { <div class="row small text-2">{badge(tone, word)}<span>{of.told()}{until}</span></div> }.into_any()
 }

@@ -1,4 +1,5 @@
-//! Where a release is: the devices that run it and those that are to get it, as a bar and by versions, and the rollouts that use it.
+//! Where a release is: the devices that run it and those that are to get it, as a bar and by versions, and the rollouts that use it. Refuses to know how
+//! that is counted.
 
 use crate::{
     pages::{devices::filters, rollouts::phrases, words},

@@ -26,7 +26,7 @@ use wire::{
     releases::{ReleaseRow, ReleasesPage as Model},
 };
 
-/// `/firmware`; without JavaScript `?revoke=ID` asks about a signing key and `?forget=ID` about one for images.
+/// `/firmware`; without JavaScript `?revoke=ID` asks about a signing key and `?forget=ID` about an image key.
 #[component]
 pub fn ReleasesPage() -> AnyView {
     let query = use_query_map();
@@ -34,8 +34,8 @@ pub fn ReleasesPage() -> AnyView {
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let calls = keys::Calls { add: said::<AddSigningKey>("Key added", model), revoke: said::<RevokeSigningKey>("Key revoked", model) };
     let images = image_keys::Calls {
-        add: said::<AddImageKey>("Key for images added", model),
-        remove: said::<RemoveImageKey>("Key for images removed", model),
+        add: said::<AddImageKey>("Image key added", model),
+        remove: said::<RemoveImageKey>("Image key removed", model),
     };
     let limits = said::<SetTransferLimits>("Limits saved", model);
     let signing = signing::Calls {

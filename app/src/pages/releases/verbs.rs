@@ -1,4 +1,5 @@
 //! What can be done to a release: its buttons, and the question before each. The same question stands in a dialog and, without JavaScript, in the page.
+//! Refuses to know what each changes.
 
 use crate::{
     api::releases::{ActOnRelease, asks_for_version},

@@ -11,7 +11,7 @@ use leptos::prelude::*;
 use wire::{
     Fault, FaultKind,
     facets::FacetCount,
-    rollouts::{Crowd, Problem, WizardPage as Model},
+    rollouts::{Problem, SelectorSuggestion, WizardPage as Model},
     selector::{Field, Selector},
 };
 
@@ -43,9 +43,10 @@ fn filter_bar(q: &str, model: &Model) -> AnyView {
             {menu("Group", &Field::Group, &f.groups, q)}
         }
     });
-    let sites: Vec<&Crowd> = model.crowds.iter().filter(|crowd| crowd.selector.starts_with("attr.")).collect();
+    let sites: Vec<&SelectorSuggestion> = model.suggestions.iter().filter(|suggestion| suggestion.selector.starts_with("attr.")).collect();
     let sites = (!sites.is_empty()).then(|| {
-        let buttons = sites.into_iter().map(|crowd| choice(&crowd.selector, crowd.selector.clone(), crowd.devices, false));
+        let buttons =
+            sites.into_iter().map(|suggestion| choice(&suggestion.selector, suggestion.selector.clone(), suggestion.devices, false));
         facet("Site", buttons.collect_view().into_any())
     });
     let chips = filters::conditions(q)
@@ -64,8 +65,8 @@ fn filter_bar(q: &str, model: &Model) -> AnyView {
 fn menu(label: &'static str, field: &Field, counts: &[FacetCount], q: &str) -> AnyView {
     let now = filters::values_of(q, field);
     let one = |count: &FacetCount| {
-        let crowd = Crowd::of(field.clone(), &count.value, count.devices)?;
-        Some(choice(&crowd.selector, count.value.clone(), count.devices, now.contains(&count.value)))
+        let suggestion = SelectorSuggestion::of(field.clone(), &count.value, count.devices)?;
+        Some(choice(&suggestion.selector, count.value.clone(), count.devices, now.contains(&count.value)))
     };
     let buttons: Vec<AnyView> = counts.iter().filter_map(one).collect();
     if buttons.is_empty() {

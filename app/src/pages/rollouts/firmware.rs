@@ -17,7 +17,7 @@ use wire::{
 };
 
 /// The list of releases.
-pub(super) fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
+pub(super) fn choose_release(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
     if model.releases.is_empty() {
         let action = view! { <a class="btn" data-v="primary" href="/firmware">"Go to firmware"</a> }.into_any();
         return view! {

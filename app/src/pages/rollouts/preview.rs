@@ -66,7 +66,7 @@ pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
     view! { {rows}{shared}{limits} }.into_any()
 }
 
-/// What a plan does otherwise than the one that was approved last, field by field.
+/// What differs between a plan and the one that was approved last, field by field.
 pub fn changes(c: &PlanChanges) -> AnyView {
     let Some(since) = &c.since else {
         return view! { <p class="text-2">"The first plan for this device type: there is none that was approved before to compare it with."</p> }.into_any();

@@ -4,7 +4,7 @@ use super::{
     ahead,
     back::{retry_fields, way_back},
     choosing::devices,
-    firmware::firmware,
+    firmware::choose_release,
     gates::gates,
     order::{budget_fields, order_fields, rate_fields},
     phrases,
@@ -30,7 +30,7 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     Fault, FaultKind,
-    rollouts::{Crowd, Problem, WizardPage as Model},
+    rollouts::{Problem, SelectorSuggestion, WizardPage as Model},
 };
 
 /// The steps in their order.
@@ -99,7 +99,7 @@ impl Step {
 /// The form of a step.
 pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem], ways: Completing) -> AnyView {
     let body = match at.step {
-        Step::Firmware => firmware(&at.draft, model, problems),
+        Step::Firmware => choose_release(&at.draft, model, problems),
         Step::Devices => devices(&at.draft, model, problems, ways),
         Step::Stages => stages(at, model, problems),
         Step::Gates | Step::Review => view! { {gates(&at.draft, model, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
@@ -142,21 +142,21 @@ pub(super) fn fault_of(problems: &[Problem], name: &str) -> Option<Fault> {
 }
 
 /// The id of the list of what a first stage can be.
-const CROWDS: &str = "crowds";
+const SUGGESTIONS: &str = "first-suggestions";
 
 /// Another plan to start from: the devices of one site first. Which these are is chosen from what the fleet reports, or written.
 fn one_first(at: &Address, model: &Model) -> AnyView {
     let (typed, why) = at.unfit_first.clone().unzip();
     let own = at.draft.stages.first().filter(|stage| stage.unit == "matching").map(|stage| stage.reach.clone());
-    let option = |c: &Crowd| view! { <option value=c.selector.clone()>{counted(c.devices, "device", "devices")}</option> };
+    let option = |c: &SelectorSuggestion| view! { <option value=c.selector.clone()>{counted(c.devices, "device", "devices")}</option> };
     let invalid = why.is_some().then_some("true");
     let described = why.is_some().then_some("f-first-err");
     let wrong = why.map(|why| view! { <span class="err" id="f-first-err">{icon("circle-alert")}{why}</span> });
     view! {
-        <datalist id=CROWDS>{model.crowds.iter().map(option).collect_view()}</datalist>
+        <datalist id=SUGGESTIONS>{model.suggestions.iter().map(option).collect_view()}</datalist>
         <footer class="row">
             <label class="text-2" for="f-first">"Or one site, group or tag first"</label>
-            <input class="input" id="f-first" name="first" list=CROWDS value=typed.or(own) placeholder="attr.site:rotterdam" autocomplete="off" spellcheck="false"
+            <input class="input" id="f-first" name="first" list=SUGGESTIONS value=typed.or(own) placeholder="attr.site:rotterdam" autocomplete="off" spellcheck="false"
                 aria-invalid=invalid aria-describedby=described/>
             <button class="btn" data-s="sm" type="submit" name="do" value="first" formnovalidate="">"One site first"</button>
             {wrong}

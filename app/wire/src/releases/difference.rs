@@ -1,6 +1,4 @@
-//! Two releases beside each other: what one has otherwise than the other, and which ones can be chosen.
-
-pub use crate::change::FieldChange as ReleaseChange;
+//! Two releases beside each other: what differs, and which ones can be chosen.
 
 use super::{ArtifactRow, ReleaseRow};
 use crate::{change::FieldChange, ids::ReleaseId, states::ReleaseState};
@@ -8,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 crate::states::words! {
     /// What became of a file from one release to another.
-    FileFate {
+    FileChange {
         /// It has the same name and the same bytes.
         Same = "same",
         /// It has the same bytes under another name.
@@ -22,7 +20,7 @@ crate::states::words! {
     }
 }
 
-/// What a release has otherwise than another one.
+/// What differs between a release and another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseDifference {
@@ -39,7 +37,7 @@ pub struct ReleaseDifference {
 impl ReleaseDifference {
     /// Whether nothing differs but the two themselves.
     pub fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.files.iter().all(|file| file.fate == FileFate::Same)
+        self.lines.is_empty() && self.files.iter().all(|file| file.change == FileChange::Same)
     }
 }
 
@@ -48,14 +46,14 @@ impl ReleaseDifference {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FileDifference {
     /// What became of it.
-    pub fate: FileFate,
+    pub change: FileChange,
     /// As `before` has it; none when it was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<ArtifactRow>,
     /// As `after` has it; none when it was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<ArtifactRow>,
-    /// What they say of it otherwise beside size and digest: how devices treat it, and what the container in it says of itself.
+    /// What differs in what they say of it, beside size and digest: how devices treat it, and what the container in it says of itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<FieldChange>,
 }
@@ -97,14 +95,14 @@ mod tests {
 
     fn file(name: &str, size: i64) -> ArtifactRow {
         let sha256 = Digest::from_bytes(&[7; 32]);
-        ArtifactRow { name: name.into(), size, sha256, checked_at: None, damage: None, container: None, seal: None }
+        ArtifactRow { name: name.into(), size, sha256, checked_at: None, damage: None, container: None, signature: None }
     }
 
     #[test]
     fn a_file_that_is_in_one_only_grew_from_nothing_or_shrank_to_it() {
         let of = |before: Option<i64>, after: Option<i64>| {
             let (before, after) = (before.map(|n| file("a", n)), after.map(|n| file("a", n)));
-            FileDifference { fate: FileFate::Changed, before, after, lines: Vec::new() }.growth()
+            FileDifference { change: FileChange::Changed, before, after, lines: Vec::new() }.growth()
         };
         assert_eq!((of(Some(10), Some(15)), of(Some(10), Some(4)), of(None, Some(7)), of(Some(7), None)), (5, -6, 7, -7));
     }

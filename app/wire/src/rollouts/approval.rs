@@ -1,7 +1,5 @@
 //! Decisions over a digest, and what waits for one.
 
-pub use crate::change::FieldChange as PlanChange;
-
 use super::{ApprovalStanding, ApprovalTerms, Approver, ApproverGroup, GlassBreak, Preview, RolloutRow, RolloutSpec, RuleRow, WayBack};
 use crate::{
     Timestamp,
@@ -59,7 +57,7 @@ pub struct Lowered {
     pub from: Timestamp,
 }
 
-/// What a plan does otherwise than the plan that was approved last for the same device type.
+/// What differs between a plan and the plan that was approved last for the same device type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanChanges {
@@ -223,7 +221,7 @@ pub struct ApprovalCard {
     pub generation: i64,
     /// What it would do as of now.
     pub preview: Preview,
-    /// What it does otherwise than the plan that was approved last.
+    /// What differs between it and the plan that was approved last.
     pub changes: PlanChanges,
     /// Who signed the release.
     pub signed_by: Vec<String>,

@@ -109,7 +109,7 @@ pub struct RolloutDetail {
     pub stages: Vec<StageView>,
     /// Decisions, newest first; void ones stay, marked.
     pub approvals: Vec<ApprovalRow>,
-    /// What the plan does otherwise than the one that was approved last for this device type; none once it has begun.
+    /// What differs between the plan and the one that was approved last for this device type; none once it has begun.
     pub changes: Option<PlanChanges>,
     /// The plan's way back; none where it has none.
     #[serde(default)]

@@ -236,16 +236,16 @@ pub struct PastUpdates {
     pub dark: i64,
 }
 
-/// Devices that belong together, and that a plan can begin with: those with one value of an attribute, of a group or with a tag.
+/// Devices that belong together, which a plan is suggested to begin with: those with one value of an attribute, of a group or with a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Crowd {
+pub struct SelectorSuggestion {
     /// What a stage's own selector says of them, for example `attr.site:rotterdam`.
     pub selector: String,
     /// How many of the fleet; decommissioned ones are not counted.
     pub devices: i64,
 }
 
-impl Crowd {
+impl SelectorSuggestion {
     /// Those with exactly this value of a field; none where no selector says exactly that: it is empty, or a `*` in it stands for others.
     pub fn of(field: Field, value: &str, devices: i64) -> Option<Self> {
         let asked = Selector::Is(field, vec![value.to_owned()]);
@@ -285,7 +285,7 @@ pub struct WizardPage {
     pub ahead: Option<ApprovalAhead>,
     /// What its first stage could be, most devices first; empty where it is not known yet.
     #[serde(default)]
-    pub crowds: Vec<Crowd>,
+    pub suggestions: Vec<SelectorSuggestion>,
     /// What devices can be filtered by; none where that is not known yet.
     #[serde(default)]
     pub facets: Option<DeviceFacets>,
@@ -296,13 +296,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crowd_is_said_exactly_or_not_at_all() {
-        let site = |value: &str| Crowd::of(Field::Attribute("site".into()), value, 3).map(|crowd| crowd.selector);
+    fn a_suggestion_is_said_exactly_or_not_at_all() {
+        let site = |value: &str| SelectorSuggestion::of(Field::Attribute("site".into()), value, 3).map(|suggestion| suggestion.selector);
         assert_eq!(site("rotterdam").as_deref(), Some("attr.site:rotterdam"));
         assert_eq!(site("Den Haag").as_deref(), Some("attr.site:\"Den Haag\""));
         assert_eq!((site(""), site("r*")), (None, None), "a pattern would be others too");
-        assert_eq!(Crowd::of(Field::Attribute("a b".into()), "x", 1), None, "a name that no selector can write");
-        assert_eq!(Crowd::of(Field::Group, "pilot", 1).unwrap().selector, "group:pilot");
+        assert_eq!(SelectorSuggestion::of(Field::Attribute("a b".into()), "x", 1), None, "a name that no selector can write");
+        assert_eq!(SelectorSuggestion::of(Field::Group, "pilot", 1).unwrap().selector, "group:pilot");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     presence::clean,
     source::Source,
     tokens::TokenRow,
-    words::split_words,
+    words::{patterns, split_words},
 };
 use crate::pki::{Csr, csr};
 use std::collections::BTreeMap;
@@ -162,7 +162,7 @@ fn replaces(token: &TokenRow, device_id: &DeviceId) -> Replaces {
         Replaces::Nobody
     } else if names(&token.pattern) {
         Replaces::Itself
-    } else if token.pattern.split(' ').any(names) {
+    } else if patterns(&token.pattern).iter().any(|one| names(one)) {
         // A person has named it; others who are named with it have the same secret.
         Replaces::Expected
     } else {
@@ -199,7 +199,7 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
 pub(super) fn in_scope(pattern: &str, id: &DeviceId) -> Result<(), Error> {
     use super::selector::{Facts, Field, Selector};
     let facts = Facts { device_id: id.to_string(), ..Facts::default() };
-    if pattern.is_empty() || Selector::Is(Field::Id, split_words(pattern)).matches(&facts) {
+    if pattern.is_empty() || Selector::Is(Field::Id, patterns(pattern)).matches(&facts) {
         Ok(())
     } else {
         Err(Error::OutOfScope(id.to_string()))

@@ -2,8 +2,8 @@
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
 use super::{
-    DeviceNo, Devices, Error, MOST_AT_ONCE, given_groups,
-    naming::{Whom, each},
+    DeviceNo, Devices, Error, given_groups,
+    naming::{ByName, Whom, each},
     words,
 };
 use crate::{
@@ -145,7 +145,7 @@ impl Devices {
         let GroupMany { q, devices: named, out, expected } = wanted;
         let called = if make { self::named(name)? } else { name.to_owned() };
         let (name, now) = (called.as_str(), self.clock.now());
-        let whom = self.whom(&actor.org, q, named, MOST_AT_ONCE).await?;
+        let whom = self.whom(&actor.org, q, named, ByName::All).await?;
         let mut tx = self.db.write().await?;
         let mut deeds = Vec::new();
         let id = match row!(&mut tx, (String,), KEPT, actor.org.as_str(), name)? {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 use wire::{
     ids::{DeviceId, OrgId},
+    page::MAX_ROWS,
     states::DeviceState,
 };
 
@@ -25,6 +26,37 @@ pub(crate) const ALL: &[&Sql] = &[&NUMBERS];
 struct Called<'a> {
     org: &'a str,
     lower: String,
+}
+
+/// How many devices an order takes by name.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ByName {
+    /// As many as a page of a list has.
+    Page,
+    /// As many as any order is about.
+    All,
+}
+
+impl ByName {
+    fn most(self) -> i64 {
+        match self {
+            Self::Page => i64::from(MAX_ROWS),
+            Self::All => MOST_AT_ONCE,
+        }
+    }
+
+    /// What is said to whoever names more.
+    fn refusal(self) -> String {
+        match self {
+            Self::Page => format!("At most {MAX_ROWS} devices are named at once. Give a selector for more."),
+            Self::All => format!("At most {} devices are changed at once. Name fewer.", most_at_once()),
+        }
+    }
+}
+
+/// [`MOST_AT_ONCE`] for people.
+fn most_at_once() -> String {
+    format!("{},{:03}", MOST_AT_ONCE / 1000, MOST_AT_ONCE % 1000)
 }
 
 /// Whom an order is about.
@@ -47,7 +79,7 @@ pub(super) fn about(q: &str, named: &[DeviceId]) -> String {
 
 impl Devices {
     /// Who is meant: the devices that are named, at most so many, or those that the selector means where none is.
-    pub(super) async fn whom<'a>(&self, org: &OrgId, q: &str, named: &'a [DeviceId], most: i64) -> Result<Whom<'a>, Error> {
+    pub(super) async fn whom<'a>(&self, org: &OrgId, q: &str, named: &'a [DeviceId], by_name: ByName) -> Result<Whom<'a>, Error> {
         if named.is_empty() {
             let selector = Selector::parse(q).map_err(Error::Selector)?;
             let asked = self.asked(org, &selector).await?;
@@ -56,13 +88,8 @@ impl Devices {
         if !q.trim().is_empty() {
             return Err(Error::invalid("devices", "Name devices or give a selector, not both."));
         }
-        if i64::try_from(named.len()).unwrap_or(i64::MAX) > most {
-            let text = if most < MOST_AT_ONCE {
-                format!("At most {most} devices are named at once. Give a selector for more.")
-            } else {
-                "At most 10,000 devices are changed at once. Name fewer.".to_owned()
-            };
-            return Err(Error::invalid("devices", text));
+        if i64::try_from(named.len()).unwrap_or(i64::MAX) > by_name.most() {
+            return Err(Error::invalid("devices", by_name.refusal()));
         }
         Ok(Whom::Named(named))
     }
@@ -89,7 +116,8 @@ impl Devices {
         };
         let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
         if devices > MOST_AT_ONCE {
-            return Err(Error::invalid("q", "More than 10,000 devices match, and no more are changed at once. Narrow the filter."));
+            let text = format!("More than {} devices match, and no more are changed at once. Narrow the filter.", most_at_once());
+            return Err(Error::invalid("q", text));
         }
         if devices != expected {
             if let Whom::Meant(selector, _) = whom {

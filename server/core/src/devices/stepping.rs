@@ -4,7 +4,7 @@
 use super::{
     DeviceNo, Devices, Error,
     life::act,
-    naming::about,
+    naming::{ByName, about},
     state::{action, goal, step},
     store,
     tagging::TOLD_AT_ONCE,
@@ -17,7 +17,6 @@ use crate::{
 use serde_json::json;
 use wire::{
     devices::{StepMany, Stepped},
-    page::MAX_ROWS,
     states::{DeviceState, DeviceStep as Step},
 };
 
@@ -37,7 +36,7 @@ impl Devices {
         };
         may(actor, act(by))?;
         let now = self.clock.now();
-        let whom = self.whom(&actor.org, q, named, i64::from(MAX_ROWS)).await?;
+        let whom = self.whom(&actor.org, q, named, ByName::Page).await?;
         let mut tx = self.db.write().await?;
         let found = self.found(&mut tx, &actor.org, &whom, *expected).await?;
         let all = column("device", found)?;

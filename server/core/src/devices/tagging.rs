@@ -2,7 +2,7 @@
 
 use super::{
     Devices, Error,
-    naming::about,
+    naming::{ByName, about},
     store,
     words::{MOST_TAGS, check_tags},
 };
@@ -12,10 +12,7 @@ use crate::{
     db::{column, exec, row},
 };
 use serde_json::json;
-use wire::{
-    devices::{TagMany, Tagged},
-    page::MAX_ROWS,
-};
+use wire::devices::{TagMany, Tagged};
 
 /// Events in a row.
 pub(super) const TOLD_AT_ONCE: usize = 500;
@@ -43,7 +40,7 @@ impl Devices {
             return Err(Error::invalid("remove", format!("{both:?} can't be added and removed at once.")));
         }
         let now = self.clock.now();
-        let whom = self.whom(&actor.org, q, named, i64::from(MAX_ROWS)).await?;
+        let whom = self.whom(&actor.org, q, named, ByName::Page).await?;
         let mut tx = self.db.write().await?;
         let found = self.found(&mut tx, &actor.org, &whom, *expected).await?;
         let all = column("device", &found)?;

@@ -44,7 +44,12 @@ pub(super) fn pattern(value: &str) -> Result<String, Error> {
     Ok(patterns.join(" "))
 }
 
-/// Words as they are stored, with blanks between them: tags, ids of groups, patterns.
+/// The device ids and patterns of them in what [`pattern`] has made, at most [`MOST_PATTERNS`]; none means any device.
+pub(super) fn patterns(stored: &str) -> Vec<String> {
+    split_words(stored)
+}
+
+/// Words as they are stored, with blanks between them: tags, ids of groups.
 pub(super) fn split_words(stored: &str) -> Vec<String> {
     stored.split(' ').filter(|t| !t.is_empty()).map(str::to_owned).collect()
 }

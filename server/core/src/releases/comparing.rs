@@ -34,7 +34,7 @@ impl Compared {
 }
 
 impl Releases {
-    /// What `after` has otherwise than `before`. They may be for different device types.
+    /// What differs between `before` and `after`. They may be for different device types.
     pub async fn difference(&self, actor: &Actor, before: &ReleaseId, after: &ReleaseId) -> Result<ReleaseDifference> {
         may(actor, Act::Read)?;
         Ok(between(&mut self.db.read().await?, &actor.org, before, after).await?)

@@ -1,11 +1,11 @@
-//! Pure: what one release has otherwise than another, field by field and file by file, in words that people compare. Refuses to judge: what is better is
+//! Pure: what differs between two releases, field by field and file by file, in words that people compare. Refuses to judge: what is better is
 //! for people to say.
 
 use super::deltas::follows;
 use wire::{
     change::FieldChange,
     manifest::{Manifest, Payload},
-    releases::{ArtifactRow, Container, FileDifference, FileFate, ReleaseRow},
+    releases::{ArtifactRow, Container, FileChange, FileDifference, ReleaseRow},
 };
 
 /// A release as it is compared.
@@ -25,7 +25,7 @@ impl Side<'_> {
     }
 }
 
-/// What `after` has otherwise than `before`, in the order of the manifest; nothing when they say the same.
+/// What differs between `before` and `after`, in the order of the manifest; nothing when they say the same.
 pub(super) fn fields(before: Side<'_>, after: Side<'_>) -> Vec<FieldChange> {
     let mut lines = Lines(Vec::new());
     let mut of = |field: &str, what: &str, read: &dyn Fn(&Side<'_>) -> Option<String>| {
@@ -79,12 +79,12 @@ fn names<'a>(all: &[&'a ArtifactRow]) -> Vec<&'a str> {
 }
 
 fn told(before: (Side<'_>, Option<&ArtifactRow>), after: (Side<'_>, Option<&ArtifactRow>)) -> FileDifference {
-    let fate = match (before.1, after.1) {
-        (None, _) => FileFate::Added,
-        (_, None) => FileFate::Removed,
-        (Some(old), Some(new)) if old.sha256 != new.sha256 => FileFate::Changed,
-        (Some(old), Some(new)) if old.name != new.name => FileFate::Renamed,
-        _ => FileFate::Same,
+    let change = match (before.1, after.1) {
+        (None, _) => FileChange::Added,
+        (_, None) => FileChange::Removed,
+        (Some(old), Some(new)) if old.sha256 != new.sha256 => FileChange::Changed,
+        (Some(old), Some(new)) if old.name != new.name => FileChange::Renamed,
+        _ => FileChange::Same,
     };
     let mut lines = Lines(Vec::new());
     if let (Some(old), Some(new)) = (before.1, after.1) {
@@ -93,7 +93,7 @@ fn told(before: (Side<'_>, Option<&ArtifactRow>), after: (Side<'_>, Option<&Arti
         lines.differ(("format", "Format"), format((before.0, old)), format((after.0, new)));
         lines.container(old.container.as_ref(), new.container.as_ref());
     }
-    FileDifference { fate, before: before.1.cloned(), after: after.1.cloned(), lines: lines.0 }
+    FileDifference { change, before: before.1.cloned(), after: after.1.cloned(), lines: lines.0 }
 }
 
 fn revisions(all: &[String]) -> String {
@@ -167,7 +167,7 @@ mod tests {
             checked_at: None,
             damage: None,
             container: None,
-            seal: None,
+            signature: None,
         }
     }
 
@@ -239,21 +239,21 @@ mod tests {
             .iter()
             .map(|f| {
                 let name = |file: Option<&ArtifactRow>| file.map_or("-", |file| file.name.as_str()).to_owned();
-                (f.fate, name(f.before.as_ref()), name(f.after.as_ref()), f.growth())
+                (f.change, name(f.before.as_ref()), name(f.after.as_ref()), f.growth())
             })
             .collect();
-        let line = |fate, before: &str, after: &str, growth: i64| (fate, before.to_owned(), after.to_owned(), growth);
+        let line = |change, before: &str, after: &str, growth: i64| (change, before.to_owned(), after.to_owned(), growth);
         assert_eq!(
             said,
             [
-                line(FileFate::Changed, "fw-1.0.0.swu", "fw-1.1.0.swu", 20),
-                line(FileFate::Same, "boot.bin", "boot.bin", 0),
-                line(FileFate::Renamed, "logo.png", "brand.png", 0),
-                line(FileFate::Added, "-", "help.html", 9),
-                line(FileFate::Removed, "sound.wav", "-", -7),
+                line(FileChange::Changed, "fw-1.0.0.swu", "fw-1.1.0.swu", 20),
+                line(FileChange::Same, "boot.bin", "boot.bin", 0),
+                line(FileChange::Renamed, "logo.png", "brand.png", 0),
+                line(FileChange::Added, "-", "help.html", 9),
+                line(FileChange::Removed, "sound.wav", "-", -7),
             ]
         );
-        assert!(files(before, before).iter().all(|f| f.fate == FileFate::Same && f.lines.is_empty()));
+        assert!(files(before, before).iter().all(|f| f.change == FileChange::Same && f.lines.is_empty()));
     }
 
     #[test]

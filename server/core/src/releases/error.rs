@@ -18,19 +18,19 @@ pub enum Error {
     /// It was uploaded without one.
     #[error("This release has no manifest: it was uploaded without one.")]
     NoManifest,
-    /// No such key for images here.
-    #[error("There is no such key for images.")]
+    /// No such image key here.
+    #[error("There is no such image key.")]
     NoImageKey,
     /// Neither a certificate nor a public key that images are signed with.
     #[error(
-        "That is no certificate and no public key for images: send one of them, as PEM or as the base64 of its DER, with a key of RSA, P-256, P-384 or Ed25519."
+        "That is no certificate and no public key that could be an image key: send one of them, as PEM or as the base64 of its DER, with a key of RSA, P-256, P-384 or Ed25519."
     )]
     BadImageKey,
     /// It is known already.
-    #[error("This certificate or key is known for images already.")]
+    #[error("This certificate or key is a known image key already.")]
     ImageKeyExists,
     /// As many as there may be.
-    #[error("{MOST_IMAGE_KEYS} keys for images are known; remove one that is not needed any more.")]
+    #[error("{MOST_IMAGE_KEYS} image keys are known; remove one that is not needed any more.")]
     TooManyImageKeys,
     /// No such file here.
     #[error("There is no such file.")]

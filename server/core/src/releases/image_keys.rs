@@ -13,21 +13,21 @@ use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, pem::PemObject a
 use serde_json::json;
 use wire::{
     ids::{ImageKeyId, OrgId},
-    releases::{ArtifactRow, ContainerKind, ImageKey, MOST_IMAGE_KEYS, ReleaseDetail, Seal},
+    releases::{ArtifactRow, ContainerKind, ImageKey, ImageSignature, MOST_IMAGE_KEYS, ReleaseDetail},
 };
 
 /// Most bytes of a certificate or a key as it is given.
 const LARGEST: usize = 32 * 1024;
 
 impl Releases {
-    /// Every key for images, newest first.
+    /// Every image key, newest first.
     pub async fn image_keys(&self, actor: &Actor) -> Result<Vec<ImageKey>> {
         may(actor, Act::Read)?;
         Ok(store::image_keys(&mut self.db.read().await?, &actor.org).await?)
     }
 
-    /// Has a certificate or a public key known for images, given as PEM, or as the base64 of its DER. Of an authority's certificate all that it has issued
-    /// are known with it.
+    /// Makes a certificate or a public key known as an image key, given as PEM, or as the base64 of its DER. Of an authority's certificate all that it has
+    /// issued are known with it.
     pub async fn add_image_key(&self, actor: &Actor, name: &str, given: &str) -> Result<ImageKey> {
         may(actor, Act::Keys)?;
         label::title(name, label::MAX_TITLE).map_err(|problem| Error::Value { field: "name", problem })?;
@@ -73,28 +73,33 @@ impl Releases {
 
     /// The same release with how the signatures in its images stand now, and what that speaks against it. What can't be read is left out: it says nothing
     /// of the release.
-    pub(super) async fn with_seals(&self, org: &OrgId, mut of: ReleaseDetail) -> ReleaseDetail {
+    pub(super) async fn with_signatures(&self, org: &OrgId, mut of: ReleaseDetail) -> ReleaseDetail {
         if of.artifacts.iter().all(|artifact| artifact.container.is_none()) {
             return of;
         }
-        if let Err(error) = self.seal(org, &mut of).await {
+        if let Err(error) = self.look_at_signatures(org, &mut of).await {
             tracing::warn!(release = %of.row.id, %error, "the signatures inside a release's images could not be looked at");
         }
         of
     }
 
-    async fn seal(&self, org: &OrgId, of: &mut ReleaseDetail) -> Result<()> {
+    async fn look_at_signatures(&self, org: &OrgId, of: &mut ReleaseDetail) -> Result<()> {
         let known = store::known(&mut self.db.read().await?, org).await?;
         let ReleaseDetail { artifacts, warnings, .. } = of;
         for artifact in artifacts {
             let Some(container) = artifact.container.clone() else { continue };
-            artifact.seal = self.seal_of(artifact, container.kind, &known).await?;
-            warnings.extend(containers::doubts(&artifact.name, &container, artifact.seal.as_ref(), !known.is_empty()));
+            artifact.signature = self.signature_of(artifact, container.kind, &known).await?;
+            warnings.extend(containers::doubts(&artifact.name, &container, artifact.signature.as_ref(), !known.is_empty()));
         }
         Ok(())
     }
 
-    async fn seal_of(&self, artifact: &ArtifactRow, kind: ContainerKind, known: &[containers::Known]) -> Result<Option<Seal>> {
+    async fn signature_of(
+        &self,
+        artifact: &ArtifactRow,
+        kind: ContainerKind,
+        known: &[containers::Known],
+    ) -> Result<Option<ImageSignature>> {
         if artifact.damage.is_some() {
             return Ok(None);
         }
@@ -103,7 +108,7 @@ impl Releases {
         let (head, tail) =
             if kind == ContainerKind::Rauc { (Vec::new(), tail(&stored).await?) } else { (head(&stored).await?, Vec::new()) };
         let ends = containers::Ends { head: &head, tail: &tail, size: stored.size };
-        Ok(containers::sealed(kind, ends).map(|sealed| containers::judge(&sealed, known)))
+        Ok(containers::signed(kind, ends).map(|found| containers::judge(&found, known)))
     }
 }
 

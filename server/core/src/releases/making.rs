@@ -83,7 +83,7 @@ impl Releases {
         if let Some(file) = sealed {
             self.discard_after(&file.sha256).await;
         }
-        Ok(self.with_seals(&actor.org, made).await)
+        Ok(self.with_signatures(&actor.org, made).await)
     }
 
     /// Looks at a quarantined release again, for example after its signer's key was added. Leaves any other release as it is.

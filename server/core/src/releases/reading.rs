@@ -130,7 +130,7 @@ impl Releases {
     pub async fn detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
         may(actor, Act::Read)?;
         let found = detail(&mut self.db.read().await?, actor, id).await?;
-        Ok(self.with_seals(&actor.org, found).await)
+        Ok(self.with_signatures(&actor.org, found).await)
     }
 
     /// A release's envelope as it was uploaded, with the signatures that were added since, and a name for its file.

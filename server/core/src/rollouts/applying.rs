@@ -50,14 +50,14 @@ pub struct Against {
     pub id: RolloutId,
     /// Where it is in its life.
     pub state: RolloutState,
-    /// What the plan has otherwise.
+    /// What differs in the plan.
     pub lines: Vec<FieldChange>,
     generation: i64,
     same: bool,
 }
 
 impl Rollouts {
-    /// What a plan has otherwise than the newest rollout of its name; none when there is no such rollout. Changes nothing.
+    /// What differs between a plan and the newest rollout of its name; none when there is no such rollout. Changes nothing.
     pub async fn against(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Option<Against>> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;

@@ -1,4 +1,4 @@
-//! What a plan does otherwise than the plan that was approved last for the same device type: what an approver has to look at.
+//! What differs between a plan and the plan that was approved last for the same device type: what an approver has to look at.
 
 use super::{
     Rollouts,

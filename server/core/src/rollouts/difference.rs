@@ -1,4 +1,4 @@
-//! Pure: what one plan does otherwise than another, field by field, in words that people compare.
+//! Pure: what differs between two plans, field by field, in words that people compare.
 
 use wire::{
     Timestamp,
@@ -18,7 +18,7 @@ pub struct Plan<'a> {
     pub back: Option<&'a str>,
 }
 
-/// What `after` does otherwise than `before`, in the order of the plan; nothing when they are the same.
+/// What differs between `before` and `after`, in the order of the plan; nothing when they are the same.
 pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<FieldChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.

@@ -1,4 +1,5 @@
 //! Pure: how a release stands to the devices that a plan means: who runs something newer, who can't take it. A fold over the fleet, beside the draw.
+//! Refuses to know how devices are found, and what a plan does to them.
 
 use super::survey::{Miss, Target};
 use crate::devices::Facts;

@@ -51,7 +51,6 @@ mod arranging;
 mod attempts;
 mod comparable;
 mod comparing;
-mod crowds;
 mod deciding;
 mod drafting;
 mod error;
@@ -80,6 +79,7 @@ mod soak;
 mod sound;
 mod standing;
 pub(crate) mod store;
+mod suggestions;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod ticking;
@@ -118,7 +118,7 @@ pub struct Rollouts {
     glimpses: previewing::Glimpses,
     lists: placed::Lists,
     installed: reading::Installed,
-    crowds: crowds::Crowds,
+    suggestions: suggestions::Suggestions,
     idle: idle::Idle,
     glass: Figures,
     calendar: freezes::Calendar,
@@ -133,8 +133,8 @@ impl Rollouts {
         let began = clock.now();
         let (glimpses, installed, idle) = (previewing::Glimpses::default(), reading::Installed::default(), idle::Idle::default());
         let (glass, calendar, lists) = (Figures::default(), freezes::Calendar::default(), placed::Lists::default());
-        let crowds = crowds::Crowds::default();
-        Self { db, clock, entropy, bus, began, glimpses, lists, installed, crowds, idle, glass, calendar, last: None, means, draws }
+        let suggestions = suggestions::Suggestions::default();
+        Self { db, clock, entropy, bus, began, glimpses, lists, installed, suggestions, idle, glass, calendar, last: None, means, draws }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.

@@ -259,9 +259,9 @@ impl Rollouts {
             None => None,
         };
         drop(on);
-        let crowds = self.crowds(&actor.org).await?;
+        let suggestions = self.suggestions(&actor.org).await?;
         let editing = record.map(|r| (r.id.clone(), r.generation()));
-        Ok(WizardPage { releases, spec, preview, metrics, past, editing, ahead, crowds, ..WizardPage::default() })
+        Ok(WizardPage { releases, spec, preview, metrics, past, editing, ahead, suggestions, ..WizardPage::default() })
     }
 
     /// Rollouts that have not ended and whose selector may ask for a group, newest first.

@@ -20,9 +20,10 @@ use std::{
     path::{Path, PathBuf},
 };
 use wire::{
+    change::FieldChange,
     ids::RolloutId,
     page::MAX_ROWS,
-    rollouts::{PlanChange, RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
+    rollouts::{RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
 };
 
 #[derive(Debug, Subcommand)]
@@ -164,8 +165,8 @@ fn done(applied: &Applied) -> String {
 }
 
 /// Changes as lines: what comes begins with `+`, what goes with `-`.
-fn changes(lines: &[PlanChange]) -> String {
-    let line = |c: &PlanChange| match (&c.before, &c.after) {
+fn changes(lines: &[FieldChange]) -> String {
+    let line = |c: &FieldChange| match (&c.before, &c.after) {
         (Some(before), Some(after)) => format!("  {}: {before} → {after}\n", c.what),
         (None, Some(after)) => format!("+ {}: {after}\n", c.what),
         (Some(before), None) => format!("- {}: {before}\n", c.what),
@@ -174,7 +175,7 @@ fn changes(lines: &[PlanChange]) -> String {
     lines.iter().map(line).collect()
 }
 
-fn status(detail: &RolloutDetail, otherwise: usize) -> String {
+fn status(detail: &RolloutDetail, differing: usize) -> String {
     let row = &detail.row;
     let mut out = format!("{} “{}”, {} {}: {}\n", row.id, row.name, row.device_type, row.version, row.state);
     // Writing to a string can't fail.
@@ -211,7 +212,7 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
             let _ = writeln!(out, "  {line}");
         }
     }
-    if otherwise > 0 {
+    if differing > 0 {
         let _ = writeln!(out, "The file says something else: `fleetward rollout diff` shows what.");
     }
     out

@@ -117,11 +117,11 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
 
     let preview = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
     assert!(preview.contains("8 devices would get it") && preview.contains("Stage 1 Canary: 2 devices\n"), "{preview}");
-    assert!(preview.contains("No limit of bandwidth holds all of it; up to "), "{preview}");
+    assert!(preview.contains("No limit of bandwidth holds all of it; it is sent to up to "), "{preview}");
     let limits = TransferLimits { bandwidth: Some(10_000), ..TransferLimits::default() };
     fleet.transfers().set_limits(&admin, limits).await.unwrap();
     let limited = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
-    assert!(limited.contains("bytes a second from each server, to up to "), "{limited}");
+    assert!(limited.contains(" a second from each server, to up to "), "{limited}");
     assert_eq!(run(Rollout::List).await.unwrap().lines().count(), 1, "a preview keeps nothing");
     desk.apply(&plan).await.unwrap();
     let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);

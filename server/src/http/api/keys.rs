@@ -175,7 +175,7 @@ async fn add_image_key(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(n
     Ok((StatusCode::CREATED, Json(fleet.releases().add_image_key(&actor, &new.name, &new.key).await?)))
 }
 
-/// Forget a key for images
+/// Forget an image key
 #[utoipa::path(
     delete, path = "/image-keys/{id}", operation_id = "remove_image_key", tag = "signing keys", params(("id" = ImageKeyId, Path)),
     responses((status = NO_CONTENT), Refusals)

@@ -45,7 +45,7 @@ struct AppliedPlan {
     lines: Vec<FieldChange>,
 }
 
-/// What a plan has otherwise than the newest rollout of its name.
+/// What differs between a plan and the newest rollout of its name.
 #[derive(Serialize, utoipa::ToSchema)]
 struct PlanDifference {
     /// The rollout; none where no rollout has this name, and applying the plan drafts it.

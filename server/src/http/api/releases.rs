@@ -124,18 +124,18 @@ async fn installs(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): 
     Ok(Json(fleet.release_installs(&actor, &id).await?))
 }
 
-/// What a release has otherwise than another one, `than`: its fields, and what became of each file
+/// What differs between a release and another one, `other`: its fields, and what became of each file
 #[utoipa::path(
-    get, path = "/releases/{id}/diff/{than}", operation_id = "diff_releases", tag = "releases",
-    params(("id" = ReleaseId, Path), ("than" = ReleaseId, Path, description = "The one that it is held against.")),
+    get, path = "/releases/{id}/diff/{other}", operation_id = "diff_releases", tag = "releases",
+    params(("id" = ReleaseId, Path), ("other" = ReleaseId, Path, description = "The one that it is held against.")),
     responses((status = OK, body = ReleaseDifference), Refusals)
 )]
 async fn difference(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
-    Named((id, than)): Named<(ReleaseId, ReleaseId)>,
+    Named((id, other)): Named<(ReleaseId, ReleaseId)>,
 ) -> Answer<Json<ReleaseDifference>> {
-    Ok(Json(fleet.releases().difference(&actor, &than, &id).await?))
+    Ok(Json(fleet.releases().difference(&actor, &other, &id).await?))
 }
 
 /// Remove a release that was never published

@@ -1,13 +1,13 @@
 //! Pure: Mender artifacts (`.mender`): an uncompressed tar of `version`, `manifest`, sometimes its signature, and the header, a tar of its own with
 //! `header-info` as first file (Mender's artifact format, versions 2 and 3).
 
-use super::{seal::Sealed, text, texts, unread};
+use super::{signature::Signed, text, texts, unread};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::io::Read;
 use tar::{Archive, Entry};
-use wire::releases::{Container, ContainerKind, SealKind};
+use wire::releases::{Container, ContainerKind, ImageSignatureKind};
 
 /// Files that are looked through for the header, and files of the header that are looked through for its info.
 const MOST_ENTRIES: usize = 8;
@@ -44,7 +44,7 @@ pub(super) fn read(head: &[u8]) -> Option<Container> {
 }
 
 /// The signature of the manifest, which lists the digests of all other files but of what was added to it later (`manifest-augment`).
-pub(super) fn sealed(head: &[u8]) -> Option<Sealed> {
+pub(super) fn signed(head: &[u8]) -> Option<Signed> {
     let mut archive = Archive::new(head);
     let mut manifest = None;
     for entry in archive.entries().ok()?.take(MOST_ENTRIES) {
@@ -53,7 +53,7 @@ pub(super) fn sealed(head: &[u8]) -> Option<Sealed> {
             manifest = bytes(&mut entry);
         } else if is(&entry, "manifest.sig") {
             let signature = STANDARD.decode(bytes(&mut entry)?.trim_ascii()).ok()?;
-            return Some(Sealed { kind: SealKind::Bare, signature, content: manifest });
+            return Some(Signed { kind: ImageSignatureKind::Raw, signature, content: manifest });
         }
     }
     None

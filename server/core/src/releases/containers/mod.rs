@@ -2,25 +2,25 @@
 //!
 //! Reads the two ends of a file, never more, and believes nothing: no length in them is allotted, no decompression goes past its bound, and a
 //! file that is not understood is just a file. What they say is for people to see and for [`contradictions`]; devices decide by the signed
-//! manifest. A signature in them is held against keys that an organization knows for images ([`judge`]), and what that finds is for people to see as well.
+//! manifest. A signature in them is held against the image keys that an organization knows ([`judge`]), and what that finds is for people to see as well.
 //! Refuses to know where files and keys are kept.
 
 mod cms;
 mod libconfig;
 mod mender;
 mod rauc;
-mod seal;
+mod signature;
 #[cfg(test)]
-mod seal_tests;
+mod signature_tests;
 mod swupdate;
 #[cfg(test)]
 mod tests;
 
-pub(super) use seal::{Known, about, judge};
+pub(super) use signature::{Known, about, judge};
 
 use crate::text::spaced;
-use seal::Sealed;
-use wire::releases::{Container, ContainerKind, Seal, SealState};
+use signature::Signed;
+use wire::releases::{Container, ContainerKind, ImageSignature, ImageSignatureState};
 
 /// Bytes of a file's beginning that are looked at.
 pub const HEAD: usize = 1 << 20;
@@ -47,11 +47,11 @@ pub fn recognise(ends: Ends<'_>) -> Option<Container> {
 }
 
 /// The signature in a container of this kind, with what it signs; none where it has none that is found at the two ends.
-pub(super) fn sealed(kind: ContainerKind, ends: Ends<'_>) -> Option<Sealed> {
+pub(super) fn signed(kind: ContainerKind, ends: Ends<'_>) -> Option<Signed> {
     match kind {
-        ContainerKind::Swupdate => swupdate::sealed(ends.head),
-        ContainerKind::Mender => mender::sealed(ends.head),
-        ContainerKind::Rauc => rauc::sealed(ends),
+        ContainerKind::Swupdate => swupdate::signed(ends.head),
+        ContainerKind::Mender => mender::signed(ends.head),
+        ContainerKind::Rauc => rauc::signed(ends),
     }
 }
 
@@ -60,18 +60,18 @@ pub(super) fn is_plain(container: &Container) -> bool {
     container.kind == ContainerKind::Rauc && rauc::is_plain(&container.note)
 }
 
-/// What a signature, or the want of one, speaks against a container where keys for images are known; empty when nothing does.
-pub(super) fn doubts(name: &str, container: &Container, seal: Option<&Seal>, known: bool) -> Vec<String> {
+/// What a signature, or the want of one, speaks against a container where image keys are known; empty when nothing does.
+pub(super) fn doubts(name: &str, container: &Container, signature: Option<&ImageSignature>, known: bool) -> Vec<String> {
     let mut all = Vec::new();
-    match (seal, container.signature) {
-        (Some(seal), _) if seal.state == SealState::Wrong => {
-            all.push(format!("{name} is signed inside, and the signature is wrong: {}", seal.why));
+    match (signature, container.signature) {
+        (Some(signature), _) if signature.state == ImageSignatureState::Invalid => {
+            all.push(format!("{name} is signed inside, and the signature is invalid: {}", signature.why));
         }
-        (Some(seal), _) if known && seal.state == SealState::Unknown => {
-            let by = if seal.by.is_empty() { String::new() } else { format!(" by {}", seal.by.join(", ")) };
-            all.push(format!("{name} is signed inside{by}, and {}", seal.why));
+        (Some(signature), _) if known && signature.state == ImageSignatureState::UnknownSigner => {
+            let by = if signature.by.is_empty() { String::new() } else { format!(" by {}", signature.by.join(", ")) };
+            all.push(format!("{name} is signed inside{by}, and {}", signature.why));
         }
-        (None, Some(0)) if known => all.push(format!("{name} is not signed inside, and there are keys for images here")),
+        (None, Some(0)) if known => all.push(format!("{name} is not signed inside, and there are image keys here")),
         _ => {}
     }
     all

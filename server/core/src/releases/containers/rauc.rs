@@ -2,8 +2,8 @@
 //! eight bytes, the highest first (RAUC's manual, "Bundle formats"). In the newer formats the manifest is what the CMS signs and holds, and is read
 //! here; in plain ones it is a file of the squashfs, and is not.
 
-use super::{Ends, cms::SignedData, seal::Sealed, unread};
-use wire::releases::{Container, ContainerKind, SealKind};
+use super::{Ends, cms::SignedData, signature::Signed, unread};
+use wire::releases::{Container, ContainerKind, ImageSignatureKind};
 
 /// Most bytes of a signature: what RAUC itself takes.
 const LARGEST: usize = 64 << 10;
@@ -41,8 +41,8 @@ pub(super) fn read(ends: Ends<'_>) -> Option<Container> {
 }
 
 /// The signature of a bundle, and what it signs where it holds that: the manifest. In the plain format it signs all that stands before it.
-pub(super) fn sealed(ends: Ends<'_>) -> Option<Sealed> {
-    Some(Sealed { kind: SealKind::Cms, signature: signature(ends)?.to_vec(), content: None })
+pub(super) fn signed(ends: Ends<'_>) -> Option<Signed> {
+    Some(Signed { kind: ImageSignatureKind::Cms, signature: signature(ends)?.to_vec(), content: None })
 }
 
 /// Whether this was said of a bundle in the plain format.

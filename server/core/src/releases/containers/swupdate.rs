@@ -1,9 +1,9 @@
 //! Pure: SWUpdate images (`.swu`): a cpio archive in the new ASCII format (`newc`, also with checksums), whose first member is `sw-description`, in
 //! libconfig or JSON, and whose second is its signature where there is one (SWUpdate's manual, "Images and sw-description").
 
-use super::{MOST_FITS, cms::SignedData, libconfig, seal::Sealed, text, texts, unread};
+use super::{MOST_FITS, cms::SignedData, libconfig, signature::Signed, text, texts, unread};
 use serde_json::Value;
-use wire::releases::{Container, ContainerKind, SealKind};
+use wire::releases::{Container, ContainerKind, ImageSignatureKind};
 
 /// Bytes of a member's head, of which every field is eight hex digits behind the magic.
 const FIELDS: usize = 110;
@@ -39,18 +39,18 @@ pub(super) fn read(head: &[u8]) -> Option<Container> {
 }
 
 /// The signature of the description, if there is one that is here as a whole. An RSA signature has no form of its own, but the size of its key.
-pub(super) fn sealed(head: &[u8]) -> Option<Sealed> {
+pub(super) fn signed(head: &[u8]) -> Option<Signed> {
     const SIZES: [usize; 5] = [64, 128, 256, 384, 512];
     let first = member(head).filter(|m| m.name == "sw-description")?;
     let signature = member(first.rest).filter(|m| m.name == "sw-description.sig")?.content?;
     let kind = if SignedData::read(signature).is_some() {
-        SealKind::Cms
+        ImageSignatureKind::Cms
     } else if !SIZES.contains(&signature.len()) && is_openpgp(signature) {
-        SealKind::Pgp
+        ImageSignatureKind::Pgp
     } else {
-        SealKind::Bare
+        ImageSignatureKind::Raw
     };
-    Some(Sealed { kind, signature: signature.to_vec(), content: first.content.map(<[u8]>::to_vec) })
+    Some(Signed { kind, signature: signature.to_vec(), content: first.content.map(<[u8]>::to_vec) })
 }
 
 /// Whether it begins like a signature packet (RFC 9580 §4.2), or in its armour.

@@ -1,4 +1,4 @@
-//! The SQL of keys for images.
+//! The SQL of image keys.
 
 use super::super::containers::Known;
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};

@@ -240,7 +240,7 @@ pub(in crate::releases) async fn artifacts(on: &mut impl Conn, org: &OrgId, id: 
             checked_at: checked_at.map(Timestamp),
             damage: (!damage.is_empty()).then(|| damage.parse().map_err(Error::corrupt)).transpose()?,
             container: (!container.is_empty()).then(|| serde_json::from_str(&container).map_err(Error::corrupt)).transpose()?,
-            seal: None,
+            signature: None,
         })
     };
     found.into_iter().map(read).collect()

@@ -3,7 +3,7 @@
 use super::*;
 use crate::db::EngineKind;
 use rstest::rstest;
-use wire::{FaultKind, ids::ReleaseId, releases::FileFate};
+use wire::{FaultKind, ids::ReleaseId, releases::FileChange};
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -35,7 +35,7 @@ async fn two_releases_are_compared_with_the_one_that_was_published_before(#[case
             ("notes", Some("Better <b>things</b>"), Some("Other things")),
         ]
     );
-    assert_eq!((told.files.len(), told.files[0].fate), (1, FileFate::Changed));
+    assert_eq!((told.files.len(), told.files[0].change), (1, FileChange::Changed));
     assert!(releases.difference(&vic, &one, &one).await.unwrap().is_empty());
 
     // Who chooses one is shown it beside the one before it.

@@ -28,7 +28,7 @@ fn rauc(signature: &str, fill: u8) -> Vec<u8> {
     let mut file = vec![fill; 4096];
     file[..4].copy_from_slice(b"hsqs");
     file[40..48].copy_from_slice(&4000_u64.to_le_bytes());
-    let signature = sealed(signature);
+    let signature = openssl(signature);
     file.extend_from_slice(&signature);
     file.extend_from_slice(&(signature.len() as u64).to_be_bytes());
     file

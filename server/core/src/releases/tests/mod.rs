@@ -83,15 +83,15 @@ fn manifest(version: &str, sequence: u64, content: &[u8]) -> Manifest {
     }
 }
 
-/// What `openssl` made for signatures inside images, as base64.
-fn sealed_base64(name: &str) -> String {
-    let all = include_str!("../containers/testdata/seals.txt");
+/// What `openssl` made for the signatures of images, as base64.
+fn openssl_base64(name: &str) -> String {
+    let all = include_str!("../containers/testdata/signatures.txt");
     let block = all.split("== ").find_map(|block| block.strip_prefix(name)?.strip_prefix('\n')).unwrap();
     block.split_whitespace().collect()
 }
 
-fn sealed(name: &str) -> Vec<u8> {
-    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, sealed_base64(name)).unwrap()
+fn openssl(name: &str) -> Vec<u8> {
+    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, openssl_base64(name)).unwrap()
 }
 
 async fn send(w: &World, actor: &Actor, name: &str, content: &[u8]) -> Upload {

@@ -1,4 +1,4 @@
-//! What devices say of their updates, line by line, whichever protocol they speak.
+//! The SQL of what devices say of their updates, line by line, whichever protocol they speak. Refuses to know what a line changes.
 
 use super::these;
 use crate::{

@@ -238,7 +238,7 @@ async fn run(kind: EngineKind, seed: u64, steps: usize) -> BTreeMap<String, u32>
 }
 
 #[rstest]
-#[case::sqlite(EngineKind::Sqlite, 12)]
+#[case::sqlite(EngineKind::Sqlite, 16)]
 #[case::postgres(EngineKind::Postgres, 3)]
 #[tokio::test]
 async fn what_is_explained_is_what_is_offered(#[case] kind: EngineKind, #[case] seeds: u64) {

@@ -23,11 +23,11 @@ impl Scene {
     }
 
     /// What the first stage of a plan can be. A count that takes long is left out of an answer, so it is asked for again.
-    async fn crowds(&self) -> Vec<(String, i64)> {
+    async fn suggestions(&self) -> Vec<(String, i64)> {
         for _ in 0..100 {
-            let found = self.rollouts().wizard(&self.oli, None, None, None, None).await.unwrap().crowds;
+            let found = self.rollouts().wizard(&self.oli, None, None, None, None).await.unwrap().suggestions;
             if !found.is_empty() {
-                return found.into_iter().map(|crowd| (crowd.selector, crowd.devices)).collect();
+                return found.into_iter().map(|one| (one.selector, one.devices)).collect();
             }
         }
         panic!("nothing was counted");
@@ -83,13 +83,13 @@ async fn a_plan_begins_with_one_site_and_says_at_how_many_sites_each_stage_is(#[
         s.with(*device, "colour", "red").await;
     }
     s.set_device_state(s.devices[8], "decommissioned").await;
-    assert_eq!(s.crowds().await, [("attr.site:rotterdam".into(), 4), ("attr.site:\"Den Haag\"".into(), 3)]);
+    assert_eq!(s.suggestions().await, [("attr.site:rotterdam".into(), 4), ("attr.site:\"Den Haag\"".into(), 3)]);
     let limits = TransferLimits { site_attribute: "colour".into(), ..TransferLimits::default() };
     s.w.fleet.transfers().set_limits(&s.ada, limits).await.unwrap();
-    assert_eq!(s.crowds().await[0], ("attr.colour:red".to_owned(), 7), "what the organization calls a site as well");
+    assert_eq!(s.suggestions().await[0], ("attr.colour:red".to_owned(), 7), "what the organization calls a site as well");
     s.w.fleet.transfers().set_limits(&s.ada, TransferLimits::default()).await.unwrap();
 
-    let first = stage(Reach::Matching(s.crowds().await[1].0.clone()));
+    let first = stage(Reach::Matching(s.suggestions().await[1].0.clone()));
     let plan = s.spec(vec![first, stage(Reach::Percent(50.0)), stage(Reach::Percent(100.0))]);
     let preview = s.rollouts().preview(&s.oli, &plan).await.unwrap();
     let stages: Vec<_> = preview.stages.iter().map(|s| (s.devices, s.values)).collect();

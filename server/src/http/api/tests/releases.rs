@@ -54,9 +54,9 @@ async fn two_releases_are_compared_and_told_where_they_are(#[case] kind: EngineK
     assert_eq!((&told.ok()["before"]["id"], &told.body["after"]["id"]), (&json!(one), &json!(two)));
     let lines: Vec<_> = told.body["lines"].as_array().unwrap().iter().map(|l| l["field"].as_str().unwrap()).collect();
     assert_eq!(lines, ["version", "sequence"]);
-    assert_eq!((&told.body["files"][0]["fate"], &told.body["files"][0]["after"]["name"]), (&json!("changed"), &json!("fw.bin")));
+    assert_eq!((&told.body["files"][0]["change"], &told.body["files"][0]["after"]["name"]), (&json!("changed"), &json!("fw.bin")));
     let same = s.get(&format!("/releases/{two}/diff/{two}")).await;
-    assert_eq!((&same.ok()["lines"], &same.body["files"][0]["fate"]), (&json!([]), &json!("same")));
+    assert_eq!((&same.ok()["lines"], &same.body["files"][0]["change"]), (&json!([]), &json!("same")));
     let gone = format!("/releases/{two}/diff/rel_{:032x}", 7);
     assert_eq!(s.get(&gone).await.code(), (404, "no_release"));
     assert_eq!(s.get(&format!("/releases/{two}/diff/nonsense")).await.code(), (404, "not_found"));

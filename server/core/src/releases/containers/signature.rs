@@ -5,7 +5,7 @@ use super::cms::{Hash, Scheme, SignedData, Signer, Whose, fits};
 use crate::text::spaced;
 use wire::{
     Timestamp,
-    releases::{ImageKeyKind, Seal, SealKind, SealState},
+    releases::{ImageKeyKind, ImageSignature, ImageSignatureKind, ImageSignatureState},
 };
 use x509_parser::{
     certificate::X509Certificate,
@@ -24,16 +24,16 @@ const FIXED: usize = 64;
 
 /// A signature inside an image, with what it signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::releases) struct Sealed {
+pub(in crate::releases) struct Signed {
     /// How it is made.
-    pub kind: SealKind,
+    pub kind: ImageSignatureKind,
     /// Its bytes.
     pub signature: Vec<u8>,
     /// What is signed; none where that is not at hand, or where the signature holds it.
     pub content: Option<Vec<u8>>,
 }
 
-/// A key that is known for images.
+/// An image key that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::releases) struct Known {
     /// What people call it.
@@ -130,50 +130,50 @@ impl<'a> Knowing<'a> {
 }
 
 /// How the signature stands to these keys.
-pub(in crate::releases) fn judge(sealed: &Sealed, known: &[Known]) -> Seal {
+pub(in crate::releases) fn judge(found: &Signed, known: &[Known]) -> ImageSignature {
     let knowing = Knowing::of(known);
-    match sealed.kind {
-        SealKind::Cms => of_cms(sealed, &knowing),
-        SealKind::Bare => of_bare(sealed, &knowing),
-        SealKind::Pgp => told(SealKind::Pgp, SealState::Unchecked, "a signature of OpenPGP is not read here"),
+    match found.kind {
+        ImageSignatureKind::Cms => of_cms(found, &knowing),
+        ImageSignatureKind::Raw => of_raw(found, &knowing),
+        ImageSignatureKind::Pgp => told(ImageSignatureKind::Pgp, ImageSignatureState::Unchecked, "a signature of OpenPGP is not read here"),
     }
 }
 
-fn told(kind: SealKind, state: SealState, why: &str) -> Seal {
-    Seal { kind, state, by: Vec::new(), keys: Vec::new(), why: why.to_owned(), until: None }
+fn told(kind: ImageSignatureKind, state: ImageSignatureState, why: &str) -> ImageSignature {
+    ImageSignature { kind, state, by: Vec::new(), keys: Vec::new(), why: why.to_owned(), until: None }
 }
 
 /// Every one of those who have signed has to be trusted, as the updaters ask for.
-fn of_cms(sealed: &Sealed, knowing: &Knowing<'_>) -> Seal {
-    let unread = told(SealKind::Cms, SealState::Unchecked, "it can't be read");
-    let Some(signed) = SignedData::read(&sealed.signature) else { return unread };
+fn of_cms(found: &Signed, knowing: &Knowing<'_>) -> ImageSignature {
+    let unread = told(ImageSignatureKind::Cms, ImageSignatureState::Unchecked, "it can't be read");
+    let Some(signed) = SignedData::read(&found.signature) else { return unread };
     let chain: Vec<Held<'_>> = signed.certificates.iter().filter_map(|der| Held::read(der)).collect();
     if signed.signers.is_empty() {
-        return told(SealKind::Cms, SealState::Unknown, "nobody has signed it");
+        return told(ImageSignatureKind::Cms, ImageSignatureState::UnknownSigner, "nobody has signed it");
     }
-    let mut seal = told(SealKind::Cms, SealState::Trusted, "");
+    let mut signature = told(ImageSignatureKind::Cms, ImageSignatureState::Trusted, "");
     // What stands beside counts: who puts something else into the signature has signed that.
-    let content = sealed.content.as_deref().or(signed.content);
+    let content = found.content.as_deref().or(signed.content);
     for signer in &signed.signers {
-        let (state, why) = judged(&signed, signer, content, &chain, knowing, &mut seal);
-        if worse(state, seal.state) {
-            (seal.state, seal.why) = (state, why.to_owned());
+        let (state, why) = judged(&signed, signer, content, &chain, knowing, &mut signature);
+        if worse(state, signature.state) {
+            (signature.state, signature.why) = (state, why.to_owned());
         }
     }
-    if seal.state != SealState::Trusted {
-        seal.keys.clear();
+    if signature.state != ImageSignatureState::Trusted {
+        signature.keys.clear();
     }
-    seal
+    signature
 }
 
 /// Of several the one that is told: what is wrong before what is unknown before what can't be checked.
-const fn worse(one: SealState, than: SealState) -> bool {
-    const fn rank(state: SealState) -> u8 {
+const fn worse(one: ImageSignatureState, than: ImageSignatureState) -> bool {
+    const fn rank(state: ImageSignatureState) -> u8 {
         match state {
-            SealState::Trusted => 0,
-            SealState::Unchecked => 1,
-            SealState::Unknown => 2,
-            SealState::Wrong => 3,
+            ImageSignatureState::Trusted => 0,
+            ImageSignatureState::Unchecked => 1,
+            ImageSignatureState::UnknownSigner => 2,
+            ImageSignatureState::Invalid => 3,
         }
     }
     rank(one) > rank(than)
@@ -185,53 +185,53 @@ fn judged(
     content: Option<&[u8]>,
     chain: &[Held<'_>],
     knowing: &Knowing<'_>,
-    seal: &mut Seal,
-) -> (SealState, &'static str) {
+    signature: &mut ImageSignature,
+) -> (ImageSignatureState, &'static str) {
     let here = knowing.certificates.iter().map(|(_, known)| known);
     let Some(certificate) = chain.iter().chain(here).find(|held| held.is(&signer.whose)) else {
-        return (SealState::Unknown, "the certificate of who signed it is neither in it nor known here");
+        return (ImageSignatureState::UnknownSigner, "the certificate of who signed it is neither in it nor known here");
     };
-    seal.by.push(certificate.subject());
-    seal.until = Some(seal.until.map_or(certificate.ends(), |until| until.min(certificate.ends())));
+    signature.by.push(certificate.subject());
+    signature.until = Some(signature.until.map_or(certificate.ends(), |until| until.min(certificate.ends())));
     let Some(content) = content else {
-        return (SealState::Unchecked, "it signs the whole file, which is not read for it here");
+        return (ImageSignatureState::Unchecked, "it signs the whole file, which is not read for it here");
     };
     match signed.is_by(signer, certificate.parsed.public_key(), content) {
-        None => (SealState::Unchecked, "it is made by an algorithm that is not read here"),
-        Some(false) => (SealState::Wrong, "it does not fit what it signs: something was changed after it was made"),
+        None => (ImageSignatureState::Unchecked, "it is made by an algorithm that is not read here"),
+        Some(false) => (ImageSignatureState::Invalid, "it does not fit what it signs: something was changed after it was made"),
         Some(true) => match knowing.trusts(certificate, chain) {
             Some(name) => {
-                seal.keys.push(name.to_owned());
-                (SealState::Trusted, "")
+                signature.keys.push(name.to_owned());
+                (ImageSignatureState::Trusted, "")
             }
-            None if knowing.is_empty() => (SealState::Unknown, "no key for images is known here"),
-            None => (SealState::Unknown, "whoever made it is none of those that are known for images here"),
+            None if knowing.is_empty() => (ImageSignatureState::UnknownSigner, "no image key is known here"),
+            None => (ImageSignatureState::UnknownSigner, "whoever made it is vouched for by none of the image keys that are known here"),
         },
     }
 }
 
 /// A signature that names nobody is tried with every known key.
-fn of_bare(sealed: &Sealed, knowing: &Knowing<'_>) -> Seal {
-    let Some(content) = &sealed.content else {
-        return told(SealKind::Bare, SealState::Unchecked, "what it signs is not at hand here");
+fn of_raw(found: &Signed, knowing: &Knowing<'_>) -> ImageSignature {
+    let Some(content) = &found.content else {
+        return told(ImageSignatureKind::Raw, ImageSignatureState::Unchecked, "what it signs is not at hand here");
     };
     let made = |key: &SubjectPublicKeyInfo<'_>| {
-        let ecdsa = if sealed.signature.len() == FIXED { Scheme::EcdsaFixed } else { Scheme::Ecdsa };
+        let ecdsa = if found.signature.len() == FIXED { Scheme::EcdsaFixed } else { Scheme::Ecdsa };
         let all = [Scheme::Pkcs1, Scheme::Pss, ecdsa, Scheme::Ed25519];
-        all.into_iter().any(|scheme| fits(key, (scheme, Hash::Sha256), content, &sealed.signature) == Some(true))
+        all.into_iter().any(|scheme| fits(key, (scheme, Hash::Sha256), content, &found.signature) == Some(true))
     };
     let certificate = knowing.certificates.iter().find(|(_, known)| made(known.parsed.public_key()));
     let key = knowing.keys.iter().find(|(_, key)| made(key));
     let name = certificate.map(|(name, _)| *name).or(key.map(|(name, _)| *name));
     match name {
-        Some(name) => Seal {
+        Some(name) => ImageSignature {
             by: certificate.map(|(_, known)| known.subject()).into_iter().collect(),
             keys: vec![name.to_owned()],
             until: certificate.map(|(_, known)| known.ends()),
-            ..told(SealKind::Bare, SealState::Trusted, "")
+            ..told(ImageSignatureKind::Raw, ImageSignatureState::Trusted, "")
         },
-        None if knowing.is_empty() => told(SealKind::Bare, SealState::Unknown, "no key for images is known here"),
-        None => told(SealKind::Bare, SealState::Unknown, "it is by none of the keys that are known for images here"),
+        None if knowing.is_empty() => told(ImageSignatureKind::Raw, ImageSignatureState::UnknownSigner, "no image key is known here"),
+        None => told(ImageSignatureKind::Raw, ImageSignatureState::UnknownSigner, "it is by none of the image keys that are known here"),
     }
 }
 

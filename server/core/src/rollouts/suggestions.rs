@@ -10,24 +10,24 @@ use crate::{
     transfers,
 };
 use std::sync::Arc;
-use wire::{ids::OrgId, rollouts::Crowd, selector::Field};
+use wire::{ids::OrgId, rollouts::SelectorSuggestion, selector::Field};
 
 /// By organization, what its plans can begin with.
-pub(super) type Crowds = Arc<Kept<OrgId, Vec<Crowd>>>;
+pub(super) type Suggestions = Arc<Kept<OrgId, Vec<SelectorSuggestion>>>;
 
-async fn crowds(db: Db, org: OrgId) -> Result<Vec<Crowd>> {
+async fn suggestions(db: Db, org: OrgId) -> Result<Vec<SelectorSuggestion>> {
     let mut on = db.read().await?;
     let named = transfers::site_attribute(&mut on, &org).await?;
     let found = strata::values(&mut on, &org, &named).await?;
-    Ok(found.into_iter().filter_map(|(name, value, devices)| Crowd::of(Field::Attribute(name), &value, devices)).collect())
+    Ok(found.into_iter().filter_map(|(name, value, devices)| SelectorSuggestion::of(Field::Attribute(name), &value, devices)).collect())
 }
 
 impl Rollouts {
     /// The values that most devices have, at most 100. Empty where counting takes longer than a page waits: they are there for who asks next. Takes a
     /// connection of its own, so whoever calls it holds none.
-    pub(super) async fn crowds(&self, org: &OrgId) -> Result<Vec<Crowd>> {
+    pub(super) async fn suggestions(&self, org: &OrgId) -> Result<Vec<SelectorSuggestion>> {
         let (db, of) = (self.db.clone(), org.clone());
-        let found = kept_within(WAITED, (&self.crowds, org.clone(), 0), (&self.db, &self.clock), move || crowds(db, of)).await?;
+        let found = kept_within(WAITED, (&self.suggestions, org.clone(), 0), (&self.db, &self.clock), move || suggestions(db, of)).await?;
         Ok(found.unwrap_or_default())
     }
 }

@@ -1,18 +1,18 @@
-//! Signatures inside images as openssl makes them, changed in every way, and the keys they are held against. `testdata/seals.txt` has them, made with
+//! Signatures inside images as openssl makes them, changed in every way, and the keys they are held against. `testdata/signatures.txt` has them, made with
 //! `openssl cms -sign`, `openssl dgst -sign` and keys of a day: an authority, the certificate of builds below it, and an RSA key with one of its own.
 
 use super::{
     Ends, doubts,
-    seal::{Known, Sealed, about, judge},
-    sealed, unread,
+    signature::{Known, Signed, about, judge},
+    signed, unread,
 };
 use crate::pki::der::encode;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
-use wire::releases::{Container, ContainerKind, ImageKeyKind, SealKind, SealState};
+use wire::releases::{Container, ContainerKind, ImageKeyKind, ImageSignatureKind, ImageSignatureState};
 
 fn file(name: &str) -> Vec<u8> {
-    let all = include_str!("testdata/seals.txt");
+    let all = include_str!("testdata/signatures.txt");
     let block =
         all.split("== ").find_map(|block| block.strip_prefix(name)?.strip_prefix('\n')).unwrap_or_else(|| panic!("{name} is not there"));
     STANDARD.decode(block.split_whitespace().collect::<String>()).unwrap()
@@ -23,44 +23,48 @@ fn known(names: &[&str]) -> Vec<Known> {
     names.iter().map(|name| Known { name: (*name).into(), kind: kind(name), der: file(name) }).collect()
 }
 
-fn cms(name: &str) -> Sealed {
-    Sealed { kind: SealKind::Cms, signature: file(name), content: Some(file("sw-description")) }
+fn cms(name: &str) -> Signed {
+    Signed { kind: ImageSignatureKind::Cms, signature: file(name), content: Some(file("sw-description")) }
 }
 
 #[test]
 fn u_5_a_cms_signature_is_by_who_is_known_or_by_whom_they_have_certified() {
     for name in ["cms", "cms-key-id", "cms-no-attributes"] {
         for (keys, by) in [(&["authority"][..], "authority"), (&["rsa", "builds"], "builds"), (&["builds-key"], "builds-key")] {
-            let seal = judge(&cms(name), &known(keys));
-            assert_eq!((seal.state, seal.keys), (SealState::Trusted, vec![by.to_owned()]), "{name} by {keys:?}");
-            assert_eq!(seal.by, ["O=Example, CN=Example builds"]);
-            assert!(seal.until.is_some_and(|until| until.readable().contains("2125")), "{:?}", seal.until);
+            let signature = judge(&cms(name), &known(keys));
+            assert_eq!((signature.state, signature.keys), (ImageSignatureState::Trusted, vec![by.to_owned()]), "{name} by {keys:?}");
+            assert_eq!(signature.by, ["O=Example, CN=Example builds"]);
+            assert!(signature.until.is_some_and(|until| until.readable().contains("2125")), "{:?}", signature.until);
         }
         for keys in [&["rsa"][..], &["rsa-key"], &[]] {
-            let seal = judge(&cms(name), &known(keys));
-            assert_eq!((seal.state, seal.keys.len(), seal.by.len()), (SealState::Unknown, 0, 1), "{name} by {keys:?}");
-            assert_eq!(seal.why.contains("no key"), keys.is_empty(), "{}", seal.why);
+            let signature = judge(&cms(name), &known(keys));
+            assert_eq!(
+                (signature.state, signature.keys.len(), signature.by.len()),
+                (ImageSignatureState::UnknownSigner, 0, 1),
+                "{name} by {keys:?}"
+            );
+            assert_eq!(signature.why.contains("no image key is known"), keys.is_empty(), "{}", signature.why);
         }
     }
     for name in ["cms-rsa", "cms-rsa-pss", "cms-no-certificate"] {
-        assert_eq!(judge(&cms(name), &known(&["rsa"])).state, SealState::Trusted, "{name}");
+        assert_eq!(judge(&cms(name), &known(&["rsa"])).state, ImageSignatureState::Trusted, "{name}");
     }
     let without = judge(&cms("cms-no-certificate"), &known(&["authority"]));
-    assert_eq!((without.state, without.by.len()), (SealState::Unknown, 0), "{without:?}");
+    assert_eq!((without.state, without.by.len()), (ImageSignatureState::UnknownSigner, 0), "{without:?}");
 }
 
 #[test]
-fn what_was_changed_after_it_was_signed_is_wrong() {
+fn what_was_changed_after_it_was_signed_is_invalid() {
     for name in ["cms", "cms-key-id", "cms-no-attributes", "cms-rsa", "cms-rsa-pss"] {
         let mut changed = cms(name);
         changed.content.as_mut().unwrap()[30] ^= 1;
-        assert_eq!(judge(&changed, &known(&["authority", "rsa"])).state, SealState::Wrong, "{name}");
+        assert_eq!(judge(&changed, &known(&["authority", "rsa"])).state, ImageSignatureState::Invalid, "{name}");
     }
-    let longer = Sealed { content: Some([file("sw-description"), b"more".to_vec()].concat()), ..cms("cms") };
-    assert_eq!(judge(&longer, &known(&["authority"])).state, SealState::Wrong);
+    let longer = Signed { content: Some([file("sw-description"), b"more".to_vec()].concat()), ..cms("cms") };
+    assert_eq!(judge(&longer, &known(&["authority"])).state, ImageSignatureState::Invalid);
     // A signature that holds what it signs does not speak for what stands beside it.
-    let other = Sealed { content: Some(file("sw-description")), ..cms("cms-with-manifest") };
-    assert_eq!(judge(&other, &known(&["authority"])).state, SealState::Wrong);
+    let other = Signed { content: Some(file("sw-description")), ..cms("cms-with-manifest") };
+    assert_eq!(judge(&other, &known(&["authority"])).state, ImageSignatureState::Invalid);
 }
 
 #[test]
@@ -72,12 +76,15 @@ fn a_bundle_of_rauc_is_signed_by_what_it_holds() {
     bundle.extend_from_slice(&(signature.len() as u64).to_be_bytes());
     let ends = Ends { head: &bundle[..4096], tail: &bundle, size: bundle.len() as u64 };
     assert_eq!(super::recognise(ends).unwrap().fits, ["Example Gateway"]);
-    let found = sealed(ContainerKind::Rauc, ends).unwrap();
-    let seal = judge(&found, &known(&["authority"]));
-    assert_eq!((seal.state, seal.by.as_slice()), (SealState::Trusted, &["O=Example, CN=Example builds".to_owned()][..]));
+    let found = signed(ContainerKind::Rauc, ends).unwrap();
+    let signature = judge(&found, &known(&["authority"]));
+    assert_eq!(
+        (signature.state, signature.by.as_slice()),
+        (ImageSignatureState::Trusted, &["O=Example, CN=Example builds".to_owned()][..])
+    );
     // In the plain format the whole file is signed, which is not read for it.
-    let plain = Sealed { content: None, ..cms("cms") };
-    assert_eq!(judge(&plain, &known(&["authority"])).state, SealState::Unchecked);
+    let plain = Signed { content: None, ..cms("cms") };
+    assert_eq!(judge(&plain, &known(&["authority"])).state, ImageSignatureState::Unchecked);
 }
 
 #[test]
@@ -95,19 +102,19 @@ fn an_image_of_swupdate_is_signed_beside_its_description() {
             out.extend_from_slice(content);
             out.resize(out.len().next_multiple_of(4), 0);
         }
-        let found = sealed(ContainerKind::Swupdate, Ends { head: &out, tail: &out, size: out.len() as u64 }).unwrap();
-        let seal = judge(&found, &known(&["authority", "rsa-key"]));
-        (seal.kind, seal.state, seal.keys)
+        let found = signed(ContainerKind::Swupdate, Ends { head: &out, tail: &out, size: out.len() as u64 }).unwrap();
+        let signature = judge(&found, &known(&["authority", "rsa-key"]));
+        (signature.kind, signature.state, signature.keys)
     };
-    let trusted = |kind, key: &str| (kind, SealState::Trusted, vec![key.to_owned()]);
-    assert_eq!(image(&file("cms")), trusted(SealKind::Cms, "authority"));
-    assert_eq!(image(&file("pkcs1")), trusted(SealKind::Bare, "rsa-key"));
-    assert_eq!(image(&file("pss")), trusted(SealKind::Bare, "rsa-key"));
+    let trusted = |kind, key: &str| (kind, ImageSignatureState::Trusted, vec![key.to_owned()]);
+    assert_eq!(image(&file("cms")), trusted(ImageSignatureKind::Cms, "authority"));
+    assert_eq!(image(&file("pkcs1")), trusted(ImageSignatureKind::Raw, "rsa-key"));
+    assert_eq!(image(&file("pss")), trusted(ImageSignatureKind::Raw, "rsa-key"));
     // As long a salt as there can be is not read here, and said to be nobody's.
-    assert_eq!(image(&file("pss-long-salt")), (SealKind::Bare, SealState::Unknown, Vec::new()));
+    assert_eq!(image(&file("pss-long-salt")), (ImageSignatureKind::Raw, ImageSignatureState::UnknownSigner, Vec::new()));
     let packet = [&[0x89, 0x01, 0x33][..], &[7; 307]].concat();
-    assert_eq!(image(&packet), (SealKind::Pgp, SealState::Unchecked, Vec::new()));
-    assert_eq!(image(b"-----BEGIN PGP SIGNATURE-----\n").0, SealKind::Pgp);
+    assert_eq!(image(&packet), (ImageSignatureKind::Pgp, ImageSignatureState::Unchecked, Vec::new()));
+    assert_eq!(image(b"-----BEGIN PGP SIGNATURE-----\n").0, ImageSignatureKind::Pgp);
 }
 
 #[test]
@@ -123,12 +130,12 @@ fn an_artifact_of_mender_is_signed_over_its_list() {
             tar.append_data(&mut header, name, content).unwrap();
         }
         let file = tar.into_inner().unwrap();
-        let found = sealed(ContainerKind::Mender, Ends { head: &file, tail: &file, size: file.len() as u64 }).unwrap();
+        let found = signed(ContainerKind::Mender, Ends { head: &file, tail: &file, size: file.len() as u64 }).unwrap();
         judge(&found, &known(&["rsa", "builds-key"]))
     };
     let right = artifact(&file("mender-manifest"));
-    assert_eq!((right.state, right.keys, right.by.len()), (SealState::Trusted, vec!["builds-key".to_owned()], 0));
-    assert_eq!(artifact(b"another list\n").state, SealState::Unknown, "a signature without a name fits nobody then");
+    assert_eq!((right.state, right.keys, right.by.len()), (ImageSignatureState::Trusted, vec!["builds-key".to_owned()], 0));
+    assert_eq!(artifact(b"another list\n").state, ImageSignatureState::UnknownSigner, "a signature without a name fits nobody then");
 }
 
 #[test]
@@ -149,12 +156,12 @@ fn doubts_are_told_where_keys_are_known_and_what_is_wrong_always() {
     let (wrong, unknown, none) = (judge(&wrong, &[]), judge(&cms("cms"), &known(&["rsa"])), judge(&cms("cms"), &[]));
     for known in [true, false] {
         let told = doubts("fw.swu", &container(Some(900)), Some(&wrong), known);
-        assert!(told.len() == 1 && told[0].contains("the signature is wrong"), "{told:?}");
+        assert!(told.len() == 1 && told[0].contains("the signature is invalid"), "{told:?}");
         let unsigned = doubts("fw.swu", &container(Some(0)), None, known);
         assert_eq!(unsigned.len(), usize::from(known), "{unsigned:?}");
     }
     let told = doubts("fw.swu", &container(Some(900)), Some(&unknown), true);
-    assert!(told[0].contains("by O=Example, CN=Example builds, and whoever made it is none"), "{told:?}");
+    assert!(told[0].contains("by O=Example, CN=Example builds, and whoever made it is vouched for by none"), "{told:?}");
     assert!(doubts("fw.swu", &container(Some(900)), Some(&none), false).is_empty());
     let trusted = judge(&cms("cms"), &known(&["authority"]));
     assert!(doubts("fw.swu", &container(Some(900)), Some(&trusted), true).is_empty());
@@ -173,10 +180,10 @@ fn a_certificate_that_is_no_authority_certifies_nobody() {
     let forged = params.signed_by(&below, &issuer).unwrap();
     let content = b"software = { };".to_vec();
     let signature = made_by(&below, forged.der(), &content);
-    let sealed = Sealed { kind: SealKind::Cms, signature, content: Some(content) };
+    let signed = Signed { kind: ImageSignatureKind::Cms, signature, content: Some(content) };
     let by = |name: &str, der: &[u8]| Known { name: name.into(), kind: ImageKeyKind::Certificate, der: der.to_vec() };
-    assert_eq!(judge(&sealed, &[by("forged", forged.der())]).state, SealState::Trusted, "the signature itself is right");
-    assert_eq!(judge(&sealed, &[by("leaf", leaf.der())]).state, SealState::Unknown);
+    assert_eq!(judge(&signed, &[by("forged", forged.der())]).state, ImageSignatureState::Trusted, "the signature itself is right");
+    assert_eq!(judge(&signed, &[by("leaf", leaf.der())]).state, ImageSignatureState::UnknownSigner);
 }
 
 /// Signed data by this key without attributes.
@@ -207,7 +214,7 @@ proptest! {
         let content = signed.content.as_mut().unwrap();
         let place = at.index(content.len());
         content[place] ^= 1 << bit;
-        prop_assert_ne!(judge(&signed, &known(&["authority", "rsa", "builds-key", "rsa-key"])).state, SealState::Trusted);
+        prop_assert_ne!(judge(&signed, &known(&["authority", "rsa", "builds-key", "rsa-key"])).state, ImageSignatureState::Trusted);
     }
 
     #[test]
@@ -217,15 +224,15 @@ proptest! {
         hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
     ) {
         let keys = known(&["authority", "rsa", "builds-key"]);
-        for kind in SealKind::ALL {
-            judge(&Sealed { kind: *kind, signature: signature.clone(), content: Some(file("sw-description")) }, &keys);
+        for kind in ImageSignatureKind::ALL {
+            judge(&Signed { kind: *kind, signature: signature.clone(), content: Some(file("sw-description")) }, &keys);
         }
         let mut broken = cms(which);
         for (at, byte) in hits {
             let place = at.index(broken.signature.len());
             broken.signature[place] = byte;
         }
-        let seal = judge(&broken, &keys);
-        prop_assert!(seal.by.iter().all(|by| !by.chars().any(crate::text::unseen)));
+        let signature = judge(&broken, &keys);
+        prop_assert!(signature.by.iter().all(|by| !by.chars().any(crate::text::unseen)));
     }
 }

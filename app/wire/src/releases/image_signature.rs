@@ -4,37 +4,37 @@
 use crate::{Timestamp, ids::ImageKeyId};
 use serde::{Deserialize, Serialize};
 
-/// Most keys for images that an organization may have.
+/// Most image keys that an organization may have.
 pub const MOST_IMAGE_KEYS: usize = 32;
 
 crate::states::words! {
     /// How an image is signed.
-    SealKind {
+    ImageSignatureKind {
         /// Signed data of the Cryptographic Message Syntax (RFC 5652): RAUC, SWUpdate.
         Cms = "cms",
-        /// A signature without a name: SWUpdate, Mender.
-        Bare = "bare",
+        /// The bytes of a signature alone, which name no signer: SWUpdate, Mender.
+        Raw = "raw",
         /// A signature of `OpenPGP`: SWUpdate. It is not read here.
         Pgp = "pgp",
     }
 }
 
 crate::states::words! {
-    /// How a signature stands.
-    SealState {
-        /// It fits, and is by a key that is known for images.
+    /// How an image's signature stands.
+    ImageSignatureState {
+        /// It fits, and is by a known image key.
         Trusted = "trusted",
-        /// Nobody who is known for images has made it.
-        Unknown = "unknown",
+        /// No known image key vouches for whoever made it.
+        UnknownSigner = "unknown_signer",
         /// It does not fit what it signs.
-        Wrong = "wrong",
+        Invalid = "invalid",
         /// It can't be checked here.
         Unchecked = "unchecked",
     }
 }
 
 crate::states::words! {
-    /// What a key for images is.
+    /// What an image key is.
     ImageKeyKind {
         /// A certificate: of whoever signs, or of the authority above.
         Certificate = "certificate",
@@ -43,14 +43,14 @@ crate::states::words! {
     }
 }
 
-/// A signature inside an image, held against the keys that are known for images now.
+/// A signature inside an image, held against the image keys that are known now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Seal {
+pub struct ImageSignature {
     /// How it is signed.
-    pub kind: SealKind,
+    pub kind: ImageSignatureKind,
     /// How that stands.
-    pub state: SealState,
+    pub state: ImageSignatureState,
     /// Who says to have signed: the subjects of their certificates. Empty where the signature names nobody.
     pub by: Vec<String>,
     /// The known keys by which it is trusted, as people call them; empty unless it is.
@@ -62,15 +62,15 @@ pub struct Seal {
     pub until: Option<Timestamp>,
 }
 
-impl Seal {
+impl ImageSignature {
     /// How it stands, in a clause for people: who has signed, and what is known of that.
     pub fn told(&self) -> String {
         let by = if self.by.is_empty() { String::new() } else { format!(" by {}", self.by.join(", ")) };
         match self.state {
-            SealState::Trusted => format!("signed{by}, trusted by the key for images {}", self.keys.join(", ")),
-            SealState::Wrong => format!("signed{by}, and the signature is wrong: {}", self.why),
-            SealState::Unknown => format!("signed{by}, not trusted here: {}; devices check it by themselves", self.why),
-            SealState::Unchecked => format!("signed{by}, not checked here: {}; devices check it by themselves", self.why),
+            ImageSignatureState::Trusted => format!("signed{by}, trusted by the image key {}", self.keys.join(", ")),
+            ImageSignatureState::Invalid => format!("signed{by}, and the signature is invalid: {}", self.why),
+            ImageSignatureState::UnknownSigner => format!("signed{by}, not trusted here: {}; devices check it by themselves", self.why),
+            ImageSignatureState::Unchecked => format!("signed{by}, not checked here: {}; devices check it by themselves", self.why),
         }
     }
 }
@@ -104,22 +104,26 @@ mod tests {
 
     #[test]
     fn what_is_not_checked_here_is_never_told_as_if_it_were() {
-        for state in SealState::ALL {
-            let trusted = *state == SealState::Trusted;
-            let seal = Seal {
-                kind: SealKind::Cms,
+        for state in ImageSignatureState::ALL {
+            let trusted = *state == ImageSignatureState::Trusted;
+            let signature = ImageSignature {
+                kind: ImageSignatureKind::Cms,
                 state: *state,
                 by: vec!["CN=Example builds".into()],
                 keys: if trusted { vec!["Image authority".into()] } else { Vec::new() },
                 why: if trusted { String::new() } else { "nobody knows".into() },
                 until: None,
             };
-            let told = seal.told();
+            let told = signature.told();
             assert!(told.starts_with("signed by CN=Example builds, "), "{told}");
             assert_eq!(told.contains("Image authority"), trusted, "{told}");
             assert_eq!(told.contains(": nobody knows"), !trusted, "{told}");
-            assert_eq!(told.contains("devices check it"), matches!(state, SealState::Unknown | SealState::Unchecked), "{told}");
-            assert!(Seal { by: Vec::new(), ..seal }.told().starts_with("signed, "));
+            assert_eq!(
+                told.contains("devices check it"),
+                matches!(state, ImageSignatureState::UnknownSigner | ImageSignatureState::Unchecked),
+                "{told}"
+            );
+            assert!(ImageSignature { by: Vec::new(), ..signature }.told().starts_with("signed, "));
         }
     }
 }
