@@ -19,9 +19,7 @@ use leptos_router::hooks::use_query_map;
 use wire::{
     change::FieldChange,
     live::Topic,
-    releases::{
-        ArtifactRow, ComparisonPage as Model, FileChange, FileDifference, ReleaseChoice, ReleaseDifference, ReleaseRow,
-    },
+    releases::{ArtifactRow, ComparisonPage as Model, FileChange, FileDifference, ReleaseChoice, ReleaseDifference, ReleaseRow},
 };
 
 /// `/firmware/compare?before=ID&after=ID`; with `after` alone the one that was published before it is the other.

@@ -166,7 +166,7 @@ impl Turmoil {
             }
             14 => {
                 let name = format!("gw-{}", self.roll(5) + 1).parse().unwrap();
-                let _ = if self.chance(40) {
+                let _ = if self.chance(12) {
                     room.pin(&self.s.oli, &name, "it is on show").await.map(drop)
                 } else {
                     room.unpin(&self.s.oli, &name).await
@@ -238,7 +238,7 @@ async fn run(kind: EngineKind, seed: u64, steps: usize) -> BTreeMap<String, u32>
 }
 
 #[rstest]
-#[case::sqlite(EngineKind::Sqlite, 16)]
+#[case::sqlite(EngineKind::Sqlite, 14)]
 #[case::postgres(EngineKind::Postgres, 3)]
 #[tokio::test]
 async fn what_is_explained_is_what_is_offered(#[case] kind: EngineKind, #[case] seeds: u64) {
