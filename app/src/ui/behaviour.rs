@@ -2,7 +2,7 @@
 //!
 //! - `a[data-dialog=ID]` opens the dialog with that id instead of following the link; `[data-close]` inside of one closes it. The focus goes back to what
 //!   opened it, or to the menu that this stands in; a question in the page about the same is left with it.
-//! - Escape in a question in the page (`.ask`) follows its `a[data-close]`; the focus goes to what would have opened the dialog.
+//! - Escape in a question in the page (`.ask`), or when nothing has the focus, follows its `a[data-close]`; the focus goes to what would have opened the dialog.
 //! - `button[data-copy=TEXT]` copies the text; `button[data-print]` prints the page.
 //! - An open `details.facet` closes when something is chosen in it, or with a click beside it.
 //! - Any other `details` that was opened by hand stays open when the page is shown again: its own view closes it then.
@@ -144,14 +144,13 @@ mod rim {
 
     /// The browser gives the focus back to what had it when a dialog was opened; that may be gone by now, or hidden in a menu that has closed.
     fn closed(event: &Event) {
-        if event.target().is_none_or(|t| t.dyn_ref::<HtmlDialogElement>().is_none()) {
-            return;
-        }
+        let Some(dialog) = event.target().and_then(|t| t.dyn_into::<HtmlDialogElement>().ok()) else { return };
         let Some(opener) = OPENER.take() else { return };
         // A page that was read again may have made it anew.
         let opener = if opener.is_connected() { Some(opener) } else { document().get_element_by_id(&opener.id()) };
         let Some(opener) = opener else { return };
-        if unfocused() {
+        // What has the focus in there loses it when this is drawn next.
+        if unfocused() || dialog.contains(document().active_element().as_deref()) {
             focus(&opener);
         }
         if let Some(way_out) = browser::find(WAY_OUT).filter(|way_out| leads_to(way_out).is_some_and(|id| id == opener.id())) {
@@ -173,7 +172,12 @@ mod rim {
         if event.key() != "Escape" || event.default_prevented() || event.is_composing() {
             return;
         }
-        let question = document().active_element().and_then(|active| active.closest(".ask").ok().flatten());
+        // A page that was read again has lost the focus that was in its question.
+        let question = if unfocused() {
+            browser::find(".ask")
+        } else {
+            document().active_element().and_then(|active| active.closest(".ask").ok().flatten())
+        };
         if let Some(way_out) = question.and_then(|question| question.query_selector("a[data-close]").ok().flatten()) {
             event.prevent_default();
             follow(&way_out);

@@ -25,10 +25,11 @@ fn page_of(model: Reading, render: Arc<dyn Fn(&Packed) -> AnyView + Send + Sync>
     view! {
         <Transition fallback=skeleton>
             {move || {
-                // Nothing may be read for a question: the model knows already what it is about.
-                asked.track();
                 let render = Arc::clone(&render);
                 Suspend::new(async move {
+                    // Nothing may be read for a question: the model knows already what it is about. Read, not only followed: a memo that nobody has read
+                    // follows nothing itself.
+                    asked.with(|_| ());
                     match model.await {
                         Ok(model) => render(&model),
                         Err(fault) => fault_state(&fault.0),

@@ -14,10 +14,13 @@ test("devices of a token are in its groups, whatever the groups are called, and 
   await made.locator("summary").filter({ hasText: /^More$/ }).click();
   const groups = made.getByRole("group", { name: "Groups" });
   await expect(groups).toHaveAccessibleDescription("Its devices are put into these as they come in.");
+  await expect(groups.getByLabel(north, { exact: true })).toBeVisible();
   // With the keyboard as with the mouse.
   await groups.getByLabel(north, { exact: true }).focus();
   await page.keyboard.press("Space");
   await groups.getByLabel(hall, { exact: true }).check();
+  // From the top: what the page's head covers is no target.
+  await page.evaluate(() => scrollTo(0, 0));
   await look(page, "journey-groups-of-a-token");
   await made.getByRole("button", { name: "Make token" }).click();
   const shown = card(page, `Token for ${label}`);

@@ -141,7 +141,7 @@ async fn a_channel_that_nobody_nudges_still_learns_of_offers_and_of_what_was_tak
             other => panic!("{other:?}"),
         }
     }
-    w.fleet.rollouts().resume(&oli, &id, "").await.unwrap();
+    w.fleet.rollouts().resume(&oli, &id, "go on").await.unwrap();
     let Down::Offer(next) = device.hear().await else { panic!("no new offer") };
     assert_ne!(next.update_id, offer.update_id);
 }

@@ -53,7 +53,9 @@ async fn read(body: Body, most: usize) -> Result<Option<Vec<u8>>, Problem> {
     let mut chunks = body.into_data_stream();
     let begun = Instant::now();
     let read = loop {
-        let until = begun + READING + Duration::from_secs((size / SLOWEST) as u64);
+        // What is thrown away earns no more time: whoever sends much of it and then nothing would hold the connection for an hour.
+        let earned = if size > most { 0 } else { size / SLOWEST };
+        let until = begun + READING + Duration::from_secs(earned as u64);
         match tokio::time::timeout_at(until, chunks.next()).await {
             Err(_) => break refuse("slow", "The request's body came too slowly: after 10 seconds at least 1 KiB has to come in each."),
             Ok(Some(Err(_))) => break refuse("cut", "The request ended amid its body."),
@@ -122,6 +124,17 @@ mod tests {
         assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
         assert!(refused.extensions().get::<Fault>().is_some_and(|fault| fault.code == "slow"));
         assert!(begun.elapsed() < Duration::from_secs(11), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_17_a_body_that_is_too_large_and_then_stalls_is_refused_as_soon_as_a_small_one() {
+        for chunks in [2, 3, 40] {
+            let stalls = futures::stream::iter(0..chunks).map(|_| Ok::<_, Infallible>(Bytes::from(vec![b'a'; 64 * 1024])));
+            let begun = Instant::now();
+            let Err(Problem(fault)) = whole(Body::from_stream(stalls.chain(futures::stream::pending()))).await else { panic!("{chunks}") };
+            assert_eq!(fault.kind, FaultKind::TooLarge, "{chunks} chunks");
+            assert!(begun.elapsed() <= READING, "{chunks} chunks: {:?}", begun.elapsed());
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use crate::ui::{
 use leptos::prelude::*;
 use wire::{
     rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verdict, lower_words, rate_of, rate_words},
-    states::{RolloutState, StageState},
+    states::{ReleaseState, RolloutState, StageState},
 };
 
 /// The bar of the stages.
@@ -82,7 +82,9 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
                 format!("Stage {}, {}: {}. No further device gets it.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.'))
             });
             let objected = r.glass.as_ref().is_some_and(|g| g.holds && g.reviews.iter().any(|v| !v.accepted));
-            banner(Tone::Bad, strong(if objected || verdict.is_none() { "Halted." } else { "Halted by a gate." }, text))
+            // A recall halts whatever a gate thinks of it; which of them came first stands in the history.
+            let otherwise = objected || verdict.is_none() || r.release.state == ReleaseState::Recalled;
+            banner(Tone::Bad, strong(if otherwise { "Halted." } else { "Halted by a gate." }, text))
         }
         S::Rejected => {
             let why = r.approvals.iter().find(|a| !a.approved && !a.void).map_or(summary, |a| format!("{}: “{}”", a.by_name, a.remark));

@@ -52,14 +52,15 @@ fn gate_table(
     (draft, past): (&Draft, Option<&PastUpdates>),
     problems: &[Problem],
 ) -> AnyView {
-    let last = acts.then_some("Then it");
+    // What follows needs its place beside many narrow columns.
+    let (last, class) = if acts { (Some("Then it"), "few num") } else { (None, "short num") };
     let columns = std::iter::once("Stage").chain(fields.iter().map(|(_, heading, ..)| *heading)).chain(last).map(Column::text).collect();
     let rows = (draft.stages.iter().enumerate())
         .map(|(i, stage)| {
             let cells = (fields.iter())
                 .map(|(field, _, label, of)| {
                     let label = format!("{label}, stage {}", i + 1);
-                    view! { <td>{cell(&format!("stages.{i}.gate.{field}"), &label, of(stage), "short num", problems)}</td> }
+                    view! { <td>{cell(&format!("stages.{i}.gate.{field}"), &label, of(stage), class, problems)}</td> }
                 })
                 .collect_view();
             view! { <tr><th scope="row">{format!("{} {}", i + 1, stage.name)}</th>{cells}{acts.then(|| action_cell(i, stage, problems))}</tr> }

@@ -85,7 +85,10 @@ pub enum Quarantine {
     #[error("the manifest expired on {0}")]
     Expired(Timestamp),
     /// Devices that run the newest would refuse it.
-    #[error("sequence {sequence} is not above {newest}, the sequence of the published {version}: make a manifest with a higher one")]
+    #[error(
+        "sequence {sequence} is not above {newest}, the highest that was ever published, by {version}, and devices that run that never go back: sign it again with a \
+         higher one"
+    )]
     Sequence {
         /// Its own.
         sequence: u64,

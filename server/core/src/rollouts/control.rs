@@ -78,13 +78,15 @@ pub fn halted(course: &Course, why: &str) -> Vec<Change> {
     plan::halt(course, None, why).changes
 }
 
+const RECALLED: &str = "The release was recalled. Stop this rollout and draft one with another release.";
+
 fn resume(course: &Course, now: Timestamp, running: Change) -> Result<Vec<Change>, String> {
     use RolloutState as R;
     if !matches!(course.state, R::Paused | R::Halted) {
         return Err("Only a paused or halted rollout can be resumed.".to_owned());
     }
     if !may_install(course.release) {
-        return Err("The release was recalled. Stop this rollout and draft one with another release.".to_owned());
+        return Err(RECALLED.to_owned());
     }
     let doors_until = now.plus(course.patience(course.stage));
     let (mut changes, stage) = (vec![running], course.stage);
@@ -130,6 +132,10 @@ fn retry(course: &Course, now: Timestamp) -> Result<Vec<Change>, String> {
     let all = course.totals();
     if all.retriable() == 0 {
         return Err("No device has failed or timed out. Devices that refused or went back are not tried again.".to_owned());
+    }
+    // They would wait for ever, and no longer be told as failed.
+    if !may_install(course.release) {
+        return Err(RECALLED.to_owned());
     }
     match (course.state, course.current().map(|s| s.state)) {
         (R::Running, Some(StageState::Running)) => {

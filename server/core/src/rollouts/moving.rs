@@ -140,6 +140,9 @@ impl Rollouts {
                 return Err(why.into());
             }
             let changes = order(verb, &course, &actor.label(), reason, now).map_err(Error::NotNow)?;
+            if verb == Verb::Resume && course.state == RolloutState::Halted && reason.is_empty() {
+                return Err(Error::invalid("reason", "Say why it goes on although it was halted.").into());
+            }
             // A person who promotes has looked at this evidence; other orders hold whatever devices have said since.
             let evidence = course.current().filter(|_| verb == Verb::Promote).map(|s| (course.stage, s.tally));
             let reasons = [line(verb, &course, (actor.label().as_str(), reason), &changes)];

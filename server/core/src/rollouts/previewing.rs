@@ -139,7 +139,7 @@ impl Rollouts {
             let missed = taken.take(device, facts, busy);
             fitting.take(&target, facts, missed);
             if missed.is_none() {
-                load.take(device, facts, sizes.of(&facts.version, facts.sequence));
+                load.take(device, facts, sizes.of(device, &facts.version, facts.sequence));
                 zones.take(facts);
             }
         })

@@ -192,11 +192,11 @@ pub fn problems(spec: &RolloutSpec, release: Option<Known<'_>>, back: Option<Kno
     let told = |message: String| vec![Problem { field: "way_back".to_owned(), message }];
     if spec.way_back.is_none() {
         let wanted = spec.stages.iter().map(|s| &s.gate).chain(&spec.gate).any(|g| g.action == GateAction::RollBack);
-        let next = release.map_or_else(|| "N".to_owned(), |r| (r.sequence + 1).to_string());
         return if wanted {
-            told(format!(
-                "A gate goes back, and the plan does not say to what. Sign the last good release again, with `fleetward sign --again OLD.manifest.json --sequence {next}`, upload and publish it, and choose it as the way back."
-            ))
+            told(
+                "A gate goes back, and the plan does not say to what. Sign the last good release again, with `fleetward sign --again OLD.manifest.json --sequence N`, N above every sequence that was published of this type, upload and publish it, and choose it as the way back."
+                    .to_owned(),
+            )
         } else {
             Vec::new()
         };
@@ -214,11 +214,10 @@ pub fn problems(spec: &RolloutSpec, release: Option<Known<'_>>, back: Option<Kno
     }
     if back.sequence <= release.sequence {
         return told(format!(
-            "{} has the sequence {}, and a device that runs {} takes none below {}. Sign it again with `fleetward sign --again OLD.manifest.json --sequence {}`.",
+            "{} has the sequence {}, and a device that runs {} takes none below {}. Sign it again with `fleetward sign --again OLD.manifest.json --sequence N`, N above every sequence that was published of this type.",
             back.version,
             back.sequence,
             release.sequence,
-            release.sequence + 1,
             release.sequence + 1
         ));
     }

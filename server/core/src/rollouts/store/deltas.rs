@@ -5,7 +5,7 @@ use crate::{
     devices::DeviceNo,
     releases::RolloutRelease,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use wire::{
     device::{ARTIFACTS, Delta},
     ids::{Digest, OrgId, ReleaseId},
@@ -28,11 +28,19 @@ pub(super) const SIZES: Sql = Sql::same(
      GROUP BY b.version, b.sequence, d.target_sha256",
 );
 
+// Those that speak hawkBit's protocol, which knows no deltas: they have described themselves by it, or been offered something.
+pub(super) const WITHOUT: Sql = Sql::same(
+    "SELECT v.number FROM devices v WHERE v.org_id = $1 AND v.device_type = $2
+     AND (v.described_at IS NOT NULL OR EXISTS (SELECT 1 FROM ddi_actions a WHERE a.device = v.number))",
+);
+
 /// What a device downloads of a release that runs this version with this sequence.
 #[derive(Debug, Default)]
 pub(in crate::rollouts) struct Sizes {
     whole: u64,
     by_base: HashMap<(String, i64), u64>,
+    /// Who downloads whole files whatever it runs.
+    without: HashSet<DeviceNo>,
 }
 
 impl Sizes {
@@ -42,15 +50,15 @@ impl Sizes {
     }
 
     /// Of a device that runs this.
-    pub(in crate::rollouts) fn of(&self, version: &str, sequence: i64) -> u64 {
-        if self.by_base.is_empty() {
+    pub(in crate::rollouts) fn of(&self, device: DeviceNo, version: &str, sequence: i64) -> u64 {
+        if self.by_base.is_empty() || self.without.contains(&device) {
             return self.whole;
         }
         self.by_base.get(&(version.to_owned(), sequence)).copied().unwrap_or(self.whole)
     }
 }
 
-/// What devices of a type download of a release, by what they run: deltas where they are ready, and otherwise whole files.
+/// What devices of a type download of a release, by what they run: deltas where they are ready and the device takes them, and otherwise whole files.
 pub(in crate::rollouts) async fn sizes(on: &mut impl Conn, org: &OrgId, release: &RolloutRelease) -> Result<Sizes, Error> {
     let files: HashMap<&str, u64> = release.manifest.payloads.iter().map(|p| (p.sha256.as_str(), p.size)).collect();
     let whole = release.manifest.payloads.iter().fold(0_u64, |sum, p| sum.saturating_add(p.size));
@@ -62,7 +70,13 @@ pub(in crate::rollouts) async fn sizes(on: &mut impl Conn, org: &OrgId, release:
         let left = by_base.entry((version, sequence)).or_insert(whole);
         *left = left.saturating_sub(saved);
     }
-    Ok(Sizes { whole, by_base })
+    // Nobody is looked up where there is no delta.
+    let without = if by_base.is_empty() {
+        HashSet::new()
+    } else {
+        rows!(on, (DeviceNo,), WITHOUT, org.as_str(), release.row.device_type.as_str())?.into_iter().map(|(device,)| device).collect()
+    };
+    Ok(Sizes { whole, by_base, without })
 }
 
 /// The deltas to a release's files that start from the release the device runs, with the digest each leads to; the smallest to a file is the last.

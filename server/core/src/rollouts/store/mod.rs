@@ -152,6 +152,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &history::DARK_LATELY,
     &deltas::TO_DEVICE,
     &deltas::SIZES,
+    &deltas::WITHOUT,
     &ddi::ACTION,
     &ddi::ACTIONS,
     &ddi::NUMBER,

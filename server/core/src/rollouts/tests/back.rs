@@ -160,7 +160,7 @@ async fn a_gate_that_pauses_is_not_asked_twice_about_the_same(#[case] kind: Engi
     assert_eq!((detail.row.state, detail.stages[0].state), (RolloutState::Paused, StageState::Running));
     assert_eq!((detail.stages[0].verdict.errors, detail.stages[0].verdict.finished), (1, 1));
     assert_eq!(s.poll_all().await.len(), 0);
-    s.rollouts().resume(&s.oli, &id, "").await.unwrap();
+    s.rollouts().resume(&s.oli, &id, "go on").await.unwrap();
     assert_eq!((s.state(&id).await, s.everybody_updates().await), (RolloutState::Running, 4));
     assert_eq!(s.detail(&id).await.row.summary, "Completed: 4 of 5 succeeded, 1 failed");
     s.checked(&id).await;

@@ -121,7 +121,7 @@ async fn a_pause_takes_back_what_has_not_begun_and_a_resume_offers_it_again(#[ca
     assert_eq!(s.detail(&id).await.row.summary, "Paused by oli: lunch");
     assert_eq!(fault(s.rollouts().pause(&s.oli, &id, "").await).code, "not_now");
 
-    s.rollouts().resume(&s.oli, &id, "").await.unwrap();
+    s.rollouts().resume(&s.oli, &id, "go on").await.unwrap();
     let again = s.poll_all().await;
     assert_eq!(again.len(), 4);
     assert!(again[1..].iter().all(|(_, o)| offered.iter().all(|(_, old)| old.update_id != o.update_id)), "a new offer has a new id");

@@ -4,6 +4,8 @@ use super::*;
 use rstest::rstest;
 use wire::ids::Digest;
 
+const DESCRIBED: Sql = Sql::same("UPDATE devices SET described_at = 1 WHERE number = $1");
+
 impl Scene {
     pub(super) async fn publish_content(&self, version: &str, sequence: u64, content: &[u8]) -> ReleaseId {
         let manifest = testing::manifest(version, sequence, &[("fw.bin", "raw", content)]);
@@ -109,4 +111,8 @@ async fn a_dry_run_counts_what_each_device_will_download(#[case] kind: EngineKin
     while s.w.fleet.releases().make_delta().await.unwrap() {}
     let now = bytes().await;
     assert!(now > 2 * whole && now < 2 * whole + 200, "two whole files and a delta: {now}");
+    let mut tx = s.rollouts().db.write().await.unwrap();
+    exec!(&mut tx, DESCRIBED, based).unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(bytes().await, 3 * whole, "hawkBit's protocol knows no deltas");
 }

@@ -333,7 +333,7 @@ async fn who_asks_again_learns_what_was_taken_back(#[case] kind: EngineKind) {
     let paused = s.rollouts().standing(device, Some(&told)).await.unwrap();
     assert!(paused.taken_back && paused.offer.is_none());
     assert!(!s.rollouts().standing(device + 1, Some(&told)).await.unwrap().taken_back, "another device is told nothing of it");
-    s.rollouts().resume(&s.oli, &id, "").await.unwrap();
+    s.rollouts().resume(&s.oli, &id, "go on").await.unwrap();
     let resumed = s.rollouts().standing(device, Some(&told)).await.unwrap();
     let next = resumed.offer.unwrap().update_id;
     assert!(resumed.taken_back && next != told, "the old one is over, a new one stands");

@@ -200,7 +200,7 @@ async fn who_has_nothing_to_do_is_remembered_until_something_opens(#[case] kind:
     let other = s.devices[1];
     s.rollouts().pause(&s.oli, &id, "").await.unwrap();
     assert!(s.rollouts().poll(other).await.unwrap().is_none());
-    s.rollouts().resume(&s.oli, &id, "").await.unwrap();
+    s.rollouts().resume(&s.oli, &id, "go on").await.unwrap();
     for event in Scene::told(&mut events) {
         s.rollouts().hears(Some(&event));
     }

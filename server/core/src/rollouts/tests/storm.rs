@@ -67,7 +67,7 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
         let course = s.checked(&id).await;
         match course.state {
             state if ended(ROLLOUT, state) || state == RolloutState::Halted => return,
-            RolloutState::Paused => s.rollouts().resume(&s.oli, &id, "").await.unwrap(),
+            RolloutState::Paused => s.rollouts().resume(&s.oli, &id, "go on").await.unwrap(),
             _ => {}
         }
         if course.current().is_some_and(|s| s.state == StageState::AwaitingPromotion) && course.state == RolloutState::Running {
