@@ -24,7 +24,7 @@ test("devices of a token are in its groups, whatever the groups are called, and 
   await look(page, "journey-groups-of-a-token");
   await made.getByRole("button", { name: "Make token" }).click();
   const shown = card(page, `Token for ${label}`);
-  await expect(fact(shown, "Into groups")).toHaveText(`${north}, ${hall}`);
+  await expect(fact(shown, "Into groups")).toHaveText(`${hall}, ${north}`);
   const line = (await shown.getByRole("region", { name: "Line to paste on the device" }).textContent())!;
   await expect(row(page, label)).toContainText(`group ${north}`);
 
