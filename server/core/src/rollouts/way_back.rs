@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(problems(&plan, Some(release), None, now), []);
         plan.stages[0].gate.action = GateAction::RollBack;
         let told = problems(&plan, Some(release), None, now);
-        assert!(told[0].field == "way_back" && told[0].message.contains("--sequence 3"), "{told:?}");
+        assert!(told[0].field == "way_back" && told[0].message.contains("--sequence N"), "{told:?}");
         plan.way_back = Some("rel_00000000000000000000000000000003".parse().unwrap());
         assert_eq!(problems(&plan, Some(release), Some(good), now), []);
         assert_eq!(problems(&plan, Some(release), Some(Known { hardware: &[], ..good }), now), []);
@@ -321,7 +321,7 @@ mod tests {
             (Some(Known { state: ReleaseState::Deprecated, ..good }), "not published"),
             (Some(Known { expires: Some(now), ..good }), "expired"),
             (Some(Known { device_type: "sensor", ..good }), "is for sensor"),
-            (Some(Known { sequence: 2, ..good }), "--sequence 3"),
+            (Some(Known { sequence: 2, ..good }), "--sequence N"),
             (Some(Known { min_sequence: 3, ..good }), "--min-sequence 2"),
             (Some(Known { hardware: &other, ..good }), "hardware"),
         ] {

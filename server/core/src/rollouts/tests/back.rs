@@ -209,7 +209,7 @@ async fn a_person_takes_it_back_and_a_way_back_that_fails_needs_one(#[case] kind
 async fn without_a_way_back_it_halts_and_says_so(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 3).await;
     let refused = fault(s.rollouts().draft(&s.oli, s.spec(vec![strict(GateAction::RollBack)])).await);
-    assert!(refused.field.as_deref() == Some("way_back") && refused.message.contains("--sequence 3"), "{refused:?}");
+    assert!(refused.field.as_deref() == Some("way_back") && refused.message.contains("--sequence N"), "{refused:?}");
     // Nobody runs it: there is nothing to take back.
     let id = s.approved(s.with_way_back(GateAction::RollBack).await).await;
     let offered = s.poll_all().await;

@@ -240,6 +240,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/strata.rs"),
         include_str!("../store/turns.rs"),
         include_str!("../store/updates.rs"),
+        include_str!("../store/uses.rs"),
     ];
     let made: usize = sources.iter().map(|s| s.matches(": Sql =").count()).sum();
     assert_eq!(made, super::store::ALL.len());
