@@ -170,7 +170,12 @@ fn needed(all: Vec<Attention>, now: Timestamp) -> AnyView {
         return card(
             "Needs attention",
             None,
-            empty("circle-check", "All is well", "Halted rollouts, failed updates and certificates that end soon appear here.", None),
+            empty(
+                "circle-check",
+                "All is well",
+                "Halted rollouts, failed updates, silent devices and authorities that end soon appear here.",
+                None,
+            ),
         );
     }
     let lines = all

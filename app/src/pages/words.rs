@@ -156,15 +156,16 @@ pub const fn rollout(state: RolloutState) -> (Tone, &'static str) {
     }
 }
 
-/// A stage of a rollout.
-pub const fn stage(state: StageState) -> (Tone, &'static str) {
+/// A stage of a rollout; `judged` says whether its gate did, or something else has stopped it.
+pub const fn stage(state: StageState, judged: bool) -> (Tone, &'static str) {
     match state {
         StageState::Pending => (Tone::Off, "Waiting"),
         StageState::Running => (Tone::Info, "Running"),
         StageState::Soaking => (Tone::Info, "Soaking"),
         StageState::AwaitingPromotion => (Tone::Hold, "Waits for a person"),
         StageState::Succeeded => (Tone::Ok, "Passed"),
-        StageState::Failed => (Tone::Bad, "Stopped by its gate"),
+        StageState::Failed if judged => (Tone::Bad, "Stopped by its gate"),
+        StageState::Failed => (Tone::Bad, "Stopped"),
         StageState::Skipped => (Tone::Off, "Skipped"),
     }
 }

@@ -1,8 +1,15 @@
 //! `fleetward kek`: the key that other keys are encrypted under.
 
 use anyhow::{Context as _, Result};
+use clap::Subcommand;
 use fleet::{Fleet, access::Actor, entropy::OsEntropy, pki::Kek};
 use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KekCommand {
+    /// Encrypt everything under another key; stop the server before
+    Rotate(RotateKek),
+}
 
 /// Encrypt everything under another key-encryption key; stop the server before.
 #[derive(Debug, Clone, clap::Args)]

@@ -1,13 +1,51 @@
 //! `fleetward key`: signing keys. A private key is made and stays where manifests are signed; the fleet gets its public half only.
 
-use super::{files, table};
+use super::{
+    files,
+    key_set::{KeySets, SetThreshold},
+    table,
+};
+use crate::config::Flags;
 use anyhow::{Context as _, Result};
+use clap::Subcommand;
 use fleet::{Fleet, access::Actor, entropy::OsEntropy, releases::signing::SigningKeyPair};
 use std::{
     fs::File,
     path::{Path, PathBuf},
 };
 use wire::{ids::SigningKeyId, releases::SigningKey};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Make a key pair for signing releases; works without a data folder
+    Generate(GenerateKey),
+    /// Let the fleet trust releases that are signed with a key
+    Add {
+        #[command(flatten)]
+        add: AddKey,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// List the keys that releases are trusted by, newest first
+    List(Box<Flags>),
+    /// Stop trusting a key for uploads and publications from now on
+    Revoke {
+        /// The key's id, as the list shows it
+        id: SigningKeyId,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// How many keys must have signed a release
+    Threshold {
+        #[command(flatten)]
+        threshold: SetThreshold,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// Key sets: which keys devices trust, signed by those before
+    #[command(subcommand)]
+    Set(KeySets),
+}
 
 /// Make a key pair for signing releases; works without a data folder.
 #[derive(Debug, Clone, clap::Args)]

@@ -46,11 +46,12 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use fleet::{Fleet, clock::SystemClock, entropy::OsEntropy};
+use kek::KekCommand;
+use key::Key;
 use key_set::KeySets;
 use release::Release;
 use said::{in_words, one_of, print_table, shown, table};
 use std::{process::ExitCode, sync::Arc};
-use wire::ids::SigningKeyId;
 
 /// Device fleet manager: certificates, releases, rollouts that a second person approves, live telemetry.
 #[derive(Debug, Parser)]
@@ -243,44 +244,6 @@ enum Command {
         #[command(subcommand)]
         command: audit::Audit,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum Key {
-    /// Make a key pair for signing releases; works without a data folder
-    Generate(key::GenerateKey),
-    /// Let the fleet trust releases that are signed with a key
-    Add {
-        #[command(flatten)]
-        add: key::AddKey,
-        #[command(flatten)]
-        flags: Box<Flags>,
-    },
-    /// List the keys that releases are trusted by, newest first
-    List(Box<Flags>),
-    /// Stop trusting a key for uploads and publications from now on
-    Revoke {
-        /// The key's id, as the list shows it
-        id: SigningKeyId,
-        #[command(flatten)]
-        flags: Box<Flags>,
-    },
-    /// How many keys must have signed a release
-    Threshold {
-        #[command(flatten)]
-        threshold: key_set::SetThreshold,
-        #[command(flatten)]
-        flags: Box<Flags>,
-    },
-    /// Key sets: which keys devices trust, signed by those before
-    #[command(subcommand)]
-    Set(KeySets),
-}
-
-#[derive(Debug, Subcommand)]
-enum KekCommand {
-    /// Encrypt everything under another key; stop the server before
-    Rotate(kek::RotateKek),
 }
 
 /// Commands whose help shows every setting of the server.

@@ -12,7 +12,7 @@ use crate::ui::{
 use leptos::prelude::*;
 use wire::{
     rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verdict, lower_words, rate_of, rate_words},
-    states::{ReleaseState, RolloutState, StageState},
+    states::{RolloutState, StageState},
 };
 
 /// The bar of the stages.
@@ -22,7 +22,7 @@ pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
         .stages
         .iter()
         .map(|s| {
-            let (tone, word) = words::stage(s.state);
+            let (tone, word) = words::stage(s.state, s.verdict.is_judged());
             // A stage whose rollout stands still does not move, whatever its own state.
             let tone = match (r.row.state, s.state) {
                 (RolloutState::Halted, StageState::Running | StageState::Soaking) => Tone::Bad,
@@ -81,10 +81,8 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             let text = verdict.map_or(summary, |s| {
                 format!("Stage {}, {}: {}. No further device gets it.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.'))
             });
-            let objected = r.glass.as_ref().is_some_and(|g| g.holds && g.reviews.iter().any(|v| !v.accepted));
-            // A recall halts whatever a gate thinks of it; which of them came first stands in the history.
-            let otherwise = objected || verdict.is_none() || r.release.state == ReleaseState::Recalled;
-            banner(Tone::Bad, strong(if otherwise { "Halted." } else { "Halted by a gate." }, text))
+            let by_gate = verdict.is_some_and(|s| s.verdict.is_judged());
+            banner(Tone::Bad, strong(if by_gate { "Halted by a gate." } else { "Halted." }, text))
         }
         S::Rejected => {
             let why = r.approvals.iter().find(|a| !a.approved && !a.void).map_or(summary, |a| format!("{}: “{}”", a.by_name, a.remark));
@@ -183,12 +181,13 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
             limit: beside(format!("halts above {most}"), later.map(grouped)),
         });
     }
-    let call = match v.call {
-        Call::Wait => Tone::Off,
-        Call::Pass => Tone::Ok,
-        Call::Halt => Tone::Bad,
+    let (call, text) = match v.call {
+        Call::Halt if !v.is_judged() => (Tone::Off, format!("It has not judged. {}", v.text)),
+        Call::Wait => (Tone::Off, v.text.clone()),
+        Call::Pass => (Tone::Ok, v.text.clone()),
+        Call::Halt => (Tone::Bad, v.text.clone()),
     };
-    let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p>{as_of(v)} });
+    let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{text}</span></p>{as_of(v)} });
     let card = card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any());
     view! { {card}{super::evidence::findings(s)}{super::evidence::whole_card(r)} }.into_any()
 }

@@ -242,6 +242,12 @@ impl Tally {
 }
 
 impl Verdict {
+    /// Whether a gate came to it: what a recall, a person or an objection stopped has the numbers, but nothing judged them. So has a verdict that is older
+    /// than `sample` was kept.
+    pub const fn is_judged(&self) -> bool {
+        self.sample > 0
+    }
+
     /// One that rests on no device yet.
     pub fn new(call: Call, text: impl Into<String>) -> Self {
         Self {

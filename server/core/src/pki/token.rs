@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use std::{
     collections::HashMap,
+    mem::{self, ManuallyDrop},
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
@@ -47,6 +48,8 @@ pub struct TokenSettings {
 struct Line {
     session: Session,
     number: u64,
+    /// Its module has been begun anew since: the session's handle is nobody's, or another session's.
+    ended: bool,
 }
 
 /// An open token, logged in.
@@ -104,7 +107,7 @@ impl Token {
         let pin = AuthPin::new(pin.into());
         let session = module.open_rw_session(slot).map_err(wrong("opening a session"))?;
         log_in(&session, &pin).map_err(wrong("logging in to the token"))?;
-        Ok(Arc::new(Self { module, label: settings.label.clone(), pin, line: Mutex::new(Line { session, number: 0 }) }))
+        Ok(Arc::new(Self { module, label: settings.label.clone(), pin, line: Mutex::new(Line { session, number: 0, ended: false }) }))
     }
 
     /// Makes a key on this curve under this name. It can't be read or copied from the token.
@@ -151,9 +154,7 @@ impl Token {
         match ask(&line) {
             Err(error) if is_lost(&error) => {
                 tracing::warn!(%error, token = self.label, "the token's session is lost; opening another one");
-                let session = self.session()?;
-                let number = line.number + 1;
-                *line = Line { session, number };
+                self.renew(&mut line)?;
                 ask(&line)
             }
             answer => answer,
@@ -169,12 +170,28 @@ impl Token {
     }
 
     /// A new session. The token may have come back in another slot, and its module anew.
-    fn session(&self) -> Result<Session, TokenError> {
+    fn renew(&self, line: &mut Line) -> Result<(), TokenError> {
         initialize(&self.module)?;
-        let slot = slot(&self.module, &self.label)?.ok_or(TokenError::Pkcs11(RvError::TokenNotPresent, Function::GetSlotList))?;
+        let found = match slot(&self.module, &self.label)? {
+            Some(slot) => Some(slot),
+            None => {
+                // There are modules that look for tokens only as they begin. All of this process' sessions end with it; other tokens find that out.
+                self.module.clone().finalize()?;
+                line.ended = true;
+                initialize(&self.module)?;
+                slot(&self.module, &self.label)?
+            }
+        };
+        let slot = found.ok_or(TokenError::Pkcs11(RvError::TokenNotPresent, Function::GetSlotList))?;
         let session = self.module.open_rw_session(slot)?;
         log_in(&session, &self.pin)?;
-        Ok(session)
+        let number = line.number + 1;
+        let before = mem::replace(line, Line { session, number, ended: false });
+        if before.ended {
+            // To close it might close the new one.
+            let _ = ManuallyDrop::new(before.session);
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
-use super::{comparable, gate::counts_dark, sharing, steps, window};
+use super::{comparable, gate::counts_dark, plan::devices_of, sharing, steps, window};
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
@@ -130,7 +130,8 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
     sharing::overlaps(overlaps, &mut found);
     if let Some(gate) = spec.gate.as_ref().filter(|gate| beyond(gate, all)) {
         let text = format!(
-            "Only {all} devices would get it, so the gate of the whole rollout would never judge from {} on. Choose {all} or fewer.",
+            "Only {} would get it, so the gate of the whole rollout would never judge from {} on. Choose {all} or fewer.",
+            devices_of(all),
             gate.min_sample
         );
         found.add("gate.min_sample", text);
@@ -138,8 +139,8 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
     // A number that takes everybody empties the stages after it; they are not to blame.
     let greedy = |s: &StageSpec| matches!(s.reach, Reach::Count(n) if i64::from(n) >= all);
     if let Some(i) = spec.stages.iter().position(greedy) {
-        let text =
-            format!("Only {all} devices would get it, so stage {} leaves nothing for those after it. Choose a number below {all}.", i + 1);
+        let choose = if all == 1 { "One stage is enough".to_owned() } else { format!("Choose a number below {all}") };
+        let text = format!("Only {} would get it, so stage {} leaves nothing for those after it. {choose}.", devices_of(all), i + 1);
         found.add(&format!("stages.{i}.reach"), text);
         return found.0;
     }

@@ -2,13 +2,12 @@
 
 use super::{
     Answer, csv,
-    input::{Asked, Named},
+    input::{Asked, Named, PageQuery},
     openapi::Refusals,
 };
 use crate::http::guard::Caller;
 use axum::{Json, extract::State, response::Response};
 use fleet::Fleet;
-use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{Timestamp, connections::ConnectionsQuery, devices::ConnectionSpan, ids::DeviceId, page::Page};
 
@@ -16,28 +15,18 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(export))
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct Listing {
-    /// The `next` of the page before.
-    cursor: Option<String>,
-    /// Rows of a page, 1 to 200; 50 unless given.
-    rows: Option<u32>,
-}
-
 /// A device's connections, the newest in front
 ///
 /// They are kept for 31 days after they have ended. Devices that only poll have none.
 #[utoipa::path(
     get, path = "/devices/{device_id}/connections", operation_id = "list_device_connections", tag = "devices",
-    params(("device_id" = DeviceId, Path), Listing), responses((status = OK, body = Page<ConnectionSpan>), Refusals)
+    params(("device_id" = DeviceId, Path), PageQuery), responses((status = OK, body = Page<ConnectionSpan>), Refusals)
 )]
 async fn list(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named(id): Named<DeviceId>,
-    Asked(asked): Asked<Listing>,
+    Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<ConnectionSpan>>> {
     let query = ConnectionsQuery { cursor: asked.cursor.unwrap_or_default(), rows: asked.rows };
     Ok(Json(fleet.devices().connections_listed(&actor, &id, &query).await?))

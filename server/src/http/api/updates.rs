@@ -2,7 +2,7 @@
 
 use super::{
     Answer,
-    input::{Asked, Named, Sent},
+    input::{Asked, Named, PageQuery, Sent},
     openapi::Refusals,
 };
 use crate::http::guard::Caller;
@@ -20,28 +20,18 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(log)).routes(routes!(pin, unpin))
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct Listing {
-    /// The `next` of the page before.
-    cursor: Option<String>,
-    /// Rows of a page, 1 to 200; 50 unless given.
-    rows: Option<u32>,
-}
-
 /// A device's updates, the newest in front
 ///
 /// Each attempt is one: how far it is, how it ended, with the device's own `code`, and which kind of failure that was.
 #[utoipa::path(
     get, path = "/devices/{device_id}/updates", operation_id = "list_device_updates", tag = "devices",
-    params(("device_id" = DeviceId, Path), Listing), responses((status = OK, body = Page<DeviceUpdate>), Refusals)
+    params(("device_id" = DeviceId, Path), PageQuery), responses((status = OK, body = Page<DeviceUpdate>), Refusals)
 )]
 async fn list(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named(id): Named<DeviceId>,
-    Asked(asked): Asked<Listing>,
+    Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<DeviceUpdate>>> {
     let query = AttemptsQuery { cursor: asked.cursor.unwrap_or_default(), rows: asked.rows.or(Some(DEFAULT_ROWS)), whole: None };
     Ok(Json(fleet.updates(&actor, &id, &query).await?))

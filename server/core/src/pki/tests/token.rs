@@ -13,7 +13,12 @@ use crate::{
 use rcgen::KeyPair;
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use wire::{
     FaultKind,
     enrolment::{EnrolRequest, NewEnrolmentToken},
@@ -199,7 +204,8 @@ async fn k4_a_token_that_was_lost_is_found_again_and_nothing_is_half_done_until_
         EngineKind::Postgres => Some(postgres().await),
     };
     let secrets = tempfile::tempdir().unwrap();
-    let settings = token(secrets.path(), &format!("lost-{}-{kind:?}", std::process::id()));
+    let label = format!("lost-{}-{kind:?}", std::process::id());
+    let settings = token(secrets.path(), &label);
     let w = World::open_with(tempfile::tempdir().unwrap(), url, 1, |pki| PkiSettings { token: Some(settings), ..pki }).await.unwrap();
     let (pki, system) = (w.fleet.pki(), Actor::system(w.org.clone()));
     let held = pki.token.clone().unwrap();
@@ -230,4 +236,28 @@ async fn k4_a_token_that_was_lost_is_found_again_and_nothing_is_half_done_until_
     assert_eq!(there().await, (3, 0));
     let staged = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap();
     assert_eq!(staged.key, KeyPlace::Token);
+
+    // Pulled out and put back. SoftHSM keeps a token in a folder, and looks for tokens only as it begins.
+    let folder = folder_of(&label);
+    let away = folder.ancestors().nth(2).unwrap().join(format!("away-{label}"));
+    std::fs::rename(&folder, &away).unwrap();
+    held.forget_us().unwrap();
+    for _ in 0..2 {
+        let fault = enrol_with(&w, "gw-4", &KeyPair::generate().unwrap()).await.unwrap_err().fault();
+        assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Busy, "token_late"));
+    }
+    std::fs::rename(&away, &folder).unwrap();
+    let (_, _, fourth) = enrol(&w, "gw-4").await;
+    assert!(signed_by(&fourth, &issuer), "without a restart");
+    assert_eq!(there().await, (4, 0));
+}
+
+/// Where SoftHSM keeps the token with this label.
+fn folder_of(label: &str) -> PathBuf {
+    let settings = std::fs::read_to_string(std::env::var("SOFTHSM2_CONF").unwrap()).unwrap();
+    let tokens = settings.lines().find_map(|line| line.strip_prefix("directories.tokendir")?.split_once('=')).unwrap().1.trim();
+    let has = |folder: &PathBuf| {
+        std::fs::read(folder.join("token.object")).is_ok_and(|object| object.windows(label.len()).any(|word| word == label.as_bytes()))
+    };
+    std::fs::read_dir(tokens).unwrap().map(|entry| entry.unwrap().path()).find(has).unwrap()
 }
