@@ -172,16 +172,14 @@ impl Token {
     /// A new session. The token may have come back in another slot, and its module anew.
     fn renew(&self, line: &mut Line) -> Result<(), TokenError> {
         initialize(&self.module)?;
-        let found = match slot(&self.module, &self.label)? {
-            Some(slot) => Some(slot),
-            None => {
-                // There are modules that look for tokens only as they begin. All of this process' sessions end with it; other tokens find that out.
-                self.module.clone().finalize()?;
-                line.ended = true;
-                initialize(&self.module)?;
-                slot(&self.module, &self.label)?
-            }
-        };
+        let mut found = slot(&self.module, &self.label)?;
+        if found.is_none() {
+            // There are modules that look for tokens only as they begin. All of this process' sessions end with it; other tokens find that out.
+            self.module.clone().finalize()?;
+            line.ended = true;
+            initialize(&self.module)?;
+            found = slot(&self.module, &self.label)?;
+        }
         let slot = found.ok_or(TokenError::Pkcs11(RvError::TokenNotPresent, Function::GetSlotList))?;
         let session = self.module.open_rw_session(slot)?;
         log_in(&session, &self.pin)?;
