@@ -2,7 +2,7 @@
 //! the real binary over it, with real listeners and the embedded database on this disk.
 
 use crate::{
-    Outcome, Size, figure, http,
+    Outcome, Size, figure, heap, http,
     machine::{Server, free_address},
     tls::{Identity, Trust},
 };
@@ -16,7 +16,6 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
 };
 use tokio::{net::TcpStream, time::Instant};
@@ -165,7 +164,7 @@ impl Ground {
 
     async fn run(notes: Notes, data: &Path, copy: Option<tempfile::TempDir>, environment: &[(&str, &str)]) -> Self {
         let [operator, device, enrol, publish, ops] = [(); 5].map(|()| free_address());
-        let mut serve = Command::new(env!("CARGO_BIN_EXE_fleetward"));
+        let mut serve = heap::fleetward();
         serve.args(["serve", "--log", "warn", "--data"]).arg(data).envs(environment.iter().copied());
         for (key, address) in [("OPERATOR", operator), ("DEVICE", device), ("ENROL", enrol), ("PUBLISH", publish), ("OPS", ops)] {
             serve.env(format!("FLEETWARD_{key}_ADDR"), address.to_string());

@@ -1,8 +1,10 @@
 //! Processes under test: started, waited for, looked at through `/proc`, ended with the measurement.
 
+use crate::heap;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::{
     env, fs,
+    io::Write as _,
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -39,8 +41,9 @@ impl Server {
     /// Starts it and waits until it accepts connections there.
     pub async fn start(command: &mut Command, at: SocketAddr) -> Self {
         let program = command.get_program().to_owned();
-        let child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|e| panic!("starting {}: {e}", program.display()));
+        // On which Fleetward is told what to do about its heap.
+        let input = if heap::asked().is_some() { Stdio::piped() } else { Stdio::null() };
+        let child = command.stdin(input).stdout(Stdio::null()).spawn().unwrap_or_else(|e| panic!("starting {}: {e}", program.display()));
         let mut server = Self { child, profiler: OnceLock::new() };
         let begun = Instant::now();
         while TcpStream::connect(at).await.is_err() {
@@ -62,6 +65,32 @@ impl Server {
             std::thread::sleep(Duration::from_millis(300));
             Some(profiler)
         });
+    }
+
+    /// From here on what it takes is noted, if its heap was asked for.
+    pub async fn watch_heap(&self) {
+        if self.say(heap::NOTE) {
+            // Until it has heard.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Has it write what it holds since then, for so many; back when that is written.
+    pub async fn write_heap(&self, holders: usize) {
+        let Some(file) = heap::asked() else { return };
+        self.say(&format!("{}{holders}", heap::WRITE));
+        let begun = Instant::now();
+        while !file.exists() {
+            assert!(begun.elapsed() < Duration::from_mins(5), "Fleetward does not write its heap");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Whether it could be said.
+    fn say(&self, words: &str) -> bool {
+        let Some(mut input) = self.child.stdin.as_ref() else { return false };
+        writeln!(input, "{words}").unwrap();
+        true
     }
 
     /// What it and the processes it started have used up to now.

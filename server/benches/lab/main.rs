@@ -6,11 +6,13 @@
 //! devices are only written down, but for a few that are enrolled. `BENCH_GROUND` names it from then on.
 //! `lab WORKLOAD SIDE [--devices N] [--seconds S]` measures once and prints one line of JSON: `value` and whatever else was seen, by name.
 //! `cargo xtask bench pki` and `cargo xtask bench rollouts` take the sides in turn and judge them.
+//! `BENCH_PROFILE` and `BENCH_HEAP` name files that a profile of Fleetward's time or of its heap is written to; figures of such a run mean nothing.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement may stop at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "a measurement is about the machine's own time")]
 
 mod ground;
+mod heap;
 mod http;
 mod machine;
 mod peers;
@@ -34,10 +36,17 @@ struct Size {
     time: Duration,
 }
 
+/// Fleetward's, in clients and floor too.
+#[global_allocator]
+static ALLOCATOR: heap::Noting = heap::Noting;
+
 /// Requests, handshakes or connections under way at a time, where it isn't all of them.
 const IN_FLIGHT: usize = 16;
 
 fn main() {
+    if let Some(file) = heap::here() {
+        return heap::serve(file);
+    }
     let mut size = Size { devices: 1000, time: Duration::from_secs(4) };
     let (mut words, mut given) = (Vec::new(), std::env::args().skip(1));
     while let Some(word) = given.next() {

@@ -82,6 +82,7 @@ async fn run(server: &Server, at: SocketAddr, trust: &Trust, identities: &[Ident
     while answers.try_recv().is_ok() {}
     sleep(CALM).await;
     let before = server.used();
+    server.watch_heap().await;
     stormy.store(true, Ordering::Relaxed);
     let (begun, refused) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let dialling: Vec<_> = storm
@@ -112,6 +113,7 @@ async fn run(server: &Server, at: SocketAddr, trust: &Trust, identities: &[Ident
     let holding: Vec<_> = held.into_iter().map(|joined| tokio::spawn(hold(joined))).collect();
     sleep(SETTLE).await;
     let grown = server.used().bytes - before.bytes;
+    server.write_heap(holding.len()).await;
     assert!(holding.iter().chain(&talking).all(|device| !device.is_finished()), "a device was cut off");
     // The server ends before they do.
     talking.iter().for_each(tokio::task::JoinHandle::abort);
