@@ -141,4 +141,5 @@ const WORKLOADS: [Workload; 9] = [
 ];
 
 const DOWNLOAD: &str = "64 MiB to curl over TLS 1.3 with a client certificate. Fleetward gives a device what its own update is made of, and counts its \
-                        bytes; nginx gives everybody with a certificate the file. Memory is read while all are under way slowly.";
+                        bytes; nginx gives everybody with a certificate the file. Memory is what the server has while all are under way slowly, less what it has \
+                        when they have ended.";

@@ -4,6 +4,7 @@
 //! measured how, and what it costs there, is its business. The peers are Debian's packages, so that anybody can run them again.
 
 mod chart;
+mod heap;
 mod page;
 mod profile;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use self::heap::Heap;
 use self::profile::Profile;
 use super::pairs::{Measure, Measured, Pairs, median};
 use super::workloads::{Goal, Limit, VALUE};
@@ -89,8 +91,10 @@ struct Taken {
     workload: &'static Workload,
     alone: Vec<Measured>,
     pairs: Option<Pairs>,
-    /// Where the time of one more run went, or why nobody knows; only of those that missed a goal.
+    /// Where the time of one more run went, or why nobody knows; only of those that missed a goal of anything but memory.
     profile: Option<Result<Profile, String>>,
+    /// Whose the memory of one more run was; only of those that missed a goal of memory.
+    heap: Option<Result<Heap, String>>,
 }
 
 impl Taken {
@@ -107,9 +111,10 @@ impl Taken {
         self.pairs.as_ref().map_or(f64::NAN, |pairs| pairs.ratio_of(figure).0)
     }
 
-    fn missed(&self) -> bool {
-        self.workload.goals.iter().any(|goal| !goal.limit.holds(self.reached(goal.figure)))
-            || self.workload.ratios.iter().any(|(figure, limit)| !limit.holds(self.ratio(figure)))
+    /// Whether a goal was missed, of figures like this.
+    fn missed(&self, of: impl Fn(&str) -> bool) -> bool {
+        self.workload.goals.iter().any(|goal| of(goal.figure) && !goal.limit.holds(self.reached(goal.figure)))
+            || self.workload.ratios.iter().any(|(figure, limit)| of(figure) && !limit.holds(self.ratio(figure)))
     }
 }
 
@@ -147,7 +152,10 @@ impl Suite {
         let chosen = self.workloads.iter().filter(|w| only.is_empty() || only.iter().any(|name| name == w.name));
         let taken = |workload| {
             let mut taken = measure(&lab, workload, scale, &mut failed);
-            taken.profile = taken.missed().then(|| lab.profile(workload, scale).map_err(|error| format!("{error:#}")));
+            let of_time = taken.missed(|figure| figure != heap::FIGURE);
+            taken.profile = of_time.then(|| lab.profile(workload, scale).map_err(|error| format!("{error:#}")));
+            let of_memory = taken.missed(|figure| figure == heap::FIGURE);
+            taken.heap = of_memory.then(|| lab.heap(workload, scale).map_err(|error| format!("{error:#}")));
             taken
         };
         let workloads = chosen.map(taken).collect();
@@ -256,18 +264,27 @@ impl Lab {
         println!("{}: once more, for its profile", workload.name);
         profile::install()?;
         let file = self.grounds.join("profile");
-        self.run(workload.name, "ours", devices(workload, scale), scale.seconds, Some(&file))?;
+        self.run(workload.name, "ours", devices(workload, scale), scale.seconds, Some((profile::ASKED, file.as_path())))?;
         profile::read(&file)
+    }
+
+    /// Whose the server's memory is in one more run of ours, of fewer devices where there are many.
+    fn heap(&self, workload: &Workload, scale: &Scale) -> Result<Heap> {
+        println!("{}: once more, for its heap", workload.name);
+        let file = self.grounds.join(format!("heap-{}", workload.name));
+        self.run(workload.name, "ours", devices(workload, scale).min(heap::DEVICES), scale.seconds, Some((heap::ASKED, file.as_path())))?;
+        heap::read(&file)
     }
 
     fn once(&self, workload: &str, side: &str, devices: usize, seconds: f64) -> Result<Measured> {
         self.run(workload, side, devices, seconds, None)
     }
 
-    fn run(&self, workload: &str, side: &str, devices: usize, seconds: f64, profile: Option<&Path>) -> Result<Measured> {
+    /// Once, or once more for what is asked for beside the figures: a variable, and the file that it names.
+    fn run(&self, workload: &str, side: &str, devices: usize, seconds: f64, asked: Option<(&str, &Path)>) -> Result<Measured> {
         process::pause(Duration::ZERO)?;
         let mut command = Command::new(&self.program);
-        command.envs(profile.map(|file| ("BENCH_PROFILE", file)));
+        command.envs(asked);
         command.args([workload, side, "--devices", &devices.to_string(), "--seconds", &seconds.to_string()]);
         command.env("BENCH_GROUND", self.ground(devices)?).env("TEST_POSTGRES_URL", &self.database);
         let said = process::capture(&mut command)?;
@@ -293,7 +310,7 @@ fn measure(lab: &Lab, workload: &'static Workload, scale: &Scale, failed: &mut V
         let pairs = Pairs::measure(workload.name, scale.pairs, side("ours"), side(peer));
         if let Some(pairs) = keep(pairs, &format!("{} beside {title}", workload.name), failed) {
             println!("{}: ratio {:.3}", workload.name, pairs.ratio());
-            return Taken { workload, alone: Vec::new(), pairs: Some(pairs), profile: None };
+            return Taken { workload, alone: Vec::new(), pairs: Some(pairs), profile: None, heap: None };
         }
     }
     let mut alone = Vec::new();
@@ -302,7 +319,7 @@ fn measure(lab: &Lab, workload: &'static Workload, scale: &Scale, failed: &mut V
         println!("{}: {round} of {}: {:.3} {}", workload.name, scale.pairs, value(&measured), workload.unit);
         alone.push(measured);
     }
-    Taken { workload, alone, pairs: None, profile: None }
+    Taken { workload, alone, pairs: None, profile: None, heap: None }
 }
 
 fn value(measured: &Measured) -> f64 {

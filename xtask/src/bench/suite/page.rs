@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::super::pairs::{Measured, median};
 use super::super::report::shown;
 use super::super::workloads::{Limit, VALUE};
+use super::heap::Heap;
 use super::profile::Profile;
 use super::{Column, Results, Suite, Taken, Workload, chart};
 use crate::{paths, process};
@@ -60,7 +61,7 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
             writeln!(text, "- {failed}")?;
         }
     }
-    for Taken { workload, alone, pairs, profile } in &results.workloads {
+    for Taken { workload, alone, pairs, profile, heap } in &results.workloads {
         writeln!(text, "\n## {}\n\n{}\n", workload.title, workload.what)?;
         let Some(pairs) = pairs else {
             text += "| figure | median | each run |\n|---|---:|---|\n";
@@ -70,6 +71,7 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
             }
             floor(&mut text, workload, results)?;
             profiled(&mut text, profile.as_ref())?;
+            held(&mut text, heap.as_ref())?;
             continue;
         };
         let peer = workload.peer.map_or("", |(_, title)| title);
@@ -81,6 +83,7 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
         }
         floor(&mut text, workload, results)?;
         profiled(&mut text, profile.as_ref())?;
+        held(&mut text, heap.as_ref())?;
     }
     if !results.raw.is_empty() {
         text += "\n## The floor of this machine\n\nWhat the arithmetic alone takes on one core, with the same library; two cores at most do twice as much, \
@@ -134,6 +137,34 @@ fn profiled(text: &mut String, profile: Option<&Result<Profile, String>>) -> Res
     for (function, place, share) in &profile.functions {
         writeln!(text, "| `{}` | {place} | {share:.1} % |", function.replace('|', "\\|"))?;
     }
+    Ok(())
+}
+
+/// Whose the memory of a workload that missed a goal of it was.
+fn held(text: &mut String, heap: Option<&Result<Heap, String>>) -> Result<()> {
+    let heap = match heap {
+        None => return Ok(()),
+        Some(Err(error)) => {
+            writeln!(text, "\nA goal of memory was missed; there is no profile of the heap: {error}")?;
+            return Ok(());
+        }
+        Some(Ok(heap)) => heap,
+    };
+    writeln!(
+        text,
+        "\n**Where the memory of one connection is.** A goal of memory was missed. In one more run, with {} connections, every block was noted that was taken \
+         from when they began and not given back: {:.0} bytes for each. A holder is the function that asked, behind the standard library's collections; \
+         beside it is what of Fleetward's it did so for. What the compiler has put into another function counts as that one's. The figure above has more: what \
+         C libraries ask for themselves (cryptography, the database), what the allocator rounds up to and keeps between blocks, and the stacks of threads.\n\n\
+         | holder | for | bytes |\n|---|---|---:|",
+        heap.holders, heap.bytes
+    )?;
+    let cell = |name: &str| if name == "–" { name.to_owned() } else { format!("`{}`", name.replace('|', "\\|")) };
+    for (holder, ours, bytes) in &heap.shares {
+        writeln!(text, "| {} | {} | {bytes:.0} |", cell(holder), cell(ours))?;
+    }
+    let rest = heap.bytes - heap.shares.iter().map(|(.., bytes)| bytes).sum::<f64>();
+    writeln!(text, "| everything else | | {rest:.0} |")?;
     Ok(())
 }
 
@@ -266,12 +297,32 @@ mod tests {
             places: vec![("fleetward".to_owned(), 70.0), ("the kernel".to_owned(), 30.0)],
             functions: vec![("p256_sign".to_owned(), "fleetward".to_owned(), 41.25)],
         };
+        let heap = Heap {
+            holders: 1_000,
+            bytes: 20_000.4,
+            shares: vec![
+                ("rustls::a|b".to_owned(), "server::tls::accept".to_owned(), 12_000.0),
+                ("tokio::spawn".to_owned(), "–".to_owned(), 3_000.2),
+            ],
+        };
         let results = Results {
             suite: &SUITE,
             workloads: vec![
-                Taken { workload: handshake, alone: Vec::new(), pairs: Some(pairs), profile: Some(Ok(profile)) },
-                Taken { workload: trips, alone: vec![figures(12.0, 1.0)], pairs: None, profile: Some(Err("no perf".to_owned())) },
-                Taken { workload: issue, alone: vec![figures(9.0, 1.0)], pairs: None, profile: None },
+                Taken { workload: handshake, alone: Vec::new(), pairs: Some(pairs), profile: Some(Ok(profile)), heap: None },
+                Taken {
+                    workload: trips,
+                    alone: vec![figures(12.0, 1.0)],
+                    pairs: None,
+                    profile: Some(Err("no perf".to_owned())),
+                    heap: Some(Ok(heap)),
+                },
+                Taken {
+                    workload: issue,
+                    alone: vec![figures(9.0, 1.0)],
+                    pairs: None,
+                    profile: None,
+                    heap: Some(Err("it ended".to_owned())),
+                },
             ],
             failed: vec!["issue beside cfssl: a client gave up".to_owned()],
             floor: Vec::new(),
@@ -294,6 +345,14 @@ mod tests {
         assert!(text.contains("by samples: fleetward 70.0 %, the kernel 30.0 %."), "{text}");
         assert!(text.contains("| `p256_sign` | fleetward | 41.2 % |"), "{text}");
         assert!(text.contains("\nA goal was missed; there is no profile: no perf\n"), "{text}");
+        assert!(text.contains("with 1000 connections,") && text.contains(": 20000 bytes for each."), "{text}");
+        assert!(
+            text.contains(
+                "| `rustls::a\\|b` | `server::tls::accept` | 12000 |\n| `tokio::spawn` | – | 3000 |\n| everything else | | 5000 |\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("\nA goal of memory was missed; there is no profile of the heap: it ended\n"), "{text}");
         assert!(text.ends_with("## Why a goal was missed\n\nThe database asks too often.\n"), "{text}");
     }
 }

@@ -1,5 +1,5 @@
-//! Where a server's processor time went, for the page of a run that missed a goal: one more run of ours under Linux' own sampling profiler, and its
-//! report read. Owns what is asked of `perf` and how its report is shown; which run it watches is the course's business.
+//! Where a server's processor time went, for the page of a run that missed a goal of time: one more run of ours under Linux' own sampling profiler,
+//! and its report read. Owns what is asked of `perf` and how its report is shown; which run it watches is the course's business.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,6 +8,9 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::{apt, process};
+
+/// What names the file to the measuring program.
+pub const ASKED: &str = "BENCH_PROFILE";
 
 /// Functions that are shown, and the least share of the time one of them has, in per cent.
 const SHOWN: usize = 14;
@@ -60,7 +63,8 @@ fn parse(report: &str) -> Profile {
     Profile { places, functions }
 }
 
-fn short(name: &str) -> String {
+/// A name that fits on a page.
+pub fn short(name: &str) -> String {
     if name.chars().count() <= WIDEST { name.to_owned() } else { name.chars().take(WIDEST - 1).chain(['…']).collect() }
 }
 
