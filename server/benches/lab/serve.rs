@@ -1,4 +1,4 @@
-//! The floor's servers: rustls and tokio with nothing behind them. `channel` takes websockets of clients with certificates and answers their first
+//! The floor's servers: rustls and tokio with nothing behind them, with Fleetward's allocator. `channel` takes websockets of clients with certificates and answers their first
 //! words; `issue` signs what comes and keeps nothing.
 
 use crate::{Outcome, tls};

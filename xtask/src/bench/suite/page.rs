@@ -109,7 +109,7 @@ fn floor(text: &mut String, workload: &Workload, results: &Results) -> Result<()
     let Some((_, side)) = results.suite.floor.filter(|(name, _)| *name == workload.name) else { return Ok(()) };
     writeln!(
         text,
-        "\nThe {side}, rustls and tokio with a websocket and nothing behind it, in the same run:\n\n| figure | {side} |\n|---|---:|"
+        "\nThe {side}, rustls and tokio with a websocket, Fleetward's allocator and nothing behind it, in the same run:\n\n| figure | {side} |\n|---|---:|"
     )?;
     for figure in results.floor.first().map(|first| first.keys().cloned().collect::<Vec<_>>()).unwrap_or_default() {
         writeln!(text, "| {} | {} |", name(workload, &figure), shown(median_of(&results.floor, &figure)))?;
