@@ -1,5 +1,5 @@
-//! The floor's servers: rustls and tokio with nothing behind them, with Fleetward's allocator. `channel` takes websockets of clients with certificates and answers their first
-//! words; `issue` signs what comes and keeps nothing.
+//! The floor's servers: rustls, tokio and Fleetward's allocator with nothing behind them. `channel` takes websockets of clients with certificates and
+//! answers their first words; `issue` signs what comes and keeps nothing.
 
 use crate::{Outcome, tls};
 use futures::{SinkExt as _, StreamExt as _};
