@@ -9,7 +9,8 @@ export default defineConfig({
   outputDir: "./results/artifacts",
   globalSetup: "./support/setup.ts",
   workers: 2,
-  retries: 0,
+  // On a machine that others use as well, a second try tells a slow moment from a defect. What passes only then is listed by name.
+  retries: process.env.CI ? 1 : 0,
   forbidOnly: !!process.env.CI,
   // When everything fails for one reason, the first few say it as well as all of them, and sooner.
   maxFailures: process.env.CI ? 12 : 0,

@@ -2,12 +2,13 @@
 //! look into the server's log.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::rust;
-use super::tally::Tally;
+use super::tally::{Tally, second_tries};
 use crate::demo::{self, Demo};
 use crate::{browser, npm, paths, process, site};
 
@@ -43,7 +44,12 @@ pub fn run() -> Result<Tally> {
         process::show_tail(&finished.log, 150)?;
     }
     let report = fs::read(results.join("report.json")).context("Playwright wrote no report")?;
-    let tally = Tally::of_playwright(&serde_json::from_slice(&report)?).context("Playwright's report has no counts")?;
+    let report = serde_json::from_slice(&report)?;
+    let tally = Tally::of_playwright(&report).context("Playwright's report has no counts")?;
+    show_pages(&results.join("artifacts"))?;
+    for name in second_tries(&report) {
+        println!("passed only at its second try: {name}");
+    }
     if !finished.status.success() && tally.failed == 0 {
         bail!("Playwright ended with {} (log: {})", finished.status, finished.log.display());
     }
@@ -61,8 +67,27 @@ pub fn run() -> Result<Tally> {
     Ok(tally)
 }
 
+/// Prints what the first few pages showed on which a journey failed, as Playwright wrote it down: artifacts of a machine elsewhere are gone.
+fn show_pages(artifacts: &Path) -> Result<()> {
+    const PAGES: usize = 3;
+    const LINES: usize = 120;
+    let Ok(folders) = fs::read_dir(artifacts) else { return Ok(()) };
+    let mut pages: Vec<_> =
+        folders.filter_map(|folder| Some(folder.ok()?.path().join("error-context.md"))).filter(|page| page.is_file()).collect();
+    pages.sort();
+    for page in pages.iter().take(PAGES) {
+        println!("{}", page.display());
+        fs::read_to_string(page)?
+            .lines()
+            .skip_while(|line| !line.starts_with("# Page snapshot"))
+            .take(LINES)
+            .for_each(|line| println!("  {line}"));
+    }
+    Ok(())
+}
+
 /// Stops the system and returns the server's whole log, kept beside the screenshots as well.
-fn stop_keeping_log(demo: Demo, log: &std::path::Path) -> Result<String> {
+fn stop_keeping_log(demo: Demo, log: &Path) -> Result<String> {
     let kept = paths::root().join("end2end/results/fleetward.log");
     // The log's folder goes with the system, so the file is held open across the stop.
     let mut open = fs::File::open(log)?;
