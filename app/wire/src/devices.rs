@@ -38,9 +38,11 @@ crate::states::words! {
         Expiring = "expiring",
         /// It would be good, but its authority is not believed any more.
         Untrusted = "untrusted",
-        /// The last one has ended.
+        /// The one that ends last was revoked, and no other lets the device in: it was cut off, whatever is believed of its authority.
+        Revoked = "revoked",
+        /// The last one has ended, and it was not revoked.
         Expired = "expired",
-        /// It has none, or its only ones were revoked.
+        /// It never had one.
         None = "none",
     }
 }
@@ -304,6 +306,20 @@ pub struct SelectorError {
     pub message: String,
     /// What to write instead.
     pub hint: String,
+}
+
+impl SelectorError {
+    /// All of it in a line: where, what, and what to write instead.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("At character {}: {}", self.position + 1, self.advice())
+    }
+
+    /// The same where it is said already at which character.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        format!("{}. {}", self.message.trim_end_matches('.'), self.hint)
+    }
 }
 
 /// All a device's page shows.

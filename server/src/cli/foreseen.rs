@@ -14,7 +14,7 @@ pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
     if let Some(wrong) = &preview.selector_error {
-        let _ = writeln!(out, "selector: {}", wrong.message);
+        let _ = writeln!(out, "selector: {}", wrong.sentence());
     }
     for problem in &preview.problems {
         let _ = writeln!(out, "{}: {}", problem.field, problem.message);
