@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(said("type:'gw box'"), (5, "Write type:\"gw box\". If that is part of it, write type:\"'gw box'\".".into()));
         assert!(said("tag:eu type:“gw”").1.starts_with("Write type:gw. "));
         assert_eq!(said("certificate:'revoked'").1, "Write certificate:revoked.");
-        assert!(said("'gw 7'").1 == "Write \"gw 7\".");
+        assert_eq!(said("'gw 7'").1, "Write \"gw 7\".");
         assert_eq!(said("type:''").0, 5);
         for text in ["type:gw\"", "type:gw\"box\"", "type:\"gw\"box", "gw\"box", "\"gw\"box"] {
             assert!(Selector::parse(text).is_err(), "{text}");
