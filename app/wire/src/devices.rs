@@ -308,20 +308,6 @@ pub struct SelectorError {
     pub hint: String,
 }
 
-impl SelectorError {
-    /// All of it in a line: where, what, and what to write instead.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        format!("At character {}: {}", self.position + 1, self.advice())
-    }
-
-    /// The same where it is said already at which character.
-    #[must_use]
-    pub fn advice(&self) -> String {
-        format!("{}. {}", self.message.trim_end_matches('.'), self.hint)
-    }
-}
-
 /// All a device's page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

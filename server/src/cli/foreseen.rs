@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use wire::{
         Timestamp,
-        rollouts::{Bottleneck, Excluded, Expected, Holding, Span},
+        rollouts::{Bottleneck, Excluded, Expected, HoldingLimit, Span},
         selector::Selector,
     };
 
@@ -130,7 +130,7 @@ mod tests {
         let told = foreseen(&Preview { selector_error: Some(wrong), ..Preview::default() }, 0);
         assert!(told.starts_with("selector: At character 9: a version is compared without the colon. Write version<1.2.0.\n"), "{told}");
         let whole = Span { usual_ms: 600_000, slow_ms: 900_000 };
-        let decides = Some(Bottleneck { stage: 1, usual_ms: 600_000, limit: Holding::AtOnce(2) });
+        let decides = Some(Bottleneck { stage: 1, usual_ms: 600_000, limit: HoldingLimit::AtOnce(2) });
         let expected = Expected { updates: 4, whole, stages: vec![whole], until: None, held_ms: 0, decides };
         let told = foreseen(&Preview { total: 3, expected: Some(expected), ..Preview::default() }, 0);
         assert!(told.ends_with("by 4 earlier updates.\nThe limit of 2 at once decides: 10 min.\n"), "{told}");

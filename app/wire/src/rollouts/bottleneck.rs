@@ -12,14 +12,14 @@ pub struct Bottleneck {
     /// How long its updates usually take by that limit, in milliseconds, without its soak.
     pub usual_ms: i64,
     /// The limit.
-    pub limit: Holding,
+    pub limit: HoldingLimit,
 }
 
 /// A limit that makes devices wait for each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Holding {
+pub enum HoldingLimit {
     /// So many of the rollout's devices update at the same time.
     AtOnce(u32),
     /// So many begin within a minute, before the rate grows.
@@ -58,14 +58,14 @@ impl Bottleneck {
     #[must_use]
     pub fn sentence(&self, stages: usize) -> String {
         let decides = match &self.limit {
-            Holding::AtOnce(most) => format!("The limit of {most} at once decides"),
-            Holding::Rate(most) => format!("The rate of {most} a minute decides"),
-            Holding::Budget(of) => {
+            HoldingLimit::AtOnce(most) => format!("The limit of {most} at once decides"),
+            HoldingLimit::Rate(most) => format!("The rate of {most} a minute decides"),
+            HoldingLimit::Budget(of) => {
                 let mut attribute = of.attribute.chars();
                 let first = attribute.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
                 format!("{first}{} {}'s budget of {} at once decides", attribute.as_str(), of.value, of.at_most)
             }
-            Holding::Bandwidth => "The limits of bandwidth decide".to_owned(),
+            HoldingLimit::Bandwidth => "The limits of bandwidth decide".to_owned(),
         };
         let place = if stages > 1 { format!(" in stage {}", self.stage) } else { String::new() };
         format!("{decides}: {}{place}", duration(self.usual_ms))
@@ -84,10 +84,10 @@ mod tests {
     fn a_limit_that_decides_is_named_with_what_it_takes() {
         let said = |limit, stages| Bottleneck { stage: 2, usual_ms: 14 * 3_600_000, limit }.sentence(stages);
         let hours = duration(14 * 3_600_000);
-        assert_eq!(said(Holding::Budget(tight(56, 2)), 1), format!("Site Berlin's budget of 2 at once decides: {hours}"));
-        assert_eq!(said(Holding::AtOnce(20), 3), format!("The limit of 20 at once decides: {hours} in stage 2"));
-        assert_eq!(said(Holding::Rate(5), 1), format!("The rate of 5 a minute decides: {hours}"));
-        assert_eq!(said(Holding::Bandwidth, 1), format!("The limits of bandwidth decide: {hours}"));
+        assert_eq!(said(HoldingLimit::Budget(tight(56, 2)), 1), format!("Site Berlin's budget of 2 at once decides: {hours}"));
+        assert_eq!(said(HoldingLimit::AtOnce(20), 3), format!("The limit of 20 at once decides: {hours} in stage 2"));
+        assert_eq!(said(HoldingLimit::Rate(5), 1), format!("The rate of 5 a minute decides: {hours}"));
+        assert_eq!(said(HoldingLimit::Bandwidth, 1), format!("The limits of bandwidth decide: {hours}"));
     }
 
     #[test]

@@ -35,6 +35,20 @@ impl Selector {
     }
 }
 
+impl SelectorError {
+    /// All of it in a line: where, what, and what to write instead.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("At character {}: {}", self.position + 1, self.advice())
+    }
+
+    /// The same where it is said already at which character.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        format!("{}. {}", self.message.trim_end_matches('.'), self.hint)
+    }
+}
+
 pub(super) fn wrong(position: usize, message: impl Into<String>, hint: impl Into<String>) -> SelectorError {
     SelectorError { position: u32::try_from(position).unwrap_or(u32::MAX), message: message.into(), hint: hint.into() }
 }

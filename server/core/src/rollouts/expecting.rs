@@ -2,7 +2,7 @@
 //! long people think; which devices share a budget, and what downloads take by limits of bandwidth, it is told. It reckons as if every device asked at once and nobody had to be waited for, and whoever shows the figure says so.
 
 use super::turn;
-use wire::rollouts::{Bottleneck, Expected, Holding, Rate, RolloutSpec, Span, StageSpec, TightBudget};
+use wire::rollouts::{Bottleneck, Expected, HoldingLimit, Rate, RolloutSpec, Span, StageSpec, TightBudget};
 
 /// What a plan says of how many devices update beside and after each other.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -50,7 +50,7 @@ pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64], limits: Limit
             before = before.saturating_add((*devices).max(0));
             let least = limits.least_ms.get(i).copied().unwrap_or(0);
             held_ms = held_ms.saturating_add((least - free.usual_ms).max(0));
-            let holding = if least > free.usual_ms { Some(Holding::Bandwidth) } else { holding };
+            let holding = if least > free.usual_ms { Some(HoldingLimit::Bandwidth) } else { holding };
             let usual_ms = free.usual_ms.max(least);
             if let Some(limit) = holding.filter(|_| decides.as_ref().is_none_or(|other| usual_ms > other.usual_ms)) {
                 decides = Some(Bottleneck { stage: u32::try_from(i + 1).unwrap_or(u32::MAX), usual_ms, limit });
@@ -84,17 +84,17 @@ fn span(
     (took, average): (&[i64], i64),
     devices: i64,
     (limits, before, tight): (Limits<'_>, i64, Option<&TightBudget>),
-) -> (Span, Option<Holding>) {
+) -> (Span, Option<HoldingLimit>) {
     if devices <= 0 {
         return (Span { usual_ms: 0, slow_ms: 0 }, None);
     }
     let mut together = limits.at_once.map_or(devices, |most| devices.min(i64::from(most.max(1))));
     let mut queued = average.saturating_mul((devices - together + (together - 1)) / together);
-    let mut holding = limits.at_once.filter(|_| queued > 0).map(Holding::AtOnce);
+    let mut holding = limits.at_once.filter(|_| queued > 0).map(HoldingLimit::AtOnce);
     if let Some(rate) = limits.rate {
         let begun = turn::begin(rate, devices, before, Some(average));
         if begun.last_ms > queued {
-            (queued, holding) = (begun.last_ms, Some(Holding::Rate(rate.per_minute)));
+            (queued, holding) = (begun.last_ms, Some(HoldingLimit::Rate(rate.per_minute)));
         }
         // As many are under way in the end as begin while one updates.
         let minutes = average.max(0) / 60_000 + 1;
@@ -104,7 +104,7 @@ fn span(
     let rounds = tight.map_or(0, TightBudget::rounds);
     let by_budget = if rounds > 1 { average.saturating_mul(rounds) } else { 0 };
     if by_budget > 0 && by_budget.saturating_sub(average) > queued {
-        (queued, holding) = (by_budget.saturating_sub(average), tight.cloned().map(Holding::Budget));
+        (queued, holding) = (by_budget.saturating_sub(average), tight.cloned().map(HoldingLimit::Budget));
     }
     let at = |share: f64| slowest(took, share, together).saturating_add(queued).max(by_budget);
     (Span { usual_ms: at(0.5), slow_ms: at(0.9) }, holding)
@@ -211,9 +211,9 @@ mod tests {
         );
         // The limit that holds more is the one that counts.
         let narrow = found(Some(2), &[Some(berlin(2, 2)), Some(berlin(28, 2))]);
-        assert_eq!((narrow.stages[1].usual_ms / hour, narrow.decides.map(|d| d.limit)), (30, Some(Holding::AtOnce(2))));
+        assert_eq!((narrow.stages[1].usual_ms / hour, narrow.decides.map(|d| d.limit)), (30, Some(HoldingLimit::AtOnce(2))));
         let wide = found(Some(10), &[None, Some(berlin(28, 2))]);
-        assert_eq!((wide.stages[1].usual_ms / hour, wide.decides.map(|d| d.limit)), (14, Some(Holding::Budget(berlin(28, 2)))));
+        assert_eq!((wide.stages[1].usual_ms / hour, wide.decides.map(|d| d.limit)), (14, Some(HoldingLimit::Budget(berlin(28, 2)))));
     }
 
     #[test]
@@ -221,8 +221,8 @@ mod tests {
         let all = [stage(Reach::Percent(100.0))];
         let found =
             |least_ms: &[i64]| expect(&[10], &all, &[4], Limits { least_ms, tight: &[Some(berlin(4, 1))], ..Limits::default() }).unwrap();
-        assert_eq!(found(&[]).decides.map(|d| (d.usual_ms, d.limit)), Some((40, Holding::Budget(berlin(4, 1)))));
-        assert_eq!(found(&[41]).decides.map(|d| (d.usual_ms, d.limit)), Some((41, Holding::Bandwidth)));
+        assert_eq!(found(&[]).decides.map(|d| (d.usual_ms, d.limit)), Some((40, HoldingLimit::Budget(berlin(4, 1)))));
+        assert_eq!(found(&[41]).decides.map(|d| (d.usual_ms, d.limit)), Some((41, HoldingLimit::Bandwidth)));
     }
 
     proptest! {

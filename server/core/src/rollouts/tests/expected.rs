@@ -4,7 +4,7 @@ use super::{Scene, stage};
 use crate::db::EngineKind;
 use rstest::rstest;
 use wire::{
-    rollouts::{Bottleneck, Budget, Expected, Holding, Reach, RolloutSpec, Span, StageSpec, TightBudget},
+    rollouts::{Bottleneck, Budget, Expected, HoldingLimit, Reach, RolloutSpec, Span, StageSpec, TightBudget},
     transfers::TransferLimits,
 };
 
@@ -93,7 +93,7 @@ async fn a_budget_makes_a_plan_longer_and_the_dry_run_says_whose_it_is(#[case] k
         let expected = s.rollouts().preview(&s.oli, &one_at_a_time).await.unwrap().expected.unwrap();
         assert_eq!(expected.whole.usual_ms, takes);
         let of = TightBudget { attribute: "site".into(), value: "Berlin".into(), devices: 3, at_most };
-        assert_eq!(expected.decides, Some(Bottleneck { stage: 1, usual_ms: takes, limit: Holding::Budget(of) }));
+        assert_eq!(expected.decides, Some(Bottleneck { stage: 1, usual_ms: takes, limit: HoldingLimit::Budget(of) }));
         assert_eq!(expected.until, Some(s.w.clock_now().plus(takes)));
     }
     let wide = s.rollouts().preview(&s.oli, &by(Some(3), None)).await.unwrap().expected.unwrap();
