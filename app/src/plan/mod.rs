@@ -18,7 +18,6 @@ pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
 #[cfg(feature = "ssr")]
 pub(crate) use words::instant;
-pub(crate) use words::{misread, mistake};
 
 use crate::ui::number::{plain, read_decimal};
 use stage::{first_of, template};
@@ -298,7 +297,7 @@ impl Draft {
     pub fn first(&mut self, selector: &str) -> Result<(), String> {
         let selector = selector.trim();
         let named = match Selector::parse(selector) {
-            Err(e) => return Err(misread(&e)),
+            Err(e) => return Err(e.sentence()),
             Ok(Selector::All(parts)) if parts.is_empty() => {
                 return Err("Choose which devices go first, or write a selector, for example attr.site:rotterdam.".to_owned());
             }

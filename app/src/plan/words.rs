@@ -11,18 +11,8 @@ pub(super) fn problem(field: &str, message: &str) -> Problem {
 /// A selector of an input, read by the parser that the core uses, so that a mistake is said while it is typed.
 pub(super) fn selector(text: &str, field: &str, wrong: &mut Vec<Problem>) {
     if let Err(e) = wire::selector::Selector::parse(text.trim()) {
-        wrong.push(problem(field, &misread(&e)));
+        wrong.push(problem(field, &e.sentence()));
     }
-}
-
-/// What is wrong with a selector, in a line.
-pub(crate) fn misread(e: &wire::devices::SelectorError) -> String {
-    format!("At character {}: {}", e.position + 1, mistake(e))
-}
-
-/// The same where it is said already at which character.
-pub(crate) fn mistake(e: &wire::devices::SelectorError) -> String {
-    format!("{}. {}", e.message.trim_end_matches('.'), e.hint)
 }
 
 /// A number of an input, or a problem and the type's zero.

@@ -38,9 +38,11 @@ crate::states::words! {
         Expiring = "expiring",
         /// It would be good, but its authority is not believed any more.
         Untrusted = "untrusted",
-        /// The last one has ended.
+        /// The one that ends last was revoked, and no other lets the device in: it was cut off, whatever is believed of its authority.
+        Revoked = "revoked",
+        /// The last one has ended, and it was not revoked.
         Expired = "expired",
-        /// It has none, or its only ones were revoked.
+        /// It never had one.
         None = "none",
     }
 }

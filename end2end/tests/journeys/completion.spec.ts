@@ -80,5 +80,30 @@ test("the devices of a rollout are asked for in the same way", async ({ page }) 
   await expect(page).toHaveURL(/selector=presence(:|%3A)offline/);
 });
 
+test("a slip in a selector is said beside its input with its place, also in the selector of a stage", async ({ page }) => {
+  const release = ((await rest("GET", "/releases")).items as { id: string; version: string }[]).find((one) => one.version === "1.1.0")!;
+  await open(page, `/rollouts/new?step=devices&name=${unique("Slipped")}&release=${release.id}`);
+  const which = page.getByRole("combobox", { name: "Which devices" });
+  await which.fill("version:<1.2.0");
+  await expect(which).toHaveAttribute("aria-invalid", "true");
+  await expect(which).toHaveAccessibleDescription(/At character 9: .*Write version<1\.2\.0\.$/);
+  await page.keyboard.press("Escape");
+  await look(page, "journey-selector-refused");
+  await which.fill("certificate:revoked");
+  await expect(which).not.toHaveAttribute("aria-invalid", "true");
+  await which.fill("");
+  await page.getByRole("button", { name: "Continue to stages" }).click();
+
+  await page.getByLabel("Or one site, group or tag first").fill("tag:lab");
+  await page.getByRole("button", { name: "One site first" }).click();
+  const reach = page.getByLabel("Reach of stage 1");
+  await expect(reach).toHaveValue("tag:lab");
+  await reach.fill("type:'gw");
+  await expect(reach).toHaveAttribute("aria-invalid", "true");
+  await expect(reach).toHaveAccessibleDescription(/^At character 6: .*Write type:gw, or type:"gw box"/);
+  await reach.fill("type:gw");
+  await expect(reach).not.toHaveAccessibleDescription(/At character/);
+});
+
 const list = (page: Page) => page.getByRole("listbox", { name: "Ways to go on" });
 const ways = (page: Page) => list(page).getByRole("option");

@@ -14,7 +14,7 @@ pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
     if let Some(wrong) = &preview.selector_error {
-        let _ = writeln!(out, "selector: {}", wrong.message);
+        let _ = writeln!(out, "selector: {}", wrong.sentence());
     }
     for problem in &preview.problems {
         let _ = writeln!(out, "{}: {}", problem.field, problem.message);
@@ -46,6 +46,9 @@ pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
             "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates{waited}.",
             expected.updates
         );
+        if let Some(decides) = &expected.decides {
+            let _ = writeln!(out, "{}.", decides.sentence(preview.stages.len()));
+        }
         if expected.held_ms > 0 {
             let _ = writeln!(out, "{} or more of it by limits of bandwidth.", duration(expected.held_ms));
         }
@@ -93,7 +96,8 @@ mod tests {
     use super::*;
     use wire::{
         Timestamp,
-        rollouts::{Excluded, Expected, Span},
+        rollouts::{Bottleneck, Excluded, Expected, HoldingLimit, Span},
+        selector::Selector,
     };
 
     #[test]
@@ -121,10 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn a_selector_is_refused_with_its_place_and_a_limit_that_decides_is_named() {
+        let wrong = Selector::parse("version:<1.2.0").unwrap_err();
+        let told = foreseen(&Preview { selector_error: Some(wrong), ..Preview::default() }, 0);
+        assert!(told.starts_with("selector: At character 9: a version is compared without the colon. Write version<1.2.0.\n"), "{told}");
+        let whole = Span { usual_ms: 600_000, slow_ms: 900_000 };
+        let decides = Some(Bottleneck { stage: 1, usual_ms: 600_000, limit: HoldingLimit::AtOnce(2) });
+        let expected = Expected { updates: 4, whole, stages: vec![whole], until: None, held_ms: 0, decides };
+        let told = foreseen(&Preview { total: 3, expected: Some(expected), ..Preview::default() }, 0);
+        assert!(told.ends_with("by 4 earlier updates.\nThe limit of 2 at once decides: 10 min.\n"), "{told}");
+    }
+
+    #[test]
     fn an_end_is_told_with_those_who_are_waited_for() {
         let whole = Span { usual_ms: 600_000, slow_ms: 900_000 };
         let until = Timestamp(1_795_341_432_000);
-        let expected = Expected { updates: 4, whole, stages: vec![whole], until: Some(until.plus(600_000)), held_ms: 0 };
+        let expected = Expected { updates: 4, whole, stages: vec![whole], until: Some(until.plus(600_000)), held_ms: 0, decides: None };
         let free = Preview { total: 3, expected: Some(expected), ..Preview::default() };
         let told = foreseen(&free, 0);
         assert!(told.ends_with("by 4 earlier updates.\nIt is usually over by 22 Nov 2026 10:07 UTC.\n"), "{told}");

@@ -8,7 +8,6 @@ use crate::{
         packed::reading,
     },
     pages::words,
-    plan::mistake,
     ui::{
         Column, Confirm, Control, PageHead, asked, badge,
         completion::Completing,
@@ -334,7 +333,7 @@ fn changes(model: &GroupPage, asked: &Asked, (call, ways): (FormCall<ChangeMembe
 fn meant(model: &GroupPage, asked: &Asked, call: FormCall<ChangeMembers>) -> AnyView {
     let Some(q) = asked.q.clone() else { return ().into_any() };
     if let Some(error) = &model.selector_error {
-        let text = format!("Not understood at character {}: {}", error.position + 1, mistake(error));
+        let text = format!("Not understood at character {}: {}", error.position + 1, error.advice());
         return view! { <p class="row mt-2">{icon("circle-alert")}<span>{text}</span></p> }.into_any();
     }
     match model.meant.unwrap_or(0) {

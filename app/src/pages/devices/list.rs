@@ -15,7 +15,6 @@ use crate::{
     },
     live,
     pages::words,
-    plan::{misread, mistake},
     ui::{
         Column, PageHead, Tone,
         completion::Completing,
@@ -180,7 +179,7 @@ fn first_steps(add: Option<AnyView>) -> AnyView {
 
 fn selector_error(error: &SelectorError) -> AnyView {
     let clear = view! { <a class="btn" href="/devices">"Clear the search"</a> }.into_any();
-    let text = mistake(error);
+    let text = error.advice();
     view! { <div class="card">{empty("circle-alert", format!("The search is not understood at character {}", error.position + 1), text, Some(clear))}</div> }.into_any()
 }
 
@@ -192,7 +191,7 @@ fn typed(event: &leptos::web_sys::Event) -> Option<String> {
 
 /// What is wrong with a search, if anything is.
 fn misread_query(q: &str) -> Option<String> {
-    Selector::parse(q).err().as_ref().map(misread)
+    Selector::parse(q).err().map(|e| e.sentence())
 }
 
 fn filter_bar(model: &Model, (shown, before): (&Shown, i64), asked: &Question, (ways, counts): (Completing, Counts)) -> AnyView {

@@ -1,6 +1,6 @@
 //! The way back, what a gate does, and what is tried again: as inputs of the wizard, and as words on pages.
 
-use super::{phrases, steps::fault_of};
+use super::{cells::fault_of, phrases};
 use crate::{
     pages::words,
     plan::{Draft, StageDraft},

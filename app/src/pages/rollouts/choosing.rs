@@ -1,31 +1,31 @@
 //! The wizard's step of the devices: a selector, as it is typed, and the filters of the device list that write it. Refuses to know how a selector is
 //! written.
 
-use super::steps::fault_of;
+use super::{
+    cells::message_of,
+    live::{LivePreview, wrong_in},
+};
 use crate::{
     pages::devices::filters,
-    plan::{Draft, misread},
+    plan::Draft,
     ui::{completion::Completing, facet, form, icon, number::grouped, page::card},
 };
 use leptos::prelude::*;
 use wire::{
-    Fault, FaultKind,
     facets::FacetCount,
     rollouts::{Problem, SelectorSuggestion, WizardPage as Model},
     selector::{Field, Selector},
 };
 
 /// The step.
-pub(super) fn devices(draft: &Draft, model: &Model, problems: &[Problem], ways: Completing) -> AnyView {
-    let error = model.preview.as_ref().and_then(|p| p.selector_error.as_ref());
-    let fault =
-        error.map(|e| Fault::new(FaultKind::Invalid, "selector", misread(e)).at("selector")).or_else(|| fault_of(problems, "selector"));
+pub(super) fn devices(draft: &Draft, model: &Model, problems: &[Problem], (live, ways): (LivePreview, Completing)) -> AnyView {
+    let before = model.preview.as_ref().and_then(|p| wrong_in(p, "selector")).or_else(|| message_of(problems, "selector"));
     let device_type = model.releases.iter().find(|r| r.id.as_str() == draft.release).map(|r| r.device_type.clone());
     let input = form::selector("selector", "Which devices", ways)
         .value(draft.selector.clone())
         .placeholder("tag:eu online:yes")
         .hint("Words that all have to match, for example tag:eu -tag:lab version<2.1.0 metric.battery>20. Empty means every device of the release's type.")
-        .fault(fault.as_ref());
+        .wrong(live.wrong("selector", before));
     let fits = device_type.map(
         |t| view! { <p class="text-2 mt-2">"The release fits devices of the type "<b>{t}</b>"; others are left out by themselves."</p> },
     );

@@ -2,8 +2,8 @@
 
 use super::{
     back::action_choice,
+    cells::{cell, fault_of, suggested_cell},
     lately,
-    steps::{cell, fault_of, suggested_cell},
 };
 use crate::{
     plan::{Draft, MetricDraft, StepsDraft},

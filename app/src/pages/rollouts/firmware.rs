@@ -1,6 +1,6 @@
 //! The wizard's step of the firmware: which release, and beside the list what the chosen one is and how it stands to the devices there are.
 
-use super::{phrases::run_newer, steps::fault_of};
+use super::{cells::fault_of, phrases::run_newer};
 use crate::{
     plan::Draft,
     ui::{

@@ -1,6 +1,6 @@
 //! The wizard's step of the health gates: when a stage passes, what stops it, and what happens then.
 
-use super::{back::action_cell, evidence, lately, steps::cell};
+use super::{back::action_cell, cells::cell, evidence, lately};
 use crate::{
     plan::{Draft, StageDraft},
     ui::{Column, page::card_flush, table},

@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod ahead;
 pub mod back;
+mod cells;
 mod choosing;
 pub mod confirm;
 pub mod course;
@@ -12,6 +13,7 @@ mod firmware;
 pub mod gates;
 mod lately;
 pub mod list;
+mod live;
 mod order;
 pub mod phrases;
 pub mod preview;

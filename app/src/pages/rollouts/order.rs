@@ -1,6 +1,6 @@
 //! In which order devices come, how fast, and how many that belong together at once: the inputs of the wizard, and the same in words.
 
-use super::steps::fault_of;
+use super::cells::fault_of;
 use crate::{
     plan::{Draft, OrderDraft},
     ui::{

@@ -219,7 +219,7 @@ pub fn beside(p: &Preview) -> Vec<(&'static str, String)> {
 /// What an expected span rests on and leaves out.
 pub fn rests_on(expected: &Expected) -> String {
     format!(
-        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take, who has to wait for others by the plan's budget, and what else is sent meanwhile.",
+        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take, what other rollouts update meanwhile, and what else is sent.",
         counted(expected.updates, "update", "updates")
     )
 }
@@ -286,7 +286,7 @@ mod tests {
         let whole = Span { usual_ms: 720_000, slow_ms: 2_400_000 };
         assert_eq!(span(whole), "12 min, 40 min when it is slow");
         assert_eq!(span(Span { slow_ms: 720_000, ..whole }), "12 min");
-        let expected = Expected { updates: 1, whole, stages: vec![whole], until: None, held_ms: 0 };
+        let expected = Expected { updates: 1, whole, stages: vec![whole], until: None, held_ms: 0, decides: None };
         assert!(rests_on(&expected).starts_with("As the last 1 update of this type went"));
     }
 
@@ -294,7 +294,7 @@ mod tests {
     fn bytes_and_budgets_read_like_speech() {
         let held = |held_ms| {
             let whole = Span { usual_ms: 900_000, slow_ms: 900_000 };
-            super::held(&Expected { updates: 1, whole, stages: vec![whole], until: None, held_ms })
+            super::held(&Expected { updates: 1, whole, stages: vec![whole], until: None, held_ms, decides: None })
         };
         assert_eq!((held(0), held(600_000).as_deref()), (None, Some("10 min or more of it by limits of bandwidth")));
         let free = Egress { peak: None, together: 20, paced: None, least_ms: 0 };

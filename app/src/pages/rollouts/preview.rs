@@ -94,9 +94,11 @@ fn takes(p: &Preview) -> Option<AnyView> {
             None => view! { "no history yet: no rollout has updated a device of this type" }.into_any(),
             Some(e) => {
                 let until = e.until.map(|at| view! { <div>{format!("Usually over by {}", at.readable())}</div> });
+                let decides = e.decides.as_ref().map(|d| view! { <div>{d.sentence(p.stages.len())}</div> });
                 let held = phrases::held(e).map(|text| view! { <div>{text}</div> });
                 let late = phrases::waited_for(p).map(|text| view! { <div>{text}</div> });
-                view! { {phrases::span(e.whole)}{late}{held}{until}<div class="small text-2">{phrases::rests_on(e)}</div> }.into_any()
+                view! { {phrases::span(e.whole)}{decides}{late}{held}{until}<div class="small text-2">{phrases::rests_on(e)}</div> }
+                    .into_any()
             }
         };
         view! { <dt>"Takes about"</dt><dd>{said}</dd> }.into_any()

@@ -3,14 +3,16 @@
 use super::{
     ahead,
     back::{retry_fields, way_back},
+    cells::{cell, fault_of, input, message_of, problem},
     choosing::devices,
     firmware::choose_release,
     gates::gates,
+    live::LivePreview,
     order::{budget_fields, order_fields, rate_fields},
     phrases,
     preview::stage_lines,
     when,
-    wizard::{Address, LivePreview},
+    wizard::Address,
 };
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
@@ -29,7 +31,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    Fault, FaultKind,
+    Fault,
     rollouts::{Problem, SelectorSuggestion, WizardPage as Model},
 };
 
@@ -97,11 +99,11 @@ impl Step {
 }
 
 /// The form of a step.
-pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem], ways: Completing) -> AnyView {
+pub(super) fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem], (live, ways): (LivePreview, Completing)) -> AnyView {
     let body = match at.step {
         Step::Firmware => choose_release(&at.draft, model, problems),
-        Step::Devices => devices(&at.draft, model, problems, ways),
-        Step::Stages => stages(at, model, problems),
+        Step::Devices => devices(&at.draft, model, problems, (live, ways)),
+        Step::Stages => stages(at, model, problems, live),
         Step::Gates | Step::Review => view! { {gates(&at.draft, model, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
     };
     let hidden = at
@@ -136,11 +138,6 @@ fn in_both(step: Step, name: &str) -> bool {
     step == Step::Firmware && name == "release"
 }
 
-/// The problem of an input as the fault that a field knows how to show.
-pub(super) fn fault_of(problems: &[Problem], name: &str) -> Option<Fault> {
-    problems.iter().find(|p| p.field == name).map(|p| Fault::new(FaultKind::Invalid, "plan", p.message.clone()).at(name))
-}
-
 /// The id of the list of what a first stage can be.
 const SUGGESTIONS: &str = "first-suggestions";
 
@@ -165,7 +162,7 @@ fn one_first(at: &Address, model: &Model) -> AnyView {
     .into_any()
 }
 
-fn stages(at: &Address, model: &Model, problems: &[Problem]) -> AnyView {
+fn stages(at: &Address, model: &Model, problems: &[Problem], live: LivePreview) -> AnyView {
     let (draft, preview) = (&at.draft, model.preview.as_ref());
     let columns = vec![
         Column::text("Name"),
@@ -186,19 +183,21 @@ fn stages(at: &Address, model: &Model, problems: &[Problem]) -> AnyView {
             let at = |f: &str| format!("stages.{i}.{f}");
             let (count, own, ask) = (s.unit == "count", s.unit == "matching", s.then == "ask");
             let (percent, width) = (!count && !own, if own { "name" } else { "short num" });
+            let reach = at("reach");
+            let misread = live.wrong(&reach, message_of(problems, &reach));
             view! {
                 <tr>
                     <th scope="row">{cell(&at("name"), &format!("Name of stage {n}"), &s.name, "name", problems)}</th>
                     <td>
                         <div class="row nowrap">
-                            {input(&at("reach"), &format!("Reach of stage {n}"), &s.reach, width, problems)}
+                            {input(&reach, (&format!("Reach of stage {n}"), &s.reach), width, None, misread)}
                             <select class="select unit" name=at("unit") aria-label=format!("Unit of stage {n}")>
                                 <option value="percent" selected=percent>"%"</option>
                                 <option value="count" selected=count>"devices"</option>
                                 <option value="matching" selected=own>"that match"</option>
                             </select>
                         </div>
-                        {problem_of(&at("reach"), problems)}
+                        {problem(&reach, misread)}
                     </td>
                     <td class="num">{devices}</td>
                     <td>{cell(&at("soak_s"), &format!("How long stage {n} is watched"), &s.soak, "short", problems)}</td>
@@ -279,34 +278,6 @@ fn stages(at: &Address, model: &Model, problems: &[Problem]) -> AnyView {
         <div class="mt-4">{card("Trying again, and what comes first", None, retry_fields(draft, problems))}</div>
     }
     .into_any()
-}
-
-/// An input in a table, with its problem under it.
-pub(super) fn cell(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
-    view! { {input(name, label, value, class, problems)}{problem_of(name, problems)} }.into_any()
-}
-
-/// The same with the id of a list of suggestions; anything else may be typed as well.
-pub(super) fn suggested_cell(name: &str, label: &str, value: &str, list: &'static str, problems: &[Problem]) -> AnyView {
-    view! { {input_of(name, label, value, "name", Some(list), problems)}{problem_of(name, problems)} }.into_any()
-}
-
-fn input(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
-    input_of(name, label, value, class, None, problems)
-}
-
-fn input_of(name: &str, label: &str, value: &str, class: &str, list: Option<&'static str>, problems: &[Problem]) -> AnyView {
-    let wrong = problems.iter().any(|p| p.field == name);
-    view! {
-        <input class=format!("input {class}") name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off" list=list
-            aria-invalid=wrong.then_some("true") aria-describedby=wrong.then(|| format!("{name}-err"))/>
-    }
-    .into_any()
-}
-
-fn problem_of(name: &str, problems: &[Problem]) -> AnyView {
-    let text = problems.iter().find(|p| p.field == name).map(|p| p.message.clone());
-    text.map(|text| view! { <span class="cell-err" id=format!("{name}-err")>{text}</span> }).into_any()
 }
 
 /// The last step: the plan in words, why, and where it goes from here.

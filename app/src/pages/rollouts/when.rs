@@ -1,6 +1,6 @@
 //! When devices may install: the inputs of the wizard, and the same in words.
 
-use super::steps::fault_of;
+use super::cells::fault_of;
 use crate::{
     plan::WhenDraft,
     ui::{Control, Tone, banner, field, number::counted, page::card, select, text},

@@ -3,16 +3,14 @@
 use super::{
     choosing::filtered,
     firmware::chosen_card,
+    live::LivePreview,
     preview::pane,
     steps::{Step, review, step_form},
 };
-use crate::api::packed::{ask, reading};
+use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
-    api::{
-        releases::ReadRelease,
-        rollouts::{PreviewRollout, ReadWizard, SaveRollout},
-    },
+    api::rollouts::{ReadWizard, SaveRollout},
     plan::{Draft, query},
     session,
     ui::{
@@ -23,16 +21,9 @@ use crate::{
         stepper::{self, stepper},
     },
 };
-use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local, web_sys};
+use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map};
-use std::time::Duration;
-use wire::{
-    releases::{ReleaseDetail, ReleasePage},
-    rollouts::{Preview, WizardPage as Model},
-};
-
-/// How long after the last key the preview is asked for.
-const PAUSE: Duration = Duration::from_millis(300);
+use wire::rollouts::WizardPage as Model;
 
 /// What the address says: the step and the plan so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +162,7 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
     let form = if at.step == Step::Review {
         review(&at, model, save, format!("{path}?{}", at.query(Step::Gates)), live)
     } else {
-        step_form(&at, path, model, &problems, ways)
+        step_form(&at, path, model, &problems, (live, ways))
     };
     let aside = aside(&at, model, path, live);
     let class = if aside.is_some() { "split mt-4" } else { "mt-4" };
@@ -193,7 +184,7 @@ fn aside(at: &Address, model: &Model, path: &str, live: LivePreview) -> Option<A
         let (path, at) = (path.to_owned(), at.clone());
         let shown = move || {
             let link = |step| format!("{path}?{}", at.query(step));
-            match live.state.get() {
+            match live.latest() {
                 Some(Ok(fresh)) => pane(Some(&fresh), &[], link),
                 Some(Err(draft)) => pane(None, &draft.spec().err().unwrap_or_default(), link),
                 None => pane(known.as_ref(), &at.draft.spec().err().unwrap_or_default(), link),
@@ -203,7 +194,7 @@ fn aside(at: &Address, model: &Model, path: &str, live: LivePreview) -> Option<A
     }
     let (chosen, releases) = (model.chosen.clone(), model.releases.clone());
     let shown = move || {
-        let (found, state) = (live.release.get(), live.state.get());
+        let (found, state) = (live.release(), live.latest());
         // What was only just chosen is being counted, unless something else in the plan can't be read.
         let counting = match &state {
             Some(Ok(fresh)) => fresh.fit.is_some(),
@@ -216,150 +207,10 @@ fn aside(at: &Address, model: &Model, path: &str, live: LivePreview) -> Option<A
     (!model.releases.is_empty()).then(|| shown.into_any())
 }
 
-/// The preview of what is being typed. Nothing before the first key and without JavaScript: then the page's own preview holds.
-#[derive(Clone, Copy)]
-pub(super) struct LivePreview {
-    state: RwSignal<Option<Result<Preview, Draft>>>,
-    /// The release that was chosen since the page was read.
-    release: RwSignal<Option<ReleaseDetail>>,
-    timer: StoredValue<Option<TimeoutHandle>>,
-    asked: StoredValue<u32>,
-    /// Whether an answer is on its way. A preview walks the fleet, so a page waits for one at a time, however much is typed meanwhile …
-    flying: StoredValue<bool>,
-    /// … and then asks for the newest plan, with its turn.
-    next: StoredValue<Option<(Draft, u32)>>,
-    chosen: StoredValue<u32>,
-    /// The rollout whose plan is edited: its own draw says who is in which stage.
-    editing: Memo<Option<String>>,
-}
-
-impl LivePreview {
-    fn new(editing: Memo<Option<String>>) -> Self {
-        Self {
-            state: RwSignal::new(None),
-            release: RwSignal::new(None),
-            timer: StoredValue::new(None),
-            asked: StoredValue::new(0),
-            flying: StoredValue::new(false),
-            next: StoredValue::new(None),
-            chosen: StoredValue::new(0),
-            editing,
-        }
-    }
-
-    fn forget(self) {
-        self.asked.update_value(|n| *n = n.wrapping_add(1));
-        self.chosen.update_value(|n| *n = n.wrapping_add(1));
-        self.next.update_value(|next| *next = None);
-        self.state.set(None);
-        self.release.set(None);
-    }
-
-    /// A key was pressed in the form of a step: ask after a short pause, and only for the newest text. What is typed at the review changes nobody, and
-    /// neither do a rollout's name and what is only about to be chosen.
-    fn typed(self, event: &web_sys::Event) {
-        let Some(form) = form_of(event).filter(|form| form.method() == "get") else { return };
-        let input = input_of(event);
-        match input.as_ref().map(|(name, value)| (name.as_str(), value)) {
-            Some(("name" | "first", _)) => return,
-            Some(("release", id)) => self.choose(id.clone()),
-            _ => {}
-        }
-        if let Some(Some(timer)) = self.timer.try_get_value() {
-            timer.clear();
-        }
-        let timer = set_timeout_with_handle(move || self.ask(&form), PAUSE);
-        self.timer.set_value(timer.ok());
-    }
-
-    fn ask(self, form: &web_sys::HtmlFormElement) {
-        if let Some(search) = query_of(form) {
-            self.ask_for(Address::read(&search).draft);
-        }
-    }
-
-    /// Another release was chosen: what it is stands beside the list as soon as it is known.
-    fn choose(self, id: String) {
-        let turn = self.chosen.try_update_value(|n| {
-            *n = n.wrapping_add(1);
-            *n
-        });
-        let Some(turn) = turn else { return };
-        spawn_local(async move {
-            // Without it the one before stays, which says which one it is.
-            if let Ok(found) = ask(ReadRelease { id }).await.and_then(|found| found.read::<ReleasePage>())
-                && self.chosen.try_get_value() == Some(turn)
-            {
-                self.release.try_set(Some(found.release));
-            }
-        });
-    }
-
-    /// By what the devices of what was previewed last were drawn; none while the page's own preview holds.
-    pub(super) fn draw(self) -> Option<String> {
-        self.state.with(|state| match state {
-            Some(Ok(preview)) => preview.draw.as_ref().map(ToString::to_string),
-            _ => None,
-        })
-    }
-
-    fn ask_for(self, draft: Draft) {
-        let turn = self.asked.try_update_value(|n| {
-            *n = n.wrapping_add(1);
-            *n
-        });
-        // The page may be gone by the time the pause is over.
-        let Some(turn) = turn else { return };
-        if draft.spec().is_err() {
-            self.next.try_update_value(|next| *next = None);
-            self.state.try_set(Some(Err(draft)));
-        } else if self.flying.try_get_value() == Some(true) {
-            self.next.try_update_value(|next| *next = Some((draft, turn)));
-        } else {
-            self.flying.try_update_value(|flying| *flying = true);
-            spawn_local(self.fly(draft, turn));
-        }
-    }
-
-    /// Asks for this plan, and for what has become the newest one meanwhile, one after the other.
-    async fn fly(self, draft: Draft, turn: u32) {
-        let mut wanted = Some((draft, turn));
-        while let Some((draft, turn)) = wanted {
-            let editing = self.editing.try_get_untracked().flatten();
-            // A refusal keeps the preview there is; sending the step says what is wrong.
-            if let Ok(preview) = ask(PreviewRollout { plan: draft.write(), editing }).await.and_then(|preview| preview.read())
-                && self.asked.try_get_value() == Some(turn)
-            {
-                self.state.try_set(Some(Ok(preview)));
-            }
-            wanted = self.next.try_update_value(Option::take).flatten();
-        }
-        self.flying.try_update_value(|flying| *flying = false);
-    }
-}
-
-fn form_of(event: &web_sys::Event) -> Option<web_sys::HtmlFormElement> {
-    use leptos::wasm_bindgen::JsCast;
-    let element = event.target()?.dyn_into::<web_sys::Element>().ok()?;
-    element.closest("form").ok()??.dyn_into().ok()
-}
-
-/// The name and the value of what was changed.
-fn input_of(event: &web_sys::Event) -> Option<(String, String)> {
-    use leptos::wasm_bindgen::JsCast;
-    let element = event.target()?.dyn_into::<web_sys::Element>().ok()?;
-    Some((element.get_attribute("name")?, element.get_attribute("value").unwrap_or_default()))
-}
-
-fn query_of(form: &web_sys::HtmlFormElement) -> Option<String> {
-    let data = web_sys::FormData::new_with_form(form).ok()?;
-    let params = web_sys::UrlSearchParams::new_with_str_sequence_sequence(&data).ok()?;
-    Some(params.to_string().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::rollouts::Preview;
 
     #[test]
     fn buttons_win_over_the_step_they_stand_in() {

@@ -33,7 +33,7 @@ pub struct Field {
     control: Control,
     value: String,
     hint: String,
-    error: Option<String>,
+    error: Signal<Option<String>>,
     call: Option<Post>,
     required: bool,
     autocomplete: Option<&'static str>,
@@ -69,7 +69,7 @@ pub fn field(name: impl Into<String>, label: impl Into<String>, control: Control
         control,
         value: String::new(),
         hint: String::new(),
-        error: None,
+        error: Signal::stored(None),
         call: None,
         required: false,
         autocomplete: None,
@@ -138,7 +138,13 @@ impl Field {
     /// Shows the refusal here if it is about this field.
     #[must_use]
     pub fn fault(mut self, fault: Option<&Fault>) -> Self {
-        self.error = fault.filter(|f| f.field.as_deref() == Some(&self.name)).map(|f| f.message.clone());
+        self.error = Signal::stored(fault.filter(|f| f.field.as_deref() == Some(&self.name)).map(|f| f.message.clone()));
+        self
+    }
+    /// Shows what is wrong while something is, as it comes and goes with what is typed.
+    #[must_use]
+    pub fn wrong(mut self, error: Signal<Option<String>>) -> Self {
+        self.error = error;
         self
     }
     /// Shows what the call's last post was refused with here if it is about this field. Only the words come and go: the input stays, with what
@@ -155,7 +161,7 @@ impl Field {
         let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-err"));
         let value = call.and_then(|call| call.typed(&name)).unwrap_or(value);
         let error = match call {
-            None => Signal::stored(error),
+            None => error,
             Some(call) => {
                 let name = name.clone();
                 Signal::derive(move || refusal(call).filter(|f| f.field.as_deref() == Some(&name)).map(|f| f.message))

@@ -3,6 +3,7 @@
 mod approval;
 mod approvers;
 mod back;
+mod bottleneck;
 mod bound;
 mod course;
 mod evidence;
@@ -17,6 +18,7 @@ mod why;
 pub use approval::*;
 pub use approvers::*;
 pub use back::*;
+pub use bottleneck::*;
 pub use bound::{lower_words, rate_of, rate_words, wilson_lower};
 pub use course::*;
 pub use evidence::*;

@@ -1,6 +1,6 @@
 //! What a plan would do, and what is wrong with it.
 
-use super::{ApprovalAhead, Counts, RolloutSpec};
+use super::{ApprovalAhead, Bottleneck, Counts, RolloutSpec};
 use crate::{
     Timestamp,
     devices::SelectorError,
@@ -124,8 +124,8 @@ pub struct Times {
     pub conflicts: Vec<String>,
 }
 
-/// How long a plan is likely to take, from earlier updates of the same device type. It assumes that every device is online and asks at once, and
-/// leaves out what people take to decide.
+/// How long a plan is likely to take, from earlier updates of the same device type and the plan's limits. It assumes that every device is online and asks
+/// at once, and leaves out what people take to decide and what other rollouts update meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Expected {
@@ -142,6 +142,9 @@ pub struct Expected {
     /// were sent meanwhile.
     #[serde(default)]
     pub held_ms: i64,
+    /// The limit that decides how long it takes; none where no device waits for another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decides: Option<Bottleneck>,
 }
 
 /// A span of time that is not certain, in milliseconds.

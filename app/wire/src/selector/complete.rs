@@ -90,7 +90,8 @@ pub fn complete(text: &str, caret: usize, known: &Known) -> Completion {
     };
     let (name, rest) = term.split_at(sign);
     let compared = !rest.starts_with(':');
-    let signs = rest.bytes().take_while(|b| b":<>=".contains(b)).count();
+    // A sign behind a colon is a mistake that nothing goes on from.
+    let signs = if compared { rest.bytes().take_while(|b| b"<>=".contains(b)).count() } else { 1 };
     // After a comma another value of the same list begins.
     let piece = if compared { sign + signs } else { sign + signs + last(&rest[signs..], |c| c == ',').0 };
     let typed = &term[piece..];
@@ -227,6 +228,8 @@ mod tests {
                 "online:" => "yes",
                 "presence:" => "online",
                 "certificate:" => "valid",
+                "state:" => "active",
+                "update:" => "failed",
                 "last_seen<" | "last_seen>" => "1h",
                 "attr." => "site:x",
                 "metric." => "cpu>1",
@@ -250,7 +253,9 @@ mod tests {
         assert_eq!(at_the_end("tag:lab"), [""; 0], "it is complete");
         assert_eq!(at_the_end("version<1.1"), ["1.10.0"]);
         assert_eq!(at_the_end("last_seen>"), ["1h", "1d", "7d", "30d"]);
+        assert_eq!(at_the_end("version:<1.1"), [""; 0]);
         assert_eq!(at_the_end("presence:st"), ["stale"]);
+        assert_eq!(at_the_end("certificate:"), ["valid", "expiring", "untrusted", "revoked", "expired", "none"]);
         assert_eq!(at_the_end("state:s"), ["suspended", "preregistered", "decommissioned"]);
         assert_eq!(at_the_end("attr.site"), ["attr.site:"]);
         assert_eq!(at_the_end("metric."), ["metric.battery", "metric.battery.percent", "metric.cpu.load"]);

@@ -7,6 +7,10 @@
 //! value    = bare word, or "quoted", where * stands for any characters
 //! ```
 //!
+//! What can only be a slip is refused with its place and a hint rather than read as something that no device has: a sign that compares or a mark of another
+//! language's quotation in front of a bare value (`version:<1.2.0`, `type:'gw`), a `=` or a `!` that stands for nothing here, a `"` in the middle of a
+//! value, and a state that there is none of. Between quotation marks every text is a value.
+//!
 //! A word without a field is looked for in the device id; with a * in it, it has to fit the whole id. `online:yes` and `online:no` ask for presence, as `presence:online`, `presence:stale` and `presence:offline` do more closely;
 //! `last_seen<7d` is heard of within seven days (`s`, `m`, `h`, `d`). `version<2.1.0` is older than that, in the order of Semantic Versioning; a version
 //! that has no place in that order is neither older nor newer than any. `metric.temperature>80` is about the last value that was kept of a metric,
@@ -18,6 +22,7 @@ mod complete;
 mod conditions;
 mod parse;
 mod print;
+mod refuse;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -30,6 +35,7 @@ pub use version::{Version, order_of};
 use crate::{
     Timestamp,
     devices::{CertificateStanding, Presence},
+    states::{DeviceState, UpdateState},
     updates::Pin,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -167,6 +173,8 @@ pub struct Facts {
     pub certificate_until: i64,
     /// The same of those whose authority is not believed any more.
     pub untrusted_until: i64,
+    /// When the last of its revoked certificates ends or would have ended, whatever is believed of its authority, Unix milliseconds; 0 for none.
+    pub revoked_until: i64,
     /// That it stays on what it runs. No selector asks for it: rollouts do.
     pub pin: Option<Pin>,
     /// When all this was read.
@@ -252,6 +260,15 @@ impl Field {
             Self::Presence => value == facts.presence().as_str(),
             Self::Certificate => value == facts.certificate().as_str(),
             Self::Attribute(name) => facts.attributes.get(name).is_some_and(|v| like(value, v)),
+        }
+    }
+
+    /// The states that it can have, where a value is one of those or a pattern that fits one.
+    fn states(&self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::State => Some(DeviceState::ALL.iter().map(|word| word.as_str()).collect()),
+            Self::Update => Some(UpdateState::ALL.iter().map(|word| word.as_str()).collect()),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Pure: text to tree, by recursive descent. Every refusal names its place and what would be right.
 
-use super::{Field, Metric, Ordering, Selector, Version, standing};
+use super::{Field, Metric, Ordering, Selector, Version, like, refuse, standing};
 use crate::devices::SelectorError;
 
 /// The longest selector, in bytes.
@@ -13,10 +13,19 @@ const SPANS: &str = "Write seconds, minutes, hours or days up to ten years";
 impl Selector {
     /// Parses a text. The error says where it is wrong and what would be right.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        Self::read(text, true)
+    }
+
+    /// Parses what is kept, also from before slips were refused: what then meant no device means none by now, and what runs by it goes on.
+    pub fn parse_kept(text: &str) -> Result<Self, SelectorError> {
+        Self::read(text, false)
+    }
+
+    fn read(text: &str, strict: bool) -> Result<Self, SelectorError> {
         if text.len() > LONGEST {
             return Err(wrong(LONGEST, "the selector is too long", "Use at most 2,000 characters; a tag can stand for a long list."));
         }
-        let mut parser = Parser { text, at: 0 };
+        let mut parser = Parser { text, at: 0, strict };
         let found = parser.any(0)?;
         parser.space();
         if parser.at < text.len() {
@@ -26,13 +35,29 @@ impl Selector {
     }
 }
 
-fn wrong(position: usize, message: impl Into<String>, hint: impl Into<String>) -> SelectorError {
+impl SelectorError {
+    /// All of it in a line: where, what, and what to write instead.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("At character {}: {}", self.position + 1, self.advice())
+    }
+
+    /// The same where it is said already at which character.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        format!("{}. {}", self.message.trim_end_matches('.'), self.hint)
+    }
+}
+
+pub(super) fn wrong(position: usize, message: impl Into<String>, hint: impl Into<String>) -> SelectorError {
     SelectorError { position: u32::try_from(position).unwrap_or(u32::MAX), message: message.into(), hint: hint.into() }
 }
 
 struct Parser<'a> {
     text: &'a str,
     at: usize,
+    /// Whether slips are refused that can be read, as something that nobody means.
+    strict: bool,
 }
 
 impl Parser<'_> {
@@ -109,7 +134,12 @@ impl Parser<'_> {
         }
         let start = self.at;
         if self.rest().starts_with('"') {
-            return Ok(Selector::Word(self.value()?));
+            let word = self.value()?;
+            self.ended(start)?;
+            return Ok(Selector::Word(word));
+        }
+        if self.strict {
+            refuse::word(self.rest(), start)?;
         }
         let stop = self.rest().find([':', '<', '>', ' ', '\t', '\n', '(', ')', '"', ',']).unwrap_or(self.rest().len());
         let name = self.rest()[..stop].to_owned();
@@ -123,15 +153,38 @@ impl Parser<'_> {
             Some('<' | '>') => self.comparison(&name, start),
             Some(',') => Err(wrong(self.at, "a , outside a list of values", "Write tag:eu,us for devices with either tag.")),
             _ if name.is_empty() => Err(wrong(start, "a condition is missing", FIELDS)),
-            _ => Ok(Selector::Word(name)),
+            _ => {
+                self.ended(start)?;
+                Ok(Selector::Word(name))
+            }
         }
+    }
+
+    /// That nothing sticks to a value or a word that begins at `start`.
+    fn ended(&self, start: usize) -> Result<(), SelectorError> {
+        let bare = self.rest().starts_with('"');
+        let quoted = self.text[start..self.at].ends_with('"')
+            && !self.rest().is_empty()
+            && !self.rest().starts_with([' ', '\t', '\n', '(', ')', ',']);
+        if self.strict && (bare || quoted) && !self.rest().starts_with(char::is_whitespace) {
+            return Err(wrong(
+                self.at,
+                "a \" in the middle of a value",
+                "Put all of the value between quotation marks, as in type:\"gw box\".",
+            ));
+        }
+        Ok(())
     }
 
     fn values(&mut self, field: Field) -> Result<Selector, SelectorError> {
         let mut values = Vec::new();
         loop {
             let at = self.at;
+            if self.strict {
+                refuse::value(&field, self.rest(), at)?;
+            }
             let value = self.value()?;
+            self.ended(at)?;
             if value.is_empty() {
                 return Err(wrong(
                     at,
@@ -140,7 +193,7 @@ impl Parser<'_> {
                 ));
             }
             let Some(words) = field.words() else {
-                values.push(value);
+                values.push(if self.strict { state(&field, value, at)? } else { value });
                 if !self.rest().starts_with(',') {
                     return Ok(Selector::Is(field, values));
                 }
@@ -149,9 +202,7 @@ impl Parser<'_> {
             };
             let value = value.to_lowercase();
             if !words.contains(&value.as_str()) {
-                let name = field.name();
-                let words: Vec<String> = words.into_iter().map(|word| format!("{name}:{word}")).collect();
-                return Err(wrong(at, format!("{name} can't be {value:?}"), format!("Write {}.", words.join(" or "))));
+                return Err(none_of(&field, &value, &words, at));
             }
             values.push(value);
             if !self.rest().starts_with(',') {
@@ -163,6 +214,13 @@ impl Parser<'_> {
 
     fn comparison(&mut self, name: &str, start: usize) -> Result<Selector, SelectorError> {
         let metric = metric_name(name);
+        if name.is_empty() {
+            return Err(wrong(
+                start,
+                "a comparison without a field",
+                "Write the field, the sign and the value without blanks, as in version<1.2.0.",
+            ));
+        }
         if metric.is_none() && !["sequence", "last_seen", "version"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
             let hint =
                 "Only version, sequence, last_seen and metric.NAME compare with <, <=, > and >=; the sequence is the order of releases.";
@@ -177,6 +235,7 @@ impl Parser<'_> {
         self.at += width;
         let at = self.at;
         let value = self.value()?;
+        self.ended(at)?;
         if let Some(metric) = metric {
             return read_metric(metric, how, &value, at);
         }
@@ -219,11 +278,24 @@ impl Parser<'_> {
                 c => value.push(c),
             }
         }
-        Err(wrong(self.at, "a \" without its end", "Close the quotation mark."))
+        Err(wrong(self.at, "a \" without its end", "Close the quotation mark, as in \"gw box\"."))
     }
 }
 
-fn field(name: &str, at: usize) -> Result<Field, SelectorError> {
+/// A value of a field that has states: one of them, in whatever case it is written, or a pattern that fits one. Any value of another field.
+fn state(field: &Field, value: String, at: usize) -> Result<String, SelectorError> {
+    let Some(states) = field.states() else { return Ok(value) };
+    let lower = value.to_lowercase();
+    if states.iter().any(|state| like(&lower, state)) { Ok(lower) } else { Err(none_of(field, &value, &states, at)) }
+}
+
+fn none_of(field: &Field, value: &str, words: &[&str], at: usize) -> SelectorError {
+    let name = field.name();
+    let words: Vec<String> = words.iter().map(|word| format!("{name}:{word}")).collect();
+    wrong(at, format!("{name} can't be {value:?}"), format!("Write {}.", words.join(" or ")))
+}
+
+pub(super) fn field(name: &str, at: usize) -> Result<Field, SelectorError> {
     Ok(match name.to_lowercase().as_str() {
         "id" => Field::Id,
         "type" => Field::Type,

@@ -1,6 +1,6 @@
 //! Pure: tree to text that parses to the same tree.
 
-use super::{Metric, Selector, standing};
+use super::{Metric, Selector, refuse, standing};
 use std::fmt;
 
 /// A value as it is written.
@@ -13,7 +13,8 @@ impl fmt::Display for Value<'_> {
 }
 
 fn quoted(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
-    let bare = !value.is_empty() && !value.contains([' ', '\t', '\n', '(', ')', ',', '"', '\\', ':', '<', '>']) && !value.starts_with('-');
+    let plain = !value.contains([' ', '\t', '\n', '(', ')', ',', '"', '\\', ':', '<', '>', '=']) && !value.starts_with(['-', '!']);
+    let bare = !value.is_empty() && plain && !value.starts_with(refuse::MARKS);
     if bare && !value.eq_ignore_ascii_case("or") && !value.eq_ignore_ascii_case("and") && value.trim() == value {
         return f.write_str(value);
     }

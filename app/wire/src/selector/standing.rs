@@ -27,11 +27,13 @@ impl Facts {
 
     /// How its certificate stands.
     pub fn certificate(&self) -> CertificateStanding {
+        let cut = self.revoked_until > self.certificate_until.max(self.untrusted_until);
         match (self.certificate_until, self.untrusted_until) {
-            (0, 0) => CertificateStanding::None,
             (until, _) if until > self.at.plus(EXPIRING_MS).0 => CertificateStanding::Valid,
             (until, _) if until > self.at.0 => CertificateStanding::Expiring,
+            _ if cut => CertificateStanding::Revoked,
             (_, untrusted) if untrusted > self.at.0 => CertificateStanding::Untrusted,
+            (0, 0) => CertificateStanding::None,
             _ => CertificateStanding::Expired,
         }
     }
@@ -87,6 +89,15 @@ mod tests {
         assert_eq!(given_up(at.0, at.0 + 1), C::Untrusted, "the one that was believed has ended");
         assert_eq!(given_up(at.0 + 1, at.0 + EXPIRING_MS * 2), C::Expiring, "what is believed counts");
         assert_eq!(given_up(0, at.0), C::Expired);
+        let cut = |until, untrusted_until, revoked_until| Facts { untrusted_until, revoked_until, ..facts(false, 0, until) }.certificate();
+        assert_eq!([at.0 - 1, at.0, at.0 + 1].map(|end| cut(0, 0, end)), [C::Revoked; 3], "whether it would have ended by now or not");
+        assert_eq!(cut(at.0 + 1, 0, at.0 + EXPIRING_MS), C::Expiring, "another one still lets it in");
+        assert_eq!(
+            (cut(at.0, 0, at.0 - 1), cut(at.0, 0, at.0), cut(at.0, 0, at.0 + 1)),
+            (C::Expired, C::Expired, C::Revoked),
+            "the last one counts"
+        );
+        assert_eq!((cut(0, at.0 + 2, at.0 + 1), cut(0, at.0 + 1, at.0 + 2)), (C::Untrusted, C::Revoked), "also of an authority that fell");
         assert_eq!(
             [0, 1, at.0, at.0 + 1, at.0 + EXPIRING_MS, at.0 + EXPIRING_MS + 1].map(ends),
             [C::None, C::Expired, C::Expired, C::Expiring, C::Expiring, C::Valid]

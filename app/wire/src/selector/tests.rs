@@ -24,7 +24,7 @@ fn leaf() -> impl Strategy<Value = Selector> {
         (any_ordering(), "[a-z][a-z0-9_./-]{0,8}", -1e12..1e12f64, prop::option::of(1..300_000_000_i64))
             .prop_map(|(how, name, value, s)| { Selector::Metric(Metric { name, how, value, within: s.map(|s| s * 1000) }) }),
         prop::sample::select(vec!["online", "stale", "offline"]).prop_map(|w| Selector::Is(Field::Presence, vec![w.to_owned()])),
-        prop::sample::select(vec!["valid", "expiring", "expired", "none"])
+        prop::sample::select(vec!["valid", "expiring", "untrusted", "revoked", "expired", "none"])
             .prop_map(|w| Selector::Is(Field::Certificate, vec![w.to_owned(), "none".to_owned()])),
         value.prop_map(Selector::Word),
     ]
@@ -142,6 +142,12 @@ fn mistakes_are_shown_with_their_place() {
         ("a or", 0),
         ("sequence>x", 9),
         ("tag:\"x", 4),
+        ("version:<1.2.0", 8),
+        ("tag:eu type:'gw", 12),
+        ("version=1.2", 7),
+        ("state:activ", 6),
+        ("update:never", 7),
+        ("version < 1.2", 8),
     ] {
         assert_eq!(Selector::parse(text).unwrap_err().position, position, "{text}");
     }

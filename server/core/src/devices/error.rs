@@ -155,7 +155,7 @@ pub enum Error {
         message: String,
     },
     /// A selector with a mistake in it.
-    #[error("selector: {}", .0.message)]
+    #[error("selector: {}", .0.sentence())]
     Selector(SelectorError),
     /// No such device or token in this organization.
     #[error("no such {0}")]
@@ -304,9 +304,7 @@ impl Error {
                 format!("The filter matches {found} devices now, not {expected}. Nothing was changed. Look at the list again, and repeat it with {found}."),
             ),
             Self::GroupInUse(message) => Fault::new(K::Conflict, "group_in_use", message.clone()),
-            Self::Selector(e) => {
-                Fault::new(K::Invalid, "bad_selector", format!("{} at position {}. {}", e.message, e.position + 1, e.hint)).at("q")
-            }
+            Self::Selector(e) => Fault::new(K::Invalid, "bad_selector", e.sentence()).at("q"),
             Self::Batch(e) => {
                 use super::Broken as B;
                 let (kind, code) = match e {

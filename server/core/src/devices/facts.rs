@@ -4,7 +4,7 @@
 use super::{DeviceNo, pins, selector::Facts};
 use crate::{
     db::{Conn, Error, Sql, listed, row, rows, unlisted},
-    pki::store::unbelieved,
+    pki::store::{cut, unbelieved},
     telemetry::LastValues,
 };
 use serde::Deserialize;
@@ -34,15 +34,22 @@ const FACTS_GROUPS: Sql = Sql::same(
     "SELECT m.device, g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device > $2 AND m.device <= $3
      ORDER BY m.device, g.name",
 );
-/// When the last certificate ends or ended that was not revoked: of authorities that are believed, and of the others.
+/// When the last certificate ends or ended that was not revoked: of authorities that are believed, and of the others. And the last that was revoked.
 const FACTS_CERTIFICATES: Sql = listed!(
-    [device, until, untrusted],
-    "SELECT c.device, COALESCE(MAX(CASE WHEN c.issuer_id NOT IN ",
+    [device, until, untrusted, revoked],
+    "SELECT c.device, COALESCE(MAX(CASE WHEN NOT ",
+    cut!(),
+    " AND c.issuer_id NOT IN ",
     unbelieved!(),
-    " THEN c.not_after END), 0) AS until, COALESCE(MAX(CASE WHEN c.issuer_id IN ",
+    " THEN c.not_after END), 0) AS until, COALESCE(MAX(CASE WHEN NOT ",
+    cut!(),
+    " AND c.issuer_id IN ",
     unbelieved!(),
-    " THEN c.not_after END), 0) AS untrusted FROM devices d CROSS JOIN certificates c
-     WHERE c.device = d.number AND d.org_id = $1 AND d.number > $2 AND d.number <= $3 AND c.fingerprint IS NOT NULL AND c.state <> 'revoked'
+    " THEN c.not_after END), 0) AS untrusted, COALESCE(MAX(CASE WHEN ",
+    cut!(),
+    " THEN c.not_after END), 0) AS revoked
+     FROM devices d CROSS JOIN certificates c
+     WHERE c.device = d.number AND d.org_id = $1 AND d.number > $2 AND d.number <= $3 AND c.fingerprint IS NOT NULL
      GROUP BY c.device"
 );
 
@@ -82,6 +89,7 @@ impl From<FactsRow> for Facts {
             last_seen_at: r.last_seen_at,
             certificate_until: 0,
             untrusted_until: 0,
+            revoked_until: 0,
             pin: None,
             at: Timestamp::default(),
         }
@@ -153,9 +161,10 @@ async fn beside(
             facts.groups.push(group);
         }
     }
-    for (device, until, untrusted) in unlisted::<(i64, i64, i64)>(row!(on, (String,), FACTS_CERTIFICATES, org.as_str(), after, last)?)? {
+    let ends = unlisted::<(i64, i64, i64, i64)>(row!(on, (String,), FACTS_CERTIFICATES, org.as_str(), after, last)?)?;
+    for (device, until, untrusted, revoked) in ends {
         if let Some(facts) = all.get_mut(&device) {
-            (facts.certificate_until, facts.untrusted_until) = (until, untrusted);
+            (facts.certificate_until, facts.untrusted_until, facts.revoked_until) = (until, untrusted, revoked);
         }
     }
     for (device, pin) in pins::between(on, org, (after, last)).await? {

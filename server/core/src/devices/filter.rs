@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     db::{EngineKind, Error, Value, literal},
-    pki::store::unbelieved,
+    pki::store::{cut, unbelieved},
     telemetry::LastValues,
 };
 use wire::{
@@ -67,6 +67,15 @@ pub(super) struct Filter {
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }
+
+/// That of a device's certificates the one that ends last was revoked.
+const CUT: &str = concat!(
+    "(COALESCE((SELECT MAX(c.not_after) FROM certificates c WHERE c.device = d.number AND c.fingerprint IS NOT NULL AND ",
+    cut!(),
+    "), 0) > COALESCE((SELECT MAX(c.not_after) FROM certificates c WHERE c.device = d.number AND c.fingerprint IS NOT NULL AND NOT ",
+    cut!(),
+    "), 0))"
+);
 
 impl Filter {
     /// The next placeholder, with its value.
@@ -211,13 +220,14 @@ impl Filter {
         match word.parse() {
             Ok(C::Valid) => self.ends("NOT IN", soon + 1, i64::MAX),
             Ok(C::Expiring) => self.ends("NOT IN", now + 1, soon),
-            Ok(C::Untrusted) => format!("({} AND {})", self.ends("NOT IN", 0, now), self.ends("IN", now + 1, i64::MAX)),
+            Ok(C::Untrusted) => format!("({} AND {} AND NOT {CUT})", self.ends("NOT IN", 0, now), self.ends("IN", now + 1, i64::MAX)),
+            Ok(C::Revoked) => format!("({} AND {CUT})", self.ends("NOT IN", 0, now)),
             Ok(C::Expired) => {
                 let (over, none) =
                     ((self.ends("NOT IN", 0, now), self.ends("IN", 0, now)), (self.ends("NOT IN", 0, 0), self.ends("IN", 0, 0)));
-                format!("({} AND {} AND NOT ({} AND {}))", over.0, over.1, none.0, none.1)
+                format!("({} AND {} AND NOT ({} AND {}) AND NOT {CUT})", over.0, over.1, none.0, none.1)
             }
-            Ok(C::None) => format!("({} AND {})", self.ends("NOT IN", 0, 0), self.ends("IN", 0, 0)),
+            Ok(C::None) => format!("({} AND {} AND NOT {CUT})", self.ends("NOT IN", 0, 0), self.ends("IN", 0, 0)),
             // The parser takes no other word.
             Err(_) => "(1 = 0)".to_owned(),
         }
@@ -229,7 +239,8 @@ impl Filter {
         let (from, to) = (self.bind(Value::Int(from)), self.bind(Value::Int(to)));
         format!(
             "(COALESCE((SELECT MAX(c.not_after) FROM certificates c WHERE c.device = d.number AND c.fingerprint IS NOT NULL \
-             AND c.state <> 'revoked' AND c.issuer_id {among} {}), 0) BETWEEN {from} AND {to})",
+             AND NOT {} AND c.issuer_id {among} {}), 0) BETWEEN {from} AND {to})",
+            cut!(),
             unbelieved!()
         )
     }

@@ -1,10 +1,10 @@
-//! Pure: how long a plan is likely to take, from how long updates took before. It knows neither who is online nor how long people think nor which
-//! devices share a budget; what downloads take by limits of bandwidth it is told. It reckons as if every device asked at once and nobody had to be waited for, and whoever shows the figure says so.
+//! Pure: how long a plan is likely to take, from how long updates took before, and which of its limits decides that. It knows neither who is online nor how
+//! long people think; which devices share a budget, and what downloads take by limits of bandwidth, it is told. It reckons as if every device asked at once and nobody had to be waited for, and whoever shows the figure says so.
 
 use super::turn;
-use wire::rollouts::{Expected, Rate, RolloutSpec, Span, StageSpec};
+use wire::rollouts::{Bottleneck, Expected, HoldingLimit, Rate, RolloutSpec, Span, StageSpec, TightBudget};
 
-/// What a plan says of how many devices update beside and after each other, whoever they are.
+/// What a plan says of how many devices update beside and after each other.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits<'a> {
     /// So many at the same time.
@@ -13,12 +13,14 @@ pub struct Limits<'a> {
     pub rate: Option<&'a Rate>,
     /// Milliseconds that the downloads of each stage take at least, by limits of bandwidth; a stage that is missing is not held.
     pub least_ms: &'a [i64],
+    /// Of each stage the value of the plan's budget whose devices need the most rounds; a stage that is missing has none.
+    pub tight: &'a [Option<TightBudget>],
 }
 
 impl<'a> Limits<'a> {
     /// Of a plan.
     pub const fn of(spec: &'a RolloutSpec) -> Self {
-        Self { at_once: spec.at_once, rate: spec.rate.as_ref(), least_ms: &[] }
+        Self { at_once: spec.at_once, rate: spec.rate.as_ref(), least_ms: &[], tight: &[] }
     }
 }
 
@@ -30,20 +32,29 @@ impl<'a> Limits<'a> {
 /// devices of earlier stages as well. With `n` devices that is at most `t` with the
 /// probability `p` when one device is at most `t` with `p^(1/n)`; that share of the history, by nearest rank, is what is taken. Where a stage has
 /// far more devices than there is history it is the longest ever seen. And no stage is over before its downloads can be.
+///
+/// Where a budget lets at most `k` of the `n` devices with one value update at once, the stage takes at least `n / k` average updates, rounded up, one
+/// after the other; the value that takes the most of them counts, beside the other limits. So a plan is never shorter with a budget than without.
 pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64], limits: Limits<'_>) -> Option<Expected> {
     let mut took = took.to_vec();
     took.sort_unstable();
     let average = average(&took)?;
-    let (mut before, mut held_ms) = (0_i64, 0_i64);
+    let (mut before, mut held_ms, mut decides) = (0_i64, 0_i64, None::<Bottleneck>);
     let spans: Vec<Span> = stages
         .iter()
         .zip(devices)
         .enumerate()
         .map(|(i, (stage, devices))| {
-            let free = span((&took, average), *devices, (limits, before));
+            let tight = limits.tight.get(i).and_then(Option::as_ref);
+            let (free, holding) = span((&took, average), *devices, (limits, before, tight));
             before = before.saturating_add((*devices).max(0));
             let least = limits.least_ms.get(i).copied().unwrap_or(0);
             held_ms = held_ms.saturating_add((least - free.usual_ms).max(0));
+            let holding = if least > free.usual_ms { Some(HoldingLimit::Bandwidth) } else { holding };
+            let usual_ms = free.usual_ms.max(least);
+            if let Some(limit) = holding.filter(|_| decides.as_ref().is_none_or(|other| usual_ms > other.usual_ms)) {
+                decides = Some(Bottleneck { stage: u32::try_from(i + 1).unwrap_or(u32::MAX), usual_ms, limit });
+            }
             // A stage nobody is in is skipped, its soak as well.
             let soak = if *devices > 0 { i64::from(stage.soak_s) * 1000 } else { 0 };
             let at = |ms: i64| ms.max(least).saturating_add(soak);
@@ -58,6 +69,7 @@ pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64], limits: Limit
         // When it begins is not known here.
         until: None,
         held_ms,
+        decides,
     })
 }
 
@@ -67,22 +79,35 @@ pub fn average(took: &[i64]) -> Option<i64> {
     (count > 0).then(|| took.iter().fold(0, |sum: i64, one| sum.saturating_add(*one)) / count)
 }
 
-/// A stage without its soak and whatever its bytes are. `before` devices are in the stages before it.
-fn span((took, average): (&[i64], i64), devices: i64, (limits, before): (Limits<'_>, i64)) -> Span {
+/// A stage without its soak and whatever its bytes are, and the limit that its last device waits for. `before` devices are in the stages before it.
+fn span(
+    (took, average): (&[i64], i64),
+    devices: i64,
+    (limits, before, tight): (Limits<'_>, i64, Option<&TightBudget>),
+) -> (Span, Option<HoldingLimit>) {
     if devices <= 0 {
-        return Span { usual_ms: 0, slow_ms: 0 };
+        return (Span { usual_ms: 0, slow_ms: 0 }, None);
     }
     let mut together = limits.at_once.map_or(devices, |most| devices.min(i64::from(most.max(1))));
     let mut queued = average.saturating_mul((devices - together + (together - 1)) / together);
+    let mut holding = limits.at_once.filter(|_| queued > 0).map(HoldingLimit::AtOnce);
     if let Some(rate) = limits.rate {
         let begun = turn::begin(rate, devices, before, Some(average));
-        queued = queued.max(begun.last_ms);
+        if begun.last_ms > queued {
+            (queued, holding) = (begun.last_ms, Some(HoldingLimit::Rate(rate.per_minute)));
+        }
         // As many are under way in the end as begin while one updates.
         let minutes = average.max(0) / 60_000 + 1;
         together = together.min(begun.per_minute.saturating_mul(minutes)).max(1);
     }
-    let at = |share: f64| slowest(took, share, together).saturating_add(queued);
-    Span { usual_ms: at(0.5), slow_ms: at(0.9) }
+    // One round keeps nobody waiting.
+    let rounds = tight.map_or(0, TightBudget::rounds);
+    let by_budget = if rounds > 1 { average.saturating_mul(rounds) } else { 0 };
+    if by_budget > 0 && by_budget.saturating_sub(average) > queued {
+        (queued, holding) = (by_budget.saturating_sub(average), tight.cloned().map(HoldingLimit::Budget));
+    }
+    let at = |share: f64| slowest(took, share, together).saturating_add(queued).max(by_budget);
+    (Span { usual_ms: at(0.5), slow_ms: at(0.9) }, holding)
 }
 
 /// What the slowest of so many devices needs at most, with this probability.
@@ -98,6 +123,7 @@ fn slowest(took: &[i64], probability: f64, devices: i64) -> i64 {
 mod tests {
     use super::*;
     use crate::rollouts::testing::stage;
+    use proptest::prelude::*;
     use wire::rollouts::Reach;
 
     #[test]
@@ -136,7 +162,7 @@ mod tests {
         let minute = 60_000;
         let stages = [stage(Reach::Count(20)), stage(Reach::Percent(100.0))];
         let minutes = |rate: &Rate, at_once| {
-            let found = expect(&[minute / 2], &stages, &[20, 100], Limits { at_once, rate: Some(rate), least_ms: &[] }).unwrap();
+            let found = expect(&[minute / 2], &stages, &[20, 100], Limits { at_once, rate: Some(rate), ..Limits::default() }).unwrap();
             let stages: Vec<i64> = found.stages.iter().map(|s| s.usual_ms - minute / 2).collect();
             (stages[0] / minute, stages[1] / minute)
         };
@@ -161,6 +187,66 @@ mod tests {
         assert_eq!((held.held_ms, held.whole), (4_990, Span { usual_ms: 65_010, slow_ms: 65_010 }));
         assert_eq!(held.stages[1], Span { usual_ms: 5_000, slow_ms: 5_000 }, "only the stage whose bytes take longer");
         assert_eq!(found(&[4, 5]), free, "what is over by then holds nobody");
+    }
+
+    fn berlin(devices: i64, at_most: i64) -> TightBudget {
+        TightBudget { attribute: "site".into(), value: "Berlin".into(), devices, at_most }
+    }
+
+    #[test]
+    fn a_budget_makes_the_devices_of_a_site_follow_each_other_and_is_named_where_it_decides() {
+        let stages = [stage(Reach::Count(3)), stage(Reach::Percent(100.0))];
+        let hour = 3_600_000;
+        let found = |at_once, tight: &[Option<TightBudget>]| {
+            expect(&[hour, hour], &stages, &[3, 60], Limits { at_once, tight, ..Limits::default() }).unwrap()
+        };
+        let free = found(None, &[]);
+        assert_eq!((free.whole.usual_ms, &free.decides), (2 * hour, &None), "nobody waits for anybody");
+        let tight = found(None, &[Some(berlin(2, 2)), Some(berlin(28, 2))]);
+        assert_eq!(tight.stages.iter().map(|s| s.usual_ms / hour).collect::<Vec<_>>(), [1, 14], "one round keeps nobody waiting");
+        let decides = tight.decides.unwrap();
+        assert_eq!(
+            decides.sentence(2),
+            format!("Site Berlin's budget of 2 at once decides: {} in stage 2", wire::time::duration(14 * hour))
+        );
+        // The limit that holds more is the one that counts.
+        let narrow = found(Some(2), &[Some(berlin(2, 2)), Some(berlin(28, 2))]);
+        assert_eq!((narrow.stages[1].usual_ms / hour, narrow.decides.map(|d| d.limit)), (30, Some(HoldingLimit::AtOnce(2))));
+        let wide = found(Some(10), &[None, Some(berlin(28, 2))]);
+        assert_eq!((wide.stages[1].usual_ms / hour, wide.decides.map(|d| d.limit)), (14, Some(HoldingLimit::Budget(berlin(28, 2)))));
+    }
+
+    #[test]
+    fn bandwidth_decides_where_bytes_take_longer_than_turns() {
+        let all = [stage(Reach::Percent(100.0))];
+        let found =
+            |least_ms: &[i64]| expect(&[10], &all, &[4], Limits { least_ms, tight: &[Some(berlin(4, 1))], ..Limits::default() }).unwrap();
+        assert_eq!(found(&[]).decides.map(|d| (d.usual_ms, d.limit)), Some((40, HoldingLimit::Budget(berlin(4, 1)))));
+        assert_eq!(found(&[41]).decides.map(|d| (d.usual_ms, d.limit)), Some((41, HoldingLimit::Bandwidth)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_budget_never_makes_a_plan_shorter_and_more_devices_never_do(
+            took in prop::collection::vec(1i64..100_000, 1..20), devices in 1i64..500, share in 0i64..=100, room in 1i64..20, more in 1i64..50,
+            at_once in prop::option::of(1u32..50), per_minute in prop::option::of(1u32..50)
+        ) {
+            let all = [stage(Reach::Percent(100.0))];
+            let rate = per_minute.map(|per_minute| Rate { per_minute, growth: None });
+            let found = |devices, tight: &[Option<TightBudget>]| {
+                let limits = Limits { at_once, rate: rate.as_ref(), tight, ..Limits::default() };
+                expect(&took, &all, &[devices], limits).unwrap().whole
+            };
+            let alike = devices * share / 100;
+            let (free, tight) = (found(devices, &[]), found(devices, &[Some(berlin(alike, room))]));
+            prop_assert!(tight.usual_ms >= free.usual_ms && tight.slow_ms >= free.slow_ms);
+            prop_assert!(tight.slow_ms >= tight.usual_ms);
+            let rounds = berlin(alike, room).rounds();
+            prop_assert!(rounds < 2 || tight.usual_ms >= rounds * average(&took).unwrap());
+            let (grown, roomier) = (found(devices + more, &[Some(berlin(alike + more, room))]), found(devices, &[Some(berlin(alike, room + more))]));
+            prop_assert!(grown.usual_ms >= tight.usual_ms && grown.slow_ms >= tight.slow_ms, "more of the same site");
+            prop_assert!(roomier.usual_ms <= tight.usual_ms && roomier.slow_ms <= tight.slow_ms, "more of it at once");
+        }
     }
 
     #[test]

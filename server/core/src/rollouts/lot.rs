@@ -31,7 +31,7 @@ enum Arranged {
 }
 
 impl Lot {
-    /// Of a plan; the error is of the first stage's selector that can't be read.
+    /// Of a plan, also of one that is kept; the error is of the first stage's selector that can't be read.
     pub fn of(spec: &RolloutSpec) -> Result<Self, SelectorError> {
         let order = match &spec.order {
             None | Some(Order::Random) => Arranged::Random,
@@ -39,7 +39,7 @@ impl Lot {
             Some(Order::Listed(ids)) => Arranged::Listed((0..).zip(ids).map(|(turn, id)| (id.as_str().to_lowercase(), turn)).collect()),
         };
         let own = |stage: &StageSpec| match &stage.reach {
-            Reach::Matching(text) => Selector::parse(text).map(Some),
+            Reach::Matching(text) => Selector::parse_kept(text).map(Some),
             Reach::Percent(_) | Reach::Count(_) => Ok(None),
         };
         let limited = spec.stages.iter().map(|stage| matches!(stage.reach, Reach::Count(_))).collect();

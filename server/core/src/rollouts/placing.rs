@@ -65,8 +65,8 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
         let release = releases::for_rollout(&mut on, &actor.org, &spec.release).await?.ok_or(Error::NotFound("release"))?;
-        let selector = Selector::parse(&spec.selector).map_err(|e| Error::invalid("selector", e.message))?;
-        let lot = Lot::of(&spec).map_err(|e| Error::invalid("stages", e.message))?;
+        let selector = Selector::parse(&spec.selector).map_err(|e| Error::invalid("selector", e.sentence()))?;
+        let lot = Lot::of(&spec).map_err(|e| Error::invalid("stages", e.sentence()))?;
         // Where devices go back to draws nobody.
         let digest = digest_of(&actor.org, draw, &spec, &release, None);
         let list = if let Some(list) = self.lists.get(&digest) {

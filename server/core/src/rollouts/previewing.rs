@@ -2,6 +2,7 @@
 
 use super::{
     Error, Rollouts,
+    alike::Alike,
     arranging::arranged,
     drafting::release_back,
     egress::{Bounds, Load},
@@ -134,10 +135,11 @@ impl Rollouts {
             None => HashMap::new(),
         };
         let mut load = Load::new(bounds.clone(), spent);
-        let mut fitting = Fitting::default();
+        let (mut fitting, mut alike) = (Fitting::default(), Alike::new(spec.budget.as_ref()));
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
             let missed = taken.take(device, facts, busy);
             fitting.take(&target, facts, missed);
+            alike.take(facts, missed.is_none());
             if missed.is_none() {
                 load.take(device, facts, sizes.of(device, &facts.version, facts.sequence));
                 zones.take(facts);
@@ -165,7 +167,7 @@ impl Rollouts {
             None => None,
         };
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
-        let limits = Limits { least_ms: &weighed.least_ms, ..Limits::of(spec) };
+        let limits = Limits { least_ms: &weighed.least_ms, tight: &alike.tightest(&found.who), ..Limits::of(spec) };
         let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, limits) } else { None };
         let begins = times.as_ref().and_then(|t| t.last.or(t.first)).unwrap_or(now).max(spec.start_at.unwrap_or(now)).max(now);
         // In whichever stage they are, it ends no sooner than after them.

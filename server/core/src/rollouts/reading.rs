@@ -269,7 +269,7 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let found = lists::by_group(on, &actor.org).await?;
         // What can't be parsed any more means nobody.
-        Ok(found.into_iter().filter_map(|(link, q)| Some((link, Selector::parse(&q).ok()?))).collect())
+        Ok(found.into_iter().filter_map(|(link, q)| Some((link, Selector::parse_kept(&q).ok()?))).collect())
     }
 
     /// When updates were offered to a device and how they ended, before an instant, at most so many of each.

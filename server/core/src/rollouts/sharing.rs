@@ -1,6 +1,6 @@
 //! Pure: what is wrong with a plan's order, its rate, its budget, and the own selectors of its stages.
 
-use super::validate::{DECIMALS, Found, plain, readable, sentence};
+use super::validate::{DECIMALS, Found, plain, readable};
 use crate::devices::Selector;
 use std::collections::HashSet;
 use wire::{
@@ -33,7 +33,7 @@ pub(super) fn own_selector(text: &str, field: &str, found: &mut Found) {
     if text.trim().is_empty() {
         found.add(field, "Write which devices the stage takes, for example tag:lab.");
     } else if let Err(e) = Selector::parse(text) {
-        found.add(field, sentence(&e));
+        found.add(field, e.sentence());
     }
 }
 

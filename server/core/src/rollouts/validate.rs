@@ -4,7 +4,6 @@ use super::{comparable, gate::counts_dark, plan::devices_of, sharing, steps, win
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
-    devices::SelectorError,
     rollouts::{GateSpec, Problem, Reach, RolloutSpec, StageSpec, Urgency, Window},
     states::ReleaseState,
     transfers::{LEAST_BANDWIDTH, MOST_BANDWIDTH},
@@ -91,7 +90,7 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
     }
     found.unless(spec.priority <= MAX_PRIORITY, "priority", "Choose a priority from 0 to 9.");
     if let Err(e) = Selector::parse(&spec.selector) {
-        found.add("selector", sentence(&e));
+        found.add("selector", e.sentence());
     }
     stages(&spec.stages, &mut found);
     whole(spec, &mut found);
@@ -171,11 +170,6 @@ fn beyond(gate: &GateSpec, devices: i64) -> bool {
 
 fn too_many(stage: usize, devices: i64) -> String {
     format!("Stage {} has at most {devices} devices, so its gate would never judge. Choose {devices} or fewer.", stage + 1)
-}
-
-/// A selector's error as one sentence.
-pub fn sentence(e: &SelectorError) -> String {
-    format!("At position {}: {}. {}", e.position, e.message, e.hint)
 }
 
 pub(super) struct Found(pub(super) Vec<Problem>);

@@ -24,11 +24,11 @@ const ATTRIBUTE: Sql = Sql::same(
      VALUES ($1, $2, $3, $4, (SELECT device_id_lower FROM devices WHERE number = $1))",
 );
 
-/// Of device $5, ends at $6, in state $7.
+/// Of device $5, ends at $6, in state $7, on its owner's list since $8.
 const CERTIFICATE: Sql = Sql::same(
     "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, fingerprint, der,
-                               not_before, not_after, usable_until, state, issued_at, enrolled_by, trust_seq)
-     VALUES ($1, $2, $3, $4, 'device', 1, $5, 'gw', 'P-256', 'ecdsa', $4, $4, $4, $4, 0, $6, $6, $7, 0, 'test', 0)",
+                               not_before, not_after, usable_until, state, issued_at, enrolled_by, trust_seq, owner_listed_at)
+     VALUES ($1, $2, $3, $4, 'device', 1, $5, 'gw', 'P-256', 'ecdsa', $4, $4, $4, $4, 0, $6, $6, $7, 0, 'test', 0, $8)",
 );
 
 const VERSIONS: [&str; 8] = ["", "1.0.0", "1.2.0-rc.1", "1.2.0", "1.10.0", "v2.0", "nightly", "10.0.0"];
@@ -43,7 +43,7 @@ fn any_device() -> impl Strategy<Value = Made> {
     let tags = prop::sample::subsequence(vec!["eu", "us", "a_b"], 0..=3);
     let site = prop::option::of(prop::sample::select(vec!["North 1", "north", "s%uth"]));
     let measured = prop::option::of((-3..4i32, 0..3 * SPAN_S));
-    let states = prop::sample::select(vec!["active", "active", "superseded", "expired", "revoked"]);
+    let states = prop::sample::select(vec!["active", "active", "superseded", "expired", "revoked", "listed"]);
     let ends = prop::sample::select(vec![-DAY, 0, 1, DAY, EXPIRING_MS, EXPIRING_MS + 1, 90 * DAY]);
     let certificates = prop::collection::vec((any::<bool>(), states, ends), 0..3);
     let version = prop::sample::select(VERSIONS.to_vec());
@@ -58,11 +58,12 @@ fn any_leaf() -> impl Strategy<Value = Selector> {
             "*", "gateway", "gate*", "eu", "a_b", "aXb", "North*", "north", "s%uth", "1.*", "*0", "nightly", "gw-*a", "active",
         ])
     };
-    let field =
-        prop::sample::select(vec![Field::Id, Field::Type, Field::Version, Field::Tag, Field::State, Field::Attribute("site".into())]);
+    let field = prop::sample::select(vec![Field::Id, Field::Type, Field::Version, Field::Tag, Field::Attribute("site".into())]);
+    let state = prop::sample::select(vec!["*", "active", "act*", "suspended", "*ed"]);
     let metric = (prop::sample::select(vec!["temperature", "none"]), how(), -3..4i32, prop::option::of(1..3 * SPAN_S));
     prop_oneof![
         (field, prop::collection::vec(value().prop_map(str::to_owned), 1..3)).prop_map(|(field, values)| Selector::Is(field, values)),
+        state.prop_map(|word| Selector::Is(Field::State, vec![word.to_owned()])),
         (how(), version).prop_map(|(how, version)| Selector::Version(how, version)),
         (how(), 0..4i64).prop_map(|(how, n)| Selector::Sequence(how, n)),
         (how(), 1..3 * SPAN_S).prop_map(|(how, s)| Selector::Silent(how, s * 1000)),
@@ -113,7 +114,9 @@ async fn chance_selectors_mean_the_same_in_sql_and_in_memory(#[case] kind: Engin
         }
         for (n, (trusted, state, ends)) in certificates.into_iter().enumerate() {
             let (issuer, serial) = (if trusted { &believed } else { &given_up }, [i.to_be_bytes(), n.to_be_bytes()].concat());
-            exec!(&mut tx, CERTIFICATE, format!("{i}-{n}"), org, issuer.as_str(), serial.as_slice(), device, now.0 + ends, state).unwrap();
+            let (state, listed) = if state == "listed" { ("active", Some(now.0)) } else { (state, None::<i64>) };
+            exec!(&mut tx, CERTIFICATE, format!("{i}-{n}"), org, issuer.as_str(), serial.as_slice(), device, now.0 + ends, state, listed)
+                .unwrap();
         }
         if let Some(site) = site {
             exec!(&mut tx, ATTRIBUTE, device, org, "site", site).unwrap();

@@ -331,6 +331,7 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
         "certificate:valid",
         "certificate:expiring,expired",
         "-certificate:none",
+        "certificate:revoked,untrusted",
         "last_seen<1h",
         "last_seen>=1d or last_seen<=90m",
         "-last_seen>1s",

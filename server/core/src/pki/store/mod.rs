@@ -9,6 +9,14 @@ macro_rules! unbelieved {
 }
 pub(crate) use unbelieved;
 
+/// That a certificate `c` was revoked: by us, or by the list of its authority's owner.
+macro_rules! cut {
+    () => {
+        "(c.state = 'revoked' OR c.owner_listed_at IS NOT NULL)"
+    };
+}
+pub(crate) use cut;
+
 mod authorities;
 mod bundles;
 mod certificates;

@@ -118,7 +118,7 @@ impl Record {
     /// What it asks of a device. An error when its selector can't be parsed any more.
     pub fn target(&self) -> Result<Target, Error> {
         let selector =
-            Selector::parse(&self.spec.selector).map_err(|e| Error::corrupt(format!("selector of {}: {}", self.id, e.message)))?;
+            Selector::parse_kept(&self.spec.selector).map_err(|e| Error::corrupt(format!("selector of {}: {}", self.id, e.message)))?;
         Ok(Target {
             device_type: self.device_type.clone(),
             hardware: self.hardware.clone(),

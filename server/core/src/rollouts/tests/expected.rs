@@ -4,7 +4,7 @@ use super::{Scene, stage};
 use crate::db::EngineKind;
 use rstest::rstest;
 use wire::{
-    rollouts::{Expected, Reach, Span, StageSpec},
+    rollouts::{Bottleneck, Budget, Expected, HoldingLimit, Reach, RolloutSpec, Span, StageSpec, TightBudget},
     transfers::TransferLimits,
 };
 
@@ -29,7 +29,8 @@ async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: Eng
     let rest = Span { usual_ms: 240_000, slow_ms: 240_000 };
     let whole = Span { usual_ms: one.usual_ms + rest.usual_ms, slow_ms: one.slow_ms + rest.slow_ms };
     let now = s.w.clock_now();
-    let expected = Some(Expected { updates: 4, whole, stages: vec![one, rest], until: Some(now.plus(whole.usual_ms)), held_ms: 0 });
+    let expected =
+        Some(Expected { updates: 4, whole, stages: vec![one, rest], until: Some(now.plus(whole.usual_ms)), held_ms: 0, decides: None });
     assert_eq!(s.rollouts().preview(&s.oli, &plan(&s)).await.unwrap().expected, expected);
 
     // Who approves sees the same.
@@ -61,6 +62,48 @@ async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: Eng
     // A plan for nobody takes no time at all, and says nothing.
     let nobody = wire::rollouts::RolloutSpec { selector: "tag:none".into(), ..plan(&s) };
     assert_eq!(s.rollouts().preview(&s.oli, &nobody).await.unwrap().expected, None);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_budget_makes_a_plan_longer_and_the_dry_run_says_whose_it_is(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 5).await;
+    for (device, site) in s.devices.iter().zip(["Berlin", "Berlin", "Berlin", "Oslo"]) {
+        s.stands_at(*device, site).await;
+    }
+    s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    let offers = s.poll_all().await;
+    s.w.clock.advance(60_000);
+    for (device, offer) in offers {
+        s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+    }
+    s.rollouts().tick().await.unwrap();
+    s.release = s.publish("3.0.0", 3).await;
+    let plan = s.spec(vec![stage(Reach::Percent(100.0))]);
+    let free = s.rollouts().preview(&s.oli, &plan).await.unwrap().expected.unwrap();
+    assert_eq!((free.whole.usual_ms, free.decides), (60_000, None));
+
+    let by = |at_most, at_most_percent| RolloutSpec {
+        budget: Some(Budget { attribute: "site".into(), at_most, at_most_percent }),
+        ..plan.clone()
+    };
+    for (one_at_a_time, at_most, takes) in [(by(Some(1), None), 1, 180_000), (by(None, Some(70.0)), 2, 120_000)] {
+        let expected = s.rollouts().preview(&s.oli, &one_at_a_time).await.unwrap().expected.unwrap();
+        assert_eq!(expected.whole.usual_ms, takes);
+        let of = TightBudget { attribute: "site".into(), value: "Berlin".into(), devices: 3, at_most };
+        assert_eq!(expected.decides, Some(Bottleneck { stage: 1, usual_ms: takes, limit: HoldingLimit::Budget(of) }));
+        assert_eq!(expected.until, Some(s.w.clock_now().plus(takes)));
+    }
+    let wide = s.rollouts().preview(&s.oli, &by(Some(3), None)).await.unwrap().expected.unwrap();
+    assert_eq!((wide.whole, wide.decides), (free.whole, None), "nobody waits where all of a site may update at once");
+
+    // Who approves it is told the same.
+    let id = s.rollouts().draft(&s.oli, by(Some(1), None)).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let card = s.inbox(&s.ada).await.waiting.remove(0);
+    assert_eq!(card.preview.expected.map(|e| e.whole.usual_ms), Some(180_000));
 }
 
 #[rstest]

@@ -47,6 +47,9 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     assert_eq!(lines[0], r#""device","type","hardware","state","online","firmware","update","last_seen","tags""#);
     assert!(lines[1].starts_with("\"gw-1\",\"gateway\",") && lines[2].ends_with(",\"uk\"") && lines.len() == 3, "{lines:?}");
     assert_eq!(s.get("/devices:export?q=colour:red").await.code(), (400, "bad_selector"));
+    let slip = s.get("/devices:export?q=version:%3C1.2.0").await;
+    assert_eq!(slip.code(), (400, "bad_selector"));
+    assert_eq!(slip.body["detail"], "At character 9: a version is compared without the colon. Write version<1.2.0.");
     let connections = s.get("/devices/gw-1/connections?rows=1").await;
     assert_eq!(connections.ok(), &json!({ "items": [], "total": 0 }), "it never had a channel");
     assert_eq!(s.get("/devices/gw-1/connections?cursor=x").await.code(), (400, "invalid"));

@@ -1,0 +1,52 @@
+//! The inputs of the wizard's tables, each with its problem under it, and the problems of inputs as fields know how to show them. Refuses to know what a
+//! plan is.
+
+use leptos::prelude::*;
+use wire::{Fault, FaultKind, rollouts::Problem};
+
+/// The problem of an input as the fault that a field knows how to show.
+pub(super) fn fault_of(problems: &[Problem], name: &str) -> Option<Fault> {
+    message_of(problems, name).map(|message| Fault::new(FaultKind::Invalid, "plan", message).at(name))
+}
+
+/// What is wrong with an input.
+pub(super) fn message_of(problems: &[Problem], name: &str) -> Option<String> {
+    problems.iter().find(|p| p.field == name).map(|p| p.message.clone())
+}
+
+/// An input in a table, with its problem under it.
+pub(super) fn cell(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
+    suggested(name, (label, value), class, None, message_of(problems, name))
+}
+
+/// The same with the id of a list of suggestions; anything else may be typed as well.
+pub(super) fn suggested_cell(name: &str, label: &str, value: &str, list: &'static str, problems: &[Problem]) -> AnyView {
+    suggested(name, (label, value), "name", Some(list), message_of(problems, name))
+}
+
+fn suggested(name: &str, said: (&str, &str), class: &str, list: Option<&'static str>, wrong: Option<String>) -> AnyView {
+    let wrong = Signal::stored(wrong);
+    view! { {input(name, said, class, list, wrong)}{problem(name, wrong)} }.into_any()
+}
+
+/// An input with its label and its value, alone: [`problem`] stands where there is room for it. It says that it is wrong as long as something is.
+pub(super) fn input(
+    name: &str,
+    (label, value): (&str, &str),
+    class: &str,
+    list: Option<&'static str>,
+    wrong: Signal<Option<String>>,
+) -> AnyView {
+    let described = format!("{name}-err");
+    view! {
+        <input class=format!("input {class}") name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off" list=list
+            aria-invalid=move || wrong.with(Option::is_some).then_some("true") aria-describedby=move || wrong.with(Option::is_some).then(|| described.clone())/>
+    }
+    .into_any()
+}
+
+/// What is wrong with an input, while something is.
+pub(super) fn problem(name: &str, wrong: Signal<Option<String>>) -> AnyView {
+    let id = format!("{name}-err");
+    (move || wrong.get().map(|text| view! { <span class="cell-err" id=id.clone()>{text}</span> })).into_any()
+}
