@@ -148,6 +148,27 @@ impl Token {
         Ok(Some(TokenKey { token: Arc::clone(self), name: name.to_owned(), private: Mutex::new(private), curve, point }))
     }
 
+    /// Destroys the key of this name, both its halves; so that there is none afterwards, if there was one or not.
+    pub fn destroy(&self, name: &str) -> Result<(), KeyError> {
+        self.ready().map_err(wrong("destroying a key"))?;
+        let destroyed = elsewhere(|| {
+            self.with(|line| {
+                for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+                    while let Some(found) = object(&line.session, class, name)? {
+                        line.session.destroy_object(found)?;
+                    }
+                }
+                Ok(())
+            })
+        });
+        destroyed.map_err(wrong("destroying a key"))
+    }
+
+    /// Its label.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Asks the token; once more on a new session when the old one was lost.
     fn with<T>(&self, ask: impl Fn(&Line) -> Result<T, TokenError>) -> Result<T, TokenError> {
         let mut line = self.line.lock();
@@ -196,6 +217,12 @@ impl Token {
 #[cfg(test)]
 impl Token {
     const ANOTHER: &'static str = "12344321";
+
+    /// How many objects are on it: two to a key.
+    pub fn objects(&self) -> Result<usize, TokenError> {
+        self.ready()?;
+        Ok(self.line.lock().session.find_objects(&[Attribute::Token(true)])?.len())
+    }
 
     /// Ends what this process has with it, as a module that was restarted does: nobody is logged in, and no handle of a private key means anything.
     pub fn forget_us(&self) -> Result<(), TokenError> {
