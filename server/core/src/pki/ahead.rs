@@ -1,7 +1,7 @@
-//! Signatures made ahead (E-2), and whole authorities the same way (`ahead/authorities.rs`). A token may take its time, and a transaction that waits for it would keep every other writer waiting. So a transaction
-//! that lacks such a signature is undone, whole; the serial number is reserved (P-2), the token signs while no transaction is open, and the same is done
-//! anew and finds the certificate here. Everything that decides whether there may be one is asked again in that last transaction, which books all or
-//! nothing: until then there is a reservation, and nobody sees anything else.
+//! Signatures made ahead (E-2), and whole authorities the same way (`ahead/authorities.rs`). A token may take its time, and a transaction that waits for it
+//! would keep every other writer waiting. So a transaction that lacks such a signature is undone, whole; the serial number is reserved (P-2), the token signs
+//! while no transaction is open, and the same is done anew and finds the certificate here. Everything that decides whether there may be one is asked again in
+//! that last transaction, which books all or nothing: until then there is a reservation, and nobody sees anything else.
 //!
 //! Owns what is signed and not booked; refuses to know who may have it. What a process takes with it when it ends was given to nobody; its reservation is
 //! dropped, with a word in the books.

@@ -4,8 +4,8 @@
 //! A session may be lost at any time: the module was restarted, the token was pulled out and put back, its network was gone. Whoever asks next opens
 //! another one. Where that fails nothing is signed, and the next who asks tries again.
 //!
-//! A signature waits for the token on the caller's thread, which the runtime replaces meanwhile: tens of microseconds with SoftHSM, some milliseconds
-//! with a module on the network.
+//! Whoever asks waits on the caller's thread, which the runtime replaces meanwhile: tens of microseconds with SoftHSM, some milliseconds with a module on the
+//! network. What is made or signed is asked for with no transaction open (`ahead.rs`), on a thread of its own that is given up after a while (`turns.rs`).
 
 mod curve;
 
