@@ -1,5 +1,6 @@
 //! The one error of the core: an enum per room, folded into what may leave. Refuses to know status codes.
 
+use crate::pki::{ToSign, Undone};
 use wire::{Fault, FaultKind};
 
 /// Whatever a room refuses or fails at.
@@ -29,6 +30,15 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Db(#[from] crate::db::Error),
+}
+
+impl Undone for Error {
+    fn wanting(self) -> Result<ToSign, Self> {
+        match self {
+            Self::Pki(refusal) => refusal.wanting().map_err(Self::Pki),
+            other => Err(other),
+        }
+    }
 }
 
 /// A result of the core.

@@ -1,10 +1,14 @@
-//! Signatures made ahead (E-2). A token may take its time, and a transaction that waits for it would keep every other writer waiting. So a transaction
-//! that lacks such a signature is undone, whole; the serial number is reserved (P-2), the token signs while no transaction is open, and the same is done
-//! anew and finds the certificate here. Everything that decides whether there may be one is asked again in that last transaction, which books all or
-//! nothing: until then there is a reservation, and nobody sees anything else.
+//! Signatures made ahead (E-2), and whole authorities the same way (`ahead/authorities.rs`). A token may take its time, and a transaction that waits for it
+//! would keep every other writer waiting. So a transaction that lacks such a signature is undone, whole; the serial number is reserved (P-2), the token signs
+//! while no transaction is open, and the same is done anew and finds the certificate here. Everything that decides whether there may be one is asked again in
+//! that last transaction, which books all or nothing: until then there is a reservation, and nobody sees anything else.
 //!
 //! Owns what is signed and not booked; refuses to know who may have it. What a process takes with it when it ends was given to nobody; its reservation is
 //! dropped, with a word in the books.
+
+mod authorities;
+
+pub(super) use authorities::{MadeAhead, Making};
 
 use super::{
     Error, Pki,
@@ -71,12 +75,21 @@ impl Undone for Error {
     }
 }
 
-/// Certificates without which a transaction could not go on.
-pub struct ToSign(pub(super) Vec<Lacking>);
+/// What has to be signed before a transaction can go on.
+pub struct ToSign(pub(super) Lack);
+
+/// The same by what it is.
+pub(super) enum Lack {
+    Leaves(Vec<Lacking>),
+    Authorities(Box<Making>),
+}
 
 impl std::fmt::Debug for ToSign {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|one| &one.wanted)).finish()
+        match &self.0 {
+            Lack::Leaves(lacking) => f.debug_list().entries(lacking.iter().map(|one| &one.wanted)).finish(),
+            Lack::Authorities(making) => f.debug_list().entries(making.plan.names()).finish(),
+        }
     }
 }
 
@@ -188,13 +201,21 @@ impl Ahead {
 }
 
 impl Pki {
-    /// Reserves serial numbers for these and has them signed, while no transaction is open. Afterwards what lacked them is done anew.
+    /// Has this made and signed, while no transaction is open. Afterwards what lacked it is done anew.
     pub(crate) async fn sign_ahead(&self, lacking: ToSign) -> Result<(), Error> {
         if self.turns.hang() {
             return Err(Error::TokenLate);
         }
+        match lacking.0 {
+            Lack::Leaves(lacking) => self.sign_leaves_ahead(lacking).await,
+            Lack::Authorities(making) => self.make_ahead(*making).await,
+        }
+    }
+
+    /// Reserves serial numbers for these and has them signed.
+    async fn sign_leaves_ahead(&self, lacking: Vec<Lacking>) -> Result<(), Error> {
         let now = self.clock.now();
-        let reserved = self.reserve_ahead(lacking.0, now).await?;
+        let reserved = self.reserve_ahead(lacking, now).await?;
         let ahead = Arc::clone(&self.ahead);
         match self.turns.take(turns::LONGEST, move || ahead.sign(reserved, now)).await {
             Ok(Ok(())) => Ok(()),

@@ -1,9 +1,11 @@
-//! Root and issuing authorities in memory: made on first start, opened and tested on every start, both by `forge.rs`. Refuses to know what they sign: each
-//! key has its guard.
+//! Root and issuing authorities in memory: made by a plan (`plan.rs`), on first start or later, opened and tested on every start, both by `forge.rs`. Refuses
+//! to know what they sign: each key has its guard.
 
 mod forge;
+mod plan;
 
-pub(super) use forge::{Forge, Made, MadeCross, NewKey, Parent, aad};
+pub(super) use forge::{Asking, Forge, MadeCross, Parent, Product, aad};
+pub(super) use plan::{Blank, By, Drawn, ISSUING, Plan};
 
 use super::{
     Error,
@@ -64,6 +66,10 @@ impl Authority {
         self.signer.as_deref().ok_or_else(|| {
             if self.is_offline() { Error::RootOffline } else { Error::KeyOnToken { authority: self.subject.clone(), id: self.id.clone() } }
         })
+    }
+    /// The same for whoever has it sign an authority.
+    pub fn parent(&self) -> Result<Parent<'_>, Error> {
+        Ok(Parent { id: &self.id, not_after: self.not_after, signer: self.signer()? })
     }
     /// Whether it is a root whose key is kept elsewhere on purpose (K-5).
     pub fn is_offline(&self) -> bool {

@@ -2,8 +2,9 @@
 //! Refuses to know what a claim lets in; the `devices` room decides.
 
 use super::{
-    Csr, Error, Pki, authorities,
-    authorities::{Authority, Parent},
+    Csr, Error, Pki,
+    ahead::signed_ahead,
+    authorities::{self, Authority, By, Plan},
     consents::Done,
     csr::CsrError,
     profile::{Kind, Subject},
@@ -67,13 +68,17 @@ impl Pki {
         if lives {
             return Ok(());
         }
-        let mut tx = self.db.write().await?;
-        self.alone(&mut tx, actor, &Deed::ClaimAuthority).await?;
-        self.claim_authority_in(&mut tx, actor).await?;
-        tx.commit().await?;
+        signed_ahead!(self, Box::pin(self.claim_authority_at_once(actor)).await)?;
         self.reload().await?;
         self.introduce().await;
         Ok(())
+    }
+
+    async fn claim_authority_at_once(&self, actor: &Actor) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        self.alone(&mut tx, actor, &Deed::ClaimAuthority).await?;
+        self.claim_authority_in(&mut tx, actor).await?;
+        Ok(tx.commit().await?)
     }
 
     pub(super) async fn claim_authority_in(&self, tx: &mut Tx, actor: &Actor) -> Result<Done, Error> {
@@ -81,8 +86,7 @@ impl Pki {
         let now = self.clock.now();
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
-        let parent =
-            Parent { id: &root.id, not_after: root.not_after, signer: root.signer().map_err(|e| e.wanted_for(AuthorityUse::Claim))? };
+        root.signer().map_err(|e| e.wanted_for(AuthorityUse::Claim))?;
         // Of two who make one at once the second waits here.
         store::next_trust(tx).await?;
         let kind = Kind::ClaimAuthority.as_str();
@@ -92,10 +96,13 @@ impl Pki {
         }
         let number = store::generation(tx, &actor.org, kind).await? + 1;
         let name = format!("{}-{number}", root.name());
-        let made = self.forge().make(Kind::ClaimAuthority, &root.slug, (&name, number), now, Some(parent))?;
+        let forge = self.forge();
+        let new = forge.blank(Kind::ClaimAuthority, &root.slug, (&name, number), now);
+        let product = self.made(tx, &actor.org, Plan::Issuing { new, by: By(Arc::clone(root)) }).await?;
+        let made = product.first()?;
         store::retire_active(tx, &actor.org, kind).await?;
-        self.forge().insert(tx, actor, &made, AuthorityState::Active, now).await?;
-        Ok(Done { made: Some(made.id), ..Done::default() })
+        forge.insert(tx, actor, made, AuthorityState::Active, now).await?;
+        Ok(Done { made: Some(made.id.clone()), ..Done::default() })
     }
 
     /// Signs a claim's certificate inside the caller's transaction. After the commit call [`Pki::reload`]; [`Error::ToSign`] as with

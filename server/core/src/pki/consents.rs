@@ -6,6 +6,7 @@
 
 use super::{
     Error, Pki,
+    ahead::signed_ahead,
     consent::{self, ConsentError, LIFE_MS, MOST, Standing},
     store,
 };
@@ -59,11 +60,16 @@ impl Pki {
     /// A deed on one person's word, where that is enough.
     pub(super) async fn by_one(&self, actor: &Actor, deed: &Deed) -> Result<Done, Error> {
         may(actor, Act::Authorities)?;
+        let done = signed_ahead!(self, Box::pin(self.by_one_at_once(actor, deed)).await)?;
+        self.follow_up(&done).await?;
+        Ok(done)
+    }
+
+    async fn by_one_at_once(&self, actor: &Actor, deed: &Deed) -> Result<Done, Error> {
         let mut tx = self.db.write().await?;
         self.alone(&mut tx, actor, deed).await?;
         let done = self.carry_out(&mut tx, actor, deed).await?;
         tx.commit().await?;
-        self.follow_up(&done).await?;
         Ok(done)
     }
 
@@ -190,6 +196,13 @@ impl Pki {
     pub async fn approve_consent(&self, actor: &Actor, id: &ConsentId, digest: &Digest, why: &str) -> Result<ConsentRow, Error> {
         may(actor, Act::Authorities)?;
         let why = remark(why)?;
+        let (row, done) = signed_ahead!(self, Box::pin(self.approve_at_once(actor, id, digest, &why)).await)?;
+        self.tell_consents(&actor.org);
+        self.follow_up(&done).await?;
+        Ok(row)
+    }
+
+    async fn approve_at_once(&self, actor: &Actor, id: &ConsentId, digest: &Digest, why: &str) -> Result<(ConsentRow, Done), Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         store::next_trust(&mut tx).await?;
@@ -204,7 +217,7 @@ impl Pki {
             self.tell_consents(&actor.org);
             return Err(ConsentError::Void(reason).into());
         }
-        self.decide(&mut tx, actor, &row, (ConsentState::Done, &why), now).await?;
+        self.decide(&mut tx, actor, &row, (ConsentState::Done, why), now).await?;
         let done = self.carry_out(&mut tx, actor, &row.deed).await?;
         let after = store::authority_standings(&mut tx, &actor.org).await?;
         if consent::happened(&before, &after) != row.effects {
@@ -212,9 +225,7 @@ impl Pki {
         }
         let row = store::consent(&mut tx, &actor.org, id).await?.ok_or(ConsentError::NotFound)?;
         tx.commit().await?;
-        self.tell_consents(&actor.org);
-        self.follow_up(&done).await?;
-        Ok(row)
+        Ok((row, done))
     }
 
     /// Says no. Nothing happens.

@@ -1,18 +1,41 @@
-//! What the trust of a new organization begins with: its root, its authorities for devices and listeners, its key of assignments and its first trust bundle;
-//! the same as the first start makes. Owns that all of it comes in the transaction of the organization itself. Refuses to know what else that one has.
+//! What the trust of an organization begins with: its root, its authorities for devices and listeners, its key of assignments and its first trust bundle; on
+//! the first start, or with an organization that is made later. Owns that all of a new one's comes in the transaction of the organization itself. Refuses to
+//! know what else that one has.
 
-use super::{Error, Pki, authorities::Made, store};
-use crate::{access::Actor, db::Tx};
-use wire::{Timestamp, ids::OrgId};
-
-/// Authorities that are made and not written down yet.
-pub(crate) struct FirstTrust(Box<[Made; 3]>);
+use super::{Error, Pki, ahead::signed_ahead, store};
+use crate::{
+    access::Actor,
+    db::{Conn, Tx},
+};
+use wire::{
+    Timestamp,
+    ids::{OrgId, OrgSlug},
+};
 
 impl Pki {
-    /// Makes the authorities of an organization with this slug. Before the transaction that writes them down: keys take their time, on a token above all.
-    pub(crate) fn first_trust(&self, slug: &str, now: Timestamp) -> Result<FirstTrust, Error> {
-        self.time_is_right()?;
-        Ok(FirstTrust(Box::new(self.forge().first(slug, now)?)))
+    /// Makes the organization's root, device and server authority when it has none. Of instances that start at once one makes them.
+    pub(super) async fn ensure_first_trust(&self, org: &OrgId) -> Result<(), Error> {
+        if has_authorities(&mut self.db.read().await?, org).await? {
+            return Ok(());
+        }
+        signed_ahead!(self, Box::pin(self.ensure_first_trust_at_once(org)).await)
+    }
+
+    async fn ensure_first_trust_at_once(&self, org: &OrgId) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        // Of two who start at once the second waits here and then finds the first one's. And a running server looks at it, and follows within a second.
+        store::next_trust(&mut tx).await?;
+        if has_authorities(&mut tx, org).await? {
+            return Ok(());
+        }
+        let slug = store::slug(&mut tx, org).await?.ok_or(Error::NotFound)?;
+        let forge = self.forge();
+        let first = self.made(&mut tx, org, forge.first(&slug, now)).await?;
+        forge.put_first(&mut tx, org, &first.made, now).await?;
+        tx.commit().await?;
+        forge.told(org);
+        Ok(())
     }
 
     /// Takes the trust clock in the caller's transaction: before every other row that others may wait for.
@@ -21,11 +44,21 @@ impl Pki {
         Ok(())
     }
 
-    /// Writes them down, behind [`Pki::hold_trust`], for an organization that the same transaction has put there.
-    pub(crate) async fn put_first_trust(&self, tx: &mut Tx, org: &OrgId, first: &FirstTrust, now: Timestamp) -> Result<(), Error> {
+    /// Makes the authorities of an organization with this slug and writes them down, behind [`Pki::hold_trust`], for an organization that the same
+    /// transaction has put there. [`Error::ToSign`] where a token has to make them first; `actor` is whose books tell of what came to nothing.
+    pub(crate) async fn put_first_trust(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        (org, slug): (&OrgId, &OrgSlug),
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.time_is_right()?;
+        let forge = self.forge();
+        let first = self.made(tx, &actor.org, forge.first(slug.as_str(), now)).await?;
         // Before the first bundle, which has it.
         self.insert_assignment_key(tx, &Actor::system(org.clone())).await?;
-        self.forge().put_first(tx, org, first.0.as_slice(), now).await
+        forge.put_first(tx, org, &first.made, now).await
     }
 
     /// Takes them into memory after the commit. A server in another process follows by the trust clock.
@@ -35,4 +68,8 @@ impl Pki {
         self.introduce().await;
         Ok(())
     }
+}
+
+async fn has_authorities(on: &mut impl Conn, org: &OrgId) -> Result<bool, Error> {
+    Ok(store::authorities(on).await?.iter().any(|a| a.org_id == org.as_str()))
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Error, Pki, aftermath,
-    authorities::{self, Parent},
+    authorities::{self, Blank, By, Plan},
     bundle,
     consents::Done,
     journal::Entry,
@@ -16,6 +16,7 @@ use crate::{
     db::Tx,
 };
 use serde_json::json;
+use std::sync::Arc;
 use wire::{
     consents::Deed,
     ids::AuthorityId,
@@ -58,7 +59,7 @@ impl Pki {
         }
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
-        let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer().map_err(|e| e.wanted_for(purpose))? };
+        root.signer().map_err(|e| e.wanted_for(purpose))?;
         if kind == Kind::ClaimAuthority {
             return Err(Error::AuthorityState(CLAIMS_FOLLOW));
         }
@@ -73,10 +74,12 @@ impl Pki {
         let name = format!("{}-{number}", root.name());
         let forge = self.forge();
         let life = self.next_life(tx, &actor.org, kind).await?;
-        let made = forge.make_for((kind, life), &root.slug, (&name, number), now, Some(parent))?;
-        forge.insert(tx, actor, &made, Staged, now).await?;
+        let new = Blank { life, ..forge.blank(kind, &root.slug, (&name, number), now) };
+        let product = self.made(tx, &actor.org, Plan::Issuing { new, by: By(Arc::clone(root)) }).await?;
+        let made = product.first()?;
+        forge.insert(tx, actor, made, Staged, now).await?;
         bundle::raise(tx, actor, now).await?;
-        Ok(Done { made: Some(made.id), ..Done::default() })
+        Ok(Done { made: Some(made.id.clone()), ..Done::default() })
     }
 
     /// The same, by the authority that it will come after.

@@ -4,7 +4,8 @@
 use super::{
     Error, Pki,
     admission::{Read, Unfit},
-    authorities::{Authority, MadeCross, Parent},
+    ahead::signed_ahead,
+    authorities::{Authority, By, Drawn, MadeCross, Plan},
     bundle,
     csr::sha256,
     profile::{self, Kind},
@@ -42,6 +43,10 @@ impl Pki {
         may(actor, Act::Authorities)?;
         let ders = certificates(pem)?;
         let all = ders.iter().map(Read::of).collect::<Result<Vec<_>, Unfit>>()?;
+        signed_ahead!(self, Box::pin(self.import_at_once(actor, &all)).await)
+    }
+
+    async fn import_at_once(&self, actor: &Actor, all: &[Read<'_>]) -> Result<Imported, Error> {
         self.time_is_right()?;
         let mut tx = self.db.write().await?;
         // What comes in is believed from then on, as what is staged is: where two people decide, one is not enough (K-6). Every other change waits.
@@ -51,9 +56,9 @@ impl Pki {
         let spki = |r: &Read<'_>| sha256(r.parsed.public_key().raw);
         let found = all.iter().find_map(|c| requests.iter().find(|r| r.spki_sha256 == spki(c)).map(|r| (c, r)));
         if let Some((certificate, request)) = found {
-            return self.import_issuing(tx, actor, certificate, request, &all).await;
+            return self.import_issuing(tx, actor, certificate, request, all).await;
         }
-        self.import_cross(tx, actor, &all).await
+        self.import_cross(tx, actor, all).await
     }
 
     async fn import_issuing(
@@ -134,12 +139,12 @@ impl Pki {
         let id: AuthorityId = self.entropy.id(now);
         let row = Brought { id: &id, kind: Kind::Root, generation, issuer: &id, sealed: None };
         self.insert_brought(tx, actor, root, &row).await?;
-        if let Ok(signer) = old.signer() {
-            let by = Parent { id: &old.id, not_after: old.not_after, signer };
-            match self.forge().cross((&id, root.der, root.until()), by, now) {
-                Ok(cross) => self.insert_cross(tx, actor, &cross, now).await?,
-                // Its name has a part that can't be repeated; devices then follow by the trust bundle alone.
-                Err(error) => tracing::warn!(%error, root = root.subject, "the active root can't vouch for it"),
+        if old.has_key() {
+            let (root, subject, until) = (root.der.clone(), root.subject.clone(), root.until());
+            let plan = Plan::Cross { id: Drawn(id.clone()), root, subject, until, by: By(Arc::clone(old)) };
+            for cross in &self.made(tx, &actor.org, plan).await?.crosses {
+                // It may have been made for a try that was undone, which had drawn another id.
+                self.insert_cross(tx, actor, &MadeCross { subject: id.clone(), ..cross.clone() }, now).await?;
             }
         }
         Ok(Above { id, new: true })

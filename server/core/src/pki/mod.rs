@@ -186,6 +186,7 @@ pub struct Pki {
     token: Option<Arc<token::Token>>,
     turns: turns::Turns,
     ahead: Arc<ahead::Ahead>,
+    made_ahead: Arc<ahead::MadeAhead>,
     watch: jump::Watch,
     /// When this room was opened. A list from before may come from a backup, and others may have seen a newer one.
     opened_at: wire::Timestamp,
@@ -240,6 +241,7 @@ impl Pki {
             token: settings.token.as_ref().map(token::Token::open).transpose()?,
             turns: turns::Turns::default(),
             ahead: Arc::default(),
+            made_ahead: Arc::default(),
             opened_at,
         };
         // Before anybody is believed: what a backup has forgotten is revoked again.
@@ -252,7 +254,7 @@ impl Pki {
     pub async fn ensure_authorities(&self, org: &OrgId) -> Result<(), Error> {
         // Before the first bundle, which has it.
         self.ensure_assignment_key(org).await?;
-        self.forge().ensure(org).await?;
+        self.ensure_first_trust(org).await?;
         self.ensure_bundle(org).await?;
         self.reload().await
     }
@@ -297,14 +299,13 @@ impl Pki {
         self.trust.clone()
     }
 
-    fn forge(&self) -> authorities::Forge<'_> {
+    fn forge(&self) -> authorities::Forge {
         authorities::Forge {
-            db: &self.db,
-            kek: &self.kek,
-            clock: &*self.clock,
-            entropy: &*self.entropy,
-            base_url: &self.base_url,
-            token: self.token.as_ref(),
+            db: self.db.clone(),
+            kek: self.kek.clone(),
+            entropy: Arc::clone(&self.entropy),
+            base_url: self.base_url.clone(),
+            token: self.token.clone(),
             root_key: self.root_key,
         }
     }

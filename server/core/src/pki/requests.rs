@@ -3,19 +3,23 @@
 
 use super::{
     Error, Pki,
-    authorities::{self, NewKey},
+    ahead::signed_ahead,
+    authorities::{self, Asking, Plan},
     generations,
     profile::{self, Kind, Subject},
     store,
 };
-use crate::access::{Act, Actor, allowed, audit, may};
+use crate::{
+    access::{Act, Actor, allowed, audit, may},
+    db::Tx,
+};
 use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa};
 use serde_json::json;
 use wire::{
     Timestamp,
     ids::AuthorityId,
     pki::AuthorityUse,
-    roots::{AuthorityRequest, NewAuthorityRequest, RootKey},
+    roots::{AuthorityRequest, NewAuthorityRequest},
     states::{AuthorityState, KeyPlace},
 };
 
@@ -31,6 +35,10 @@ impl Pki {
         if kind == Kind::Root {
             return Err(Error::AuthorityState(NO_ROOT));
         }
+        signed_ahead!(self, Box::pin(self.request_at_once(actor, new, kind)).await)
+    }
+
+    async fn request_at_once(&self, actor: &Actor, new: NewAuthorityRequest, kind: Kind) -> Result<AuthorityRequest, Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         // Of two who ask at once the second waits here and then finds the first one's.
@@ -40,9 +48,7 @@ impl Pki {
             if !new.fresh {
                 return shown(open);
             }
-            let id: AuthorityId = open.id.parse().map_err(crate::db::Error::corrupt)?;
-            store::end_request(&mut tx, &id, &actor.org, WITHDRAWN).await?;
-            audit::append(&mut tx, actor, now, "authority.withdraw_request", id.as_str(), &json!({ "subject": open.subject })).await?;
+            self.withdraw_in(&mut tx, actor, &open).await?;
         }
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
@@ -53,20 +59,19 @@ impl Pki {
             _ => root.name(),
         };
         let generation = store::generation(&mut tx, &actor.org, kind.as_str()).await? + 1;
-        let id: AuthorityId = self.entropy.id(now);
-        let subject = Subject::authority(kind, &root.slug, &format!("{above}-{generation}"));
-        let NewKey { held, spki_sha256, sealed } = self.forge().new_key(&id, RootKey::P256)?;
-        let csr = proposal(kind, &subject).serialize_request(&held)?.der().to_vec();
-        let (line, by) = (subject.line(), actor.label());
+        let new = self.forge().blank(kind, &root.slug, (&format!("{above}-{generation}"), generation), now);
+        let (line, by) = (new.subject.line(), actor.label());
+        let product = self.made(&mut tx, &actor.org, Plan::Request { new }).await?;
+        let Asking { id, spki_sha256, sealed, csr } = product.asking.as_ref().ok_or(Error::NoSuchRequest)?;
         let row = store::NewRequest {
-            id: &id,
+            id,
             org: &actor.org,
             kind: kind.as_str(),
             generation,
             subject: &line,
-            spki_sha256: &spki_sha256,
+            spki_sha256,
             sealed_key: sealed.as_deref(),
-            csr: &csr,
+            csr,
             by: &by,
             now,
         };
@@ -93,18 +98,28 @@ impl Pki {
     pub async fn withdraw_authority_request(&self, actor: &Actor, id: &AuthorityId) -> Result<(), Error> {
         may(actor, Act::Authorities)?;
         let mut tx = self.db.write().await?;
-        if !store::end_request(&mut tx, id, &actor.org, WITHDRAWN).await? {
+        let open = store::requests(&mut tx, &actor.org).await?.into_iter().find(|r| r.id == id.as_str()).ok_or(Error::NoSuchRequest)?;
+        self.withdraw_in(&mut tx, actor, &open).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn withdraw_in(&self, tx: &mut Tx, actor: &Actor, open: &store::RequestRecord) -> Result<(), Error> {
+        let id: AuthorityId = open.id.parse().map_err(crate::db::Error::corrupt)?;
+        if !store::end_request(tx, &id, &actor.org, WITHDRAWN).await? {
             return Err(Error::NoSuchRequest);
         }
-        audit::append(&mut tx, actor, self.clock.now(), "authority.withdraw_request", id.as_str(), &json!({})).await?;
-        Ok(tx.commit().await?)
+        if open.sealed_key.is_none() {
+            self.give_up_key(tx, &actor.org, &id, &open.subject).await?;
+        }
+        let detail = json!({ "subject": open.subject });
+        Ok(audit::append(tx, actor, self.clock.now(), "authority.withdraw_request", id.as_str(), &detail).await?)
     }
 }
 
 const WITHDRAWN: &str = "withdrawn";
 
 /// What a request says of itself, for signers that take it from there (`openssl x509 -copy_extensions copy`); ours takes the key and the name.
-fn proposal(kind: Kind, subject: &Subject) -> CertificateParams {
+pub(super) fn proposal(kind: Kind, subject: &Subject) -> CertificateParams {
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationName, subject.organization.as_str());
     name.push(DnType::CommonName, subject.common_name.as_str());

@@ -3,7 +3,7 @@
 
 use super::{
     Error, Pki,
-    authorities::{self, MadeCross, Parent},
+    authorities::{self, Blank, By, ISSUING, MadeCross, Plan},
     bundle,
     consents::Done,
     csr::sha256,
@@ -15,14 +15,13 @@ use crate::{
     db::Tx,
 };
 use serde_json::json;
+use std::sync::Arc;
 use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId},
     pki::steps,
     states::AuthorityState::{self, Active, Retired, Retiring, Staged},
 };
-
-const ISSUING: [Kind; 2] = [Kind::DeviceAuthority, Kind::ServerAuthority];
 
 /// What has to be over before a root is staged.
 pub(super) const IN_THE_WAY: &str =
@@ -35,11 +34,11 @@ impl Pki {
         let all = self.authorities.load_full();
         let old = authorities::active(&all, &actor.org, Kind::Root)?;
         // Without the old root's key what it signs for its successor is made where that key is (K-5).
-        let old_parent = match old.signer() {
-            Ok(signer) => Some(Parent { id: &old.id, not_after: old.not_after, signer }),
-            Err(Error::RootOffline) => None,
-            Err(error) => return Err(error),
-        };
+        if let Err(error) = old.signer()
+            && !matches!(error, Error::RootOffline)
+        {
+            return Err(error);
+        }
         let now = self.clock.now();
         // Of two who stage at once the second waits here and then finds the first one's.
         store::next_trust(tx).await?;
@@ -53,24 +52,22 @@ impl Pki {
         let forge = self.forge();
         let number = store::generation(tx, &actor.org, Kind::Root.as_str()).await? + 1;
         let name = format!("G{number}");
-        let root = forge.make(Kind::Root, &old.slug, (&name, number), now, None)?;
-        forge.insert(tx, actor, &root, Staged, now).await?;
-        let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
+        let root = forge.blank(Kind::Root, &old.slug, (&name, number), now);
+        let mut under = Vec::with_capacity(ISSUING.len());
         for kind in ISSUING {
             let number = store::generation(tx, &actor.org, kind.as_str()).await? + 1;
             let life = self.next_life(tx, &actor.org, kind).await?;
-            let made = forge.make_for((kind, life), &old.slug, (&format!("{name}-{number}"), number), now, Some(parent))?;
-            forge.insert(tx, actor, &made, Staged, now).await?;
+            under.push(Blank { life, ..forge.blank(kind, &old.slug, (&format!("{name}-{number}"), number), now) });
         }
-        // NewWithOld and OldWithNew (RFC 4210 §4.4).
-        if let Some(by) = old_parent {
-            let new_with_old = forge.cross((&root.id, &root.der, root.validity.until), by, now)?;
-            self.insert_cross(tx, actor, &new_with_old, now).await?;
+        let product = self.made(tx, &actor.org, Plan::Root { root, under, before: Some(By(Arc::clone(old))) }).await?;
+        for made in &product.made {
+            forge.insert(tx, actor, made, Staged, now).await?;
         }
-        let old_with_new = forge.cross((&old.id, &old.der, old.not_after), parent, now)?;
-        self.insert_cross(tx, actor, &old_with_new, now).await?;
+        for cross in &product.crosses {
+            self.insert_cross(tx, actor, cross, now).await?;
+        }
         bundle::raise(tx, actor, now).await?;
-        Ok(Done { made: Some(root.id), ..Done::default() })
+        Ok(Done { made: Some(product.first()?.id.clone()), ..Done::default() })
     }
 
     pub(super) async fn insert_cross(&self, tx: &mut Tx, actor: &Actor, made: &MadeCross, now: Timestamp) -> Result<(), Error> {

@@ -59,7 +59,7 @@ mod tests {
         let closed = pki.forge().open(&Vec::new()).await.map(drop);
         assert!(matches!(closed, Err(Error::Key(KeyError::WrongKek))));
         let mut forge = pki.forge();
-        forge.kek = &new;
+        forge.kek = new;
         assert_eq!(forge.open(&Vec::new()).await.unwrap().len(), 3);
         assert!(w.fleet.access().verify_audit(&system).await.unwrap().broken_at.is_none());
     }

@@ -4,7 +4,7 @@
 
 use super::{
     Error, Pki,
-    ahead::{Lacking, ToSign, Wanted, signed_ahead},
+    ahead::{Lack, Lacking, ToSign, Wanted, signed_ahead},
     authorities::Authority,
     csr::{KeyAlg, sha256},
     peer::Fingerprint,
@@ -174,7 +174,7 @@ impl Pki {
             }
         }
         if !lacking.is_empty() {
-            return Err(Error::ToSign(Box::new(ToSign(lacking))));
+            return Err(Error::ToSign(Box::new(ToSign(Lack::Leaves(lacking)))));
         }
         let rows: Vec<_> = drafts.iter().map(|draft| draft.reservation(now)).collect();
         // Their numbers were nobody else's when they were reserved.

@@ -4,8 +4,8 @@
 //! A session may be lost at any time: the module was restarted, the token was pulled out and put back, its network was gone. Whoever asks next opens
 //! another one. Where that fails nothing is signed, and the next who asks tries again.
 //!
-//! A signature waits for the token on the caller's thread, which the runtime replaces meanwhile: tens of microseconds with SoftHSM, some milliseconds
-//! with a module on the network.
+//! Whoever asks waits on the caller's thread, which the runtime replaces meanwhile: tens of microseconds with SoftHSM, some milliseconds with a module on the
+//! network. What is made or signed is asked for with no transaction open (`ahead.rs`), on a thread of its own that is given up after a while (`turns.rs`).
 
 mod curve;
 
@@ -148,6 +148,27 @@ impl Token {
         Ok(Some(TokenKey { token: Arc::clone(self), name: name.to_owned(), private: Mutex::new(private), curve, point }))
     }
 
+    /// Destroys the key of this name, both its halves; so that there is none afterwards, if there was one or not.
+    pub fn destroy(&self, name: &str) -> Result<(), KeyError> {
+        self.ready().map_err(wrong("destroying a key"))?;
+        let destroyed = elsewhere(|| {
+            self.with(|line| {
+                for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+                    while let Some(found) = object(&line.session, class, name)? {
+                        line.session.destroy_object(found)?;
+                    }
+                }
+                Ok(())
+            })
+        });
+        destroyed.map_err(wrong("destroying a key"))
+    }
+
+    /// Its label.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Asks the token; once more on a new session when the old one was lost.
     fn with<T>(&self, ask: impl Fn(&Line) -> Result<T, TokenError>) -> Result<T, TokenError> {
         let mut line = self.line.lock();
@@ -196,6 +217,12 @@ impl Token {
 #[cfg(test)]
 impl Token {
     const ANOTHER: &'static str = "12344321";
+
+    /// How many objects are on it: two to a key.
+    pub fn objects(&self) -> Result<usize, TokenError> {
+        self.ready()?;
+        Ok(self.line.lock().session.find_objects(&[Attribute::Token(true)])?.len())
+    }
 
     /// Ends what this process has with it, as a module that was restarted does: nobody is logged in, and no handle of a private key means anything.
     pub fn forget_us(&self) -> Result<(), TokenError> {

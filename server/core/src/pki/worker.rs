@@ -120,7 +120,8 @@ impl Pki {
         let mut outcome = self.watch_clock().await;
         // What a wrong time would end can't be brought back.
         if self.clock_jump().is_none() {
-            outcome = outcome.and(self.settle().await).and(self.lapse_consents().await).and(self.drop_reserved().await);
+            outcome = outcome.and(self.settle().await).and(self.lapse_consents().await);
+            outcome = outcome.and(self.drop_reserved().await).and(self.drop_unbooked().await);
             self.trust.forget_ended();
             self.statuses.forget_ended(self.clock.now());
         }

@@ -12,13 +12,12 @@ use super::{
         keys::{Kek, KeyError},
         ocsp::IssuerNames,
         profile::{self, Kind, Publication, Subject},
-        recognise, store,
+        recognise, requests, store,
         token::Token,
     },
-    Authorities, Authority,
+    Authorities, Authority, Blank, By, Drawn, ISSUING, Plan,
 };
 use crate::{
-    clock::Clock,
     db::{Db, Tx},
     entropy::Entropy,
 };
@@ -32,9 +31,6 @@ use wire::{
     states::AuthorityState,
 };
 
-/// How often a first set of authorities is tried before the generator is blamed.
-const ATTEMPTS: usize = 8;
-
 /// What an authority's sealed key is bound to: its authority and its public key (K-1).
 pub(in crate::pki) fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
     [b"ca-key/v1".as_slice(), id.as_str().as_bytes(), spki_sha256].concat()
@@ -43,35 +39,61 @@ pub(in crate::pki) fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
 /// A made authority, before it is stored.
 pub(in crate::pki) struct Made {
     pub id: AuthorityId,
-    pub kind: Kind,
+    kind: Kind,
     generation: i64,
     issuer: AuthorityId,
     serial: [u8; 20],
-    pub subject: Subject,
-    pub validity: profile::Validity,
+    subject: Subject,
+    validity: profile::Validity,
     ski: Vec<u8>,
     spki_sha256: [u8; 32],
-    pub der: CertificateDer<'static>,
+    der: CertificateDer<'static>,
     /// None when the key is on the token.
     sealed: Option<Vec<u8>>,
-    pub signer: Issuer<'static, GuardedKey>,
 }
 
 /// A key of an authority's own, before it is stored.
-pub(in crate::pki) struct NewKey {
-    pub held: Held,
+struct NewKey {
+    held: Held,
+    spki_sha256: [u8; 32],
+    /// None when the key is on the token.
+    sealed: Option<Vec<u8>>,
+}
+
+/// A made key and the request for its certificate, before they are stored.
+pub(in crate::pki) struct Asking {
+    pub id: AuthorityId,
     pub spki_sha256: [u8; 32],
     /// None when the key is on the token.
     pub sealed: Option<Vec<u8>>,
+    /// DER.
+    pub csr: Vec<u8>,
 }
 
 /// A made certificate of one root for another's key, before it is stored.
+#[derive(Clone)]
 pub(in crate::pki) struct MadeCross {
     pub subject: AuthorityId,
     pub issuer: AuthorityId,
     pub serial: Vec<u8>,
     pub der: CertificateDer<'static>,
     pub until: Timestamp,
+}
+
+/// What a plan comes to, before it is stored.
+#[derive(Default)]
+pub(in crate::pki) struct Product {
+    /// In the order of the plan's keys.
+    pub made: Vec<Made>,
+    pub crosses: Vec<MadeCross>,
+    pub asking: Option<Asking>,
+}
+
+impl Product {
+    /// The one that the plan is about: its root, or the only one.
+    pub fn first(&self) -> Result<&Made, Error> {
+        self.made.first().ok_or_else(|| Error::Build("nothing was made".to_owned()))
+    }
 }
 
 /// Who signs a new authority.
@@ -82,70 +104,68 @@ pub(in crate::pki) struct Parent<'a> {
     pub signer: &'a Issuer<'static, GuardedKey>,
 }
 
-/// What making and opening authorities takes.
-pub(in crate::pki) struct Forge<'a> {
-    pub db: &'a Db,
-    pub kek: &'a Kek,
-    pub clock: &'a dyn Clock,
-    pub entropy: &'a dyn Entropy,
-    pub base_url: &'a str,
+/// What making and opening authorities takes, also on a thread of its own.
+pub(in crate::pki) struct Forge {
+    pub db: Db,
+    pub kek: Kek,
+    pub entropy: Arc<dyn Entropy>,
+    pub base_url: String,
     /// Where new keys are made, when not here.
-    pub token: Option<&'a Arc<Token>>,
+    pub token: Option<Arc<Token>>,
     /// The key of a root that is made here.
     pub root_key: RootKey,
 }
 
-impl Forge<'_> {
-    /// Makes the organization's root, device and server authority when it has none. Two instances that start at once make one set.
-    pub async fn ensure(&self, org: &OrgId) -> Result<(), Error> {
-        for _ in 0..ATTEMPTS {
-            let (slug, present) = {
-                let mut on = self.db.read().await?;
-                let slug = store::slug(&mut on, org).await?.ok_or(Error::NotFound)?;
-                (slug, store::authorities(&mut on).await?.iter().any(|a| a.org_id == org.as_str()))
-            };
-            if present {
-                return Ok(());
+impl Forge {
+    /// A key that is to be made, with a name of its own: the generation in words and as a number (P-7).
+    pub fn blank(&self, kind: Kind, slug: &str, (name, generation): (&str, i64), now: Timestamp) -> Blank {
+        Blank { id: Drawn(self.entropy.id(now)), kind, generation, subject: Subject::authority(kind, slug, name), life: kind.life() }
+    }
+
+    /// What an organization begins with: a root, and under it an authority for devices and one for listeners.
+    pub fn first(&self, slug: &str, now: Timestamp) -> Plan {
+        let root = self.blank(Kind::Root, slug, ("G1", 1), now);
+        Plan::Root { root, under: ISSUING.map(|kind| self.blank(kind, slug, ("G1-1", 1), now)).into(), before: None }
+    }
+
+    /// Carries a plan out. What fails may leave keys on the token: all that the plan has names for.
+    pub fn carry_out(&self, plan: &Plan, now: Timestamp) -> Result<Product, Error> {
+        let mut product = Product::default();
+        match plan {
+            Plan::Root { root, under, before } => {
+                let (root, signer) = self.make(root, now, None)?;
+                let itself = Parent { id: &root.id, not_after: root.validity.until, signer: &signer };
+                for blank in under {
+                    product.made.push(self.make(blank, now, Some(itself))?.0);
+                }
+                // NewWithOld and OldWithNew (RFC 4210 §4.4).
+                if let Some(By(before)) = before {
+                    // Without its key here what it signs for its successor is made where that key is (K-5).
+                    if before.has_key() {
+                        product.crosses.push(self.cross((&root.id, &root.der, root.validity.until), before.parent()?, now)?);
+                    }
+                    product.crosses.push(self.cross((&before.id, &before.der, before.not_after), itself, now)?);
+                }
+                product.made.insert(0, root);
             }
-            let now = self.clock.now();
-            let made = self.first(&slug, now)?;
-            match self.store(org, &made, now).await {
-                // The other instance was first, and its authorities are ours too; or a serial was drawn twice. Looking again tells.
-                Err(Error::Db(e)) if e.is_unique() => {}
-                other => return other,
-            }
+            Plan::Issuing { new, by } => product.made.push(self.make(new, now, Some(by.0.parent()?))?.0),
+            Plan::Request { new } => product.asking = Some(self.ask(new)?),
+            Plan::Cross { id, root, subject, until, by } => match self.cross((&id.0, root, *until), by.0.parent()?, now) {
+                Ok(cross) => product.crosses.push(cross),
+                Err(Error::TokenLate) => return Err(Error::TokenLate),
+                // Its name has a part that can't be repeated; devices then follow by the trust bundle alone.
+                Err(error) => tracing::warn!(%error, root = subject, "the active root can't vouch for it"),
+            },
         }
-        Err(Error::Serial)
+        Ok(product)
     }
 
-    /// Makes what an organization begins with: a root, and under it an authority for devices and one for listeners.
-    pub fn first(&self, slug: &str, now: Timestamp) -> Result<[Made; 3], Error> {
-        let root = self.make(Kind::Root, slug, ("G1", 1), now, None)?;
-        let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
-        let device = self.make(Kind::DeviceAuthority, slug, ("G1-1", 1), now, Some(parent))?;
-        let server = self.make(Kind::ServerAuthority, slug, ("G1-1", 1), now, Some(parent))?;
-        Ok([root, device, server])
-    }
-
-    /// Makes an authority with a key and a name of its own: the generation in words and as a number (P-7).
-    pub fn make(&self, kind: Kind, slug: &str, named: (&str, i64), now: Timestamp, root: Option<Parent<'_>>) -> Result<Made, Error> {
-        self.make_for((kind, kind.life()), slug, named, now, root)
-    }
-
-    /// The same with another life, in milliseconds.
-    pub fn make_for(
-        &self,
-        (kind, life): (Kind, i64),
-        slug: &str,
-        (name, generation): (&str, i64),
-        now: Timestamp,
-        root: Option<Parent<'_>>,
-    ) -> Result<Made, Error> {
-        let id: AuthorityId = self.entropy.id(now);
-        let subject = Subject::authority(kind, slug, name);
-        let validity = profile::validity_for(life, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
+    /// Makes an authority with a key of its own; gives what it signs with as well.
+    fn make(&self, new: &Blank, now: Timestamp, root: Option<Parent<'_>>) -> Result<(Made, Issuer<'static, GuardedKey>), Error> {
+        let (id, kind, subject) = (new.id.0.clone(), new.kind, new.subject.clone());
+        let validity = profile::validity_for(new.life, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
         let serial = profile::serial(self.entropy.bytes());
-        let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
+        let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: &self.base_url, issuer: r.id.as_str() });
         let params = profile::parameters(kind, &subject, serial, validity, published)?;
         // P-256 everywhere else: what devices have to verify over and over is small (P-1).
         let NewKey { held, spki_sha256, sealed } = self.new_key(&id, if kind == Kind::Root { self.root_key } else { RootKey::P256 })?;
@@ -158,13 +178,21 @@ impl Forge<'_> {
         let der: CertificateDer<'static> = der.into();
         let signer = guarded(&der, kind, itself.key)?;
         let issuer = root.map_or_else(|| id.clone(), |r| r.id.clone());
-        Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
+        let made = Made { id, kind, generation: new.generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed };
+        Ok((made, signer))
+    }
+
+    /// Makes a key and the request for its certificate.
+    fn ask(&self, new: &Blank) -> Result<Asking, Error> {
+        let NewKey { held, spki_sha256, sealed } = self.new_key(&new.id.0, RootKey::P256)?;
+        let csr = requests::proposal(new.kind, &new.subject).serialize_request(&held)?.der().to_vec();
+        Ok(Asking { id: new.id.0.clone(), spki_sha256, sealed, csr })
     }
 
     /// Makes the key of the authority with this id: on the token if there is one.
-    pub fn new_key(&self, id: &AuthorityId, curve: RootKey) -> Result<NewKey, Error> {
+    fn new_key(&self, id: &AuthorityId, curve: RootKey) -> Result<NewKey, Error> {
         // aws-lc draws private keys from its own generator; handing it our bytes would only add a way to hand it bad ones.
-        let held = match self.token {
+        let held = match &self.token {
             Some(token) => Held::Token(token.generate(id.as_str(), curve)?),
             None => Held::Here(KeyPair::generate_for(guard::algorithm(curve))?),
         };
@@ -178,7 +206,7 @@ impl Forge<'_> {
     }
 
     /// Certifies another root's key, under the name it has (R-10, RFC 4210 §4.4). It ends with the first of the two roots.
-    pub fn cross(
+    fn cross(
         &self,
         (subject, certificate, ends): (&AuthorityId, &CertificateDer<'_>, Timestamp),
         by: Parent<'_>,
@@ -186,19 +214,9 @@ impl Forge<'_> {
     ) -> Result<MadeCross, Error> {
         let until = ends.min(by.not_after);
         let serial = profile::serial(self.entropy.bytes());
-        let published = (!self.base_url.is_empty()).then(|| Publication { base_url: self.base_url, issuer: by.id.as_str() });
+        let published = (!self.base_url.is_empty()).then(|| Publication { base_url: &self.base_url, issuer: by.id.as_str() });
         let (der, until) = cross::certify(certificate, by.signer, (now, until), serial, published)?;
         Ok(MadeCross { subject: subject.clone(), issuer: by.id.clone(), serial: serial.to_vec(), der, until })
-    }
-
-    async fn store(&self, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
-        let mut tx = self.db.write().await?;
-        // Before anything that others take: a running server looks at it, and follows within a second.
-        store::next_trust(&mut tx).await?;
-        self.put_first(&mut tx, org, made, now).await?;
-        tx.commit().await?;
-        self.told(org);
-        Ok(())
     }
 
     /// Writes what an organization begins with down, and its first trust bundle, in the caller's transaction, behind [`store::next_trust`].
@@ -244,7 +262,7 @@ impl Forge<'_> {
             fingerprint: &sha256(&a.der),
             der: &a.der,
             sealed_key: a.sealed.as_deref(),
-            base_url: self.base_url,
+            base_url: &self.base_url,
             not_before: a.validity.from,
             not_after: a.validity.until,
             state,
@@ -274,7 +292,7 @@ impl Forge<'_> {
         kind: Kind,
         subject: &str,
     ) -> Result<Option<Arc<Issuer<'static, GuardedKey>>>, Error> {
-        let key = match self.token.map(|token| token.find(id.as_str())).transpose() {
+        let key = match self.token.as_ref().map(|token| token.find(id.as_str())).transpose() {
             Ok(Some(Some(key))) => key,
             Ok(_) => return Ok(None),
             Err(error) => {

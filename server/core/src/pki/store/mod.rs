@@ -31,6 +31,7 @@ mod rules;
 mod secrets;
 mod serials;
 mod trust;
+mod unbooked;
 
 pub(super) use authorities::*;
 pub(super) use bundles::*;
@@ -46,6 +47,7 @@ pub(super) use rules::*;
 pub(super) use secrets::*;
 pub(super) use serials::*;
 pub(super) use trust::*;
+pub(super) use unbooked::*;
 
 use crate::db::Sql;
 
@@ -187,4 +189,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &trust::UNUSED,
     &trust::OTHERS,
     &trust::FORSAKE,
+    &unbooked::UNBOOKED_RESERVE,
+    &unbooked::UNBOOKED_TAKE,
+    &unbooked::UNBOOKED_GIVE_UP,
+    &unbooked::UNBOOKED_GIVE_UP_OLDER,
+    &unbooked::UNBOOKED,
+    &unbooked::UNBOOKED_DROP,
 ];

@@ -9,6 +9,7 @@ mod follow;
 mod generations;
 mod life;
 mod listing;
+mod making;
 mod profile;
 mod profiles;
 mod publication;

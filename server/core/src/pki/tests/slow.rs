@@ -29,9 +29,9 @@ use wire::{
     pki::RevocationReason,
 };
 
-const MINUTE: i64 = 60_000;
+pub(super) const MINUTE: i64 = 60_000;
 /// Nobody is as slow as this who does not wait for what is being signed.
-const SOON: Duration = Duration::from_secs(5);
+pub(super) const SOON: Duration = Duration::from_secs(5);
 
 /// Certificates of devices, devices, serial numbers that wait, uses of tokens.
 const THERE: Sql = Sql::same(
@@ -49,21 +49,26 @@ async fn there(w: &World) -> (i64, i64, i64, i64) {
 
 /// Has authorities of devices sign when this lets them.
 fn slow(w: &World, wait: &Wait) {
+    slow_ones(w, Kind::DeviceAuthority, wait);
+}
+
+/// The same of authorities of this kind.
+pub(super) fn slow_ones(w: &World, kind: Kind, wait: &Wait) {
     let pki = w.fleet.pki();
     let one = |a: &Arc<Authority>| {
-        if a.kind == Kind::DeviceAuthority { Arc::new(a.slowed(Arc::clone(wait)).unwrap()) } else { Arc::clone(a) }
+        if a.kind == kind { Arc::new(a.slowed(Arc::clone(wait)).unwrap()) } else { Arc::clone(a) }
     };
     let slowed: Vec<Arc<Authority>> = pki.authorities.load().iter().map(one).collect();
     pki.authorities.store(Arc::new(slowed));
 }
 
 /// A signer that is let sign once for each word, and says when it is asked.
-struct Gate {
-    asked: awaited::UnboundedReceiver<()>,
-    go: mpsc::Sender<()>,
+pub(super) struct Gate {
+    pub asked: awaited::UnboundedReceiver<()>,
+    pub go: mpsc::Sender<()>,
 }
 
-fn gate() -> (Wait, Gate) {
+pub(super) fn gate() -> (Wait, Gate) {
     let (tell, asked) = awaited::unbounded_channel();
     let (go, let_go) = mpsc::channel();
     let let_go = Mutex::new(let_go);
@@ -96,7 +101,7 @@ fn asks(name: &str) -> EnrolRequest {
     EnrolRequest { csr, device_id: None, device_type: "sim".into(), hardware: String::new(), attributes: BTreeMap::new() }
 }
 
-async fn booked(w: &World, action: &str) -> usize {
+pub(super) async fn booked(w: &World, action: &str) -> usize {
     let log = w.fleet.access().audit_page(&Actor::system(w.org.clone()), None).await.unwrap();
     assert!(w.fleet.access().verify_audit(&w.admin().await).await.unwrap().broken_at.is_none());
     log.entries.items.into_iter().filter(|entry| entry.action == action).count()

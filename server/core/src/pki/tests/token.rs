@@ -39,7 +39,7 @@ const TOGETHER: Sql = Sql::same(
 );
 
 /// A fresh token with this label and PIN.
-fn token(folder: &Path, label: &str) -> TokenSettings {
+pub(super) fn token(folder: &Path, label: &str) -> TokenSettings {
     let module = std::env::var("TEST_PKCS11_MODULE")
         .expect("TEST_PKCS11_MODULE is not set: run the tests with `cargo xtask test`, or point it at SoftHSM's library");
     let made = Command::new("softhsm2-util")

@@ -1,0 +1,182 @@
+//! Authorities made ahead (K-4): keys on a token, and what roots sign on it. The same as with leaves: a transaction that lacks them is undone, whole; what
+//! will be made is written down by its name; the token makes and signs while no transaction is open; and the same is decided anew and books what it finds
+//! here, all or nothing. With keys of ours it is made in the transaction itself, which is a matter of microseconds.
+//!
+//! Owns what is made and not booked, and its end: the key of an authority that nobody has booked is destroyed on the token, with a word in the books. Refuses
+//! to know who may have an authority.
+
+use super::{
+    super::{
+        Error, Pki,
+        authorities::{Plan, Product},
+        store, turns,
+    },
+    FRESH, KEPT, Lack, ToSign,
+};
+use crate::{
+    access::{Actor, audit},
+    db::Tx,
+};
+use parking_lot::Mutex;
+use serde_json::json;
+use std::sync::Arc;
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+};
+
+/// A plan, and in whose books it is told of when nothing comes of it.
+pub(in crate::pki) struct Making {
+    org: OrgId,
+    pub(super) plan: Plan,
+}
+
+struct Waiting {
+    plan: Plan,
+    product: Arc<Product>,
+    at: Timestamp,
+}
+
+/// What is made and not booked.
+#[derive(Default)]
+pub(in crate::pki) struct MadeAhead(Mutex<Vec<Waiting>>);
+
+impl MadeAhead {
+    /// What this plan came to, the newest, with the names it was reserved by.
+    fn find(&self, plan: &Plan, now: Timestamp) -> Option<(Vec<AuthorityId>, Arc<Product>)> {
+        let all = self.0.lock();
+        let found = all.iter().rev().find(|one| (0..FRESH).contains(&now.since(one.at)) && one.plan == *plan)?;
+        Some((found.plan.names().into_iter().map(|(id, _)| id.clone()).collect(), Arc::clone(&found.product)))
+    }
+
+    fn forget(&self, product: &Arc<Product>) {
+        self.0.lock().retain(|one| !Arc::ptr_eq(&one.product, product));
+    }
+
+    fn keep(&self, plan: Plan, product: Product, now: Timestamp) {
+        let mut all = self.0.lock();
+        all.retain(|one| now.since(one.at) < FRESH);
+        all.push(Waiting { plan, product: Arc::new(product), at: now });
+    }
+}
+
+impl Pki {
+    /// What this plan comes to, inside the caller's transaction, which writes it down. [`Error::ToSign`] where a token has to make or to sign it first: the
+    /// transaction must be undone then, and done anew when it has (`signed_ahead!`). `org` is told when nothing comes of it.
+    pub(in crate::pki) async fn made(&self, tx: &mut Tx, org: &OrgId, plan: Plan) -> Result<Arc<Product>, Error> {
+        let now = self.clock.now();
+        if plan.is_too_late(now) {
+            return Err(Error::AuthorityExpiring);
+        }
+        if !plan.is_signed_slowly() && self.token_for(&plan).is_empty() {
+            return Ok(Arc::new(self.forge().carry_out(&plan, now)?));
+        }
+        if let Some((names, product)) = self.made_ahead.find(&plan, now) {
+            let mut taken = 0;
+            for id in &names {
+                taken += usize::from(store::take_unbooked(tx, id).await?);
+            }
+            if taken == names.len() {
+                return Ok(product);
+            }
+            // Booked by somebody else, or given up.
+            self.made_ahead.forget(&product);
+        }
+        Err(Error::ToSign(Box::new(ToSign(Lack::Authorities(Box::new(Making { org: org.clone(), plan }))))))
+    }
+
+    /// The label of the token that makes this plan's keys; empty where none does.
+    fn token_for(&self, plan: &Plan) -> &str {
+        self.token.as_ref().filter(|_| !plan.keys().is_empty()).map_or("", |token| token.label())
+    }
+
+    /// Writes down what will be made, and has it made.
+    pub(super) async fn make_ahead(&self, Making { org, plan }: Making) -> Result<(), Error> {
+        let now = self.clock.now();
+        let names: Vec<AuthorityId> = plan.names().into_iter().map(|(id, _)| id.clone()).collect();
+        let mut tx = self.db.write().await?;
+        for (id, subject) in plan.names() {
+            store::reserve_unbooked(&mut tx, id, &org, (self.token_for(&plan), &subject), (false, now)).await?;
+        }
+        tx.commit().await?;
+        let (forge, ahead) = (self.forge(), Arc::clone(&self.made_ahead));
+        let make = move || -> Result<(), Error> {
+            let product = forge.carry_out(&plan, now)?;
+            ahead.keep(plan, product, now);
+            Ok(())
+        };
+        // What is late is kept when it has come, for whoever comes again.
+        let outcome = self.turns.take(turns::LONGEST, make).await.map_err(|turns::Late| Error::TokenLate)?;
+        if outcome.is_err()
+            && let Err(error) = self.give_up(&names).await
+        {
+            tracing::debug!(%error, "what was not made is given up later");
+        }
+        outcome
+    }
+
+    async fn give_up(&self, names: &[AuthorityId]) -> Result<(), crate::db::Error> {
+        let mut tx = self.db.write().await?;
+        for id in names {
+            store::give_up_unbooked(&mut tx, id).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Has the key of this name destroyed on the token, if there is a token: what it was made for came to nothing with the caller's transaction.
+    pub(in crate::pki) async fn give_up_key(&self, tx: &mut Tx, org: &OrgId, id: &AuthorityId, subject: &str) -> Result<(), Error> {
+        if let Some(token) = &self.token {
+            store::reserve_unbooked(tx, id, org, (token.label(), subject), (true, self.clock.now())).await?;
+        }
+        Ok(())
+    }
+
+    /// Destroys keys that nobody came back for, each with a word in the books. A token that does not answer is asked again with the next round; one that
+    /// is not ours is left to those who have it.
+    pub(in crate::pki) async fn drop_unbooked(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let before = now.plus(-KEPT);
+        let label = self.token.as_ref().map_or("", |token| token.label());
+        if store::unbooked(&mut self.db.read().await?, before, label).await?.is_empty() {
+            return Ok(());
+        }
+        // From here on nobody books them.
+        let mut tx = self.db.write().await?;
+        store::give_up_older(&mut tx, before).await?;
+        let left = store::unbooked(&mut tx, before, label).await?;
+        tx.commit().await?;
+        let keys: Vec<String> = left.iter().filter(|one| !one.token.is_empty()).map(|one| one.id.clone()).collect();
+        if let Some(token) = self.token.clone().filter(|_| !keys.is_empty()) {
+            let destroy = move || keys.iter().try_for_each(|key| token.destroy(key));
+            self.turns.take(turns::LONGEST, destroy).await.map_err(|turns::Late| Error::TokenLate)??;
+        }
+        self.tell_dropped(&left, now).await
+    }
+
+    /// Of two who have destroyed them one tells of it.
+    async fn tell_dropped(&self, left: &[store::Unbooked], now: Timestamp) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        let mut dropped = Vec::with_capacity(left.len());
+        for one in left {
+            if store::drop_unbooked(&mut tx, &one.id).await? {
+                dropped.push((one, Actor::system(one.org_id.parse().map_err(crate::db::Error::corrupt)?)));
+            }
+        }
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        let deeds = dropped.iter().map(|(one, actor)| audit::Deed {
+            actor,
+            action: "authority.abandon",
+            object: one.id.as_str(),
+            detail: json!({ "subject": one.subject, "token": one.token, "reserved_at": Timestamp(one.reserved_at) }),
+        });
+        audit::append_all(&mut tx, now, &deeds.collect::<Vec<_>>()).await?;
+        tx.commit().await?;
+        tracing::warn!(
+            authorities = dropped.len(),
+            "authorities came to nothing before they were booked; their keys on the token are destroyed"
+        );
+        Ok(())
+    }
+}
