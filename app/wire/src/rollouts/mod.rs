@@ -11,6 +11,7 @@ mod glass;
 mod order;
 mod plan;
 mod preview;
+mod verdict;
 mod when;
 mod why;
 
@@ -25,6 +26,7 @@ pub use glass::*;
 pub use order::*;
 pub use plan::*;
 pub use preview::*;
+pub use verdict::*;
 pub use when::*;
 pub use why::*;
 
