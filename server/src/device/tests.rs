@@ -3,7 +3,8 @@
 
 use super::{
     Channels, Devices, Peer, Served,
-    channel::{Here, speak},
+    channel::speak,
+    here::Here,
 };
 use crate::observe::Metrics;
 use axum::{Extension, Router, extract::State, extract::ws::WebSocketUpgrade, routing::get};
