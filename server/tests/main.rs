@@ -10,6 +10,7 @@ mod codes;
 mod console;
 mod ddi;
 mod est;
+mod est_binding;
 mod fetched;
 mod joining;
 mod journey;

@@ -10,6 +10,7 @@ pub async fn read_releases(cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
     let mut page = call.answer(call.fleet.releases().releases_page(&call.actor, cursor.as_deref()).await)?;
+    page.releases = call.answer(call.fleet.with_use_counts(&call.actor, page.releases).await)?;
     page.assignment_keys = call.answer(call.fleet.pki().assignment_keys(&call.actor).await)?;
     page.transfers = call.answer(call.fleet.transfers().page(&call.actor).await)?;
     call.model(Ok::<_, fleet::Error>(page))
@@ -29,7 +30,7 @@ pub async fn read_comparison(#[server(default)] before: String, #[server(default
     let call = super::caller::caller()?;
     let chosen = |id: &str| if id.is_empty() { Ok(None) } else { call.id::<wire::ids::ReleaseId>(id).map(Some) };
     let (before, after) = (chosen(&before)?, chosen(&after)?);
-    call.model(call.fleet.releases().comparison(&call.actor, before.as_ref(), after.as_ref()).await)
+    call.model(call.fleet.release_comparison(&call.actor, before.as_ref(), after.as_ref()).await)
 }
 
 /// Whether the release's version is typed before the verb of this word is done to it: these can't be taken back.

@@ -13,7 +13,9 @@ use wire::{
     ids::{DeviceId, OrgId, ReleaseId, UpdateId},
     overview::{Attention, FleetCounts, Matter, OverviewPage},
     page::Page,
-    releases::{MOST_VERSIONS, ReleaseDetail, ReleaseInstalls, ReleasePage, ReleaseRow, VersionInstalls},
+    releases::{
+        ComparisonPage, MOST_VERSIONS, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleasePage, ReleaseRow, VersionInstalls,
+    },
     rollouts::{RolloutRow, Why},
     roots::RootTask,
     states::{ReleaseState, Role, RolloutState, UpdateState},
@@ -184,7 +186,31 @@ impl Fleet {
     /// A release that this actor was just shown, with the rollouts that use it.
     pub async fn with_uses(&self, actor: &Actor, release: ReleaseDetail) -> Result<ReleaseDetail> {
         let rollouts = self.rollouts().uses_of(&actor.org, &release.row.id).await?;
-        Ok(ReleaseDetail { rollouts, ..release })
+        let mut release = ReleaseDetail { rollouts, ..release };
+        self.rollouts().count_uses(&actor.org, &mut [&mut release.row]).await?;
+        Ok(release)
+    }
+
+    /// A page of releases that this actor was just shown, with how many rollouts use each.
+    pub async fn with_use_counts(&self, actor: &Actor, mut page: Page<ReleaseRow>) -> Result<Page<ReleaseRow>> {
+        self.rollouts().count_uses(&actor.org, &mut page.items.iter_mut().collect::<Vec<_>>()).await?;
+        Ok(page)
+    }
+
+    /// What differs between `before` and `after`. They may be for different device types.
+    pub async fn release_difference(&self, actor: &Actor, before: &ReleaseId, after: &ReleaseId) -> Result<ReleaseDifference> {
+        let mut found = self.releases().difference(actor, before, after).await?;
+        self.rollouts().count_uses(&actor.org, &mut [&mut found.before, &mut found.after]).await?;
+        Ok(found)
+    }
+
+    /// All the page of a comparison shows; where only one release is chosen the room chooses the other.
+    pub async fn release_comparison(&self, actor: &Actor, before: Option<&ReleaseId>, after: Option<&ReleaseId>) -> Result<ComparisonPage> {
+        let mut page = self.releases().comparison(actor, before, after).await?;
+        if let Some(found) = &mut page.difference {
+            self.rollouts().count_uses(&actor.org, &mut [&mut found.before, &mut found.after]).await?;
+        }
+        Ok(page)
     }
 
     /// All a release's page shows.

@@ -5,6 +5,7 @@ use super::{
     Devices, Peer,
     channels::Place,
     frame::{self, Frame},
+    here::{Here, Reason},
 };
 use crate::observe::OneMore;
 use axum::{
@@ -14,10 +15,7 @@ use axum::{
     },
     response::Response,
 };
-use fleet::{
-    devices::Connected,
-    telemetry::{Ingested, Intake, Receipt},
-};
+use fleet::telemetry::{Ingested, Intake, Receipt};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
@@ -82,9 +80,6 @@ struct Channel<'a> {
 
 /// A frame of samples that waits for room in the queue.
 type Sending = BoxFuture<'static, (u64, u32, fleet::Result<Receipt>)>;
-
-/// Why a channel ended; shown in the device's list of connections.
-type Reason = &'static str;
 
 const GONE: Reason = "the connection broke";
 
@@ -381,26 +376,4 @@ struct Outcome {
 
 async fn settle(seq: u64, samples: u32, receipt: Receipt) -> Outcome {
     Outcome { seq, samples, result: receipt.synced().await }
-}
-
-/// A device that is shown as connected until this is dropped, however its channel ends.
-pub(super) struct Here<'a> {
-    devices: &'a Devices,
-    peer: &'a Peer,
-    reason: Reason,
-}
-
-impl<'a> Here<'a> {
-    /// From now on.
-    pub(super) fn shown(devices: &'a Devices, peer: &'a Peer, hello: Hello) -> Self {
-        let Peer { peer: device, address } = peer;
-        devices.fleet.devices().connected(Connected { org: device.org.clone(), device: device.device, address: address.clone(), hello });
-        Self { devices, peer, reason: "the server broke the connection off" }
-    }
-}
-
-impl Drop for Here<'_> {
-    fn drop(&mut self) {
-        self.devices.fleet.devices().disconnected(&self.peer.peer.org, self.peer.peer.device, self.reason);
-    }
 }

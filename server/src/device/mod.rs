@@ -9,6 +9,7 @@ mod delivered;
 mod enrol;
 mod est;
 mod frame;
+mod here;
 mod updates;
 mod whole;
 

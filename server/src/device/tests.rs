@@ -1,10 +1,7 @@
 //! The channel as a device meets it, over a plain socket: whose it is stands in the request, as the TLS listener puts it there. No worker
 //! runs here, so nobody nudges.
 
-use super::{
-    Channels, Devices, Peer, Served,
-    channel::{Here, speak},
-};
+use super::{Channels, Devices, Peer, Served, channel::speak, here::Here};
 use crate::observe::Metrics;
 use axum::{Extension, Router, extract::State, extract::ws::WebSocketUpgrade, routing::get};
 use fleet::{

@@ -12,6 +12,7 @@ mod glass;
 mod order;
 mod plan;
 mod preview;
+mod verdict;
 mod when;
 mod why;
 
@@ -27,6 +28,7 @@ pub use glass::*;
 pub use order::*;
 pub use plan::*;
 pub use preview::*;
+pub use verdict::*;
 pub use when::*;
 pub use why::*;
 

@@ -1,11 +1,14 @@
 //! Opening a store: pools, pragmas, the write transaction, and the readers.
 
+mod serving;
+
 use super::{
     exec, migrate,
     sql::{Conn, Engine, Error, Sql},
 };
+use serving::SERVING;
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -61,18 +64,9 @@ enum Pools {
     Postgres { pool: PgPool, serving: Arc<Mutex<Option<PgConnection>>> },
 }
 
-/// PostgreSQL's name of the lock that a serving process holds on its database.
-const SERVING: i64 = 0x666c_6565_7477_6172;
-/// How often a taken lock is asked for again, every [`AGAIN`]: a server that was killed leaves its lock a moment after its end.
-const ASKS: u32 = 10;
-const AGAIN: Duration = Duration::from_millis(300);
-
 /// How long a start waits for PostgreSQL, and after which time it says so.
 const PATIENCE: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(1);
-
-/// Taking the serving lock takes at most so long: a connection, and all the asking.
-const TAKING: Duration = Duration::from_secs(20);
 
 /// What PostgreSQL gives up by itself, unless the URL says otherwise: a statement that waits so long for another transaction, and one that takes so long.
 /// Migrations may.
@@ -294,43 +288,6 @@ impl Db {
 
     fn over(pools: Pools) -> Self {
         Self { pools, full: Arc::default(), beyond: TaskTracker::new() }
-    }
-
-    /// Says that this process serves the database, until [`Db::close`] or its end. Refused when another one does: wake-ups, artifacts and
-    /// presence are not shared between servers. An embedded database is guarded by the lock on its folder instead. Said again it makes sure:
-    /// a connection that was lost meanwhile took the lock with it.
-    ///
-    /// There is one server, but it is not the only process over the database: commands run beside it, and one that lost its lock may not have
-    /// noticed yet. So the rooms are written, and tested on both engines, to stay right with several at once: this is whom their comments mean by
-    /// another instance, or any.
-    pub async fn serve_alone(&self) -> Result<(), Error> {
-        let Pools::Postgres { pool, serving } = &self.pools else { return Ok(()) };
-        let mut serving = serving.lock().await;
-        if let Some(on) = serving.as_mut() {
-            // One that does not answer is as good as lost.
-            if matches!(tokio::time::timeout(SLOW, on.ping()).await, Ok(Ok(()))) {
-                return Ok(());
-            }
-            *serving = None;
-        }
-        *serving = Some(tokio::time::timeout(TAKING, Self::take_lock(pool)).await.map_err(|_| Error::Busy)??);
-        Ok(())
-    }
-
-    /// A connection with the lock of the serving process.
-    async fn take_lock(pool: &PgPool) -> Result<PgConnection, Error> {
-        let mut on = pool.acquire().await?.detach();
-        // A host that lost its power can't say goodbye; PostgreSQL finds out within a minute and frees the lock.
-        on.execute("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3").await?;
-        for ask in 0..ASKS {
-            if ask > 0 {
-                tokio::time::sleep(AGAIN).await;
-            }
-            if sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(SERVING).fetch_one(&mut on).await? {
-                return Ok(on);
-            }
-        }
-        Err(Error::Open("another Fleetward serves this PostgreSQL database: stop it first, or give this one another database".into()))
     }
 
     /// The engine it runs on.

@@ -87,6 +87,10 @@ impl Error {
     pub fn is_unique(&self) -> bool {
         matches!(self, Self::Driver(sqlx::Error::Database(d)) if d.is_unique_violation())
     }
+    /// Whether a row was to go that others refer to, or one was to come that refers to none.
+    pub fn is_referenced(&self) -> bool {
+        matches!(self, Self::Driver(sqlx::Error::Database(d)) if d.is_foreign_key_violation())
+    }
 }
 
 /// A text's own signs taken literally in a `LIKE` whose escape is the backslash.

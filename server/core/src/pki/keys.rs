@@ -1,14 +1,16 @@
 //! Secrets at rest (K-1, K-2): each under a data key of its own, which is wrapped by the key-encryption key (KEK); the KEK is never in the
 //! database. Refuses to know what the secrets are for. Nothing here has `Debug` or `Serialize` that shows a key.
 
+mod files;
+
 use super::root_file::SHORTEST_PASSPHRASE;
 use crate::entropy::Entropy;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
     hmac,
 };
+use files::{OTHERS, OTHERS_AND_GROUP, create, read};
 use std::{
-    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -267,53 +269,6 @@ fn decrypt(key: &RandomizedNonceKey, aad: &[u8], sealed: &[u8]) -> Result<Zeroiz
     Ok(text)
 }
 
-fn create(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
-    let failed = |error| KeyError::File { path: path.to_owned(), error };
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    // The name must survive a power cut as well: everything sealed depends on it.
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
-}
-
-/// Bits of a file's mode that a secret's file may not have.
-const OTHERS_AND_GROUP: u32 = 0o077;
-const OTHERS: u32 = 0o007;
-
-/// Whether a file of this owner is neither ours nor the machine's.
-#[cfg(unix)]
-const fn foreign(owner: u32, own: u32) -> bool {
-    owner != own && owner != 0
-}
-
-fn read(path: &Path, closed_to: u32) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let failed = |error| KeyError::File { path: path.to_owned(), error };
-    let mut file = match std::fs::File::open(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(KeyError::Missing(path.to_owned()));
-        }
-        opened => opened.map_err(failed)?,
-    };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let (found, own) = (file.metadata().map_err(failed)?, rustix::process::geteuid().as_raw());
-        if found.mode() & closed_to != 0 {
-            return Err(KeyError::Permissions(path.to_owned()));
-        }
-        if foreign(found.uid(), own) {
-            return Err(KeyError::Owner { path: path.to_owned(), owner: found.uid(), own });
-        }
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    std::io::Read::by_ref(&mut file).take(4096).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,7 +332,10 @@ mod tests {
             std::os::unix::fs::chown(&path, Some(0), None).unwrap();
         }
         #[cfg(unix)]
-        assert_eq!([(0, 0), (0, 7), (7, 7), (7, 0), (7, 8)].map(|(owner, own)| foreign(owner, own)), [false, false, false, true, true]);
+        assert_eq!(
+            [(0, 0), (0, 7), (7, 7), (7, 0), (7, 8)].map(|(owner, own)| files::foreign(owner, own)),
+            [false, false, false, true, true]
+        );
         std::fs::write(&path, b"short").unwrap();
         assert!(matches!(Kek::of_file(&path), Err(KeyError::Content { .. })));
     }

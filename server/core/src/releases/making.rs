@@ -100,7 +100,12 @@ impl Releases {
         audit::hold(&mut tx, &actor.org).await?;
         let row = store::release(&mut tx, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let files = store::files(&mut tx, &actor.org, id).await?;
-        if row.rollouts > 0 || !store::delete(&mut tx, &actor.org, id).await? {
+        // What a rollout uses is kept by the schema, whose room the rollouts are.
+        let removed = match store::delete(&mut tx, &actor.org, id).await {
+            Err(e) if e.is_referenced() => false,
+            removed => removed?,
+        };
+        if !removed {
             return Err(Error::Kept.into());
         }
         let detail = json!({ "type": row.device_type, "version": row.version });

@@ -1,8 +1,8 @@
 //! Releases: uploads, content-addressed artifacts, signed manifests, signing keys.
 //!
 //! Owns what may be rolled out and why something may not. Refuses to decide which devices get it (rollouts) and to know how bytes travel (the
-//! listeners). Its rows show how many devices run a release and which rollouts use it, so its SQL reads `devices` and `rollouts`, for show and to
-//! keep what is used; it never writes to them.
+//! listeners). Its rows show how many devices run a release, so its SQL reads `devices`, for show; it never writes to them. How many rollouts use one
+//! is theirs to say.
 //!
 //! What is signed offline is checked here on upload and again before it is published; devices check it once more themselves.
 

@@ -19,6 +19,7 @@ use super::{
         back, glass, history, lists, parts,
         records::{self, Record},
     },
+    uses,
 };
 use crate::{
     Result,
@@ -227,7 +228,8 @@ impl Rollouts {
         if let Some(why) = record.as_ref().and_then(not_editable) {
             return Err(Error::NotNow(why).into());
         }
-        let releases = releases::published(&mut on, &actor.org).await?;
+        let mut releases = releases::published(&mut on, &actor.org).await?;
+        uses::count(&mut on, &actor.org, &mut releases.iter_mut().collect::<Vec<_>>()).await?;
         let spec = spec.or_else(|| record.as_ref().map(|r| r.spec.clone()));
         let preview = match &spec {
             Some(spec) => {

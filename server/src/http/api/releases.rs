@@ -45,7 +45,8 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 /// Releases, newest first
 #[utoipa::path(get, path = "/releases", operation_id = "list_releases", tag = "releases", params(PageQuery), responses((status = OK, body = Page<ReleaseRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<ReleaseRow>>> {
-    Ok(Json(fleet.releases().list(&actor, page.cursor.as_deref(), page.rows.unwrap_or(DEFAULT_ROWS)).await?))
+    let found = fleet.releases().list(&actor, page.cursor.as_deref(), page.rows.unwrap_or(DEFAULT_ROWS)).await?;
+    Ok(Json(fleet.with_use_counts(&actor, found).await?))
 }
 
 /// Make a release of finished uploads
@@ -135,7 +136,7 @@ async fn difference(
     Caller(actor): Caller,
     Named((id, other)): Named<(ReleaseId, ReleaseId)>,
 ) -> Answer<Json<ReleaseDifference>> {
-    Ok(Json(fleet.releases().difference(&actor, &other, &id).await?))
+    Ok(Json(fleet.release_difference(&actor, &other, &id).await?))
 }
 
 /// Remove a release that was never published

@@ -2,10 +2,10 @@
 
 use super::{
     super::{Error, NewBatch},
-    Broken, SILENCE,
+    Broken,
     archive::Archive,
     read::{Asked, Entry, read},
-    while_it_speaks,
+    receiving::{SILENCE, while_it_speaks},
 };
 use crate::{
     access::Actor,

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod anchored;
+mod answers;
 mod clock;
 mod consents;
 mod follow;

@@ -1,7 +1,27 @@
 //! Pure: signed data of the Cryptographic Message Syntax (RFC 5652 §5), as far as images have it: what is signed, which certificates are there, who has
-//! signed, and whether a key has made a signature. Strictly encoded (DER); what is not understood is no signature. Refuses to know whom anybody trusts.
+//! signed, and whether a key has made a signature. The `cms` library reads it, strictly encoded (DER); what is not understood is no signature. Refuses to
+//! know whom anybody trusts.
 
-use crate::pki::der::{Value, children, encode, split};
+use crate::pki::der::{Value, children, split};
+use ::cms::{
+    cert::{
+        CertificateChoices,
+        x509::der::{
+            Any, Decode as _, Encode as _, SliceReader,
+            asn1::{ObjectIdentifier, OctetString},
+            oid::db::{
+                rfc5911::{ID_CONTENT_TYPE, ID_MESSAGE_DIGEST, ID_SIGNED_DATA},
+                rfc5912::{
+                    ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, ID_RSASSA_PSS, ID_SHA_256, ID_SHA_384, ID_SHA_512,
+                    RSA_ENCRYPTION, SHA_256_WITH_RSA_ENCRYPTION, SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
+                },
+                rfc8410::ID_ED_25519,
+            },
+        },
+    },
+    content_info::ContentInfo,
+    signed_data::{self, SignedAttributes, SignerIdentifier, SignerInfo},
+};
 use aws_lc_rs::{
     digest::{self, Digest, digest},
     signature::{
@@ -19,48 +39,38 @@ use x509_parser::{
 
 /// Most who have signed one thing.
 const MOST_SIGNERS: usize = 16;
-/// Tags of DER.
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OBJECT: u8 = 0x06;
-const OCTETS: u8 = 0x04;
-const ZEROTH: u8 = 0xa0;
-const ZEROTH_BARE: u8 = 0x80;
-/// 1.2.840.113549.1.7.2, signed data.
-const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
-/// 1.2.840.113549.1.9.3 and .4, the attributes that say what is signed (§11.1, §11.2).
-const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
-const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
+/// Most members of a set. The library puts them in order by comparing each with each, which takes long for many.
+const MOST_MEMBERS: usize = 256;
 
 /// Signed data.
-pub(super) struct SignedData<'a> {
+pub(super) struct SignedData {
     /// What is signed, where it is held inside; else it stands beside.
-    pub content: Option<&'a [u8]>,
-    /// What that is, an object identifier.
-    kind: &'a [u8],
+    pub content: Option<Vec<u8>>,
+    /// What that is.
+    kind: ObjectIdentifier,
     /// Certificates, DER.
     pub certificates: Vec<Vec<u8>>,
     /// Who has signed.
-    pub signers: Vec<Signer<'a>>,
+    pub signers: Vec<Signer>,
 }
 
 /// One who has signed.
-pub(super) struct Signer<'a> {
+pub(super) struct Signer {
     /// Whose certificate it is.
-    pub whose: Whose<'a>,
+    pub whose: Whose,
     /// By which algorithms; none where they are not read here.
     how: Option<(Scheme, Hash)>,
-    /// What is signed beside the content, encoded.
-    attributes: Option<&'a [u8]>,
-    signature: &'a [u8],
+    /// What is signed beside the content, and how it is encoded for that (§5.4).
+    attributes: Option<(SignedAttributes, Vec<u8>)>,
+    signature: Vec<u8>,
 }
 
 /// How somebody who has signed is named (§5.3).
-pub(super) enum Whose<'a> {
+pub(super) enum Whose {
     /// By who has issued their certificate, DER, and its serial number.
-    Serial { issuer: Vec<u8>, number: &'a [u8] },
+    Serial { issuer: Vec<u8>, number: Vec<u8> },
     /// By the identifier of their key.
-    Key(&'a [u8]),
+    Key(Vec<u8>),
 }
 
 /// A digest algorithm.
@@ -87,12 +97,11 @@ pub(super) enum Scheme {
 }
 
 impl Hash {
-    fn named(oid: &[u8]) -> Option<Self> {
-        // 2.16.840.1.101.3.4.2.
-        match oid.strip_prefix(&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02])? {
-            [1] => Some(Self::Sha256),
-            [2] => Some(Self::Sha384),
-            [3] => Some(Self::Sha512),
+    fn named(oid: ObjectIdentifier) -> Option<Self> {
+        match oid {
+            ID_SHA_256 => Some(Self::Sha256),
+            ID_SHA_384 => Some(Self::Sha384),
+            ID_SHA_512 => Some(Self::Sha512),
             _ => None,
         }
     }
@@ -108,117 +117,111 @@ impl Hash {
 }
 
 /// By which algorithms somebody has signed: the signature's own says the digest as well, where it says one.
-fn how(signature: &[u8], hash: Hash) -> Option<(Scheme, Hash)> {
-    // 1.2.840.113549.1.1, 1.2.840.10045.4.3 and 1.3.101.112.
-    if let Some(rsa) = signature.strip_prefix(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01]) {
-        return match rsa {
-            [1] => Some((Scheme::Pkcs1, hash)),
-            [10] => Some((Scheme::Pss, hash)),
-            [11] => Some((Scheme::Pkcs1, Hash::Sha256)),
-            [12] => Some((Scheme::Pkcs1, Hash::Sha384)),
-            [13] => Some((Scheme::Pkcs1, Hash::Sha512)),
-            _ => None,
-        };
+fn how(signature: ObjectIdentifier, hash: Hash) -> Option<(Scheme, Hash)> {
+    match signature {
+        RSA_ENCRYPTION => Some((Scheme::Pkcs1, hash)),
+        ID_RSASSA_PSS => Some((Scheme::Pss, hash)),
+        SHA_256_WITH_RSA_ENCRYPTION => Some((Scheme::Pkcs1, Hash::Sha256)),
+        SHA_384_WITH_RSA_ENCRYPTION => Some((Scheme::Pkcs1, Hash::Sha384)),
+        SHA_512_WITH_RSA_ENCRYPTION => Some((Scheme::Pkcs1, Hash::Sha512)),
+        ECDSA_WITH_SHA_256 => Some((Scheme::Ecdsa, Hash::Sha256)),
+        ECDSA_WITH_SHA_384 => Some((Scheme::Ecdsa, Hash::Sha384)),
+        ECDSA_WITH_SHA_512 => Some((Scheme::Ecdsa, Hash::Sha512)),
+        ID_ED_25519 => Some((Scheme::Ed25519, hash)),
+        _ => None,
     }
-    if let Some(ecdsa) = signature.strip_prefix(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03]) {
-        return match ecdsa {
-            [2] => Some((Scheme::Ecdsa, Hash::Sha256)),
-            [3] => Some((Scheme::Ecdsa, Hash::Sha384)),
-            [4] => Some((Scheme::Ecdsa, Hash::Sha512)),
-            _ => None,
-        };
-    }
-    (signature == [0x2b, 0x65, 0x70]).then_some((Scheme::Ed25519, hash))
 }
 
-impl<'a> SignedData<'a> {
+impl SignedData {
     /// What these bytes begin with; none when that is no signed data.
-    pub fn read(bytes: &'a [u8]) -> Option<Self> {
-        let info = children(expect(split(bytes).ok()?.0, SEQUENCE)?).ok()?;
-        let [kind, data] = info.as_slice() else { return None };
-        if expect(*kind, OBJECT)? != SIGNED_DATA {
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        if !is_narrow(split(bytes).ok()?.0) {
             return None;
         }
-        let data = children(expect(split(expect(*data, ZEROTH)?).ok()?.0, SEQUENCE)?).ok()?;
-        let [_version, _digests, inner, rest @ ..] = data.as_slice() else { return None };
-        let inner = children(expect(*inner, SEQUENCE)?).ok()?;
-        let kind = expect(*inner.first()?, OBJECT)?;
-        let content = match inner.get(1) {
+        let info = ContentInfo::decode(&mut SliceReader::new(bytes).ok()?).ok()?;
+        if info.content_type != ID_SIGNED_DATA {
+            return None;
+        }
+        let data = info.content.decode_as::<signed_data::SignedData>().ok()?;
+        let inner = data.encap_content_info;
+        let content = match inner.econtent {
             None => None,
-            Some(held) => Some(expect(split(expect(*held, ZEROTH)?).ok()?.0, OCTETS)?),
+            Some(held) => Some(held.decode_as::<OctetString>().ok()?.into_bytes()),
         };
-        let held = rest.iter().find(|value| value.tag == ZEROTH).map_or(&[][..], |value| value.content);
-        let certificates = children(held).ok()?.into_iter().filter(|value| value.tag == SEQUENCE);
-        let certificates = certificates.map(|value| encode(SEQUENCE, value.content)).collect();
-        let signers = children(expect(*rest.last()?, SET)?).ok()?;
+        let held = data.certificates.map(|set| set.0.into_vec()).unwrap_or_default();
+        let certificate = |one: &CertificateChoices| match one {
+            CertificateChoices::Certificate(certificate) => certificate.to_der().ok(),
+            CertificateChoices::Other(_) => None,
+        };
+        let certificates = held.iter().filter_map(certificate).collect();
+        let signers = data.signer_infos.0.into_vec();
         if signers.len() > MOST_SIGNERS {
             return None;
         }
         let signers = signers.into_iter().map(Signer::read).collect::<Option<Vec<_>>>()?;
-        Some(Self { content, kind, certificates, signers })
+        Some(Self { content, kind: inner.econtent_type, certificates, signers })
     }
 
     /// Whether this key has made this one's signature of the content; none where the algorithm is not read here.
-    pub fn is_by(&self, signer: &Signer<'_>, key: &SubjectPublicKeyInfo<'_>, content: &[u8]) -> Option<bool> {
+    pub fn is_by(&self, signer: &Signer, key: &SubjectPublicKeyInfo<'_>, content: &[u8]) -> Option<bool> {
         let (scheme, hash) = signer.how?;
-        let Some(attributes) = signer.attributes else { return fits(key, (scheme, hash), content, signer.signature) };
+        let Some((attributes, encoded)) = &signer.attributes else { return fits(key, (scheme, hash), content, &signer.signature) };
         // What stands among the attributes is what is signed of the content (§5.4).
-        let digest = attribute(attributes, MESSAGE_DIGEST, OCTETS);
-        if digest != Some(hash.of(content).as_ref()) || attribute(attributes, CONTENT_TYPE, OBJECT) != Some(self.kind) {
+        let digest = attribute(attributes, ID_MESSAGE_DIGEST).and_then(|value| value.decode_as::<OctetString>().ok());
+        let kind = attribute(attributes, ID_CONTENT_TYPE).and_then(|value| value.decode_as::<ObjectIdentifier>().ok());
+        if digest.as_ref().map(OctetString::as_bytes) != Some(hash.of(content).as_ref()) || kind != Some(self.kind) {
             return Some(false);
         }
-        fits(key, (scheme, hash), &encode(SET, attributes), signer.signature)
+        fits(key, (scheme, hash), encoded, &signer.signature)
     }
 }
 
-impl<'a> Signer<'a> {
-    fn read(value: Value<'a>) -> Option<Self> {
-        let parts = children(expect(value, SEQUENCE)?).ok()?;
-        let [_version, whose, hash, rest @ ..] = parts.as_slice() else { return None };
-        let whose = match whose.tag {
-            ZEROTH_BARE => Whose::Key(whose.content),
-            SEQUENCE => {
-                let named = children(whose.content).ok()?;
-                let [issuer, number] = named.as_slice() else { return None };
-                Whose::Serial { issuer: encode(issuer.tag, issuer.content), number: number.content }
+impl Signer {
+    fn read(info: SignerInfo) -> Option<Self> {
+        let whose = match info.sid {
+            SignerIdentifier::IssuerAndSerialNumber(named) => {
+                Whose::Serial { issuer: named.issuer.to_der().ok()?, number: named.serial_number.as_bytes().to_vec() }
             }
-            _ => return None,
+            SignerIdentifier::SubjectKeyIdentifier(id) => Whose::Key(id.0.into_bytes()),
         };
-        let (attributes, rest) = match rest {
-            [first, rest @ ..] if first.tag == ZEROTH => (Some(first.content), rest),
-            _ => (None, rest),
+        let how = Hash::named(info.digest_alg.oid).and_then(|hash| how(info.signature_algorithm.oid, hash));
+        let attributes = match info.signed_attrs {
+            None => None,
+            Some(attributes) => {
+                let encoded = attributes.to_der().ok()?;
+                Some((attributes, encoded))
+            }
         };
-        let [algorithm, signature, ..] = rest else { return None };
-        let how = Hash::named(named(*hash)?).and_then(|hash| how(named(*algorithm)?, hash));
-        Some(Self { whose, how, attributes, signature: expect(*signature, OCTETS)? })
+        Some(Self { whose, how, attributes, signature: info.signature.into_bytes() })
     }
-}
-
-/// The object identifier of an algorithm.
-fn named(algorithm: Value<'_>) -> Option<&[u8]> {
-    expect(*children(expect(algorithm, SEQUENCE)?).ok()?.first()?, OBJECT)
 }
 
 /// The one value of an attribute that is there once.
-fn attribute<'a>(attributes: &'a [u8], kind: &[u8], tag: u8) -> Option<&'a [u8]> {
-    let mut found = None;
-    for one in children(attributes).ok()? {
-        let parts = children(expect(one, SEQUENCE)?).ok()?;
-        let [name, values] = parts.as_slice() else { return None };
-        if expect(*name, OBJECT)? != kind {
-            continue;
-        }
-        let values = children(expect(*values, SET)?).ok()?;
-        match (values.as_slice(), found) {
-            ([value], None) => found = Some(expect(*value, tag)?),
-            _ => return None,
-        }
+fn attribute(attributes: &SignedAttributes, kind: ObjectIdentifier) -> Option<&Any> {
+    let mut found = attributes.iter().filter(|one| one.oid == kind);
+    let (one, None) = (found.next()?, found.next()) else { return None };
+    match one.values.as_slice() {
+        [value] => Some(value),
+        _ => None,
     }
-    found
 }
 
-fn expect(value: Value<'_>, tag: u8) -> Option<&[u8]> {
-    (value.tag == tag).then_some(value.content)
+/// Whether no set in it has more than [`MOST_MEMBERS`].
+fn is_narrow(whole: Value<'_>) -> bool {
+    const SEQUENCE: u8 = 0x30;
+    const CONSTRUCTED: u8 = 0x20;
+    let mut left = vec![whole];
+    while let Some(value) = left.pop() {
+        if value.tag & CONSTRUCTED == 0 {
+            continue;
+        }
+        match children(value.content) {
+            // A set has other tags as well; a sequence is not put in order.
+            Ok(inner) if value.tag == SEQUENCE || inner.len() <= MOST_MEMBERS => left.extend(inner),
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Whether this key has made this signature; none where a key of its type does not sign like that here.

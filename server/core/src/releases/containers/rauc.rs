@@ -25,7 +25,7 @@ pub(super) fn read(ends: Ends<'_>) -> Option<Container> {
     container.signature = i64::try_from(size).ok();
     match content {
         Some(manifest) => {
-            let manifest = std::str::from_utf8(manifest).unwrap_or_default();
+            let manifest = std::str::from_utf8(&manifest).unwrap_or_default();
             let compatible = setting(manifest, "update", "compatible")?;
             container.fits = vec![compatible.to_owned()];
             let update = |key| setting(manifest, "update", key).unwrap_or_default();

@@ -68,11 +68,13 @@ impl<'a> Held<'a> {
     }
 
     /// Whether it is the one that somebody who has signed names.
-    fn is(&self, whose: &Whose<'_>) -> bool {
+    fn is(&self, whose: &Whose) -> bool {
         match whose {
-            Whose::Serial { issuer, number } => self.parsed.issuer().as_raw() == issuer.as_slice() && self.parsed.raw_serial() == *number,
+            Whose::Serial { issuer, number } => {
+                self.parsed.issuer().as_raw() == issuer.as_slice() && self.parsed.raw_serial() == number.as_slice()
+            }
             Whose::Key(id) => self.parsed.extensions().iter().any(|e| match e.parsed_extension() {
-                ParsedExtension::SubjectKeyIdentifier(own) => own.0 == *id,
+                ParsedExtension::SubjectKeyIdentifier(own) => own.0 == id.as_slice(),
                 _ => false,
             }),
         }
@@ -153,7 +155,7 @@ fn of_cms(found: &Signed, knowing: &Knowing<'_>) -> ImageSignature {
     }
     let mut signature = told(ImageSignatureKind::Cms, ImageSignatureState::Trusted, "");
     // What stands beside counts: who puts something else into the signature has signed that.
-    let content = found.content.as_deref().or(signed.content);
+    let content = found.content.as_deref().or(signed.content.as_deref());
     for signer in &signed.signers {
         let (state, why) = judged(&signed, signer, content, &chain, knowing, &mut signature);
         if worse(state, signature.state) {
@@ -180,8 +182,8 @@ const fn worse(one: ImageSignatureState, than: ImageSignatureState) -> bool {
 }
 
 fn judged(
-    signed: &SignedData<'_>,
-    signer: &Signer<'_>,
+    signed: &SignedData,
+    signer: &Signer,
     content: Option<&[u8]>,
     chain: &[Held<'_>],
     knowing: &Knowing<'_>,

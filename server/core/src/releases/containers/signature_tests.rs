@@ -179,15 +179,15 @@ fn a_certificate_that_is_no_authority_certifies_nobody() {
     params.distinguished_name.push(rcgen::DnType::CommonName, "Below it");
     let forged = params.signed_by(&below, &issuer).unwrap();
     let content = b"software = { };".to_vec();
-    let signature = made_by(&below, forged.der(), &content);
+    let signature = made_by(&below, forged.der(), &content, 0);
     let signed = Signed { kind: ImageSignatureKind::Cms, signature, content: Some(content) };
     let by = |name: &str, der: &[u8]| Known { name: name.into(), kind: ImageKeyKind::Certificate, der: der.to_vec() };
     assert_eq!(judge(&signed, &[by("forged", forged.der())]).state, ImageSignatureState::Trusted, "the signature itself is right");
     assert_eq!(judge(&signed, &[by("leaf", leaf.der())]).state, ImageSignatureState::UnknownSigner);
 }
 
-/// Signed data by this key without attributes.
-fn made_by(key: &rcgen::KeyPair, certificate: &[u8], content: &[u8]) -> Vec<u8> {
+/// Signed data by this key without attributes, naming so many digest algorithms that nobody has.
+fn made_by(key: &rcgen::KeyPair, certificate: &[u8], content: &[u8], more: usize) -> Vec<u8> {
     use rcgen::SigningKey as _;
     use x509_parser::prelude::{FromDer as _, X509Certificate};
     let (_, parsed) = X509Certificate::from_der(certificate).unwrap();
@@ -197,10 +197,42 @@ fn made_by(key: &rcgen::KeyPair, certificate: &[u8], content: &[u8]) -> Vec<u8> 
     let ecdsa = algorithm(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]);
     let signature = encode(0x04, &key.sign(content).unwrap());
     let signer = encode(0x30, &[encode(0x02, &[1]), whose, sha256.clone(), ecdsa, signature].concat());
+    let others: Vec<u8> = (0..=u8::MAX).take(more).flat_map(|n| algorithm(&[0x2a, n / 100, n % 100])).collect();
+    let digests = [sha256, others].concat();
     let inner = encode(0x30, &encode(0x06, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01]));
-    let data = [encode(0x02, &[1]), encode(0x31, &sha256), inner, encode(0xa0, certificate), encode(0x31, &signer)].concat();
+    let data = [encode(0x02, &[1]), encode(0x31, &digests), inner, encode(0xa0, certificate), encode(0x31, &signer)].concat();
     let kind = encode(0x06, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02]);
     encode(0x30, &[kind, encode(0xa0, &encode(0x30, &data))].concat())
+}
+
+#[test]
+fn certificates_stand_in_any_order_and_bytes_may_follow() {
+    let (authority, builds, mut signature) = (file("authority"), file("builds"), file("cms-with-manifest"));
+    let together = [authority.as_slice(), &builds].concat();
+    let at = signature.windows(together.len()).position(|held| held == together).unwrap();
+    signature[at..at + together.len()].copy_from_slice(&[builds, authority].concat());
+    signature.extend_from_slice(&[0; 8]);
+    let turned = Signed { kind: ImageSignatureKind::Cms, signature, content: None };
+    assert_eq!(judge(&turned, &known(&["authority"])).state, ImageSignatureState::Trusted);
+}
+
+#[test]
+fn what_is_not_strictly_encoded_or_has_too_many_members_is_not_read() {
+    // A length that is not said before the end, as a signature has it that is made while it is written.
+    let whole = file("cms");
+    let signature = [&[0x30, 0x80][..], &whole[4..], &[0, 0]].concat();
+    let unread = judge(&Signed { signature, ..cms("cms") }, &known(&["authority"]));
+    assert_eq!((unread.state, unread.why.as_str()), (ImageSignatureState::Unchecked, "it can't be read"));
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    let own = Known { name: "own".into(), kind: ImageKeyKind::Certificate, der: certificate.der().to_vec() };
+    let content = b"software = { };".to_vec();
+    for (more, state) in [(0, ImageSignatureState::Trusted), (255, ImageSignatureState::Trusted), (256, ImageSignatureState::Unchecked)] {
+        let signature = made_by(&key, certificate.der(), &content, more);
+        let signed = Signed { kind: ImageSignatureKind::Cms, signature, content: Some(content.clone()) };
+        assert_eq!(judge(&signed, std::slice::from_ref(&own)).state, state, "{more} more");
+    }
 }
 
 proptest! {

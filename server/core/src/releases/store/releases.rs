@@ -36,13 +36,13 @@ macro_rules! select {
     };
 }
 
-/// With how many devices run it and how many rollouts use it, for people: the first takes the longer the more there are.
+/// With how many devices run it, for people: that takes the longer the more there are.
 macro_rules! select_rows {
     ($rest:literal) => {
         select!(
             "CASE WHEN r.state = 'draft' THEN 0 ELSE (",
             installed!("r.org_id", "r.device_type", "r.version"),
-            ") END AS installed, (SELECT COUNT(*) FROM rollouts x WHERE x.org_id = r.org_id AND x.release_id = r.id) AS rollouts";
+            ") END AS installed";
             $rest
         )
     };
@@ -50,7 +50,7 @@ macro_rules! select_rows {
 
 pub(super) const ROW: Sql = Sql::same(select_rows!("AND r.id = $2"));
 /// Nobody is counted: devices wait for it.
-pub(super) const ROW_ALONE: Sql = Sql::same(select!("CAST(0 AS BIGINT) AS installed, CAST(0 AS BIGINT) AS rollouts"; "AND r.id = $2"));
+pub(super) const ROW_ALONE: Sql = Sql::same(select!("CAST(0 AS BIGINT) AS installed"; "AND r.id = $2"));
 pub(super) const INSTALLED: Sql = Sql::same(installed!("$1", "$2", "$3"));
 pub(super) const PAGE: Sql = Sql::same(select_rows!("AND r.id < $2 ORDER BY r.id DESC LIMIT $3"));
 pub(super) const PUBLISHED: Sql = Sql::same(select_rows!("AND r.state = 'published' ORDER BY r.id DESC LIMIT 200"));
@@ -112,7 +112,6 @@ struct StoredRow {
     created_at: i64,
     created_by: String,
     installed: i64,
-    rollouts: i64,
 }
 
 impl StoredRow {
@@ -129,7 +128,8 @@ impl StoredRow {
             created_at: Timestamp(self.created_at),
             created_by: self.created_by,
             installed: self.installed,
-            rollouts: self.rollouts,
+            // Whose room they are counts them.
+            rollouts: 0,
         })
     }
 }
@@ -354,7 +354,7 @@ pub(in crate::releases) async fn advance(
     Ok(exec!(tx, MOVE, org.as_str(), id.as_str(), from.as_str(), to.as_str(), now.0)? == 1)
 }
 
-/// False when the release was published.
+/// False when the release was published; an error where something [refers to it](Error::is_referenced).
 pub(in crate::releases) async fn delete(tx: &mut Tx, org: &OrgId, id: &ReleaseId) -> Result<bool, Error> {
     exec!(tx, DELETE_FILES, org.as_str(), id.as_str())?;
     exec!(tx, super::signatures::DELETE_ADDED, org.as_str(), id.as_str())?;

@@ -60,6 +60,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &strata::VALUES,
     &uses::OF,
     &uses::ASSIGNED,
+    &uses::COUNTED,
     &courses::MOVE,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,

@@ -1,6 +1,7 @@
 //! Which rollouts use a release, and how many devices are to get it from them. Refuses to know what else a release is.
 
-use crate::db::{Conn, Error, Sql, row, rows};
+use crate::db::{Conn, Error, Sql, list, row, rows};
+use std::collections::HashMap;
 use wire::{
     ids::{OrgId, ReleaseId},
     releases::ReleaseUse,
@@ -21,6 +22,13 @@ pub(super) const ASSIGNED: Sql = Sql::same(
     "SELECT CAST(COALESCE(SUM(s.updating + CASE WHEN x.state = 'stopping' THEN 0 ELSE s.waiting END), 0) AS BIGINT) \
      FROM rollouts x JOIN rollout_stages s ON s.rollout_id = x.id \
      WHERE x.org_id = $1 AND x.release_id = $2 AND x.state IN ('running', 'paused', 'halted', 'stopping')",
+);
+/// How many use each of some releases, of those that any uses.
+pub(super) const COUNTED: Sql = Sql::split(
+    "SELECT release_id, COUNT(*) FROM rollouts WHERE org_id = $1 \
+     AND release_id IN (SELECT n.value FROM json_each($2) n) GROUP BY release_id",
+    "SELECT release_id, COUNT(*) FROM rollouts WHERE org_id = $1 \
+     AND release_id IN (SELECT n.value FROM json_array_elements_text(CAST($2 AS JSON)) n) GROUP BY release_id",
 );
 
 /// The rollouts that use a release, newest first; at most 50.
@@ -43,4 +51,9 @@ pub(in crate::rollouts) async fn of(on: &mut impl Conn, org: &OrgId, release: &R
 /// How many devices are to get it from rollouts that are under way.
 pub(in crate::rollouts) async fn assigned(on: &mut impl Conn, org: &OrgId, release: &ReleaseId) -> Result<i64, Error> {
     Ok(row!(on, (i64,), ASSIGNED, org.as_str(), release.as_str())?.map_or(0, |r| r.0))
+}
+
+/// How many rollouts use each of these releases, whatever became of them, by the release's id; those that none uses are left out.
+pub(in crate::rollouts) async fn counted(on: &mut impl Conn, org: &OrgId, releases: &[&str]) -> Result<HashMap<String, i64>, Error> {
+    Ok(rows!(on, (String, i64), COUNTED, org.as_str(), list(releases)?)?.into_iter().collect())
 }

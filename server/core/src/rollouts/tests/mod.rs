@@ -24,6 +24,7 @@ mod lists;
 mod order;
 mod pinning;
 mod planning;
+mod quorum;
 mod report;
 mod said;
 mod storm;

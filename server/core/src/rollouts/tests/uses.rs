@@ -1,13 +1,24 @@
 //! Where a release is: in which rollouts, on which devices, and on the way to which. What a release's page says of it.
 
 use super::{Scene, stage};
-use crate::{db::EngineKind, devices::store as devices};
+use crate::{
+    db::{EngineKind, Sql, exec},
+    devices::store as devices,
+};
 use rstest::rstest;
 use wire::{
     releases::{ReleaseInstalls, VersionInstalls},
     rollouts::{Reach, Verb},
     states::{RolloutState, UpdateState},
 };
+
+const UNPUBLISH: Sql = Sql::same("UPDATE releases SET state = 'verified' WHERE id = $1");
+
+/// How many rollouts use each release, the newest release first.
+async fn counts(s: &Scene) -> Vec<i64> {
+    let page = s.w.fleet.releases().list(&s.ada, None, 10).await.unwrap();
+    s.w.fleet.with_use_counts(&s.ada, page).await.unwrap().items.iter().map(|row| row.rollouts).collect()
+}
 
 async fn installs(s: &Scene) -> ReleaseInstalls {
     // Counts are kept for two seconds.
@@ -32,7 +43,7 @@ async fn a_release_says_who_runs_it_who_gets_it_and_by_which_rollout(#[case] kin
     let before = installs(&s).await;
     assert_eq!((before.devices, before.running, before.assigned, before.others), (10, 0, 0, 0));
     assert_eq!(before.versions, [line("1.0.0", 10, &s)]);
-    assert_eq!(s.w.fleet.releases().list(&s.ada, None, 10).await.unwrap().items[0].rollouts, 0);
+    assert_eq!(counts(&s).await, [0]);
 
     let id = s.approved(s.spec(vec![stage(Reach::Count(4)), stage(Reach::Percent(100.0))])).await;
     let offered = s.poll_all().await;
@@ -71,4 +82,34 @@ async fn a_release_says_who_runs_it_who_gets_it_and_by_which_rollout(#[case] kin
     let draft = s.w.fleet.releases().create(&s.oli, wire::releases::NewRelease { uploads }).await.unwrap();
     assert_eq!(s.w.fleet.release(&s.ada, &draft.row.id).await.unwrap().installs, None);
     assert_eq!(s.w.fleet.release_installs(&s.ada, &draft.row.id).await.unwrap(), ReleaseInstalls::default());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn lists_say_how_many_rollouts_use_each_release_and_one_that_any_uses_is_not_removed(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    s.w.clock.advance(1_000);
+    let newer = s.publish("3.0.0", 3).await;
+    assert_eq!(counts(&s).await, [0, 0]);
+    for _ in 0..2 {
+        s.rollouts().draft(&s.oli, s.spec(vec![stage(Reach::Percent(100.0))])).await.unwrap();
+    }
+    assert_eq!(counts(&s).await, [0, 2]);
+    let wizard = s.rollouts().wizard(&s.oli, None, None, None, None).await.unwrap();
+    assert_eq!(wizard.releases.iter().map(|row| row.rollouts).collect::<Vec<_>>(), [0, 2]);
+    let difference = s.w.fleet.release_difference(&s.ada, &s.release, &newer).await.unwrap();
+    assert_eq!((difference.before.rollouts, difference.after.rollouts), (2, 0));
+
+    // Only what was never published is removed; of that only what nothing uses.
+    let mut tx = s.rollouts().db.write().await.unwrap();
+    for release in [&s.release, &newer] {
+        exec!(&mut tx, UNPUBLISH, release.as_str()).unwrap();
+    }
+    tx.commit().await.unwrap();
+    let kept = s.w.fleet.releases().remove(&s.ada, &s.release).await.unwrap_err();
+    assert_eq!(kept.fault().code, "release_kept");
+    s.w.fleet.releases().remove(&s.ada, &newer).await.unwrap();
+    assert_eq!(counts(&s).await, [2]);
 }
