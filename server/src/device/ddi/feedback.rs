@@ -44,6 +44,10 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
     let fetched = !last && (UpdateState::Downloaded..=UpdateState::Verifying).contains(&state);
     let notes = Notes { lines: beside, last, fetched, ..Notes::default() };
     devices.fleet.rollouts().heard_ddi(&action, notes).await?;
+    if last {
+        // Its very next poll asks what it is, however late the bus is.
+        devices.fleet.rollouts().look_again(asker.device());
+    }
     Ok(StatusCode::OK)
 }
 
