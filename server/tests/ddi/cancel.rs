@@ -34,6 +34,7 @@ async fn a_cancellation_is_accepted_and_the_update_comes_again(#[case] kind: Eng
     rig.order(&rollout, "resume").await;
     let again = device.link("deploymentBase").await;
     assert_ne!(again, action, "another attempt is another action");
+    device.fetch(&again).await;
     assert_eq!(device.say(&again, "closed", "none", &[]).await, 200);
     assert_eq!(rig.rest.rollout_ends(&rollout, "completed").await["row"]["counts"]["succeeded"], 1);
     rig.server.stop().await;

@@ -79,6 +79,7 @@ async fn a_device_may_answer_once_for_whatever_comes(#[case] kind: EngineKind) {
     device.link("confirmationBase").await;
     assert_eq!(device.post(&activate, "").await, 200, "hawkBit's body is optional");
     let action = device.link("deploymentBase").await;
+    device.fetch(&action).await;
     assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
     rig.rest.rollout_ends(&rollout, "completed").await;
     assert_ne!(rig.rest.get(&format!("/rollouts/{rollout}")).await["spec"]["confirm_at_device"], Value::Null);

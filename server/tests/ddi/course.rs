@@ -191,6 +191,7 @@ async fn a_success_is_a_failure_when_its_device_says_that_it_runs_the_old_versio
     let release = rig.rest.release("1.1.0", 2, &content(1000)).await;
     let watched = rig.roll_out_with(&release, json!({ "stages": [stage] })).await;
     let action = device.link("deploymentBase").await;
+    device.fetch(&action).await;
     assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
     device.tells(runs("1.1.0", "2")).await;
     assert_eq!(rig.part(&watched, "gw-1").await["state"], "succeeded");
@@ -207,6 +208,7 @@ async fn a_success_is_a_failure_when_its_device_says_that_it_runs_the_old_versio
     // Its first word after a success counts also when the rollout is over.
     let rollout = rig.roll_out_with(&rig.rest.release("1.2.0", 3, &content(900)).await, json!({ "name": "More gateways" })).await;
     let action = device.link("deploymentBase").await;
+    device.fetch(&action).await;
     assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
     rig.rest.rollout_ends(&rollout, "completed").await;
     device.tells(runs("1.1.0", "2")).await;

@@ -106,6 +106,7 @@ async fn it_asks_somebody_first(#[case] kind: EngineKind) {
     assert_eq!(rig.part(&rollout, "gw-1").await["state"], "awaiting_confirmation");
     client.poll().await.unwrap().confirmation_base().expect("it may be asked again").confirm().await.unwrap();
     let update = client.poll().await.unwrap().update().expect("it may begin").fetch().await.unwrap();
+    update.download(tempfile::tempdir().unwrap().path()).await.unwrap();
     update.send_feedback(Execution::Closed, Finished::Success, vec![]).await.unwrap();
     rig.rest.rollout_ends(&rollout, "completed").await;
     rig.server.stop().await;

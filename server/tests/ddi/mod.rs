@@ -4,6 +4,7 @@ mod cancel;
 mod confirmation;
 mod course;
 mod hawkbit_crate;
+mod proving;
 mod refusals;
 mod silence;
 mod swupdate;
@@ -135,6 +136,13 @@ impl Device {
     pub async fn file(&self, action: &str) -> String {
         let chunk = self.read(action).await["deployment"]["chunks"][0].clone();
         chunk["artifacts"][0]["_links"]["download"]["href"].as_str().unwrap_or_else(|| panic!("no file in {chunk}")).to_owned()
+    }
+
+    /// Fetches the only file of a deployment: its success counts at once.
+    pub async fn fetch(&self, action: &str) {
+        let answer = self.get(&self.file(action).await).await;
+        assert_eq!(answer.status(), 200);
+        answer.bytes().await.unwrap();
     }
 
     /// Posts this as it is; gives the status.

@@ -48,6 +48,7 @@ async fn a_late_success_of_an_older_update_does_not_set_the_device_back(#[case] 
     let newer = device.link("deploymentBase").await;
     assert_ne!(newer, older, "it never had the file");
     assert_eq!(device.say(&older, "proceeding", "none", &[]).await, 410);
+    device.fetch(&newer).await;
     assert_eq!(device.say(&newer, "closed", "success", &[]).await, 200);
     assert_eq!(device.say(&older, "closed", "success", &["Update Installed."]).await, 200, "its end is heard");
     assert_eq!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.2.0");

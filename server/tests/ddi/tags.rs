@@ -47,6 +47,7 @@ async fn what_a_device_holds_is_not_sent_again_until_it_changes(#[case] kind: En
     assert!(status == 200 && with_history != deployment, "its history is more");
     assert_eq!(device.say(&action, "proceeding", "none", &["half of it"]).await, 200);
     assert_eq!(ask(&history, &with_history).await.0, 200, "and has changed");
+    device.fetch(&action).await;
     assert_eq!(device.say(&action, "closed", "success", &["done"]).await, 200);
     let installed = device.link("installedBase").await;
     let tag = ask(&installed, "\"none\"").await.1;

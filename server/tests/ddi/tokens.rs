@@ -187,6 +187,7 @@ async fn a_gateway_speaks_for_many_and_lets_nobody_in(#[case] kind: EngineKind) 
     assert!(two.poll().await["deploymentBase"].is_null());
     // Neither finds what is the other's.
     assert_eq!(two.get(&action.replace("gw-1", "gw-2")).await.status(), 403);
+    one.fetch(&action).await;
     assert_eq!(one.say(&action, "closed", "success", &[]).await, 200);
     let used = rig.rest.get("/gateway-tokens").await["items"][0]["last_used_at"].clone();
     assert!(!used.is_null());

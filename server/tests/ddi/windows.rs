@@ -53,6 +53,7 @@ async fn a_client_that_knows_no_windows_finds_nothing_before_its_window_opens(#[
     }
     rig.pass(60).await;
     assert_eq!(device.link("deploymentBase").await, action);
+    device.fetch(&action).await;
     assert_eq!(device.say(bare(&action), "closed", "success", &[]).await, 200);
     // A day is longer than people's tokens live here, so the device is asked.
     let links = device.poll().await;

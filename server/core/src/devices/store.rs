@@ -195,6 +195,8 @@ const SET_UPDATES: Sql = many!(
     [int device],
     ") AS w)"
 );
+/// Whose word waits for what it runs is asked for that as well.
+const ASK_ANEW: Sql = Sql::same("UPDATE devices SET described_at = NULL WHERE number = $1");
 /// When a device was heard of last other than by its channel.
 const ASKED_AT: Sql = Sql::same(
     "SELECT last_seen_at FROM devices d WHERE number = $1 AND NOT EXISTS (
@@ -285,6 +287,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &ONLINE,
     &SET_UPDATE,
     &SET_UPDATES,
+    &ASK_ANEW,
     &ASKED_AT,
     &SET_FIRMWARE,
     &UNORDERED,
@@ -328,6 +331,11 @@ pub async fn set_update(tx: &mut Tx, device: DeviceNo, state: &str) -> Result<()
 pub async fn set_updates(tx: &mut Tx, devices: &[DeviceNo], state: &str) -> Result<(), Error> {
     let all = column("device", devices)?;
     exec!(tx, SET_UPDATES, all, state).map(drop)
+}
+
+/// A device has not said what it is, whatever it said before: one without a channel is asked with its next poll.
+pub async fn ask_anew(tx: &mut Tx, device: DeviceNo) -> Result<(), Error> {
+    exec!(tx, ASK_ANEW, device).map(drop)
 }
 
 /// Notes what a device says it runs.

@@ -133,6 +133,8 @@ pub struct Action {
 pub enum Phase {
     /// To be installed, or being installed.
     Active,
+    /// Closed by the device with a success that it has to prove: it is told to do nothing, and heard.
+    Proving,
     /// Taken back; the device has not answered.
     Cancelling,
     /// Over.
@@ -148,10 +150,16 @@ impl Action {
     /// What it is to its device now.
     pub fn phase(&self, now: Timestamp) -> Phase {
         match self.lasts() {
+            _ if self.open() && self.claims() => Phase::Proving,
             _ if self.open() => Phase::Active,
             Some((phase, until)) if now < until => phase,
             _ => Phase::Ended,
         }
+    }
+
+    /// Whether the device says that it succeeded, and what it says of itself decides on that. No other last word leaves an update in these states.
+    pub(super) const fn claims(&self) -> bool {
+        self.closed && matches!(self.state, UpdateState::Verifying | UpdateState::TimedOut)
     }
 
     /// What an update that goes on no more still is to its device, and until when: one that the device may have installed before it fell
@@ -262,6 +270,10 @@ impl Rollouts {
         // One that goes on against its cancellation, or installs what was recalled meanwhile.
         if let Some(begun) = oldest(Phase::Active).find(|a| !a.open() || a.installing()) {
             return Ok(told(Task::Install(begun.number)));
+        }
+        // What it says it has done it is not told to do again.
+        if oldest(Phase::Proving).next().is_some() {
+            return Ok(told(Task::Nothing));
         }
         let Some(offer) = self.offered(device, Speaks::Hawkbit).await? else {
             self.idle.rests(device, look, Rest { installed, described });

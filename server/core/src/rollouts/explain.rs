@@ -320,6 +320,7 @@ mod tests {
                         confirmable: false,
                         put_off: None,
                         denied: None,
+                        unproven: None,
                     }),
                     ..owes(Owed::Answer)
                 },

@@ -1,5 +1,5 @@
 //! Pure: what becomes of an update when its device speaks. Forward only, repeated and late words change nothing, and a success counts only
-//! when the device runs what the release brings.
+//! when the device runs what the release brings, or where its protocol has no word for that, when it has fetched it.
 
 use super::{
     Error,
@@ -16,6 +16,23 @@ pub const RUNS_OLD_VERSION: &str = "runs_old_version";
 /// The same when a device says it is done with what it should fetch, and never fetched it.
 pub const NOT_FETCHED: &str = "not_fetched";
 
+/// The word for programs of a success that waits for its proof.
+pub const UNPROVEN: &str = "says_success";
+
+/// The same when that never came.
+pub const NEVER_PROVEN: &str = "success_not_proven";
+
+/// What a device's word that it succeeded rests on, where it is not known to run what the release brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Its protocol tells what runs, so that it is a contradiction.
+    Running,
+    /// Its protocol does not, and it has fetched the release: it is believed.
+    Fetched,
+    /// Its protocol does not, and nothing else speaks for it: it has to say what it runs.
+    Owed,
+}
+
 /// What a release brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Brings<'a> {
@@ -27,6 +44,8 @@ pub struct Brings<'a> {
     pub download_only: bool,
     /// Of what is only fetched: the device can have all of it, because it was sent every byte or runs them.
     pub delivered: bool,
+    /// Of what is installed: what a success rests on.
+    pub proof: Proof,
 }
 
 /// What a report does.
@@ -36,6 +55,8 @@ pub enum Heard {
     Late,
     /// The state stays; progress and detail are new, and the device is alive.
     Again,
+    /// It is not believed that it succeeded: it is verifying until it has proven that.
+    Holds,
     /// The state changes.
     Moves {
         /// To which.
@@ -66,14 +87,23 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
         return Ok(fetched(now, (report.state, brings.delivered), code, detail));
     }
     let runs_it = runs.version == brings.version && i64::try_from(runs.sequence).is_ok_and(|s| s == brings.sequence);
-    if report.state == UpdateState::Succeeded && !runs_it {
-        if !legal(UPDATE, now, UpdateState::Failed) {
-            return Ok(Heard::Late);
-        }
-        let detail = instead(&runs.version, brings.version);
-        return Ok(Heard::Moves { to: UpdateState::Failed, code: RUNS_OLD_VERSION.to_owned(), detail });
+    if report.state != UpdateState::Succeeded || runs_it {
+        return Ok(Heard::Moves { to: report.state, code, detail });
     }
-    Ok(Heard::Moves { to: report.state, code, detail })
+    Ok(match brings.proof {
+        Proof::Fetched => Heard::Moves { to: UpdateState::Succeeded, code, detail },
+        Proof::Owed if legal(UPDATE, now, UpdateState::Verifying) => Heard::Holds,
+        Proof::Running if legal(UPDATE, now, UpdateState::Failed) => {
+            let detail = instead(&runs.version, brings.version);
+            Heard::Moves { to: UpdateState::Failed, code: RUNS_OLD_VERSION.to_owned(), detail }
+        }
+        Proof::Owed | Proof::Running => Heard::Late,
+    })
+}
+
+/// What a device shows that owes the proof of its success, and says what it runs: that it runs what the release brings, or else a line for people.
+pub fn proves(version: &str, sequence: i64, brings: Brings<'_>) -> Result<(), String> {
+    if sequence == brings.sequence && version == brings.version { Ok(()) } else { Err(instead(version, brings.version)) }
 }
 
 /// What a device gives away that was believed when it said it succeeded, and says later what it runs: a line for people, where that is not what the
@@ -116,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
     use wire::Timestamp;
 
-    const BRINGS: Brings<'_> = Brings { version: "2.0", sequence: 2, download_only: false, delivered: false };
+    const BRINGS: Brings<'_> = Brings { version: "2.0", sequence: 2, download_only: false, delivered: false, proof: Proof::Running };
 
     fn says(state: UpdateState) -> StatusReport {
         let entropy: &dyn Entropy = &SeededEntropy::new(1);
@@ -158,6 +188,30 @@ mod tests {
         assert_eq!(belies("1.0", 1, Brings { download_only: true, ..BRINGS }), None, "it was to install nothing");
         for word in [U::Failed, U::Reverted, U::Downloading] {
             assert_eq!(hear(U::Succeeded, &says(word), &running("1.0", 1), BRINGS).unwrap(), Heard::Late, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_success_without_a_version_counts_for_what_was_fetched_and_waits_for_its_proof_otherwise() {
+        use UpdateState as U;
+        let (old, new) = (running("1.0", 1), running("2.0", 2));
+        let with = |proof| Brings { proof, ..BRINGS };
+        let heard = |now, runs: &Running, proof| hear(now, &says(U::Succeeded), runs, with(proof)).unwrap();
+        for now in [U::Offered, U::Downloading, U::Installing, U::Rebooting] {
+            assert_eq!(heard(now, &old, Proof::Owed), Heard::Holds, "{now}");
+            assert!(matches!(heard(now, &old, Proof::Fetched), Heard::Moves { to: U::Succeeded, .. }), "{now}");
+            assert!(matches!(heard(now, &new, Proof::Owed), Heard::Moves { to: U::Succeeded, .. }), "it has said that it runs it: {now}");
+        }
+        // Said again it changes nothing, and what has ended stays as it was.
+        for now in [U::Verifying, U::TimedOut, U::Cancelled, U::Superseded] {
+            assert_eq!(heard(now, &old, Proof::Owed), Heard::Late, "{now}");
+        }
+        assert!(matches!(heard(U::TimedOut, &old, Proof::Fetched), Heard::Moves { to: U::Succeeded, .. }));
+        let failed = hear(U::Verifying, &says(U::Failed), &old, with(Proof::Owed)).unwrap();
+        assert!(matches!(failed, Heard::Moves { to: U::Failed, .. }), "a failure needs no proof");
+        assert_eq!(proves("2.0", 2, BRINGS), Ok(()));
+        for (version, sequence) in [("1.0", 1), ("2.0", 1), ("3.0", 3)] {
+            assert_eq!(proves(version, sequence, BRINGS), Err(format!("it says it succeeded, and runs {version} instead of 2.0")));
         }
     }
 

@@ -68,6 +68,7 @@ mod pinning;
 mod placed;
 mod placing;
 mod previewing;
+mod proving;
 mod quorum;
 mod reading;
 mod reasoning;

@@ -53,7 +53,7 @@ impl Rollouts {
             // How many there were is known only now.
             let text = match step.order {
                 Some((_, Verb::Retry, why)) => said(&format!("{} to try again,", devices_of(applied.requeued)), &by, why),
-                None if reason == SILENT => format!("{} fell silent and timed out", devices_of(applied.timed_out)),
+                None if reason == SILENT => overdue(applied.timed_out, applied.unproven),
                 _ => reason.clone(),
             };
             lists::add_event(&mut tx, &record.org, &record.id, &text, &by, tone(step.changes), now).await?;
@@ -184,6 +184,17 @@ fn not_before_its_time(record: &Record, actor: &Actor) -> Option<Error> {
         Some(Error::OwnRollout)
     } else {
         None
+    }
+}
+
+/// How many updates were overdue, for the history.
+fn overdue(silent: i64, unproven: i64) -> String {
+    let fell_silent = format!("{} fell silent and timed out", devices_of(silent));
+    let failed = format!("{} said success and did not prove it in time", devices_of(unproven));
+    match (silent, unproven) {
+        (_, 0) => fell_silent,
+        (0, _) => failed,
+        _ => format!("{fell_silent}; {failed}"),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     draw, expecting,
     explain::{Concern, explain},
     previewing::HISTORY,
+    proving,
     stand::{Stand, UnderWay},
     store::{
         ddi, freezes, history,
@@ -93,6 +94,7 @@ impl Rollouts {
         let under_way = open.map(|open| UnderWay {
             put_off: put_off(&open, &own),
             denied: denied(&open),
+            unproven: unproven(&open),
             confirmable: open.asks && !open.begun() && Agreement::of(true, &facts, false, false) == Agreement::InConsole(false),
             id: open.rollout,
             rollout: open.name,
@@ -134,6 +136,12 @@ fn denied(open: &Open) -> Option<(Timestamp, String)> {
     let (detail, at) = &open.said;
     let remark = detail.strip_prefix(confirming::DENIED).filter(|_| open.state == UpdateState::AwaitingConfirmation)?;
     Some((*at, remark.trim_start_matches(": ").to_owned()))
+}
+
+/// What a success waits for that the device has to prove.
+fn unproven(open: &Open) -> Option<String> {
+    let (detail, _) = &open.said;
+    (open.state == UpdateState::Verifying && detail.starts_with(proving::SAYS)).then(|| detail.clone())
 }
 
 /// A rollout as it stands for a device.

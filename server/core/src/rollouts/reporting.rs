@@ -2,8 +2,9 @@
 
 use super::{
     Error, Rollouts, confirming,
-    hearing::{Brings, Heard, RUNS_OLD_VERSION, belies, hear},
-    retry,
+    ddi::{Action, Notes},
+    hearing::{Brings, Heard, Proof, UNPROVEN, hear},
+    proving, retry,
     state::Class,
     store::{
         courses, ddi,
@@ -16,15 +17,14 @@ use crate::{
     Result,
     bus::Event,
     db::{self, Tx},
-    devices::{DeviceNo, said_to_run, store as devices},
+    devices::{DeviceNo, store as devices},
     text::spaced,
 };
-use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    device::{Running, StatusReport, Telling},
+    device::{Running, StatusReport},
     rollouts::Counts,
-    states::{RolloutState, StageState, UpdateState},
+    states::UpdateState,
     updates::MOST_LINES,
 };
 
@@ -37,16 +37,27 @@ impl Rollouts {
     /// Takes a device's word on its update and answers with the state as it is now. May be repeated; late words change nothing. What the
     /// device says it runs is noted. Somebody else's update is not found.
     pub async fn report(&self, device: DeviceNo, report: StatusReport) -> Result<UpdateState> {
-        Box::pin(self.heard(device, report, None)).await
+        Box::pin(self.heard(device, report, (None, None))).await
     }
 
     /// The same of a protocol in which what a device says to it are lines, the oldest first: these are kept one by one, and the report's own line for
     /// people only stands with the update.
     pub async fn report_in_lines(&self, device: DeviceNo, report: StatusReport, lines: &[String]) -> Result<UpdateState> {
-        Box::pin(self.heard(device, report, Some(lines))).await
+        Box::pin(self.heard(device, report, (Some(lines), None))).await
     }
 
-    async fn heard(&self, device: DeviceNo, report: StatusReport, lines: Option<&[String]>) -> Result<UpdateState> {
+    /// The same of hawkBit's protocol, on an action. It has no word for what runs, so that a success counts for what the device fetched, or was known to
+    /// run before; otherwise the update is verifying, the action is closed, and the device is asked what it is.
+    pub async fn report_on_action(&self, action: &Action, report: StatusReport, lines: &[String]) -> Result<UpdateState> {
+        Box::pin(self.heard(action.device, report, (Some(lines), Some(action)))).await
+    }
+
+    async fn heard(
+        &self,
+        device: DeviceNo,
+        report: StatusReport,
+        (lines, action): (Option<&[String]>, Option<&Action>),
+    ) -> Result<UpdateState> {
         let report = readable(report);
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
@@ -61,8 +72,13 @@ impl Rollouts {
         };
         let has_it = update.timing.download_only && matches!(report.state, UpdateState::Downloaded | UpdateState::Succeeded);
         let delivered = has_it && sent::shipment(&mut tx, device, &update.rollout).await?.is_there();
+        let proof = match action {
+            Some(action) if report.state == UpdateState::Succeeded => proving::proof(&mut tx, action, &update.rollout).await?,
+            _ => Proof::Running,
+        };
         // An attempt that another one took over from is history.
-        let heard = if update.latest { hear(update.state, &report, &runs, Brings { delivered, ..brings(&update) })? } else { Heard::Late };
+        let heard =
+            if update.latest { hear(update.state, &report, &runs, Brings { delivered, proof, ..brings(&update) })? } else { Heard::Late };
         let deferred = confirming::deadline(&mut tx, &update.id, &report, now, update.timeout_ms).await?;
         // What waits for its window does not time out meanwhile.
         let counts_from = match update.timing.window {
@@ -71,18 +87,36 @@ impl Rollouts {
         };
         let deadline = counts_from.plus(update.timeout_ms).max(deferred);
         let progress = report.progress.map(i64::from);
-        let moved = matches!(heard, Heard::Moves { .. });
+        let moved = matches!(heard, Heard::Moves { .. } | Heard::Holds);
         keep(&mut tx, &update, (&report, lines), moved, now).await?;
         let state = match heard {
-            Heard::Late => update.state,
+            Heard::Late => {
+                if let Some(action) = action.filter(|_| update.latest && proof == Proof::Owed) {
+                    claims(&mut tx, &update, action).await?;
+                }
+                update.state
+            }
+            Heard::Holds => {
+                let until = update.steps.deadline(UpdateState::Verifying, now).map_or(deadline, |step| step.min(deadline));
+                let detail = proving::owes(&update.version, until);
+                let word = Word { to: UpdateState::Verifying, progress, code: UNPROVEN, detail: &detail, deadline };
+                moves(&mut tx, &update, word, now).await?;
+                if let Some(action) = action {
+                    claims(&mut tx, &update, action).await?;
+                }
+                UpdateState::Verifying
+            }
             Heard::Again => {
-                if !update.state.finished() {
+                if !update.state.finished() && !update.unproven {
                     updates::progress(&mut tx, &update.id, progress, report.detail.as_deref().unwrap_or_default(), deadline, now).await?;
                 }
                 update.state
             }
             Heard::Moves { to, code, detail } => {
                 moves(&mut tx, &update, Word { to, progress, code: &code, detail: &detail, deadline }, now).await?;
+                if to == UpdateState::Succeeded && proof == Proof::Fetched && !update.timing.download_only {
+                    devices::set_firmware(&mut tx, device, &update.version, update.sequence).await?;
+                }
                 to
             }
         };
@@ -90,32 +124,6 @@ impl Rollouts {
         self.bus.tell(Event::Rollout { org: update.org.clone(), id: update.rollout });
         self.bus.tell(Event::Device { org: update.org, device });
         Ok(state)
-    }
-
-    /// Hears a device without a channel say what it is, which may belie a success that was believed: with its first word of that after its success, and
-    /// later as long as the stage that its update belongs to is not over. To be called before the devices' room keeps what it says: whether this is
-    /// its first word is known only until then.
-    pub async fn described(&self, device: DeviceNo, telling: Telling, said: &BTreeMap<String, String>) -> Result<()> {
-        let Some((version, sequence)) = said_to_run(telling, said) else { return Ok(()) };
-        let newest = ddi::actions(&mut self.db.read().await?, device).await?.into_iter().next();
-        let Some(action) = newest.filter(|action| action.state == UpdateState::Succeeded) else { return Ok(()) };
-        let now = self.clock.now();
-        let mut tx = self.db.write().await?;
-        let found = updates::update(&mut tx, &action.update).await?;
-        let Some(update) = found.filter(|u| u.latest && u.state == UpdateState::Succeeded) else { return Ok(()) };
-        let Some(detail) = belies(&version, sequence, brings(&update)) else { return Ok(()) };
-        if devices::is_described(&mut tx, device).await? && !is_watched(&mut tx, &update).await? {
-            return Ok(());
-        }
-        let deadline = now.plus(update.timeout_ms);
-        let word = Word { to: UpdateState::Failed, progress: None, code: RUNS_OLD_VERSION, detail: &detail, deadline };
-        moves(&mut tx, &update, word, now).await?;
-        let line = NewLine { code: RUNS_OLD_VERSION, ..NewLine::new(&update.org, &update.id, now, &detail) };
-        log::say(&mut tx, &[line]).await?;
-        tx.commit().await?;
-        self.bus.tell(Event::Rollout { org: update.org.clone(), id: update.rollout });
-        self.bus.tell(Event::Device { org: update.org, device });
-        Ok(())
     }
 }
 
@@ -149,36 +157,44 @@ async fn keep(
     Ok(())
 }
 
-/// What the release of an update brings; whether that was delivered is another question.
-fn brings(update: &Update) -> Brings<'_> {
-    Brings { version: &update.version, sequence: update.sequence, download_only: update.timing.download_only, delivered: false }
+/// A device says that it succeeded, and nothing speaks for it: its action is closed with that, and it is asked what it is. Not again when it says so again,
+/// and not where its answer would change nothing.
+async fn claims(tx: &mut Tx, update: &Update, action: &Action) -> Result<()> {
+    if update.unproven || update.state.finished() && update.state != UpdateState::TimedOut {
+        return Ok(());
+    }
+    ddi::note(tx, action.number, Notes { last: true, ..Notes::default() }).await?;
+    Ok(devices::ask_anew(tx, action.device).await?)
+}
+
+/// What the release of an update brings; whether that was delivered, and what a success rests on, are other questions.
+pub(super) fn brings(update: &Update) -> Brings<'_> {
+    Brings {
+        version: &update.version,
+        sequence: update.sequence,
+        download_only: update.timing.download_only,
+        delivered: false,
+        proof: Proof::Running,
+    }
 }
 
 /// What moves an update.
-struct Word<'a> {
-    to: UpdateState,
-    progress: Option<i64>,
-    code: &'a str,
-    detail: &'a str,
-    deadline: Timestamp,
+pub(super) struct Word<'a> {
+    pub to: UpdateState,
+    pub progress: Option<i64>,
+    pub code: &'a str,
+    pub detail: &'a str,
+    pub deadline: Timestamp,
 }
 
 /// Moves an update, the counts of its stage, and what is noted with its device.
-async fn moves(tx: &mut Tx, update: &Update, word: Word<'_>, now: Timestamp) -> Result<()> {
+pub(super) async fn moves(tx: &mut Tx, update: &Update, word: Word<'_>, now: Timestamp) -> Result<()> {
     let Word { to, progress, code, detail, deadline } = word;
     let stage = count(tx, update, to).await?;
     let retry_at = retry_at(tx, update, to, now).await?;
     let moved = Moved { to, stage, progress, code, detail, deadline, retry_at, step_deadline: update.steps.deadline(to, now) };
     updates::move_to(tx, &update.id, &moved, now).await?;
     Ok(devices::set_update(tx, update.device, to.as_str()).await?)
-}
-
-/// Whether the stage that an update belongs to is not over, so that what becomes of the update still counts for its gate.
-async fn is_watched(tx: &mut Tx, update: &Update) -> Result<bool> {
-    let Some((_, course)) = records::course(tx, &update.org, &update.rollout).await? else { return Ok(false) };
-    let stage = usize::try_from(update.stage).ok().and_then(|number| course.stages.get(number.checked_sub(1)?));
-    let over = stage.is_none_or(|stage| matches!(stage.state, StageState::Succeeded | StageState::Skipped));
-    Ok(!over && matches!(course.state, RolloutState::Running | RolloutState::Paused | RolloutState::Halted))
 }
 
 /// When a device that ended like this is offered the release again by itself.

@@ -1,6 +1,6 @@
 //! What devices were sent of a release that they only fetch, by either protocol and over any instance: their word that they have it counts for what
-//! was sent. Keyed by device and content, because a second attempt need not fetch again what the first has left. Of what is installed nothing is
-//! kept: there a success is what the device runs.
+//! was sent. Keyed by device and content, because a second attempt need not fetch again what the first has left. Of what is installed it is kept only that
+//! the end of a file was sent, and only by hawkBit's protocol, which has no word for what runs: elsewhere a success is what the device runs.
 
 use super::{
     Rollouts,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Result, devices::DeviceNo};
 use serde::{Deserialize, Serialize};
-use std::{collections::HashSet, ops::Range};
+use std::{collections::HashSet, ops::Range, path::Path};
 use wire::ids::{Digest, OrgId, UpdateId};
 
 /// Most ranges that are kept of one file. Who reads it in more pieces, each apart from the others, is not believed to have it all.
@@ -77,8 +77,18 @@ impl From<&Action> for Fetching {
 #[derive(Debug)]
 pub(super) struct File {
     pub sha256: String,
+    pub name: String,
     pub size: u64,
     pub sent: Portions,
+    /// Its end was sent, from wherever the device went on.
+    pub to_end: bool,
+}
+
+impl File {
+    /// Whether SWUpdate takes it; where it finds any, it passes over all the others.
+    fn is_image(&self) -> bool {
+        Path::new(&self.name).extension().is_some_and(|ending| ending == "swu")
+    }
 }
 
 /// A delta from one file to another, and what a device was sent of it.
@@ -102,11 +112,20 @@ pub(super) struct Shipment {
 impl Shipment {
     /// Whether the device can have all of it: each file is one that it runs, or was sent whole, or as a whole delta to what it runs.
     pub(super) fn is_there(&self) -> bool {
-        let by_delta = |file: &File| {
-            let leads = |d: &&Difference| d.target == file.sha256 && self.runs.contains(&d.base);
-            self.differences.iter().filter(leads).any(|d| d.sent.is_all(d.size))
-        };
-        self.files.iter().all(|file| self.runs.contains(&file.sha256) || file.sent.is_all(file.size) || by_delta(file))
+        self.files.iter().all(|file| self.runs.contains(&file.sha256) || file.sent.is_all(file.size) || self.by_delta(file))
+    }
+
+    /// Whether the device fetched all of it that a client installs: each file, or each image where there are some, to its end at least, or as a whole
+    /// delta to what it runs. What it runs already speaks for no success.
+    pub(super) fn was_fetched(&self) -> bool {
+        let images = self.files.iter().any(File::is_image);
+        let mut installed = self.files.iter().filter(|file| !images || file.is_image());
+        installed.all(|file| file.to_end || file.sent.is_all(file.size) || self.by_delta(file))
+    }
+
+    fn by_delta(&self, file: &File) -> bool {
+        let leads = |d: &&Difference| d.target == file.sha256 && self.runs.contains(&d.base);
+        self.differences.iter().filter(leads).any(|d| d.sent.is_all(d.size))
     }
 }
 
@@ -120,6 +139,15 @@ impl Rollouts {
         all.add(part);
         sent::set(&mut tx, to, file, &all, now).await?;
         updates::alive(&mut tx, &to.update, now.plus(to.timeout_ms)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The end of a file of what an action installs goes to its device. When this returns it is written down, so that the success which follows is judged
+    /// by it on whatever instance.
+    pub async fn goes_to_end(&self, action: &Action, file: &Digest) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        sent::to_end(&mut tx, action, file, self.clock.now()).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -143,6 +171,31 @@ mod tests {
         assert_eq!((sent.is_all(10), sent.is_all(11)), (true, false));
     }
 
+    fn file(sha256: &str, name: &str, size: u64, sent: Portions) -> File {
+        File { sha256: sha256.into(), name: name.into(), size, sent, to_end: false }
+    }
+
+    #[test]
+    fn a_release_was_fetched_whose_every_file_was_sent_to_its_end_or_every_image() {
+        let sent = |ends: &[&str], files: &[&str]| {
+            let of = |name: &&str| File { to_end: ends.contains(name), ..file(name, name, 10, Portions::default()) };
+            Shipment { files: files.iter().map(of).collect(), ..Shipment::default() }.was_fetched()
+        };
+        let all = ["one.bin", "two.bin"];
+        assert!(sent(&all, &all));
+        assert!(!sent(&all[..1], &all) && !sent(&[], &all), "another one was not");
+        let mixed = ["one.swu", "two.swu", "notes.txt"];
+        assert!(sent(&mixed[..2], &mixed), "SWUpdate fetches nothing else");
+        assert!(!sent(&mixed[1..], &mixed));
+        let mut whole = Portions::default();
+        whole.add(&(0..10));
+        let earlier = Shipment { files: vec![file("a", "a.bin", 10, whole)], ..Shipment::default() };
+        assert!(earlier.was_fetched(), "it was fetched only, by another action");
+        let runs = HashSet::from(["a".to_owned()]);
+        let same = Shipment { files: vec![file("a", "a.bin", 10, Portions::default())], runs, ..Shipment::default() };
+        assert!(same.is_there() && !same.was_fetched(), "that it ran it before is no sign of an update");
+    }
+
     #[test]
     fn a_file_is_there_that_runs_or_was_sent_whole_or_as_a_delta_to_what_runs() {
         let sent = |until: u64| {
@@ -151,7 +204,7 @@ mod tests {
             sent
         };
         let shipment = |whole: u64, delta: u64, runs: &[&str]| Shipment {
-            files: vec![File { sha256: "new".into(), size: 10, sent: sent(whole) }, File { sha256: "kept".into(), size: 5, sent: sent(0) }],
+            files: vec![file("new", "new.bin", 10, sent(whole)), file("kept", "kept.bin", 5, sent(0))],
             differences: vec![Difference { target: "new".into(), base: "old".into(), size: 3, sent: sent(delta) }],
             runs: runs.iter().map(|sha256| (*sha256).to_owned()).collect(),
         };

@@ -31,6 +31,8 @@ pub struct UnderWay {
     pub put_off: Option<Timestamp>,
     /// When somebody at the device said no, and what they said to that.
     pub denied: Option<(Timestamp, String)>,
+    /// What a success waits for that the device has to prove.
+    pub unproven: Option<String>,
 }
 
 /// What a device that speaks hawkBit's protocol has to say before it is offered anything else.
@@ -73,11 +75,7 @@ pub struct Stand {
 impl UnderWay {
     /// The explanation of a device that is updating.
     pub(super) fn explained(&self, held: Option<&String>, now: Timestamp) -> Why {
-        let silence = self
-            .deadline
-            .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
-        let waits = held.map_or_else(String::new, |held| format!(" It waits: {held}"));
-        let answer = format!("Updating to {} by “{}”: {}.{waits}{silence}", self.version, self.rollout, self.told());
+        let answer = self.answer(held, now);
         let time = match held {
             Some(held) => blocks(Rule::Time, held.clone(), "When its window opens, or the freeze ends."),
             None => met(Rule::Time, "nothing of time holds it."),
@@ -88,11 +86,28 @@ impl UnderWay {
             met(Rule::Agreed, "nobody is waited for.")
         };
         let again = if self.deadline.is_some() { "If it stays silent, it counts as timed out." } else { "" };
-        let reports = Reason { again: again.to_owned(), again_at: self.deadline, ..met(Rule::Reports, format!("{}.", words(self.state))) };
+        let reports = match &self.unproven {
+            Some(unproven) => blocks(Rule::Reports, unproven.clone(), "When it describes itself. Otherwise it has failed."),
+            None => Reason { again: again.to_owned(), ..met(Rule::Reports, format!("{}.", words(self.state))) },
+        };
+        let reports = Reason { again_at: self.deadline, ..reports };
         let (id, name, version) = (self.id.clone(), self.rollout.clone(), self.version.clone());
         let rules = vec![time, agreed, reports];
         let rollout = WhyRollout { id, name, version, outlook: Outlook::UnderWay, rules, may_confirm: self.confirmable };
         Why { outlook: Outlook::UnderWay, answer, rollouts: vec![rollout] }
+    }
+
+    /// How far it is in a line, and what becomes of it.
+    fn answer(&self, held: Option<&String>, now: Timestamp) -> String {
+        let Self { version, rollout, .. } = self;
+        if let Some(unproven) = &self.unproven {
+            return format!("Updating to {version} by “{rollout}”. {unproven}");
+        }
+        let silence = self
+            .deadline
+            .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
+        let waits = held.map_or_else(String::new, |held| format!(" It waits: {held}"));
+        format!("Updating to {version} by “{rollout}”: {}.{waits}{silence}", self.told())
     }
 
     /// How far it is, or what somebody at the device has decided.

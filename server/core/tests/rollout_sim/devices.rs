@@ -62,10 +62,14 @@ pub enum Fault {
     DiesAfter,
     /// Says again and again that it installs, for hours, and then nothing any more.
     Stuck,
+    /// Says at once that it succeeded, by a protocol that has no word for what runs, and has fetched nothing; some say later that they run the old version.
+    Claims,
+    /// The same, but it had the files from elsewhere: it runs the release, and says so later.
+    Proves,
 }
 
 impl Fault {
-    pub const BAD: [Self; 13] = [
+    pub const BAD: [Self; 15] = [
         Self::Slow,
         Self::Fails,
         Self::Lies,
@@ -79,7 +83,14 @@ impl Fault {
         Self::Unfit,
         Self::DiesAfter,
         Self::Stuck,
+        Self::Claims,
+        Self::Proves,
     ];
+
+    /// Whether its protocol has no word for what runs.
+    pub const fn nameless(self) -> bool {
+        matches!(self, Self::Claims | Self::Proves)
+    }
 }
 
 /// A device as it is, whatever the server believes.
@@ -91,6 +102,8 @@ pub struct Device {
     /// Still in the fleet and selected.
     pub member: bool,
     pub sequence: i64,
+    /// What the server knows of that, where its protocol tells nothing with a success.
+    pub told: i64,
     /// The update it works on (index of the row), and where it is in it.
     pub work: Option<(usize, UpdateState)>,
     pub tries: u32,
@@ -112,6 +125,7 @@ impl Device {
             online: fault != Fault::Dead,
             member: true,
             sequence: 1,
+            told: 1,
             work: None,
             tries: 0,
             silent_until: 0,
@@ -130,6 +144,7 @@ impl Device {
         Some(match at {
             U::Offered if self.fault == Fault::Refuses => U::Rejected,
             U::Offered if self.fault == Fault::Unfit => U::NotApplicable,
+            U::Offered if self.fault.nameless() => U::Succeeded,
             U::Offered if dice.percent(10) => U::AwaitingConfirmation,
             U::Offered | U::AwaitingConfirmation => U::Downloading,
             U::Downloading => U::Downloaded,

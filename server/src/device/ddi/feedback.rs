@@ -13,13 +13,10 @@ use fleet::rollouts::{
     MAX_DETAIL,
     ddi::{Action, Notes, Phase},
 };
-use wire::{
-    FaultKind,
-    device::{Running, StatusReport},
-    states::UpdateState,
-};
+use wire::{FaultKind, device::StatusReport, states::UpdateState};
 
-/// `POST …/deploymentBase/{action}/feedback`: 200 whatever it says, also late or out of order, as long as the action goes on; then 410.
+/// `POST …/deploymentBase/{action}/feedback`: 200 whatever it says, also late or out of order, as long as the action goes on; then 410. One whose success
+/// has to be proven goes on.
 pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(body): Said) -> Result<StatusCode, Problem> {
     let action = asker.action(&devices).await?;
     let feedback = Feedback::read(&body)?;
@@ -32,7 +29,7 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
     let to = means(&feedback, action.state);
     let word = report(&action, &feedback, to);
     let mut beside: &[String] = &[];
-    let state = match devices.fleet.rollouts().report_in_lines(action.device, word, &feedback.details).await {
+    let state = match devices.fleet.rollouts().report_on_action(&action, word, &feedback.details).await {
         // It only said that it goes on, and another of its words was faster.
         Err(fleet::Error::Rollouts(fleet::rollouts::Error::NotYours(_))) => {
             beside = &feedback.details;
@@ -40,12 +37,17 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
         }
         other => other?,
     };
-    if ended && state == action.state {
+    // A success after silence that nothing speaks for is heard, and counts for what the device says of itself.
+    if ended && state == action.state && to != UpdateState::Succeeded {
         return Err(gone());
     }
-    let fetched = (UpdateState::Downloaded..=UpdateState::Verifying).contains(&state);
+    let fetched = !last && (UpdateState::Downloaded..=UpdateState::Verifying).contains(&state);
     let notes = Notes { lines: beside, last, fetched, ..Notes::default() };
     devices.fleet.rollouts().heard_ddi(&action, notes).await?;
+    if last {
+        // Its very next poll asks what it is, however late the bus is.
+        devices.fleet.rollouts().look_again(asker.device());
+    }
     Ok(StatusCode::OK)
 }
 
@@ -77,15 +79,17 @@ fn report(action: &Action, feedback: &Feedback, to: UpdateState) -> StatusReport
         (UpdateState::Failed | UpdateState::Rejected, Execution::Canceled, None) => Some("canceled_by_device".to_owned()),
         _ => None,
     };
-    // The protocol has no word for what runs, so its success is taken for this; but not one that comes late, behind a newer update's.
-    let firmware = (to == UpdateState::Succeeded && action.newest && !action.timing.download_only).then(|| Running {
-        version: action.version.clone(),
-        sequence: action.sequence,
-        device_type: action.device_type.clone(),
-        hardware: String::new(),
-    });
     let detail = Some(tail(&feedback.details)).filter(|detail| !detail.is_empty());
-    StatusReport { update_id: action.update.clone(), state: to, progress: feedback.progress, code, detail, firmware, deferred_until: None }
+    // The protocol has no word for what runs.
+    StatusReport {
+        update_id: action.update.clone(),
+        state: to,
+        progress: feedback.progress,
+        code,
+        detail,
+        firmware: None,
+        deferred_until: None,
+    }
 }
 
 /// The end of what was said: there is the reason, in a log.

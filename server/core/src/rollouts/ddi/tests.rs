@@ -38,6 +38,8 @@ fn a_cancellation_waits_for_its_answer_and_gives_way_to_a_refusal() {
     let cases = [
         (U::Offered, A::Awaited, false, 0, P::Active),
         (U::Verifying, A::Awaited, false, 0, P::Active),
+        (U::Verifying, A::Awaited, true, 0, P::Proving),
+        (U::TimedOut, A::Awaited, true, 0, P::Ended),
         (U::Cancelled, A::Awaited, false, 0, P::Cancelling),
         (U::Cancelled, A::Awaited, false, 99 + UNANSWERED_MS, P::Cancelling),
         (U::Cancelled, A::Awaited, false, 100 + UNANSWERED_MS, P::Ended),

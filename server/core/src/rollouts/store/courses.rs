@@ -6,7 +6,7 @@ use crate::{
     devices::{DeviceNo, store as devices},
     rollouts::{
         course::{Change, Course, Stage},
-        retry,
+        proving, retry,
         state::Class,
         steps,
     },
@@ -53,14 +53,15 @@ pub(super) const CLAMP_SEEN: Sql = Sql::same(
      WHERE rollout_id = $1",
 );
 /// Those that have been silent the longest, so many at a time: a fleet that falls silent at once does not hold the writer for as long as it is large. Who was too
-/// long in a step is told which: the code ends with it.
+/// long in a step is told which: the code ends with it. Whose success was never proven has failed.
 pub(super) const TIME_OUT: Sql = Sql::same(
     "UPDATE updates SET open = FALSE, ended_at = $2, updated_at = $2,
-     code = CASE WHEN step_deadline <= $2 THEN 'timed_out_' || state ELSE 'timed_out' END,
-     detail = CASE WHEN step_deadline IS NULL OR step_deadline > $2 THEN $3 WHEN state = 'downloading' THEN $4 WHEN state = 'installing' THEN $5
+     code = CASE WHEN state = 'verifying' AND code = 'says_success' THEN 'success_not_proven'
+            WHEN step_deadline <= $2 THEN 'timed_out_' || state ELSE 'timed_out' END,
+     detail = CASE WHEN state = 'verifying' AND code = 'says_success' THEN $8 WHEN step_deadline IS NULL OR step_deadline > $2 THEN $3 WHEN state = 'downloading' THEN $4 WHEN state = 'installing' THEN $5
               WHEN state = 'rebooting' THEN $6 ELSE $7 END,
-     state = 'timed_out'
-     WHERE id IN (SELECT o.id FROM updates o WHERE o.rollout_id = $1 AND o.open = TRUE AND o.deadline <= $2 ORDER BY o.deadline LIMIT $8)
+     state = CASE WHEN state = 'verifying' AND code = 'says_success' THEN 'failed' ELSE 'timed_out' END
+     WHERE id IN (SELECT o.id FROM updates o WHERE o.rollout_id = $1 AND o.open = TRUE AND o.deadline <= $2 ORDER BY o.deadline LIMIT $9)
          AND open = TRUE AND deadline <= $2 RETURNING id, device, stage, state, attempts",
 );
 /// Every deadline is after 1970: it is said so that only open updates are read, by their own index.
@@ -91,6 +92,8 @@ pub(in crate::rollouts) struct Applied {
     pub cancelled: Vec<(DeviceNo, UpdateId)>,
     /// How many timed out.
     pub timed_out: i64,
+    /// How many did not prove in time that they had succeeded.
+    pub unproven: i64,
     /// How many wait again.
     pub requeued: i64,
 }
@@ -135,18 +138,7 @@ pub(in crate::rollouts) async fn apply(
     let mut applied = Applied::default();
     for change in changes {
         match change {
-            Change::TimeOut => {
-                let most = i64::try_from(AT_ONCE).map_err(Error::corrupt)?;
-                let silence = format!("no word for {}", wire::time::duration(before.timeout_ms));
-                let stuck = |step| steps::stuck(&record.spec.steps, step);
-                let (fetching, writing) = (stuck(UpdateState::Downloading), stuck(UpdateState::Installing));
-                let (starting, checking) = (stuck(UpdateState::Rebooting), stuck(UpdateState::Verifying));
-                let moved = rows!(tx, MovedRow, TIME_OUT, id, now.0, silence, fetching, writing, starting, checking, most)?;
-                applied.timed_out = i64::try_from(moved.len()).unwrap_or(i64::MAX);
-                recount(tx, record, &moved, Class::Updating, Some(Class::TimedOut), before.stage).await?;
-                note(tx, &moved, UpdateState::TimedOut).await?;
-                retry_silent(tx, record, &moved, now).await?;
-            }
+            Change::TimeOut => (applied.timed_out, applied.unproven) = time_out(tx, record, before, now).await?,
             Change::Withdraw { recalled, for_good } => {
                 let moved = if *recalled {
                     rows!(tx, MovedRow, WITHDRAW_RECALLED, id, now.0, !for_good)?
@@ -188,6 +180,25 @@ pub(in crate::rollouts) async fn apply(
     Ok(Some(applied))
 }
 
+/// Ends what is overdue: how many fell silent, and how many did not prove that they had succeeded.
+async fn time_out(tx: &mut Tx, record: &Record, before: &Course, now: Timestamp) -> Result<(i64, i64), Error> {
+    let (id, most) = (record.id.as_str(), i64::try_from(AT_ONCE).map_err(Error::corrupt)?);
+    let silence = format!("no word for {}", wire::time::duration(before.timeout_ms));
+    let stuck = |step| steps::stuck(&record.spec.steps, step);
+    let (fetching, writing) = (stuck(UpdateState::Downloading), stuck(UpdateState::Installing));
+    let (starting, checking) = (stuck(UpdateState::Rebooting), stuck(UpdateState::Verifying));
+    let never = proving::never(&record.version);
+    let moved = rows!(tx, MovedRow, TIME_OUT, id, now.0, silence, fetching, writing, starting, checking, never, most)?;
+    let (unproven, silent): (Vec<_>, Vec<_>) = moved.into_iter().partition(|r| r.3 == UpdateState::Failed.as_str());
+    for (some, to) in [(&unproven, UpdateState::Failed), (&silent, UpdateState::TimedOut)] {
+        recount(tx, record, some, Class::Updating, Some(Class::of(to)), before.stage).await?;
+        note(tx, some, to).await?;
+        retry_ended(tx, record, some, to, now).await?;
+    }
+    let count = |some: &[MovedRow]| i64::try_from(some.len()).unwrap_or(i64::MAX);
+    Ok((count(&silent), count(&unproven)))
+}
+
 /// Lowers what was seen to what there is, after the stages' counts have moved.
 pub(in crate::rollouts) async fn clamp_seen(tx: &mut Tx, rollout: &RolloutId) -> Result<(), Error> {
     exec!(tx, CLAMP_SEEN, rollout.as_str()).map(drop)
@@ -213,14 +224,13 @@ struct Again {
     at: i64,
 }
 
-/// Those that fell silent are offered it again, where the plan says so.
-async fn retry_silent(tx: &mut Tx, record: &Record, moved: &[MovedRow], now: Timestamp) -> Result<(), Error> {
+/// Those that ended like this are offered it again, where the plan says so.
+async fn retry_ended(tx: &mut Tx, record: &Record, moved: &[MovedRow], state: UpdateState, now: Timestamp) -> Result<(), Error> {
     let retry = record.spec.retry.as_ref();
     if retry.is_none() {
         return Ok(());
     }
-    let again =
-        |(id, .., attempts): &MovedRow| Some(Again { id: id.clone(), at: retry::at(retry, UpdateState::TimedOut, *attempts, now)?.0 });
+    let again = |(id, .., attempts): &MovedRow| Some(Again { id: id.clone(), at: retry::at(retry, state, *attempts, now)?.0 });
     let again: Vec<Again> = moved.iter().filter_map(again).collect();
     if !again.is_empty() {
         exec!(tx, RETRY_AT, list(&again)?)?;

@@ -170,6 +170,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &sent::BEGIN,
     &sent::HOLD,
     &sent::SET,
+    &sent::TO_END,
     &sent::FILES,
     &sent::DIFFERENCES,
     &sent::RUNS,

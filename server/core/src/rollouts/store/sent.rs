@@ -1,11 +1,14 @@
-//! Which bytes devices were sent of what their plans have them fetch only, and which files they have by that. The table is named after hawkBit's
+//! Which bytes devices were sent of what their plans have them fetch only, which files they were sent to the end, and which they have by that. The table is named after hawkBit's
 //! protocol, which it was made for; the native one writes to it as well.
 
 use super::these;
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, many, row, rows},
     devices::DeviceNo,
-    rollouts::sending::{Difference, Fetching, File, Portions, Shipment},
+    rollouts::{
+        ddi::Action,
+        sending::{Difference, Fetching, File, Portions, Shipment},
+    },
 };
 use wire::{
     Timestamp,
@@ -19,9 +22,13 @@ pub(super) const HOLD: Sql = Sql::split(
     "SELECT portions FROM ddi_sent WHERE device = $1 AND sha256 = $2 FOR UPDATE",
 );
 pub(super) const SET: Sql = Sql::same("UPDATE ddi_sent SET portions = $3, at = $4 WHERE device = $1 AND sha256 = $2");
+pub(super) const TO_END: Sql = Sql::same(
+    "INSERT INTO ddi_sent (device, sha256, org_id, portions, at, to_end) VALUES ($1, $2, $3, '[]', $4, TRUE)
+     ON CONFLICT (device, sha256) DO UPDATE SET to_end = TRUE, at = excluded.at",
+);
 /// The files of a rollout's release, with what a device was sent of each.
 pub(super) const FILES: Sql = Sql::same(
-    "SELECT f.sha256, f.size, COALESCE(s.portions, '[]') FROM rollouts x JOIN release_files f ON f.release_id = x.release_id
+    "SELECT f.sha256, f.name, f.size, COALESCE(s.portions, '[]'), COALESCE(s.to_end, FALSE) FROM rollouts x JOIN release_files f ON f.release_id = x.release_id
      LEFT JOIN ddi_sent s ON s.device = $1 AND s.sha256 = f.sha256 WHERE x.id = $2 ORDER BY f.position",
 );
 /// The differences that lead to them, of those that the device was sent anything of.
@@ -54,12 +61,17 @@ pub(in crate::rollouts) async fn set(tx: &mut Tx, to: &Fetching, file: &Digest, 
     exec!(tx, SET, to.device, file.as_str(), portions, now.0).map(drop)
 }
 
+/// Notes that the end of a file goes to a device.
+pub(in crate::rollouts) async fn to_end(tx: &mut Tx, action: &Action, file: &Digest, now: Timestamp) -> Result<(), Error> {
+    exec!(tx, TO_END, action.device, file.as_str(), action.org.as_str(), now.0).map(drop)
+}
+
 /// What a device has of a rollout's release.
 pub(in crate::rollouts) async fn shipment(on: &mut impl Conn, device: DeviceNo, rollout: &RolloutId) -> Result<Shipment, Error> {
     let size = |bytes: i64| u64::try_from(bytes).map_err(Error::corrupt);
-    let files = rows!(on, (String, i64, String), FILES, device, rollout.as_str())?
+    let files = rows!(on, (String, String, i64, String, bool), FILES, device, rollout.as_str())?
         .into_iter()
-        .map(|(sha256, bytes, sent)| Ok(File { sha256, size: size(bytes)?, sent: portions(&sent)? }))
+        .map(|(sha256, name, bytes, sent, to_end)| Ok(File { sha256, name, size: size(bytes)?, sent: portions(&sent)?, to_end }))
         .collect::<Result<_, Error>>()?;
     let differences = rows!(on, (String, String, i64, String), DIFFERENCES, device, rollout.as_str())?
         .into_iter()

@@ -5,6 +5,7 @@ use crate::{
     db::{Conn, Error, Sql, Tx, exec, row},
     devices::DeviceNo,
     rollouts::{
+        hearing::UNPROVEN,
         sending::Fetching,
         state::Class,
         steps::Steps,
@@ -67,9 +68,9 @@ pub(super) const SHIFT: Sql = Sql::same(
      WHERE rollout_id = $1 AND number = $2",
 );
 pub(super) const UPDATE: Sql = Sql::split(
-    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.code, u.open, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1",
-    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.code, u.open, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1 FOR UPDATE OF u",
 );
 /// A word moves the deadline, but never behind that of the step.
@@ -77,15 +78,16 @@ pub(super) const PROGRESS: Sql = Sql::same(
     "UPDATE updates SET progress = $2, detail = $3, updated_at = $5,
      deadline = CASE WHEN step_deadline < $4 THEN step_deadline ELSE $4 END WHERE id = $1",
 );
+/// Nothing moves the deadline of a success that has to be proven: see [`UNPROVEN`].
 pub(super) const ALIVE: Sql = Sql::same(
     "UPDATE updates SET deadline = CASE WHEN step_deadline < $2 THEN step_deadline ELSE $2 END
-     WHERE id = $1 AND open = TRUE AND deadline < $2 AND (step_deadline IS NULL OR deadline < step_deadline)",
+     WHERE id = $1 AND open = TRUE AND code <> 'says_success' AND deadline < $2 AND (step_deadline IS NULL OR deadline < step_deadline)",
 );
 pub(super) const DOWNLOADS_ON: Sql = Sql::same(
     "UPDATE updates SET deadline = CASE
          WHEN step_deadline < CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id) THEN step_deadline
          ELSE CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id) END
-     WHERE device = $1 AND open = TRUE AND deadline < CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)
+     WHERE device = $1 AND open = TRUE AND code <> 'says_success' AND deadline < CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)
        AND (step_deadline IS NULL OR deadline < step_deadline)",
 );
 pub(super) const MOVE: Sql = Sql::same(
@@ -267,6 +269,8 @@ pub(in crate::rollouts) struct Update {
     pub device: DeviceNo,
     pub stage: i64,
     pub state: UpdateState,
+    /// Its device says that it succeeded, and has to prove it: no word moves its deadline.
+    pub unproven: bool,
     pub latest: bool,
     pub again: bool,
     pub attempts: i64,
@@ -288,6 +292,7 @@ struct UpdateRecord {
     device: i64,
     stage: i64,
     state: String,
+    code: String,
     latest: bool,
     again: bool,
     attempts: i64,
@@ -307,6 +312,7 @@ pub(in crate::rollouts) async fn update(tx: &mut Tx, id: &UpdateId) -> Result<Op
                 rollout: u.rollout_id.parse().map_err(Error::corrupt)?,
                 device: u.device,
                 stage: u.stage,
+                unproven: u.code == UNPROVEN && u.state == UpdateState::Verifying.as_str(),
                 state: u.state.parse().map_err(Error::corrupt)?,
                 latest: u.latest,
                 again: u.again,

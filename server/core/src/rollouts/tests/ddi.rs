@@ -4,7 +4,10 @@ use super::{Scene, says, stage};
 use crate::{
     db::{EngineKind, Sql, exec},
     devices::DeviceNo,
-    rollouts::ddi::{Action, Answer, Notes, Task},
+    rollouts::{
+        ddi::{Action, Answer, Notes, Phase, Task},
+        hearing::NEVER_PROVEN,
+    },
 };
 use rstest::rstest;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use tokio::time::timeout;
 use wire::{
     device::StatusReport,
     ids::RolloutId,
-    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
+    rollouts::{GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec, StepLimits},
     states::{DeviceStep, UpdateState},
 };
 
@@ -241,4 +244,51 @@ async fn who_polls_is_not_called_offline_and_bytes_that_flow_are_signs_of_life(#
     s.silence().await;
     room.flows(&s.action(device, number).await).await.unwrap();
     assert_eq!(s.action(device, number).await.state, UpdateState::TimedOut);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_success_that_is_never_proven_fails_with_its_step_and_is_tried_again_where_the_plan_says_so(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let (room, claims, silent, honest) = (s.rollouts(), s.devices[0], s.devices[1], s.devices[2]);
+    let gate = GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() };
+    let spec = s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }]);
+    let steps = StepLimits { verifying_min: Some(10), ..StepLimits::default() };
+    let retry = Some(Retry { classes: vec![RetryClass::Failed], times: 1, wait_min: 30 });
+    let id = s.approved(RolloutSpec { steps, retry, ..spec }).await;
+    room.tick().await.unwrap();
+    let first = installs(s.asks(claims).await);
+    installs(s.asks(silent).await);
+    let offer = room.poll(honest).await.unwrap().expect("an offer");
+    assert_eq!(s.succeed(honest, &offer.update_id, "2.0.0", 2).await, UpdateState::Succeeded);
+    let action = s.action(claims, first).await;
+    let said = async |action: &Action| room.report_on_action(action, says(&action.update, UpdateState::Succeeded), &[]).await.unwrap();
+    assert_eq!(said(&action).await, UpdateState::Verifying);
+    let held = s.action(claims, first).await;
+    assert_eq!((held.phase(s.w.clock_now()), held.closed, held.fetched), (Phase::Proving, true, false));
+    let until = held.deadline;
+    assert_eq!(until, s.w.clock_now().plus(HOUR / 6), "the limit of its step");
+    assert!(room.updates_of(claims).await.unwrap()[0].detail.ends_with(&format!("or fails on {}.", until.readable())));
+    assert_eq!(s.asks(claims).await, Task::Nothing);
+    s.w.clock.advance(HOUR / 6 - 1);
+    assert_eq!(said(&held).await, UpdateState::Verifying);
+    room.flows(&held).await.unwrap();
+    room.downloads_on(claims).await.unwrap();
+    let heard = s.action(claims, first).await;
+    assert_eq!((heard.state, heard.deadline), (UpdateState::Verifying, until), "nothing moves it");
+
+    s.silence().await;
+    let row = room.updates_of(claims).await.unwrap()[0].clone();
+    assert_eq!((row.state, row.code.as_str()), (UpdateState::Failed, NEVER_PROVEN));
+    assert_eq!(s.action(claims, first).await.phase(s.w.clock_now()), Phase::Ended);
+    let counts = s.detail(&id).await.row.counts;
+    assert_eq!((counts.failed, counts.timed_out, counts.updating), (1, 1, 0));
+    let told = "1 device fell silent and timed out; 1 device said success and did not prove it in time";
+    assert!(s.detail(&id).await.history.iter().any(|event| event.text == told));
+    s.checked(&id).await;
+    s.w.clock.advance(HOUR / 2);
+    assert!(installs(s.asks(claims).await) > first, "another attempt");
+    s.checked(&id).await;
 }

@@ -6,7 +6,7 @@ use fleet::rollouts::{
     control::order,
     course::Change,
     draw,
-    hearing::{Brings, Heard, hear},
+    hearing::{Brings, Heard, Proof, hear, proves},
     state::{Class, UPDATE, legal},
     throttle::full,
     timing::{Terms, Timing},
@@ -35,7 +35,13 @@ impl World {
             return;
         }
         d.heard_at = d.heard_at.max(now);
-        match d.work {
+        let waits = |r: &Row| r.device == device && r.open && r.unproven;
+        if d.fault.nameless()
+            && let Some(row) = self.rows.iter().rposition(waits)
+        {
+            return self.describe(device, row);
+        }
+        match self.devices[device].work {
             None => self.poll(device),
             // It asks once more before it begins.
             Some((row, UpdateState::Offered)) if self.rows[row].open && self.dice.percent(20) => self.poll(device),
@@ -136,6 +142,7 @@ impl World {
                 again: false,
                 deadline: self.now + TIMEOUT,
                 step_deadline: None,
+                unproven: false,
                 ended_at: 0,
                 made_at: self.now,
                 retry_at: None,
@@ -172,7 +179,7 @@ impl World {
         let run = self.rows[i].run;
         let sequence = self.runs[run].sequence;
         let d = &mut self.devices[device];
-        let lies = says == UpdateState::Succeeded && d.fault == Fault::Lies;
+        let lies = says == UpdateState::Succeeded && matches!(d.fault, Fault::Lies | Fault::Claims);
         if says == UpdateState::Succeeded && !lies {
             d.sequence = d.sequence.max(sequence);
             if d.fault == Fault::DiesAfter {
@@ -182,7 +189,8 @@ impl World {
         if says.finished() {
             d.work = None;
         }
-        let runs = Running { version: format!("{}.0", d.sequence), sequence: u64::try_from(d.sequence).unwrap(), ..Running::default() };
+        let (known, proof) = if d.fault.nameless() { (d.told, Proof::Owed) } else { (d.sequence, Proof::Running) };
+        let runs = Running { version: format!("{known}.0"), sequence: u64::try_from(known).unwrap(), ..Running::default() };
         let brings = format!("{sequence}.0");
         let update_id: UpdateId = format!("upd_{i:032x}").parse().unwrap();
         let word = StatusReport {
@@ -196,7 +204,7 @@ impl World {
         };
         let row = self.rows[i].clone();
         let heard = if row.latest {
-            hear(row.state, &word, &runs, Brings { version: &brings, sequence, download_only: false, delivered: false }).unwrap()
+            hear(row.state, &word, &runs, Brings { version: &brings, sequence, download_only: false, delivered: false, proof }).unwrap()
         } else {
             Heard::Late
         };
@@ -213,37 +221,62 @@ impl World {
                 let row = &mut self.rows[i];
                 row.deadline = row.step_deadline.map_or(self.now + TIMEOUT, |step| step.min(self.now + TIMEOUT));
             }
+            Heard::Holds => {
+                self.moves(i, UpdateState::Verifying);
+                self.rows[i].unproven = true;
+                self.tally.claims += 1;
+            }
             Heard::Moves { to, .. } => {
-                self.words += 1;
-                assert!(legal(UPDATE, row.state, to));
-                assert!(
-                    to != UpdateState::Succeeded || self.devices[device].sequence >= sequence,
-                    "seed {}: a lie was believed",
-                    self.seed
-                );
+                self.moves(i, to);
                 self.tally.lies += u64::from(lies && to == UpdateState::Failed);
-                self.tally.reverted += u64::from(to == UpdateState::Reverted);
-                self.tally.not_applicable += u64::from(to == UpdateState::NotApplicable);
-                let current = self.runs[run].course.stage;
-                let stage = if row.again {
-                    self.take_waiting(run, current);
-                    current
-                } else {
-                    self.shift(run, row.stage, Class::of(row.state), -1);
-                    row.stage
-                };
-                self.shift(run, stage, Class::of(to), 1);
-                let (retry_at, step) = (self.retry_at(i, to), self.step_deadline(run, to));
-                let kept = &mut self.rows[i];
-                kept.retry_at = retry_at;
-                (kept.state, kept.open, kept.again, kept.stage, kept.deadline) =
-                    (to, !to.finished(), false, stage, step.map_or(self.now + TIMEOUT, |step| step.min(self.now + TIMEOUT)));
-                kept.step_deadline = step;
-                kept.ended_at = self.now;
-                self.tally.went_back += u64::from(to == UpdateState::Succeeded && self.runs[run].back_of.is_some());
             }
         }
         self.check_now(run);
+    }
+
+    /// A device whose success has to be proven says what it runs; half of those that run the old version never do.
+    fn describe(&mut self, device: usize, i: usize) {
+        let (d, sequence) = (&self.devices[device], self.runs[self.rows[i].run].sequence);
+        if d.fault == Fault::Claims && d.number % 2 == 0 || self.dice.percent(80) {
+            return;
+        }
+        let (version, runs) = (format!("{sequence}.0"), self.devices[device].sequence);
+        let brings = Brings { version: &version, sequence, download_only: false, delivered: false, proof: Proof::Owed };
+        let proven = proves(&format!("{runs}.0"), runs, brings).is_ok();
+        self.devices[device].told = runs;
+        self.moves(i, if proven { UpdateState::Succeeded } else { UpdateState::Failed });
+        self.tally.proven += u64::from(proven);
+        self.tally.belied += u64::from(!proven);
+        self.check_now(self.rows[i].run);
+    }
+
+    /// What the store does when an update changes its state.
+    fn moves(&mut self, i: usize, to: UpdateState) {
+        self.words += 1;
+        let row = self.rows[i].clone();
+        let run = row.run;
+        let runs_it = self.devices[row.device].sequence >= self.runs[run].sequence;
+        assert!(legal(UPDATE, row.state, to));
+        assert!(to != UpdateState::Succeeded || runs_it, "seed {}: a lie was believed", self.seed);
+        self.tally.reverted += u64::from(to == UpdateState::Reverted);
+        self.tally.not_applicable += u64::from(to == UpdateState::NotApplicable);
+        let current = self.runs[run].course.stage;
+        let stage = if row.again {
+            self.take_waiting(run, current);
+            current
+        } else {
+            self.shift(run, row.stage, Class::of(row.state), -1);
+            row.stage
+        };
+        self.shift(run, stage, Class::of(to), 1);
+        let (retry_at, step) = (self.retry_at(i, to), self.step_deadline(run, to));
+        let kept = &mut self.rows[i];
+        kept.retry_at = retry_at;
+        (kept.state, kept.open, kept.again, kept.stage, kept.deadline) =
+            (to, !to.finished(), false, stage, step.map_or(self.now + TIMEOUT, |step| step.min(self.now + TIMEOUT)));
+        (kept.step_deadline, kept.unproven) = (step, false);
+        kept.ended_at = self.now;
+        self.tally.went_back += u64::from(to == UpdateState::Succeeded && self.runs[run].back_of.is_some());
     }
 
     // --- people and changes --------------------------------------------------------------------------------------------------------

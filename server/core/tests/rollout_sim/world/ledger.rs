@@ -81,13 +81,16 @@ impl World {
     fn time_out(&mut self, run: usize) {
         let now = self.now;
         for i in self.open_rows(run, |r| r.deadline <= now) {
-            assert!(legal(UPDATE, self.rows[i].state, UpdateState::TimedOut));
-            (self.rows[i].state, self.rows[i].open) = (UpdateState::TimedOut, false);
-            self.rows[i].retry_at = self.retry_at(i, UpdateState::TimedOut);
+            // Whose success was never proven has failed.
+            let to = if self.rows[i].unproven { UpdateState::Failed } else { UpdateState::TimedOut };
+            assert!(legal(UPDATE, self.rows[i].state, to));
+            (self.rows[i].state, self.rows[i].open) = (to, false);
+            self.rows[i].retry_at = self.retry_at(i, to);
             let stage = self.rows[i].stage;
             self.shift(run, stage, Class::Updating, -1);
-            self.shift(run, stage, Class::TimedOut, 1);
-            self.tally.timed_out += 1;
+            self.shift(run, stage, Class::of(to), 1);
+            self.tally.never_proven += u64::from(self.rows[i].unproven);
+            self.tally.timed_out += u64::from(!self.rows[i].unproven);
             self.tally.stuck += u64::from(self.rows[i].step_deadline.is_some_and(|step| step <= now));
         }
     }

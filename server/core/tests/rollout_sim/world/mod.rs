@@ -50,6 +50,8 @@ struct Row {
     deadline: i64,
     /// When it has been too long in its step.
     step_deadline: Option<i64>,
+    /// Its device says that it succeeded, and has to prove it.
+    unproven: bool,
     ended_at: i64,
     made_at: i64,
     retry_at: Option<i64>,

@@ -9,6 +9,10 @@ pub struct Tally {
     pub stale: u64,
     pub timed_out: u64,
     pub lies: u64,
+    pub claims: u64,
+    pub proven: u64,
+    pub belied: u64,
+    pub never_proven: u64,
     pub reverted: u64,
     pub withdrawn: u64,
     pub requeued: u64,
@@ -48,6 +52,10 @@ impl Tally {
         self.stale += o.stale;
         self.timed_out += o.timed_out;
         self.lies += o.lies;
+        self.claims += o.claims;
+        self.proven += o.proven;
+        self.belied += o.belied;
+        self.never_proven += o.never_proven;
         self.reverted += o.reverted;
         self.withdrawn += o.withdrawn;
         self.requeued += o.requeued;

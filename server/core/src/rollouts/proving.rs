@@ -1,0 +1,103 @@
+//! A success whose protocol has no word for what runs, as hawkBit's: it counts for what its device fetched here, or for what it says of itself. Until
+//! then the update is verifying, the device is asked what it is, and the time-out of that step ends it. Owns what speaks for such a success, and the words
+//! for people; refuses to know how bytes go and how the protocol asks.
+
+use super::{
+    Rollouts,
+    ddi::Action,
+    hearing::{Proof, RUNS_OLD_VERSION, belies, proves},
+    reporting::{Word, brings, moves},
+    store::{
+        ddi,
+        log::{self, NewLine},
+        records, sent,
+        updates::{self, Update},
+    },
+};
+use crate::{
+    Result,
+    bus::Event,
+    db::{self, Tx},
+    devices::{DeviceNo, said_to_run, store as devices},
+};
+use std::collections::BTreeMap;
+use wire::{
+    Timestamp,
+    device::Telling,
+    ids::RolloutId,
+    states::{RolloutState, StageState, UpdateState},
+};
+
+/// How the line of a success that has to be proven begins.
+pub(super) const SAYS: &str = "It says success and has not fetched the release from here.";
+
+/// What is kept of it for people. Nothing moves that time.
+pub(super) fn owes(version: &str, until: Timestamp) -> String {
+    format!("{SAYS} It counts once it describes itself as running {version}, or fails on {}.", until.readable())
+}
+
+/// What is kept when that time has come.
+pub(super) fn never(version: &str) -> String {
+    format!("it said success, had not fetched the release from here, and did not describe itself as running {version} in time")
+}
+
+/// What speaks for a success of an action. One that comes behind a newer action's is worth what its device is known to run.
+pub(super) async fn proof(tx: &mut Tx, action: &Action, rollout: &RolloutId) -> Result<Proof, db::Error> {
+    if !action.newest {
+        return Ok(Proof::Running);
+    }
+    let fetched = sent::shipment(tx, action.device, rollout).await?.was_fetched();
+    Ok(if fetched { Proof::Fetched } else { Proof::Owed })
+}
+
+impl Rollouts {
+    /// Hears a device without a channel say what it is. That proves a success which waits for its proof, or belies one: one that waits, and one that was
+    /// believed with its first word of that after its success, and later as long as the stage that its update belongs to is not over. To be called before
+    /// the devices' room keeps what it says: whether this is its first word is known only until then.
+    pub async fn described(&self, device: DeviceNo, telling: Telling, said: &BTreeMap<String, String>) -> Result<()> {
+        let Some((version, sequence)) = said_to_run(telling, said) else { return Ok(()) };
+        let newest = ddi::actions(&mut self.db.read().await?, device).await?.into_iter().next();
+        let Some(action) = newest.filter(|action| action.state == UpdateState::Succeeded || action.claims()) else { return Ok(()) };
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let found = updates::update(&mut tx, &action.update).await?;
+        let Some(update) = found.filter(|u| u.latest && u.state == action.state) else { return Ok(()) };
+        let Some((to, detail)) = shows(&update, &version, sequence) else { return Ok(()) };
+        if update.state == UpdateState::Succeeded && devices::is_described(&mut tx, device).await? && !is_watched(&mut tx, &update).await? {
+            return Ok(());
+        }
+        let code = if to == UpdateState::Failed { RUNS_OLD_VERSION } else { "" };
+        let deadline = now.plus(update.timeout_ms);
+        moves(&mut tx, &update, Word { to, progress: None, code, detail: &detail, deadline }, now).await?;
+        if to == UpdateState::Succeeded {
+            devices::set_firmware(&mut tx, device, &version, sequence).await?;
+        }
+        let line = NewLine { code, ..NewLine::new(&update.org, &update.id, now, &detail) };
+        log::say(&mut tx, &[line]).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: update.org.clone(), id: update.rollout });
+        self.bus.tell(Event::Device { org: update.org, device });
+        Ok(())
+    }
+}
+
+/// What becomes of an update whose device says that it runs this: to which state, and a line for people; none when it shows nothing new.
+fn shows(update: &Update, version: &str, sequence: i64) -> Option<(UpdateState, String)> {
+    let brings = brings(update);
+    if update.state == UpdateState::Succeeded {
+        return belies(version, sequence, brings).map(|detail| (UpdateState::Failed, detail));
+    }
+    match proves(version, sequence, brings) {
+        Ok(()) => Some((UpdateState::Succeeded, format!("it describes itself as running {version}"))),
+        // What has timed out before it claimed anything has ended already.
+        Err(detail) => update.unproven.then_some((UpdateState::Failed, detail)),
+    }
+}
+
+/// Whether the stage that an update belongs to is not over, so that what becomes of the update still counts for its gate.
+async fn is_watched(tx: &mut Tx, update: &Update) -> Result<bool> {
+    let Some((_, course)) = records::course(tx, &update.org, &update.rollout).await? else { return Ok(false) };
+    let stage = usize::try_from(update.stage).ok().and_then(|number| course.stages.get(number.checked_sub(1)?));
+    let over = stage.is_none_or(|stage| matches!(stage.state, StageState::Succeeded | StageState::Skipped));
+    Ok(!over && matches!(course.state, RolloutState::Running | RolloutState::Paused | RolloutState::Halted))
+}
