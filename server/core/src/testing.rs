@@ -220,7 +220,7 @@ impl World {
         };
         self.people.lock().insert(email, user.clone());
         let who = Who::Session { session: self.entropy.id(self.clock.now()), user, name: name.to_owned(), role };
-        Actor { org: self.org.clone(), who, address: "127.0.0.1".into() }
+        Actor { who, address: "127.0.0.1".into(), ..Actor::system(self.org.clone()) }
     }
 
     /// What its clock shows.

@@ -2,6 +2,7 @@
 
 use crate::{
     access::{Access, Actor},
+    asked::Origin,
     bus::Bus,
     clock::{Clock, ManualClock},
     db::{Db, EngineKind, Sql, Store, exec},
@@ -174,7 +175,16 @@ async fn ends_strangers_and_lost_devices_are_refused(#[case] kind: EngineKind) {
         let gated = csr::gate(request("gw-9", &key).as_bytes(), None).unwrap();
         let id: DeviceId = "gw-9".parse().unwrap();
         let mut tx = pki.db.write().await.unwrap();
-        let new = NewLeaf { org: &w.org, device: 9, device_id: &id, csr: &gated, enrolled_by: "nobody", replaces: None, profile: "" };
+        let new = NewLeaf {
+            org: &w.org,
+            device: 9,
+            device_id: &id,
+            csr: &gated,
+            enrolled_by: "nobody",
+            replaces: None,
+            profile: "",
+            origin: Origin::default(),
+        };
         pki.issue_device(&mut tx, new).await.unwrap().der
     };
     assert_eq!(trust.check(&forged), Err(Refusal::NotYetKnown), "another instance may have issued it just now");
@@ -281,7 +291,16 @@ async fn a_19_a_serial_that_was_drawn_before_is_drawn_again(#[case] kind: Engine
         let id: DeviceId = format!("gw-{n}").parse().unwrap();
         let gated = csr::gate(request(id.as_str(), &KeyPair::generate().unwrap()).as_bytes(), Some(&id)).unwrap();
         let mut tx = db.write().await.unwrap();
-        let new = NewLeaf { org: &org, device: n, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None, profile: "" };
+        let new = NewLeaf {
+            org: &org,
+            device: n,
+            device_id: &id,
+            csr: &gated,
+            enrolled_by: "test",
+            replaces: None,
+            profile: "",
+            origin: Origin::default(),
+        };
         serials.push(pki.issue_device(&mut tx, new).await.unwrap().serial);
         tx.commit().await.unwrap();
     }
@@ -307,7 +326,16 @@ async fn alternative_names_are_compared_never_copied(#[case] kind: EngineKind) {
         let pem = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
         let gated = csr::gate(pem.as_bytes(), Some(&id)).unwrap();
         let mut tx = db.write().await.unwrap();
-        let new = NewLeaf { org: &org, device: 1, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None, profile: "" };
+        let new = NewLeaf {
+            org: &org,
+            device: 1,
+            device_id: &id,
+            csr: &gated,
+            enrolled_by: "test",
+            replaces: None,
+            profile: "",
+            origin: Origin::default(),
+        };
         pki.issue_device(&mut tx, new).await
     };
     assert!(issue("spiffe://fleet.test/t/default/d/gw-1").await.is_ok());
