@@ -72,6 +72,7 @@ impl Error {
                 "This organization wants devices to keep their key: send a CSR for the key of the certificate that is renewed.",
             )
             .at("csr"),
+            Self::AlreadyRevoked { .. } => Fault::new(FaultKind::Conflict, "already_revoked", self.to_string()).at("reason"),
             Self::RevocationNote => {
                 let text = format!("A note has at most {} characters, and no control characters.", wire::pki::MAX_REVOCATION_NOTE);
                 Fault::new(FaultKind::Invalid, "invalid", text).at("note")

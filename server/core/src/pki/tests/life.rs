@@ -16,6 +16,7 @@ use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::sync::Arc;
 use wire::{
+    FaultKind,
     enrolment::Enrolled,
     ids::{CertificateId, DeviceId, Id as _, OrgId},
     pki::{CertificateQuery, RevocationReason},
@@ -86,8 +87,12 @@ async fn a_device_is_believed_from_issue_to_revocation(#[case] kind: EngineKind)
     assert_eq!(check(&w, &leaf), Err(Refusal::Revoked));
     assert_eq!(pki.trust().still(&peer.fingerprint), Err(Refusal::Revoked));
 
-    // Idempotent: the first reason stands.
-    pki.revoke(&admin, &row.id, RevocationReason::Superseded).await.unwrap();
+    // Idempotent: the first reason stands, and who says another one hears so.
+    w.clock.advance(DAY);
+    pki.revoke(&admin, &row.id, RevocationReason::KeyCompromise).await.unwrap();
+    let refused = pki.revoke(&admin, &row.id, RevocationReason::Superseded).await.unwrap_err().fault();
+    assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Conflict, "already_revoked"));
+    assert_eq!(refused.message, format!("It was revoked on {} with reason key_compromise; the reason stays.", START.readable()));
     let query = CertificateQuery { state: Some(CertificateState::Revoked), ..CertificateQuery::default() };
     let page = pki.certificates_page(&admin, &query).await.unwrap();
     assert_eq!(page.certificates.items[0].reason, "key_compromise");
