@@ -37,6 +37,7 @@ pub(crate) mod keyring;
 mod keys;
 mod listener;
 mod made;
+mod needs;
 mod ocsp;
 pub mod offline;
 mod peer;
