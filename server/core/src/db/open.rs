@@ -1,7 +1,7 @@
 //! Opening a store: pools, pragmas, the write transaction, and the readers.
 
 use super::{
-    exec, migrate,
+    exec, migrate, private,
     sql::{Conn, Engine, Error, Sql},
 };
 use sqlx::{
@@ -221,6 +221,7 @@ impl Db {
     pub async fn open(at: &Location, store: Store) -> Result<Self, Error> {
         match at {
             Location::Sqlite(file) => {
+                private::made(file)?;
                 let options = SqliteConnectOptions::new()
                     .filename(file)
                     .create_if_missing(true)
