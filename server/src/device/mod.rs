@@ -62,7 +62,8 @@ pub fn device_router(devices: Devices) -> Router {
         .route("/device/v1/update", get(updates::poll))
         .route("/device/v1/status", post(updates::report))
         .route("/device/v1/key-sets/{version}", get(updates::key_set))
-        .merge(asked::over(Router::new().route("/device/v1/renew", post(enrol::renew))))
+        // It comes into the books. A poll does not, and is answered from memory.
+        .route("/device/v1/renew", asked::each(post(enrol::renew)))
         .route("/device/v1/artifacts/{sha256}", get(artifacts::get))
         .route(wire::device::TRUST_BUNDLE, get(enrol::trust_bundle))
         .merge(ddi::routes())

@@ -7,6 +7,7 @@ use super::{
     profile::{DAY, Kind, second},
 };
 use crate::access::{Act, Actor, may};
+use std::sync::Arc;
 use wire::{
     ids::AuthorityId,
     pki::{AuthorityRow, common_name},
@@ -68,7 +69,7 @@ impl Pki {
 }
 
 /// For claims: with this authority of theirs, or without one that lives long enough.
-fn claims(theirs: Option<&std::sync::Arc<Authority>>) -> RootNeed {
+fn claims(theirs: Option<&Arc<Authority>>) -> RootNeed {
     match theirs {
         Some(a) => RootNeed {
             text: format!("The authority for claims that follows {}, with the first claim that would outlive that one.", common_name(&a.subject)),

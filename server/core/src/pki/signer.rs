@@ -40,8 +40,29 @@ impl Pki {
 
     /// Asks the token whether it would sign, so that it is known before somebody needs it.
     pub(super) async fn look_at_token(&self) {
-        let Some(token) = self.token.as_ref().map(Arc::clone) else { return };
+        let Some(token) = self.token.clone() else { return };
         // That it is late is what `turns` knows from then on.
         let _late = self.turns.take(turns::LONGEST, move || token.look()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{db::EngineKind, testing::World};
+    use std::{sync::mpsc, time::Duration};
+
+    #[tokio::test]
+    async fn k4_a_token_that_hangs_is_told_of_until_it_answers() {
+        let w = World::open(EngineKind::Sqlite).await;
+        let pki = w.fleet.pki();
+        assert_eq!(pki.not_signing(None), None);
+        let (answer, hanging) = mpsc::channel::<()>();
+        assert!(pki.turns.take(Duration::from_millis(50), move || hanging.recv().is_ok()).await.is_err());
+        assert_eq!(pki.not_signing(None).unwrap().code, "token_hangs");
+        answer.send(()).unwrap();
+        while pki.turns.hang() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(pki.not_signing(None), None);
     }
 }
