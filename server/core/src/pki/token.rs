@@ -154,11 +154,6 @@ impl Token {
         Ok(Some(TokenKey { token: Arc::clone(self), name: name.to_owned(), private: Mutex::new(private), curve, point }))
     }
 
-    /// Its label.
-    pub fn label(&self) -> &str {
-        &self.label
-    }
-
     /// That it is there, and has no key of this name.
     pub fn no_key(&self, name: &str) -> TokenTrouble {
         TokenTrouble::NoKey { label: self.label.clone(), id: name.to_owned() }
