@@ -1,7 +1,13 @@
 //! The audit log taken out by REST and by the command line, and checked where neither server nor data folder is (K-8, A-37).
 
-use crate::support::{TestServer, eventually};
+use crate::{
+    journey::enrolment_token,
+    stock::Stock,
+    support::{TestServer, eventually},
+};
 use fleet::db::EngineKind;
+use rstest::rstest;
+use serde_json::{Value, json};
 use server::config::Config;
 use std::{path::Path, process::Output, time::Duration};
 use tokio::process::Command;
@@ -97,5 +103,61 @@ async fn k_8_a_log_is_compared_with_the_heads_that_its_server_has_told() {
         let (holds, said) = verify("wrong.jsonl").await;
         assert!(!holds && said.contains("line 2 is no head"), "{said}");
     }
+    server.stop().await;
+}
+
+/// K-8: from where a certificate was asked for, by which request and CSR, is in its row; by a stock client, and by a person's script.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn k_8_what_was_asked_for_is_found_by_its_request(#[case] kind: EngineKind) {
+    let server = TestServer::start(kind).await;
+    let stock = Stock::of(&server);
+    let admin = server.token("ada", Role::Admin).await;
+    let row = async |action: &str| {
+        let log = server.running.fleet.access().search_audit(&server.system(), action, None).await.unwrap().entries.items;
+        // What the server issues to itself comes from nowhere.
+        let row = log.into_iter().find(|e| e.action == action && !e.address.is_empty()).unwrap_or_else(|| panic!("no {action}"));
+        let detail: Value = serde_json::from_str(&row.detail).unwrap();
+        (
+            row.address,
+            detail["request"].as_str().unwrap_or_default().to_owned(),
+            detail["csr_sha256"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let hash = async |name: &str| {
+        let said = stock.openssl(&["dgst", "-sha256", "-r", &format!("{name}.der")]).await;
+        said.split_whitespace().next().unwrap().to_owned()
+    };
+    let secret = enrolment_token(&server, "gw-1", "gateway", 1).await.secret;
+    stock.request("gw-1", "/CN=gw-1").await;
+    let issued = stock.est("simpleenroll", &secret, "gw-1.b64", &["-H", "X-Request-Id: line-7"]).await;
+    assert_eq!(issued.status, 200, "{issued:?}");
+    for action in ["certificate.issue", "device.enrol"] {
+        assert_eq!(row(action).await, ("127.0.0.1".to_owned(), "line-7".to_owned(), hash("gw-1").await), "{action}");
+    }
+
+    // Renewed over the certificate; what is no plain word gets an id of ours.
+    assert_eq!(stock.unpack(&issued, "gw-1.pem").await, 1);
+    stock.request("next", "/CN=gw-1").await;
+    let own = ["--cert", "gw-1.pem", "--key", "gw-1.key", "-H", "Content-Type: application/pkcs10", "-H", "X-Request-Id: <b>7</b>"];
+    let renewed = stock.enrol("/.well-known/est/simplereenroll", &[&own[..], &["--data-binary", "@next.b64"]].concat()).await;
+    assert_eq!(renewed.status, 200, "{renewed:?}");
+    let (address, request, csr) = row("certificate.issue").await;
+    assert_eq!((address.as_str(), request.len(), csr), ("127.0.0.1", 36, hash("next").await), "{request}");
+
+    // By a script: the answer says under which id it is in the books, and the page shows what they have.
+    let list: Value =
+        server.http.get(server.url("/api/v1/certificates?q=gw-1")).bearer_auth(&admin).send().await.unwrap().json().await.unwrap();
+    let id = list["items"][0]["id"].as_str().unwrap();
+    let revoke = server.http.post(server.url(&format!("/api/v1/certificates/{id}/revoke"))).bearer_auth(&admin);
+    let answer = revoke.json(&json!({ "reason": "superseded" })).send().await.unwrap();
+    assert_eq!(answer.status(), 204);
+    assert_eq!(row("certificate.revoke").await.1, answer.headers()["x-request-id"].to_str().unwrap());
+    let page = server.browser("bea", Role::Admin).await.get(server.url("/audit?action=certificate.issue")).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains(&hash("gw-1").await) && page.contains("line-7"));
+    assert!(server.running.fleet.access().verify_audit(&server.system()).await.unwrap().broken_at.is_none());
     server.stop().await;
 }

@@ -145,7 +145,9 @@ async fn p1_openssl_follows_a_chain_to_a_p384_root(#[case] kind: EngineKind) {
 }
 
 async fn fleetward(folder: &Path, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_fleetward")).args(words).current_dir(folder).kill_on_drop(true).output().await.unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetward"));
+    // No terminal, whoever runs the tests: nobody is asked anything.
+    command.args(words).current_dir(folder).stdin(std::process::Stdio::null()).kill_on_drop(true).output().await.unwrap()
 }
 
 async fn must(folder: &Path, words: &[&str]) -> String {
@@ -181,7 +183,11 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     assert!(on(&["ca", "list"]).await.contains("fleetward ca root export"));
     std::fs::write(here.join("words"), "correct horse battery\n").unwrap();
     std::fs::write(here.join("wrong"), "wrong horse battery\n").unwrap();
-    on(&["ca", "root", "export", "--passphrase-file", "words", "--out", "root.age"]).await;
+    // What will need the file is said before, and what can be done before as well.
+    let said = on(&["ca", "root", "export", "--passphrase-file", "words", "--out", "root.age"]).await;
+    assert!(said.contains("this needs the root's file:") && said.contains("now:  fleetward ca stage --for claim"), "{said}");
+    let claims = on(&["ca", "stage", "--for", "claim"]).await;
+    assert_eq!(on(&["ca", "stage", "--for", "claim"]).await, claims, "there is one already");
     assert!(not_on(&["ca", "root", "export", "--passphrase-file", "words", "--out", "root.age"]).await.contains("never overwritten"));
     let offline = ["ca", "root", "offline", "--file", "root.age", "--passphrase-file"];
     assert!(not_on(&[&offline[..], &["wrong"]].concat()).await.contains("does not open"));
@@ -196,12 +202,20 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     let proof = said.lines().find_map(|line| line.strip_prefix("proof  ")).unwrap().to_owned();
     assert!(not_on(&["ca", "root", "offline", "--proof", &"0".repeat(64)]).await.contains("not the root's file"));
     assert_eq!(authority_in(&admin, "root", "active").await["key"], "here");
-    on(&["ca", "root", "offline", "--proof", &proof]).await;
+    let said = on(&["ca", "root", "offline", "--proof", &proof]).await;
+    let gone = said.find("is not on this server any more").unwrap();
+    let list = said.find("list of revoked certificates, every 30 days").unwrap();
+    assert!(list < gone && !said.contains("ca stage --for claim"), "{said}");
     assert!(not_on(&[&offline[..], &["words"]].concat()).await.contains("not on this server"));
     let root = authority_until(&admin, "root", "offline").await;
     assert!(admin.get("/root-duties").await.as_array().unwrap().is_empty());
     let (status, answer) = admin.call(reqwest::Method::POST, "/authorities", &json!({ "kind": "device" })).await;
     assert_eq!((status, answer["code"].as_str()), (409, Some("root_offline")), "{answer}");
+    let (status, answer) = admin.call(reqwest::Method::POST, "/authorities", &json!({ "kind": "claim" })).await;
+    assert_eq!((status, answer["id"].as_str()), (201, Some(claims.trim())), "{answer}");
+    let claim = json!({ "label": "line 3", "pattern": "gw-*", "max_uses": 1, "hours": 1 });
+    let (status, answer) = admin.call(reqwest::Method::POST, "/claims", &claim).await;
+    assert_eq!(status, 201, "the first claim needs no ceremony: {answer}");
 
     // The next authority: asked for here, signed there.
     on(&["ca", "csr", "--for", "device", "--out", "ca.csr"]).await;

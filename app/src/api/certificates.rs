@@ -142,6 +142,15 @@ pub async fn step_authority(
     Ok(())
 }
 
+/// Makes the organization's authority of claims where there is none that lives long enough, so that no claim needs the root's key.
+#[server(prefix = "/rpc", endpoint = "/claim_authority_make")]
+pub async fn make_claim_authority() -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.pki().make_claim_authority(&call.actor).await)?;
+    call.lead_to("/certificates/authorities");
+    Ok(())
+}
+
 /// Says that the alarm about an authority was looked at.
 #[server(prefix = "/rpc", endpoint = "/authority_clear")]
 pub async fn clear_alarm(id: String) -> Result<(), ApiFault> {

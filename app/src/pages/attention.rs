@@ -12,6 +12,7 @@ use wire::{
 pub const fn tone(matter: &Matter) -> Tone {
     match matter {
         Matter::ClockJump { .. }
+        | Matter::SignerLost { .. }
         | Matter::NeverIssued { .. }
         | Matter::GlassBroken { .. }
         | Matter::Halted { .. }
@@ -28,6 +29,7 @@ pub const fn tone(matter: &Matter) -> Tone {
 pub fn href(matter: &Matter) -> String {
     match matter {
         Matter::ClockJump { .. } => "/certificates".to_owned(),
+        Matter::SignerLost { .. } => "/certificates/authorities".to_owned(),
         Matter::NeverIssued { authority, .. } | Matter::AuthorityEnds { authority, .. } => format!("/certificates/authorities/{authority}"),
         Matter::KeySetEnds { .. } => "/firmware#signing".to_owned(),
         Matter::ListNotFetched { authority, .. } => own_authority(authority),
@@ -46,6 +48,7 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
         Matter::ClockJump { jump } => {
             format!("The server's clock has jumped by {jump}: nothing is issued until it is right, or an admin accepts the new time")
         }
+        Matter::SignerLost { why } => format!("Nothing new is signed; devices that are in go on: {why}"),
         Matter::NeverIssued { subject, sign, .. } => {
             short_digests(&format!("The key of {subject} may be in other hands, or the database was set back. {sign}"))
         }
@@ -112,6 +115,10 @@ mod tests {
         let (text, href) = told(Matter::Damaged { release, device_type, version, file, damage: Damage::Changed });
         assert_eq!(text, "fw.bin of gateway 1.0.0 is changed in the store; upload it again");
         assert_eq!(href, format!("/firmware/rel_{id}"));
+
+        let (text, href) = told(Matter::SignerLost { why: "the token is gone: plug it in".to_owned() });
+        assert_eq!(text, "Nothing new is signed; devices that are in go on: the token is gone: plug it in");
+        assert_eq!(href, "/certificates/authorities");
 
         let (text, href) = told(Matter::KeySetEnds { version: 1, end: NOW.plus(1) });
         assert!(text.starts_with("Key set 1 ends on 22 Nov 2026"), "{text}");

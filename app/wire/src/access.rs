@@ -225,6 +225,9 @@ pub struct AuditQuery {
 /// So many entries a search by words looks at for one page, and counts in at most.
 pub const AUDIT_LOOKED_AT: i64 = 50_000;
 
+/// The word of an entry's detail that is the id of the request by which it was done: the one in `x-request-id`, and in the log.
+pub const AUDIT_REQUEST: &str = "request";
+
 /// All the audit page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditPage {

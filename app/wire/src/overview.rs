@@ -65,6 +65,11 @@ pub enum Matter {
         /// By how much.
         jump: ClockJump,
     },
+    /// Authorities' keys are out of reach: nothing new is signed.
+    SignerLost {
+        /// Why, and what to do, in words.
+        why: String,
+    },
     /// An authority has signed what was never issued here: its key is stolen, or the database was set back.
     NeverIssued {
         /// Which.

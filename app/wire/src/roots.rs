@@ -48,6 +48,21 @@ pub struct RootDuty {
     pub commands: Vec<String>,
     /// Until when, if there is an end to it.
     pub due: Option<Timestamp>,
+    /// What needs the root's file once its key is taken away from here; nothing for other tasks.
+    #[serde(default)]
+    pub then: Vec<RootNeed>,
+}
+
+/// Something that needs a root's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RootNeed {
+    /// What, in words.
+    pub text: String,
+    /// When at the latest, where that is known.
+    pub when: Option<Timestamp>,
+    /// The line that does it now, while the key is here; none where it can't be done before.
+    pub now: Option<String>,
 }
 
 /// What to make a request for.

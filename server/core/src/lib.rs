@@ -7,6 +7,7 @@
 
 pub mod access;
 mod activity;
+pub mod asked;
 mod bearer;
 pub mod bus;
 pub mod clock;

@@ -61,6 +61,9 @@ impl Fleet {
         if let Some(jump) = self.pki().clock_jump() {
             tell(now, Matter::ClockJump { jump });
         }
+        if let Some(lost) = self.pki().not_signing(Some(org)) {
+            tell(now, Matter::SignerLost { why: lost.why });
+        }
         for (authority, subject, alarm) in self.pki().alarms(org, 8).await? {
             tell(alarm.at, Matter::NeverIssued { authority, subject, sign: alarm.sign });
         }

@@ -17,6 +17,7 @@ use crate::{
 };
 use std::{
     fs::File,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -83,7 +84,11 @@ impl Fleet {
 
     /// Opens the databases, migrates them, makes what a first start needs, and reads what must be in memory.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
-        std::fs::create_dir_all(&settings.data)
+        // For its owner alone, where it is not there.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.data)
             .map_err(|e| db::Error::Open(format!("can't make the data folder {}: {e}", settings.data.display())))?;
         let lock = if settings.serves { Some(lock(&settings.data)?) } else { None };
         let at = |file: &str| location(&settings.data, file, settings.postgres.as_deref(), settings.postgres_connections);

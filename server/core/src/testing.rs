@@ -12,7 +12,7 @@ use crate::{
     db::{Db, EngineKind, Location, Store},
     devices::EnrolmentUrls,
     entropy::{Entropy, SeededEntropy},
-    pki::{Kek, PkiSettings},
+    pki::{Kek, PkiSettings, TokenSettings},
     releases::signing::{SigningKeyPair, payload},
 };
 use bytes::Bytes;
@@ -21,6 +21,9 @@ use parking_lot::Mutex;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 use std::{
     collections::HashMap,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -99,7 +102,7 @@ async fn copy_database(from: &str, to: &str) {
 /// then there is nothing left to do.
 async fn drop_abandoned(admin: &mut PgConnection) {
     // Without /proc nobody can tell here who has ended.
-    let runs = |id: u32| !std::path::Path::new("/proc/self").exists() || std::path::Path::new(&format!("/proc/{id}")).exists();
+    let runs = |id: u32| !Path::new("/proc/self").exists() || Path::new(&format!("/proc/{id}")).exists();
     let ended = |name: &&String| name.split('_').nth(2).and_then(|id| id.parse().ok()).is_some_and(|id| !runs(id));
     let found: Vec<String> =
         sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE 'fleetward#_test#_%' ESCAPE '#' ORDER BY oid LIMIT 50")
@@ -220,7 +223,7 @@ impl World {
         };
         self.people.lock().insert(email, user.clone());
         let who = Who::Session { session: self.entropy.id(self.clock.now()), user, name: name.to_owned(), role };
-        Actor { org: self.org.clone(), who, address: "127.0.0.1".into() }
+        Actor { who, address: "127.0.0.1".into(), ..Actor::system(self.org.clone()) }
     }
 
     /// What its clock shows.
@@ -309,6 +312,22 @@ pub fn csr(common_name: &str) -> String {
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
     params.serialize_request(&key).expect("a CSR").pem().expect("PEM")
+}
+
+/// A fresh token of SoftHSM with this label, whose PIN is in a file of this folder. `TEST_PKCS11_MODULE` names the library, and `SOFTHSM2_CONF` where it
+/// keeps tokens; `cargo xtask test` provides both.
+pub fn token(folder: &Path, label: &str) -> TokenSettings {
+    let module = std::env::var("TEST_PKCS11_MODULE")
+        .expect("TEST_PKCS11_MODULE is not set: run the tests with `cargo xtask test`, or point it at SoftHSM's library");
+    let made = Command::new("softhsm2-util")
+        .args(["--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", "87654321"])
+        .output()
+        .expect("softhsm2-util runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let pin_file = folder.join("pin");
+    std::fs::write(&pin_file, "87654321\n").expect("the PIN file is written");
+    std::fs::set_permissions(&pin_file, std::fs::Permissions::from_mode(0o600)).expect("the PIN file is written");
+    TokenSettings { module: module.into(), label: label.to_owned(), pin_file }
 }
 
 /// Opens one store of this engine in a fresh place; the folder lives as long as the second value.

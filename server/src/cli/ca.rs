@@ -23,7 +23,7 @@ use wire::{
 pub(super) enum Ca {
     /// List the authorities, those that were registered, and how many devices hold the newest trust bundle
     List,
-    /// Make the next authority: believed at once, issuing when it is activated
+    /// Make the next authority: believed at once, issuing when it is activated; one for claims issues at once, and is made only where none lives long enough
     Stage {
         /// What it will issue to
         #[arg(long = "for", visible_alias = "kind", value_enum, value_name = "USE")]
@@ -219,7 +219,10 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         }
         Ca::Registered(command) => registered::run(fleet, &actor, command).await?,
         Ca::Stage { purpose } => {
-            let staged = pki.stage_authority(&actor, purpose.into()).await.map_err(said)?;
+            let staged = match purpose {
+                Purpose::Claim => pki.make_claim_authority(&actor).await.map_err(said)?,
+                other => pki.stage_authority(&actor, other.into()).await.map_err(said)?,
+            };
             println!("{}", staged.id);
             roots::say_beside(&pki.root_duties(&actor).await?);
         }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use wire::{
     Timestamp,
     ids::CertificateId,
-    pki::{CertificateQuery, CertificateRow, IdentityRules, Revocation, RevocationReason},
+    pki::{CertificateDetail, CertificateQuery, CertificateRow, IdentityRules, Revocation, RevocationReason},
     states::{CertificateState, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -161,10 +161,19 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
         Cert::Revoke { id, reason, invalid_since, note } => {
             let c = pki.certificate(&actor, &id).await?;
             pki.revoke(&actor, &id, Revocation { reason, invalidity_date: invalid_since, note }).await?;
-            println!("{id} of {} is revoked. A running server closes its connections within a second.", c.row.device_id);
+            println!("{}", revoked(&c));
         }
     }
     Ok(())
+}
+
+/// What a revocation has come to, from how the certificate was before.
+fn revoked(before: &CertificateDetail) -> String {
+    let (id, device) = (&before.row.id, &before.row.device_id);
+    match before.revoked_at.filter(|_| before.row.state == CertificateState::Revoked) {
+        Some(at) => format!("{id} of {device} was revoked on {} with reason {}; nothing has changed.", at.readable(), before.row.reason),
+        None => format!("{id} of {device} is revoked. A running server closes its connections within a second."),
+    }
 }
 
 async fn rules(fleet: &Fleet, actor: &Actor, change: &Rules) -> Result<String> {
@@ -212,6 +221,32 @@ mod tests {
         let other = folder.path().join("gw-1.pem");
         pem(other.clone()).await.unwrap();
         assert!(std::fs::read_to_string(&other).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    }
+
+    /// what was revoked stays as it was, and that is what is said.
+    #[rstest]
+    #[case::sqlite(EngineKind::Sqlite)]
+    #[case::postgres(EngineKind::Postgres)]
+    #[tokio::test]
+    async fn r_5_revoking_again_says_that_nothing_has_changed_and_another_reason_is_refused(#[case] kind: EngineKind) {
+        let w = World::open(kind).await;
+        w.device("gw-1", "gateway").await;
+        let actor = Actor::shell(w.org.clone());
+        let row = w.fleet.pki().certificates_page(&actor, &CertificateQuery::default()).await.unwrap().certificates.items.remove(0);
+        let before = async || revoked(&w.fleet.pki().certificate(&actor, &row.id).await.unwrap());
+        let revoke = async |reason| {
+            let (id, note) = (row.id.clone(), String::new());
+            let done = run(&w.fleet, Cert::Revoke { id, reason, invalid_since: None, note }).await;
+            done.map_err(|e| super::super::in_words(e).to_string())
+        };
+        assert!(before().await.ends_with("closes its connections within a second."));
+        for _ in 0..2 {
+            revoke(RevocationReason::Superseded).await.unwrap();
+        }
+        let again = before().await;
+        assert!(again.contains("was revoked on ") && again.ends_with("with reason superseded; nothing has changed."), "{again}");
+        let refused = revoke(RevocationReason::KeyCompromise).await.unwrap_err();
+        assert!(refused.contains("It was revoked on ") && refused.contains("with reason superseded; the reason stays."), "{refused}");
     }
 
     #[rstest]

@@ -14,12 +14,12 @@ use fleet::{
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::{
-    io::{IsTerminal as _, Read as _},
+    io::{IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 use wire::{
     ids::AuthorityId,
-    roots::{ListRequest, NewAuthorityRequest, RootDuty},
+    roots::{ListRequest, NewAuthorityRequest, RootDuty, RootNeed},
 };
 use zeroize::Zeroizing;
 
@@ -74,6 +74,9 @@ pub(super) enum Root {
         /// Instead: what `ca root check` says of the file that was written last, where it is kept
         #[arg(long, value_name = "HEX")]
         proof: Option<String>,
+        /// Do not ask a person at a terminal whether to go on
+        #[arg(long)]
+        yes: bool,
     },
     /// Open a root's file and try its key, and say what proves that; works without network and data folder
     Check(RootKey),
@@ -217,10 +220,12 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
             let exported = pki.export_root(actor, authority.as_ref(), lock).await.map_err(|e| e.fault())?;
             files::write(&out, &exported.file, files::PRIVATE)?;
             println!("{} with its private key is in {}.", exported.root.subject, out.display());
-            println!("Keep two copies in safe places, and the passphrase elsewhere. Then remove the key from here:");
+            println!("Keep two copies in safe places, and the passphrase elsewhere.");
+            needed(&pki.root_needs(actor, authority.as_ref()).map_err(|e| e.fault())?).iter().for_each(|line| println!("{line}"));
+            println!("Then remove the key from here:");
             println!("  fleetward ca root offline --authority {} --file {} --passphrase-file FILE", exported.root.id, out.display());
         }
-        Root::Offline { authority, file, open, proof } => {
+        Root::Offline { authority, file, open, proof, yes } => {
             let opened = file.map(|file| open.read(&file)).transpose()?;
             let holding = match (&opened, proof) {
                 (Some(file), _) => Holding::Opened(file),
@@ -229,6 +234,7 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
                     Holding::Proof(bytes.context("--proof takes the 64 hex digits that ca root check says")?)
                 }
             };
+            announce(&pki.root_needs(actor, authority.as_ref()).map_err(|e| e.fault())?, yes)?;
             let root = pki.take_root_offline(actor, authority.as_ref(), holding).await.map_err(|e| e.fault())?;
             println!("The private key of {} is not on this server any more. A running server forgets it within a second.", root.subject);
             println!("Backups from before still have it, encrypted: destroy them, or the key-encryption key they were made under.");
@@ -237,6 +243,31 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
         Root::Crl { .. } | Root::Cross { .. } | Root::Check(_) => {}
     }
     Ok(())
+}
+
+/// What will need the root's file, before its key goes. A person at a terminal may think better of it.
+fn announce(needs: &[RootNeed], yes: bool) -> Result<()> {
+    needed(needs).iter().for_each(|line| println!("{line}"));
+    if yes || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    print!("Remove the key from this server? Type yes: ");
+    std::io::stdout().flush().context("asking whether to go on")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("reading the answer")?;
+    if answer.trim() == "yes" { Ok(()) } else { bail!("nothing was done: the key is still here") }
+}
+
+fn needed(needs: &[RootNeed]) -> Vec<String> {
+    let line = |need: &RootNeed| {
+        let when = need.when.map(|at| format!(" (by {})", at.readable())).unwrap_or_default();
+        let now = need.now.as_ref().map(|line| format!("\n      now:  {line}")).unwrap_or_default();
+        format!("  - {}{when}{now}", need.text)
+    };
+    if needs.is_empty() {
+        return Vec::new();
+    }
+    std::iter::once("Once the key is gone from here, this needs the root's file:".to_owned()).chain(needs.iter().map(line)).collect()
 }
 
 /// `ca csr`.
@@ -293,7 +324,7 @@ pub(super) fn say_beside(duties: &[RootDuty]) {
 
 fn lines(duty: &RootDuty) -> Vec<String> {
     let head = [format!("To do ({}): {}", duty.task, duty.subject), format!("  {}", duty.text)];
-    head.into_iter().chain(duty.commands.iter().map(|line| format!("    {line}"))).collect()
+    head.into_iter().chain(needed(&duty.then)).chain(duty.commands.iter().map(|line| format!("    {line}"))).collect()
 }
 
 impl RootKey {

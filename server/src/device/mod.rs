@@ -19,7 +19,7 @@ mod tests;
 pub use channels::Channels;
 
 use crate::{
-    http::{fault::Problem, json::read, own_words::Face},
+    http::{asked, fault::Problem, json::read, own_words::Face},
     observe::Metrics,
     tls::peer_address,
 };
@@ -63,7 +63,8 @@ pub fn device_router(devices: Devices) -> Router {
         .route("/device/v1/update", get(updates::poll))
         .route("/device/v1/status", post(updates::report))
         .route("/device/v1/key-sets/{version}", get(updates::key_set))
-        .route("/device/v1/renew", post(enrol::renew))
+        // It comes into the books. A poll does not, and is answered from memory.
+        .route("/device/v1/renew", asked::each(post(enrol::renew)))
         .route("/device/v1/artifacts/{sha256}", get(artifacts::get))
         .route(wire::device::TRUST_BUNDLE, get(enrol::trust_bundle))
         .merge(ddi::routes())
@@ -86,7 +87,7 @@ pub fn enrol_router(devices: Devices) -> Router {
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(no_browser));
-    Face::devices(whole::THROWN_AWAY).over(routes).with_state(devices)
+    Face::devices(whole::THROWN_AWAY).over(asked::over(routes)).with_state(devices)
 }
 
 /// A browser on a machine that holds a device certificate must not be led here by a web page.

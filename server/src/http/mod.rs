@@ -1,6 +1,7 @@
 //! The operator listener: console, live socket, REST. Owns how a request becomes an actor and an answer; refuses to know rules.
 
 pub mod api;
+pub mod asked;
 mod assets;
 mod bodies;
 mod deadline;

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use fleet::{Error, Fleet, db};
+use fleet::{Error, Fleet, db, pki::NotSigning};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,7 @@ async fn ready(State(ops): State<Ops>) -> Response {
     }
     match ops.fleet.ready().await {
         Ok(()) => match ops.fleet.pki().clock_jump() {
-            None => "ready\n".into_response(),
+            None => served(&ops.fleet),
             Some(jump) => line(StatusCode::SERVICE_UNAVAILABLE, &format!("the clock has jumped by {jump}: nothing is issued")),
         },
         Err(e) => {
@@ -53,6 +53,13 @@ async fn ready(State(ops): State<Ops>) -> Response {
             line(StatusCode::SERVICE_UNAVAILABLE, why)
         }
     }
+}
+
+/// Ready; and what of it is not. A token that does not sign keeps new certificates back, and nothing else: were that not ready, all doors of a fleet would
+/// be shut that are open to its devices.
+fn served(fleet: &Fleet) -> Response {
+    let degraded = |not: NotSigning| format!("ready\ndegraded: issuing ({}); devices are served, nothing new is signed\n", not.code);
+    fleet.pki().not_signing(None).map_or_else(|| "ready\n".to_owned(), degraded).into_response()
 }
 
 async fn metrics(State(ops): State<Ops>) -> Response {
@@ -65,11 +72,16 @@ async fn metrics(State(ops): State<Ops>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{observe::Counted, tls};
     use axum::{
         body::{Body, to_bytes},
         http::Request,
     };
-    use fleet::{db::EngineKind, testing::World};
+    use fleet::{
+        db::EngineKind,
+        pki::PkiSettings,
+        testing::{World, token},
+    };
     use tower::ServiceExt as _;
 
     #[tokio::test]
@@ -89,5 +101,34 @@ mod tests {
         }
         world.clock.jump(86_400_000);
         assert_eq!(ready().await.0, 200, "right again");
+    }
+
+    /// K-4: what a token does not sign is missing to whoever wants it, and to nobody else.
+    #[tokio::test]
+    async fn k_4_a_server_whose_token_is_lost_is_ready_for_devices_and_says_that_it_issues_nothing() {
+        let (secrets, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let settings = token(secrets.path(), &format!("ops-{}", std::process::id()));
+        let ready = async |world: &World| {
+            let metrics =
+                Metrics::new(Counted { fleet: world.fleet.clone(), connections: tls::Registry::default(), listeners: Vec::new() });
+            let ops = Ops { fleet: world.fleet.clone(), metrics: metrics.clone(), stopping: CancellationToken::new() };
+            let response = router(ops).oneshot(Request::get("/readyz").body(Body::empty()).unwrap()).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let body = String::from_utf8(to_bytes(body, 1000).await.unwrap().to_vec()).unwrap();
+            let lost = metrics.text().unwrap().lines().find_map(|l| l.strip_prefix("fleetward_signer_lost ").map(str::to_owned));
+            (parts.status.as_u16(), body, lost.unwrap())
+        };
+        let world = World::open_with(folder, None, 1, |pki| PkiSettings { token: Some(settings), ..pki }).await.unwrap();
+        assert_eq!(ready(&world).await, (200, "ready\n".to_owned(), "0".to_owned()));
+        world.fleet.pki().renew_identity().await.unwrap();
+        let world = World::open_with(world.close().await, None, 2, |pki| pki).await.unwrap();
+        let (status, body, lost) = ready(&world).await;
+        assert!(
+            status == 200 && body.starts_with("ready\ndegraded: issuing (token_key_missing);") && lost == "1",
+            "{status} {body} {lost}"
+        );
+        assert!(world.fleet.pki().not_signing(None).unwrap().why.contains("pkcs11_token"), "and the log what to do");
+        let overview = world.fleet.overview(&world.admin().await).await.unwrap();
+        assert!(overview.attention.iter().any(|a| matches!(a.matter, wire::overview::Matter::SignerLost { .. })), "{overview:?}");
     }
 }

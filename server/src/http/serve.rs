@@ -1,7 +1,7 @@
 //! The operator listener as a whole: routes, guard, limits, headers; plain HTTP on loopback or TLS with the operator's own certificate.
 
 use super::{
-    api, assets,
+    api, asked, assets,
     deadline::within,
     guard::{self, Guard, guard},
     live,
@@ -33,11 +33,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    set_header::SetResponseHeaderLayer,
-};
+use tower_http::{catch_panic::CatchPanicLayer, request_id::PropagateRequestIdLayer, set_header::SetResponseHeaderLayer};
 
 /// A page that is not ready by then is answered with 503 instead of half a page.
 const SLOWEST_PAGE: Duration = Duration::from_secs(15);
@@ -100,10 +96,8 @@ pub fn router(operator: &Operator) -> Router {
         .layer(header("cross-origin-opener-policy", "same-origin"))
         .layer(header("content-security-policy", "default-src 'none'; frame-ancestors 'none'"))
         .layer(middleware::from_fn_with_state(operator.metrics.clone(), count))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(CatchPanicLayer::new());
-    face.over(routes)
+        .layer(PropagateRequestIdLayer::x_request_id());
+    face.over(asked::over(routes).layer(CatchPanicLayer::new()))
 }
 
 /// Pages and server functions have a deadline; REST, uploads and live sockets have their own.

@@ -23,14 +23,16 @@ const KINDS: [(ActivityKind, &str); 4] = [
 ];
 
 /// What entries of the audit log have for inquiries: ids and digests. The log shows them, and the certificate's own page.
-const FOR_INQUIRIES: [&str; 13] = [
+const FOR_INQUIRIES: [&str; 15] = [
     "authority",
     "certificate",
+    "csr_sha256",
     "fingerprint",
     "id",
     "issuer",
     "profile_version",
     "replaces",
+    "request",
     "rollout",
     "serial",
     "sign",

@@ -6,10 +6,11 @@ use crate::{
     hash::sha256,
 };
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     Timestamp,
-    access::{AUDIT_LOOKED_AT, AuditEntry, AuditHead, AuditPage, AuditQuery},
+    access::{AUDIT_LOOKED_AT, AUDIT_REQUEST as REQUEST, AuditEntry, AuditHead, AuditPage, AuditQuery},
     ids::OrgId,
     page::{DEFAULT_ROWS, NOT_A_CURSOR, Page},
 };
@@ -62,7 +63,7 @@ pub async fn append_all(tx: &mut Tx, now: Timestamp, deeds: &[Deed<'_>]) -> Resu
         let (last, mut hash) = head.ok_or_else(|| db::Error::corrupt(format!("no audit head for {org}")))?;
         let mut rows = Vec::with_capacity(deeds.len());
         for (deed, seq) in deeds.into_iter().zip(last - count + 1..) {
-            let detail = if deed.detail.is_null() { String::new() } else { deed.detail.to_string() };
+            let detail = told(deed);
             let entry = Entry {
                 seq,
                 at: now.0,
@@ -79,6 +80,21 @@ pub async fn append_all(tx: &mut Tx, now: Timestamp, deeds: &[Deed<'_>]) -> Resu
         exec!(tx, store::AUDIT_SET_HEAD, org, hash.as_slice())?;
     }
     Ok(())
+}
+
+/// What stands in the books beside who did what: the deed's own words, and the request that it was done by (K-8).
+fn told(deed: &Deed<'_>) -> String {
+    let request = deed.actor.request.as_str();
+    match &deed.detail {
+        Value::Null if request.is_empty() => String::new(),
+        Value::Null => json!({ REQUEST: request }).to_string(),
+        Value::Object(words) if !request.is_empty() => {
+            let mut words = words.clone();
+            words.entry(REQUEST).or_insert_with(|| json!(request));
+            Value::Object(words).to_string()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// An entry on its way into the books.

@@ -1,6 +1,7 @@
 //! Pure: who may do what. The only place where roles meet acts; every service method asks here first.
 
 use super::Error;
+use crate::asked::{self, Origin};
 use wire::{
     ids::{ApiTokenId, DeviceId, OrgId, SessionId, UserId},
     states::Role,
@@ -15,6 +16,8 @@ pub struct Actor {
     pub who: Who,
     /// From where; empty for the system.
     pub address: String,
+    /// By which request; empty where nobody asked over HTTP.
+    pub request: String,
 }
 
 /// The kinds of actors.
@@ -60,16 +63,29 @@ pub enum Who {
 impl Actor {
     /// Fleetward itself, in this organization.
     pub const fn system(org: OrgId) -> Self {
-        Self { org, who: Who::System, address: String::new() }
+        Self { org, who: Who::System, address: String::new(), request: String::new() }
     }
     /// Whoever has the command line on the server's own machine: they may do all, and the books say that it was a person.
     pub const fn shell(org: OrgId) -> Self {
-        Self { org, who: Who::Shell, address: String::new() }
+        Self { org, who: Who::Shell, address: String::new(), request: String::new() }
     }
-    /// A device that has shown who it is, from this address.
+    /// Nobody in particular, by the request that is being answered, from this address.
+    pub fn stranger(org: OrgId, address: &str) -> Self {
+        Self { org, who: Who::System, address: address.to_owned(), request: asked::request() }
+    }
+    /// The same actor, by this request.
+    #[must_use]
+    pub fn by_request(self, request: &str) -> Self {
+        Self { request: request.to_owned(), ..self }
+    }
+    /// From where, and by which request.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin { address: &self.address, request: &self.request }
+    }
+    /// A device that has shown who it is, from this address, by the request that is being answered.
     pub fn device(org: &OrgId, device: i64, device_id: &DeviceId, address: &str) -> Self {
         let who = Who::Device { device, device_id: device_id.clone() };
-        Self { org: org.clone(), who, address: address.to_owned() }
+        Self { org: org.clone(), who, address: address.to_owned(), request: asked::request() }
     }
     /// The role, where there is one.
     pub const fn role(&self) -> Option<Role> {
@@ -203,13 +219,13 @@ mod tests {
         for act in Act::ALL {
             let cell = |role| {
                 let who = Who::Session { session: entropy.id(Timestamp(0)), user: entropy.id(Timestamp(0)), name: String::new(), role };
-                if allowed(&Actor { org: org.clone(), who, address: String::new() }, *act) { "yes" } else { "-" }
+                if allowed(&Actor { who, ..Actor::system(org.clone()) }, *act) { "yes" } else { "-" }
             };
             let _ = writeln!(table, "{:<20} {:<8} {:<8} {}", act.as_str(), cell(Role::Viewer), cell(Role::Operator), cell(Role::Admin));
         }
         insta::assert_snapshot!(table);
         let device = Who::Device { device: 1, device_id: "gw-1".parse().unwrap() };
-        let device = Actor { org, who: device, address: String::new() };
+        let device = Actor { who: device, ..Actor::system(org) };
         assert!(Act::ALL.iter().all(|a| !allowed(&device, *a)), "a device has no role");
         assert!(of_the_machine(&device).is_err() && of_the_machine(&Actor::shell(device.org.clone())).is_ok());
     }

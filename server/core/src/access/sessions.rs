@@ -201,7 +201,7 @@ impl Access {
         let source = Source::of(&from.address).to_string();
         exec!(&mut tx, store::ATTEMPT_FORGET, email, source.as_str())?;
         let who = Who::Session { session: session.clone(), user: id.clone(), name: user.name.clone(), role: parse(&user.role)? };
-        let actor = Actor { org, who, address: from.address.clone() };
+        let actor = Actor { who, ..Actor::stranger(org, &from.address) };
         audit::append(&mut tx, &actor, now, "session.begin", session.as_str(), &json!(null)).await?;
         tx.commit().await?;
         let access = self.jwt.issue(&id, &session, now)?;
@@ -244,7 +244,7 @@ impl Access {
             audit::hold(&mut tx, &org).await?;
             exec!(&mut tx, store::SESSION_END, session.as_str(), user.as_str(), now.0)?;
             let who = Who::Session { session: session.clone(), user, name, role: Role::Viewer };
-            let actor = Actor { org, who, address: String::new() };
+            let actor = Actor { who, ..Actor::stranger(org, "") };
             audit::append(&mut tx, &actor, now, "session.reused_refresh", session.as_str(), &json!(null)).await?;
             tx.commit().await?;
         }
@@ -265,7 +265,7 @@ impl Access {
             tx.commit().await?;
         }
         let who = Who::Session { session: claims.sid, user: parse(&user)?, name, role: parse(&role)? };
-        Ok(Actor { org: parse(&org)?, who, address: address.to_owned() })
+        Ok(Actor { who, ..Actor::stranger(parse(&org)?, address) })
     }
 
     /// Whether a session that was good when a long connection began still is. Tokens are asked the same way. An error says nothing about either.

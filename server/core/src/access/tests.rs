@@ -299,7 +299,7 @@ async fn a_37_the_audit_chain_holds_under_parallel_writers_and_shows_a_change(#[
 async fn a_device_is_never_a_person() {
     let w = World::open(EngineKind::Sqlite).await;
     let who = Who::Device { device: 1, device_id: "gw-1".parse().unwrap() };
-    let device = Actor { org: w.org.clone(), who, address: String::new() };
+    let device = Actor { who, ..Actor::system(w.org.clone()) };
     assert!(matches!(w.fleet.access().people_page(&device).await, Err(Error::Denied { .. })));
     assert!(w.fleet.access().create_token(&device, "x", Role::Viewer, 1).await.is_err());
 }

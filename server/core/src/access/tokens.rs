@@ -157,7 +157,7 @@ impl Access {
         // A token never outlives its maker's rights.
         let role = parse::<Role>(&found.role)?.min(parse(&found.user_role)?);
         let who = Who::Token { token: id, user: parse(&found.user_id)?, name: found.name, person: found.person, role };
-        Ok(Actor { org: parse(&found.org_id)?, who, address: address.to_owned() })
+        Ok(Actor { who, ..Actor::stranger(parse(&found.org_id)?, address) })
     }
 
     /// Withdraws a token at once. That of somebody else needs the right over people.

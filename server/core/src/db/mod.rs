@@ -15,6 +15,7 @@ mod dynamic;
 mod many;
 mod migrate;
 mod open;
+mod private;
 mod query;
 mod sql;
 #[cfg(test)]

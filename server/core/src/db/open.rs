@@ -3,7 +3,7 @@
 mod serving;
 
 use super::{
-    exec, migrate,
+    exec, migrate, private,
     sql::{Conn, Engine, Error, Sql},
 };
 use serving::SERVING;
@@ -215,6 +215,7 @@ impl Db {
     pub async fn open(at: &Location, store: Store) -> Result<Self, Error> {
         match at {
             Location::Sqlite(file) => {
+                private::made(file)?;
                 let options = SqliteConnectOptions::new()
                     .filename(file)
                     .create_if_missing(true)

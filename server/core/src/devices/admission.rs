@@ -10,7 +10,10 @@ use super::{
     tokens::TokenRow,
     words::{patterns, split_words},
 };
-use crate::pki::{Csr, csr};
+use crate::{
+    asked::{self, Origin},
+    pki::{Csr, csr},
+};
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
@@ -79,6 +82,15 @@ pub(super) struct Admission {
     /// The profile of its certificate; empty for none.
     pub(super) profile: String,
     pub(super) address: String,
+    /// The request's id, for the books.
+    pub(super) request: String,
+}
+
+impl Admission {
+    /// From where it came, and by which request.
+    pub(super) fn origin(&self) -> Origin<'_> {
+        Origin { address: &self.address, request: &self.request }
+    }
 }
 
 /// What a token is still good for.
@@ -151,6 +163,7 @@ pub(super) fn by_token(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) 
         csr,
         profile: token.profile.clone(),
         address: attempt.address.to_owned(),
+        request: asked::request(),
     })
 }
 
@@ -191,6 +204,7 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
         csr,
         profile: claim.profile.clone(),
         address: attempt.address.to_owned(),
+        request: asked::request(),
     })
 }
 

@@ -245,7 +245,7 @@ impl Devices {
         // A certificate lives an hour at least (P-6); the claim's own end counts.
         let until = new.expires_at.max(now.plus(2 * HOUR_MS));
         let by = actor.label();
-        let leaf = NewClaimLeaf { org: &actor.org, claim: &new.id, csr, until, enrolled_by: &by };
+        let leaf = NewClaimLeaf { org: &actor.org, claim: &new.id, csr, until, enrolled_by: &by, origin: actor.origin() };
         let leaf = self.pki.issue_claim(&mut tx, leaf).await?;
         exec!(
             &mut tx,

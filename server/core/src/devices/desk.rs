@@ -338,7 +338,8 @@ async fn write_down(
 
 /// The device itself, as the one who acted.
 pub(super) fn acting(a: &Admission, device: DeviceNo) -> Actor {
-    Actor::device(&a.org, device, &a.device_id, &a.address)
+    // The pass is nobody's request alone.
+    Actor::device(&a.org, device, &a.device_id, &a.address).by_request(&a.request)
 }
 
 /// That a device was let in, for the books.
@@ -346,6 +347,9 @@ pub(super) fn enrolled<'a>(a: &'a Admission, made: &LetIn, actor: &'a Actor) -> 
     let mut detail = json!({
         "by": a.enrolled_by, "serial": made.issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored, "profile": a.profile,
     });
+    if let Some(digest) = a.csr.digest() {
+        detail["csr_sha256"] = json!(digest);
+    }
     made.joined.say(&mut detail);
     audit::Deed { actor, action: "device.enrol", object: a.device_id.as_str(), detail }
 }

@@ -12,8 +12,8 @@ use super::{
     tokens::{PREFIX, TokenRow},
 };
 use crate::{
-    access::{Actor, Who, audit},
-    bearer,
+    access::{Actor, audit},
+    asked, bearer,
     bus::Event,
     db::{Tx, row},
     pki,
@@ -106,7 +106,7 @@ impl Devices {
         if matches!(refusal, Error::Pending) {
             return outcome;
         }
-        tracing::info!(address = attempt.address, error = %refusal, "enrolment refused");
+        tracing::info!(address = attempt.address, request_id = asked::request(), error = %refusal, "enrolment refused");
         let guess = is_guess(refusal);
         if !guess && !matches!(refusal, Error::Frozen(_)) {
             return outcome;
@@ -216,6 +216,7 @@ impl Devices {
             csr,
             profile: settings.profile,
             address: attempt.address.to_owned(),
+            request: asked::request(),
         };
         let standing = if settings.open { Standing::Usable } else { Standing::Spent };
         let certificate = self.by_approval(&admission, standing, now).await?;
@@ -283,7 +284,7 @@ impl Devices {
         };
         if self.is_booked(books, attempt, now) {
             let org = books.org.parse().map_err(crate::db::Error::corrupt)?;
-            let actor = Actor { org, who: Who::System, address: attempt.address.to_owned() };
+            let actor = Actor::stranger(org, attempt.address);
             let mut tx = self.db.write().await?;
             let mut detail = json!({ "token": books.label, "code": refusal.fault().code });
             if let Error::HookRefused(reason) = &refusal {

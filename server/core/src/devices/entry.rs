@@ -83,6 +83,7 @@ pub(super) async fn let_in(pki: &Pki, tx: &mut Tx, admitted: &[&Admission], now:
             enrolled_by: &a.enrolled_by,
             replaces: None,
             profile: &a.profile,
+            origin: a.origin(),
         })
         .collect();
     let issued = pki.issue_devices(tx, &leaves).await?;

@@ -164,7 +164,7 @@ impl Devices {
     async fn register_arrival(&self, arrival: &Arrival) -> Result<(), Error> {
         let now = self.clock.now();
         let address = arrival.from.map(|from| from.to_string()).unwrap_or_default();
-        let actor = Actor { org: arrival.org.clone(), who: Who::System, address };
+        let actor = Actor { address, ..Actor::system(arrival.org.clone()) };
         let mut tx = self.db.write().await?;
         // Its row first, as everywhere: new devices of one authority come one after the other.
         let Some(ca) = registered::store::held(&mut tx, &arrival.authority).await? else { return Ok(()) };

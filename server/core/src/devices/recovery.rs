@@ -7,7 +7,7 @@ use super::{
     store,
 };
 use crate::{
-    access::{Actor, Who, audit},
+    access::{Actor, audit},
     bus::Event,
     db::{exec, row},
     pki::{self, Proven, signed_ahead},
@@ -104,8 +104,9 @@ impl Devices {
         if inserted == 0 {
             return Err(Error::Pending);
         }
-        let actor = Actor { org: proven.org.clone(), who: Who::System, address: address.to_owned() };
-        let detail = json!({ "device_id": proven.device_id, "certificate": proven.certificate });
+        let actor = Actor::stranger(proven.org.clone(), address);
+        let csr = hex::encode(proven.csr.csr_sha256);
+        let detail = json!({ "device_id": proven.device_id, "certificate": proven.certificate, "csr_sha256": csr });
         audit::append(&mut tx, &actor, now, "recovery.ask", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.bus.tell(Event::Enrolment { org: proven.org.clone() });
@@ -129,6 +130,7 @@ impl Devices {
         address: &str,
         now: Timestamp,
     ) -> Result<CertificateId, Error> {
+        let actor = Actor::device(&proven.org, proven.device, &proven.device_id, address);
         let mut tx = self.db.write().await?;
         if let Some(request) = request {
             let csr = proven.csr.csr_sha256.as_slice();
@@ -136,7 +138,7 @@ impl Devices {
                 return Err(Error::Pending);
             }
         }
-        let issued = match self.pki.replace_ended(&mut tx, proven, BY).await? {
+        let issued = match self.pki.replace_ended(&mut tx, proven, BY, actor.origin()).await? {
             Ok(issued) => issued,
             // The same device, asking twice at the same moment.
             Err(given) => return Ok(given),
@@ -144,8 +146,10 @@ impl Devices {
         if let Some(request) = request {
             exec!(&mut tx, store::REQUEST_GAVE, request.id(), issued.id.as_str())?;
         }
-        let actor = Actor::device(&proven.org, proven.device, &proven.device_id, address);
-        let detail = json!({ "replaces": proven.certificate, "serial": issued.serial, "ignored_extensions": proven.csr.ignored });
+        let csr = hex::encode(proven.csr.csr_sha256);
+        let detail = json!({
+            "replaces": proven.certificate, "serial": issued.serial, "csr_sha256": csr, "ignored_extensions": proven.csr.ignored,
+        });
         audit::append(&mut tx, &actor, now, "device.recover", proven.device_id.as_str(), &detail).await?;
         tx.commit().await?;
         self.pki.admit(&issued);

@@ -10,7 +10,7 @@ use super::{
     store, tokens,
 };
 use crate::{
-    access::{Act, Actor, Who, audit, may},
+    access::{Act, Actor, audit, may},
     bus::Event,
     db::{Tx, exec, row, rows},
     pki::{registered, signed_ahead},
@@ -240,8 +240,9 @@ impl Devices {
         if let Credential::Token(token) = &a.credential {
             tokens::take(&mut tx, token, now).await?;
         }
-        let actor = Actor { org: a.org.clone(), who: Who::System, address: a.address.clone() };
-        let detail = json!({ "device_id": a.device_id, "code": code(&a.csr.spki_sha256), "token": a.label });
+        let actor = Actor::stranger(a.org.clone(), &a.address).by_request(&a.request);
+        let csr = hex::encode(a.csr.csr_sha256);
+        let detail = json!({ "device_id": a.device_id, "code": code(&a.csr.spki_sha256), "csr_sha256": csr, "token": a.label });
         audit::append(&mut tx, &actor, now, "enrolment_request.ask", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.bus.tell(Event::Enrolment { org: a.org.clone() });
@@ -331,8 +332,11 @@ impl Devices {
         }
         // One that came with a certificate has nothing left to collect. Before the audit log's head, as everybody takes devices and the trust clock.
         let taken = if approved && request.leaf.is_some() { Some(self.take_waiting(&mut tx, actor, &request, now).await?) } else { None };
-        let detail =
+        let mut detail =
             json!({ "device_id": request.device_id, "code": code(&request.spki_sha256), "spki_sha256": hex::encode(&request.spki_sha256) });
+        if request.leaf.is_none() {
+            detail["csr_sha256"] = json!(hex::encode(&request.csr_sha256));
+        }
         audit::append(&mut tx, actor, now, action, id.as_str(), &detail).await?;
         tx.commit().await?;
         if let Some(device) = taken {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     access::Actor,
+    asked::Origin,
     db::{Conn, Tx},
 };
 use rcgen::SubjectPublicKeyInfo;
@@ -41,6 +42,8 @@ pub struct NewClaimLeaf<'a> {
     pub until: Timestamp,
     /// Who asked for it.
     pub enrolled_by: &'a str,
+    /// From where, and by which request.
+    pub origin: Origin<'a>,
 }
 
 /// A claim's certificate.
@@ -131,6 +134,7 @@ impl Pki {
             life: None,
             until: Some(new.until),
             profile: "",
+            origin: new.origin,
         };
         let leaf = self.issue_one(tx, order).await?;
         let chain = crate::pem::encode("CERTIFICATE", &leaf.der) + &self.chains(&BTreeSet::from([issuer.id.clone()]));

@@ -49,6 +49,19 @@ pub struct Csr {
     pub ignored: Vec<String>,
 }
 
+impl Csr {
+    /// SHA-256 of the request as the books have it; none for what stands in the place of a request where the key was made here.
+    #[must_use]
+    pub fn digest(&self) -> Option<String> {
+        digest(&self.csr_sha256)
+    }
+}
+
+/// The same of the hash alone.
+pub(super) fn digest(csr_sha256: &[u8]) -> Option<String> {
+    csr_sha256.iter().any(|byte| *byte != 0).then(|| hex::encode(csr_sha256))
+}
+
 /// Keys a device may have (P-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyAlg {

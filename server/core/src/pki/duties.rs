@@ -36,7 +36,7 @@ impl Pki {
     fn duties_of(&self, all: &Authorities, roots: &[&Arc<Authority>]) -> Vec<RootDuty> {
         let mut duties = Vec::new();
         for root in roots {
-            duties.extend(key_duty(root));
+            duties.extend(key_duty(root).map(|duty| RootDuty { then: self.needs_of(all, root), ..duty }));
             duties.extend(self.list_duty(root));
             duties.extend(self.cross_duty(all, root));
         }
@@ -96,7 +96,7 @@ impl Pki {
 }
 
 fn duty(root: &Authority, task: RootTask, text: impl Into<String>, commands: Vec<String>) -> RootDuty {
-    RootDuty { root: root.id.clone(), subject: root.subject.clone(), task, text: text.into(), commands, due: None }
+    RootDuty { root: root.id.clone(), subject: root.subject.clone(), task, text: text.into(), commands, due: None, then: Vec::new() }
 }
 
 /// What is to be done with a key that is here.

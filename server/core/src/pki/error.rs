@@ -89,6 +89,14 @@ pub enum Error {
     /// The organization wants devices to keep their key.
     #[error("the key must stay")]
     RekeyForbidden,
+    /// It was revoked for another reason, which stays: lists that say it are out, and an entry is not taken back.
+    #[error("It was revoked on {} with reason {reason}; the reason stays.", at.readable())]
+    AlreadyRevoked {
+        /// When.
+        at: wire::Timestamp,
+        /// For what.
+        reason: String,
+    },
     /// More than a note may have.
     #[error("the note is too long")]
     RevocationNote,

@@ -75,10 +75,14 @@ impl Pki {
             enrolled_by: &enrolled_by,
             replaces: Some(&peer.certificate),
             profile: "",
+            origin: actor.origin(),
         };
         let issued = self.issue_device(&mut tx, new).await?;
         store::leave_two(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
-        let detail = json!({ "by": enrolled_by, "authority": authority, "serial": issued.serial, "replaces": peer.certificate });
+        let detail = json!({
+            "by": enrolled_by, "authority": authority, "serial": issued.serial, "replaces": peer.certificate,
+            "csr_sha256": hex::encode(csr.csr_sha256),
+        });
         audit::append(&mut tx, actor, now, "device.exchange", peer.device_id.as_str(), &detail).await?;
         tx.commit().await?;
         self.admit(&issued);

@@ -72,6 +72,7 @@ impl Error {
                 "This organization wants devices to keep their key: send a CSR for the key of the certificate that is renewed.",
             )
             .at("csr"),
+            Self::AlreadyRevoked { .. } => Fault::new(FaultKind::Conflict, "already_revoked", self.to_string()).at("reason"),
             Self::RevocationNote => {
                 let text = format!("A note has at most {} characters, and no control characters.", wire::pki::MAX_REVOCATION_NOTE);
                 Fault::new(FaultKind::Invalid, "invalid", text).at("note")
@@ -201,12 +202,23 @@ impl Error {
                     reach.missing()
                 ),
             ),
-            Self::TokenLate | Self::ToSign(_) | Self::Key(KeyError::Token(_)) => {
+            // Said to whoever makes an authority: those who wait for a certificate hear that the token is late.
+            Self::Key(KeyError::Token(trouble)) => {
+                tracing::error!(error = %self, "nothing is signed");
+                let text = format!("Nothing was done: {trouble}.");
+                Fault::new(FaultKind::Busy, trouble.code(), text).retry_after(10)
+            }
+            Self::TokenLate | Self::ToSign(_) => {
                 tracing::error!(error = %self, "nothing is signed");
                 let text = "The server's keys are on a token that does not answer at the moment. Nothing was done; try again.";
                 Fault::new(FaultKind::Busy, "token_late", text).retry_after(10)
             }
-            Self::NoAuthority(_) | Self::KeyOnToken { .. } => {
+            Self::KeyOnToken { .. } => {
+                tracing::error!(error = %self, "an authority's key is out of reach");
+                let text = "The authority's key is on a token that the server does not reach. An administrator has to bring it back first.";
+                Fault::new(FaultKind::Busy, "no_authority", text).retry_after(3600)
+            }
+            Self::NoAuthority(_) => {
                 tracing::error!(error = %self, "no authority issues");
                 Fault::new(
                     FaultKind::Busy,

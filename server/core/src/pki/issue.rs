@@ -12,6 +12,7 @@ use super::{
     store,
 };
 use crate::{
+    asked::Origin,
     db::{Bytes, Tx},
     refused::Refused,
 };
@@ -36,6 +37,8 @@ pub struct NewLeaf<'a> {
     pub replaces: Option<&'a CertificateId>,
     /// The organization's profile that it is of; empty for none.
     pub profile: &'a str,
+    /// From where it is asked for, and by which request (K-8).
+    pub origin: Origin<'a>,
 }
 
 /// A signed certificate. It counts from the commit of the transaction it was made in; hand it to [`Pki::admit`] then.
@@ -166,6 +169,7 @@ impl Pki {
                 life: ready.life,
                 until: None,
                 profile: leaf.profile,
+                origin: leaf.origin,
             })
             .collect();
         let leaves = self.issue(tx, &orders).await?;

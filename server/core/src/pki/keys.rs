@@ -79,7 +79,7 @@ pub enum KeyError {
     Gone(&'static str),
     /// The PKCS#11 token can't be used.
     #[error("PKCS#11 token: {0}")]
-    Token(String),
+    Token(super::token::TokenTrouble),
     /// The cipher itself failed.
     #[error("the cipher failed")]
     Cipher,

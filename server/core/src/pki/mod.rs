@@ -37,6 +37,7 @@ pub(crate) mod keyring;
 mod keys;
 mod listener;
 mod made;
+mod needs;
 mod ocsp;
 pub mod offline;
 mod peer;
@@ -59,6 +60,7 @@ mod roots;
 mod rotation;
 mod rules;
 mod sign;
+mod signer;
 mod standing;
 mod statuses;
 #[cfg(any(test, feature = "testing"))]
@@ -96,8 +98,9 @@ pub use registered::{Arrival, Between, Refused, RegisteredAnchor};
 pub use responder::OcspAnswer;
 pub use root_file::{Lock, Passphrase, RootFile, RootFileError, Unlock};
 pub use roots::{ExportedRoot, Holding};
+pub use signer::NotSigning;
 pub use suspicion::{Sign, Suspicion, apart};
-pub use token::TokenSettings;
+pub use token::{TokenSettings, TokenTrouble};
 pub use trust::TrustHandle;
 
 use crate::{access::attacks::Attacks, bus::Bus, clock::Clock, db::Db, entropy::Entropy};
@@ -247,6 +250,9 @@ impl Pki {
         // Before anybody is believed: what a backup has forgotten is revoked again.
         pki.agree_with_journal().await?;
         pki.ensure_authorities(org).await?;
+        if let Some(NotSigning { why, .. }) = pki.not_signing(None) {
+            tracing::error!("not all that is asked for is signed: {why}");
+        }
         Ok(pki)
     }
 

@@ -112,6 +112,7 @@ impl Pki {
             enrolled_by: &enrolled_by,
             replaces: Some(&peer.certificate),
             profile: &current.validity_profile,
+            origin: actor.origin(),
         };
         let issued = match self.issue_device(&mut tx, new).await {
             Err(Error::KeyInUse(whose)) => {

@@ -17,20 +17,22 @@ use wire::{
 
 impl Pki {
     /// Revokes a certificate for good. When this returns no handshake with it passes on this instance, and its connections are being cut.
-    /// Idempotent: the first reason, date and note stand. A compromised key is blocked forever.
+    /// Idempotent: the first reason, date and note stand, and another reason is refused with that ([`Error::AlreadyRevoked`]). A compromised key is
+    /// blocked forever.
     pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<(), Error> {
         may(actor, Act::Revoke)?;
         let how = checked(&how.into(), self.clock.now())?;
         let mut told = Vec::new();
         let mut tx = self.db.write().await?;
-        let device = self.revoke_one(&mut tx, actor, id, &how, &mut told).await?;
+        let Revoked { device, before } = self.revoke_one(&mut tx, actor, id, &how, &mut told).await?;
+        if let Some((at, reason)) = before.filter(|(_, reason)| reason != how.reason.as_str()) {
+            return Err(Error::AlreadyRevoked { at, reason });
+        }
         self.journal_all(&told).await;
         tx.commit().await?;
         self.reload().await?;
         self.bus.tell(Event::Trust);
-        if let Some(device) = device {
-            self.bus.tell(Event::Device { org: actor.org.clone(), device });
-        }
+        self.bus.tell(Event::Device { org: actor.org.clone(), device });
         Ok(())
     }
 
@@ -39,7 +41,7 @@ impl Pki {
         let (mut devices, mut told, how) = (BTreeSet::new(), Vec::new(), Revocation::from(reason));
         let mut tx = self.db.write().await?;
         for id in ids {
-            devices.extend(self.revoke_one(&mut tx, actor, id, &how, &mut told).await?);
+            devices.insert(self.revoke_one(&mut tx, actor, id, &how, &mut told).await?.device);
         }
         self.journal_all(&told).await;
         tx.commit().await?;
@@ -88,28 +90,37 @@ impl Pki {
         id: &CertificateId,
         how: &Revocation,
         told: &mut Vec<Entry>,
-    ) -> Result<Option<i64>, Error> {
+    ) -> Result<Revoked, Error> {
         let now = self.clock.now();
         let seq = store::next_trust(tx).await?;
         let record = store::for_revocation(tx, id, &actor.org).await?.ok_or(Error::NotFound)?;
         // Listeners' certificates are replaced, not revoked by hand: nobody would know where the connection went.
         let device = record.device.ok_or(Error::NotFound)?;
-        if store::revoke(tx, id, &actor.org, now, &actor.label(), how, seq).await? {
-            told.extend(self.for_journal(tx, id).await?);
-            let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
-            if let Some(since) = how.invalidity_date {
-                detail["invalid_since"] = json!(since);
-            }
-            if !how.note.is_empty() {
-                detail["note"] = json!(how.note);
-            }
-            audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;
-            if how.reason == RevocationReason::KeyCompromise {
-                store::block_key(tx, &record.spki_sha256, &actor.org, how.reason.as_str(), now).await?;
-            }
+        if !store::revoke(tx, id, &actor.org, now, &actor.label(), how, seq).await? {
+            let at = record.revoked_at.map_or(now, Timestamp);
+            return Ok(Revoked { device, before: Some((at, record.reason)) });
         }
-        Ok(Some(device))
+        told.extend(self.for_journal(tx, id).await?);
+        let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
+        if let Some(since) = how.invalidity_date {
+            detail["invalid_since"] = json!(since);
+        }
+        if !how.note.is_empty() {
+            detail["note"] = json!(how.note);
+        }
+        audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;
+        if how.reason == RevocationReason::KeyCompromise {
+            store::block_key(tx, &record.spki_sha256, &actor.org, how.reason.as_str(), now).await?;
+        }
+        Ok(Revoked { device, before: None })
     }
+}
+
+/// What became of one that is to be revoked.
+struct Revoked {
+    device: i64,
+    /// When and for what it was revoked before, where it was.
+    before: Option<(Timestamp, String)>,
 }
 
 /// A revocation as it is written down: whole seconds, as the list has them, and a note without blanks around it.

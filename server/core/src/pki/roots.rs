@@ -43,7 +43,7 @@ const NOT_EXPORTED: &str = "This root's key was never written into a file. Do th
 
 impl Pki {
     /// The root of this id, or the active one.
-    fn a_root(&self, actor: &Actor, id: Option<&AuthorityId>) -> Result<Arc<Authority>, Error> {
+    pub(super) fn a_root(&self, actor: &Actor, id: Option<&AuthorityId>) -> Result<Arc<Authority>, Error> {
         let all = self.authorities.load();
         match id {
             None => Ok(Arc::clone(authorities::active(&all, &actor.org, Kind::Root)?)),

@@ -6,17 +6,18 @@ use super::{
     Error, Pki,
     ahead::{Lack, Lacking, ToSign, Wanted, signed_ahead},
     authorities::Authority,
-    csr::{KeyAlg, sha256},
+    csr::{self, KeyAlg, sha256},
     peer::Fingerprint,
     profile::{self, Kind, Subject, Validity},
     store,
 };
 use crate::{
     access::{Actor, audit},
+    asked::Origin,
     db::{Bytes, Tx},
 };
 use rcgen::{CertificateParams, PublicKeyData, SubjectPublicKeyInfo};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{collections::HashSet, sync::Arc};
 use wire::{Timestamp, ids::CertificateId, states::KeyOrigin};
 
@@ -43,6 +44,8 @@ pub(super) struct Order<'a> {
     pub until: Option<Timestamp>,
     /// The organization's profile that it is of; empty for none.
     pub profile: &'a str,
+    /// From where it is asked for, and by which request (K-8).
+    pub origin: Origin<'a>,
 }
 
 /// A signed leaf.
@@ -94,6 +97,7 @@ impl Pki {
             life: None,
             until: None,
             profile: "",
+            origin: Origin::default(),
         };
         let leaf = self.issue_one(&mut tx, order).await?;
         tx.commit().await?;
@@ -129,22 +133,12 @@ impl Pki {
         };
         let signed = leaves.iter().map(|l| store::Signed { id: l.id.as_str(), der: Bytes(&l.der), fingerprint: Bytes(&l.fingerprint) });
         store::signed(tx, &signed.collect::<Vec<_>>()).await?;
-        let actors: Vec<Actor> = drafts.iter().map(|d| Actor::system(d.order.issuer.org.clone())).collect();
+        let actors: Vec<Actor> = drafts.iter().map(Draft::actor).collect();
         let deeds = drafts.iter().zip(&leaves).zip(&actors).map(|((draft, leaf), actor)| audit::Deed {
             actor,
             action: "certificate.issue",
             object: leaf.id.as_str(),
-            detail: json!({
-                "subject": draft.order.shown,
-                "serial": hex::encode(leaf.serial),
-                "issuer": draft.order.issuer.id,
-                "spki_sha256": hex::encode(draft.spki_sha256),
-                "fingerprint": hex::encode(leaf.fingerprint),
-                "profile": draft.order.profile,
-                "profile_version": profile::VERSION,
-                "key_origin": draft.order.key_origin,
-                "by": draft.order.enrolled_by,
-            }),
+            detail: draft.told(leaf),
         });
         audit::append_all(tx, now, &deeds.collect::<Vec<_>>()).await?;
         Ok(leaves)
@@ -210,6 +204,32 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
+    /// Nobody in particular, from where it was asked for.
+    fn actor(&self) -> Actor {
+        let Origin { address, request } = self.order.origin;
+        Actor { address: address.to_owned(), ..Actor::system(self.order.issuer.org.clone()) }.by_request(request)
+    }
+
+    /// What the books say of its certificate (K-8).
+    fn told(&self, leaf: &Leaf) -> Value {
+        let order = self.order;
+        let mut detail = json!({
+            "subject": order.shown,
+            "serial": hex::encode(leaf.serial),
+            "issuer": order.issuer.id,
+            "spki_sha256": hex::encode(self.spki_sha256),
+            "fingerprint": hex::encode(leaf.fingerprint),
+            "profile": order.profile,
+            "profile_version": profile::VERSION,
+            "key_origin": order.key_origin,
+            "by": order.enrolled_by,
+        });
+        if let Some(digest) = csr::digest(order.csr_sha256) {
+            detail["csr_sha256"] = json!(digest);
+        }
+        detail
+    }
+
     fn reservation(&self, now: Timestamp) -> store::Reservation<'_> {
         let order = self.order;
         store::Reservation {

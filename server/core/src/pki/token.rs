@@ -8,6 +8,9 @@
 //! network. What is made or signed is asked for with no transaction open (`ahead.rs`), on a thread of its own that is given up after a while (`turns.rs`).
 
 mod curve;
+mod trouble;
+
+pub use trouble::TokenTrouble;
 
 use super::{guard, keys::KeyError};
 use aws_lc_rs::signature::UnparsedPublicKey;
@@ -58,6 +61,8 @@ pub(super) struct Token {
     label: String,
     pin: AuthPin,
     line: Mutex<Line>,
+    /// What was wrong with it when it was asked last.
+    trouble: Mutex<Option<TokenTrouble>>,
 }
 
 impl std::fmt::Debug for Token {
@@ -67,7 +72,7 @@ impl std::fmt::Debug for Token {
 }
 
 fn wrong(what: &str) -> impl Fn(TokenError) -> KeyError + '_ {
-    move |error| KeyError::Token(format!("{what}: {error}"))
+    move |error| KeyError::Token(TokenTrouble::of(what, &error))
 }
 
 /// Whether another session may do what this one could not.
@@ -99,15 +104,15 @@ impl Token {
     pub fn open(settings: &TokenSettings) -> Result<Arc<Self>, KeyError> {
         let module = module(&settings.module)?;
         let slot = slot(&module, &settings.label).map_err(wrong("listing the slots"))?;
-        let slot =
-            slot.ok_or_else(|| KeyError::Token(format!("no token is labelled {:?}; see pkcs11-tool --list-slots", settings.label)))?;
+        let slot = slot.ok_or_else(|| KeyError::Token(no_token(&module, &settings.label)))?;
         let pin = super::keys::Kek::passphrase(&settings.pin_file)?;
         let pin = String::from_utf8(pin.to_vec())
             .map_err(|_| KeyError::Content { path: settings.pin_file.clone(), problem: "does not hold a PIN in UTF-8" })?;
         let pin = AuthPin::new(pin.into());
         let session = module.open_rw_session(slot).map_err(wrong("opening a session"))?;
-        log_in(&session, &pin).map_err(wrong("logging in to the token"))?;
-        Ok(Arc::new(Self { module, label: settings.label.clone(), pin, line: Mutex::new(Line { session, number: 0, ended: false }) }))
+        log_in(&session, &pin).map_err(|error| KeyError::Token(refused(&module, slot, &error)))?;
+        let line = Mutex::new(Line { session, number: 0, ended: false });
+        Ok(Arc::new(Self { module, label: settings.label.clone(), pin, line, trouble: Mutex::default() }))
     }
 
     /// Makes a key on this curve under this name. It can't be read or copied from the token.
@@ -120,7 +125,7 @@ impl Token {
         // Not by way of `with`, which may ask twice: there would be two of this name.
         let made = elsewhere(|| self.line.lock().session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private));
         made.map_err(wrong("making a key"))?;
-        self.find(name)?.ok_or_else(|| KeyError::Token("the key that was just made is not there".to_owned()))
+        self.find(name)?.ok_or_else(|| KeyError::Token(self.no_key(name)))
     }
 
     /// The key of this name; none when the token has none.
@@ -144,7 +149,8 @@ impl Token {
             }
         }
         let read = curve.zip(point).and_then(|(curve, point)| Some((curve, curve::unwrapped(curve, &point)?)));
-        let (curve, point) = read.ok_or_else(|| KeyError::Token(format!("the key {name} on the token is not a P-256 or P-384 key")))?;
+        let (curve, point) =
+            read.ok_or_else(|| KeyError::Token(TokenTrouble::Other(format!("the key {name} on the token is not a P-256 or P-384 key"))))?;
         Ok(Some(TokenKey { token: Arc::clone(self), name: name.to_owned(), private: Mutex::new(private), curve, point }))
     }
 
@@ -169,8 +175,39 @@ impl Token {
         &self.label
     }
 
-    /// Asks the token; once more on a new session when the old one was lost.
+    /// That it is there, and has no key of this name.
+    pub fn no_key(&self, name: &str) -> TokenTrouble {
+        TokenTrouble::NoKey { label: self.label.clone(), id: name.to_owned() }
+    }
+
+    /// What was wrong with it when it was asked last; none when it answered.
+    pub fn trouble(&self) -> Option<TokenTrouble> {
+        self.trouble.lock().clone()
+    }
+
+    /// Asks it whether it would sign. A PIN that it refuses is not tried again for this: each try may be the last. Nor does that it answers bring
+    /// back a key that it lacks; what is signed next tells.
+    pub fn look(&self) {
+        if !self.trouble.lock().as_ref().is_some_and(TokenTrouble::waits_for_a_person) {
+            // What is wrong is kept, and was logged.
+            let _ = self.ready();
+        }
+    }
+
+    /// Asks the token; once more on a new session when the old one was lost. What it comes to is kept for whoever asks how the token does.
     fn with<T>(&self, ask: impl Fn(&Line) -> Result<T, TokenError>) -> Result<T, TokenError> {
+        let answer = self.with_line(ask);
+        let now = answer.as_ref().err().map(|error| TokenTrouble::of("asking the token", error));
+        let before = mem::replace(&mut *self.trouble.lock(), now.clone());
+        match (before, now) {
+            (None, Some(trouble)) => tracing::error!(%trouble, token = self.label, "the token signs nothing"),
+            (Some(_), None) => tracing::info!(token = self.label, "the token signs again"),
+            _ => {}
+        }
+        answer
+    }
+
+    fn with_line<T>(&self, ask: impl Fn(&Line) -> Result<T, TokenError>) -> Result<T, TokenError> {
         let mut line = self.line.lock();
         match ask(&line) {
             Err(error) if is_lost(&error) => {
@@ -251,7 +288,15 @@ fn module(path: &Path) -> Result<Pkcs11, KeyError> {
     if let Some(known) = all.get(path) {
         return Ok(known.clone());
     }
-    let module = Pkcs11::new(path).map_err(wrong("loading the PKCS#11 module"))?;
+    // A bare name is looked for where the system keeps its libraries, so that the file is not here says nothing by itself.
+    let bad = |error: TokenError| {
+        KeyError::Token(if path.exists() {
+            TokenTrouble::BadModule { path: path.to_owned(), why: error.to_string() }
+        } else {
+            TokenTrouble::NoModule(path.to_owned())
+        })
+    };
+    let module = Pkcs11::new(path).map_err(bad)?;
     initialize(&module).map_err(wrong("initializing the PKCS#11 module"))?;
     all.insert(path.to_owned(), module.clone());
     Ok(module)
@@ -261,6 +306,23 @@ fn initialize(module: &Pkcs11) -> Result<(), TokenError> {
     match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
         Err(TokenError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
         other => other,
+    }
+}
+
+/// That there is no token of this label, and which there are.
+fn no_token(module: &Pkcs11, label: &str) -> TokenTrouble {
+    let slots = module.get_slots_with_token().unwrap_or_default();
+    let labels = slots.into_iter().filter_map(|slot| Some(module.get_token_info(slot).ok()?.label().trim_end().to_owned()));
+    let others = labels.filter(|label| !label.is_empty()).map(|label| format!("{label:?}")).collect();
+    TokenTrouble::NoToken { label: label.to_owned(), others }
+}
+
+/// Why it takes nobody in. Some modules call a PIN wrong that is locked, and the token's flags tell.
+fn refused(module: &Pkcs11, slot: Slot, error: &TokenError) -> TokenTrouble {
+    match (TokenTrouble::of("logging in to the token", error), module.get_token_info(slot)) {
+        (TokenTrouble::PinIncorrect { .. }, Ok(info)) if info.user_pin_locked() => TokenTrouble::PinLocked,
+        (TokenTrouble::PinIncorrect { .. }, Ok(info)) => TokenTrouble::PinIncorrect { last: info.user_pin_final_try() },
+        (trouble, _) => trouble,
     }
 }
 
@@ -305,7 +367,11 @@ pub(super) struct TokenKey {
 impl TokenKey {
     /// r and s.
     fn raw(&self, digest: &[u8]) -> Result<Vec<u8>, TokenError> {
-        elsewhere(|| self.token.with(|line| line.session.sign(&Mechanism::Ecdsa, self.handle(line)?, digest)))
+        let signed = elsewhere(|| self.token.with(|line| line.session.sign(&Mechanism::Ecdsa, self.handle(line)?, digest)));
+        if matches!(signed, Err(TokenError::Pkcs11(RvError::KeyHandleInvalid, Function::FindObjects))) {
+            *self.token.trouble.lock() = Some(self.token.no_key(&self.name));
+        }
+        signed
     }
 
     /// Its handle in this session.

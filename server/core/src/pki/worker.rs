@@ -118,6 +118,7 @@ impl Pki {
     pub async fn tick(&self) -> Result<(), super::Error> {
         // Each step matters by itself and waits for none that failed: the first failure is told when all had their turn.
         let mut outcome = self.watch_clock().await;
+        self.look_at_token().await;
         // What a wrong time would end can't be brought back.
         if self.clock_jump().is_none() {
             outcome = outcome.and(self.settle().await).and(self.lapse_consents().await);

@@ -64,6 +64,8 @@ struct NextAuthority {
 }
 
 /// Make the next authority: believed at once, issuing when it is activated
+///
+/// One for claims issues at once. It is made only where there is none that lives long enough for the next claim, and that one is the answer otherwise.
 #[utoipa::path(
     post, path = "/authorities", operation_id = "stage_authority", tag = "authorities", request_body = NextAuthority,
     responses((status = CREATED, body = AuthorityRow), Refusals)
@@ -73,7 +75,11 @@ async fn stage(
     Caller(actor): Caller,
     Sent(next): Sent<NextAuthority>,
 ) -> Answer<(StatusCode, Json<AuthorityRow>)> {
-    Ok((StatusCode::CREATED, Json(fleet.pki().stage_authority(&actor, next.kind).await?)))
+    let made = match next.kind {
+        AuthorityUse::Claim => fleet.pki().make_claim_authority(&actor).await?,
+        other => fleet.pki().stage_authority(&actor, other).await?,
+    };
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

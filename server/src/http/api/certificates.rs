@@ -102,7 +102,8 @@ fn file(media: &'static str, name: &str, bytes: Vec<u8>) -> Response {
 
 /// Revoke a certificate: connections that use it are closed within a second
 ///
-/// Said a second time it is answered in the same way, and changes nothing: the first reason, date and note stand.
+/// Said a second time it is answered in the same way, and changes nothing: the first reason, date and note stand. With another reason it is refused with
+/// 409 `already_revoked`, and says when and for what it was revoked.
 #[utoipa::path(
     post, path = "/certificates/{id}/revoke", operation_id = "revoke_certificate", tag = "certificates", params(("id" = CertificateId, Path)), request_body = Revocation,
     responses((status = NO_CONTENT), Refusals)

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::{
-        certificates::{ClearAlarm, ReadAuthority},
+        certificates::{ClearAlarm, MakeClaimAuthority, ReadAuthority},
         packed::reading,
     },
     live,
@@ -35,11 +35,17 @@ pub fn AuthorityPage() -> AnyView {
     let clear = form::action();
     form::on_success(clear, move |()| model.refetch());
     let after = aftermath::Calls::new(model);
-    let content = page(model, move |model: Model| content(&model, asks, clear, after));
+    let claims = form::said::<MakeClaimAuthority>("Claims have their authority", model);
+    let content = page(model, move |model: Model| content(&model, asks, (clear, claims), after));
     view! { {content}{steps::step_dialog(asks)} }.into_any()
 }
 
-fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>, after: aftermath::Calls) -> AnyView {
+fn content(
+    m: &Model,
+    asks: Asks,
+    (clear, claims): (FormCall<ClearAlarm>, FormCall<MakeClaimAuthority>),
+    after: aftermath::Calls,
+) -> AnyView {
     let a = &m.standing.row;
     let (tone, word) = authority(a.state, a.not_after.since(m.at));
     let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{purpose(&a.kind).to_owned()} };
@@ -51,7 +57,7 @@ fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>, after: aftermath:
         {due(m)}
         <div class="split mt-4">
             <div class="stack">
-                {duties::card_of(&m.duties)}
+                {duties::card_of(&m.duties, claims)}
                 {card("Course", None, course::course(m))}
                 {aftermath::card_of(m, after)}
                 {steps::card_of(m, asks)}

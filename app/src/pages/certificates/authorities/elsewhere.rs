@@ -3,7 +3,7 @@
 use super::{duties, text_link};
 use crate::{
     api::{
-        certificates::{ImportAuthority, ImportList, ReadAuthorities, RequestAuthority, WithdrawRequest},
+        certificates::{ImportAuthority, ImportList, MakeClaimAuthority, ReadAuthorities, RequestAuthority, WithdrawRequest},
         packed::reading,
     },
     ui::{
@@ -28,6 +28,7 @@ struct Calls {
     withdraw: FormCall<WithdrawRequest>,
     import: FormCall<ImportAuthority>,
     list: FormCall<ImportList>,
+    claims: FormCall<MakeClaimAuthority>,
 }
 
 /// `/certificates/authorities/elsewhere`. It is not read again by itself: what is pasted here would go with it.
@@ -39,6 +40,7 @@ pub fn ElsewherePage() -> AnyView {
         withdraw: said::<WithdrawRequest>("The request is given up", model),
         import: said::<ImportAuthority>("The certificate is in", model),
         list: said::<ImportList>("The list is published", model),
+        claims: said::<MakeClaimAuthority>("Claims have their authority", model),
     };
     page(model, move |model: Model| content(&model, calls))
 }
@@ -51,7 +53,7 @@ fn content(m: &Model, calls: Calls) -> AnyView {
         let waiting = m.requests.iter().map(|r| waiting(r, calls.withdraw)).collect_view();
         let sign = "fleetward ca issue-intermediate --root root.age --passphrase-file passphrase --csr ca.csr --out ca.pem";
         view! {
-            {duties::card_of(&m.duties)}
+            {duties::card_of(&m.duties, calls.claims)}
             {card("1. Ask", None, ask(calls.request))}
             {waiting}
             {card("2. Sign it where the root's key is", None, code_sample(sign, "Where the root's key is"))}

@@ -2,10 +2,14 @@
 
 use super::{authority, duties, key, purpose};
 use crate::{
-    api::{certificates::ReadAuthorities, packed::reading},
+    api::{
+        certificates::{MakeClaimAuthority, ReadAuthorities},
+        packed::reading,
+    },
     live,
     ui::{
         Column, PageHead, Tone, badge,
+        form::{FormCall, said},
         number::{counted, grouped, percent},
         page::{card, card_flush, page},
         progress::progress,
@@ -23,10 +27,11 @@ use wire::{
 pub fn AuthoritiesPage() -> AnyView {
     let model = reading(|| ReadAuthorities {});
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    page(model, |model: Model| content(&model))
+    let claims = said::<MakeClaimAuthority>("Claims have their authority", model);
+    page(model, move |model: Model| content(&model, claims))
 }
 
-fn content(m: &Model) -> AnyView {
+fn content(m: &Model, claims: FormCall<MakeClaimAuthority>) -> AnyView {
     let count = counted(i64::try_from(m.authorities.len()).unwrap_or(0), "authority", "authorities");
     let sub = view! { <a href="/certificates">"Certificates"</a>" · "{count} };
     let hint = if m.may_manage {
@@ -43,7 +48,7 @@ fn content(m: &Model) -> AnyView {
         <PageHead title="Authorities" sub=sub.into_any() actions=elsewhere/>
         <p class="lead text-2">{hint}" "<a href="/certificates/authorities/requests">"Requests for a second person"</a></p>
         <div class="stack mt-4">
-            {duties::card_of(&m.duties)}
+            {duties::card_of(&m.duties, claims)}
             {card("What devices trust", None, reach(&m.bundle))}
             {card_flush("Authorities", None, rows(m))}
 

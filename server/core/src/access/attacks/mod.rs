@@ -3,7 +3,7 @@
 
 mod pace;
 
-use super::{Actor, Who, audit};
+use super::{Actor, audit};
 use crate::{
     clock::Clock,
     db::{self, Db},
@@ -150,7 +150,7 @@ impl Attacks {
     async fn write(&self, rows: &[Row]) -> Result<(), db::Error> {
         let actor = |row: &Row| {
             let org = row.sign.org.clone().unwrap_or_else(|| self.0.org.clone());
-            Actor { org, who: Who::System, address: row.sign.from.clone() }
+            Actor { address: row.sign.from.clone(), ..Actor::system(org) }
         };
         let actors: Vec<Actor> = rows.iter().map(actor).collect();
         let deeds: Vec<_> = rows

@@ -338,6 +338,7 @@ fn admitted(org: &OrgId, batch: &BatchRow, (device_id, device_type, tags): Named
         csr,
         profile: batch.profile.clone(),
         address: String::new(),
+        request: String::new(),
     }
 }
 

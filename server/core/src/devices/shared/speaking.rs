@@ -2,7 +2,7 @@
 
 use super::{MINUTE_MS, Refusal, gateways, store, targets};
 use crate::{
-    access::{Actor, Who, audit},
+    access::{Actor, audit},
     bearer,
     bus::Event,
     db::{exec, row},
@@ -209,7 +209,7 @@ impl Devices {
         if !refusal.knew_the_secret() || !self.shared.booked.take(&format!("{} {device_id}", right.org), now) {
             return Ok(());
         }
-        let actor = Actor { org: right.org.clone(), who: Who::System, address: address.to_owned() };
+        let actor = Actor::stranger(right.org.clone(), address);
         let detail = json!({ "token": right.label, "code": refusal.fault().code });
         let mut tx = self.db.write().await?;
         audit::append(&mut tx, &actor, now, &format!("{}.refuse", right.kind), device_id, &detail).await?;

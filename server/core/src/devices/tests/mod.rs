@@ -16,6 +16,7 @@ mod groups;
 mod just_in_time;
 mod large;
 mod life;
+mod origins;
 mod pages;
 mod presence;
 mod recovery;

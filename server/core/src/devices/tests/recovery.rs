@@ -92,6 +92,12 @@ async fn r4_it_is_off_until_it_is_switched_on_and_then_gives_one_certificate_a_k
     assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "not_recoverable");
     let log = w.fleet.access().audit_page(&admin, None).await.unwrap().entries.items;
     assert_eq!(log.iter().filter(|e| e.action == "device.recover").count(), 2);
+    // K-8: from where, and for which CSR.
+    let hash = hex::encode(csr::gate(csr.as_bytes(), None).unwrap().csr_sha256);
+    for action in ["certificate.issue", "device.recover"] {
+        let row = log.iter().find(|e| e.action == action && e.detail.contains(&hash)).unwrap_or_else(|| panic!("no {action}"));
+        assert!(row.address.starts_with("192.0.2."), "{row:?}");
+    }
 }
 
 #[rstest]

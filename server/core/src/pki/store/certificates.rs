@@ -83,7 +83,8 @@ pub(super) const GIVEN_TO: Sql = Sql::same(
      WHERE d.org_id = $1 AND d.device_id_lower = LOWER($2) AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL AND c.key_origin = 'device' \
      ORDER BY c.issued_at DESC LIMIT 1",
 );
-pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha256 FROM certificates WHERE id = $1 AND org_id = $2");
+pub(super) const FOR_REVOCATION: Sql =
+    Sql::same("SELECT device, state, spki_sha256, reason, revoked_at FROM certificates WHERE id = $1 AND org_id = $2");
 pub(super) const USABLE_OF: Sql =
     Sql::same("SELECT id FROM certificates WHERE device = $1 AND org_id = $2 AND state IN ('active', 'superseded') ORDER BY issued_at, id");
 pub(super) const REVOKE: Sql = Sql::same(
@@ -269,6 +270,8 @@ pub(in crate::pki) struct RevocationRecord {
     pub device: Option<i64>,
     pub state: String,
     pub spki_sha256: Vec<u8>,
+    pub reason: String,
+    pub revoked_at: Option<i64>,
 }
 
 pub(in crate::pki) async fn for_revocation(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<RevocationRecord>, Error> {

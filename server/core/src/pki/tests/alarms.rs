@@ -3,6 +3,7 @@
 use super::life::{check, enrol, request, room};
 use crate::{
     access::Actor,
+    asked::Origin,
     db::EngineKind,
     entropy::SeededEntropy,
     pki::{Error, NewLeaf, Pki, Refusal, csr},
@@ -20,7 +21,16 @@ async fn sign(pki: &Pki, w: &World, device: i64, id: &str, kept: bool) -> Vec<u8
     let gated = csr::gate(request(id, &KeyPair::generate().unwrap()).as_bytes(), None).unwrap();
     let id: DeviceId = id.parse().unwrap();
     let mut tx = pki.db.write().await.unwrap();
-    let new = NewLeaf { org: &w.org, device, device_id: &id, csr: &gated, enrolled_by: "somebody", replaces: None, profile: "" };
+    let new = NewLeaf {
+        org: &w.org,
+        device,
+        device_id: &id,
+        csr: &gated,
+        enrolled_by: "somebody",
+        replaces: None,
+        profile: "",
+        origin: Origin::default(),
+    };
     let der = pki.issue_device(&mut tx, new).await.unwrap().der;
     if kept {
         tx.commit().await.unwrap();

@@ -2,6 +2,7 @@
 
 use crate::{
     access::{Access, Actor},
+    asked::Origin,
     bus::Bus,
     clock::{Clock, ManualClock},
     db::{Db, EngineKind, Sql, Store, exec},
@@ -15,6 +16,7 @@ use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::sync::Arc;
 use wire::{
+    FaultKind,
     enrolment::Enrolled,
     ids::{CertificateId, DeviceId, Id as _, OrgId},
     pki::{CertificateQuery, RevocationReason},
@@ -85,8 +87,12 @@ async fn a_device_is_believed_from_issue_to_revocation(#[case] kind: EngineKind)
     assert_eq!(check(&w, &leaf), Err(Refusal::Revoked));
     assert_eq!(pki.trust().still(&peer.fingerprint), Err(Refusal::Revoked));
 
-    // Idempotent: the first reason stands.
-    pki.revoke(&admin, &row.id, RevocationReason::Superseded).await.unwrap();
+    // Idempotent: the first reason stands, and who says another one hears so.
+    w.clock.advance(DAY);
+    pki.revoke(&admin, &row.id, RevocationReason::KeyCompromise).await.unwrap();
+    let refused = pki.revoke(&admin, &row.id, RevocationReason::Superseded).await.unwrap_err().fault();
+    assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Conflict, "already_revoked"));
+    assert_eq!(refused.message, format!("It was revoked on {} with reason key_compromise; the reason stays.", START.readable()));
     let query = CertificateQuery { state: Some(CertificateState::Revoked), ..CertificateQuery::default() };
     let page = pki.certificates_page(&admin, &query).await.unwrap();
     assert_eq!(page.certificates.items[0].reason, "key_compromise");
@@ -174,7 +180,16 @@ async fn ends_strangers_and_lost_devices_are_refused(#[case] kind: EngineKind) {
         let gated = csr::gate(request("gw-9", &key).as_bytes(), None).unwrap();
         let id: DeviceId = "gw-9".parse().unwrap();
         let mut tx = pki.db.write().await.unwrap();
-        let new = NewLeaf { org: &w.org, device: 9, device_id: &id, csr: &gated, enrolled_by: "nobody", replaces: None, profile: "" };
+        let new = NewLeaf {
+            org: &w.org,
+            device: 9,
+            device_id: &id,
+            csr: &gated,
+            enrolled_by: "nobody",
+            replaces: None,
+            profile: "",
+            origin: Origin::default(),
+        };
         pki.issue_device(&mut tx, new).await.unwrap().der
     };
     assert_eq!(trust.check(&forged), Err(Refusal::NotYetKnown), "another instance may have issued it just now");
@@ -281,7 +296,16 @@ async fn a_19_a_serial_that_was_drawn_before_is_drawn_again(#[case] kind: Engine
         let id: DeviceId = format!("gw-{n}").parse().unwrap();
         let gated = csr::gate(request(id.as_str(), &KeyPair::generate().unwrap()).as_bytes(), Some(&id)).unwrap();
         let mut tx = db.write().await.unwrap();
-        let new = NewLeaf { org: &org, device: n, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None, profile: "" };
+        let new = NewLeaf {
+            org: &org,
+            device: n,
+            device_id: &id,
+            csr: &gated,
+            enrolled_by: "test",
+            replaces: None,
+            profile: "",
+            origin: Origin::default(),
+        };
         serials.push(pki.issue_device(&mut tx, new).await.unwrap().serial);
         tx.commit().await.unwrap();
     }
@@ -307,7 +331,16 @@ async fn alternative_names_are_compared_never_copied(#[case] kind: EngineKind) {
         let pem = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
         let gated = csr::gate(pem.as_bytes(), Some(&id)).unwrap();
         let mut tx = db.write().await.unwrap();
-        let new = NewLeaf { org: &org, device: 1, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None, profile: "" };
+        let new = NewLeaf {
+            org: &org,
+            device: 1,
+            device_id: &id,
+            csr: &gated,
+            enrolled_by: "test",
+            replaces: None,
+            profile: "",
+            origin: Origin::default(),
+        };
         pki.issue_device(&mut tx, new).await
     };
     assert!(issue("spiffe://fleet.test/t/default/d/gw-1").await.is_ok());

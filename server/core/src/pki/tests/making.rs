@@ -1,15 +1,12 @@
 //! Authorities that a token makes while no transaction is open (K-4), on both engines: nobody waits for it, all is decided when it is booked, and what nobody
 //! books leaves no key. A root behind a wait first, then SoftHSM as in `token.rs`.
 
-use super::{
-    slow::{MINUTE, SOON, booked, gate, slow_ones},
-    token::token,
-};
+use super::slow::{MINUTE, SOON, booked, gate, slow_ones};
 use crate::{
     access::Actor,
     db::{EngineKind, Sql, row},
     pki::{ConsentError, Error, PkiSettings, guard::Wait, profile::Kind, store},
-    testing::{World, postgres},
+    testing::{World, postgres, token},
 };
 use rstest::rstest;
 use std::sync::{

@@ -3,6 +3,7 @@
 use super::life::{DAY, check, enrol, enrol_with, leaf, request};
 use crate::{
     access::Actor,
+    asked::Origin,
     db::{EngineKind, Sql, exec, tests::somebody_waits},
     pki::{Error, NewLeaf, Refusal, csr},
     testing::World,
@@ -81,7 +82,16 @@ async fn two_devices_do_not_get_one_key_at_once() {
     let id: DeviceId = "gw-1".parse().unwrap();
     let gated = csr::gate(request("gw-1", &key).as_bytes(), None).unwrap();
     let mut first = pki.db.write().await.unwrap();
-    let new = NewLeaf { org: &w.org, device, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None, profile: "" };
+    let new = NewLeaf {
+        org: &w.org,
+        device,
+        device_id: &id,
+        csr: &gated,
+        enrolled_by: "test",
+        replaces: None,
+        profile: "",
+        origin: Origin::default(),
+    };
     pki.issue_device(&mut first, new).await.unwrap();
     let second = async {
         somebody_waits(&pki.db).await;

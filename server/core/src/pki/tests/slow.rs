@@ -4,6 +4,7 @@
 use super::life::{check, enrol, enrol_with, leaf, request};
 use crate::{
     access::Actor,
+    asked::Origin,
     db::{EngineKind, Sql, row},
     devices::Attempt,
     pki::{Error, NewLeaf, Refusal, authorities::Authority, csr, guard::Wait, profile::Kind, store},
@@ -229,6 +230,7 @@ async fn e2_what_a_process_that_ends_between_takes_with_it_is_asked_for_again(#[
         enrolled_by: "test",
         replaces: Some(&peer.certificate),
         profile: "",
+        origin: Origin::default(),
     };
     let pki = w.fleet.pki();
     let mut tx = pki.db.write().await.unwrap();

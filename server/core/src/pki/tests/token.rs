@@ -8,17 +8,12 @@ use crate::{
     db::{EngineKind, Sql, row},
     devices::Attempt,
     pki::{PkiSettings, TokenSettings, decode::algorithms},
-    testing::{World, postgres},
+    testing::{World, postgres, token},
 };
 use rcgen::KeyPair;
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-use std::{
-    collections::BTreeMap,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 use wire::{
     FaultKind,
     enrolment::{EnrolRequest, NewEnrolmentToken},
@@ -37,21 +32,6 @@ const THERE: Sql = Sql::same("SELECT (SELECT COUNT(*) FROM devices), (SELECT COU
 const TOGETHER: Sql = Sql::same(
     "SELECT MAX(t.together) FROM (SELECT COUNT(*) AS together FROM certificates WHERE device IS NOT NULL GROUP BY trust_seq) AS t",
 );
-
-/// A fresh token with this label and PIN.
-pub(super) fn token(folder: &Path, label: &str) -> TokenSettings {
-    let module = std::env::var("TEST_PKCS11_MODULE")
-        .expect("TEST_PKCS11_MODULE is not set: run the tests with `cargo xtask test`, or point it at SoftHSM's library");
-    let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", "87654321"])
-        .output()
-        .expect("softhsm2-util runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let pin_file = folder.join("pin");
-    std::fs::write(&pin_file, "87654321\n").unwrap();
-    std::fs::set_permissions(&pin_file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    TokenSettings { module: module.into(), label: label.to_owned(), pin_file }
-}
 
 /// Whether the certificate is signed by the authority's key.
 fn signed_by(leaf: &[u8], authority: &[u8]) -> bool {
@@ -105,16 +85,21 @@ async fn k4_authorities_sign_with_keys_that_never_leave_the_token(#[case] kind: 
     assert!(["no_authority", "key_in_use"].contains(&refused.fault().code.as_str()), "{refused}");
 
     let folder = w.close().await;
+    let wrong_pin = secrets.path().join("wrong-pin");
+    std::fs::copy(&settings.pin_file, &wrong_pin).unwrap();
+    std::fs::write(&wrong_pin, "00000000").unwrap();
     for (wrong, says) in [
-        (TokenSettings { label: "another".into(), ..settings.clone() }, "no token is labelled"),
-        (TokenSettings { module: secrets.path().join("none.so"), ..settings.clone() }, "loading the PKCS#11 module"),
+        (TokenSettings { label: "another".into(), ..settings.clone() }, "give pkcs11_token its label"),
+        (TokenSettings { module: secrets.path().join("none.so"), ..settings.clone() }, "give pkcs11_module the library"),
+        (TokenSettings { module: settings.pin_file.clone(), ..settings.clone() }, "loading the PKCS#11 module"),
         (TokenSettings { pin_file: secrets.path().join("none"), ..settings.clone() }, "missing"),
+        (TokenSettings { pin_file: wrong_pin, ..settings.clone() }, "the token refuses the PIN: write the user's PIN"),
     ] {
         let at = tempfile::tempdir().unwrap();
         let error = World::open_with(at, None, 4, |pki| PkiSettings { token: Some(wrong), ..pki }).await.err().unwrap().to_string();
         assert!(error.contains(says), "{error}");
+        assert!(!error.contains("0000"), "no PIN is told: {error}");
     }
-    std::fs::write(&settings.pin_file, "00000000").unwrap();
     drop(folder);
 }
 
@@ -227,13 +212,17 @@ async fn k4_a_token_that_was_lost_is_found_again_and_nothing_is_half_done_until_
         assert_eq!(there().await, (2, 0));
     }
     let fault = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap_err().fault();
-    assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Busy, "token_late"));
+    assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Busy, "token_pin_incorrect"), "{fault:?}");
+    let lost = pki.not_signing(None).unwrap();
+    assert!(lost.code == "token_pin_incorrect" && lost.why.contains("pkcs11_pin_file"), "{lost:?}");
+    pki.look_at_token().await;
+    assert_eq!(pki.not_signing(Some(&w.org)), Some(lost), "nor is a PIN tried that was refused");
     assert!(check(&w, &second).is_ok(), "those that are in go on");
 
     held.let_us_in().unwrap();
     let third = leaf(&enrol_with(&w, "gw-3", &key).await.unwrap());
     assert!(signed_by(&third, &issuer));
-    assert_eq!(there().await, (3, 0));
+    assert_eq!((there().await, pki.not_signing(None)), ((3, 0), None));
     let staged = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap();
     assert_eq!(staged.key, KeyPlace::Token);
 
@@ -245,8 +234,11 @@ async fn k4_a_token_that_was_lost_is_found_again_and_nothing_is_half_done_until_
     for _ in 0..2 {
         let fault = enrol_with(&w, "gw-4", &KeyPair::generate().unwrap()).await.unwrap_err().fault();
         assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Busy, "token_late"));
+        assert_eq!(pki.not_signing(None).unwrap().code, "token_gone");
     }
     std::fs::rename(&away, &folder).unwrap();
+    pki.look_at_token().await;
+    assert_eq!(pki.not_signing(None), None, "who looks finds it again");
     let (_, _, fourth) = enrol(&w, "gw-4").await;
     assert!(signed_by(&fourth, &issuer), "without a restart");
     assert_eq!(there().await, (4, 0));

@@ -279,7 +279,7 @@ async fn people_of_another_organization_find_nothing_here(#[case] kind: EngineKi
         name: "ci".into(),
         role: Role::Admin,
     };
-    let theirs = Actor { org, who, address: String::new() };
+    let theirs = Actor { who, ..Actor::system(org) };
     assert_eq!(fault(room.approve(&theirs, &id, &digest, "fine").await).kind, FaultKind::NotFound);
     assert_eq!(fault(room.reject(&theirs, &id, "no").await).kind, FaultKind::NotFound);
     assert_eq!(fault(room.break_glass(&theirs, &id, &digest, "now").await).kind, FaultKind::NotFound);

@@ -142,7 +142,7 @@ async fn hawkbits_devices_wait_as_long_as_they_ask(#[case] kind: EngineKind) {
     let other = s.devices[1];
     let Task::Confirm(second) = ask(other).await else { panic!("nobody is asked") };
     let who = Who::Device { device: other, device_id: "gw-2".parse().unwrap() };
-    let actor = Actor { org: s.w.org.clone(), who, address: String::new() };
+    let actor = Actor { who, ..Actor::system(s.w.org.clone()) };
     room.set_auto_confirm(&actor, other, Some(("ann", "kiosk"))).await.unwrap();
     assert_eq!(ask(other).await, Task::Install(second));
     let auto = room.auto_confirm(other).await.unwrap().unwrap();

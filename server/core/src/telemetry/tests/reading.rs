@@ -79,7 +79,7 @@ async fn a_query_says_which_metrics_and_who_may_ask(#[case] kind: EngineKind) {
     ] {
         assert_eq!(room.telemetry.history(&system, &wrong, 1).await.unwrap_err().fault().code, "bad_history_query");
     }
-    let device = Actor { org: room.org.clone(), who: Who::Device { device: 1, device_id: id(1) }, address: String::new() };
+    let device = Actor { who: Who::Device { device: 1, device_id: id(1) }, ..Actor::system(room.org.clone()) };
     assert!(room.telemetry.history(&device, &Room::query(1, t, t + 1, 10), 1).await.is_err(), "a device reads nothing");
 }
 

@@ -74,6 +74,11 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     assert_eq!(s.post(&format!("/certificates/{id}/revoke"), &since).await.code(), (400, "invalid"), "not known yet");
     let revoked = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise", "note": "stolen" })).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT, "{}", revoked.body);
+    let again = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise" })).await;
+    assert_eq!(again.status, StatusCode::NO_CONTENT, "{}", again.body);
+    let other = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "superseded" })).await;
+    assert_eq!(other.code(), (409, "already_revoked"));
+    assert!(other.body.to_string().contains("with reason key_compromise; the reason stays."), "{}", other.body);
     assert_eq!(s.get("/certificates?state=revoked").await.ok()["items"][0]["id"], id);
     assert_eq!(s.get(&format!("/certificates/{id}")).await.ok()["revocation_note"], "stolen");
     for (step, state) in [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active"), ("decommission", "decommissioned")] {

@@ -278,7 +278,7 @@ async fn e_10_a_device_trades_its_certificate_for_one_of_ours_where_its_authorit
     let own = in_by(&w, &theirs, &anchor(&w, &id), "meter-1").await;
     let peer = pki.trust().check(&own).unwrap();
     assert!(pki.is_foreign(&peer));
-    let system = Actor::system(w.org.clone());
+    let system = Actor { address: "192.0.2.9".into(), ..Actor::system(w.org.clone()) }.by_request("trade");
     let trade = async |csr: &str| pki.exchange(&system, &peer, csr.as_bytes(), None, "https://d").await;
     assert_eq!(refused(trade(&csr("meter-1")).await), Refused::NoExchange, "off unless an admin says so");
     let allowed = JustInTimePolicy { exchange: true, ..policy(JustInTime::Auto) };
@@ -294,6 +294,12 @@ async fn e_10_a_device_trades_its_certificate_for_one_of_ours_where_its_authorit
     let other = trade(&csr("meter-1")).await.unwrap();
     assert_eq!(pki.trust().check(&leaf(&ours)), Err(Refusal::Superseded));
     assert_eq!(audited(&w, &admin, "device.exchange").await.len(), 2);
+    // K-8: by which request, and for which CSR.
+    let hash = hex::encode(crate::pki::csr::gate(asked.as_bytes(), None).unwrap().csr_sha256);
+    for action in ["certificate.issue", "device.exchange"] {
+        let rows = audited(&w, &admin, action).await;
+        assert!(rows.iter().any(|row| row.contains(&hash) && row.contains(r#""request":"trade""#)), "{action} {rows:?}");
+    }
     let used = pki.trust().check(&leaf(&other)).unwrap();
     pki.note_first_use(&used.certificate).await.unwrap();
     assert!(dial(&w, &anchor(&w, &id), &own).await.is_ok(), "R-2: a day of overlap");

@@ -16,7 +16,7 @@ use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use wire::{
     pki::AuthorityUse,
-    roots::{NewAuthorityRequest, RootTask},
+    roots::{NewAuthorityRequest, RootNeed, RootTask},
     states::{AuthorityState, AuthorityStep, KeyPlace},
 };
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
@@ -80,6 +80,37 @@ async fn p11_a_root_s_key_leaves_when_somebody_shows_that_they_hold_its_file(#[c
     assert!(check(&w, &leaf).is_ok() && enrol_with(&w, "gw-2", &KeyPair::generate().unwrap()).await.is_ok());
     assert_eq!(hex::encode(file.fingerprint()), gone.fingerprint);
     assert!(w.fleet.access().verify_audit(&system).await.unwrap().broken_at.is_none());
+}
+
+/// K-5: what will need the key is said before it goes, and claims can be made ready for that.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k5_what_will_need_the_roots_file_is_said_before_the_key_goes(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let now = |needs: &[RootNeed]| needs.iter().filter_map(|need| need.now.clone()).collect::<Vec<_>>();
+    let duty = pki.root_duties(&admin).await.unwrap().remove(0);
+    assert_eq!((duty.task, now(&duty.then)), (RootTask::Export, vec!["fleetward ca stage --for claim".to_owned()]));
+    assert!(
+        pki.root_needs(&w.operator().await, None).is_err() && pki.make_claim_authority(&w.operator().await).await.is_err(),
+        "admins only"
+    );
+
+    let made = pki.make_claim_authority(&admin).await.unwrap();
+    assert_eq!((made.kind.as_str(), made.state), ("claim", AuthorityState::Active));
+    assert_eq!(pki.make_claim_authority(&admin).await.unwrap(), made, "there is one already");
+    let needs = pki.root_needs(&admin, None).unwrap();
+    assert!(now(&needs).is_empty(), "{needs:?}");
+    for word in ["authority for claims", "authority for devices", "authority for the listeners", "list of revoked", "root that follows"] {
+        assert!(needs.iter().any(|need| need.text.contains(word) && need.when.is_some()), "{word}: {needs:?}");
+    }
+    assert_eq!(needs.iter().filter_map(|need| need.when).min(), Some(w.clock_now().plus(30 * DAY)), "the list comes first");
+
+    let (_, file) = exported(&w).await;
+    pki.take_root_offline(&system(&w), None, Holding::Opened(&file)).await.unwrap();
+    pki.ensure_claim_authority(&admin).await.unwrap();
 }
 
 #[rstest]
