@@ -137,7 +137,8 @@ impl Rollouts {
     async fn shown(&self, on: &mut Read, actor: &Actor, of: (&Record, &Course), dry_run: Option<&Preview>) -> Result<RolloutDetail> {
         let (record, course) = of;
         let now = self.clock.now();
-        let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
+        let mut release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
+        release.row.damaged = releases::damaged_in(on, &record.release).await?;
         let mut approvals = lists::decisions(on, &record.id).await?;
         let waits = record.state() == RolloutState::WaitingForApproval;
         let standing = if waits { Some(Standing::read(on, record, now).await?) } else { None };

@@ -31,6 +31,9 @@ pub(super) const COUNT_DAMAGED: Sql = Sql::same(
 pub(super) const HAS_DAMAGE: Sql = Sql::same(
     "SELECT c.sha256 FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.release_id = $1 AND c.damaged_at IS NOT NULL LIMIT 1",
 );
+pub(super) const DAMAGED_IN: Sql = Sql::same(
+    "SELECT COUNT(*) FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.release_id = $1 AND c.damaged_at IS NOT NULL",
+);
 pub(super) const DAMAGED: Sql = Sql::same(
     "SELECT r.id, r.device_type, r.version, f.name, c.damage, c.damaged_at FROM artifact_checks c \
      JOIN release_files f ON f.sha256 = c.sha256 JOIN releases r ON r.id = f.release_id \
@@ -96,6 +99,11 @@ pub(in crate::releases) async fn content_users(on: &mut impl Conn, sha256: &Dige
 /// Whether a file of this release is damaged.
 pub(crate) async fn has_damage(on: &mut impl Conn, id: &ReleaseId) -> Result<bool, Error> {
     Ok(row!(on, (String,), HAS_DAMAGE, id.as_str())?.is_some())
+}
+
+/// How many files of this release are damaged.
+pub(crate) async fn damaged_in(on: &mut impl Conn, id: &ReleaseId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), DAMAGED_IN, id.as_str())?.map_or(0, |r| r.0))
 }
 
 /// How much content of releases is damaged, of every organization.

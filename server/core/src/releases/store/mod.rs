@@ -9,7 +9,7 @@ mod releases;
 mod signatures;
 mod uploads;
 
-pub(crate) use checks::has_damage;
+pub(crate) use checks::{damaged_in, has_damage};
 pub(super) use checks::*;
 pub(super) use checksums::*;
 pub(super) use deltas::*;
@@ -31,6 +31,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::NAMED,
     &releases::QUARANTINED,
     &releases::COUNT,
+    &releases::COUNT_IN,
+    &releases::TYPES,
     &releases::BODY,
     &releases::FILES,
     &releases::ARTIFACTS,
@@ -76,6 +78,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &checks::CONTENT_USERS,
     &checks::COUNT_DAMAGED,
     &checks::HAS_DAMAGE,
+    &checks::DAMAGED_IN,
     &checks::DAMAGED,
     &checksums::CHECKSUMS,
     &checksums::INSERT_CHECKSUMS,

@@ -32,7 +32,8 @@ async fn a_release_says_who_runs_it_who_gets_it_and_by_which_rollout(#[case] kin
     let before = installs(&s).await;
     assert_eq!((before.devices, before.running, before.assigned, before.others), (10, 0, 0, 0));
     assert_eq!(before.versions, [line("1.0.0", 10, &s)]);
-    assert_eq!(s.w.fleet.releases().list(&s.ada, None, 10).await.unwrap().items[0].rollouts, 0);
+    let listed = s.w.fleet.releases().list(&s.ada, &wire::releases::ReleaseQuery::default()).await.unwrap();
+    assert_eq!(listed.items[0].rollouts, 0);
 
     let id = s.approved(s.spec(vec![stage(Reach::Count(4)), stage(Reach::Percent(100.0))])).await;
     let offered = s.poll_all().await;
