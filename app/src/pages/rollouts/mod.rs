@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod ahead;
 pub mod back;
+pub mod choice;
 mod choosing;
 pub mod confirm;
 pub mod course;
