@@ -95,7 +95,9 @@ impl Release {
     pub fn flags(&self) -> Option<&Flags> {
         match self {
             Self::Sign(_) => None,
-            Self::AddSignature { flags, .. } | Self::Upload { flags, .. } | Self::Diff { flags, .. } | Self::List { flags, .. } => Some(flags),
+            Self::AddSignature { flags, .. } | Self::Upload { flags, .. } | Self::Diff { flags, .. } | Self::List { flags, .. } => {
+                Some(flags)
+            }
             Self::Publish(which) | Self::Deprecate(which) | Self::Recall { which, .. } | Self::Deltas(which) | Self::Installs(which) => {
                 Some(&which.flags)
             }

@@ -84,11 +84,8 @@ fn content(
         let manual = view! { <a class="btn" href="/docs/releases" rel="external">"How releases are made and signed"</a> };
         view! { <div class="card">{empty("package", "No release yet", text, Some(manual.into_any()))}</div> }.into_any()
     };
-    let next = model
-        .releases
-        .next
-        .clone()
-        .map(|cursor| query::href(&ReleaseQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
+    let next =
+        model.releases.next.clone().map(|cursor| query::href(&ReleaseQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
     let first = (before > 0).then(|| query::href(&ReleaseQuery { cursor: None, ..query.clone() }, 0));
     let aside = (model.may_upload || model.may_edit_keys).then(|| {
         view! {
@@ -98,8 +95,7 @@ fn content(
             </div>
         }
     });
-    let compare =
-        (model.all > 1).then(|| view! { <a class="btn" href="/firmware/compare">{icon("columns-3")}"Compare"</a> }.into_any());
+    let compare = (model.all > 1).then(|| view! { <a class="btn" href="/firmware/compare">{icon("columns-3")}"Compare"</a> }.into_any());
     view! {
         <PageHead title="Firmware" sub=view! { "Releases, checked against your signing keys when they arrive." }.into_any()
             actions=compare.unwrap_or_else(|| ().into_any())/>

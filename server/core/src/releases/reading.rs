@@ -117,7 +117,8 @@ impl Releases {
         let mut on = self.db.read().await?;
         let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS);
         let found = store::page(&mut on, &actor.org, query, (&before, i64::from(rows) + 1)).await?;
-        let total = if query.narrows() { store::count_in(&mut on, &actor.org, query).await? } else { store::count(&mut on, &actor.org).await? };
+        let total =
+            if query.narrows() { store::count_in(&mut on, &actor.org, query).await? } else { store::count(&mut on, &actor.org).await? };
         Ok(Page::cut(found, rows, total, |last| last.id.to_string()))
     }
 

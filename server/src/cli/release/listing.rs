@@ -47,7 +47,11 @@ fn lines(rows: Vec<ReleaseRow>) -> String {
     let mut out = table(&head, &rows.into_iter().map(line).collect::<Vec<_>>());
     if !damaged.is_empty() {
         // Writing to a string can't fail.
-        let _ = writeln!(out, "Damaged files are not given out: {}. `fleetward release upload` with the same file heals it.", damaged.join(", "));
+        let _ = writeln!(
+            out,
+            "Damaged files are not given out: {}. `fleetward release upload` with the same file heals it.",
+            damaged.join(", ")
+        );
     }
     out
 }

@@ -77,7 +77,8 @@ fn all_of(content: &[Digest], releases: &[ReleaseDetail]) -> bool {
 
 fn line(file: &str, id: &ReleaseId, releases: &[ReleaseDetail]) -> Option<String> {
     let row = &releases.iter().find(|release| release.row.id == *id)?.row;
-    let name = if row.version.is_empty() { "an upload without a manifest".to_owned() } else { format!("{} {}", row.device_type, row.version) };
+    let name =
+        if row.version.is_empty() { "an upload without a manifest".to_owned() } else { format!("{} {}", row.device_type, row.version) };
     Some(format!("{file} was damaged and is whole again: it is a file of {name} ({id})"))
 }
 
@@ -116,7 +117,10 @@ mod tests {
             assert_eq!(listed().await.items[0].damaged, 1);
             let now = upload(&w.fleet, &admin, sent).await.unwrap();
             assert!(now.made.is_none(), "{sent:?}");
-            assert_eq!(now.healed, [format!("fw.bin was damaged and is whole again: it is a file of {} 1.0.0 ({})", made.device_type, made.id)]);
+            assert_eq!(
+                now.healed,
+                [format!("fw.bin was damaged and is whole again: it is a file of {} 1.0.0 ({})", made.device_type, made.id)]
+            );
             let after = listed().await;
             assert_eq!((after.total, after.items[0].damaged), (1, 0), "{sent:?}");
         }

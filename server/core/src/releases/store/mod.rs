@@ -9,8 +9,8 @@ mod releases;
 mod signatures;
 mod uploads;
 
-pub(crate) use checks::{damaged_in, has_damage};
 pub(super) use checks::*;
+pub(crate) use checks::{damaged_in, has_damage};
 pub(super) use checksums::*;
 pub(super) use deltas::*;
 pub(super) use image_keys::*;
