@@ -5,7 +5,12 @@ use super::{
     course::Course,
     lot::Kept,
     sorted,
-    store::{back, parts, records::Record, strata},
+    store::{
+        back,
+        parts::{self, Rows},
+        records::Record,
+        strata,
+    },
     survey::Target,
     ticking::{asked, waits},
     wanted::{COUNTED, Wanted},
@@ -114,7 +119,7 @@ impl Rollouts {
 
     /// Those that fare like this by the rows of their updates, in the order of their numbers: one more than a page, where there are so many. Beside them the
     /// last device that was looked at, where that is not said by the rows.
-    async fn fared(&self, on: &mut Read, record: &Record, wanted: &Wanted<'_>) -> Result<(Vec<(DeviceNo, UpdateRow)>, Option<DeviceNo>)> {
+    async fn fared(&self, on: &mut Read, record: &Record, wanted: &Wanted<'_>) -> Result<(Rows, Option<DeviceNo>)> {
         let limit = i64::try_from(wanted.rows).unwrap_or(i64::MAX).saturating_add(1);
         let (id, after, stage) = (&record.id, wanted.after, wanted.stage);
         let badly: &[UpdateState] = match (wanted.outcome, wanted.show) {
@@ -139,13 +144,7 @@ impl Rollouts {
     }
 
     /// Those of them that are searched for.
-    async fn searched(
-        &self,
-        on: &mut Read,
-        record: &Record,
-        wanted: &Wanted<'_>,
-        rows: Vec<(DeviceNo, UpdateRow)>,
-    ) -> Result<Vec<(DeviceNo, UpdateRow)>> {
+    async fn searched(&self, on: &mut Read, record: &Record, wanted: &Wanted<'_>, rows: Rows) -> Result<Rows> {
         let Some(search) = wanted.search else { return Ok(rows) };
         let mut found = Vec::new();
         for (device, row) in rows {
@@ -194,13 +193,7 @@ impl Rollouts {
 
     /// The devices of all pages; none where it is not settled who they are, and where the fleet is too large to be read for one page. A rollout to many
     /// says that at once.
-    async fn all(
-        &self,
-        on: &mut Read,
-        record: &Record,
-        turns: &mut Turns<'_>,
-        wanted: &Wanted<'_>,
-    ) -> Result<Option<Vec<(DeviceNo, UpdateRow)>>> {
+    async fn all(&self, on: &mut Read, record: &Record, turns: &mut Turns<'_>, wanted: &Wanted<'_>) -> Result<Option<Rows>> {
         if !turns.drawn() {
             return Ok(None);
         }
@@ -229,7 +222,7 @@ impl Rollouts {
         turns: &mut Turns<'_>,
         wanted: &Wanted<'_>,
         few: &[DeviceNo],
-    ) -> Result<(Vec<(DeviceNo, UpdateRow)>, Option<DeviceNo>)> {
+    ) -> Result<(Rows, Option<DeviceNo>)> {
         let (mut found, mut looked) = (Vec::new(), 0);
         for device in few.iter().copied().filter(|device| *device > wanted.after) {
             if found.len() > wanted.rows || looked == LOOKED_UP {
@@ -350,7 +343,7 @@ impl<'a> Turns<'a> {
     }
 }
 
-fn cut(mut found: Vec<(DeviceNo, UpdateRow)>, rows: usize) -> (Vec<UpdateRow>, Option<DeviceNo>) {
+fn cut(mut found: Rows, rows: usize) -> (Vec<UpdateRow>, Option<DeviceNo>) {
     let more = found.len() > rows;
     found.truncate(rows);
     let next = if more { found.last().map(|(device, _)| *device) } else { None };

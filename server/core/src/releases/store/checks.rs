@@ -23,6 +23,7 @@ pub(super) const FORGET_CHECK: Sql = Sql::same("DELETE FROM artifact_checks WHER
 pub(super) const CONTENT_SIZE: Sql = Sql::same(
     "SELECT MAX(f.size) FROM (SELECT size FROM release_files WHERE sha256 = $1 UNION ALL SELECT size FROM deltas WHERE sha256 = $1 AND state = 'ready') f",
 );
+pub(super) const OWN_CONTENT: Sql = Sql::same("SELECT size FROM release_files WHERE sha256 = $2 AND org_id = $1 LIMIT 1");
 pub(super) const CONTENT_USERS: Sql =
     Sql::same("SELECT DISTINCT org_id, release_id FROM release_files WHERE sha256 = $1 ORDER BY org_id, release_id");
 pub(super) const COUNT_DAMAGED: Sql = Sql::same(
@@ -88,6 +89,11 @@ pub(in crate::releases) async fn forget_check(tx: &mut Tx, sha256: &Digest) -> R
 /// The size of what releases or deltas are made of; none for content that is neither.
 pub(in crate::releases) async fn content_size(on: &mut impl Conn, sha256: &Digest) -> Result<Option<i64>, Error> {
     Ok(row!(on, (Option<i64>,), CONTENT_SIZE, sha256.as_str())?.and_then(|r| r.0))
+}
+
+/// The size of this content, if a release of this organization has it.
+pub(in crate::releases) async fn own_content(on: &mut impl Conn, org: &OrgId, sha256: &Digest) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (i64,), OWN_CONTENT, org.as_str(), sha256.as_str())?.map(|r| r.0))
 }
 
 /// The releases of every organization that this content belongs to.

@@ -97,7 +97,6 @@ pub(super) const NEWEST: Sql = Sql::same(
 );
 pub(super) const LAST_SEQUENCE: Sql =
     Sql::same("SELECT COALESCE(MAX(sequence), 0) FROM releases WHERE org_id = $1 AND device_type = $2 AND state <> 'draft'");
-pub(super) const OWN_CONTENT: Sql = Sql::same("SELECT size FROM release_files WHERE sha256 = $2 AND org_id = $1 LIMIT 1");
 pub(super) const DRAFTS: Sql =
     Sql::same("SELECT id FROM releases WHERE org_id = $1 AND state = 'draft' AND envelope IS NOT NULL ORDER BY id LIMIT 500");
 pub(super) const INSERT: Sql = Sql::same(
@@ -311,11 +310,6 @@ pub(in crate::releases) async fn newest(on: &mut impl Conn, org: &OrgId, device_
 /// The highest sequence that a release of this type owns; 0 when there is none.
 pub(in crate::releases) async fn last_sequence(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<i64, Error> {
     Ok(row!(on, (i64,), LAST_SEQUENCE, org.as_str(), device_type)?.map_or(0, |r| r.0))
-}
-
-/// The size of this content, if a release of this organization has it.
-pub(in crate::releases) async fn own_content(on: &mut impl Conn, org: &OrgId, sha256: &Digest) -> Result<Option<i64>, Error> {
-    Ok(row!(on, (i64,), OWN_CONTENT, org.as_str(), sha256.as_str())?.map(|r| r.0))
 }
 
 pub(in crate::releases) async fn drafts(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseId>, Error> {

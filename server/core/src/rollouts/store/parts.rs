@@ -269,6 +269,9 @@ pub(in crate::rollouts) async fn dark(on: &mut impl Conn, rollout: &RolloutId, s
     Ok(row!(on, (i64,), DARK, rollout.as_str(), i64::from(stage), by.0, DARK_GRACE_MS)?.map_or(0, |r| r.0))
 }
 
+/// Devices with their part in a rollout.
+pub(in crate::rollouts) type Rows = Vec<(DeviceNo, UpdateRow)>;
+
 #[derive(sqlx::FromRow)]
 struct ListedRow {
     device: i64,
@@ -342,7 +345,7 @@ pub(in crate::rollouts) async fn gone_dark(
     (after, many): (DeviceNo, i64),
     stage: u32,
     now: Timestamp,
-) -> Result<(Vec<(DeviceNo, UpdateRow)>, Option<DeviceNo>), Error> {
+) -> Result<(Rows, Option<DeviceNo>), Error> {
     let Some((Some(last), turns)) = row!(on, (Option<DeviceNo>, i64), NEXT_TURNS, rollout.as_str(), after, many)? else {
         return Ok((Vec::new(), None));
     };
