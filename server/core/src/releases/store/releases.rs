@@ -4,7 +4,7 @@ use super::super::acceptance::{File, Newest};
 use crate::db::{Conn, Error, Sql, Tx, containing, exec, row, rows};
 use wire::{
     Timestamp,
-    ids::{Digest, OrgId, ReleaseId},
+    ids::{OrgId, ReleaseId},
     releases::{ArtifactRow, Container, ReleaseCheck, ReleaseChoice, ReleaseQuery, ReleaseRow},
     states::ReleaseState,
 };
