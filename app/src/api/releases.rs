@@ -2,14 +2,13 @@
 
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::releases::SigningKey;
+use wire::releases::{ReleaseQuery, SigningKey};
 
-/// A page of the list, with the signing keys, as [`wire::releases::ReleasesPage`]; an empty `cursor` is the first page.
+/// A page of the list, with the signing keys, as [`wire::releases::ReleasesPage`].
 #[server(prefix = "/rpc", endpoint = "/releases", input = GetUrl)]
-pub async fn read_releases(cursor: String) -> Result<Packed, ApiFault> {
+pub async fn read_releases(query: ReleaseQuery) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    let cursor = (!cursor.is_empty()).then_some(cursor);
-    let mut page = call.answer(call.fleet.releases().releases_page(&call.actor, cursor.as_deref()).await)?;
+    let mut page = call.answer(call.fleet.releases().releases_page(&call.actor, &query).await)?;
     page.releases = call.answer(call.fleet.with_use_counts(&call.actor, page.releases).await)?;
     page.assignment_keys = call.answer(call.fleet.pki().assignment_keys(&call.actor).await)?;
     page.transfers = call.answer(call.fleet.transfers().page(&call.actor).await)?;
@@ -77,7 +76,7 @@ pub async fn add_signing_key(name: String, public_key: String) -> Result<Signing
 pub async fn revoke_signing_key(id: String, #[server(default)] confirm: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::SigningKeyId = call.id(&id)?;
-    let page = call.answer(call.fleet.releases().releases_page(&call.actor, None).await)?;
+    let page = call.answer(call.fleet.releases().releases_page(&call.actor, &ReleaseQuery::default()).await)?;
     if let Some(key) = page.keys.iter().find(|k| k.id == id) {
         call.confirmed(&confirm, &key.name)?;
     }

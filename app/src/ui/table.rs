@@ -40,6 +40,13 @@ impl Column {
     pub const fn actions(label: &'static str) -> Self {
         Self { label, class: "act", hidden: true, sort: None }
     }
+    /// One that is left out where the table has little room, and only there: what it says stands on the page of the row's subject too. Give the cells
+    /// `class="lesser"`.
+    #[must_use]
+    pub const fn lesser(mut self) -> Self {
+        self.class = "lesser";
+        self
+    }
     /// The same, sorted by a link: `href` is the page in the other order.
     #[must_use]
     pub fn sorted(mut self, order: Order, href: String) -> Self {

@@ -3,10 +3,12 @@
 mod difference;
 mod image_signature;
 mod installs;
+mod query;
 
 pub use difference::{ComparisonPage, FileChange, FileDifference, ReleaseChoice, ReleaseDifference};
 pub use image_signature::{ImageKey, ImageKeyKind, ImageSignature, ImageSignatureKind, ImageSignatureState, MOST_IMAGE_KEYS};
 pub use installs::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, VersionInstalls};
+pub use query::{ReleaseCheck, ReleaseQuery};
 
 use crate::{
     Timestamp,
@@ -126,13 +128,22 @@ pub struct ReleaseRow {
     /// How many rollouts use it, whatever became of them.
     #[serde(default)]
     pub rollouts: i64,
+    /// How many of its stored files are damaged: they are not given out until they were uploaded again.
+    #[serde(default)]
+    pub damaged: i64,
 }
 
 /// All the firmware page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReleasesPage {
-    /// Releases, newest first.
+    /// Those asked for, newest first.
     pub releases: Page<ReleaseRow>,
+    /// How many there are, whatever is asked for.
+    #[serde(default)]
+    pub all: i64,
+    /// The device types that there are releases for, in the order of letters; at most 100.
+    #[serde(default)]
+    pub types: Vec<String>,
     /// Keys that manifests are checked against.
     pub keys: Vec<SigningKey>,
     /// How many of them have to sign.
@@ -354,6 +365,17 @@ pub struct Upload {
     pub received: i64,
     /// The content's digest once all is here.
     pub sha256: Option<Digest>,
+    /// Releases of which this was a damaged file, which is whole again by it; told by the request that brought the last byte.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub healed: Vec<ReleaseId>,
+}
+
+impl Upload {
+    /// The first release that these were sent for, where each of them has made a damaged file whole again: nothing is to be made of them then.
+    pub fn heal_only(uploads: &[Self]) -> Option<&ReleaseId> {
+        let first = uploads.first()?.healed.first()?;
+        uploads.iter().all(|upload| !upload.healed.is_empty()).then_some(first)
+    }
 }
 
 /// Make a release of finished uploads. With a manifest among them (`*.manifest.json`, an envelope) it is checked; without, it is quarantined.

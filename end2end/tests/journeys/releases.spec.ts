@@ -49,6 +49,46 @@ test("two releases are compared, from the list and from a release's page, and by
   await expect(page.getByLabel("After", { exact: true })).toHaveValue(after);
 });
 
+test("the list of releases fits beside the menu, and is searched and narrowed by its address", async ({ page }) => {
+  const { payload, manifest } = signedFirmware("0.7.7", 77, "by somebody unknown", foreignKey());
+  await uploaded([payload, manifest]);
+  const view = page.viewportSize()!;
+  for (const width of [1280, 1360, 1440]) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/firmware");
+    const hidden = await page.getByRole("region", { name: "Releases", exact: true }).evaluate((box) => box.scrollWidth - box.clientWidth);
+    expect(hidden, `at ${width} pixels`).toBeLessThanOrEqual(0);
+  }
+  await page.setViewportSize(view);
+
+  const shown = page.getByRole("table", { name: "Releases", exact: true }).getByRole("rowheader");
+  const search = page.getByRole("searchbox", { name: "Search releases" });
+  await search.fill("0.7.7");
+  await search.press("Enter");
+  await expect(page).toHaveURL((url) => url.searchParams.get("q") === "0.7.7");
+  await expect(shown).toHaveCount(1);
+  await expect(shown).toContainText(`${system().device_type} · sequence 77`);
+  // What nobody knows who signed is no signed one.
+  const files = page.locator(".filters summary").filter({ hasText: "Files" });
+  await files.click();
+  await page.getByRole("link", { name: "Signed", exact: true }).click();
+  await expect(page.getByRole("heading", { name: "No release matches" })).toBeVisible();
+  await look(page, "journey-releases-none");
+  await page.getByRole("link", { name: "Remove shown Signed" }).click();
+  await expect(page).toHaveURL((url) => url.searchParams.get("check") === null && url.searchParams.get("q") === "0.7.7");
+  await expect(shown).toHaveCount(1);
+  await open(page, "/firmware?state=published&check=signed");
+  await expect(shown.first()).toBeVisible();
+  await expect(shown.filter({ hasText: "0.7.7" })).toHaveCount(0);
+  await look(page, "journey-releases-narrowed");
+  await open(page, "/firmware?q=no-such-release");
+  await page.getByRole("link", { name: "Clear filters" }).click();
+  await expect(page).toHaveURL(/\/firmware$/);
+  await expect(search).toHaveValue("");
+  const listed = await rest("GET", "/releases?q=0.7.7&check=unsigned");
+  expect(listed.items.every((release: { version: string }) => release.version === "0.7.7") && listed.total > 0).toBe(true);
+});
+
 test.describe("an admin", () => {
   test.use({ role: "admin" });
 

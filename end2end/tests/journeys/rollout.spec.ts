@@ -1,7 +1,7 @@
 // The main job: firmware is uploaded, a rollout is drafted, its author cannot approve it, someone else does, devices
 // take it stage by stage while the page shows it, and a bad one stops in its first stage.
 import { foreignKey, rest, signedFirmware, system, uploaded } from "../../support/system";
-import { decide, expect, open, picture, someoneElse, state, test } from "../../support/test";
+import { decide, expect, look, open, picture, someoneElse, state, test } from "../../support/test";
 import type { Page } from "@playwright/test";
 
 test.describe.configure({ mode: "serial", timeout: 180_000 });
@@ -132,6 +132,39 @@ test("a release that does not boot halts in its first stage and says why", async
   expect(after.row.counts.waiting).toBeGreaterThanOrEqual(system().devices - 6);
   expect(after.row.counts.succeeded).toBeLessThanOrEqual(1);
   await admin.context().close();
+});
+
+test("the devices of a rollout are sorted, searched, and narrowed by how their updates ended", async ({ page }) => {
+  const path = `/rollouts/${system().rollout}`;
+  const backwards = (await rest("GET", `${path}/updates?sort=-device`)).items as { device_id: string }[];
+  await open(page, path);
+  const table = page.getByRole("table", { name: "Devices of all stages" });
+  const shown = table.getByRole("rowheader");
+  for (const sort of ["device", "-device"]) {
+    await table.getByRole("columnheader", { name: "Device" }).getByRole("link").click();
+    await expect(page).toHaveURL((url) => url.searchParams.get("sort") === sort);
+  }
+  await expect(shown.first()).toContainText(backwards[0]!.device_id);
+  await look(page, "journey-rollout-devices-sorted");
+
+  const search = page.getByLabel("Search devices of this rollout");
+  await search.fill(`id:${backwards[1]!.device_id}`);
+  await search.press("Enter");
+  await expect(page).toHaveURL((url) => url.searchParams.get("q") === `id:${backwards[1]!.device_id}` && url.searchParams.get("sort") === "-device");
+  await expect(shown).toHaveCount(1);
+  await page.locator(".filters summary").filter({ hasText: "Outcome" }).click();
+  await page.getByRole("link", { name: /^Rejected/ }).click();
+  await expect(page).toHaveURL((url) => url.searchParams.get("outcome") === "rejected");
+  await expect(page.getByRole("heading", { name: "No device matches" })).toBeVisible();
+  await look(page, "journey-rollout-devices-none");
+  await page.getByRole("link", { name: "Clear filters" }).click();
+  await expect(page).toHaveURL((url) => url.searchParams.get("q") === null && url.searchParams.get("outcome") === null);
+  await expect(shown.first()).toContainText(backwards[0]!.device_id);
+
+  // What can't be read says where, and the rest of the page stays.
+  await open(page, `${path}?q=nonsense:x`);
+  await expect(page.getByRole("heading", { name: /^The search is not understood at character \d+/ })).toBeVisible();
+  await expect(state(page, "Completed")).toBeVisible();
 });
 
 const choose = (page: Page, files: string[]) => page.locator("input[type=file]").setInputFiles(files);

@@ -277,6 +277,7 @@ mod tests {
             created_by: String::new(),
             installed,
             rollouts: 0,
+            damaged: 0,
         }
     }
 

@@ -1,13 +1,13 @@
 //! `fleetward release`: releases from their upload to their recall, and signatures of them. Signing needs a key and the manifest, no server and no data
-//! folder. Refuses to know what differs between two releases (`difference`) and how devices that run one are told (`installs`).
+//! folder. Refuses to know what differs between two releases (`difference`), how devices that run one are told (`installs`), which are listed (`listing`),
+//! and what becomes of files (`sending`).
 
 mod difference;
 mod installs;
+mod listing;
+mod sending;
 
-use super::{
-    files,
-    said::{every, print_table},
-};
+use super::{files, said::print_table};
 use crate::config::Flags;
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -20,13 +20,7 @@ use fleet::{
     },
 };
 use std::path::{Path, PathBuf};
-use tokio_util::io::ReaderStream;
-use wire::{
-    ids::ReleaseId,
-    manifest::Manifest,
-    page::MAX_ROWS,
-    releases::{NewRelease, NewUpload, ReleaseDetail, ReleaseRow},
-};
+use wire::{ids::ReleaseId, manifest::Manifest, releases::ReleaseDetail};
 use zeroize::Zeroizing;
 
 /// What can be done with releases.
@@ -42,8 +36,14 @@ pub enum Release {
         flags: Box<Flags>,
     },
     /// List the releases, newest first
-    List(Box<Flags>),
-    /// Upload files and their manifest, and make a release of them; it is published afterwards
+    List {
+        #[command(flatten)]
+        wanted: listing::Wanted,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// Upload files and their manifest, and make a release of them, which is published afterwards; a damaged file of a release that is sent again is whole
+    /// again by it, and nothing else is made
     Upload {
         /// The release's files and its manifest (*.manifest.json). Files that a release has already need not be among them
         #[arg(value_name = "FILE", required = true)]
@@ -95,7 +95,9 @@ impl Release {
     pub fn flags(&self) -> Option<&Flags> {
         match self {
             Self::Sign(_) => None,
-            Self::AddSignature { flags, .. } | Self::Upload { flags, .. } | Self::Diff { flags, .. } | Self::List(flags) => Some(flags),
+            Self::AddSignature { flags, .. } | Self::Upload { flags, .. } | Self::Diff { flags, .. } | Self::List { flags, .. } => {
+                Some(flags)
+            }
             Self::Publish(which) | Self::Deprecate(which) | Self::Recall { which, .. } | Self::Deltas(which) | Self::Installs(which) => {
                 Some(&which.flags)
             }
@@ -171,14 +173,16 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
         // It was done before any fleet was opened.
         Release::Sign(_) => {}
         Release::AddSignature { add, .. } => add_signature(&add, fleet).await?,
-        Release::List(_) => {
-            let rows = every(async |cursor: Option<String>| releases.list(&actor, cursor.as_deref(), MAX_ROWS).await).await?;
-            let line =
-                |r: ReleaseRow| vec![r.id.to_string(), r.device_type, r.version, r.sequence.to_string(), r.state.to_string(), r.quarantine];
-            print_table(&["ID", "TYPE", "VERSION", "SEQUENCE", "STATE", "QUARANTINE"], &rows.into_iter().map(line).collect::<Vec<_>>());
-        }
+        Release::List { wanted, .. } => print!("{}", listing::told(fleet, &actor, wanted).await?),
         Release::Upload { files, .. } => {
-            let made = Box::pin(upload(fleet, &actor, &files)).await?;
+            let sent = Box::pin(sending::upload(fleet, &actor, &files)).await?;
+            for line in &sent.healed {
+                println!("{line}");
+            }
+            let Some(made) = sent.made else {
+                println!("No release was made of it.");
+                return Ok(());
+            };
             tell(&made);
             if !made.row.quarantine.is_empty() {
                 bail!("the release can't be published as it is");
@@ -209,21 +213,6 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
         Release::Installs(Which { id, .. }) => print!("{}", installs::told(fleet.release_installs(&actor, &id).await?)),
     }
     Ok(())
-}
-
-/// Takes the files in, one after the other, and makes a release of them.
-async fn upload(fleet: &Fleet, actor: &Actor, files: &[PathBuf]) -> Result<ReleaseDetail> {
-    let releases = fleet.releases();
-    let mut uploads = Vec::new();
-    for path in files {
-        let name = path.file_name().and_then(|n| n.to_str()).with_context(|| format!("{} has no name in UTF-8", path.display()))?;
-        let file = tokio::fs::File::open(path).await.with_context(|| format!("reading {}", path.display()))?;
-        let size = i64::try_from(file.metadata().await.with_context(|| format!("reading {}", path.display()))?.len())?;
-        let begun = releases.begin_upload(actor, NewUpload { name: name.to_owned(), size, sha256: None }).await?;
-        let whole = releases.append(actor, &begun.id, 0, ReaderStream::new(file)).await?;
-        uploads.push(whole.id);
-    }
-    Ok(releases.create(actor, NewRelease { uploads }).await?)
 }
 
 /// How a release stands, and what speaks against it.
@@ -281,6 +270,7 @@ fn compare(file: &Path, manifest: &Manifest) -> Result<()> {
 mod tests {
     use super::{super::key, *};
     use fleet::releases::manifest::{Key, verify};
+    use wire::releases::ReleaseQuery;
 
     #[test]
     fn u_1_a_second_person_signs_what_they_have_looked_at() {
@@ -335,19 +325,19 @@ mod tests {
         let envelope = pair.sign(&fleet::testing::manifest("1.0.0", 1, &[("fw.bin", "raw", b"firmware")])).unwrap();
         std::fs::write(at("fw.manifest.json"), envelope).unwrap();
         let files = [at("fw.bin"), at("fw.manifest.json")];
-        let stranger = upload(&w.fleet, &admin, &files).await.unwrap();
+        let stranger = sending::upload(&w.fleet, &admin, &files).await.unwrap().made.unwrap();
         assert!(!stranger.row.quarantine.is_empty(), "nobody trusts the key yet");
         w.fleet.releases().remove(&admin, &stranger.row.id).await.unwrap();
         w.fleet.releases().add_key(&admin, "build", &pair.public_pem()).await.unwrap();
 
         let flags = || Box::new(Flags::default());
         run(&w.fleet, Release::Upload { files: files.to_vec(), flags: flags() }).await.unwrap();
-        let row = w.fleet.releases().list(&admin, None, 10).await.unwrap().items.remove(0);
+        let row = w.fleet.releases().list(&admin, &ReleaseQuery::default()).await.unwrap().items.remove(0);
         let which = || Which { id: row.id.clone(), flags: flags() };
         let state = async || w.fleet.releases().detail(&admin, &row.id).await.unwrap().row.state.to_string();
         run(&w.fleet, Release::Publish(which())).await.unwrap();
         assert_eq!(state().await, "published");
-        run(&w.fleet, Release::List(flags())).await.unwrap();
+        run(&w.fleet, Release::List { wanted: listing::Wanted::default(), flags: flags() }).await.unwrap();
         run(&w.fleet, Release::Deltas(which())).await.unwrap();
         run(&w.fleet, Release::Installs(which())).await.unwrap();
         run(&w.fleet, Release::Deprecate(which())).await.unwrap();

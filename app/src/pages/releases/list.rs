@@ -1,6 +1,6 @@
 //! The list of releases.
 
-use super::{downloads, image_keys, keys, signing, upload::Uploader};
+use super::{downloads, image_keys, keys, query, signing, upload::Uploader};
 use crate::{
     api::{
         packed::reading,
@@ -11,8 +11,8 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, badge, empty,
-        form::{FormCall, said},
+        Column, PageHead, Tone, badge, empty, facet,
+        form::{FormCall, said, search_input},
         icon,
         number::{bytes, counted, grouped},
         page::{card_flush, page},
@@ -23,14 +23,16 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
     live::Topic,
-    releases::{ReleaseRow, ReleasesPage as Model},
+    releases::{ReleaseCheck, ReleaseQuery, ReleaseRow, ReleasesPage as Model},
+    states::ReleaseState,
 };
 
 /// `/firmware`; without JavaScript `?revoke=ID` asks about a signing key and `?forget=ID` about an image key.
 #[component]
 pub fn ReleasesPage() -> AnyView {
-    let query = use_query_map();
-    let model = reading(move || ReadReleases { cursor: query.with(|q| q.get("cur").unwrap_or_default()) });
+    let address = use_query_map();
+    let query = Memo::new(move |_| address.with(|a| query::read(|key| a.get(key))));
+    let model = reading(move || ReadReleases { query: query.get() });
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let calls = keys::Calls { add: said::<AddSigningKey>("Key added", model), revoke: said::<RevokeSigningKey>("Key revoked", model) };
     let images = image_keys::Calls {
@@ -46,10 +48,10 @@ pub fn ReleasesPage() -> AnyView {
     };
     let uploader = Uploader::new();
     page(model, move |model: Model| {
-        let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
-        let (revoke, forget) = query.with_untracked(|q| (q.get("revoke"), q.get("forget")));
+        let before = address.with_untracked(|a| a.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
+        let (revoke, forget) = address.with_untracked(|a| (a.get("revoke"), a.get("forget")));
         let questions = view! { {revoking(&model, revoke.as_deref(), calls)}{image_keys::forgetting(&model, forget.as_deref(), images)} };
-        content(&model, before.max(0), questions.into_any(), (calls, images), (signing, limits), uploader)
+        content(&model, (&query.get_untracked(), before.max(0)), questions.into_any(), (calls, images), (signing, limits), uploader)
     })
 }
 
@@ -62,7 +64,7 @@ fn revoking(model: &Model, id: Option<&str>, calls: keys::Calls) -> Option<AnyVi
 
 fn content(
     model: &Model,
-    before: i64,
+    (query, before): (&ReleaseQuery, i64),
     questions: AnyView,
     (calls, images): (keys::Calls, image_keys::Calls),
     (signing, limits): (signing::Calls, FormCall<SetTransferLimits>),
@@ -70,14 +72,21 @@ fn content(
 ) -> AnyView {
     uploader.allowed.set(model.may_upload);
     let shown = i64::try_from(model.releases.items.len()).unwrap_or(0);
-    let list = if model.releases.items.is_empty() {
+    let filtered = query.narrows();
+    let list = if !model.releases.items.is_empty() {
+        card_flush("Releases", None, rows(&model.releases.items))
+    } else if filtered {
+        let clear = view! { <a class="btn" href="/firmware">"Clear filters"</a> }.into_any();
+        let text = "Take a filter away, or search for a part of a version, of a device type or of release notes.";
+        view! { <div class="card">{empty("search", "No release matches", text, Some(clear))}</div> }.into_any()
+    } else {
         let text = "A release is a version of firmware for one device type: its files and a manifest that was signed offline.";
         let manual = view! { <a class="btn" href="/docs/releases" rel="external">"How releases are made and signed"</a> };
         view! { <div class="card">{empty("package", "No release yet", text, Some(manual.into_any()))}</div> }.into_any()
-    } else {
-        card_flush("Releases", None, rows(&model.releases.items))
     };
-    let next = model.releases.next.as_ref().map(|cursor| format!("/firmware?from={}&cur={cursor}", before + shown));
+    let next =
+        model.releases.next.clone().map(|cursor| query::href(&ReleaseQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
+    let first = (before > 0).then(|| query::href(&ReleaseQuery { cursor: None, ..query.clone() }, 0));
     let aside = (model.may_upload || model.may_edit_keys).then(|| {
         view! {
             <div class="stack">
@@ -86,8 +95,7 @@ fn content(
             </div>
         }
     });
-    let compare =
-        (model.releases.total > 1).then(|| view! { <a class="btn" href="/firmware/compare">{icon("columns-3")}"Compare"</a> }.into_any());
+    let compare = (model.all > 1).then(|| view! { <a class="btn" href="/firmware/compare">{icon("columns-3")}"Compare"</a> }.into_any());
     view! {
         <PageHead title="Firmware" sub=view! { "Releases, checked against your signing keys when they arrive." }.into_any()
             actions=compare.unwrap_or_else(|| ().into_any())/>
@@ -95,7 +103,11 @@ fn content(
         {questions}
         <div class="split">
             <div class="stack">
-                <div>{list}{pager(before, shown, model.releases.total, (before > 0).then(|| "/firmware".to_owned()), next)}</div>
+                <div>
+                    {(filtered || model.all > 0).then(|| filter_bar(model, query))}
+                    {list}
+                    {pager(before, shown, model.releases.total, first, next)}
+                </div>
                 {keys::list(model, calls)}
                 {signing::cards(model, signing)}
                 {image_keys::list(model, images)}
@@ -107,14 +119,67 @@ fn content(
     .into_any()
 }
 
+/// The search, menus of what the list can be narrowed by, and what it is narrowed by now.
+fn filter_bar(model: &Model, query: &ReleaseQuery) -> AnyView {
+    let to = |query: ReleaseQuery| query::href(&ReleaseQuery { cursor: None, ..query }, 0);
+    let link = |label: String, current: bool, href: String| {
+        view! { <a href=href aria-current=current.then_some("true")>{current.then(|| icon("check"))}{label}</a> }
+    };
+    let states = ReleaseState::ALL.iter().map(|state| {
+        let asked = ReleaseQuery { state: Some(*state), ..query.clone() };
+        link(words::release(*state, false).1.to_owned(), query.state == Some(*state), to(asked))
+    });
+    let types = model.types.iter().map(|of| {
+        let asked = ReleaseQuery { device_type: Some(of.clone()), ..query.clone() };
+        link(of.clone(), query.device_type.as_ref() == Some(of), to(asked))
+    });
+    let checks = ReleaseCheck::ALL.iter().map(|check| {
+        let asked = ReleaseQuery { check: Some(*check), ..query.clone() };
+        link(standing(*check).to_owned(), query.check == Some(*check), to(asked))
+    });
+    let chip = |key: &'static str, value: String, without: ReleaseQuery| {
+        let (href, label) = (to(without), format!("Remove {key} {value}"));
+        view! { <span class="chip">{key}" "<b>{value}</b><a href=href aria-label=label>{icon("x")}</a></span> }
+    };
+    let chips = [
+        query.state.map(|state| chip("state", words::release(state, false).1.to_owned(), ReleaseQuery { state: None, ..query.clone() })),
+        query.device_type.clone().map(|of| chip("type", of, ReleaseQuery { device_type: None, ..query.clone() })),
+        query.check.map(|check| chip("shown", standing(check).to_owned(), ReleaseQuery { check: None, ..query.clone() })),
+    ];
+    let hidden = crate::plan::query::pairs(&query::filters(&ReleaseQuery { q: String::new(), ..query.clone() }))
+        .into_iter()
+        .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
+        .collect_view();
+    let (states, checks) = (states.collect_view().into_any(), checks.collect_view().into_any());
+    let types = (!model.types.is_empty()).then(|| facet("Device type", types.collect_view().into_any()));
+    view! {
+        <form class="filters" method="get" action="/firmware" role="search">
+            {search_input("Search releases", "Version, device type or notes", &query.q)}
+            {hidden}
+            {facet("State", states)}
+            {types}
+            {facet("Files", checks)}
+            {chips.into_iter().flatten().collect_view()}
+        </form>
+    }
+    .into_any()
+}
+
+/// How a release's signatures and files stand, in a word or some.
+const fn standing(check: ReleaseCheck) -> &'static str {
+    match check {
+        ReleaseCheck::Signed => "Signed",
+        ReleaseCheck::Unsigned => "Unsigned or in quarantine",
+        ReleaseCheck::Damaged => "Damaged",
+    }
+}
+
+/// The rows; what people look for least stands under what it belongs to, so that all of it fits beside the upload.
 fn rows(items: &[ReleaseRow]) -> AnyView {
     let columns = vec![
-        Column::text("Version"),
+        Column::text("Release"),
         Column::text("State"),
-        Column::text("Device type"),
-        Column::number("Sequence"),
-        Column::number("Size"),
-        Column::text("Signed by"),
+        Column::text("Signed by").lesser(),
         Column::number("Installed"),
         Column::text("Uploaded"),
     ];
@@ -124,18 +189,20 @@ fn rows(items: &[ReleaseRow]) -> AnyView {
             let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
             let why = (!r.quarantine.is_empty())
                 .then(|| view! { <div class="small text-2 why" title=r.quarantine.clone()>{words::short_digests(&r.quarantine)}</div> });
-            let uses = (r.rollouts > 0).then(|| view! { <div class="sub">{counted(r.rollouts, "rollout", "rollouts")}</div> });
+            let damaged = (r.damaged > 0).then(|| view! { " "{badge(Tone::Bad, counted(r.damaged, "damaged file", "damaged files"))} });
+            let uses = (r.rollouts > 0).then(|| view! { <div class="small text-2">{counted(r.rollouts, "rollout", "rollouts")}</div> });
             let version = words::version(&r.version).to_owned();
+            let of = if r.device_type.is_empty() { String::new() } else { format!("{} · sequence {} · ", r.device_type, r.sequence) };
             view! {
                 <tr>
-                    <th scope="row"><a class="main mono" href=format!("/firmware/{}", r.id)>{version}</a></th>
-                    <td>{badge(tone, word)}{why}</td>
-                    <td>{r.device_type.clone()}</td>
-                    <td class="num">{r.sequence}</td>
-                    <td class="num">{bytes(r.size)}</td>
-                    <td>{r.signed_by.join(", ")}</td>
+                    <th scope="row">
+                        <a class="main mono" href=format!("/firmware/{}", r.id)>{version}</a>
+                        <div class="small text-2">{of}{bytes(r.size)}</div>
+                    </th>
+                    <td>{badge(tone, word)}{damaged}{why}</td>
+                    <td class="lesser">{r.signed_by.join(", ")}</td>
                     <td class="num">{grouped(r.installed)}{uses}</td>
-                    <td class="dim">{time::ago(r.created_at)}" by "{r.created_by.clone()}</td>
+                    <td class="dim">{time::ago(r.created_at)}<div class="small">"by "{r.created_by.clone()}</div></td>
                 </tr>
             }
         })

@@ -8,6 +8,7 @@ mod image_keys;
 mod installs;
 pub mod keys;
 pub mod list;
+mod query;
 pub mod resume;
 #[cfg(feature = "hydrate")]
 mod sending;

@@ -84,7 +84,7 @@ fn start(files: Option<FileList>, to: Uploads) {
     phase.set(Phase::Sending(Progress { files: files.len(), total, ..Progress::default() }));
     spawn_local(async move {
         let ended = match all(&files, phase).await {
-            Ok(release) => done(&release),
+            Ok(done) => done,
             Err(Stop::Left) => return,
             Err(Stop::Refused(why)) => Phase::Failed(why),
             Err(Stop::Cut) => Phase::Failed(
@@ -131,7 +131,14 @@ fn since(begun: f64) -> i64 {
     (browser::now_ms() - begun) as i64
 }
 
-async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<ReleaseDetail, Stop> {
+/// What has healed a release, and makes no other one.
+fn healed(uploads: &[Upload]) -> Option<Phase> {
+    let id = Upload::heal_only(uploads)?;
+    let names: Vec<&str> = uploads.iter().map(|upload| upload.name.as_str()).collect();
+    Some(Phase::Done { name: format!("{}: whole again", names.join(", ")), href: format!("/firmware/{id}") })
+}
+
+async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<Phase, Stop> {
     let begun = browser::now_ms();
     let (mut done, mut before) = (0, 0);
     let mut uploads = Vec::new();
@@ -151,27 +158,31 @@ async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<ReleaseDetail, St
         let upload = begin(file, &mut failures).await?;
         let there = upload.received;
         let whole = one(file, upload, |received, failures| tell(received, there, failures)).await?;
-        uploads.push(whole.id);
+        uploads.push(whole);
         done += size(file);
         before += there;
     }
     advance(phase, |_| ())?;
     phase.set(Phase::Checking);
-    let ids: Vec<String> = uploads.iter().map(ToString::to_string).collect();
-    let new = NewRelease { uploads };
+    let ids: Vec<String> = uploads.iter().map(|upload| upload.id.to_string()).collect();
+    if let Some(healed) = healed(&uploads) {
+        forget(&ids);
+        return Ok(healed);
+    }
+    let new = NewRelease { uploads: uploads.into_iter().map(|upload| upload.id).collect() };
     let body = serde_json::to_string(&new).map_err(|e| Stop::Refused(e.to_string()))?;
     // An answer that is lost is asked for again, and the release is made once.
     let once = ids.first().map(|id| format!("release-of-{id}")).unwrap_or_default();
     let headers = [("content-type", "application/json"), ("idempotency-key", once.as_str())];
     let mut failures = 0;
     loop {
-        match ask_with("POST", "/api/v1/releases", Some(&body.as_str().into()), &headers).await {
+        match ask_with::<ReleaseDetail>("POST", "/api/v1/releases", Some(&body.as_str().into()), &headers).await {
             Err(Stop::Cut) => pause(&mut failures).await?,
             Ok(release) => {
                 forget(&ids);
-                return Ok(release);
+                return Ok(self::done(&release));
             }
-            refused => return refused,
+            Err(stop) => return Err(stop),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     rollouts::{Action, Call, Counts, Preview, RolloutDetail, RolloutPage, Verb},
-    states::RolloutState,
+    states::{RolloutState, StageState},
 };
 
 /// The verbs that ask before they do; [`Verb::Edit`] is a link to the wizard.
@@ -70,7 +70,7 @@ pub fn verb_of(word: &str) -> Option<Verb> {
 /// Buttons for what the viewer can do now, the one to press next last and in the accent. The step that the state waits for is there even when this
 /// viewer can't take it: it is off then and says why.
 pub fn buttons(rollout: &RolloutDetail) -> AnyView {
-    let first = primary(rollout.row.state, &rollout.actions);
+    let first = next_of(rollout);
     // The way back is shown after a halt also where there is none, and says why.
     let shown = |verb: Verb| Some(verb) == first || (verb == Verb::RollBack && rollout.row.state == RolloutState::Halted);
     let mut all: Vec<&Action> = rollout.actions.iter().filter(|a| a.blocked.is_none() || shown(a.verb)).collect();
@@ -105,7 +105,7 @@ fn button(rollout: &RolloutDetail, a: &Action, first: bool) -> AnyView {
 
 /// Why the next step can't be taken by this viewer, in words for everybody to see.
 pub fn blocked_note(rollout: &RolloutDetail) -> Option<String> {
-    let first = primary(rollout.row.state, &rollout.actions)?;
+    let first = next_of(rollout)?;
     rollout.actions.iter().find(|a| a.verb == first)?.blocked.clone()
 }
 
@@ -161,8 +161,18 @@ fn dialog_id(verb: Verb) -> String {
     format!("ask-{}", verb.as_str())
 }
 
-/// The one button to press next, by the rollout's state; none when nothing is to be done.
-fn primary(state: RolloutState, actions: &[Action]) -> Option<Verb> {
+/// The one button to press next.
+fn next_of(rollout: &RolloutDetail) -> Option<Verb> {
+    primary(rollout.row.state, current(rollout), &rollout.actions)
+}
+
+/// Where the current stage is; none before the first.
+fn current(rollout: &RolloutDetail) -> Option<StageState> {
+    rollout.stages.iter().find(|s| s.number == rollout.row.stage).map(|s| s.state)
+}
+
+/// The one button to press next, by the state of the rollout and of its stage; none when nothing is to be done.
+fn primary(state: RolloutState, stage: Option<StageState>, actions: &[Action]) -> Option<Verb> {
     use RolloutState as S;
     let possible = |verb: Verb| actions.iter().any(|a| a.verb == verb && a.blocked.is_none());
     let listed = |verb: Verb| actions.iter().any(|a| a.verb == verb);
@@ -170,6 +180,8 @@ fn primary(state: RolloutState, actions: &[Action]) -> Option<Verb> {
         S::Draft | S::Rejected => Verb::Submit,
         S::WaitingForApproval => Verb::Approve,
         S::Approved | S::Scheduled => Verb::Start,
+        // A watch is there to be waited for: its end can be had early, and nothing invites to that.
+        S::Running if stage == Some(StageState::Soaking) => return None,
         S::Running if possible(Verb::Promote) => Verb::Promote,
         S::Running => Verb::Pause,
         S::Paused => Verb::Resume,
@@ -206,6 +218,7 @@ fn label(rollout: &RolloutDetail, verb: Verb) -> (&'static str, String) {
         Verb::Pause => ("circle-pause", text("Pause…")),
         Verb::Resume if rollout.row.state == RolloutState::Halted => ("circle-play", text("Resume anyway…")),
         Verb::Resume => ("circle-play", text("Resume…")),
+        Verb::Promote if current(rollout) == Some(StageState::Soaking) => ("clock", text("Skip the wait…")),
         Verb::Promote => promote_of(rollout.row.stage, rollout.row.stages),
         Verb::Stop => ("octagon-x", text("Stop…")),
         Verb::Retry => ("rotate-ccw", retry_of(&rollout.row.counts)),
@@ -292,7 +305,9 @@ fn promote_says(r: &RolloutDetail) -> String {
         || format!("The last stage ends, and with it the rollout. {} that wait are left as they are.", devices_of(r.row.counts.waiting)),
         |s| format!("Stage {}, {}, begins: {} more get {}.", s.number, s.spec.name, devices_of(s.counts.total), r.row.version),
     );
-    format!("{seen}{follows}")
+    // What is given up by it comes first.
+    let watch = if current(r) == Some(StageState::Soaking) { "Its devices are not watched any longer. " } else { "" };
+    format!("{seen}{watch}{follows}")
 }
 
 fn pause_says(c: &Counts) -> String {
@@ -362,6 +377,17 @@ mod tests {
     fn going_back_says_to_what_and_for_how_many() {
         let said = back_says(&Counts { succeeded: 12, ..Counts::default() }, "2.0.0", "1.0.0+3");
         assert!(said.contains("sends 1.0.0+3 to the devices that run 2.0.0: 12 devices by now"), "{said}");
+    }
+
+    #[test]
+    fn nothing_invites_to_end_a_watch_early() {
+        let can = |verb| Action { verb, blocked: None };
+        let actions = [can(Verb::Pause), can(Verb::Promote), can(Verb::Stop)];
+        let next = |stage| primary(RolloutState::Running, Some(stage), &actions);
+        assert_eq!(next(StageState::Soaking), None);
+        assert_eq!(next(StageState::AwaitingPromotion), Some(Verb::Promote), "it waits for a person");
+        assert_eq!(primary(RolloutState::Running, Some(StageState::Running), &actions[..1]), Some(Verb::Pause));
+        assert_eq!(primary(RolloutState::Paused, Some(StageState::Soaking), &[can(Verb::Resume)]), Some(Verb::Resume));
     }
 
     #[test]

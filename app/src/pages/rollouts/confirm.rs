@@ -18,7 +18,15 @@ use wire::rollouts::{RolloutPage, Verb};
 pub fn ConfirmPage() -> AnyView {
     let params = use_params_map();
     let id = move || params.with(|p| p.get("id").unwrap_or_default());
-    let model = reading(move || ReadRollout { id: id(), stage: 0, show: String::new(), cursor: String::new() });
+    let model = reading(move || ReadRollout {
+        id: id(),
+        stage: 0,
+        show: String::new(),
+        cursor: String::new(),
+        outcome: String::new(),
+        q: String::new(),
+        sort: String::new(),
+    });
     let asks = actions::Asks::new(|| ());
     page(model, move |model: RolloutPage| {
         let word = params.with_untracked(|p| p.get("verb").unwrap_or_default());

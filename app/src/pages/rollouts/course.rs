@@ -1,6 +1,6 @@
 //! The course of a rollout: the bar of its stages, what its state means, its gates, its plan, its decisions and its history.
 
-use super::{phrases, preview::stage_lines, updates::Choice};
+use super::{choice::Choice, phrases, preview::stage_lines};
 use crate::pages::words;
 use crate::ui::{
     Tone, banner, card, dot,
@@ -30,7 +30,7 @@ pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
                 _ => tone,
             };
             Segment {
-                href: Choice::href(&id, s.number, ""),
+                href: Choice { stage: s.number, show: String::new(), outcome: None, ..choice.clone() }.address(&id),
                 name: format!("{} {}", s.number, s.spec.name),
                 tone,
                 word,

@@ -2,16 +2,18 @@
 
 use super::{
     actions::{self, Asks},
-    ahead, course, phrases,
+    ahead,
+    choice::Choice,
+    course, phrases,
     preview::{changes, dry_run},
-    updates::{self, Choice},
+    updates,
 };
 use crate::api::packed::reading;
 use crate::{
     api::rollouts::ReadRollout,
     live,
     pages::{machines, words},
-    ui::{PageHead, badge, card, icon, page::page},
+    ui::{PageHead, badge, card, completion::Completing, icon, page::page},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -20,26 +22,21 @@ use wire::{
     rollouts::{RolloutDetail, RolloutPage as Model},
 };
 
-/// `/rollouts/{id}?stage=…&show=…`
+/// `/rollouts/{id}?stage=…&show=…&outcome=…&q=…&sort=…`
 #[component]
 pub fn RolloutPage() -> AnyView {
     let (params, query) = (use_params_map(), use_query_map());
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
-    let choice = Memo::new(move |_| {
-        query.with(|q| Choice {
-            stage: q.get("stage").and_then(|n| n.parse().ok()).unwrap_or(0),
-            show: q.get("show").unwrap_or_default(),
-            cursor: q.get("cur").unwrap_or_default(),
-            before: q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0).max(0),
-        })
-    });
+    let choice = Memo::new(move |_| query.with(|q| Choice::read(|key| q.get(key))));
     let model = reading(move || {
-        let c = choice.get();
-        ReadRollout { id: id.get(), stage: c.stage, show: c.show, cursor: c.cursor }
+        let Choice { stage, show, outcome, q, sort, cursor, .. } = choice.get();
+        let outcome = outcome.map(|outcome| outcome.to_string()).unwrap_or_default();
+        ReadRollout { id: id.get(), stage, show, cursor, outcome, q, sort: sort.to_string() }
     });
     live::refetch_on(move || id.get().parse().ok().map(Topic::Rollout), 500, model);
     let asks = Asks::new(move || model.refetch());
-    page(model, move |model: Model| content(&model, &choice.get_untracked(), &asks))
+    let ways = Completing::new("rollout-device-search");
+    page(model, move |model: Model| content(&model, &choice.get_untracked(), &asks, ways))
 }
 
 /// What became of the devices, as a file and on paper; nothing before the first stage has begun.
@@ -54,14 +51,14 @@ fn taken_along(r: &RolloutDetail) -> Option<AnyView> {
     })
 }
 
-fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
+fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> AnyView {
     let r = &model.rollout;
     let (tone, word) = words::rollout(r.row.state);
     let release = format!("/firmware/{}", r.release.id);
     let sub = view! {
         "Firmware "<a class="mono" href=release>{r.row.version.clone()}</a>" for "{r.row.device_type.clone()}" · "{phrases::numbers(&r.row.counts)}" · by "{r.row.author.clone()}
     };
-    let here = Choice::href(&r.row.id.to_string(), choice.stage, &choice.show);
+    let here = choice.address(&r.row.id.to_string());
     let blocked = actions::blocked_note(r).map(|why| view! { <p class="small text-2 mt-2">{why}</p> });
     view! {
         <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=view! { {taken_along(r)}{actions::buttons(r)} }.into_any()/>
@@ -71,7 +68,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
         {blocked}
         {super::back::back_of_note(r)}
         <div class="split mt-4">
-            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{updates::devices(model, choice)}</div>
+            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{updates::devices(model, choice, ways)}</div>
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {ahead::card_of(r.ahead.as_ref())}

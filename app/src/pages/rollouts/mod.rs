@@ -4,6 +4,7 @@ pub mod actions;
 pub mod ahead;
 pub mod back;
 mod cells;
+pub mod choice;
 mod choosing;
 pub mod confirm;
 pub mod course;

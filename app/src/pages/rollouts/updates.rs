@@ -1,69 +1,50 @@
-//! The devices of a rollout, of all stages or one: where each of them is.
+//! The devices of a rollout, of all stages or one: where each of them is; searched, by how they ended, and in the order that people want.
 
-use crate::pages::words;
-use crate::ui::{
-    Column, empty,
-    number::{counted, grouped},
-    page::card_flush,
-    pager, status, table, time,
+use super::choice::Choice;
+use crate::{
+    pages::words,
+    plan::mistake,
+    ui::{
+        Column,
+        completion::Completing,
+        empty, facet, icon,
+        number::{counted, grouped},
+        page::card_flush,
+        pager, status, table,
+        table::Order,
+        time,
+    },
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Counts, RolloutPage, UpdateRow},
+    rollouts::{Counts, MOST_SORTED, RolloutPage, Show, UpdateRow, UpdateSort},
     states::UpdateState,
+    updates::UpdateFailure,
 };
 
-/// What the page's address chooses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Choice {
-    /// The stage, from 1; 0 is all of them.
-    pub stage: u32,
-    /// `updating`, `failed`, `succeeded`, `waiting`; empty is all.
-    pub show: String,
-    /// Cursor of the page.
-    pub cursor: String,
-    /// Rows before this page.
-    pub before: i64,
-}
-
-impl Choice {
-    /// The address of a rollout's page with another choice; the first page of it.
-    pub fn href(id: &str, stage: u32, show: &str) -> String {
-        let mut query = Vec::new();
-        if stage > 0 {
-            query.push(format!("stage={stage}"));
-        }
-        if !show.is_empty() {
-            query.push(format!("show={show}"));
-        }
-        if query.is_empty() { format!("/rollouts/{id}") } else { format!("/rollouts/{id}?{}", query.join("&")) }
-    }
-}
+/// The orders there are to choose from, with what they are called.
+const ORDERS: [(UpdateSort, &str); 5] = [
+    (UpdateSort::Joined, "As they joined the fleet"),
+    (UpdateSort::Device, "By their ids"),
+    (UpdateSort::State, "By how far they are"),
+    (UpdateSort::Version, "By what they ran before"),
+    (UpdateSort::ChangedDesc, "What changed last in front"),
+];
 
 /// The box with the chosen devices.
-pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
+pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyView {
     let r = &model.rollout;
     let id = r.row.id.to_string();
     let stage = r.stages.iter().find(|s| s.number == choice.stage);
     let counts = in_the_fleet(stage.map_or(r.row.counts, |s| s.counts), &model.gone);
     let title = stage.map_or_else(|| "Devices of all stages".to_owned(), |s| format!("Devices of stage {}, {}", s.number, s.spec.name));
-    let all = stage.is_some().then(|| view! { <a href=Choice::href(&id, 0, &choice.show)>"All stages"</a> });
+    let everywhere = Choice { stage: 0, ..choice.clone() }.address(&id);
+    let all = stage.is_some().then(|| view! { <a href=everywhere>"All stages"</a> });
     let aside = view! { {all}{filter(&id, choice, &counts)} }.into_any();
     let shown = i64::try_from(model.updates.items.len()).unwrap_or(0);
-    let body = if model.updates.items.is_empty() {
-        let text = if choice.show.is_empty() {
-            "Who is in a stage is settled when it begins. The plan's preview shows who it would be now."
-        } else {
-            "Choose another filter to see the others."
-        };
-        empty("cpu", "No devices here", text, None)
-    } else {
-        rows(&model.updates.items, &r.row.version, &title)
-    };
-    let here = Choice::href(&id, choice.stage, &choice.show);
-    let joint = if here.contains('?') { '&' } else { '?' };
-    let next = model.updates.next.as_ref().map(|cursor| format!("{here}{joint}from={}&cur={cursor}", choice.before + shown));
-    let first = (choice.before > 0).then(|| here.clone());
+    let body = if model.updates.items.is_empty() { nobody(model, choice, &id) } else { rows(model, choice, &id, &title) };
+    let next = model.updates.next.as_ref().map(|cursor| choice.page(&id, choice.before + shown, cursor));
+    let first = (choice.before > 0).then(|| choice.address(&id));
     let gone = (model.gone.total > 0).then(|| {
         let text = format!(
             "{} left the fleet since and {} not listed; they count in the stages, and are in the report.",
@@ -72,9 +53,19 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
         );
         view! { <p class="small text-2">{text}</p> }
     });
-    let order = (shown > 1).then(|| view! { <p class="small text-2">"In the order in which they joined the fleet."</p> });
+    let order = (shown > 1 && (!model.sorts || choice.sort == UpdateSort::Joined)).then(|| {
+        let longer = (!model.sorts && r.row.stage > 0).then(|| {
+            let most = i64::try_from(MOST_SORTED).unwrap_or(i64::MAX);
+            format!(
+                " A list of at most {} can be put into another order: choose a stage or an outcome, or search.",
+                counted(most, "device", "devices")
+            )
+        });
+        view! { <p class="small text-2">"In the order in which they joined the fleet."{longer}</p> }
+    });
     view! {
         <div>
+            {filter_bar(model, choice, &id, &counts, ways)}
             {card_flush(title.clone(), Some(aside), body)}
             {gone}
             {order}
@@ -82,6 +73,73 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// What is said where nobody is listed, and how to see others.
+fn nobody(model: &RolloutPage, choice: &Choice, id: &str) -> AnyView {
+    let way = |to: Choice, label: &'static str| Some(view! { <a class="btn" href=to.address(id)>{label}</a> }.into_any());
+    if let Some(error) = &model.selector_error {
+        let title = format!("The search is not understood at character {}", error.position + 1);
+        let clear = way(Choice { q: String::new(), ..choice.clone() }, "Clear the search");
+        return empty("circle-alert", title, mistake(error), clear);
+    }
+    let others = Choice { stage: choice.stage, sort: choice.sort, ..Choice::default() };
+    if choice.narrows() {
+        return empty("search", "No device matches", "Take a filter away, or search for a part of an id.", way(others, "Clear filters"));
+    }
+    if choice.show.is_empty() {
+        let text = "Who is in a stage is settled when it begins. The plan's preview shows who it would be now.";
+        return empty("cpu", "No devices here", text, None);
+    }
+    empty("cpu", "No devices here", "Nobody is there right now.", way(others, "Show all"))
+}
+
+/// The search, how updates ended, the order, and what the list is narrowed to. Before anybody is in a stage there is nothing to look for.
+fn filter_bar(model: &RolloutPage, choice: &Choice, id: &str, counts: &Counts, ways: Completing) -> AnyView {
+    if model.rollout.row.stage == 0 {
+        return ().into_any();
+    }
+    let link = |href: String, label: &'static str, current: bool, count: Option<i64>| {
+        let count = count.map(|n| view! { " "<span class="count">{grouped(n)}</span> });
+        view! { <a href=href aria-current=current.then_some("true")>{current.then(|| icon("check"))}{label}{count}</a> }
+    };
+    let outcomes = UpdateFailure::ALL.iter().map(|outcome| {
+        let to = Choice { outcome: Some(*outcome), show: String::new(), ..choice.clone() };
+        link(to.address(id), words::failure(*outcome).1, choice.outcome == Some(*outcome), ended(counts, *outcome))
+    });
+    let outcomes = outcomes.collect_view().into_any();
+    let orders = ORDERS.map(|(sort, label)| {
+        let to = Choice { sort, ..choice.clone() };
+        link(to.address(id), label, choice.sort == sort, None)
+    });
+    let orders = model.sorts.then(|| facet("Order", orders.into_iter().collect_view().into_any()));
+    let chip = choice.outcome.map(|outcome| {
+        let (value, without) = (words::failure(outcome).1, Choice { outcome: None, ..choice.clone() });
+        view! { <span class="chip">"outcome "<b>{value}</b><a href=without.address(id) aria-label=format!("Remove outcome {value}")>{icon("x")}</a></span> }
+    });
+    let hidden = choice.pairs().into_iter().filter(|(name, _)| *name != "q");
+    let hidden = hidden.map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect_view();
+    view! {
+        <form class="filters" method="get" action=format!("/rollouts/{id}") role="search">
+            {ways.search("Search devices of this rollout", "Search, or filter: gw-17 tag:eu -online:yes", &choice.q)}
+            {hidden}
+            {facet("Outcome", outcomes)}
+            {orders}
+            {chip}
+        </form>
+    }
+    .into_any()
+}
+
+/// How many ended like this; of those that went dark nothing is counted beside the others.
+const fn ended(c: &Counts, outcome: UpdateFailure) -> Option<i64> {
+    match outcome {
+        UpdateFailure::Failed => Some(c.failed),
+        UpdateFailure::TimedOut => Some(c.timed_out),
+        UpdateFailure::Reverted => Some(c.reverted),
+        UpdateFailure::Rejected => Some(c.rejected),
+        UpdateFailure::WentDark => None,
+    }
 }
 
 /// Why devices of the chosen stage did not make it, the most frequent reason first; nothing while all go well.
@@ -106,7 +164,7 @@ pub fn failures(model: &RolloutPage, choice: &Choice) -> AnyView {
             }
         })
         .collect_view();
-    let all = view! { <a href=Choice::href(&model.rollout.row.id.to_string(), choice.stage, "failed")>"Show them"</a> };
+    let all = view! { <a href=Choice::href(&model.rollout.row.id.to_string(), choice.stage, Show::Failed.as_str())>"Show them"</a> };
     card_flush("Why devices did not make it", Some(all.into_any()), table("Failures by reason", columns, rows.into_any()))
 }
 
@@ -134,23 +192,42 @@ fn filter(id: &str, choice: &Choice, c: &Counts) -> AnyView {
         ("waiting", "Waiting", c.waiting),
     ]
     .map(|(word, label, n)| {
-        let current = (word == choice.show).then_some("true");
-        view! { <a href=Choice::href(id, choice.stage, word) aria-current=current>{label}<span class="count">{grouped(n)}</span></a> }
+        let current = (word == choice.show && choice.outcome.is_none()).then_some("true");
+        let to = Choice { show: word.to_owned(), outcome: None, ..choice.clone() };
+        view! { <a href=to.address(id) aria-current=current>{label}<span class="count">{grouped(n)}</span></a> }
     });
     view! { <nav class="seg" aria-label="Show">{links.into_iter().collect_view()}</nav> }.into_any()
 }
 
-fn rows(items: &[UpdateRow], version: &str, caption: &str) -> AnyView {
+/// The head of a column that the list can be sorted by, `first` being the order that it is put into at first.
+fn sorted(label: &'static str, choice: &Choice, id: &str, first: UpdateSort, other: UpdateSort) -> Column {
+    let order = if choice.sort != first && choice.sort != other {
+        Order::None
+    } else if choice.sort.descends() {
+        Order::Descending
+    } else {
+        Order::Ascending
+    };
+    let next = if choice.sort == first { other } else { first };
+    Column::text(label).sorted(order, Choice { sort: next, ..choice.clone() }.address(id))
+}
+
+fn rows(model: &RolloutPage, choice: &Choice, id: &str, caption: &str) -> AnyView {
+    use UpdateSort as S;
+    let version = model.rollout.row.version.as_str();
+    let by = |label, first, other| if model.sorts { sorted(label, choice, id, first, other) } else { Column::text(label) };
     let columns = vec![
-        Column::text("Device"),
-        Column::text("State"),
+        by("Device", S::Device, S::DeviceDesc),
+        by("State", S::State, S::StateDesc),
         Column::number("Stage"),
         Column::number("Tries"),
         Column::text("Progress"),
         Column::text("Detail"),
-        Column::text("Changed"),
+        by("Changed", S::ChangedDesc, S::Changed),
     ];
-    let rows = items
+    let rows = model
+        .updates
+        .items
         .iter()
         .map(|u| {
             let (tone, word) = words::update(u.state);
@@ -233,11 +310,5 @@ mod tests {
         let bars: Vec<_> = way.iter().map(|(s, p)| progress(*s, *p)).collect();
         assert!(bars.is_sorted(), "{bars:?}");
         assert_eq!(progress(S::Downloading, Some(900)), 50);
-    }
-
-    #[test]
-    fn addresses_leave_defaults_out() {
-        assert_eq!(Choice::href("rol_1", 0, ""), "/rollouts/rol_1");
-        assert_eq!(Choice::href("rol_1", 2, "failed"), "/rollouts/rol_1?stage=2&show=failed");
     }
 }

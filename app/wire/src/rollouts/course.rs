@@ -1,12 +1,13 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
 use super::{
-    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, Preview, RolloutLink, RolloutSpec, Show, StageSpec,
-    Verb, Verdict, WayBack,
+    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, Preview, RolloutLink, RolloutSpec, StageSpec,
+    UpdateRow, Verb, Verdict, WayBack,
 };
 use crate::{
     Timestamp,
-    ids::{DeviceId, Digest, RolloutId, UpdateId},
+    devices::SelectorError,
+    ids::{Digest, RolloutId},
     page::Page,
     releases::ReleaseRow,
     states::{RolloutState, StageState, UpdateState},
@@ -194,55 +195,6 @@ pub struct Action {
     pub blocked: Option<String>,
 }
 
-/// A device of a rollout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct UpdateRow {
-    /// The update; none while it has not been offered.
-    pub id: Option<UpdateId>,
-    /// The device.
-    pub device_id: DeviceId,
-    /// Its stage, from 1.
-    pub stage: u32,
-    /// Where it is.
-    pub state: UpdateState,
-    /// Percent of the current step.
-    pub progress: Option<i64>,
-    /// From which version.
-    pub from_version: String,
-    /// How often it was tried.
-    pub attempts: i64,
-    /// A word for programs, why it ended as it did; empty when there is none.
-    pub code: String,
-    /// A line for people.
-    pub detail: String,
-    /// Whether its channel is open.
-    pub online: bool,
-    /// When it was offered.
-    pub offered_at: Option<Timestamp>,
-    /// When it last changed.
-    pub updated_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-}
-
-/// Which devices of a rollout to list.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct UpdateQuery {
-    /// Only this stage, from 1.
-    #[serde(default)]
-    pub stage: Option<u32>,
-    /// Only these.
-    #[serde(default)]
-    pub show: Show,
-    /// Cursor of the page before.
-    #[serde(default)]
-    pub cursor: Option<String>,
-    /// Rows of a page, at most [`crate::page::MAX_ROWS`]; [`crate::page::DEFAULT_ROWS`] unless given.
-    #[serde(default)]
-    pub rows: Option<u32>,
-}
-
 /// A rollout's page: the rollout and the devices of the chosen stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutPage {
@@ -250,6 +202,12 @@ pub struct RolloutPage {
     pub rollout: RolloutDetail,
     /// The devices asked for.
     pub updates: Page<UpdateRow>,
+    /// Whether they can be put into another order: there are few enough of them.
+    #[serde(default)]
+    pub sorts: bool,
+    /// What is wrong with what was searched for; nothing is listed then.
+    #[serde(default)]
+    pub selector_error: Option<SelectorError>,
     /// Devices of the stage asked for that have left the fleet since their turn: in the counts, and in no list.
     #[serde(default)]
     pub gone: Counts,

@@ -2,6 +2,7 @@
 //! order through a fleet of a million. Owns those questions and what their answers leave to be asked; what a selector means is the filter's.
 
 use super::{
+    DeviceNo,
     along::Along,
     filter::asks_for_state,
     selector::{Field, Selector},
@@ -179,6 +180,14 @@ async fn spread(on: &mut impl Conn, org: &OrgId, few: usize, known: Option<usize
     let Some((Some(highest),)) = row!(on, (Option<i64>,), FLEET, org.as_str())? else { return Ok(None) };
     let fleet = usize::try_from(highest).map_err(Error::corrupt)?;
     Ok(Some(Spread { few, meant: known.map_or(few, |known| known.min(few)), fleet }))
+}
+
+/// The numbers of a few devices, in their order, among which are all that the selector means; none where more may be meant, or no index knows.
+pub(crate) async fn few_meant(on: &mut impl Conn, org: &OrgId, selector: &Selector) -> Result<Option<Vec<DeviceNo>>, Error> {
+    let Some((few, _)) = ways(on, org, selector, (false, None)).await?.few else { return Ok(None) };
+    let mut numbers: Vec<DeviceNo> = serde_json::from_str(few.numbers()).map_err(Error::corrupt)?;
+    numbers.sort_unstable();
+    Ok(Some(numbers))
 }
 
 /// What is left when one condition is known to hold.

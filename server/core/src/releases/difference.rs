@@ -156,6 +156,7 @@ mod tests {
             created_by: String::new(),
             installed: 0,
             rollouts: 0,
+            damaged: 0,
         }
     }
 

@@ -43,7 +43,7 @@ pub use checksums::Checksums;
 pub use error::Error;
 pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures};
 pub use scrubbing::Figures;
-pub(crate) use store::has_damage;
+pub(crate) use store::{damaged_in, has_damage};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use blobs::{Disk, Staging};

@@ -11,7 +11,7 @@ use wire::{
     ids::{Digest, OrgId, ReleaseId},
     manifest::{Envelope, Manifest, version_again},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    releases::{GoBack, ReleaseDetail, ReleaseRow, ReleasesPage},
+    releases::{GoBack, ReleaseDetail, ReleaseQuery, ReleaseRow, ReleasesPage},
     states::ReleaseState,
     transfers::TransfersPage,
 };
@@ -22,7 +22,8 @@ const COMPARED: i64 = 200;
 /// A release as a rollout uses it: its signature was checked when it was verified and again when it was published.
 #[derive(Debug, Clone)]
 pub struct RolloutRelease {
-    /// The row as in lists, but for how many devices run it, which nothing waits for: [`installed`] says so.
+    /// The row as in lists, but for how many devices run it and files of it are damaged, which nothing waits for: [`installed`] and
+    /// [`damaged_in`](super::damaged_in) say so.
     pub row: ReleaseRow,
     /// What was signed.
     pub manifest: Manifest,
@@ -73,25 +74,40 @@ pub async fn for_rollout(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Res
 
 impl Releases {
     /// A page of releases, newest first, and the signing keys.
-    pub async fn releases_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<ReleasesPage> {
-        let releases = self.list(actor, cursor, DEFAULT_ROWS).await?;
-        let (keys, image_keys) = {
+    pub async fn releases_page(&self, actor: &Actor, query: &ReleaseQuery) -> Result<ReleasesPage> {
+        let releases = self.list(actor, query).await?;
+        let (keys, image_keys, types, all) = {
             let mut on = self.db.read().await?;
-            (store::keys(&mut on, &actor.org).await?, store::image_keys(&mut on, &actor.org).await?)
+            let all = if query.narrows() { store::count(&mut on, &actor.org).await? } else { releases.total };
+            let types = store::types(&mut on, &actor.org).await?;
+            (store::keys(&mut on, &actor.org).await?, store::image_keys(&mut on, &actor.org).await?, types, all)
         };
         let (policy, key_sets) = (self.signing_policy(actor).await?, self.key_sets(actor).await?);
         // Whose rooms they are add their own.
         let (transfers, assignment_keys) = (TransfersPage::default(), Vec::new());
         let (may_upload, may_edit_keys) = (allowed(actor, Act::Upload), allowed(actor, Act::Keys));
         let at = self.clock.now();
-        Ok(ReleasesPage { releases, keys, policy, key_sets, assignment_keys, image_keys, transfers, may_upload, may_edit_keys, at })
+        Ok(ReleasesPage {
+            releases,
+            all,
+            types,
+            keys,
+            policy,
+            key_sets,
+            assignment_keys,
+            image_keys,
+            transfers,
+            may_upload,
+            may_edit_keys,
+            at,
+        })
     }
 
-    /// A page of releases of so many rows, newest first.
-    pub async fn list(&self, actor: &Actor, cursor: Option<&str>, rows: u32) -> Result<Page<ReleaseRow>> {
+    /// A page of the releases that are asked for, newest first. The total is of all pages.
+    pub async fn list(&self, actor: &Actor, query: &ReleaseQuery) -> Result<Page<ReleaseRow>> {
         may(actor, Act::Read)?;
         // Ids sort by their creation, so the last id of a page is its cursor.
-        let before = match cursor {
+        let before: String = match query.cursor.as_deref() {
             None => ReleaseId::BEHIND.to_owned(),
             Some(c) => c
                 .parse::<ReleaseId>()
@@ -99,9 +115,11 @@ impl Releases {
                 .into(),
         };
         let mut on = self.db.read().await?;
-        let rows = rows.clamp(1, MAX_ROWS);
-        let found = store::page(&mut on, &actor.org, &before, i64::from(rows) + 1).await?;
-        Ok(Page::cut(found, rows, store::count(&mut on, &actor.org).await?, |last| last.id.to_string()))
+        let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS);
+        let found = store::page(&mut on, &actor.org, query, (&before, i64::from(rows) + 1)).await?;
+        let total =
+            if query.narrows() { store::count_in(&mut on, &actor.org, query).await? } else { store::count(&mut on, &actor.org).await? };
+        Ok(Page::cut(found, rows, total, |last| last.id.to_string()))
     }
 
     /// The release of a device type that has this version and was verified; where there are several the published one.

@@ -230,10 +230,12 @@ impl Receiver {
         // Its bytes were compared as they came: what was damaged is whole again.
         let changed = if fresh { scrubbing::record(&mut tx, &digest, (now, now), None).await? } else { Vec::new() };
         tx.commit().await?;
+        // Of other organizations' releases nothing is told.
+        let healed = changed.iter().filter(|(org, _)| *org == upload.org).map(|(_, id)| id.clone()).collect();
         scrubbing::tell(&self.bus, changed);
         upload.stored = true;
         self.turns.forget(&upload.id);
-        Ok(seen(upload))
+        Ok(Upload { healed, ..seen(upload) })
     }
 }
 

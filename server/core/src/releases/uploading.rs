@@ -196,5 +196,5 @@ impl Releases {
 /// An upload as its sender sees it: the digest shows once the file is in the store.
 pub(super) fn seen(upload: &StoredUpload) -> Upload {
     let sha256 = upload.sha256.clone().filter(|_| upload.stored);
-    Upload { id: upload.id.clone(), name: upload.name.clone(), size: upload.size, received: upload.received, sha256 }
+    Upload { id: upload.id.clone(), name: upload.name.clone(), size: upload.size, received: upload.received, sha256, healed: Vec::new() }
 }

@@ -1,6 +1,11 @@
 //! What this room refuses, and what of it may leave.
 
-use wire::{Fault, FaultKind, ids::RolloutId, rollouts::Problem, states::UpdateState};
+use wire::{
+    Fault, FaultKind,
+    ids::RolloutId,
+    rollouts::{MOST_SORTED, Problem},
+    states::UpdateState,
+};
 
 /// Why something about a rollout was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,9 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Another order was asked of a list that is too long for it.
+    #[error("a list of more than {MOST_SORTED} devices is not sorted")]
+    TooManyToSort,
     /// A state that is not a device's to report.
     #[error("a device can't report {0}")]
     NotYours(UpdateState),
@@ -100,6 +108,12 @@ impl Error {
             }
             Self::NoDigest => Fault::new(K::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
+            Self::TooManyToSort => {
+                let why = format!(
+                    "More than {MOST_SORTED} devices come in the order in which they joined the fleet. Narrow the list by a stage, an outcome or a search first, or leave the order out."
+                );
+                Fault::new(K::Invalid, "too_many_to_sort", why).at("sort")
+            }
             Self::NotYours(state) => {
                 Fault::new(K::Invalid, "not_a_devices_state", format!("{state} is the server's to say; report what the device does."))
             }

@@ -4,71 +4,161 @@ use super::{
     Error, Rollouts,
     course::Course,
     lot::Kept,
-    store::{back, parts, records::Record, strata},
+    sorted,
+    store::{
+        back,
+        parts::{self, Rows},
+        records::Record,
+        strata,
+    },
     survey::Target,
     ticking::{asked, waits},
+    wanted::{COUNTED, Wanted},
 };
 use crate::{
     Result,
     db::Read,
-    devices::{DeviceNo, Facts, store as devices},
+    devices::{DeviceNo, Facts, Selector, narrowing::few_meant, store as devices},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use wire::{
     ids::RolloutId,
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    rollouts::{Counts, Show, UpdateQuery, UpdateRow},
-    states::UpdateState,
+    rollouts::{Show, UpdateQuery, UpdateRow, UpdateSort},
+    states::{DeviceState, UpdateState},
+    updates::UpdateFailure,
 };
 
-/// Devices looked at for one page of waiting ones; a page may be short and still have a next one.
+/// Devices looked at for one page of waiting ones, or of those that went dark; a page may be short and still have a next one.
 const LOOKED_AT: usize = 20_000;
 /// Devices read at once.
 const BATCH: i64 = 1000;
-/// Devices up to which all pages are read at once, so that the total is that of the rows; of a larger fleet it is the count that is kept, which follows
-/// changes of tags and groups some minutes later.
-const COUNTED: usize = 2000;
+/// Devices that a search's index names which are looked up one by one for a page.
+const LOOKED_UP: usize = 200;
 
-/// Which devices a page is to hold.
-struct Wanted {
-    after: DeviceNo,
-    /// 0 is every stage.
-    stage: u32,
-    rows: usize,
-    only_waiting: bool,
+/// A page of a rollout's devices.
+pub(super) struct Listed {
+    pub page: Page<UpdateRow>,
+    /// Whether the list can be put into another order.
+    pub sorts: bool,
 }
 
 impl Rollouts {
-    /// A page of a rollout's devices, by device number. The total is of the whole stage and class. Devices that have left the fleet since are in
-    /// neither; they stay in the counts, which are evidence, and in the report.
-    pub(super) async fn listed(&self, on: &mut Read, record: &Record, course: &Course, query: &UpdateQuery) -> Result<Page<UpdateRow>> {
-        let after: DeviceNo = match query.cursor.as_deref() {
+    /// A page of a rollout's devices. The total is of the whole stage and class; of a search that no index bounds it is at most that. Devices that have left the
+    /// fleet since are in neither; they stay in the counts, which are evidence, and in the report.
+    pub(super) async fn listed(&self, on: &mut Read, record: &Record, course: &Course, query: &UpdateQuery) -> Result<Listed> {
+        let search = match query.q.trim() {
+            "" => None,
+            _ => Some(Selector::parse(&query.q).map_err(crate::devices::Error::Selector)?),
+        };
+        let joined = query.sort == UpdateSort::Joined;
+        let after: DeviceNo = match query.cursor.as_deref().filter(|_| joined) {
             None => 0,
             Some(c) => c.parse().map_err(|_| Error::not_a_cursor())?,
         };
-        let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
-        let stage = query.stage.unwrap_or(0);
-        let counts = if stage == 0 { course.totals() } else { course.stage_at(stage).map(|s| s.counts).unwrap_or_default() };
-        let gone = parts::gone(on, &record.org, &record.id, stage).await?;
-        let mut total = (total(&counts, query.show) - total(&gone, query.show)).max(0);
-        let (items, next) = match query.show {
-            Show::Updating | Show::Failed | Show::Succeeded => {
-                let limit = i64::try_from(rows).unwrap_or(i64::MAX).saturating_add(1);
-                cut(parts::listed(on, &record.id, after, stage, query.show.as_str(), limit).await?, rows)
-            }
-            Show::All | Show::Waiting => {
-                let wanted = Wanted { after, stage, rows, only_waiting: query.show == Show::Waiting };
-                let mut turns = Turns::of(record, course)?;
-                match self.all(on, record, &mut turns, &wanted).await? {
-                    Some(all) => {
-                        total = i64::try_from(all.len()).unwrap_or(i64::MAX);
-                        cut(all.into_iter().filter(|(device, _)| *device > after).collect(), rows)
-                    }
-                    None => self.merged(on, record, &mut turns, &wanted).await?,
-                }
-            }
+        let few = match &search {
+            Some(search) => few_meant(on, &record.org, search).await?,
+            None => None,
         };
-        Ok(Page { items, next: next.map(|n| n.to_string()), total })
+        let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
+        let (stage, search) = (query.stage.unwrap_or(0), search.as_ref());
+        let wanted = Wanted { after, stage, rows, show: query.show, outcome: query.outcome, search, few: few.as_deref() };
+        let mut turns = Turns::of(record, course)?;
+        let small = wanted.small(&course.totals());
+        let whole = if wanted.walks() {
+            self.all(on, record, &mut turns, &wanted).await?
+        } else if small && (wanted.dark() || !joined) {
+            Some(self.fared(on, record, &Wanted { after: 0, rows: COUNTED, ..wanted }).await?.0)
+        } else {
+            None
+        };
+        let sorts = whole.is_some() || (!wanted.walks() && small);
+        let (items, next, total) = match whole {
+            Some(all) => {
+                let total = all.len();
+                let (items, next) = if joined {
+                    let (items, next) = cut(all.into_iter().filter(|(device, _)| *device > after).collect(), rows);
+                    (items, next.map(|n| n.to_string()))
+                } else {
+                    sorted::page(all, query.sort, query.cursor.as_deref(), rows)?
+                };
+                (items, next, i64::try_from(total).unwrap_or(i64::MAX))
+            }
+            // Nobody is in a stage yet: there is nothing to sort.
+            None if joined || (wanted.walks() && !turns.drawn()) => {
+                let counted = self.counted(on, record, course, &wanted).await?;
+                let (items, next) = if wanted.walks() {
+                    self.merged(on, record, &mut turns, &wanted).await?
+                } else {
+                    let (found, looked) = self.fared(on, record, &wanted).await?;
+                    let full = found.len() > rows;
+                    let (items, next) = cut(found, rows);
+                    (items, if full { next } else { looked })
+                };
+                let shown = i64::try_from(items.len()).unwrap_or(i64::MAX);
+                (items, next.map(|n| n.to_string()), counted.max(shown))
+            }
+            None => return Err(Error::TooManyToSort.into()),
+        };
+        Ok(Listed { page: Page { items, next, total }, sorts })
+    }
+
+    /// How many devices a list has by what is kept, without those that have left the fleet. Of a large rollout those that went dark are those that its stages
+    /// counted last: looking at all who succeeded takes too long for a page.
+    async fn counted(&self, on: &mut Read, record: &Record, course: &Course, wanted: &Wanted<'_>) -> Result<i64> {
+        let stage = course.stage_at(wanted.stage);
+        if wanted.dark() {
+            return Ok(if wanted.stage == 0 { course.dark() } else { stage.and_then(|s| s.dark).unwrap_or(0) });
+        }
+        let counts = if wanted.stage == 0 { course.totals() } else { stage.map(|s| s.counts).unwrap_or_default() };
+        let gone = parts::gone(on, &record.org, &record.id, wanted.stage).await?;
+        let total = (wanted.of(&counts) - wanted.of(&gone)).max(0);
+        let named = wanted.few.map_or(i64::MAX, |few| i64::try_from(few.len()).unwrap_or(i64::MAX));
+        Ok(total.min(named))
+    }
+
+    /// Those that fare like this by the rows of their updates, in the order of their numbers: one more than a page, where there are so many. Beside them the
+    /// last device that was looked at, where that is not said by the rows.
+    async fn fared(&self, on: &mut Read, record: &Record, wanted: &Wanted<'_>) -> Result<(Rows, Option<DeviceNo>)> {
+        let limit = i64::try_from(wanted.rows).unwrap_or(i64::MAX).saturating_add(1);
+        let (id, after, stage) = (&record.id, wanted.after, wanted.stage);
+        let badly: &[UpdateState] = match (wanted.outcome, wanted.show) {
+            (Some(UpdateFailure::WentDark), _) => {
+                let many = i64::try_from(LOOKED_AT).unwrap_or(i64::MAX);
+                let (dark, looked) = parts::gone_dark(on, id, (after, many), stage, self.clock.now()).await?;
+                return Ok((self.searched(on, record, wanted, dark).await?, looked));
+            }
+            (Some(UpdateFailure::Failed), _) => &[UpdateState::Failed],
+            (Some(UpdateFailure::TimedOut), _) => &[UpdateState::TimedOut],
+            (Some(UpdateFailure::Reverted), _) => &[UpdateState::Reverted],
+            (Some(UpdateFailure::Rejected), _) => &[UpdateState::Rejected],
+            (None, Show::Failed) => &[UpdateState::Failed, UpdateState::TimedOut, UpdateState::Reverted, UpdateState::Rejected],
+            (None, show) => return Ok((parts::listed(on, id, after, stage, show.as_str(), limit).await?, None)),
+        };
+        let mut found = Vec::new();
+        for state in badly {
+            found.extend(parts::ended_badly(on, id, after, stage, *state, limit).await?);
+        }
+        found.sort_by_key(|(device, _)| *device);
+        Ok((found, None))
+    }
+
+    /// Those of them that are searched for.
+    async fn searched(&self, on: &mut Read, record: &Record, wanted: &Wanted<'_>, rows: Rows) -> Result<Rows> {
+        let Some(search) = wanted.search else { return Ok(rows) };
+        let mut found = Vec::new();
+        for (device, row) in rows {
+            if wanted.few.is_some_and(|few| few.binary_search(&device).is_err()) {
+                continue;
+            }
+            let Some(facts) = devices::facts(on, device, self.clock.now()).await? else { continue };
+            let mut one = [(device, facts)];
+            devices::measured(self.last.as_ref(), &record.org, &search.metrics(), &mut one).await?;
+            if search.matches(&one[0].1) {
+                found.push((device, row));
+            }
+        }
+        Ok(found)
     }
 
     /// Devices with an update and devices that wait, merged by number.
@@ -77,14 +167,20 @@ impl Rollouts {
         on: &mut Read,
         record: &Record,
         turns: &mut Turns<'_>,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
     ) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
         if !turns.drawn() {
             return Ok((Vec::new(), None));
         }
+        if let Some(few) = wanted.few {
+            let (found, at) = self.looked_up(on, record, turns, wanted, few).await?;
+            let full = found.len() > wanted.rows;
+            let (items, next) = cut(found, wanted.rows);
+            return Ok((items, if full { next } else { at }));
+        }
         let (mut found, mut at, mut looked) = (Vec::new(), wanted.after, 0);
         while found.len() <= wanted.rows && looked < LOOKED_AT {
-            let Some((last, batch)) = self.batch(on, record, turns, at).await? else { return Ok(cut(found, wanted.rows)) };
+            let Some((last, batch)) = self.batch(on, record, turns, wanted, at).await? else { return Ok(cut(found, wanted.rows)) };
             (at, looked) = (last, looked + batch.len());
             found.extend(batch.into_iter().filter_map(|one| turns.row(one, wanted)));
         }
@@ -97,23 +193,54 @@ impl Rollouts {
 
     /// The devices of all pages; none where it is not settled who they are, and where the fleet is too large to be read for one page. A rollout to many
     /// says that at once.
-    async fn all(
-        &self,
-        on: &mut Read,
-        record: &Record,
-        turns: &mut Turns<'_>,
-        wanted: &Wanted,
-    ) -> Result<Option<Vec<(DeviceNo, UpdateRow)>>> {
-        if !turns.drawn() || usize::try_from(turns.course.totals().total).is_ok_and(|devices| devices > COUNTED) {
+    async fn all(&self, on: &mut Read, record: &Record, turns: &mut Turns<'_>, wanted: &Wanted<'_>) -> Result<Option<Rows>> {
+        if !turns.drawn() {
+            return Ok(None);
+        }
+        if let Some(few) = wanted.few {
+            let whole = Wanted { after: 0, rows: LOOKED_UP, ..*wanted };
+            let few_enough = few.len() <= LOOKED_UP;
+            return Ok(if few_enough { Some(self.looked_up(on, record, turns, &whole, few).await?.0) } else { None });
+        }
+        if usize::try_from(turns.course.totals().total).is_ok_and(|devices| devices > COUNTED) {
             return Ok(None);
         }
         let (mut found, mut at, mut looked) = (Vec::new(), 0, 0);
         while looked <= COUNTED {
-            let Some((last, batch)) = self.batch(on, record, turns, at).await? else { return Ok(Some(found)) };
+            let Some((last, batch)) = self.batch(on, record, turns, wanted, at).await? else { return Ok(Some(found)) };
             (at, looked) = (last, looked + batch.len());
             found.extend(batch.into_iter().filter_map(|one| turns.row(one, wanted)));
         }
         Ok(None)
+    }
+
+    /// Those of a few devices that are wanted, one more than a page where there are so many, and the last one that was looked at; none where no more are left.
+    async fn looked_up(
+        &self,
+        on: &mut Read,
+        record: &Record,
+        turns: &mut Turns<'_>,
+        wanted: &Wanted<'_>,
+        few: &[DeviceNo],
+    ) -> Result<(Rows, Option<DeviceNo>)> {
+        let (mut found, mut looked) = (Vec::new(), 0);
+        for device in few.iter().copied().filter(|device| *device > wanted.after) {
+            if found.len() > wanted.rows || looked == LOOKED_UP {
+                return Ok((found, Some(device - 1)));
+            }
+            looked += 1;
+            let Some(facts) = devices::facts(on, device, self.clock.now()).await? else { continue };
+            if facts.state == DeviceState::Decommissioned.as_str() {
+                continue;
+            }
+            let mut one = [(device, facts)];
+            devices::measured(self.last.as_ref(), &record.org, &asked_of(turns, wanted), &mut one).await?;
+            turns.turn_to(on, &one).await?;
+            let known = parts::listed_between(on, &record.id, device - 1, device).await?.pop().map(|(_, row)| row);
+            let [(device, facts)] = one;
+            found.extend(turns.row((device, facts, known), wanted));
+        }
+        Ok((found, None))
     }
 
     /// The next devices of the fleet behind this one, with their part in the rollout, and the last of them.
@@ -122,15 +249,21 @@ impl Rollouts {
         on: &mut Read,
         record: &Record,
         turns: &mut Turns<'_>,
+        wanted: &Wanted<'_>,
         after: DeviceNo,
     ) -> Result<Option<(DeviceNo, Vec<Looked>)>> {
         let mut batch = devices::facts_page(on, &record.org, after, BATCH, self.clock.now()).await?;
-        devices::measured(self.last.as_ref(), &record.org, &turns.asked(), &mut batch).await?;
+        devices::measured(self.last.as_ref(), &record.org, &asked_of(turns, wanted), &mut batch).await?;
         let Some(last) = batch.last().map(|(device, _)| *device) else { return Ok(None) };
         turns.turn_to(on, &batch).await?;
         let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, after, last).await?.into_iter().collect();
         Ok(Some((last, batch.into_iter().map(|(device, facts)| (device, facts, known.remove(&device))).collect())))
     }
+}
+
+/// The metrics that the rollout and the search ask for.
+fn asked_of<'a>(turns: &'a Turns<'_>, wanted: &'a Wanted<'_>) -> BTreeSet<&'a str> {
+    turns.asked().into_iter().chain(wanted.search.into_iter().flat_map(Selector::metrics)).collect()
 }
 
 /// A device that is looked at, with its part in the rollout where it had one.
@@ -184,13 +317,15 @@ impl<'a> Turns<'a> {
     }
 
     /// A device's row, if the page is to hold it.
-    fn row(&self, (device, facts, known): Looked, wanted: &Wanted) -> Option<(DeviceNo, UpdateRow)> {
-        let row = match known.map(|row| self.known(row)) {
-            Some(row) if wanted.only_waiting && row.state != UpdateState::Queued => None,
-            Some(row) => Some(row),
-            None => self.waiting(device, &facts),
-        }?;
-        (wanted.stage == 0 || row.stage == wanted.stage).then_some((device, row))
+    fn row(&self, (device, facts, known): Looked, wanted: &Wanted<'_>) -> Option<(DeviceNo, UpdateRow)> {
+        if wanted.search.is_some_and(|search| !search.matches(&facts)) {
+            return None;
+        }
+        let row = match known {
+            Some(row) => self.known(row),
+            None => self.waiting(device, &facts)?,
+        };
+        (wanted.has(row.state) && (wanted.stage == 0 || row.stage == wanted.stage)).then_some((device, row))
     }
 
     /// A device that had no turn, if it is one of the rollout's.
@@ -208,7 +343,7 @@ impl<'a> Turns<'a> {
     }
 }
 
-fn cut(mut found: Vec<(DeviceNo, UpdateRow)>, rows: usize) -> (Vec<UpdateRow>, Option<DeviceNo>) {
+fn cut(mut found: Rows, rows: usize) -> (Vec<UpdateRow>, Option<DeviceNo>) {
     let more = found.len() > rows;
     found.truncate(rows);
     let next = if more { found.last().map(|(device, _)| *device) } else { None };
@@ -231,14 +366,4 @@ fn waiting(facts: &Facts, stage: u32) -> Option<UpdateRow> {
         updated_at: None,
         ended_at: None,
     })
-}
-
-fn total(counts: &Counts, show: Show) -> i64 {
-    match show {
-        Show::Updating => counts.updating,
-        Show::Failed => counts.errors(),
-        Show::Succeeded => counts.succeeded,
-        Show::Waiting => counts.waiting,
-        Show::All => counts.total,
-    }
 }

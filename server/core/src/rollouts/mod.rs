@@ -78,6 +78,7 @@ mod reserving;
 mod sending;
 mod sharing;
 mod soak;
+mod sorted;
 mod sound;
 mod standing;
 pub(crate) mod store;
@@ -86,6 +87,7 @@ mod suggestions;
 pub mod testing;
 mod ticking;
 mod uses;
+mod wanted;
 mod watching;
 
 #[cfg(test)]

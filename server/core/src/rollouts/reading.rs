@@ -12,6 +12,7 @@ use super::{
     explain::progress,
     gate,
     glass::not_breakable,
+    listing::Listed,
     moving::not_by,
     quorum::rule_for,
     standing::{People, Standing},
@@ -37,7 +38,7 @@ use wire::{
     page::{MAX_ROWS, Page},
     rollouts::{
         Action, Call, Counts, GlassBreak, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage,
-        StageView, Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
+        StageView, Tab, UpdateQuery, UpdateRow, UpdateSort, Verb, Verdict, WizardPage,
     },
     states::{RolloutState, StageState},
 };
@@ -97,7 +98,19 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        let updates = self.listed(&mut on, &record, &course, query).await?;
+        // What can't be searched or sorted is a part of the page, not an error.
+        let selector_error = Selector::parse(&query.q).err();
+        let Listed { page: updates, sorts } = if selector_error.is_some() {
+            Listed { page: Page::whole(Vec::new()), sorts: false }
+        } else {
+            match self.listed(&mut on, &record, &course, query).await {
+                Err(crate::Error::Rollouts(Error::TooManyToSort)) => {
+                    let joined = UpdateQuery { sort: UpdateSort::Joined, cursor: None, ..query.clone() };
+                    self.listed(&mut on, &record, &course, &joined).await?
+                }
+                listed => listed?,
+            }
+        };
         let stage = query.stage.unwrap_or(0);
         let gone = parts::gone(&mut on, &actor.org, id, stage).await?;
         let failures = parts::failures(&mut on, id, stage).await?;
@@ -106,7 +119,7 @@ impl Rollouts {
         drop(on);
         let rollout = self.with_installed(&actor.org, rollout).await?;
         let preview = dry_run.filter(|_| record.state() == RolloutState::WaitingForApproval).map(|found| (*found).clone());
-        Ok(RolloutPage { rollout, updates, gone, failures, preview })
+        Ok(RolloutPage { rollout, updates, sorts, selector_error, gone, failures, preview })
     }
 
     /// A rollout.
@@ -125,7 +138,7 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        self.listed(&mut on, &record, &course, query).await
+        Ok(self.listed(&mut on, &record, &course, query).await?.page)
     }
 
     /// What a rollout that is not drawn yet would do as of now; none of one that is drawn, or whose devices another one names.
@@ -138,7 +151,8 @@ impl Rollouts {
     async fn shown(&self, on: &mut Read, actor: &Actor, of: (&Record, &Course), dry_run: Option<&Preview>) -> Result<RolloutDetail> {
         let (record, course) = of;
         let now = self.clock.now();
-        let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
+        let mut release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
+        release.row.damaged = releases::damaged_in(on, &record.release).await?;
         let mut approvals = lists::decisions(on, &record.id).await?;
         let waits = record.state() == RolloutState::WaitingForApproval;
         let standing = if waits { Some(Standing::read(on, record, now).await?) } else { None };

@@ -182,6 +182,14 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
     if !row.summary.is_empty() {
         let _ = writeln!(out, "{}", row.summary);
     }
+    if detail.release.damaged > 0 {
+        let files = if detail.release.damaged == 1 {
+            "1 file of the release is".to_owned()
+        } else {
+            format!("{} files of the release are", detail.release.damaged)
+        };
+        let _ = writeln!(out, "{files} damaged and not given out until uploaded again: `fleetward release upload` with the same file.");
+    }
     for stage in &detail.stages {
         let c = &stage.counts;
         let _ = writeln!(

@@ -2,7 +2,7 @@
 
 use super::{
     Answer,
-    input::{Asked, Named, PageQuery, Sent, Unread},
+    input::{Asked, Named, Sent, Unread},
     openapi::Refusals,
 };
 use crate::http::{
@@ -22,8 +22,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::{Digest, ReleaseId},
     manifest::{Envelope, Signature},
-    page::{DEFAULT_ROWS, Page},
-    releases::{DeltaRow, NewRelease, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleaseRow},
+    page::Page,
+    releases::{DeltaRow, NewRelease, ReleaseCheck, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleaseQuery, ReleaseRow},
+    states::ReleaseState,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -42,10 +43,34 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(recall))
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    /// A part of the version, of the device type, or of the notes.
+    #[serde(default)]
+    q: String,
+    /// Only those in this state.
+    state: Option<ReleaseState>,
+    /// Only those for exactly this device type.
+    #[serde(rename = "type")]
+    device_type: Option<String>,
+    /// `signed`: the keys that have to sign them have done so; `unsigned`: no signature counts, or they are in quarantine for another reason; `damaged`: a
+    /// stored file is damaged, and not given out until it was uploaded again.
+    #[param(inline)]
+    check: Option<ReleaseCheck>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
+}
+
 /// Releases, newest first
-#[utoipa::path(get, path = "/releases", operation_id = "list_releases", tag = "releases", params(PageQuery), responses((status = OK, body = Page<ReleaseRow>), Refusals))]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<ReleaseRow>>> {
-    let found = fleet.releases().list(&actor, page.cursor.as_deref(), page.rows.unwrap_or(DEFAULT_ROWS)).await?;
+#[utoipa::path(get, path = "/releases", operation_id = "list_releases", tag = "releases", params(Listing), responses((status = OK, body = Page<ReleaseRow>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<ReleaseRow>>> {
+    let Listing { q, state, device_type, check, cursor, rows } = asked;
+    let query = ReleaseQuery { q, state, device_type, check, cursor, rows };
+    let found = fleet.releases().list(&actor, &query).await?;
     Ok(Json(fleet.with_use_counts(&actor, found).await?))
 }
 

@@ -25,8 +25,10 @@ use wire::{
     ids::{Digest, RolloutId},
     page::{DEFAULT_ROWS, Page},
     rollouts::{
-        Preview, PreviewDevice, PreviewQuery, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow, Verb,
+        Preview, PreviewDevice, PreviewQuery, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow,
+        UpdateSort, Verb,
     },
+    updates::UpdateFailure,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -243,13 +245,25 @@ struct Devices {
     #[serde(default)]
     #[param(inline)]
     show: Show,
+    /// Only those whose update ended like this; `show` does not count then. Of a rollout with many devices a page of those that went dark may be short and
+    /// have a next one all the same.
+    #[param(inline)]
+    outcome: Option<UpdateFailure>,
+    /// A selector, for example `gw-17` or `tag:eu -online:yes`; empty means all.
+    #[serde(default)]
+    q: String,
+    /// `joined`, which is the order unless given: as they joined the fleet; `device`, `state` (how far they are, then how it ended), `version` (what they ran
+    /// before) or `changed`; `-` in front of one of these four reverses. They are of lists with at most 2,000 devices; a longer one is narrowed first.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    sort: UpdateSort,
     /// The `next` of the page before.
     cursor: Option<String>,
     /// Rows of a page, 1 to 200; 50 unless given.
     rows: Option<u32>,
 }
 
-/// The devices of a rollout and how they fare, in the order in which they joined the fleet
+/// The devices of a rollout and how they fare, in the order in which they joined the fleet unless another one is asked for
 #[utoipa::path(
     get, path = "/rollouts/{id}/updates", operation_id = "list_rollout_updates", tag = "rollouts", params(("id" = RolloutId, Path), Devices),
     responses((status = OK, body = Page<UpdateRow>), Refusals)
@@ -260,7 +274,8 @@ async fn updates(
     Named(id): Named<RolloutId>,
     Asked(asked): Asked<Devices>,
 ) -> Answer<Json<Page<UpdateRow>>> {
-    let query = UpdateQuery { stage: asked.stage, show: asked.show, cursor: asked.cursor, rows: asked.rows };
+    let Devices { stage, show, outcome, q, sort, cursor, rows } = asked;
+    let query = UpdateQuery { stage, show, outcome, q, sort, cursor, rows };
     Ok(Json(fleet.rollouts().updates(&actor, &id, &query).await?))
 }
 

@@ -23,6 +23,7 @@ pub(super) const FORGET_CHECK: Sql = Sql::same("DELETE FROM artifact_checks WHER
 pub(super) const CONTENT_SIZE: Sql = Sql::same(
     "SELECT MAX(f.size) FROM (SELECT size FROM release_files WHERE sha256 = $1 UNION ALL SELECT size FROM deltas WHERE sha256 = $1 AND state = 'ready') f",
 );
+pub(super) const OWN_CONTENT: Sql = Sql::same("SELECT size FROM release_files WHERE sha256 = $2 AND org_id = $1 LIMIT 1");
 pub(super) const CONTENT_USERS: Sql =
     Sql::same("SELECT DISTINCT org_id, release_id FROM release_files WHERE sha256 = $1 ORDER BY org_id, release_id");
 pub(super) const COUNT_DAMAGED: Sql = Sql::same(
@@ -30,6 +31,9 @@ pub(super) const COUNT_DAMAGED: Sql = Sql::same(
 );
 pub(super) const HAS_DAMAGE: Sql = Sql::same(
     "SELECT c.sha256 FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.release_id = $1 AND c.damaged_at IS NOT NULL LIMIT 1",
+);
+pub(super) const DAMAGED_IN: Sql = Sql::same(
+    "SELECT COUNT(*) FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.release_id = $1 AND c.damaged_at IS NOT NULL",
 );
 pub(super) const DAMAGED: Sql = Sql::same(
     "SELECT r.id, r.device_type, r.version, f.name, c.damage, c.damaged_at FROM artifact_checks c \
@@ -87,6 +91,11 @@ pub(in crate::releases) async fn content_size(on: &mut impl Conn, sha256: &Diges
     Ok(row!(on, (Option<i64>,), CONTENT_SIZE, sha256.as_str())?.and_then(|r| r.0))
 }
 
+/// The size of this content, if a release of this organization has it.
+pub(in crate::releases) async fn own_content(on: &mut impl Conn, org: &OrgId, sha256: &Digest) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (i64,), OWN_CONTENT, org.as_str(), sha256.as_str())?.map(|r| r.0))
+}
+
 /// The releases of every organization that this content belongs to.
 pub(in crate::releases) async fn content_users(on: &mut impl Conn, sha256: &Digest) -> Result<Vec<(OrgId, ReleaseId)>, Error> {
     let found = rows!(on, (String, String), CONTENT_USERS, sha256.as_str())?;
@@ -96,6 +105,11 @@ pub(in crate::releases) async fn content_users(on: &mut impl Conn, sha256: &Dige
 /// Whether a file of this release is damaged.
 pub(crate) async fn has_damage(on: &mut impl Conn, id: &ReleaseId) -> Result<bool, Error> {
     Ok(row!(on, (String,), HAS_DAMAGE, id.as_str())?.is_some())
+}
+
+/// How many files of this release are damaged.
+pub(crate) async fn damaged_in(on: &mut impl Conn, id: &ReleaseId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), DAMAGED_IN, id.as_str())?.map_or(0, |r| r.0))
 }
 
 /// How much content of releases is damaged, of every organization.

@@ -9,8 +9,8 @@ mod releases;
 mod signatures;
 mod uploads;
 
-pub(crate) use checks::has_damage;
 pub(super) use checks::*;
+pub(crate) use checks::{damaged_in, has_damage};
 pub(super) use checksums::*;
 pub(super) use deltas::*;
 pub(super) use image_keys::*;
@@ -31,6 +31,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::NAMED,
     &releases::QUARANTINED,
     &releases::COUNT,
+    &releases::COUNT_IN,
+    &releases::TYPES,
     &releases::BODY,
     &releases::FILES,
     &releases::ARTIFACTS,
@@ -38,7 +40,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::CHOICES,
     &releases::NEWEST,
     &releases::LAST_SEQUENCE,
-    &releases::OWN_CONTENT,
     &releases::DRAFTS,
     &releases::INSERT,
     &releases::INSERT_FILE,
@@ -74,8 +75,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &checks::FORGET_CHECK,
     &checks::CONTENT_SIZE,
     &checks::CONTENT_USERS,
+    &checks::OWN_CONTENT,
     &checks::COUNT_DAMAGED,
     &checks::HAS_DAMAGE,
+    &checks::DAMAGED_IN,
     &checks::DAMAGED,
     &checksums::CHECKSUMS,
     &checksums::INSERT_CHECKSUMS,

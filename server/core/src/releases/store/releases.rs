@@ -1,11 +1,11 @@
 //! The SQL of releases and their files.
 
 use super::super::acceptance::{File, Newest};
-use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use crate::db::{Conn, Error, Sql, Tx, containing, exec, row, rows};
 use wire::{
     Timestamp,
-    ids::{Digest, OrgId, ReleaseId},
-    releases::{ArtifactRow, Container, ReleaseChoice, ReleaseRow},
+    ids::{OrgId, ReleaseId},
+    releases::{ArtifactRow, Container, ReleaseCheck, ReleaseChoice, ReleaseQuery, ReleaseRow},
     states::ReleaseState,
 };
 
@@ -26,7 +26,7 @@ macro_rules! installed {
 
 /// The columns of [`StoredRow`], in one place for every statement that reads it.
 macro_rules! select {
-    ($($counts:expr),+; $rest:literal) => {
+    ($($counts:expr),+; $rest:expr) => {
         concat!(
             "SELECT r.id, r.device_type, r.version, r.sequence, r.state, r.quarantine, r.size, r.signed_by, r.created_at, r.created_by, ",
             $($counts),+,
@@ -36,23 +36,36 @@ macro_rules! select {
     };
 }
 
-/// With how many devices run it, for people: that takes the longer the more there are.
+/// With how many devices run it and how many of its files are damaged, for people: the first takes the longer the more there are.
 macro_rules! select_rows {
-    ($rest:literal) => {
+    ($rest:expr) => {
         select!(
             "CASE WHEN r.state = 'draft' THEN 0 ELSE (",
             installed!("r.org_id", "r.device_type", "r.version"),
-            ") END AS installed";
+            ") END AS installed, ",
+            "(SELECT COUNT(*) FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 ",
+            "WHERE f.release_id = r.id AND c.damaged_at IS NOT NULL) AS damaged";
             $rest
         )
     };
 }
 
+/// What a list is narrowed by: state $2, device type $3, how they stand $4, and what is in their words $5; empty is everything. An organization has some
+/// thousand releases at most, which are walked along the index of their ids.
+macro_rules! narrowed {
+    () => {
+        "AND ($2 = '' OR r.state = $2) AND ($3 = '' OR r.device_type = $3) \
+         AND ($4 = '' OR CASE $4 WHEN 'signed' THEN r.signed_by <> '[]' WHEN 'unsigned' THEN r.signed_by = '[]' \
+         ELSE EXISTS (SELECT 1 FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.release_id = r.id AND c.damaged_at IS NOT NULL) END) \
+         AND ($5 = '' OR LOWER(r.version) LIKE $5 ESCAPE '\\' OR LOWER(r.device_type) LIKE $5 ESCAPE '\\' OR LOWER(r.notes) LIKE $5 ESCAPE '\\') "
+    };
+}
+
 pub(super) const ROW: Sql = Sql::same(select_rows!("AND r.id = $2"));
 /// Nobody is counted: devices wait for it.
-pub(super) const ROW_ALONE: Sql = Sql::same(select!("CAST(0 AS BIGINT) AS installed"; "AND r.id = $2"));
+pub(super) const ROW_ALONE: Sql = Sql::same(select!("CAST(0 AS BIGINT) AS installed, CAST(0 AS BIGINT) AS damaged"; "AND r.id = $2"));
 pub(super) const INSTALLED: Sql = Sql::same(installed!("$1", "$2", "$3"));
-pub(super) const PAGE: Sql = Sql::same(select_rows!("AND r.id < $2 ORDER BY r.id DESC LIMIT $3"));
+pub(super) const PAGE: Sql = Sql::same(select_rows!(concat!(narrowed!(), "AND r.id < $6 ORDER BY r.id DESC LIMIT $7")));
 pub(super) const PUBLISHED: Sql = Sql::same(select_rows!("AND r.state = 'published' ORDER BY r.id DESC LIMIT 200"));
 /// One that was verified under this name, the one that may be rolled out first.
 pub(super) const NAMED: Sql = Sql::same(select_rows!(
@@ -60,6 +73,9 @@ pub(super) const NAMED: Sql = Sql::same(select_rows!(
 ));
 pub(super) const QUARANTINED: Sql = Sql::same(select_rows!("AND r.state = 'draft' AND r.quarantine <> '' ORDER BY r.id DESC LIMIT $2"));
 pub(super) const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM releases WHERE org_id = $1");
+pub(super) const COUNT_IN: Sql = Sql::same(concat!("SELECT COUNT(*) FROM releases r WHERE r.org_id = $1 ", narrowed!()));
+pub(super) const TYPES: Sql =
+    Sql::same("SELECT DISTINCT device_type FROM releases WHERE org_id = $1 AND device_type <> '' ORDER BY device_type LIMIT 100");
 pub(super) const BODY: Sql =
     Sql::same("SELECT hardware, notes, min_sequence, envelope, envelope_sha256 FROM releases WHERE org_id = $1 AND id = $2");
 pub(super) const FILES: Sql =
@@ -80,7 +96,6 @@ pub(super) const NEWEST: Sql = Sql::same(
 );
 pub(super) const LAST_SEQUENCE: Sql =
     Sql::same("SELECT COALESCE(MAX(sequence), 0) FROM releases WHERE org_id = $1 AND device_type = $2 AND state <> 'draft'");
-pub(super) const OWN_CONTENT: Sql = Sql::same("SELECT size FROM release_files WHERE sha256 = $2 AND org_id = $1 LIMIT 1");
 pub(super) const DRAFTS: Sql =
     Sql::same("SELECT id FROM releases WHERE org_id = $1 AND state = 'draft' AND envelope IS NOT NULL ORDER BY id LIMIT 500");
 pub(super) const INSERT: Sql = Sql::same(
@@ -112,6 +127,7 @@ struct StoredRow {
     created_at: i64,
     created_by: String,
     installed: i64,
+    damaged: i64,
 }
 
 impl StoredRow {
@@ -130,6 +146,7 @@ impl StoredRow {
             installed: self.installed,
             // Whose room they are counts them.
             rollouts: 0,
+            damaged: self.damaged,
         })
     }
 }
@@ -184,7 +201,7 @@ pub(in crate::releases) async fn release(on: &mut impl Conn, org: &OrgId, id: &R
     row!(on, StoredRow, ROW, org.as_str(), id.as_str())?.map(StoredRow::read).transpose()
 }
 
-/// The same without how many devices run it.
+/// The same without how many devices run it, rollouts use it and files of it are damaged.
 pub(in crate::releases) async fn release_alone(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<ReleaseRow>, Error> {
     row!(on, StoredRow, ROW_ALONE, org.as_str(), id.as_str())?.map(StoredRow::read).transpose()
 }
@@ -203,8 +220,32 @@ pub(in crate::releases) async fn named(
     row!(on, StoredRow, NAMED, org.as_str(), device_type, version)?.map(StoredRow::read).transpose()
 }
 
-pub(in crate::releases) async fn page(on: &mut impl Conn, org: &OrgId, before: &str, limit: i64) -> Result<Vec<ReleaseRow>, Error> {
-    rows!(on, StoredRow, PAGE, org.as_str(), before, limit)?.into_iter().map(StoredRow::read).collect()
+/// What statements are given of a query: the words of its state, its type and its check, and the pattern of its text.
+fn asked(query: &ReleaseQuery) -> (&'static str, &str, &'static str, String) {
+    let state = query.state.map_or("", ReleaseState::as_str);
+    (state, query.device_type.as_deref().unwrap_or_default(), query.check.map_or("", ReleaseCheck::as_str), containing(&query.q))
+}
+
+/// Releases that the query asks for, newest first, behind this id.
+pub(in crate::releases) async fn page(
+    on: &mut impl Conn,
+    org: &OrgId,
+    query: &ReleaseQuery,
+    (before, limit): (&str, i64),
+) -> Result<Vec<ReleaseRow>, Error> {
+    let (state, of_type, check, text) = asked(query);
+    rows!(on, StoredRow, PAGE, org.as_str(), state, of_type, check, text, before, limit)?.into_iter().map(StoredRow::read).collect()
+}
+
+/// How many releases the query asks for.
+pub(in crate::releases) async fn count_in(on: &mut impl Conn, org: &OrgId, query: &ReleaseQuery) -> Result<i64, Error> {
+    let (state, of_type, check, text) = asked(query);
+    Ok(row!(on, (i64,), COUNT_IN, org.as_str(), state, of_type, check, text)?.map_or(0, |r| r.0))
+}
+
+/// The device types that there are releases for, in the order of letters; at most 100.
+pub(in crate::releases) async fn types(on: &mut impl Conn, org: &OrgId) -> Result<Vec<String>, Error> {
+    Ok(rows!(on, (String,), TYPES, org.as_str())?.into_iter().map(|r| r.0).collect())
 }
 
 pub(in crate::releases) async fn published(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseRow>, Error> {
@@ -268,11 +309,6 @@ pub(in crate::releases) async fn newest(on: &mut impl Conn, org: &OrgId, device_
 /// The highest sequence that a release of this type owns; 0 when there is none.
 pub(in crate::releases) async fn last_sequence(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<i64, Error> {
     Ok(row!(on, (i64,), LAST_SEQUENCE, org.as_str(), device_type)?.map_or(0, |r| r.0))
-}
-
-/// The size of this content, if a release of this organization has it.
-pub(in crate::releases) async fn own_content(on: &mut impl Conn, org: &OrgId, sha256: &Digest) -> Result<Option<i64>, Error> {
-    Ok(row!(on, (i64,), OWN_CONTENT, org.as_str(), sha256.as_str())?.map(|r| r.0))
 }
 
 pub(in crate::releases) async fn drafts(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseId>, Error> {

@@ -109,7 +109,7 @@ async fn u_1_a_key_set_ends_and_people_are_told_a_month_before(#[case] kind: Eng
     };
     // The page of releases says the same above them.
     let above = async || {
-        let page = releases.releases_page(&admin, None).await.unwrap();
+        let page = releases.releases_page(&admin, &wire::releases::ReleaseQuery::default()).await.unwrap();
         page.key_set_ending().map(|(set, end)| (set.version, end <= page.at))
     };
     assert_eq!((told().await, above().await), (None, None));

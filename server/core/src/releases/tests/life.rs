@@ -7,7 +7,7 @@ use crate::{
     releases::{for_rollout, published, reading::sha256},
 };
 use rstest::rstest;
-use wire::{FaultKind, states::ReleaseState};
+use wire::{FaultKind, releases::ReleaseQuery, states::ReleaseState};
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -100,7 +100,7 @@ async fn a_list_is_walked_page_by_page(#[case] kind: EngineKind) {
     }
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = releases.list(&vic, cursor.as_deref(), 2).await.unwrap();
+        let page = releases.list(&vic, &ReleaseQuery { cursor, rows: Some(2), ..ReleaseQuery::default() }).await.unwrap();
         assert_eq!(page.total, 5);
         seen.extend(page.items.into_iter().map(|r| r.sequence));
         cursor = page.next;
@@ -109,11 +109,12 @@ async fn a_list_is_walked_page_by_page(#[case] kind: EngineKind) {
         }
     }
     assert_eq!(seen, [5, 4, 3, 2, 1]);
-    assert_eq!(fault(releases.list(&vic, Some("nonsense"), 2).await).field.as_deref(), Some("cursor"));
-    let page = releases.releases_page(&vic, None).await.unwrap();
+    let nonsense = ReleaseQuery { cursor: Some("nonsense".into()), ..ReleaseQuery::default() };
+    assert_eq!(fault(releases.list(&vic, &nonsense).await).field.as_deref(), Some("cursor"));
+    let page = releases.releases_page(&vic, &ReleaseQuery::default()).await.unwrap();
     assert!(!page.may_upload && !page.may_edit_keys && page.keys.len() == 1);
     let stranger = Actor { org: w.entropy.id(w.clock.now()), ..vic };
-    assert_eq!(releases.list(&stranger, None, 50).await.unwrap().total, 0);
+    assert_eq!(releases.list(&stranger, &ReleaseQuery::default()).await.unwrap().total, 0);
 }
 
 #[rstest]

@@ -7,6 +7,7 @@ mod going_back;
 mod image_keys;
 mod key_sets;
 mod life;
+mod lists;
 mod quarantine;
 mod scrubbing;
 mod signatures;

@@ -16,7 +16,7 @@ use wire::{
     FaultKind,
     ids::{Digest, ReleaseId},
     overview::Matter,
-    releases::{ArtifactRow, Damage},
+    releases::{ArtifactRow, Damage, ReleaseCheck, ReleaseQuery},
 };
 
 const DAY: i64 = 24 * 3600 * 1000;
@@ -98,7 +98,12 @@ async fn a_40_a_flipped_bit_is_found_kept_from_devices_and_healed(#[case] kind: 
     assert!(made.row.quarantine.contains("was not uploaded"), "{}", made.row.quarantine);
     releases.sweep_content().await.unwrap();
 
-    send(&w, &oli, "whatever.bin", content).await;
+    let damaged = ReleaseQuery { check: Some(ReleaseCheck::Damaged), ..ReleaseQuery::default() };
+    let listed = releases.list(&oli, &damaged).await.unwrap();
+    assert_eq!((listed.total, &listed.items[0].id, listed.items[0].damaged), (1, &id, 1));
+    assert_eq!(send(&w, &oli, "whatever.bin", content).await.healed, [id.clone()]);
+    assert!(send(&w, &oli, "whatever.bin", content).await.healed.is_empty(), "it is whole already");
+    assert_eq!(releases.list(&oli, &damaged).await.unwrap().total, 0);
     assert_eq!(file_of(&w, &oli, &id).await.damage, None);
     let file = releases.open_artifact(&digest).await.unwrap();
     assert_eq!(file.read_all(100).await.unwrap(), content);

@@ -94,12 +94,12 @@ pub(super) const TOUCHED: Sql = Sql::same("SELECT DISTINCT device FROM updates W
 
 /// The columns of [`ListedRow`].
 macro_rules! listed {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "SELECT u.device, u.id, d.device_id, u.stage, u.state, u.again, u.progress, u.from_version, u.attempts, ",
             "u.code, u.detail, d.online, u.created_at, u.updated_at, u.ended_at ",
             "FROM updates u JOIN devices d ON d.number = u.device WHERE u.rollout_id = $1 AND u.latest = TRUE AND u.device > $2 ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -110,6 +110,21 @@ pub(super) const LISTED: Sql = Sql::same(listed!(
      AND d.state <> 'decommissioned'
      ORDER BY u.device LIMIT $5"
 ));
+/// Those of a stage (0: all) that ended badly in this state. The states are said as the index of such updates has them: a few among a million are found by it.
+pub(super) const LISTED_BADLY: Sql = Sql::same(listed!(
+    "AND ($3 = 0 OR u.stage = $3) AND u.again = FALSE AND u.state IN ('failed', 'reverted', 'timed_out', 'rejected') AND u.state = $4
+     AND d.state <> 'decommissioned' ORDER BY u.device LIMIT $5"
+));
+/// Those of a stage (0: all) up to this device that have gone [dark](DARK).
+pub(super) const LISTED_DARK: Sql = Sql::same(listed!(
+    "AND u.device <= $3 AND ($4 = 0 OR u.stage = $4) AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $5 AND d.state = 'active' AND ",
+    went_dark!("u", "$6"),
+    " ORDER BY u.device"
+));
+/// The last of so many devices that had a turn, and how many there are.
+pub(super) const NEXT_TURNS: Sql = Sql::same(
+    "SELECT MAX(b.device), COUNT(*) FROM (SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND device > $2 ORDER BY device LIMIT $3) b",
+);
 /// How those of a stage (0: all) fared that have left the fleet since. What is to be tried again counts as waiting, and who waits is counted anew.
 pub(super) const GONE: Sql = Sql::same(
     "SELECT u.state, COUNT(*) FROM devices d JOIN updates u ON u.device = d.number AND u.rollout_id = $2
@@ -254,6 +269,9 @@ pub(in crate::rollouts) async fn dark(on: &mut impl Conn, rollout: &RolloutId, s
     Ok(row!(on, (i64,), DARK, rollout.as_str(), i64::from(stage), by.0, DARK_GRACE_MS)?.map_or(0, |r| r.0))
 }
 
+/// Devices with their part in a rollout.
+pub(in crate::rollouts) type Rows = Vec<(DeviceNo, UpdateRow)>;
+
 #[derive(sqlx::FromRow)]
 struct ListedRow {
     device: i64,
@@ -304,6 +322,36 @@ pub(in crate::rollouts) async fn listed(
 ) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
     let found = rows!(on, ListedRow, LISTED, rollout.as_str(), after, i64::from(stage), fares, limit)?;
     found.into_iter().map(listed_row).collect()
+}
+
+/// Updates of a rollout that ended badly in this state, by device number after `after`; stage 0 is every stage.
+pub(in crate::rollouts) async fn ended_badly(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    after: DeviceNo,
+    stage: u32,
+    state: UpdateState,
+    limit: i64,
+) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
+    let found = rows!(on, ListedRow, LISTED_BADLY, rollout.as_str(), after, i64::from(stage), state.as_str(), limit)?;
+    found.into_iter().map(listed_row).collect()
+}
+
+/// Those of the next `many` devices behind `after` that succeeded and went dark, as [`dark`] counts them, and the last device that was looked at; none
+/// where these are the last ones of the rollout.
+pub(in crate::rollouts) async fn gone_dark(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    (after, many): (DeviceNo, i64),
+    stage: u32,
+    now: Timestamp,
+) -> Result<(Rows, Option<DeviceNo>), Error> {
+    let Some((Some(last), turns)) = row!(on, (Option<DeviceNo>, i64), NEXT_TURNS, rollout.as_str(), after, many)? else {
+        return Ok((Vec::new(), None));
+    };
+    let by = now.plus(-DARK_WATCH_MS);
+    let found = rows!(on, ListedRow, LISTED_DARK, rollout.as_str(), after, last, i64::from(stage), by.0, DARK_GRACE_MS)?;
+    Ok((found.into_iter().map(listed_row).collect::<Result<_, Error>>()?, (turns >= many).then_some(last)))
 }
 
 /// Devices of a stage, 0 for all, that did not make it, by why; the most frequent first, at most 12.

@@ -241,7 +241,7 @@ async fn a_page_of_who_waits_reads_of_the_draw_what_its_devices_need(#[case] kin
     for stage in [1, 2] {
         let (mut listed, mut cursor) = (Vec::new(), None);
         loop {
-            let query = UpdateQuery { stage: Some(stage), show: Show::Waiting, cursor, rows: Some(200) };
+            let query = UpdateQuery { stage: Some(stage), show: Show::Waiting, cursor, rows: Some(200), ..UpdateQuery::default() };
             let (page, ran) = counting::counted(s.rollouts().page(&s.ada, &id, &query)).await;
             let updates = page.unwrap().updates;
             let of_draw: Vec<_> = ran.iter().filter(|r| r.sql.contains("rollout_members") || r.sql.contains("rollout_strata")).collect();
@@ -255,4 +255,16 @@ async fn a_page_of_who_waits_reads_of_the_draw_what_its_devices_need(#[case] kin
         }
         assert_eq!(listed, of_stage(stage), "stage {stage}");
     }
+
+    // So many come as they joined: a script is told, and the page shows them so. One of them is found at once.
+    let sorted = UpdateQuery { sort: UpdateSort::Device, ..UpdateQuery::default() };
+    assert_eq!(super::fault(s.rollouts().updates(&s.ada, &id, &sorted).await).code, "too_many_to_sort");
+    let page = s.rollouts().page(&s.ada, &id, &sorted).await.unwrap();
+    assert!(!page.sorts && page.updates.items.len() == 50);
+    let badly = UpdateQuery { show: Show::Failed, ..sorted.clone() };
+    assert!(s.rollouts().page(&s.ada, &id, &badly).await.unwrap().sorts, "nobody has failed yet");
+    let one = UpdateQuery { q: fleet[4_321].1.device_id.clone(), ..sorted };
+    let (found, ran) = counting::counted(s.rollouts().updates(&s.ada, &id, &one)).await;
+    assert_eq!(found.unwrap().items[0].device_id.as_str(), fleet[4_321].1.device_id);
+    assert!(ran.iter().all(|r| r.returned <= 1_001), "{:?}", ran.iter().map(|r| r.returned).max());
 }

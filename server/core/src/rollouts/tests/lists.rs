@@ -30,7 +30,7 @@ async fn pages_of_devices_hold_each_once(#[case] kind: EngineKind) {
         let (s, id) = (&s, &id);
         async move {
             let mut seen = Vec::new();
-            let mut query = UpdateQuery { stage, show, cursor: None, rows: None };
+            let mut query = UpdateQuery { stage, show, ..UpdateQuery::default() };
             loop {
                 let page = s.rollouts().page(&s.oli, id, &query).await.unwrap().updates;
                 assert!(page.items.len() <= 50);

@@ -21,6 +21,7 @@ mod inbox;
 mod large;
 mod limits;
 mod lists;
+mod narrowing;
 mod order;
 mod pinning;
 mod planning;
@@ -266,6 +267,7 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     let error = |s| matches!(Class::of(s), Class::Failed | Class::Reverted | Class::TimedOut | Class::Rejected);
     assert_eq!(lists_in(all, "AND ($3 = 0 OR u.stage = $3) AND (CASE WHEN u.again"), [words(error)]);
     assert_eq!(lists_in(all, "GROUP BY u.state, u.code"), [words(error)]);
+    assert_eq!(lists_in(all, "'rejected') AND u.state = $4"), [words(error)]);
     let counted = lists_in(crate::devices::store::ALL, "SUM(CASE WHEN update_state IN");
     assert_eq!(counted, [words(|s| !s.finished()), words(error)]);
     let not_begun = words(|s| legal(UPDATE, s, UpdateState::Downloading) && s != UpdateState::Queued);

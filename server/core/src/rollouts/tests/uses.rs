@@ -16,7 +16,7 @@ const UNPUBLISH: Sql = Sql::same("UPDATE releases SET state = 'verified' WHERE i
 
 /// How many rollouts use each release, the newest release first.
 async fn counts(s: &Scene) -> Vec<i64> {
-    let page = s.w.fleet.releases().list(&s.ada, None, 10).await.unwrap();
+    let page = s.w.fleet.releases().list(&s.ada, &wire::releases::ReleaseQuery::default()).await.unwrap();
     s.w.fleet.with_use_counts(&s.ada, page).await.unwrap().items.iter().map(|row| row.rollouts).collect()
 }
 

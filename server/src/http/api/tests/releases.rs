@@ -21,6 +21,10 @@ async fn a_pipeline_uploads_signs_and_publishes(#[case] kind: EngineKind) {
     let release = s.release("1.0.0", 1).await;
     let listed = s.get("/releases?rows=1").await;
     assert_eq!((&listed.ok()["items"][0]["id"], &listed.body["total"]), (&json!(release), &json!(1)));
+    let narrowed = s.get("/releases?q=1.0&state=published&type=gateway&check=signed").await;
+    assert_eq!((&narrowed.ok()["total"], &narrowed.body["items"][0]["damaged"]), (&json!(1), &json!(0)));
+    assert_eq!(s.get("/releases?check=damaged").await.ok()["total"], 0);
+    assert_eq!(s.get("/releases?check=fine").await.code(), (400, "bad_query"));
     let detail = s.get(&format!("/releases/{release}")).await;
     assert_eq!(detail.ok()["artifacts"][0]["name"], "fw.bin");
     assert!(detail.body["manifest"].as_str().unwrap().contains("\"device_type\": \"gateway\""));
