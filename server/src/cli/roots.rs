@@ -221,7 +221,9 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
             files::write(&out, &exported.file, files::PRIVATE)?;
             println!("{} with its private key is in {}.", exported.root.subject, out.display());
             println!("Keep two copies in safe places, and the passphrase elsewhere.");
-            needed(&pki.root_needs(actor, authority.as_ref()).map_err(|e| e.fault())?).iter().for_each(|line| println!("{line}"));
+            for line in needed(&pki.root_needs(actor, authority.as_ref()).map_err(|e| e.fault())?) {
+                println!("{line}");
+            }
             println!("Then remove the key from here:");
             println!("  fleetward ca root offline --authority {} --file {} --passphrase-file FILE", exported.root.id, out.display());
         }
@@ -247,7 +249,9 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
 
 /// What will need the root's file, before its key goes. A person at a terminal may think better of it.
 fn announce(needs: &[RootNeed], yes: bool) -> Result<()> {
-    needed(needs).iter().for_each(|line| println!("{line}"));
+    for line in needed(needs) {
+        println!("{line}");
+    }
     if yes || !std::io::stdin().is_terminal() {
         return Ok(());
     }

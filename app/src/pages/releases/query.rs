@@ -1,7 +1,10 @@
 //! Pure: the list's filters in its address.
 
 use crate::plan::query::push;
-use wire::releases::ReleaseQuery;
+use wire::{
+    releases::{ReleaseCheck, ReleaseQuery},
+    states::ReleaseState,
+};
 
 /// What the list's address asks for; a word that is not understood counts as not said.
 pub fn read(get: impl Fn(&str) -> Option<String>) -> ReleaseQuery {
@@ -20,9 +23,9 @@ pub fn filters(query: &ReleaseQuery) -> String {
     let mut out = String::new();
     let said = [
         ("q", Some(query.q.as_str()).filter(|q| !q.is_empty())),
-        ("state", query.state.map(|state| state.as_str())),
+        ("state", query.state.map(ReleaseState::as_str)),
         ("type", query.device_type.as_deref()),
-        ("check", query.check.map(|check| check.as_str())),
+        ("check", query.check.map(ReleaseCheck::as_str)),
     ];
     for (key, value) in said {
         if let Some(value) = value {

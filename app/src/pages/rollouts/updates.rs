@@ -3,7 +3,6 @@
 use super::choice::Choice;
 use crate::{
     pages::words,
-    plan::mistake,
     ui::{
         Column,
         completion::Completing,
@@ -81,7 +80,7 @@ fn nobody(model: &RolloutPage, choice: &Choice, id: &str) -> AnyView {
     if let Some(error) = &model.selector_error {
         let title = format!("The search is not understood at character {}", error.position + 1);
         let clear = way(Choice { q: String::new(), ..choice.clone() }, "Clear the search");
-        return empty("circle-alert", title, mistake(error), clear);
+        return empty("circle-alert", title, error.advice(), clear);
     }
     let others = Choice { stage: choice.stage, sort: choice.sort, ..Choice::default() };
     if choice.narrows() {

@@ -58,7 +58,7 @@ fn told(base: &[u8], target: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn sent(body: &[u8]) -> Vec<u8> {
+pub(super) fn sent(body: &[u8]) -> Vec<u8> {
     [format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 

@@ -1,6 +1,6 @@
 //! Offers that are for this device and for now (U-2), and firmware by as many keys as it takes (U-1), on the whole way.
 
-use super::*;
+use super::{deltas::sent, early::settle, *};
 
 /// What a start does with this offer, whose assignments come from the key of seed 7 for `gw-1`; returns what was reported and whether it restarts.
 async fn directed(updates: &Updates, offer: &Offer, clock: &Manual, director: &Director) -> (Vec<(UpdateState, Option<String>)>, bool) {

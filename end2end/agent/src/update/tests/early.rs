@@ -42,7 +42,7 @@ async fn beside<F: Future<Output = ()>>(
 }
 
 /// Lets whatever can happen happen.
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }

@@ -51,7 +51,7 @@ async fn k_8_whoever_enrols_is_in_the_books_with_address_request_and_csr(#[case]
         let (asked, secret) = (self::request(&pem, id), token.clone());
         async move {
             let attempt = Attempt { secret: &secret, request: &asked, address: FROM };
-            asked::within(request.into(), devices.enrol_over(attempt, over)).await.unwrap();
+            asked::within(request.into(), Box::pin(devices.enrol_over(attempt, over))).await.unwrap();
             digest(&pem)
         }
     };
@@ -69,7 +69,7 @@ async fn k_8_whoever_enrols_is_in_the_books_with_address_request_and_csr(#[case]
     let (pem, secret) = (csr_of("gw-4"), token.clone());
     let asked = request(&pem, "gw-4");
     let attempt = Attempt { secret: &secret, request: &asked, address: FROM };
-    asked::within("made-key".into(), devices.enrol_with_server_key(attempt, Over::default())).await.unwrap();
+    asked::within("made-key".into(), Box::pin(devices.enrol_with_server_key(attempt, Over::default()))).await.unwrap();
     for action in ["certificate.issue", "device.enrol"] {
         assert_eq!(newest(&w, action).await, row(FROM, "made-key", &digest(&pem)), "the request that proved a key: {action}");
     }
@@ -101,7 +101,7 @@ async fn k_8_a_claims_certificate_is_asked_for_by_a_person_and_what_it_gives_by_
     let pem = csr_of("gw-1");
     let over = Over { claim: Some(&claim), ..Over::default() };
     let attempt = Attempt { secret: "", request: &request(&pem, "gw-1"), address: FROM };
-    asked::within("by-claim".into(), devices.enrol_over(attempt, over)).await.unwrap();
+    asked::within("by-claim".into(), Box::pin(devices.enrol_over(attempt, over))).await.unwrap();
     assert_eq!(newest(&w, "certificate.issue").await, row(FROM, "by-claim", &digest(&pem)));
 }
 
@@ -118,7 +118,7 @@ async fn k_8_what_a_person_has_approved_names_the_person_there_and_the_device_wh
     let asked = request(&pem, "gw-1");
     let ask = async |request: &str| {
         let attempt = Attempt { secret: &secret, request: &asked, address: FROM };
-        asked::within(request.into(), devices.enrol(attempt)).await
+        asked::within(request.into(), Box::pin(devices.enrol(attempt))).await
     };
     assert!(matches!(ask("first").await, Err(Error::Pending)));
     assert_eq!(newest(&w, "enrolment_request.ask").await, row(FROM, "first", &digest(&pem)));

@@ -101,7 +101,7 @@ async fn a_40_a_flipped_bit_is_found_kept_from_devices_and_healed(#[case] kind: 
     let damaged = ReleaseQuery { check: Some(ReleaseCheck::Damaged), ..ReleaseQuery::default() };
     let listed = releases.list(&oli, &damaged).await.unwrap();
     assert_eq!((listed.total, &listed.items[0].id, listed.items[0].damaged), (1, &id, 1));
-    assert_eq!(send(&w, &oli, "whatever.bin", content).await.healed, [id.clone()]);
+    assert_eq!(send(&w, &oli, "whatever.bin", content).await.healed, std::slice::from_ref(&id));
     assert!(send(&w, &oli, "whatever.bin", content).await.healed.is_empty(), "it is whole already");
     assert_eq!(releases.list(&oli, &damaged).await.unwrap().total, 0);
     assert_eq!(file_of(&w, &oli, &id).await.damage, None);

@@ -10,7 +10,7 @@ use crate::{
 use rstest::rstest;
 use wire::{
     ids::RolloutId,
-    rollouts::{GateSpec, Order, Reach, RolloutSpec, Show, StageSpec, UpdateQuery, Verb},
+    rollouts::{GateSpec, Order, Reach, RolloutSpec, Show, StageSpec, UpdateQuery, UpdateSort, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -70,7 +70,7 @@ impl Scene {
 
     /// So many devices at a hundred sites.
     async fn of(kind: EngineKind, devices: i64) -> Self {
-        let mut s = Self::open(kind, 0).await;
+        let mut s = Box::pin(Self::open(kind, 0)).await;
         let mut tx = s.rollouts().db.write().await.unwrap();
         exec!(&mut tx, WRITE_DOWN, s.w.org.as_str(), devices).unwrap();
         exec!(&mut tx, SITES).unwrap();

@@ -22,7 +22,7 @@ const STORE_VERDICT: Sql = Sql::same("UPDATE rollout_stages SET verdict = $2 WHE
 const OFFLINE: Sql = Sql::same("UPDATE devices SET online = FALSE, last_seen_at = $2 WHERE number = $1");
 
 impl Scene {
-    async fn stands_at(&self, device: DeviceNo, site: &str) {
+    pub(super) async fn stands_at(&self, device: DeviceNo, site: &str) {
         let mut tx = self.rollouts().db.write().await.unwrap();
         exec!(&mut tx, ATTRIBUTE, device, self.w.org.as_str(), site).unwrap();
         tx.commit().await.unwrap();

@@ -38,6 +38,7 @@ const OPEN_MIN: u16 = 1080;
 const START: i64 = 1_795_341_600_000;
 
 /// An update's row, as the store keeps it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a column")]
 #[derive(Debug, Clone)]
 struct Row {
     run: usize,
