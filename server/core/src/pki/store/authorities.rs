@@ -13,9 +13,11 @@ pub(super) const AUTHORITY: Sql = Sql::same(
      sealed_key, base_url, not_before, not_after, state, created_at, imported) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
 );
+/// In the order in which they were made; those of one moment from the root on, and by their generations.
 pub(super) const AUTHORITIES: Sql = Sql::same(
     "SELECT a.id, a.org_id, o.slug, a.kind, a.generation, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_at, a.ended_seq, a.bundle, a.exported_at, a.offline_at, a.imported, a.frozen_at, a.way_back, a.way_back_until \
-     FROM authorities a JOIN organizations o ON o.id = a.org_id WHERE a.kind <> 'registered' ORDER BY o.created_at, o.id, a.created_at, a.id",
+     FROM authorities a JOIN organizations o ON o.id = a.org_id WHERE a.kind <> 'registered' ORDER BY o.created_at, o.id, a.created_at, \
+     CASE a.kind WHEN 'root' THEN 0 ELSE 1 END, a.kind, a.generation, a.id",
 );
 pub(super) const SEALED_KEYS: Sql =
     Sql::same("SELECT id, spki_sha256, sealed_key FROM authorities WHERE sealed_key IS NOT NULL ORDER BY id");

@@ -14,7 +14,7 @@ use wire::{
 pub(super) const APPROVALS: Sql = Sql::same("SELECT authority_approvals FROM organizations WHERE id = $1");
 pub(super) const SET_APPROVALS: Sql = Sql::same("UPDATE organizations SET authority_approvals = $2 WHERE id = $1");
 pub(super) const STATES: Sql =
-    Sql::same("SELECT id, kind, state, issuer_id, subject FROM authorities WHERE org_id = $1 ORDER BY created_at, id");
+    Sql::same("SELECT id, kind, state, issuer_id, subject FROM authorities WHERE org_id = $1 ORDER BY created_at, kind, generation, id");
 pub(super) const ASK: Sql = Sql::same(
     "INSERT INTO consents (id, org_id, deed, effects, digest, asked_by, asked_name, remark, asked_at, expires_at, state) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'waiting')",

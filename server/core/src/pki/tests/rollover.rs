@@ -355,7 +355,7 @@ async fn r10_where_the_roots_end_is_the_limit_the_root_has_to_be_followed(#[case
     assert_eq!((due("root").await, due("device").await, due("server").await), ((true, false), (true, true), (true, false)));
     let detail = pki.authority(&admin, &of("device").await.row.id).await.unwrap();
     assert!(detail.standing.root_first);
-    let matters = vec![(server.id.clone(), false, false), (root.id.clone(), true, false)];
+    let matters = vec![(root.id.clone(), true, false), (server.id.clone(), false, false)];
     assert_eq!(told().await, matters);
     let (next, _) = follow(AuthorityUse::Device).await;
     assert_eq!((next.not_after, due("device").await), (root.not_after, (true, true)), "one more under it does not help");
