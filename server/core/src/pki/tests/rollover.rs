@@ -362,6 +362,6 @@ async fn r10_where_the_roots_end_is_the_limit_the_root_has_to_be_followed(#[case
     assert_eq!(told().await, matters);
 
     let (next, staged) = follow(AuthorityUse::Root).await;
-    assert_eq!(staged, vec![(server.id, false, true), (root.id, true, true)]);
+    assert_eq!(staged, vec![(root.id, true, true), (server.id, false, true)]);
     assert_eq!((of("root").await.row.id, told().await), (next.id, vec![]), "what came with it follows the others");
 }
