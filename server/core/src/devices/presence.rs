@@ -208,12 +208,13 @@ fn merged(telling: Telling, known: BTreeMap<String, String>, said: BTreeMap<Stri
     let says = |name: &str| said.get(name).is_some_and(|value| !value.trim().is_empty());
     let (fresh, numbered) = (says(FIRMWARE_VERSION), says(FIRMWARE_SEQUENCE));
     let all = told(telling, known, said);
-    let version = all.get(FIRMWARE_VERSION).map(|version| version.trim()).filter(|version| !version.is_empty())?;
-    let sequence = match all.get(FIRMWARE_SEQUENCE).map(|sequence| sequence.trim()).filter(|sequence| !sequence.is_empty()) {
-        Some(sequence) => Some(sequence.parse().ok().filter(|sequence| *sequence >= 0)?),
+    let word = |name: &str| all.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let version = word(FIRMWARE_VERSION)?;
+    let sequence = match word(FIRMWARE_SEQUENCE) {
+        Some(sequence) => Some(sequence.parse::<i64>().ok().filter(|sequence| *sequence >= 0)?),
         None => None,
     };
-    (fresh || numbered).then(|| Told { version: version.to_owned(), sequence, fresh, whole: fresh && numbered })
+    (fresh || numbered).then(|| Told { version, sequence, fresh, whole: fresh && numbered })
 }
 
 /// What a device says of itself as we keep it, at most [`wire::device::MAX_ATTRIBUTES`] of it.
@@ -354,7 +355,9 @@ mod tests {
         assert_eq!(merges(&old, &[(sequence, "2")]), told("1.0", Some(2), false, false));
         assert_eq!(merges(&[], &[(version, "2.0")]), told("2.0", None, true, false));
         assert_eq!(merged(Telling::Replace, words(&old), words(&[(version, "2.0")])), told("2.0", None, true, false), "the rest is gone");
-        for nothing in [&[("site", "hall-4")][..], &[(version, " ")], &[(version, "2.0"), (sequence, "two")], &[(sequence, "-2")]] {
+        for nothing in
+            [&[("site", "hall-4")][..], &[(version, " ")][..], &[(version, "2.0"), (sequence, "two")][..], &[(sequence, "-2")][..]]
+        {
             assert_eq!(merges(&old, nothing), None, "{nothing:?}");
         }
         assert_eq!(merges(&[], &[(sequence, "2")]), None, "a sequence of nothing");

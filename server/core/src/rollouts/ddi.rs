@@ -7,6 +7,7 @@ use super::{
     idle::Rest,
     offering::Speaks,
     reporting::readable_lines,
+    sending,
     stand::{Owed, Owes},
     store::{
         ddi,

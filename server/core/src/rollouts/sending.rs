@@ -155,7 +155,8 @@ impl Rollouts {
 
 /// Forgets what a device was sent of the release of an update whose action begins, where an installation of that has ended badly since.
 pub(super) async fn begins_anew(tx: &mut Tx, device: DeviceNo, update: &UpdateId) -> Result<(), db::Error> {
-    match last_bad(&sent::bad_endings(tx, device, update).await?) {
+    let endings = sent::bad_endings(tx, device, update).await?;
+    match last_bad(&endings) {
         Some(at) => sent::forget_until(tx, device, update, at).await,
         None => Ok(()),
     }
@@ -188,10 +189,10 @@ mod tests {
         File { sha256: sha256.into(), name: name.into(), size, sent }
     }
 
-    fn parts(parts: &[Range<u64>]) -> Portions {
+    fn parts(parts: &[(u64, u64)]) -> Portions {
         let mut sent = Portions::default();
-        for part in parts {
-            sent.add(part);
+        for (from, until) in parts {
+            sent.add(&(*from..*until));
         }
         sent
     }
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn a_release_was_fetched_whose_every_file_was_sent_whole_or_every_image() {
         let sent = |whole: &[&str], files: &[&str]| {
-            let of = |name: &&str| file(name, name, 10, parts(if whole.contains(name) { &[0..10] } else { &[1..10] }));
+            let of = |name: &&str| file(name, name, 10, parts(&[(u64::from(!whole.contains(name)), 10)]));
             Shipment { files: files.iter().map(of).collect(), ..Shipment::default() }.was_fetched()
         };
         let all = ["one.bin", "two.bin"];
@@ -209,8 +210,8 @@ mod tests {
         assert!(sent(&mixed[..2], &mixed), "SWUpdate fetches nothing else");
         assert!(!sent(&mixed[1..], &mixed));
         let of = |sent: Portions| Shipment { files: vec![file("a", "a.bin", 10, sent)], ..Shipment::default() };
-        assert!(!of(parts(&[8..10])).was_fetched(), "who reads a signature begins at the end");
-        assert!(of(parts(&[8..10, 0..4, 4..8])).was_fetched(), "and has it all when it has read the rest");
+        assert!(!of(parts(&[(8, 10)])).was_fetched(), "who reads a signature begins at the end");
+        assert!(of(parts(&[(8, 10), (0, 4), (4, 8)])).was_fetched(), "and has it all when it has read the rest");
         let runs = HashSet::from(["a".to_owned()]);
         let same = Shipment { runs, ..of(Portions::default()) };
         assert!(same.is_there() && !same.was_fetched(), "that it ran it before is no sign of an update");
