@@ -33,7 +33,7 @@ impl Claim {
     }
 
     /// Offers a new release.
-    async fn offer(&mut self, version: &str, sequence: i64, more: Value) {
+    async fn offer(&mut self, version: &str, sequence: u64, more: Value) {
         let release = self.rig.rest.release(version, sequence, &[u8::try_from(sequence).unwrap(); 1000]).await;
         self.offer_of(&release, version, more).await;
     }
@@ -137,24 +137,24 @@ async fn what_runs_may_be_told_in_halves_and_by_a_version_alone(#[case] kind: En
     let mut c = Claim::start(kind).await;
     let version = |version: &str| json!({ "firmware_version": version });
     c.owes("nothing speaks for it").await;
-    c.device.merges(version("1.1.0")).await;
+    c.device.tells(version("1.1.0")).await;
     assert_eq!(c.stands().await, is("succeeded", ""), "no sequence was ever told");
     let shown = c.rig.rest.get("/devices/gw-1").await;
     assert_eq!((&shown["row"]["version"], &shown["sequence"]), (&json!("1.1.0"), &json!(2)));
 
-    c.device.merges(runs("1.1.0", "2")).await;
+    c.device.tells(runs("1.1.0", "2")).await;
     c.offer("1.2.0", 3, json!({})).await;
     c.owes("nor for this one").await;
-    c.device.merges(version("1.2.0")).await;
+    c.device.tells(version("1.2.0")).await;
     assert_eq!(c.stands().await.0, "verifying", "with the sequence that is known it is another release");
-    c.device.merges(json!({ "firmware_sequence": "3" })).await;
+    c.device.tells(json!({ "firmware_sequence": "3" })).await;
     assert_eq!(c.stands().await, is("succeeded", ""));
 
     c.offer("1.3.0", 4, json!({})).await;
     c.owes("nor for this one").await;
-    c.device.merges(json!({ "firmware_sequence": "4" })).await;
+    c.device.tells(json!({ "firmware_sequence": "4" })).await;
     assert_eq!(c.stands().await.0, "verifying", "the version that is known is an old one");
-    c.device.merges(version("1.2.0")).await;
+    c.device.tells(version("1.2.0")).await;
     assert_eq!(c.stands().await, is("failed", "runs_old_version"), "and so is this one");
     c.rig.server.stop().await;
 }
