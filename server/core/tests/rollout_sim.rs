@@ -64,7 +64,7 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
     }
     let seeds = setting("FLEETWARD_SIM_SEEDS").unwrap_or(200);
     let mut seen = run_all(seeds);
-    // Whether a gate happens to see devices go dark before anything else ends the rollout is luck; that one does see it is not.
+    // Among those it is luck whether devices go dark before something else ends their rollout.
     for seed in 0..5 {
         let dark = World::darkened(seed);
         assert_eq!((dark.tally.dark_halts, dark.offered_beyond_first_stage()), (1, 0), "seed {seed}: {:?}", dark.history.last());

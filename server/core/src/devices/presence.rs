@@ -343,9 +343,12 @@ impl Devices {
 mod tests {
     use super::*;
 
+    fn words(words: &[(&str, &str)]) -> BTreeMap<String, String> {
+        words.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
     #[test]
     fn what_runs_is_told_in_one_message_or_in_halves_and_by_what_was_told_before() {
-        let words = |words: &[(&str, &str)]| words.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (version, sequence) = (FIRMWARE_VERSION, FIRMWARE_SEQUENCE);
         let old = [(version, "1.0"), (sequence, "1"), ("site", "hall-3")];
         let merges = |known: &[(&str, &str)], said: &[(&str, &str)]| merged(Telling::Merge, words(known), words(said));
