@@ -1,7 +1,7 @@
-//! Downloads of what is only fetched: every part is written down before it goes, so that a device's word that it has all can be judged by what it was
-//! sent, whichever instance it says it to, and whenever this one dies. The end of an answer is a part of its own, which is written down when everything
-//! before it was handed to the connection: no cut leaves the whole written down. Owns how much is written down at once; refuses to know what follows
-//! from it.
+//! Downloads of what is only fetched, and all of hawkBit's clients: every part is written down before it goes, so that a device's word that it has all,
+//! or a success that no word for what runs comes with, can be judged by what it was sent, whichever instance it says it to, and whenever this one dies. The
+//! end of an answer is a part of its own, which is written down when everything before it was handed to the connection: no cut leaves the whole written
+//! down. Owns how much is written down at once; refuses to know what follows from it.
 
 use super::Devices;
 use axum::{

@@ -78,6 +78,14 @@ async fn a_device_may_answer_once_for_whatever_comes(#[case] kind: EngineKind) {
     assert_eq!(device.post(off, "").await, 200);
     device.link("confirmationBase").await;
     assert_eq!(device.post(&activate, "").await, 200, "hawkBit's body is optional");
+    // Each is in the books, under the request that it was.
+    for (address, request) in [(off, "kiosk-off"), (activate.as_str(), "kiosk-on")] {
+        assert_eq!(device.http.post(address).header("x-request-id", request).send().await.unwrap().status(), 200);
+        let (access, system) = (rig.server.running.fleet.access(), rig.server.system());
+        let log = access.search_audit(&system, "device.auto_confirm", None).await.unwrap().entries.items;
+        let details: Vec<Value> = log.iter().map(|entry| serde_json::from_str(&entry.detail).unwrap()).collect();
+        assert!(details.iter().any(|detail| detail["request"] == request), "{details:?}");
+    }
     let action = device.link("deploymentBase").await;
     device.fetch(&action).await;
     assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);

@@ -55,7 +55,7 @@ pub use error::{Away, Error, PENDING};
 pub use hook::Hook;
 pub use naming::MOST_AT_ONCE;
 pub use presence::Connected;
-pub(crate) use presence::said_to_run;
+pub(crate) use presence::{FIRMWARE_SEQUENCE, FIRMWARE_VERSION, Told, said_to_run, tells_firmware};
 pub(crate) use registry::Troubled;
 pub use selector::{Facts, Selector};
 pub use server_keys::EnrolledWithKey;

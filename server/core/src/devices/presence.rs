@@ -4,7 +4,7 @@
 use super::{DeviceNo, Devices, Error, store};
 use crate::{
     bus::{Bus, Event},
-    db::{Db, Tx, exec, list, rows},
+    db::{self, Conn, Db, Tx, exec, list, rows},
     text::unseen,
 };
 use parking_lot::Mutex;
@@ -170,13 +170,51 @@ fn runs(own: &BTreeMap<String, String>) -> Option<(&str, i64)> {
     Some((version.trim(), sequence))
 }
 
-/// The firmware that a device without a channel says it runs, if it says all of it.
-pub(crate) fn said_to_run(telling: Telling, said: &BTreeMap<String, String>) -> Option<(String, i64)> {
-    if telling == Telling::Remove {
-        return None;
+/// The firmware that a device without a channel says it runs, by one message and what it has told before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Its version.
+    pub version: String,
+    /// Its sequence; none when it has never told one.
+    pub sequence: Option<i64>,
+    /// Whether this message tells the version.
+    pub fresh: bool,
+    /// Whether it tells both.
+    pub whole: bool,
+}
+
+/// Whether a message of a device without a channel tells anything of what it runs.
+pub(crate) fn tells_firmware(telling: Telling, said: &BTreeMap<String, String>) -> bool {
+    telling != Telling::Remove && said.keys().any(|name| matches!(clean(name).as_str(), FIRMWARE_VERSION | FIRMWARE_SEQUENCE))
+}
+
+/// What a message of a device without a channel tells of what it runs, with what is kept of it and stays; none when that is no version, or no number as
+/// its sequence. To be asked before the message is kept.
+pub(crate) async fn said_to_run(
+    on: &mut impl Conn,
+    device: DeviceNo,
+    telling: Telling,
+    said: &BTreeMap<String, String>,
+) -> Result<Option<Told>, db::Error> {
+    if !tells_firmware(telling, said) {
+        return Ok(None);
     }
-    let own = facts(said);
-    runs(&own).map(|(version, sequence)| (version.to_owned(), sequence))
+    let known = rows!(on, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
+    Ok(merged(telling, known, facts(said)))
+}
+
+/// Pure: the same of what was known and is said.
+fn merged(telling: Telling, known: BTreeMap<String, String>, said: BTreeMap<String, String>) -> Option<Told> {
+    let says = |name: &str| said.get(name).is_some_and(|value| !value.trim().is_empty());
+    let (fresh, numbered) = (says(FIRMWARE_VERSION), says(FIRMWARE_SEQUENCE));
+    let all = told(telling, known, said);
+    let word = |name: &str| all.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let version = word(FIRMWARE_VERSION)?;
+    let sequence = match word(FIRMWARE_SEQUENCE) {
+        Some(sequence) => Some(sequence.parse::<i64>().ok().filter(|sequence| *sequence >= 0)?),
+        None => None,
+    };
+    (fresh || numbered).then(|| Told { version, sequence, fresh, whole: fresh && numbered })
 }
 
 /// What a device says of itself as we keep it, at most [`wire::device::MAX_ATTRIBUTES`] of it.
@@ -298,5 +336,35 @@ impl Devices {
     /// Waits until somebody came or went.
     pub async fn presence_changed(&self) {
         self.presence.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[(&str, &str)]) -> BTreeMap<String, String> {
+        words.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_runs_is_told_in_one_message_or_in_halves_and_by_what_was_told_before() {
+        let (version, sequence) = (FIRMWARE_VERSION, FIRMWARE_SEQUENCE);
+        let old = [(version, "1.0"), (sequence, "1"), ("site", "hall-3")];
+        let merges = |known: &[(&str, &str)], said: &[(&str, &str)]| merged(Telling::Merge, words(known), words(said));
+        let told = |version: &str, sequence, fresh, whole| Some(Told { version: version.to_owned(), sequence, fresh, whole });
+        assert_eq!(merges(&old, &[(version, " 2.0 "), (sequence, "2")]), told("2.0", Some(2), true, true));
+        assert_eq!(merges(&old, &[(version, "2.0")]), told("2.0", Some(1), true, false));
+        assert_eq!(merges(&old, &[(sequence, "2")]), told("1.0", Some(2), false, false));
+        assert_eq!(merges(&[], &[(version, "2.0")]), told("2.0", None, true, false));
+        assert_eq!(merged(Telling::Replace, words(&old), words(&[(version, "2.0")])), told("2.0", None, true, false), "the rest is gone");
+        for nothing in
+            [&[("site", "hall-4")][..], &[(version, " ")][..], &[(version, "2.0"), (sequence, "two")][..], &[(sequence, "-2")][..]]
+        {
+            assert_eq!(merges(&old, nothing), None, "{nothing:?}");
+        }
+        assert_eq!(merges(&[], &[(sequence, "2")]), None, "a sequence of nothing");
+        let said = words(&[(version, "1.0")]);
+        assert!(tells_firmware(Telling::Replace, &said) && !tells_firmware(Telling::Remove, &said));
     }
 }

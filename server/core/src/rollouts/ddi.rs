@@ -7,6 +7,7 @@ use super::{
     idle::Rest,
     offering::Speaks,
     reporting::readable_lines,
+    sending,
     stand::{Owed, Owes},
     store::{
         ddi,
@@ -303,7 +304,10 @@ impl Rollouts {
 
     async fn number(&self, org: &OrgId, device: DeviceNo, update: &UpdateId) -> Result<i64> {
         let mut tx = self.db.write().await?;
-        let number = ddi::number(&mut tx, org, device, update).await?;
+        let (number, new) = ddi::number(&mut tx, org, device, update).await?;
+        if new {
+            sending::begins_anew(&mut tx, device, update).await?;
+        }
         tx.commit().await?;
         Ok(number)
     }
@@ -364,12 +368,12 @@ impl Rollouts {
         oldest(Phase::Cancelling).or_else(|| oldest(Phase::Active))
     }
 
-    /// Forgets what devices said, and were sent, more than a month ago. Called every hour.
+    /// Forgets what devices said, and were sent, more than a month ago; what one was sent not before its actions are over. Called every hour.
     pub async fn forget_said(&self) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let before = self.clock.now().plus(-KEPT_MS);
-        log::forget(&mut tx, before).await?;
-        sent::forget(&mut tx, before).await?;
+        let now = self.clock.now();
+        log::forget(&mut tx, now.plus(-KEPT_MS)).await?;
+        sent::forget(&mut tx, now.plus(-KEPT_MS), now.plus(-RESTART_MS)).await?;
         tx.commit().await?;
         Ok(())
     }

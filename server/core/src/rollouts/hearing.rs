@@ -16,7 +16,7 @@ pub const RUNS_OLD_VERSION: &str = "runs_old_version";
 /// The same when a device says it is done with what it should fetch, and never fetched it.
 pub const NOT_FETCHED: &str = "not_fetched";
 
-/// The word for programs of a success that waits for its proof.
+/// The word for programs of a success that waits for its proof. It decides nothing: a device may say the same word.
 pub const UNPROVEN: &str = "says_success";
 
 /// The same when that never came.
@@ -104,6 +104,15 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
 /// What a device shows that owes the proof of its success, and says what it runs: that it runs what the release brings, or else a line for people.
 pub fn proves(version: &str, sequence: i64, brings: Brings<'_>) -> Result<(), String> {
     if sequence == brings.sequence && version == brings.version { Ok(()) } else { Err(instead(version, brings.version)) }
+}
+
+/// The same of a device that has told its version and its sequence apart, or never a sequence. No two releases for one type have the same version, so the
+/// right one alone proves it as long as no other sequence is known. `fresh` when the version is told now. None as long as the other half may follow.
+pub fn proves_by_half(version: &str, sequence: Option<i64>, fresh: bool, brings: Brings<'_>) -> Option<Result<(), String>> {
+    if version != brings.version {
+        return fresh.then(|| Err(instead(version, brings.version)));
+    }
+    sequence.is_none_or(|sequence| sequence == brings.sequence).then_some(Ok(()))
 }
 
 /// What a device gives away that was believed when it said it succeeded, and says later what it runs: a line for people, where that is not what the
@@ -212,6 +221,20 @@ mod tests {
         assert_eq!(proves("2.0", 2, BRINGS), Ok(()));
         for (version, sequence) in [("1.0", 1), ("2.0", 1), ("3.0", 3)] {
             assert_eq!(proves(version, sequence, BRINGS), Err(format!("it says it succeeded, and runs {version} instead of 2.0")));
+        }
+    }
+
+    #[test]
+    fn a_version_without_its_sequence_proves_when_none_was_told_and_belies_when_it_is_new() {
+        let proves = |version, sequence, fresh| proves_by_half(version, sequence, fresh, BRINGS);
+        assert_eq!(proves("2.0", None, true), Some(Ok(())));
+        assert_eq!(proves("2.0", Some(2), true), Some(Ok(())), "its sequence was told before");
+        assert_eq!(proves("2.0", Some(2), false), Some(Ok(())), "its version was told before");
+        assert_eq!(proves("2.0", Some(1), true), None, "its sequence may follow");
+        assert_eq!(proves("1.0", Some(2), false), None, "its version may follow");
+        for sequence in [None, Some(1), Some(2)] {
+            let belied = Err("it says it succeeded, and runs 1.0 instead of 2.0".to_owned());
+            assert_eq!(proves("1.0", sequence, true), Some(belied), "{sequence:?}");
         }
     }
 

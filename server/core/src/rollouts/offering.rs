@@ -8,10 +8,11 @@ use super::{
     sending::Fetching,
     store::{
         deltas, freezes,
+        offers::{self, NewUpdate},
         records::{self, Record},
         strata,
         turns::{self, Open},
-        updates::{self, NewUpdate},
+        updates,
     },
     throttle::full,
     timing::{Terms, Timing},
@@ -156,7 +157,7 @@ impl Rollouts {
             meant = true;
             // Asked again in the offer's transaction; here so that those who wait for others don't queue up for one.
             // What it takes over from counts no more then.
-            if open.is_none() && full(&record.spec, updates::crowd(&mut on, &record, device, now).await?).is_some() {
+            if open.is_none() && full(&record.spec, offers::crowd(&mut on, &record, device, now).await?).is_some() {
                 continue;
             }
             if !record.spec.ignore_data_budget && transfers::over_budget(&mut on, &org, device, now).await?.is_some() {
@@ -232,7 +233,7 @@ impl Rollouts {
         let (org, rollout) = (&record.org, &record.id);
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let Some(held) = updates::hold_rollout(&mut tx, record).await? else { return Ok(None) };
+        let Some(held) = offers::hold_rollout(&mut tx, record).await? else { return Ok(None) };
         if held.state != RolloutState::Running || draw::place(rollout, device) > held.cut || now >= held.doors_until {
             return Ok(None);
         }
@@ -248,7 +249,7 @@ impl Rollouts {
         {
             return Ok(None);
         }
-        if full(&record.spec, updates::crowd(&mut tx, record, device, now).await?).is_some() {
+        if full(&record.spec, offers::crowd(&mut tx, record, device, now).await?).is_some() {
             return Ok(None);
         }
         let frosts = freezes::not_over(&mut tx, org, now).await?;
@@ -272,7 +273,7 @@ impl Rollouts {
             after: last.as_ref(),
             newcomer: last.is_none() && device > held.last_device,
         };
-        if !updates::offer(&mut tx, &new, now).await? {
+        if !offers::offer(&mut tx, &new, now).await? {
             return Ok(None);
         }
         devices::set_update(&mut tx, device, UpdateState::Offered.as_str()).await?;

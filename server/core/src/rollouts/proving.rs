@@ -5,7 +5,7 @@
 use super::{
     Rollouts,
     ddi::Action,
-    hearing::{Proof, RUNS_OLD_VERSION, belies, proves},
+    hearing::{Proof, RUNS_OLD_VERSION, belies, proves, proves_by_half},
     reporting::{Word, brings, moves},
     store::{
         ddi,
@@ -18,7 +18,7 @@ use crate::{
     Result,
     bus::Event,
     db::{self, Tx},
-    devices::{DeviceNo, said_to_run, store as devices},
+    devices::{DeviceNo, FIRMWARE_SEQUENCE, FIRMWARE_VERSION, Told, said_to_run, store as devices, tells_firmware},
 };
 use std::collections::BTreeMap;
 use wire::{
@@ -28,12 +28,13 @@ use wire::{
     states::{RolloutState, StageState, UpdateState},
 };
 
-/// How the line of a success that has to be proven begins.
-pub(super) const SAYS: &str = "It says success and has not fetched the release from here.";
-
-/// What is kept of it for people. Nothing moves that time.
-pub(super) fn owes(version: &str, until: Timestamp) -> String {
-    format!("{SAYS} It counts once it describes itself as running {version}, or fails on {}.", until.readable())
+/// What is kept of such a success for people. Nothing moves that time.
+pub(super) fn owes(version: &str, sequence: i64, until: Timestamp) -> String {
+    format!(
+        "It says success and has not fetched the release from here. It counts once its attributes say {FIRMWARE_VERSION} = {version} and \
+         {FIRMWARE_SEQUENCE} = {sequence}, or fails on {}.",
+        until.readable()
+    )
 }
 
 /// What is kept when that time has come.
@@ -55,22 +56,25 @@ impl Rollouts {
     /// believed with its first word of that after its success, and later as long as the stage that its update belongs to is not over. To be called before
     /// the devices' room keeps what it says: whether this is its first word is known only until then.
     pub async fn described(&self, device: DeviceNo, telling: Telling, said: &BTreeMap<String, String>) -> Result<()> {
-        let Some((version, sequence)) = said_to_run(telling, said) else { return Ok(()) };
+        if !tells_firmware(telling, said) {
+            return Ok(());
+        }
         let newest = ddi::actions(&mut self.db.read().await?, device).await?.into_iter().next();
         let Some(action) = newest.filter(|action| action.state == UpdateState::Succeeded || action.claims()) else { return Ok(()) };
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let found = updates::update(&mut tx, &action.update).await?;
         let Some(update) = found.filter(|u| u.latest && u.state == action.state) else { return Ok(()) };
-        let Some((to, detail)) = shows(&update, &version, sequence) else { return Ok(()) };
+        let Some(told) = said_to_run(&mut tx, device, telling, said).await? else { return Ok(()) };
+        let Some((to, detail)) = shows(&update, &told) else { return Ok(()) };
         if update.state == UpdateState::Succeeded && devices::is_described(&mut tx, device).await? && !is_watched(&mut tx, &update).await? {
             return Ok(());
         }
         let code = if to == UpdateState::Failed { RUNS_OLD_VERSION } else { "" };
         let deadline = now.plus(update.timeout_ms);
-        moves(&mut tx, &update, Word { to, progress: None, code, detail: &detail, deadline }, now).await?;
+        moves(&mut tx, &update, Word { to, progress: None, code, detail: &detail, deadline, unproven: false }, now).await?;
         if to == UpdateState::Succeeded {
-            devices::set_firmware(&mut tx, device, &version, sequence).await?;
+            devices::set_firmware(&mut tx, device, &update.version, update.sequence).await?;
         }
         let line = NewLine { code, ..NewLine::new(&update.org, &update.id, now, &detail) };
         log::say(&mut tx, &[line]).await?;
@@ -82,12 +86,18 @@ impl Rollouts {
 }
 
 /// What becomes of an update whose device says that it runs this: to which state, and a line for people; none when it shows nothing new.
-fn shows(update: &Update, version: &str, sequence: i64) -> Option<(UpdateState, String)> {
-    let brings = brings(update);
+fn shows(update: &Update, told: &Told) -> Option<(UpdateState, String)> {
+    let (brings, version) = (brings(update), told.version.as_str());
+    // Only one message that says both takes a success back: newer firmware is no contradiction, and is known by its sequence.
+    let whole = told.sequence.filter(|_| told.whole);
     if update.state == UpdateState::Succeeded {
-        return belies(version, sequence, brings).map(|detail| (UpdateState::Failed, detail));
+        return belies(version, whole?, brings).map(|detail| (UpdateState::Failed, detail));
     }
-    match proves(version, sequence, brings) {
+    let shown = match whole {
+        Some(sequence) => proves(version, sequence, brings),
+        None => proves_by_half(version, told.sequence, told.fresh, brings)?,
+    };
+    match shown {
         Ok(()) => Some((UpdateState::Succeeded, format!("it describes itself as running {version}"))),
         // What has timed out before it claimed anything has ended already.
         Err(detail) => update.unproven.then_some((UpdateState::Failed, detail)),

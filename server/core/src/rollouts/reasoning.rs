@@ -6,14 +6,12 @@ use super::{
     draw, expecting,
     explain::{Concern, explain},
     previewing::HISTORY,
-    proving,
     stand::{Stand, UnderWay},
     store::{
-        ddi, freezes, history,
+        ddi, freezes, history, offers,
         records::{self, Record},
         strata,
         turns::{self, Open},
-        updates,
     },
     throttle,
     timing::{self, Frost, Terms, Timing},
@@ -140,8 +138,7 @@ fn denied(open: &Open) -> Option<(Timestamp, String)> {
 
 /// What a success waits for that the device has to prove.
 fn unproven(open: &Open) -> Option<String> {
-    let (detail, _) = &open.said;
-    (open.state == UpdateState::Verifying && detail.starts_with(proving::SAYS)).then(|| detail.clone())
+    open.owes_proof.then(|| open.said.0.clone())
 }
 
 /// A rollout as it stands for a device.
@@ -156,7 +153,7 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
     let terms = own.terms(&timing);
     let runs = course.state == RolloutState::Running;
     let (full, turn) = if runs && throttle::throttled(&record.spec) {
-        let crowd = updates::crowd(on, record, device, own.now).await?;
+        let crowd = offers::crowd(on, record, device, own.now).await?;
         match throttle::full(&record.spec, crowd) {
             Some(full) => {
                 let took = expecting::average(&history::took(on, &record.org, &record.device_type, HISTORY).await?);

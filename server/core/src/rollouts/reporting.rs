@@ -98,8 +98,8 @@ impl Rollouts {
             }
             Heard::Holds => {
                 let until = update.steps.deadline(UpdateState::Verifying, now).map_or(deadline, |step| step.min(deadline));
-                let detail = proving::owes(&update.version, until);
-                let word = Word { to: UpdateState::Verifying, progress, code: UNPROVEN, detail: &detail, deadline };
+                let detail = proving::owes(&update.version, update.sequence, until);
+                let word = Word { to: UpdateState::Verifying, progress, code: UNPROVEN, detail: &detail, deadline, unproven: true };
                 moves(&mut tx, &update, word, now).await?;
                 if let Some(action) = action {
                     claims(&mut tx, &update, action).await?;
@@ -113,7 +113,7 @@ impl Rollouts {
                 update.state
             }
             Heard::Moves { to, code, detail } => {
-                moves(&mut tx, &update, Word { to, progress, code: &code, detail: &detail, deadline }, now).await?;
+                moves(&mut tx, &update, Word { to, progress, code: &code, detail: &detail, deadline, unproven: false }, now).await?;
                 if to == UpdateState::Succeeded && proof == Proof::Fetched && !update.timing.download_only {
                     devices::set_firmware(&mut tx, device, &update.version, update.sequence).await?;
                 }
@@ -160,7 +160,7 @@ async fn keep(
 /// A device says that it succeeded, and nothing speaks for it: its action is closed with that, and it is asked what it is. Not again when it says so again,
 /// and not where its answer would change nothing.
 async fn claims(tx: &mut Tx, update: &Update, action: &Action) -> Result<()> {
-    if update.unproven || update.state.finished() && update.state != UpdateState::TimedOut {
+    if action.claims() || update.unproven || update.state.finished() && update.state != UpdateState::TimedOut {
         return Ok(());
     }
     ddi::note(tx, action.number, Notes { last: true, ..Notes::default() }).await?;
@@ -185,14 +185,17 @@ pub(super) struct Word<'a> {
     pub code: &'a str,
     pub detail: &'a str,
     pub deadline: Timestamp,
+    /// Its device says that it succeeded, and has to prove it.
+    pub unproven: bool,
 }
 
 /// Moves an update, the counts of its stage, and what is noted with its device.
 pub(super) async fn moves(tx: &mut Tx, update: &Update, word: Word<'_>, now: Timestamp) -> Result<()> {
-    let Word { to, progress, code, detail, deadline } = word;
+    let Word { to, progress, code, detail, deadline, unproven } = word;
     let stage = count(tx, update, to).await?;
     let retry_at = retry_at(tx, update, to, now).await?;
-    let moved = Moved { to, stage, progress, code, detail, deadline, retry_at, step_deadline: update.steps.deadline(to, now) };
+    let step_deadline = update.steps.deadline(to, now);
+    let moved = Moved { to, stage, progress, code, detail, deadline, retry_at, step_deadline, unproven };
     updates::move_to(tx, &update.id, &moved, now).await?;
     Ok(devices::set_update(tx, update.device, to.as_str()).await?)
 }

@@ -1,18 +1,29 @@
-//! What devices were sent of a release that they only fetch, by either protocol and over any instance: their word that they have it counts for what
-//! was sent. Keyed by device and content, because a second attempt need not fetch again what the first has left. Of what is installed it is kept only that
-//! the end of a file was sent, and only by hawkBit's protocol, which has no word for what runs: elsewhere a success is what the device runs.
+//! What devices were sent of a release, over any instance. Of one that they only fetch, by either protocol: their word that they have it counts for what
+//! was sent. Of one that they install only by hawkBit's protocol, which has no word for what runs: elsewhere a success is what the device runs. Keyed by
+//! device and content, because a second attempt need not fetch again what the first has left; but what was sent before an installation of the release
+//! ended badly speaks for no later action: the device may have thrown it away.
 
 use super::{
     Rollouts,
     ddi::Action,
-    store::{sent, updates},
+    store::{
+        sent::{self, Ending},
+        updates,
+    },
 };
-use crate::{Result, devices::DeviceNo};
+use crate::{
+    Result,
+    db::{self, Tx},
+    devices::DeviceNo,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, ops::Range, path::Path};
-use wire::ids::{Digest, OrgId, UpdateId};
+use wire::{
+    Timestamp,
+    ids::{Digest, OrgId, UpdateId},
+};
 
-/// Most ranges that are kept of one file. Who reads it in more pieces, each apart from the others, is not believed to have it all.
+/// Most ranges that are kept of one file, about 20 KiB. Who reads it in more pieces, each apart from the others, is not believed to have it all.
 const MOST: usize = 1000;
 
 /// Ranges of a file, in order and apart from each other.
@@ -57,7 +68,7 @@ pub struct Fetching {
     pub update: UpdateId,
     /// After how many milliseconds of silence that times out.
     pub timeout_ms: i64,
-    /// Whether what is sent is to be noted: the update is over when it is there.
+    /// Whether the update is over when what is sent is there.
     pub counted: bool,
 }
 
@@ -80,8 +91,6 @@ pub(super) struct File {
     pub name: String,
     pub size: u64,
     pub sent: Portions,
-    /// Its end was sent, from wherever the device went on.
-    pub to_end: bool,
 }
 
 impl File {
@@ -115,12 +124,12 @@ impl Shipment {
         self.files.iter().all(|file| self.runs.contains(&file.sha256) || file.sent.is_all(file.size) || self.by_delta(file))
     }
 
-    /// Whether the device fetched all of it that a client installs: each file, or each image where there are some, to its end at least, or as a whole
-    /// delta to what it runs. What it runs already speaks for no success.
+    /// Whether the device fetched all of it that a client installs: each file, or each image where there are some, whole, or as a whole delta to what it
+    /// runs. The end alone is not enough: a client that checks a signature reads it first. What it runs already speaks for no success.
     pub(super) fn was_fetched(&self) -> bool {
         let images = self.files.iter().any(File::is_image);
         let mut installed = self.files.iter().filter(|file| !images || file.is_image());
-        installed.all(|file| file.to_end || file.sent.is_all(file.size) || self.by_delta(file))
+        installed.all(|file| file.sent.is_all(file.size) || self.by_delta(file))
     }
 
     fn by_delta(&self, file: &File) -> bool {
@@ -142,15 +151,20 @@ impl Rollouts {
         tx.commit().await?;
         Ok(())
     }
+}
 
-    /// The end of a file of what an action installs goes to its device. When this returns it is written down, so that the success which follows is judged
-    /// by it on whatever instance.
-    pub async fn goes_to_end(&self, action: &Action, file: &Digest) -> Result<()> {
-        let mut tx = self.db.write().await?;
-        sent::to_end(&mut tx, action, file, self.clock.now()).await?;
-        tx.commit().await?;
-        Ok(())
+/// Forgets what a device was sent of the release of an update whose action begins, where an installation of that has ended badly since.
+pub(super) async fn begins_anew(tx: &mut Tx, device: DeviceNo, update: &UpdateId) -> Result<(), db::Error> {
+    let endings = sent::bad_endings(tx, device, update).await?;
+    match last_bad(&endings) {
+        Some(at) => sent::forget_until(tx, device, update, at).await,
+        None => Ok(()),
     }
+}
+
+/// When an installation ended badly last. What was only to be fetched has changed nothing on the device, however it ended.
+fn last_bad(endings: &[Ending]) -> Option<Timestamp> {
+    endings.iter().filter(|ending| !ending.download_only).map(|ending| ending.at).max()
 }
 
 #[cfg(test)]
@@ -172,28 +186,54 @@ mod tests {
     }
 
     fn file(sha256: &str, name: &str, size: u64, sent: Portions) -> File {
-        File { sha256: sha256.into(), name: name.into(), size, sent, to_end: false }
+        File { sha256: sha256.into(), name: name.into(), size, sent }
+    }
+
+    fn parts(parts: &[(u64, u64)]) -> Portions {
+        let mut sent = Portions::default();
+        for (from, until) in parts {
+            sent.add(&(*from..*until));
+        }
+        sent
     }
 
     #[test]
-    fn a_release_was_fetched_whose_every_file_was_sent_to_its_end_or_every_image() {
-        let sent = |ends: &[&str], files: &[&str]| {
-            let of = |name: &&str| File { to_end: ends.contains(name), ..file(name, name, 10, Portions::default()) };
+    fn a_release_was_fetched_whose_every_file_was_sent_whole_or_every_image() {
+        let sent = |whole: &[&str], files: &[&str]| {
+            let of = |name: &&str| file(name, name, 10, parts(&[(u64::from(!whole.contains(name)), 10)]));
             Shipment { files: files.iter().map(of).collect(), ..Shipment::default() }.was_fetched()
         };
         let all = ["one.bin", "two.bin"];
         assert!(sent(&all, &all));
-        assert!(!sent(&all[..1], &all) && !sent(&[], &all), "another one was not");
+        assert!(!sent(&all[..1], &all) && !sent(&[], &all), "another one lacks its beginning");
         let mixed = ["one.swu", "two.swu", "notes.txt"];
         assert!(sent(&mixed[..2], &mixed), "SWUpdate fetches nothing else");
         assert!(!sent(&mixed[1..], &mixed));
-        let mut whole = Portions::default();
-        whole.add(&(0..10));
-        let earlier = Shipment { files: vec![file("a", "a.bin", 10, whole)], ..Shipment::default() };
-        assert!(earlier.was_fetched(), "it was fetched only, by another action");
+        let of = |sent: Portions| Shipment { files: vec![file("a", "a.bin", 10, sent)], ..Shipment::default() };
+        assert!(!of(parts(&[(8, 10)])).was_fetched(), "who reads a signature begins at the end");
+        assert!(of(parts(&[(8, 10), (0, 4), (4, 8)])).was_fetched(), "and has it all when it has read the rest");
         let runs = HashSet::from(["a".to_owned()]);
-        let same = Shipment { files: vec![file("a", "a.bin", 10, Portions::default())], runs, ..Shipment::default() };
+        let same = Shipment { runs, ..of(Portions::default()) };
         assert!(same.is_there() && !same.was_fetched(), "that it ran it before is no sign of an update");
+    }
+
+    #[test]
+    fn only_an_installation_that_ended_badly_makes_what_was_sent_before_it_worthless() {
+        let ending = |at, download_only| Ending { at: Timestamp(at), download_only };
+        assert_eq!(last_bad(&[]), None);
+        assert_eq!(last_bad(&[ending(3, true)]), None);
+        assert_eq!(last_bad(&[ending(3, true), ending(1, false), ending(2, false)]), Some(Timestamp(2)));
+    }
+
+    #[test]
+    fn ranges_that_are_kept_are_bounded_and_what_joins_them_still_counts() {
+        let mut sent = Portions::default();
+        for n in 0..2 * MOST as u64 {
+            sent.add(&(3 * n..3 * n + 1));
+        }
+        assert_eq!(sent.0.len(), MOST);
+        sent.add(&(0..6 * MOST as u64));
+        assert!(sent.is_all(6 * MOST as u64), "{sent:?}");
     }
 
     #[test]

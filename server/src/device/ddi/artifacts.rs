@@ -9,8 +9,8 @@ use axum::{
     body::Body,
     extract::State,
     http::{
-        HeaderMap, Method,
-        header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE},
+        HeaderMap, Method, StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE, RANGE},
     },
     response::{IntoResponse as _, Response},
 };
@@ -78,8 +78,8 @@ pub(super) async fn get(State(devices): State<Devices>, asker: Asker, method: Me
 }
 
 /// The bytes. That a device fetches is its word that it downloads, again with each request and as long as they flow; that it was given the end of
-/// a release's only file is as good as its word that it has all: SWUpdate says neither. Of what is only fetched it is noted which bytes it was sent, of what
-/// is installed that the end of a file was.
+/// a release's only file is as good as its word that it has all: SWUpdate says neither. Which bytes it was sent is noted: of what is only fetched its word
+/// that it has them is judged by that, of what is installed its success.
 async fn sent(
     devices: Devices,
     action: Action,
@@ -89,28 +89,19 @@ async fn sent(
 ) -> Result<Response, Problem> {
     // Who reads here and there, as a streaming install does, has not the whole file when it reads the end; and it says itself that it goes on.
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap_or_default().trim());
-    let piece = range.is_some_and(|range| !range.ends_with('-'));
+    let piece = response.status() == StatusCode::PARTIAL_CONTENT && range.is_some_and(|range| !range.ends_with('-'));
     if action.state < UpdateState::Downloading {
         devices.fleet.rollouts().report(action.device, says(&action, UpdateState::Downloading)).await?;
     } else if !piece {
         devices.fleet.rollouts().flows(&action).await?;
     }
-    let counted = action.timing.download_only;
-    if piece && (counted || !ends(&response)) {
-        return Ok(if counted { noted(devices, Fetching::from(&action), digest, response) } else { response });
-    }
-    let response = if counted { noted(devices.clone(), Fetching::from(&action), digest.clone(), response) } else { response };
     let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let response = noted(devices.clone(), Fetching::from(&action), digest, response);
+    if piece {
+        return Ok(response);
+    }
     let (left, at) = (length.unwrap_or(u64::MAX), devices.fleet.clock().now());
-    Ok(watched(response, Watch { left, at, alone, piece, file: digest, devices, action }))
-}
-
-/// Whether an answer brings the end of its file.
-fn ends(response: &Response) -> bool {
-    let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes "));
-    let Some((part, size)) = range.and_then(|range| range.split_once('/')) else { return true };
-    let last = part.split_once('-').and_then(|(_, last)| last.parse::<u64>().ok());
-    last.is_some_and(|last| size.parse::<u64>() == Ok(last + 1))
+    Ok(watched(response, Watch { left, at, alone, devices, action }))
 }
 
 /// A download under way.
@@ -120,18 +111,13 @@ struct Watch {
     action: Action,
     /// Whether the release has no other file.
     alone: bool,
-    /// Whether it is one of many pieces: its device goes on, and says so itself.
-    piece: bool,
-    /// Which file.
-    file: Digest,
     /// So many bytes to its end.
     left: u64,
     /// When it was noted last.
     at: Timestamp,
 }
 
-/// Notes a few times in each time-out that bytes flow, and that the last of them is on its way. Where that can't be written down the last is not sent: the
-/// device goes on from there later.
+/// Notes a few times in each time-out that bytes flow, and that the last of them is on its way.
 fn watched(response: Response, mut watch: Watch) -> Response {
     let (head, body) = response.into_parts();
     let bytes = body.into_data_stream().then(move |piece| {
@@ -147,10 +133,6 @@ fn watched(response: Response, mut watch: Watch) -> Response {
         async move {
             let Some(watch) = noted else { return piece };
             let update = &watch.action.update;
-            if let Err(error) = watch.end().await {
-                tracing::warn!(%update, %error, "a download ends, because its end can't be written down");
-                return Err(axum::Error::new(error));
-            }
             if let Err(error) = watch.note().await {
                 // A download does not fail because of it; the device's own words follow.
                 tracing::warn!(%update, %error, "how a download goes was not noted");
@@ -162,21 +144,10 @@ fn watched(response: Response, mut watch: Watch) -> Response {
 }
 
 impl Watch {
-    /// Writes down that the end of what is installed goes; of what is only fetched every part is.
-    async fn end(&self) -> fleet::Result<()> {
-        if self.left > 0 || self.action.timing.download_only {
-            return Ok(());
-        }
-        self.devices.fleet.rollouts().goes_to_end(&self.action, &self.file).await
-    }
-
     async fn note(&self) -> fleet::Result<()> {
         let (rollouts, action) = (self.devices.fleet.rollouts(), &self.action);
         if self.left > 0 {
             return rollouts.flows(action).await;
-        }
-        if self.piece {
-            return Ok(());
         }
         // What is only fetched has ended when the device says so, after it has looked at it.
         if self.alone && !action.timing.download_only && action.state <= UpdateState::Downloading {

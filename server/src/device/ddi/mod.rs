@@ -17,7 +17,7 @@ mod polling;
 mod speaker;
 
 use super::{Devices, whole::Whole};
-use crate::http::{fault::Problem, tags};
+use crate::http::{asked, fault::Problem, tags};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRequestParts, Path},
@@ -53,8 +53,9 @@ pub(super) fn routes() -> Router<Devices> {
         .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}", get(cancel::show))
         .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}/feedback", post(cancel::hear))
         .route("/{tenant}/controller/v1/{controller}/confirmationBase", get(confirmation::base))
-        .route("/{tenant}/controller/v1/{controller}/confirmationBase/activateAutoConfirm", post(confirmation::activate))
-        .route("/{tenant}/controller/v1/{controller}/confirmationBase/deactivateAutoConfirm", post(confirmation::deactivate))
+        // These come into the books. What devices ask again and again does not.
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/activateAutoConfirm", asked::each(post(confirmation::activate)))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/deactivateAutoConfirm", asked::each(post(confirmation::deactivate)))
         .route("/{tenant}/controller/v1/{controller}/confirmationBase/{action}", get(confirmation::show))
         .route("/{tenant}/controller/v1/{controller}/confirmationBase/{action}/feedback", post(confirmation::hear))
         .route("/{tenant}/controller/v1/{controller}/softwaremodules/{action}/artifacts", get(artifacts::list))

@@ -56,11 +56,11 @@ pub(super) const CLAMP_SEEN: Sql = Sql::same(
 /// long in a step is told which: the code ends with it. Whose success was never proven has failed.
 pub(super) const TIME_OUT: Sql = Sql::same(
     "UPDATE updates SET open = FALSE, ended_at = $2, updated_at = $2,
-     code = CASE WHEN state = 'verifying' AND code = 'says_success' THEN 'success_not_proven'
+     code = CASE WHEN owes_proof = TRUE THEN 'success_not_proven'
             WHEN step_deadline <= $2 THEN 'timed_out_' || state ELSE 'timed_out' END,
-     detail = CASE WHEN state = 'verifying' AND code = 'says_success' THEN $8 WHEN step_deadline IS NULL OR step_deadline > $2 THEN $3 WHEN state = 'downloading' THEN $4 WHEN state = 'installing' THEN $5
+     detail = CASE WHEN owes_proof = TRUE THEN $8 WHEN step_deadline IS NULL OR step_deadline > $2 THEN $3 WHEN state = 'downloading' THEN $4 WHEN state = 'installing' THEN $5
               WHEN state = 'rebooting' THEN $6 ELSE $7 END,
-     state = CASE WHEN state = 'verifying' AND code = 'says_success' THEN 'failed' ELSE 'timed_out' END
+     state = CASE WHEN owes_proof = TRUE THEN 'failed' ELSE 'timed_out' END, owes_proof = FALSE
      WHERE id IN (SELECT o.id FROM updates o WHERE o.rollout_id = $1 AND o.open = TRUE AND o.deadline <= $2 ORDER BY o.deadline LIMIT $9)
          AND open = TRUE AND deadline <= $2 RETURNING id, device, stage, state, attempts",
 );

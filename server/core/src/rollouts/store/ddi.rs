@@ -95,14 +95,14 @@ pub(in crate::rollouts) async fn actions(on: &mut impl Conn, device: DeviceNo) -
     rows!(on, Columns, ACTIONS, device)?.into_iter().map(Columns::read).collect()
 }
 
-/// The number of an update; given once, and none is skipped for an update that has one.
-pub(in crate::rollouts) async fn number(tx: &mut Tx, org: &OrgId, device: DeviceNo, update: &UpdateId) -> Result<i64, Error> {
+/// The number of an update, and whether it was given now; given once, and none is skipped for an update that has one.
+pub(in crate::rollouts) async fn number(tx: &mut Tx, org: &OrgId, device: DeviceNo, update: &UpdateId) -> Result<(i64, bool), Error> {
     if let Some((number,)) = row!(tx, (i64,), NUMBER, update.as_str())? {
-        return Ok(number);
+        return Ok((number, false));
     }
-    exec!(tx, INSERT, org.as_str(), device, update.as_str())?;
+    let new = exec!(tx, INSERT, org.as_str(), device, update.as_str())? == 1;
     let (number,) = row!(tx, (i64,), NUMBER, update.as_str())?.ok_or_else(|| Error::corrupt(format!("{update} has no number")))?;
-    Ok(number)
+    Ok((number, new))
 }
 
 /// Notes what is new: whatever was noted before stays, a device's first answer to a cancellation as well.

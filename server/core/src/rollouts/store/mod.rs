@@ -1,4 +1,4 @@
-//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
+//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, offers, updates, turns, their numbers
 //! in hawkBit's protocol, what devices said of them, what they were sent, the deltas they can use, how long they took and how they ended, the calendar of
 //! freezes, who approves, ways back, starts without approval,
 //! where the stages of a draw end, which rollouts use a release, and the lists people read.
@@ -14,6 +14,7 @@ pub(super) mod glass;
 pub(super) mod history;
 pub(super) mod lists;
 pub(super) mod log;
+pub(super) mod offers;
 pub(super) mod parts;
 pub(super) mod plans;
 pub(super) mod quorum;
@@ -71,22 +72,22 @@ pub(crate) const ALL: &[&Sql] = &[
     &turns::WITHDRAW_ONE,
     &courses::REQUEUE,
     &courses::RETRY_AT,
-    &updates::HOLD,
-    &updates::HOLD_ALONE,
-    &updates::HOLD_ORG,
-    &updates::OPEN_IN,
-    &updates::ALIKE,
-    &updates::KIN,
-    &updates::BEGUN,
-    &updates::SUCCEEDED,
+    &offers::HOLD,
+    &offers::HOLD_ALONE,
+    &offers::HOLD_ORG,
+    &offers::OPEN_IN,
+    &offers::ALIKE,
+    &offers::KIN,
+    &offers::BEGUN,
+    &offers::SUCCEEDED,
     &turns::OPEN_OF,
     &turns::STATE_OF,
     &turns::CANDIDATES,
     &turns::LAST_IN,
-    &updates::RETIRE,
+    &offers::RETIRE,
     &turns::SUPERSEDE,
     &turns::TO_RETRY,
-    &updates::INSERT,
+    &offers::INSERT,
     &updates::TAKE_WAITING,
     &updates::SHIFT,
     &updates::UPDATE,
@@ -173,11 +174,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &sent::BEGIN,
     &sent::HOLD,
     &sent::SET,
-    &sent::TO_END,
     &sent::FILES,
     &sent::DIFFERENCES,
     &sent::RUNS,
     &sent::FORGET,
+    &sent::BAD_ENDINGS,
+    &sent::FORGET_UNTIL,
     &sent::FORGET_TO,
     &freezes::MARKS,
     &freezes::NOT_OVER,

@@ -15,7 +15,7 @@ use wire::{
 
 pub(super) const OPEN_OF: Sql = Sql::same(
     "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, u.stage, x.release_id, x.version, x.name, x.sequence, x.priority, x.spec, x.timeout_ms, u.detail, u.updated_at,
-     (x.confirm_at_device AND NOT EXISTS (SELECT 1 FROM console_confirmations k WHERE k.rollout_id = x.id AND k.device = u.device)) AS asks
+     u.owes_proof, (x.confirm_at_device AND NOT EXISTS (SELECT 1 FROM console_confirmations k WHERE k.rollout_id = x.id AND k.device = u.device)) AS asks
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.open = TRUE",
 );
@@ -60,6 +60,8 @@ pub(in crate::rollouts) struct Open {
     pub timeout_ms: i64,
     /// What the device said last, and when.
     pub said: (String, Timestamp),
+    /// The device says that it succeeded, and has to prove it.
+    pub owes_proof: bool,
     /// Somebody at the device has to agree.
     pub asks: bool,
 }
@@ -72,26 +74,47 @@ impl Open {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct OpenRecord {
+    id: String,
+    rollout_id: String,
+    org_id: String,
+    state: String,
+    deadline: i64,
+    stage: i64,
+    release_id: String,
+    version: String,
+    name: String,
+    sequence: i64,
+    priority: i64,
+    spec: String,
+    timeout_ms: i64,
+    detail: String,
+    updated_at: i64,
+    owes_proof: bool,
+    asks: bool,
+}
+
 pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Open>, Error> {
-    type Row = (String, String, String, String, i64, i64, String, String, String, i64, i64, String, i64, String, i64, bool);
-    row!(on, Row, OPEN_OF, device)?
-        .map(|(id, rollout, org, state, deadline, stage, release, version, name, sequence, priority, spec, timeout_ms, detail, at, asks): Row| {
+    row!(on, OpenRecord, OPEN_OF, device)?
+        .map(|u| {
             Ok(Open {
-                id: id.parse().map_err(Error::corrupt)?,
-                rollout: rollout.parse().map_err(Error::corrupt)?,
-                org: org.parse().map_err(Error::corrupt)?,
-                state: state.parse().map_err(Error::corrupt)?,
-                deadline: Timestamp(deadline),
-                stage,
-                release: release.parse().map_err(Error::corrupt)?,
-                version,
-                name,
-                sequence,
-                priority,
-                timing: timing(&spec)?,
-                timeout_ms,
-                said: (detail, Timestamp(at)),
-                asks,
+                id: u.id.parse().map_err(Error::corrupt)?,
+                rollout: u.rollout_id.parse().map_err(Error::corrupt)?,
+                org: u.org_id.parse().map_err(Error::corrupt)?,
+                state: u.state.parse().map_err(Error::corrupt)?,
+                deadline: Timestamp(u.deadline),
+                stage: u.stage,
+                release: u.release_id.parse().map_err(Error::corrupt)?,
+                version: u.version,
+                name: u.name,
+                sequence: u.sequence,
+                priority: u.priority,
+                timing: timing(&u.spec)?,
+                timeout_ms: u.timeout_ms,
+                said: (u.detail, Timestamp(u.updated_at)),
+                owes_proof: u.owes_proof,
+                asks: u.asks,
             })
         })
         .transpose()

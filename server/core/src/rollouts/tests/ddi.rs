@@ -5,15 +5,16 @@ use crate::{
     db::{EngineKind, Sql, exec},
     devices::DeviceNo,
     rollouts::{
+        Fetching,
         ddi::{Action, Answer, Notes, Phase, Task},
-        hearing::NEVER_PROVEN,
+        hearing::{NEVER_PROVEN, UNPROVEN},
     },
 };
 use rstest::rstest;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::timeout;
 use wire::{
-    device::StatusReport,
+    device::{StatusReport, Telling},
     ids::RolloutId,
     rollouts::{GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec, StepLimits},
     states::{DeviceStep, UpdateState},
@@ -291,4 +292,84 @@ async fn a_success_that_is_never_proven_fails_with_its_step_and_is_tried_again_w
     s.w.clock.advance(HOUR / 2);
     assert!(installs(s.asks(claims).await) > first, "another attempt");
     s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn no_code_of_a_device_is_taken_for_a_success_that_has_to_be_proven(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    s.to_all("winter", &s.release).await;
+    let offer = room.poll(device).await.unwrap().expect("an offer");
+    let verifies = StatusReport {
+        code: Some(UNPROVEN.into()),
+        detail: Some("It says success".into()),
+        ..says(&offer.update_id, UpdateState::Verifying)
+    };
+    assert_eq!(room.report(device, verifies.clone()).await.unwrap(), UpdateState::Verifying);
+    assert!(!room.explain(device).await.unwrap().contains("It says success"));
+    s.w.clock.advance(HOUR - 1);
+    room.report(device, verifies).await.unwrap();
+    s.w.clock.advance(HOUR - 1);
+    room.tick().await.unwrap();
+    assert_eq!(room.updates_of(device).await.unwrap()[0].state, UpdateState::Verifying, "its word moves the deadline");
+    s.silence().await;
+    let row = room.updates_of(device).await.unwrap()[0].clone();
+    assert_eq!((row.state, row.code.as_str()), (UpdateState::TimedOut, "timed_out"), "it fell silent");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_success_after_the_time_out_asks_what_runs_once(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device, devices) = (s.rollouts(), s.devices[0], s.w.fleet.devices());
+    s.to_all("winter", &s.release).await;
+    let number = installs(s.asks(device).await);
+    let said = BTreeMap::from([("site".to_owned(), "hall-3".to_owned())]);
+    let tells = async || devices.described(&s.w.org, device, Telling::Merge, &said).await.unwrap();
+    tells().await;
+    s.silence().await;
+    for described in [false, true] {
+        let action = s.action(device, number).await;
+        let state = room.report_on_action(&action, says(&action.update, UpdateState::Succeeded), &[]).await.unwrap();
+        assert_eq!((state, devices.is_described(device).await.unwrap()), (UpdateState::TimedOut, described));
+        tells().await;
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_was_sent_speaks_for_a_success_as_long_as_its_action_lasts(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let room = s.rollouts();
+    s.to_all("winter", &s.release).await;
+    let mut actions = Vec::new();
+    for device in &s.devices {
+        let action = s.action(*device, installs(s.asks(*device).await)).await;
+        for file in &room.content(&action).await.unwrap().unwrap().manifest.payloads {
+            room.was_sent(&Fetching::from(&action), &file.sha256, &(0..file.size)).await.unwrap();
+        }
+        room.heard_ddi(&action, Notes { fetched: true, ..Notes::default() }).await.unwrap();
+        actions.push(action);
+    }
+    // Signs of life move the time-out of one of them for two days more.
+    for _ in 0..96 {
+        s.w.clock.advance(HOUR / 2);
+        room.flows(&s.action(s.devices[0], actions[0].number).await).await.unwrap();
+        room.tick().await.unwrap();
+    }
+    s.silence().await;
+    s.w.clock.advance(30 * DAY - 2 * HOUR);
+    room.forget_said().await.unwrap();
+    for (action, state) in actions.iter().zip([UpdateState::Succeeded, UpdateState::TimedOut]) {
+        let late = s.action(action.device, action.number).await;
+        assert_eq!(late.phase(s.w.clock_now()) == Phase::Active, state == UpdateState::Succeeded);
+        assert_eq!(room.report_on_action(&late, says(&action.update, UpdateState::Succeeded), &[]).await.unwrap(), state);
+    }
 }

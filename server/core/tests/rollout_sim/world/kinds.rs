@@ -50,16 +50,33 @@ impl World {
     /// Nothing is wrong with any device; a first stage of 30 is watched and its metric compared, with this confidence and smallest effect. `worse` firmware
     /// makes devices fare worse by as much as they differ by themselves.
     pub fn measured(seed: u64, worse: bool, confidence_percent: f64, effect_percent: f64) -> Self {
+        let metric = MetricGate { confidence_percent, effect_percent, ..load(TooFew::Ask) };
+        let mut world = Self::watched(seed, GateSpec { metrics: vec![metric], ..GateSpec::USUAL });
+        world.runs[0].worse = worse;
+        world.settle();
+        world
+    }
+
+    /// Every device succeeds and is never heard of again, and a first stage of 30 is watched for that: none may.
+    pub fn darkened(seed: u64) -> Self {
+        let mut world = Self::watched(seed, GateSpec { max_dark: Some(0), ..GateSpec::USUAL });
+        for device in &mut world.devices {
+            device.fault = Fault::DiesAfter;
+        }
+        world.settle();
+        world
+    }
+
+    /// Devices without faults, and a rollout to them in two stages, the first of which has 30 and is watched by this gate. Nothing has happened yet.
+    fn watched(seed: u64, gate: GateSpec) -> Self {
         let mut world = Self::new(seed, 0, 1, false);
         world.devices.truncate(150);
         while world.devices.len() < 150 {
             let number = i64::try_from(world.devices.len()).unwrap() + 1;
             world.devices.push(Device::new(number, Fault::None, 0));
         }
-        let metric = MetricGate { confidence_percent, effect_percent, ..load(TooFew::Ask) };
-        let watched = GateSpec { metrics: vec![metric], ..GateSpec::USUAL };
         let stage = |reach, soak_s, gate| StageSpec { name: String::new(), reach, soak_s, confirm: false, gate };
-        let stages = vec![stage(Reach::Count(30), 7200, watched), stage(Reach::Percent(100.0), 0, GateSpec::USUAL)];
+        let stages = vec![stage(Reach::Count(30), 7200, gate), stage(Reach::Percent(100.0), 0, GateSpec::USUAL)];
         let run = &mut world.runs[0];
         run.spec = RolloutSpec::new("a run".into(), run.spec.release.clone(), stages.clone());
         run.kept = undrawn(&run.spec);
@@ -72,8 +89,6 @@ impl World {
             stages: stages.into_iter().map(Stage::pending).collect(),
             ..run.course.clone()
         };
-        run.worse = worse;
-        world.settle();
         world
     }
 }
