@@ -256,8 +256,7 @@ impl Token {
         let mut line = self.line.lock();
         match ask(&line) {
             Err(error) if is_lost(&error) => {
-                tracing::warn!(%error, token = self.label, "the token's session is lost; opening another one");
-                self.renew(&mut line).map_err(|trouble| Failure { trouble, whole: true })?;
+                self.renew(&mut line, &error).map_err(|trouble| Failure { trouble, whole: true })?;
                 ask(&line).map_err(said)
             }
             answer => answer.map_err(said),
@@ -274,10 +273,11 @@ impl Token {
     }
 
     /// A new session. The token may have come back in another slot, and its module anew.
-    fn renew(&self, line: &mut Line) -> Result<(), TokenTrouble> {
+    fn renew(&self, line: &mut Line, lost: &TokenError) -> Result<(), TokenTrouble> {
         if let Some(trouble) = self.refusal() {
             return Err(trouble);
         }
+        tracing::warn!(error = %lost, token = self.label, "the token's session is lost; opening another one");
         let said = |error: TokenError| TokenTrouble::of("opening a session", &error);
         module::initialize(&self.module).map_err(said)?;
         let mut found = module::slot(&self.module, &self.label).map_err(said)?;
