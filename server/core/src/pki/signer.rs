@@ -20,8 +20,8 @@ impl Pki {
     /// minute, and by whatever is signed. An organization hears of its own authorities alone, and of a token only when it needs it.
     pub fn not_signing(&self, org: Option<&OrgId>) -> Option<NotSigning> {
         let all = self.authorities.load();
-        let asked = || all.iter().filter(|a| org.is_none_or(|org| a.org == *org) && signs(a));
-        if org.is_none() || asked().any(|a| a.on_token() || !a.has_key()) {
+        let asked: Vec<_> = all.iter().filter(|a| org.is_none_or(|org| a.org == *org) && signs(a)).collect();
+        if org.is_none() || asked.iter().any(|a| a.on_token() || !a.has_key()) {
             if self.turns.hang() {
                 let why = "the PKCS#11 token does not answer: see that it has power, and that its module reaches it over the network";
                 return Some(NotSigning { code: "token_hangs", why: why.to_owned(), whole: true });
@@ -30,9 +30,9 @@ impl Pki {
                 return Some(NotSigning { code: trouble.code(), why: trouble.to_string(), whole: true });
             }
         }
-        let lacking: Vec<_> = asked().filter(|a| self.lacks_key(a)).collect();
+        let lacking: Vec<_> = asked.iter().filter(|a| self.lacks_key(a)).collect();
         let first = lacking.first()?;
-        let whole = lacking.len() == asked().count();
+        let whole = lacking.len() == asked.len();
         let others = match lacking.len() - 1 {
             0 => String::new(),
             1 => " and one more".to_owned(),
