@@ -98,7 +98,7 @@ impl Pki {
         fates.extend(doomed.iter().filter(|one| one.token.is_empty()).map(|one| (one.id.clone(), Fate::None)));
         let names: Vec<String> = doomed.iter().filter(|one| !one.token.is_empty()).map(|one| one.id.clone()).collect();
         let Some(token) = self.token.clone().filter(|_| !names.is_empty()) else { return Ok(()) };
-        let mut outcome = Ok(());
+        let mut outcome: Result<(), Error> = Ok(());
         let asked = Arc::clone(&token);
         let look = move || each(&asked, names, |name| Ok(asked.find(name)?.map(|key| sha256(&key.subject_public_key_info()))));
         let mut free = Vec::new();
