@@ -187,8 +187,17 @@ impl Collector for Counted {
         )?;
         let off = u64::from(self.fleet.pki().clock_jump().is_some());
         put("clock_jumped", "1 while the clock is off and nothing is issued", &level(off))?;
-        let lost = u64::from(self.fleet.pki().not_signing(None).is_some());
-        put("signer_lost", "1 while authorities' keys are out of reach: nothing new is signed, devices that are in go on", &level(lost))?;
+        let lost = u64::from(self.fleet.pki().not_signing(None).is_some_and(|not| not.whole));
+        put(
+            "signer_lost",
+            "1 while all authorities' keys are out of reach: nothing new is signed, devices that are in go on",
+            &level(lost),
+        )?;
+        put(
+            "authority_keys_missing",
+            "Authorities that sign nothing because their keys are not on the token; what others sign goes on",
+            &level(self.fleet.pki().keys_missing() as u64),
+        )?;
         put(
             "registered_devices_turned_away",
             "Handshakes of registered authorities' devices that were refused without a new decision",
@@ -274,6 +283,7 @@ mod tests {
             "fleetward_artifacts_damaged 0",
             "fleetward_clock_jumped 0",
             "fleetward_signer_lost 0",
+            "fleetward_authority_keys_missing 0",
             "fleetward_rollouts_without_approval 0",
             "fleetward_rollouts_without_approval_overdue 0",
             "fleetward_certificates_unknown_total 0",

@@ -48,7 +48,8 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
         Matter::ClockJump { jump } => {
             format!("The server's clock has jumped by {jump}: nothing is issued until it is right, or an admin accepts the new time")
         }
-        Matter::SignerLost { why } => format!("Nothing new is signed; devices that are in go on: {why}"),
+        Matter::SignerLost { why, whole: true } => format!("Nothing new is signed; devices that are in go on: {why}"),
+        Matter::SignerLost { why, whole: false } => format!("{why}. What others sign and devices that are in go on"),
         Matter::NeverIssued { subject, sign, .. } => {
             short_digests(&format!("The key of {subject} may be in other hands, or the database was set back. {sign}"))
         }
@@ -116,8 +117,10 @@ mod tests {
         assert_eq!(text, "fw.bin of gateway 1.0.0 is changed in the store; upload it again");
         assert_eq!(href, format!("/firmware/rel_{id}"));
 
-        let (text, href) = told(Matter::SignerLost { why: "the token is gone: plug it in".to_owned() });
+        let (text, href) = told(Matter::SignerLost { why: "the token is gone: plug it in".to_owned(), whole: true });
         assert_eq!(text, "Nothing new is signed; devices that are in go on: the token is gone: plug it in");
+        let (text, _) = told(Matter::SignerLost { why: "Device CA G1-1 signs nothing: no key".to_owned(), whole: false });
+        assert_eq!(text, "Device CA G1-1 signs nothing: no key. What others sign and devices that are in go on");
         assert_eq!(href, "/certificates/authorities");
 
         let (text, href) = told(Matter::KeySetEnds { version: 1, end: NOW.plus(1) });

@@ -65,10 +65,12 @@ pub enum Matter {
         /// By how much.
         jump: ClockJump,
     },
-    /// Authorities' keys are out of reach: nothing new is signed.
+    /// Authorities' keys are out of reach.
     SignerLost {
-        /// Why, and what to do, in words.
+        /// Why, and what to do, in words; where it is not about all of them, with who signs nothing.
         why: String,
+        /// Nothing new is signed, whoever would sign it.
+        whole: bool,
     },
     /// An authority has signed what was never issued here: its key is stolen, or the database was set back.
     NeverIssued {

@@ -56,9 +56,12 @@ async fn ready(State(ops): State<Ops>) -> Response {
 }
 
 /// Ready; and what of it is not. A token that does not sign keeps new certificates back, and nothing else: were that not ready, all doors of a fleet would
-/// be shut that are open to its devices.
+/// be shut that are open to its devices. A key that is missing keeps back what its authority would sign, and names none here.
 fn served(fleet: &Fleet) -> Response {
-    let degraded = |not: NotSigning| format!("ready\ndegraded: issuing ({}); devices are served, nothing new is signed\n", not.code);
+    let degraded = |not: NotSigning| {
+        let what = if not.whole { "nothing new is signed" } else { "not every authority signs" };
+        format!("ready\ndegraded: issuing ({}); devices are served, {what}\n", not.code)
+    };
     fleet.pki().not_signing(None).map_or_else(|| "ready\n".to_owned(), degraded).into_response()
 }
 
@@ -124,10 +127,13 @@ mod tests {
         let world = World::open_with(world.close().await, None, 2, |pki| pki).await.unwrap();
         let (status, body, lost) = ready(&world).await;
         assert!(
-            status == 200 && body.starts_with("ready\ndegraded: issuing (token_key_missing);") && lost == "1",
+            status == 200
+                && body == "ready\ndegraded: issuing (token_key_missing); devices are served, nothing new is signed\n"
+                && lost == "1",
             "{status} {body} {lost}"
         );
         assert!(world.fleet.pki().not_signing(None).unwrap().why.contains("pkcs11_token"), "and the log what to do");
+        assert_eq!(world.fleet.pki().keys_missing(), 3);
         let overview = world.fleet.overview(&world.admin().await).await.unwrap();
         assert!(overview.attention.iter().any(|a| matches!(a.matter, wire::overview::Matter::SignerLost { .. })), "{overview:?}");
     }

@@ -7,6 +7,7 @@
 //! dropped, with a word in the books.
 
 mod authorities;
+mod dropping;
 
 pub(super) use authorities::{MadeAhead, Making};
 
@@ -214,6 +215,10 @@ impl Pki {
 
     /// Reserves serial numbers for these and has them signed.
     async fn sign_leaves_ahead(&self, lacking: Vec<Lacking>) -> Result<(), Error> {
+        // Nothing is written down for a token that is not asked.
+        if lacking.iter().any(|one| one.issuer.on_token()) && self.token.as_ref().is_some_and(|token| token.refusal().is_some()) {
+            return Err(Error::TokenLate);
+        }
         let now = self.clock.now();
         let reserved = self.reserve_ahead(lacking, now).await?;
         let ahead = Arc::clone(&self.ahead);

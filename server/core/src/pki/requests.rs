@@ -71,6 +71,7 @@ impl Pki {
             subject: &line,
             spki_sha256,
             sealed_key: sealed.as_deref(),
+            token: self.token.as_ref().filter(|_| sealed.is_none()).map_or("", |token| token.label()),
             csr,
             by: &by,
             now,
@@ -109,7 +110,7 @@ impl Pki {
             return Err(Error::NoSuchRequest);
         }
         if open.sealed_key.is_none() {
-            self.give_up_key(tx, &actor.org, &id, &open.subject).await?;
+            self.give_up_key(tx, &actor.org, &id, (&open.token, &open.subject)).await?;
         }
         let detail = json!({ "subject": open.subject });
         Ok(audit::append(tx, actor, self.clock.now(), "authority.withdraw_request", id.as_str(), &detail).await?)

@@ -2,7 +2,6 @@
 //! Owns the answer; what a token says is `token.rs`'s, who waits for it `turns.rs`'s. Devices that are in need no signature, and go on.
 
 use super::{Pki, authorities::Authority, turns};
-use std::sync::Arc;
 use wire::ids::OrgId;
 
 /// Why not all that is asked for is signed.
@@ -12,30 +11,49 @@ pub struct NotSigning {
     pub code: &'static str,
     /// What is wrong, and what to do about it.
     pub why: String,
+    /// Nothing at all is signed for whoever asked; otherwise `why` says who does not sign.
+    pub whole: bool,
 }
 
 impl Pki {
     /// Why certificates or lists are not signed at the moment, of this organization or of any; none while they are. From memory: the token is asked every
-    /// minute, and by whatever is signed.
+    /// minute, and by whatever is signed. An organization hears of its own authorities alone, and of a token only when it needs it.
     pub fn not_signing(&self, org: Option<&OrgId>) -> Option<NotSigning> {
-        if self.turns.hang() {
-            let why =
-                "the PKCS#11 token does not answer: see that it has power, and that its module reaches it over the network".to_owned();
-            return Some(NotSigning { code: "token_hangs", why });
-        }
-        if let Some(trouble) = self.token.as_ref().and_then(|token| token.trouble()) {
-            return Some(NotSigning { code: trouble.code(), why: trouble.to_string() });
-        }
         let all = self.authorities.load();
-        // A root whose key is elsewhere on purpose is no trouble (K-5).
-        let asked = |a: &&Arc<Authority>| org.is_none_or(|org| a.org == *org);
-        let lacking = all.iter().filter(asked).find(|a| a.trusted() && !a.has_key() && !a.is_offline())?;
-        let why = match (&self.token, lacking.signer()) {
-            (Some(token), _) => format!("{} signs nothing: {}", lacking.subject, token.no_key(lacking.id.as_str())),
-            (None, Err(error)) => error.to_string(),
+        let asked: Vec<_> = all.iter().filter(|a| org.is_none_or(|org| a.org == *org) && signs(a)).collect();
+        if org.is_none() || asked.iter().any(|a| a.on_token() || !a.has_key()) {
+            if self.turns.hang() {
+                let why = "the PKCS#11 token does not answer: see that it has power, and that its module reaches it over the network";
+                return Some(NotSigning { code: "token_hangs", why: why.to_owned(), whole: true });
+            }
+            if let Some(trouble) = self.token.as_ref().and_then(|token| token.trouble()) {
+                return Some(NotSigning { code: trouble.code(), why: trouble.to_string(), whole: true });
+            }
+        }
+        let lacking: Vec<_> = asked.iter().filter(|a| self.lacks_key(a)).collect();
+        let first = lacking.first()?;
+        let whole = lacking.len() == asked.len();
+        let others = match lacking.len() - 1 {
+            0 => String::new(),
+            1 => " and one more".to_owned(),
+            more => format!(" and {more} more"),
+        };
+        let verb = if lacking.len() == 1 { "signs" } else { "sign" };
+        let why = match (&self.token, first.signer()) {
+            (Some(token), _) => format!("{}{others} {verb} nothing: {}", first.subject, token.no_key(first.id.as_str())),
+            (None, Err(error)) => format!("{}{others} {verb} nothing: {error}", first.subject),
             (None, Ok(_)) => return None,
         };
-        Some(NotSigning { code: "token_key_missing", why })
+        Some(NotSigning { code: "token_key_missing", why, whole })
+    }
+
+    /// How many authorities don't sign because their keys are missing.
+    pub fn keys_missing(&self) -> usize {
+        self.authorities.load().iter().filter(|a| signs(a) && self.lacks_key(a)).count()
+    }
+
+    fn lacks_key(&self, authority: &Authority) -> bool {
+        !authority.has_key() || (authority.on_token() && self.token.as_ref().is_some_and(|token| token.lacks(authority.id.as_str())))
     }
 
     /// Asks the token whether it would sign, so that it is known before somebody needs it.
@@ -44,6 +62,11 @@ impl Pki {
         // That it is late is what `turns` knows from then on.
         let _late = self.turns.take(turns::LONGEST, move || token.look()).await;
     }
+}
+
+/// Whether it has to sign. A root whose key is elsewhere on purpose is no trouble (K-5).
+fn signs(authority: &Authority) -> bool {
+    authority.trusted() && !authority.is_offline()
 }
 
 #[cfg(test)]

@@ -37,6 +37,12 @@ impl Turns {
         self.free.available_permits() == 0 && self.hangs.load(Ordering::Relaxed)
     }
 
+    /// Whether somebody is at it.
+    #[cfg(test)]
+    pub fn taken(&self) -> bool {
+        self.free.available_permits() == 0
+    }
+
     /// What the work comes to, on a thread of its own. Work that is late goes on there and comes to nothing; until it has ended whoever comes is told
     /// at once, instead of waiting as long.
     pub async fn take<T: Send + 'static>(&self, longest: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Late> {

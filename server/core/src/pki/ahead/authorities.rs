@@ -2,8 +2,7 @@
 //! will be made is written down by its name; the token makes and signs while no transaction is open; and the same is decided anew and books what it finds
 //! here, all or nothing. With keys of ours it is made in the transaction itself, which is a matter of microseconds.
 //!
-//! Owns what is made and not booked, and its end: the key of an authority that nobody has booked is destroyed on the token, with a word in the books. Refuses
-//! to know who may have an authority.
+//! Owns what is made and not booked; its end is `dropping.rs`'s. Refuses to know who may have an authority.
 
 use super::{
     super::{
@@ -11,14 +10,10 @@ use super::{
         authorities::{Plan, Product},
         store, turns,
     },
-    FRESH, KEPT, Lack, ToSign,
+    FRESH, Lack, ToSign,
 };
-use crate::{
-    access::{Actor, audit},
-    db::Tx,
-};
+use crate::{db::Tx, pki::keys::KeyError};
 use parking_lot::Mutex;
-use serde_json::json;
 use std::sync::Arc;
 use wire::{
     Timestamp,
@@ -92,6 +87,12 @@ impl Pki {
 
     /// Writes down what will be made, and has it made.
     pub(super) async fn make_ahead(&self, Making { org, plan }: Making) -> Result<(), Error> {
+        // Before anything is written down that the token would be asked to undo.
+        if let Some(trouble) =
+            self.token.as_ref().filter(|_| !self.token_for(&plan).is_empty() || plan.is_signed_slowly()).and_then(|token| token.refusal())
+        {
+            return Err(KeyError::Token(trouble).into());
+        }
         let now = self.clock.now();
         let names: Vec<AuthorityId> = plan.names().into_iter().map(|(id, _)| id.clone()).collect();
         let mut tx = self.db.write().await?;
@@ -123,60 +124,20 @@ impl Pki {
         tx.commit().await
     }
 
-    /// Has the key of this name destroyed on the token, if there is a token: what it was made for came to nothing with the caller's transaction.
-    pub(in crate::pki) async fn give_up_key(&self, tx: &mut Tx, org: &OrgId, id: &AuthorityId, subject: &str) -> Result<(), Error> {
-        if let Some(token) = &self.token {
-            store::reserve_unbooked(tx, id, org, (token.label(), subject), (true, self.clock.now())).await?;
+    /// Has the key of this name destroyed on the token with this label: what it was made for came to nothing with the caller's transaction. It is not known
+    /// of requests from before labels were written down; the token that is there is asked then.
+    pub(in crate::pki) async fn give_up_key(
+        &self,
+        tx: &mut Tx,
+        org: &OrgId,
+        id: &AuthorityId,
+        (label, subject): (&str, &str),
+    ) -> Result<(), Error> {
+        let ours = self.token.as_ref().map_or("", |token| token.label());
+        let label = if label.is_empty() { ours } else { label };
+        if !label.is_empty() {
+            store::reserve_unbooked(tx, id, org, (label, subject), (true, self.clock.now())).await?;
         }
-        Ok(())
-    }
-
-    /// Destroys keys that nobody came back for, each with a word in the books. A token that does not answer is asked again with the next round; one that
-    /// is not ours is left to those who have it.
-    pub(in crate::pki) async fn drop_unbooked(&self) -> Result<(), Error> {
-        let now = self.clock.now();
-        let before = now.plus(-KEPT);
-        let label = self.token.as_ref().map_or("", |token| token.label());
-        if store::unbooked(&mut self.db.read().await?, before, label).await?.is_empty() {
-            return Ok(());
-        }
-        // From here on nobody books them.
-        let mut tx = self.db.write().await?;
-        store::give_up_older(&mut tx, before).await?;
-        let left = store::unbooked(&mut tx, before, label).await?;
-        tx.commit().await?;
-        let keys: Vec<String> = left.iter().filter(|one| !one.token.is_empty()).map(|one| one.id.clone()).collect();
-        if let Some(token) = self.token.clone().filter(|_| !keys.is_empty()) {
-            let destroy = move || keys.iter().try_for_each(|key| token.destroy(key));
-            self.turns.take(turns::LONGEST, destroy).await.map_err(|turns::Late| Error::TokenLate)??;
-        }
-        self.tell_dropped(&left, now).await
-    }
-
-    /// Of two who have destroyed them one tells of it.
-    async fn tell_dropped(&self, left: &[store::Unbooked], now: Timestamp) -> Result<(), Error> {
-        let mut tx = self.db.write().await?;
-        let mut dropped = Vec::with_capacity(left.len());
-        for one in left {
-            if store::drop_unbooked(&mut tx, &one.id).await? {
-                dropped.push((one, Actor::system(one.org_id.parse().map_err(crate::db::Error::corrupt)?)));
-            }
-        }
-        if dropped.is_empty() {
-            return Ok(());
-        }
-        let deeds = dropped.iter().map(|(one, actor)| audit::Deed {
-            actor,
-            action: "authority.abandon",
-            object: one.id.as_str(),
-            detail: json!({ "subject": one.subject, "token": one.token, "reserved_at": Timestamp(one.reserved_at) }),
-        });
-        audit::append_all(&mut tx, now, &deeds.collect::<Vec<_>>()).await?;
-        tx.commit().await?;
-        tracing::warn!(
-            authorities = dropped.len(),
-            "authorities came to nothing before they were booked; their keys on the token are destroyed"
-        );
         Ok(())
     }
 }

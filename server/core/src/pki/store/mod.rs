@@ -192,7 +192,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &unbooked::UNBOOKED_RESERVE,
     &unbooked::UNBOOKED_TAKE,
     &unbooked::UNBOOKED_GIVE_UP,
-    &unbooked::UNBOOKED_GIVE_UP_OLDER,
     &unbooked::UNBOOKED,
+    &unbooked::KEY_IN_USE,
     &unbooked::UNBOOKED_DROP,
 ];

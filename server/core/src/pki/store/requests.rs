@@ -8,11 +8,11 @@ use wire::{
 };
 
 pub(super) const REQUEST: Sql = Sql::same(
-    "INSERT INTO authority_requests (id, org_id, kind, generation, subject, spki_sha256, sealed_key, csr, state, created_by, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10)",
+    "INSERT INTO authority_requests (id, org_id, kind, generation, subject, spki_sha256, sealed_key, token, csr, state, created_by, created_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'open', $10, $11)",
 );
 pub(super) const REQUESTS: Sql = Sql::same(
-    "SELECT id, kind, generation, subject, spki_sha256, sealed_key, csr, created_by, created_at FROM authority_requests \
+    "SELECT id, kind, generation, subject, spki_sha256, sealed_key, token, csr, created_by, created_at FROM authority_requests \
      WHERE org_id = $1 AND state = 'open' ORDER BY created_at, id",
 );
 /// The key goes where the certificate goes, or nowhere.
@@ -31,6 +31,8 @@ pub(in crate::pki) struct NewRequest<'a> {
     pub subject: &'a str,
     pub spki_sha256: &'a [u8],
     pub sealed_key: Option<&'a [u8]>,
+    /// The label of the token that has the key; empty when none has.
+    pub token: &'a str,
     pub csr: &'a [u8],
     pub by: &'a str,
     pub now: Timestamp,
@@ -38,7 +40,7 @@ pub(in crate::pki) struct NewRequest<'a> {
 
 pub(in crate::pki) async fn insert_request(tx: &mut Tx, r: &NewRequest<'_>) -> Result<(), Error> {
     let (id, org) = (r.id.as_str(), r.org.as_str());
-    exec!(tx, REQUEST, id, org, r.kind, r.generation, r.subject, r.spki_sha256, r.sealed_key, r.csr, r.by, r.now.0)?;
+    exec!(tx, REQUEST, id, org, r.kind, r.generation, r.subject, r.spki_sha256, r.sealed_key, r.token, r.csr, r.by, r.now.0)?;
     Ok(())
 }
 
@@ -50,6 +52,7 @@ pub(in crate::pki) struct RequestRecord {
     pub subject: String,
     pub spki_sha256: Vec<u8>,
     pub sealed_key: Option<Vec<u8>>,
+    pub token: String,
     pub csr: Vec<u8>,
     pub created_by: String,
     pub created_at: i64,

@@ -9,7 +9,7 @@ use crate::{
     devices::EnrolmentUrls,
     entropy::SeededEntropy,
     pki::{Holding, Kek, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock, offline, trust::STALE},
-    testing::{World, postgres},
+    testing::{World, postgres, token},
 };
 use rstest::rstest;
 use std::{sync::Arc, time::Duration};
@@ -168,6 +168,38 @@ async fn r6_an_organization_that_is_made_beside_a_server_is_served_within_a_seco
     assert_eq!(check(&w, &leaf).unwrap().org, made.id);
     assert_eq!(pki.server_identity().unwrap().chain, before.chain, "the listeners are the first organization's");
     server.abort();
+    cli.close().await.unwrap();
+}
+
+/// K-4: it waits for the token when it is asked how that does, every minute from the start.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r6_a_token_that_hangs_keeps_nobody_from_following_a_revocation(#[case] kind: EngineKind) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let secrets = tempfile::tempdir().unwrap();
+    let settings = token(secrets.path(), &format!("hangs-{}-{kind:?}", std::process::id()));
+    let on_token = |pki: PkiSettings| PkiSettings { token: Some(settings), ..pki };
+    let w = World::open_with(tempfile::tempdir().unwrap(), url.clone(), 1, on_token).await.unwrap();
+    let (_, _, leaf) = enrol(&w, "gw-1").await;
+    let pki = Arc::clone(w.fleet.pki());
+    pki.renew_identity().await.unwrap();
+    let (cli, shell) = (beside(&w, url).await, Actor::shell(w.org.clone()));
+    let hanging = pki.token.as_ref().unwrap().hang();
+    let working = Arc::clone(&pki);
+    let server = tokio::spawn(async move { working.work().await });
+    within_a_second("somebody waits for the token", || pki.turns.taken()).await;
+
+    let revoked = check(&w, &leaf).unwrap().certificate;
+    cli.pki().revoke(&shell, &revoked, RevocationReason::Unspecified).await.unwrap();
+    within_a_second("a revoked certificate is refused", || check(&w, &leaf) == Err(Refusal::Revoked)).await;
+    assert!(pki.turns.taken(), "and the token hangs still");
+    server.abort();
+    drop(hanging);
     cli.close().await.unwrap();
 }
 

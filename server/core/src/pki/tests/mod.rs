@@ -22,3 +22,4 @@ mod rollover;
 mod roots;
 mod slow;
 mod token;
+mod token_troubles;

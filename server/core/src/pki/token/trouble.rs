@@ -30,8 +30,8 @@ pub enum TokenTrouble {
     },
     /// The token takes another PIN.
     #[error(
-        "the token refuses the PIN: write the user's PIN (not the security officer's) into the file that pkcs11_pin_file names, and start again. \
-         Each try counts, and a token locks itself after a few{}",
+        "the token refuses the PIN: write the user's PIN (not the security officer's) into the file that pkcs11_pin_file names. Each try counts, and a \
+         token locks itself after a few, so this one is not tried again before that file is written anew or the server is started again{}",
         if *.last { "; the next wrong one locks it" } else { "" }
     )]
     PinIncorrect {
@@ -40,11 +40,13 @@ pub enum TokenTrouble {
     },
     /// Too many wrong ones.
     #[error(
-        "the token has locked the user's PIN after too many wrong ones: have the security officer set a new one (C_InitPIN; pkcs11-tool --init-pin), and write that into the PIN file"
+        "the token has locked the user's PIN after too many wrong ones: have the security officer set a new one (C_InitPIN; pkcs11-tool --init-pin), and write that into the PIN file: once that is written the server tries it, and not before"
     )]
     PinLocked,
     /// It wants another one.
-    #[error("the user's PIN has expired: set a new one (pkcs11-tool --change-pin), and write it into the PIN file")]
+    #[error(
+        "the user's PIN has expired: set a new one (pkcs11-tool --change-pin), and write it into the PIN file: once that is written the server tries it, and not before"
+    )]
     PinExpired,
     /// The token was never given one.
     #[error("the token has no user's PIN yet: have the security officer set one (pkcs11-tool --init-pin), and write it into the PIN file")]
@@ -85,9 +87,9 @@ impl TokenTrouble {
         }
     }
 
-    /// Whether asking again changes nothing until somebody has done something; each try of a wrong PIN brings the token nearer to locking itself.
-    pub(super) const fn waits_for_a_person(&self) -> bool {
-        matches!(self, Self::PinIncorrect { .. } | Self::PinLocked | Self::PinExpired | Self::PinNotSet | Self::NoKey { .. })
+    /// Whether it is the PIN that the token does not take: each try of a wrong one brings it nearer to locking itself.
+    pub(super) const fn is_about_the_pin(&self) -> bool {
+        matches!(self, Self::PinIncorrect { .. } | Self::PinLocked | Self::PinExpired | Self::PinNotSet)
     }
 
     /// A word for scripts.
@@ -128,7 +130,7 @@ mod tests {
             let trouble = of(error);
             assert_eq!(trouble.code(), code);
             assert!(trouble.to_string().contains(does), "{trouble}");
-            assert_eq!(trouble.waits_for_a_person(), code.contains("_pin_"), "{trouble}");
+            assert_eq!(trouble.is_about_the_pin(), code.contains("_pin_"), "{trouble}");
         }
         assert!(TokenTrouble::PinIncorrect { last: true }.to_string().ends_with("the next wrong one locks it"));
     }
