@@ -17,7 +17,7 @@ use wire::{
 
 /// What a condition needs beside its selector: what stands elsewhere than in the fleet's store, and how lists are unfolded.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// The instant of which presence and the like are asked.
     pub(super) at: Timestamp,
     postgres: bool,
@@ -27,7 +27,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Looks up what the selector asks of metrics.
-    pub(super) async fn of(
+    pub(crate) async fn of(
         selector: &Selector,
         last: Option<&LastValues>,
         (kind, org, at): (EngineKind, &OrgId, Timestamp),

@@ -72,6 +72,11 @@ impl Few {
         &self.numbers
     }
 
+    /// These; never more than [`FEW`].
+    pub(super) fn these(numbers: &[DeviceNo]) -> Result<Self, Error> {
+        Ok(Self { numbers: serde_json::to_string(numbers).map_err(Error::corrupt)?, count: numbers.len() })
+    }
+
     /// Of one statement's row, when they are at most so many.
     fn of(row: Option<(String, i64)>, most: usize) -> Option<Self> {
         let (numbers, count) = row?;

@@ -52,6 +52,7 @@ mod arranging;
 mod attempts;
 mod comparable;
 mod comparing;
+mod dark;
 mod deciding;
 mod drafting;
 mod error;

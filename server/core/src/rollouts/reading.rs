@@ -105,7 +105,9 @@ impl Rollouts {
         } else {
             match self.listed(&mut on, &record, &course, query).await {
                 Err(crate::Error::Rollouts(Error::TooManyToSort)) => {
-                    let joined = UpdateQuery { sort: UpdateSort::Joined, cursor: None, ..query.clone() };
+                    // The page says so, and its links go on in this order; a cursor of the other one has no place in it.
+                    let cursor = query.cursor.clone().filter(|cursor| cursor.parse::<DeviceNo>().is_ok());
+                    let joined = UpdateQuery { sort: UpdateSort::Joined, cursor, ..query.clone() };
                     self.listed(&mut on, &record, &course, &joined).await?
                 }
                 listed => listed?,

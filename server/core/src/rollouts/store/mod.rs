@@ -110,6 +110,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &parts::LISTED,
     &parts::LISTED_BADLY,
     &parts::LISTED_DARK,
+    &parts::LISTED_DARK_AMONG,
     &parts::NEXT_TURNS,
     &parts::GONE,
     &parts::FAILURES,

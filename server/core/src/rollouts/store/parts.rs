@@ -115,12 +115,22 @@ pub(super) const LISTED_BADLY: Sql = Sql::same(listed!(
     "AND ($3 = 0 OR u.stage = $3) AND u.again = FALSE AND u.state IN ('failed', 'reverted', 'timed_out', 'rejected') AND u.state = $4
      AND d.state <> 'decommissioned' ORDER BY u.device LIMIT $5"
 ));
-/// Those of a stage (0: all) up to this device that have gone [dark](DARK).
-pub(super) const LISTED_DARK: Sql = Sql::same(listed!(
-    "AND u.device <= $3 AND ($4 = 0 OR u.stage = $4) AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $5 AND d.state = 'active' AND ",
-    went_dark!("u", "$6"),
-    " ORDER BY u.device"
-));
+/// Those of a stage (0: all) among these devices that have gone [dark](DARK).
+macro_rules! listed_dark {
+    ($among:literal) => {
+        listed!(
+            $among,
+            " AND ($4 = 0 OR u.stage = $4) AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $5 AND d.state = 'active' AND ",
+            went_dark!("u", "$6"),
+            " ORDER BY u.device"
+        )
+    };
+}
+pub(super) const LISTED_DARK: Sql = Sql::same(listed_dark!("AND u.device <= $3"));
+pub(super) const LISTED_DARK_AMONG: Sql = Sql::split(
+    listed_dark!("AND u.device IN (SELECT n.value FROM json_each($3) n)"),
+    listed_dark!("AND u.device IN (SELECT CAST(n.value AS BIGINT) FROM json_array_elements_text(CAST($3 AS JSON)) n)"),
+);
 /// The last of so many devices that had a turn, and how many there are.
 pub(super) const NEXT_TURNS: Sql = Sql::same(
     "SELECT MAX(b.device), COUNT(*) FROM (SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND device > $2 ORDER BY device LIMIT $3) b",
@@ -352,6 +362,19 @@ pub(in crate::rollouts) async fn gone_dark(
     let by = now.plus(-DARK_WATCH_MS);
     let found = rows!(on, ListedRow, LISTED_DARK, rollout.as_str(), after, last, i64::from(stage), by.0, DARK_GRACE_MS)?;
     Ok((found.into_iter().map(listed_row).collect::<Result<_, Error>>()?, (turns >= many).then_some(last)))
+}
+
+/// Those of these devices that succeeded and went dark, as [`dark`] counts them.
+pub(in crate::rollouts) async fn dark_among(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    devices: &[DeviceNo],
+    stage: u32,
+    now: Timestamp,
+) -> Result<Rows, Error> {
+    let (these, by) = (serde_json::to_string(devices).map_err(Error::corrupt)?, now.plus(-DARK_WATCH_MS));
+    let found = rows!(on, ListedRow, LISTED_DARK_AMONG, rollout.as_str(), 0_i64, these, i64::from(stage), by.0, DARK_GRACE_MS)?;
+    found.into_iter().map(listed_row).collect()
 }
 
 /// Devices of a stage, 0 for all, that did not make it, by why; the most frequent first, at most 12.
