@@ -36,6 +36,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::BODY,
     &releases::FILES,
     &releases::ARTIFACTS,
+    &releases::OF_VERSION,
     &releases::OF_TYPE,
     &releases::CHOICES,
     &releases::NEWEST,
