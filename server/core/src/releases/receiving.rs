@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use std::{io, sync::Arc, time::Duration};
 use wire::{
-    ids::{OrgId, UploadId},
+    ids::{OrgId, ReleaseId, UploadId},
     releases::Upload,
 };
 

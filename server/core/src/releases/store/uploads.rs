@@ -87,12 +87,7 @@ pub(in crate::releases) async fn set_whole(tx: &mut Tx, id: &UploadId, size: i64
     Ok(exec!(tx, WHOLE, id.as_str(), size, sha256.as_str(), now.0)? == 1)
 }
 
-pub(in crate::releases) async fn set_stored(
-    tx: &mut Tx,
-    id: &UploadId,
-    healed: Option<&ReleaseId>,
-    now: Timestamp,
-) -> Result<bool, Error> {
+pub(in crate::releases) async fn set_stored(tx: &mut Tx, id: &UploadId, healed: Option<&ReleaseId>, now: Timestamp) -> Result<bool, Error> {
     Ok(exec!(tx, STORED, id.as_str(), now.0, healed.map(ReleaseId::as_str))? == 1)
 }
 
