@@ -3,10 +3,7 @@
 
 use super::{
     Rollouts,
-    store::{
-        parts::{self, Rows},
-        records::Record,
-    },
+    store::{dark, parts::Rows, records::Record},
     wanted::Wanted,
 };
 use crate::{
@@ -34,23 +31,23 @@ impl Rollouts {
         let mut named = wanted.few.map(|few| &few[few.partition_point(|device| *device <= wanted.after)..]);
         let (mut found, mut at, mut looked) = (Rows::new(), wanted.after, 0);
         while found.len() <= wanted.rows && looked < LOOKED_AT {
-            let (mut dark, last) = match named {
+            let (mut some, last) = match named {
                 Some(left) => {
                     let (these, rest) = left.split_at(left.len().min(NAMED));
                     named = Some(rest);
                     let last = these.last().copied().filter(|_| !rest.is_empty());
-                    (parts::dark_among(on, id, these, stage, now).await?, last)
+                    (dark::dark_among(on, id, these, stage, now).await?, last)
                 }
-                None => parts::gone_dark(on, id, (at, BATCH), stage, now).await?,
+                None => dark::gone_dark(on, id, (at, BATCH), stage, now).await?,
             };
             if let Some((search, asked)) = &search
-                && !dark.is_empty()
+                && !some.is_empty()
             {
-                let numbers: Vec<DeviceNo> = dark.iter().map(|(device, _)| *device).collect();
+                let numbers: Vec<DeviceNo> = some.iter().map(|(device, _)| *device).collect();
                 let meant = matching(on, &record.org, (*search, asked), &numbers).await?;
-                dark.retain(|(device, _)| meant.contains(device));
+                some.retain(|(device, _)| meant.contains(device));
             }
-            found.extend(dark);
+            found.extend(some);
             let Some(last) = last else { return Ok((found, None)) };
             (at, looked) = (last, looked + BATCH);
         }

@@ -88,6 +88,7 @@ mod suggestions;
 pub mod testing;
 mod ticking;
 mod uses;
+mod verbs;
 mod wanted;
 mod watching;
 
