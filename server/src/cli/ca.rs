@@ -223,10 +223,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
                 Purpose::Claim => pki.make_claim_authority(&actor).await.map_err(said)?,
                 other => (pki.stage_authority(&actor, other.into()).await.map_err(said)?, true),
             };
-            if !made {
-                eprintln!("None was made: {} issues to claims, and lives long enough for the next one.", staged.subject);
-            }
-            println!("{}", staged.id);
+            roots::say_staged(&staged, made);
             roots::say_beside(&pki.root_duties(&actor).await?);
         }
         Ca::Activate { id, force } => {
