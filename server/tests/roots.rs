@@ -212,7 +212,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     let (status, answer) = admin.call(reqwest::Method::POST, "/authorities", &json!({ "kind": "device" })).await;
     assert_eq!((status, answer["code"].as_str()), (409, Some("root_offline")), "{answer}");
     let (status, answer) = admin.call(reqwest::Method::POST, "/authorities", &json!({ "kind": "claim" })).await;
-    assert_eq!((status, answer["id"].as_str()), (201, Some(claims.trim())), "{answer}");
+    assert_eq!((status, answer["id"].as_str()), (200, Some(claims.trim())), "none was made: {answer}");
     let claim = json!({ "label": "line 3", "pattern": "gw-*", "max_uses": 1, "hours": 1 });
     let (status, answer) = admin.call(reqwest::Method::POST, "/claims", &claim).await;
     assert_eq!(status, 201, "the first claim needs no ceremony: {answer}");

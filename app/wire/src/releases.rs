@@ -370,14 +370,6 @@ pub struct Upload {
     pub healed: Vec<ReleaseId>,
 }
 
-impl Upload {
-    /// The first release that these were sent for, where each of them has made a damaged file whole again: nothing is to be made of them then.
-    pub fn heal_only(uploads: &[Self]) -> Option<&ReleaseId> {
-        let first = uploads.first()?.healed.first()?;
-        uploads.iter().all(|upload| !upload.healed.is_empty()).then_some(first)
-    }
-}
-
 /// Make a release of finished uploads. With a manifest among them (`*.manifest.json`, an envelope) it is checked; without, it is quarantined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

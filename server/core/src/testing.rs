@@ -256,7 +256,7 @@ impl World {
             releases.append(by, &upload.id, 0, whole).await.expect("an upload ends");
             uploads.push(upload.id);
         }
-        let made = releases.create(by, NewRelease { uploads }).await.expect("a release is made");
+        let made = releases.create(by, NewRelease { uploads }).await.expect("a release is made").release;
         releases.publish(by, &made.row.id).await.expect("a release is published");
         made.row.id
     }

@@ -219,11 +219,11 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         }
         Ca::Registered(command) => registered::run(fleet, &actor, command).await?,
         Ca::Stage { purpose } => {
-            let staged = match purpose {
+            let (staged, made) = match purpose {
                 Purpose::Claim => pki.make_claim_authority(&actor).await.map_err(said)?,
-                other => pki.stage_authority(&actor, other.into()).await.map_err(said)?,
+                other => (pki.stage_authority(&actor, other.into()).await.map_err(said)?, true),
             };
-            println!("{}", staged.id);
+            roots::say_staged(&staged, made);
             roots::say_beside(&pki.root_duties(&actor).await?);
         }
         Ca::Activate { id, force } => {

@@ -179,10 +179,10 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
             for line in &sent.healed {
                 println!("{line}");
             }
-            let Some(made) = sent.made else {
-                println!("No release was made of it.");
-                return Ok(());
-            };
+            let made = sent.created.release;
+            if !sent.created.new {
+                println!("No release was made of it: this one is there already.");
+            }
             tell(&made);
             if !made.row.quarantine.is_empty() {
                 bail!("the release can't be published as it is");

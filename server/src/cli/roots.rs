@@ -19,6 +19,7 @@ use std::{
 };
 use wire::{
     ids::AuthorityId,
+    pki::AuthorityRow,
     roots::{ListRequest, NewAuthorityRequest, RootDuty, RootNeed},
 };
 use zeroize::Zeroizing;
@@ -314,6 +315,14 @@ pub(super) async fn crl(fleet: &Fleet, actor: &Actor, command: Crl) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The id of an authority that was to be made, and beside it that there was one already.
+pub(super) fn say_staged(staged: &AuthorityRow, made: bool) {
+    if !made {
+        eprintln!("None was made: {} issues to claims, and lives long enough for the next one.", staged.subject);
+    }
+    println!("{}", staged.id);
 }
 
 /// What is to be done about roots, with the lines that do it.

@@ -1,6 +1,8 @@
 //! A device's websocket (`wire::device`): hello, samples and acknowledgements, offers and reports. One task a device; what it sends is taken
 //! in order, and acknowledged in order once it is synced.
 
+mod saying;
+
 use super::{
     Devices, Peer,
     channels::Place,
@@ -11,14 +13,14 @@ use crate::observe::OneMore;
 use axum::{
     extract::{
         State,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+        ws::{Message, WebSocket, WebSocketUpgrade},
     },
     response::Response,
 };
 use fleet::telemetry::{Ingested, Intake, Receipt};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use wire::{
     Timestamp,
     device::{Down, Hello, MAX_FRAME, Samples, StatusReport, Up, Welcome},
@@ -31,10 +33,6 @@ const PING_S: u32 = 30;
 const UNANSWERED: u32 = 3;
 /// A device must say hello within this time.
 const HELLO: Duration = Duration::from_secs(10);
-/// A device that does not read for this long is cut off.
-const WRITE_STALL: Duration = Duration::from_secs(30);
-/// How long a device may take to close its side.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// Frames that may wait for their commit; more are left in the socket, so the device slows down.
 const IN_FLIGHT: usize = 64;
 
@@ -325,39 +323,6 @@ impl Channel<'_> {
             }
         }
         self.close(1012, "the server restarts").await
-    }
-
-    fn refuse_fault(&mut self, seq: Option<u64>, samples: u32, error: &fleet::Error) -> BoxFuture<'_, Result<(), Gone>> {
-        let fault = error.fault();
-        self.refuse(seq, samples, &fault.code, &fault.message)
-    }
-
-    fn refuse(&mut self, seq: Option<u64>, samples: u32, code: &str, message: &str) -> BoxFuture<'_, Result<(), Gone>> {
-        self.send(Down::Refused { seq, samples, code: code.into(), message: message.into() }).boxed()
-    }
-
-    /// Written as text at once, so that nobody keeps the frame while it is sent.
-    fn send(&mut self, frame: Down) -> impl Future<Output = Result<(), Gone>> {
-        let text = serde_json::to_string(&frame);
-        async move { self.write(Message::Text(text.map_err(|_| Gone)?.into())).await }
-    }
-
-    async fn write(&mut self, message: Message) -> Result<(), Gone> {
-        match timeout(WRITE_STALL, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
-        }
-    }
-
-    async fn close(&mut self, code: u16, reason: Reason) -> Reason {
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        // A peer that is gone already has its reason.
-        let _ = self.write(Message::Close(Some(frame))).await;
-        // Frames left unread would turn the end into a reset that overtakes the reason, so they are read until the device closes, too
-        // (RFC 6455 §7.1.1).
-        let answered = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-        let _ = timeout(FAREWELL, answered).await;
-        reason
     }
 }
 

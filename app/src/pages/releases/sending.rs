@@ -131,11 +131,11 @@ fn since(begun: f64) -> i64 {
     (browser::now_ms() - begun) as i64
 }
 
-/// What has healed a release, and makes no other one.
-fn healed(uploads: &[Upload]) -> Option<Phase> {
-    let id = Upload::heal_only(uploads)?;
-    let names: Vec<&str> = uploads.iter().map(|upload| upload.name.as_str()).collect();
-    Some(Phase::Done { name: format!("{}: whole again", names.join(", ")), href: format!("/firmware/{id}") })
+/// What has healed the release that they are of.
+fn healed(uploads: &[Upload], release: &ReleaseDetail) -> Option<Phase> {
+    let id = &release.row.id;
+    let names: Vec<&str> = uploads.iter().filter(|upload| upload.healed.contains(id)).map(|upload| upload.name.as_str()).collect();
+    (!names.is_empty()).then(|| Phase::Done { name: format!("{}: whole again", names.join(", ")), href: format!("/firmware/{id}") })
 }
 
 async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<Phase, Stop> {
@@ -165,11 +165,7 @@ async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<Phase, Stop> {
     advance(phase, |_| ())?;
     phase.set(Phase::Checking);
     let ids: Vec<String> = uploads.iter().map(|upload| upload.id.to_string()).collect();
-    if let Some(healed) = healed(&uploads) {
-        forget(&ids);
-        return Ok(healed);
-    }
-    let new = NewRelease { uploads: uploads.into_iter().map(|upload| upload.id).collect() };
+    let new = NewRelease { uploads: uploads.iter().map(|upload| upload.id.clone()).collect() };
     let body = serde_json::to_string(&new).map_err(|e| Stop::Refused(e.to_string()))?;
     // An answer that is lost is asked for again, and the release is made once.
     let once = ids.first().map(|id| format!("release-of-{id}")).unwrap_or_default();
@@ -180,7 +176,7 @@ async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<Phase, Stop> {
             Err(Stop::Cut) => pause(&mut failures).await?,
             Ok(release) => {
                 forget(&ids);
-                return Ok(self::done(&release));
+                return Ok(healed(&uploads, &release).unwrap_or_else(|| self::done(&release)));
             }
             Err(stop) => return Err(stop),
         }

@@ -1,7 +1,9 @@
 //! What can be done to a rollout: its buttons, and the question asked before each. The same question stands in a dialog and, without JavaScript, on
 //! its own page.
 
-use super::phrases;
+mod consequences;
+
+use self::consequences::consequences;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::rollouts::{ActOnRollout, asks_for_name, asks_for_reason},
@@ -17,7 +19,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Action, Call, Counts, Preview, RolloutDetail, RolloutPage, Verb},
+    rollouts::{Action, Counts, Preview, RolloutDetail, RolloutPage, Verb},
     states::{RolloutState, StageState},
 };
 
@@ -261,79 +263,8 @@ const fn manner(verb: Verb, halted: bool) -> (&'static str, bool) {
     }
 }
 
-/// What follows from `verb`, in numbers.
-fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Preview>) -> String {
-    let c = &r.row.counts;
-    let devices = devices_of;
-    match verb {
-        Verb::Edit => String::new(),
-        Verb::Submit => "Nothing goes out before somebody else has approved exactly this plan.".to_owned(),
-        Verb::Approve => phrases::approval(&r.spec, &r.row.version, &r.digest, dry_run),
-        Verb::Reject => "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned(),
-        Verb::BreakGlass => format!(
-            "An emergency: you start exactly this plan, digest {}, without its approvals. Everybody sees that, it stays in the audit log, and two other admins review it afterwards. Gates, freezes, windows and its planned time hold as ever.",
-            r.digest.short()
-        ),
-        Verb::Start => "Stage 1 begins now instead of at the planned time.".to_owned(),
-        Verb::Pause => pause_says(c),
-        Verb::Resume if r.row.state == RolloutState::Halted => {
-            let why = r.stages.iter().find(|s| s.verdict.call == Call::Halt).map(|s| format!(" {}.", s.verdict.text.trim_end_matches('.')));
-            let why = why.unwrap_or_default();
-            format!("A gate stopped this rollout.{why} Resuming offers the same release to {} more.", devices(c.waiting))
-        }
-        Verb::Resume => format!("Offers go out again; {} wait.", devices(c.waiting)),
-        Verb::Promote => promote_says(r),
-        Verb::Stop => format!(
-            "This ends the rollout for good. {} stay as they are. Of {} under way, those that download or install will finish; offers not begun are taken back. {} keep {}.",
-            devices(c.waiting),
-            devices(c.updating),
-            c.succeeded,
-            r.row.version
-        ),
-        Verb::Retry => retry_says(c),
-        Verb::RollBack => back_says(c, &r.row.version, r.way_back.as_ref().map_or("the way back", |b| b.version.as_str())),
-    }
-}
-
-/// What the gate has seen, and what follows: firmware and devices of the next stage.
-fn promote_says(r: &RolloutDetail) -> String {
-    let seen = r.stages.iter().find(|s| s.number == r.row.stage && !s.verdict.text.is_empty());
-    let seen =
-        seen.map_or_else(String::new, |s| format!("Stage {}, {}: {}. ", s.number, s.spec.name, s.verdict.text.trim_end_matches('.')));
-    let next = r.stages.iter().find(|s| s.number == r.row.stage + 1);
-    let follows = next.map_or_else(
-        || format!("The last stage ends, and with it the rollout. {} that wait are left as they are.", devices_of(r.row.counts.waiting)),
-        |s| format!("Stage {}, {}, begins: {} more get {}.", s.number, s.spec.name, devices_of(s.counts.total), r.row.version),
-    );
-    // What is given up by it comes first.
-    let watch = if current(r) == Some(StageState::Soaking) { "Its devices are not watched any longer. " } else { "" };
-    format!("{seen}{watch}{follows}")
-}
-
-fn pause_says(c: &Counts) -> String {
-    format!(
-        "No further device is offered the release; {} wait. Of {} under way, those that download or install will finish; offers not begun are taken back, and made again when it is resumed.",
-        devices_of(c.waiting),
-        devices_of(c.updating)
-    )
-}
-
-fn back_says(c: &Counts, version: &str, back: &str) -> String {
-    format!(
-        "Nobody gets {version} any more, and what has not begun to install is taken back. A rollout of its own sends {back} to the devices that run {version}: {} by now, a few first. It was approved with this plan.",
-        devices_of(c.succeeded)
-    )
-}
-
 fn retry_of(c: &Counts) -> String {
     format!("Retry {}…", devices_of(c.retriable()))
-}
-
-fn retry_says(c: &Counts) -> String {
-    let decided = c.reverted + c.rejected;
-    let left =
-        if decided > 0 { format!(" {} that went back or refused are left as they are.", devices_of(decided)) } else { String::new() };
-    format!("The release is offered again to {} that failed or fell silent.{left}", devices_of(c.retriable()))
 }
 
 fn devices_of(n: i64) -> String {
@@ -360,23 +291,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_retry_speaks_of_those_it_tries_again() {
+    fn a_retry_says_how_many_it_tries_again() {
         let counts = Counts { total: 20, succeeded: 10, failed: 2, timed_out: 1, reverted: 4, rejected: 3, ..Counts::default() };
         assert_eq!(retry_of(&counts), "Retry 3 devices…");
-        assert_eq!(
-            retry_says(&counts),
-            "The release is offered again to 3 devices that failed or fell silent. 7 devices that went back or refused are left as they are."
-        );
-        assert_eq!(
-            retry_says(&Counts { failed: 1, ..Counts::default() }),
-            "The release is offered again to 1 device that failed or fell silent."
-        );
-    }
-
-    #[test]
-    fn going_back_says_to_what_and_for_how_many() {
-        let said = back_says(&Counts { succeeded: 12, ..Counts::default() }, "2.0.0", "1.0.0+3");
-        assert!(said.contains("sends 1.0.0+3 to the devices that run 2.0.0: 12 devices by now"), "{said}");
     }
 
     #[test]
@@ -394,11 +311,5 @@ mod tests {
     fn after_the_last_stage_none_is_started() {
         let words = |stage| promote_of(stage, 2).1;
         assert_eq!([1, 2].map(words), ["Start stage 2…", "End stage 2…"]);
-    }
-
-    #[test]
-    fn a_pause_says_what_it_takes_back() {
-        let said = pause_says(&Counts { updating: 3, waiting: 1, ..Counts::default() });
-        assert!(said.contains("Of 3 devices under way") && said.contains("offers not begun are taken back"), "{said}");
     }
 }

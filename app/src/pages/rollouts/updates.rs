@@ -42,8 +42,9 @@ pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyVie
     let aside = view! { {all}{filter(&id, choice, &counts)} }.into_any();
     let shown = i64::try_from(model.updates.items.len()).unwrap_or(0);
     let body = if model.updates.items.is_empty() { nobody(model, choice, &id) } else { rows(model, choice, &id, &title) };
-    let next = model.updates.next.as_ref().map(|cursor| choice.page(&id, choice.before + shown, cursor));
-    let first = (choice.before > 0).then(|| choice.address(&id));
+    let walked = walked(model, choice);
+    let next = model.updates.next.as_ref().map(|cursor| walked.page(&id, choice.before + shown, cursor));
+    let first = (choice.before > 0).then(|| walked.address(&id));
     let gone = (model.gone.total > 0).then(|| {
         let text = format!(
             "{} left the fleet since and {} not listed; they count in the stages, and are in the report.",
@@ -72,6 +73,11 @@ pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyVie
         </div>
     }
     .into_any()
+}
+
+/// What the links between pages choose: the order that the list came in. Filters keep the one that was asked for, because fewer devices can be put into it.
+fn walked(model: &RolloutPage, choice: &Choice) -> Choice {
+    if model.sorts { choice.clone() } else { Choice { sort: UpdateSort::Joined, ..choice.clone() } }
 }
 
 /// What is said where nobody is listed, and how to see others.

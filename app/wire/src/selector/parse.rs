@@ -16,7 +16,8 @@ impl Selector {
         Self::read(text, true)
     }
 
-    /// Parses what is kept, also from before slips were refused: what then meant no device means none by now, and what runs by it goes on.
+    /// Parses what is kept, also from before slips were refused, and means by it what it meant then: nobody, unless it is asked for with a `-`. Whoever is
+    /// shown such a plan sees the devices that it reaches.
     pub fn parse_kept(text: &str) -> Result<Self, SelectorError> {
         Self::read(text, false)
     }

@@ -1,5 +1,6 @@
-//! Pure: slips that could be read, but only as something that no device has: signs and marks of other languages. Says what was meant instead. Refuses
-//! to know the rest of the grammar; what stands between quotation marks is never looked at.
+//! Pure: slips that could be read, but only as something that no device has: signs and marks of other languages. Says what was meant instead. A field whose
+//! values are any text may have such signs in them, and keeps them. Refuses to know the rest of the grammar; what stands between quotation marks is never
+//! looked at.
 
 use super::{
     Field, Selector, Version,
@@ -20,8 +21,11 @@ pub(super) fn value(field: &Field, rest: &str, at: usize) -> Result<(), Selector
     // A field that has only some words has none with such signs.
     let any = field.words().is_none() && field.states().is_none();
     let literal = |text: &str| if any { format!(" If that is part of it, write {}.", is(text)) } else { String::new() };
-    if rest.starts_with(MARKS) {
+    if rest.starts_with(MARKS) && !(is_text(field) && closes(bare)) {
         return Err(quoted((rest, bare), at, is, literal));
+    }
+    if is_text(field) {
+        return Ok(());
     }
     if let Some(sign) = bare.find(['<', '>']) {
         let compared = bare.trim_start_matches('=');
@@ -42,6 +46,17 @@ pub(super) fn value(field: &Field, rest: &str, at: usize) -> Result<(), Selector
         return Err(wrong(at, format!("a {sign} behind the colon"), format!("Write {not}{meant}.{}", literal(bare))));
     }
     Ok(())
+}
+
+/// Whether its values are any text: what people call devices, and what devices say of themselves. Ids, versions and words of this system have none of these
+/// signs.
+const fn is_text(field: &Field) -> bool {
+    matches!(field, Field::Type | Field::Hardware | Field::Tag | Field::Group | Field::Attribute(_))
+}
+
+/// Whether a value that begins with a mark ends with one: nobody has left off in the middle of it.
+fn closes(bare: &str) -> bool {
+    bare.chars().nth(1).is_some() && bare.ends_with(MARKS)
 }
 
 /// Refuses what begins here as a word, or as a field, where it can't be meant: no device id has such signs.
@@ -115,9 +130,9 @@ mod tests {
         assert_eq!(said("version:=<1.2").1, "Write version<1.2.");
         assert_eq!(said("version:1.0,<1.2").0, 12, "also further on in a list");
         assert_eq!(said("version:>soon").1, "Write version>1.2.0.");
-        let (at, hint) = said("hw:>3");
-        assert!(at == 3 && hint.starts_with("Only version,") && hint.ends_with("write hw:\">3\"."), "{hint}");
-        assert_eq!(said("attr.note:a<b").0, 11);
+        let (at, hint) = said("id:>3");
+        assert!(at == 3 && hint.starts_with("Only version,") && hint.ends_with("write id:\">3\"."), "{hint}");
+        assert_eq!(said("online:<yes").0, 7);
         assert!(said("version < 1.2").1.starts_with("Write the field, the sign and the value without blanks"));
     }
 
@@ -129,10 +144,10 @@ mod tests {
             (5, "Write type:gw, or type:\"gw box\" where it has blanks. If that is part of it, write type:\"'gw\".")
         );
         assert_eq!(said("type:'gw box'"), (5, "Write type:\"gw box\". If that is part of it, write type:\"'gw box'\".".into()));
-        assert!(said("tag:eu type:“gw”").1.starts_with("Write type:gw. "));
+        assert!(said("tag:eu version:“1.2”").1.starts_with("Write version:1.2. "));
         assert_eq!(said("certificate:'revoked'").1, "Write certificate:revoked.");
         assert_eq!(said("'gw 7'").1, "Write \"gw 7\".");
-        assert_eq!(said("type:''").0, 5);
+        assert_eq!((said("state:''").0, said("type:'").0), (6, 5));
         for text in ["type:gw\"", "type:gw\"box\"", "type:\"gw\"box", "gw\"box", "\"gw\"box"] {
             assert!(Selector::parse(text).is_err(), "{text}");
         }
@@ -149,7 +164,7 @@ mod tests {
         assert_eq!(said("sequence=12").1, "Write sequence>=12 or sequence<12.");
         assert!(said("colour=red").1.starts_with("Fields are "));
         assert_eq!(said("!tag:lab").0, 0);
-        assert!(said("tag:!lab").1.starts_with("Write -tag:lab. "));
+        assert!(said("version:!1.2").1.starts_with("Write -version:1.2. "));
         assert!(said("version:=1.2").1.starts_with("Write version:1.2. "));
     }
 
@@ -180,6 +195,22 @@ mod tests {
         ] {
             let read = Selector::parse(text).unwrap();
             assert_eq!(Selector::parse(&read.to_string()), Ok(read), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_any_text_keeps_the_signs_in_it() {
+        for (text, value) in [
+            ("attr.note:a<b", "a<b"),
+            ("attr.owner:'x'", "'x'"),
+            ("hw:>3", ">3"),
+            ("tag:!lab", "!lab"),
+            ("group:=1", "=1"),
+            ("type:“gw”", "“gw”"),
+        ] {
+            let read = Selector::parse(text).unwrap();
+            assert!(matches!(&read, Selector::Is(_, values) if values == &[value]), "{text}: {read:?}");
+            assert_eq!((Selector::parse(&read.to_string()), Selector::parse_kept(text)), (Ok(read.clone()), Ok(read)), "{text}");
         }
     }
 

@@ -213,8 +213,9 @@ impl Access {
         })
     }
 
-    /// Trades a refresh secret for a new access token and a new refresh secret. A secret used twice ends the session: one of the two is a thief.
-    pub async fn refresh(&self, refresh: &str) -> Result<SignedIn, Error> {
+    /// Trades a refresh secret for a new access token and a new refresh secret. A secret used twice ends the session: one of the two is a thief, and the audit
+    /// log says from which address the second came.
+    pub async fn refresh(&self, refresh: &str, address: &str) -> Result<SignedIn, Error> {
         type Row = (String, String, String, Vec<u8>, Option<Vec<u8>>, i64, i64);
         let now = self.clock.now();
         let (session, secret) = refresh.split_once('.').ok_or(Error::NoSession)?;
@@ -244,7 +245,7 @@ impl Access {
             audit::hold(&mut tx, &org).await?;
             exec!(&mut tx, store::SESSION_END, session.as_str(), user.as_str(), now.0)?;
             let who = Who::Session { session: session.clone(), user, name, role: Role::Viewer };
-            let actor = Actor { who, ..Actor::stranger(org, "") };
+            let actor = Actor { who, ..Actor::stranger(org, address) };
             audit::append(&mut tx, &actor, now, "session.reused_refresh", session.as_str(), &json!(null)).await?;
             tx.commit().await?;
         }

@@ -34,17 +34,20 @@ async fn a_session_lives_rotates_and_ends(#[case] kind: EngineKind) {
     w.clock.advance(15 * 60 * 1000);
     assert!(matches!(access.authenticate_jwt(&first.access, "").await, Err(Error::NoSession)));
     let old = first.refresh.unwrap();
-    let second = access.refresh(&old).await.unwrap();
+    let second = access.refresh(&old, "192.0.2.7").await.unwrap();
     let actor = access.authenticate_jwt(&second.access, "").await.unwrap();
     // The other tab presents the old one a moment later: it gets in, and nobody is thrown out.
-    let other_tab = access.refresh(&old).await.unwrap();
+    let other_tab = access.refresh(&old, "192.0.2.7").await.unwrap();
     assert!(other_tab.refresh.is_none());
     // Two minutes later the old one is a thief's: the whole session ends.
     w.clock.advance(2 * 60 * 1000);
-    assert!(matches!(access.refresh(&old).await, Err(Error::NoSession)));
+    assert!(matches!(access.refresh(&old, "192.0.2.7").await, Err(Error::NoSession)));
     assert!(matches!(access.authenticate_jwt(&second.access, "").await, Err(Error::NoSession)));
     assert!(!access.still_valid(&actor).await.unwrap());
-    assert!(matches!(access.refresh("nonsense").await, Err(Error::NoSession)));
+    assert!(matches!(access.refresh("nonsense", "").await, Err(Error::NoSession)));
+    let reused = AuditQuery { action: "session.reused_refresh".into(), ..AuditQuery::default() };
+    let told = access.find_audit(&w.admin().await, &reused).await.unwrap().entries.items;
+    assert_eq!(told.iter().map(|entry| entry.address.as_str()).collect::<Vec<_>>(), ["192.0.2.7"], "from where the second came");
     // Nothing is said of a session while the database does not answer.
     w.fleet.close().await.unwrap();
     assert!(matches!(access.still_valid(&actor).await, Err(Error::Db(_))));

@@ -1,7 +1,7 @@
 //! The device list: a selector, an order, and keyset pages of it. The same query serves the page, REST and counts.
 
 use super::{
-    Devices, Error,
+    DeviceNo, Devices, Error,
     along::Along,
     filter::{Asked, Filter, asks_for_state},
     narrowing::{Few, Ways, ways},
@@ -10,10 +10,13 @@ use super::{
 };
 use crate::{
     access::{Act, Actor, allowed, may},
-    db::{Conn, Db, Value, select},
+    db::{self, Conn, Db, Value, select},
     kept::{Kept, kept_or},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 use wire::{
     devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage},
     ids::OrgId,
@@ -141,6 +144,19 @@ impl Meant {
     fn few(&self) -> Among<'_> {
         self.ways.few.as_ref().map_or(Among::Everyone, |(few, left)| Among::Few(few, left))
     }
+}
+
+/// Those of these devices, at most [`FEW`](super::narrowing::FEW), that a selector means, by one statement.
+pub(crate) async fn matching(
+    on: &mut impl Conn,
+    org: &OrgId,
+    (selector, asked): (&Selector, &Asked),
+    devices: &[DeviceNo],
+) -> Result<HashSet<DeviceNo>, db::Error> {
+    let these = Few::these(devices)?;
+    let filter = condition(org, selector, Among::Few(&these, selector), Filter { asked: asked.clone(), ..Filter::default() });
+    let text = format!("SELECT d.number FROM {} WHERE {}", filter.from, filter.text);
+    Ok(select::<(i64,)>(on, text, &filter.values).await?.into_iter().map(|(device,)| device).collect())
 }
 
 async fn count(db: Db, org: OrgId, meant: Meant) -> Result<i64, Error> {

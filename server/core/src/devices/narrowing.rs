@@ -7,9 +7,15 @@ use super::{
     filter::asks_for_state,
     selector::{Field, Selector},
 };
-use crate::db::{Conn, Error, Sql, literal, row};
+use crate::{
+    db::{Conn, Error, Sql, literal, row},
+    pki::store::cut,
+};
 use std::collections::BTreeSet;
-use wire::{devices::Presence, ids::OrgId};
+use wire::{
+    devices::{CertificateStanding, Presence},
+    ids::OrgId,
+};
 
 /// Where more match, the list's own order meets enough of them soon. The fleets of tests are smaller.
 pub(super) const FEW: usize = if cfg!(test) { 1_000 } else { 10_000 };
@@ -20,10 +26,10 @@ const PIECE: usize = 3;
 
 /// The devices `n` that a statement gives, as one row: a JSON list of their numbers, and how many they are. Ten thousand rows would cost ten times as much.
 macro_rules! numbers {
-    ($from:literal) => {
+    ($from:expr) => {
         numbers!($from, $from)
     };
-    ($sqlite:literal, $postgres:literal) => {
+    ($sqlite:expr, $postgres:expr) => {
         Sql::split(
             concat!("SELECT json_group_array(n), COUNT(*) FROM (", $sqlite, ") AS f"),
             concat!("SELECT CAST(COALESCE(json_agg(n), CAST('[]' AS JSON)) AS TEXT), COUNT(*) FROM (", $postgres, ") AS f"),
@@ -47,6 +53,12 @@ const STATE: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 A
 const ONLINE: Sql = numbers!(
     "SELECT number AS n FROM devices WHERE org_id = $1 AND state IN ('preregistered','pending','active','suspended','decommissioned') AND online = $2 LIMIT $3"
 );
+/// All of which a certificate was cut off: whether the last one was is still to be asked of each. A few at any size, unless a whole batch was revoked.
+const CUT: Sql = numbers!(concat!(
+    "SELECT DISTINCT c.device AS n FROM certificates c WHERE c.org_id = $1 AND ",
+    cut!(),
+    " AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL LIMIT $2"
+));
 /// SQLite's index knows pieces of three letters and asks for all of `$3`, PostgreSQL's the whole pattern `$2`.
 const WORD: Sql = numbers!(
     "SELECT rowid AS n FROM device_words WHERE device_words MATCH $3 AND $1 <> '' AND $2 <> '' LIMIT $4",
@@ -56,7 +68,7 @@ const WORD: Sql = numbers!(
 /// No organization has more devices than its highest number; that is known at once, and how many there are would have to be counted.
 const FLEET: Sql = Sql::same("SELECT MAX(number) FROM devices WHERE org_id = $1");
 
-pub(crate) const ALL: &[&Sql] = &[&FLEET, &TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &TYPE, &STATE, &ONLINE, &WORD];
+pub(crate) const ALL: &[&Sql] = &[&FLEET, &TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &TYPE, &STATE, &ONLINE, &CUT, &WORD];
 
 /// Numbers of at most ten thousand devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +82,11 @@ impl Few {
     /// The numbers as a JSON list.
     pub(super) fn numbers(&self) -> &str {
         &self.numbers
+    }
+
+    /// These; never more than [`FEW`].
+    pub(super) fn these(numbers: &[DeviceNo]) -> Result<Self, Error> {
+        Ok(Self { numbers: serde_json::to_string(numbers).map_err(Error::corrupt)?, count: numbers.len() })
     }
 
     /// Of one statement's row, when they are at most so many.
@@ -241,6 +258,8 @@ async fn of_value(on: &mut impl Conn, org: &OrgId, (field, value): (&Field, &str
         Field::Type => row!(on, (String, i64), TYPE, org, value, limit)?,
         Field::State => row!(on, (String, i64), STATE, org, value, limit)?,
         Field::Online => row!(on, (String, i64), ONLINE, org, value == "yes", limit)?,
+        // Whose certificate ended, or who never had one, no index knows: of each that is met it is asked.
+        Field::Certificate if value == CertificateStanding::Revoked.as_str() => row!(on, (String, i64), CUT, org, limit)?,
         Field::Presence => row!(on, (String, i64), ONLINE, org, value == Presence::Online.as_str(), limit)?,
         _ => return Ok(None),
     };

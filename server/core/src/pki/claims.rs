@@ -63,25 +63,27 @@ impl std::fmt::Debug for ClaimLeaf {
 }
 
 impl Pki {
-    /// Makes the organization's authority of claims when it has none that lives long enough. The root's key must be here.
-    pub async fn ensure_claim_authority(&self, actor: &Actor) -> Result<(), Error> {
+    /// Makes the organization's authority of claims when it has none that lives long enough, and says whether it did. The root's key must be here.
+    pub async fn ensure_claim_authority(&self, actor: &Actor) -> Result<bool, Error> {
         let now = self.clock.now();
         let lives =
             authorities::active(&self.authorities.load(), &actor.org, Kind::ClaimAuthority).is_ok_and(|a| a.not_after > now.plus(AHEAD));
         if lives {
-            return Ok(());
+            return Ok(false);
         }
-        signed_ahead!(self, Box::pin(self.claim_authority_at_once(actor)).await)?;
+        let made = signed_ahead!(self, Box::pin(self.claim_authority_at_once(actor)).await)?;
         self.reload().await?;
         self.introduce().await;
-        Ok(())
+        Ok(made)
     }
 
-    async fn claim_authority_at_once(&self, actor: &Actor) -> Result<(), Error> {
+    /// Whether it was made; of two who make one at once the second finds the first's.
+    async fn claim_authority_at_once(&self, actor: &Actor) -> Result<bool, Error> {
         let mut tx = self.db.write().await?;
         self.alone(&mut tx, actor, &Deed::ClaimAuthority).await?;
-        self.claim_authority_in(&mut tx, actor).await?;
-        Ok(tx.commit().await?)
+        let done = self.claim_authority_in(&mut tx, actor).await?;
+        tx.commit().await?;
+        Ok(done.made.is_some())
     }
 
     pub(super) async fn claim_authority_in(&self, tx: &mut Tx, actor: &Actor) -> Result<Done, Error> {

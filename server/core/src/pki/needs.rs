@@ -59,12 +59,12 @@ impl Pki {
     }
 
     /// The organization's authority of claims, made now where there is none that lives long enough: the first claim needs no root's key then. It issues at
-    /// once.
-    pub async fn make_claim_authority(&self, actor: &Actor) -> Result<AuthorityRow, Error> {
+    /// once. Beside it whether it was made by this.
+    pub async fn make_claim_authority(&self, actor: &Actor) -> Result<(AuthorityRow, bool), Error> {
         may(actor, Act::Authorities)?;
-        self.ensure_claim_authority(actor).await?;
+        let made = self.ensure_claim_authority(actor).await?;
         let all = self.authorities.load_full();
-        self.authority_row(actor, &authorities::active(&all, &actor.org, Kind::ClaimAuthority)?.id)
+        Ok((self.authority_row(actor, &authorities::active(&all, &actor.org, Kind::ClaimAuthority)?.id)?, made))
     }
 }
 

@@ -139,6 +139,9 @@ pub enum Error {
     /// Only what was never published can be removed.
     #[error("A release that was published stays; recall it if it must not be installed any more.")]
     Kept,
+    /// What a rollout uses, also as a draft, is not removed.
+    #[error("A rollout uses this release, and be it as a draft, so it stays. The release's page lists its rollouts.")]
+    Used,
     /// Not a public key.
     #[error("That is {0}.")]
     BadKey(#[from] super::signing::SigningError),
@@ -218,6 +221,7 @@ impl Error {
             Self::State { .. } => say(K::Conflict, "wrong_state"),
             Self::Quarantined(_) => say(K::Conflict, "quarantined"),
             Self::Kept => say(K::Conflict, "release_kept"),
+            Self::Used => say(K::Conflict, "release_used"),
             Self::BadKey(_) => say(K::Invalid, "bad_key").at("public"),
             Self::KeyExists { .. } => say(K::Conflict, "key_exists").at("public"),
             Self::BadSignature(_) => say(K::Invalid, "bad_signature").at("signature"),

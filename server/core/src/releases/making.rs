@@ -3,9 +3,9 @@
 use super::{
     Error, Releases,
     acceptance::{self, File, MANIFEST_ENDING, Quarantine},
-    containers, image_keys,
+    again, containers, image_keys,
     manifest::{self, Verified},
-    reading,
+    reading, state,
     store::{self, Judged, NewRow},
 };
 use crate::{
@@ -24,13 +24,24 @@ use wire::{
     states::ReleaseState,
 };
 
+/// What has become of uploads.
+#[derive(Debug)]
+pub struct Created {
+    /// The release.
+    pub release: ReleaseDetail,
+    /// Whether it was made of them; it was there already where what it is made of was sent again.
+    pub new: bool,
+}
+
 impl Releases {
     /// Makes a release of finished uploads, which are used up by it. Files that the manifest names and that a release of the organization has
     /// already need not be among them: to go back to an older release, only its new manifest is uploaded. Wrong content does not fail: the release is kept as a draft whose
-    /// `quarantine` says why it can't be published. Fails with a conflict when what was signed is a release already.
-    pub async fn create(&self, actor: &Actor, new: NewRelease) -> Result<ReleaseDetail> {
+    /// `quarantine` says why it can't be published. What a release is made of makes no second one: sent again, with its manifest and no other file, it gives
+    /// that release; so do files without a manifest that have all healed one. Fails with a conflict when something else was signed as the same version or
+    /// sequence.
+    pub async fn create(&self, actor: &Actor, new: NewRelease) -> Result<Created> {
         may(actor, Act::Upload)?;
-        let (mut files, sealed) = self.gather(actor, &new.uploads).await?;
+        let (mut files, sealed, healed) = self.gather(actor, &new.uploads).await?;
         let envelope = match &sealed {
             Some(file) => Some(self.envelope(file).await?),
             None => None,
@@ -38,6 +49,15 @@ impl Releases {
         // An envelope that is too large is judged by its size, and not kept.
         let bytes = envelope.as_ref().map(|e| e.as_ref().map_or(&[][..], Vec::as_slice));
         let claimed = bytes.and_then(manifest::claims);
+        let there = match (bytes, &claimed) {
+            (None, _) => healed,
+            (Some(bytes), Some(claimed)) => again::sent(&mut self.db.read().await?, &actor.org, (bytes, claimed), &files).await?,
+            // One that can't be read is judged like any other upload.
+            (Some(_), None) => None,
+        };
+        if let Some(id) = there {
+            return self.found(actor, &id, (&new.uploads, sealed)).await;
+        }
         let sent = files.len();
         let held = self.take_stored(actor, claimed.as_ref(), &mut files).await?;
         let mut on = self.db.read().await?;
@@ -83,7 +103,7 @@ impl Releases {
         if let Some(file) = sealed {
             self.discard_after(&file.sha256).await;
         }
-        Ok(self.with_signatures(&actor.org, made).await)
+        Ok(Created { release: self.with_signatures(&actor.org, made).await, new: true })
     }
 
     /// Looks at a quarantined release again, for example after its signer's key was added. Leaves any other release as it is.
@@ -101,12 +121,11 @@ impl Releases {
         let row = store::release(&mut tx, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let files = store::files(&mut tx, &actor.org, id).await?;
         // What a rollout uses is kept by the schema, whose room the rollouts are.
-        let removed = match store::delete(&mut tx, &actor.org, id).await {
-            Err(e) if e.is_referenced() => false,
-            removed => removed?,
-        };
-        if !removed {
-            return Err(Error::Kept.into());
+        match store::delete(&mut tx, &actor.org, id).await {
+            Err(e) if e.is_referenced() && !state::was_published(row.state) => return Err(Error::Used.into()),
+            Err(e) if !e.is_referenced() => return Err(Error::Db(e).into()),
+            Ok(true) => {}
+            Ok(false) | Err(_) => return Err(Error::Kept.into()),
         }
         let detail = json!({ "type": row.device_type, "version": row.version });
         audit::append(&mut tx, actor, self.clock.now(), "release.remove", id.as_str(), &detail).await?;
@@ -163,8 +182,8 @@ impl Releases {
         Ok(())
     }
 
-    /// The files, and the envelope's file apart from them.
-    async fn gather(&self, actor: &Actor, uploads: &[UploadId]) -> Result<(Vec<File>, Option<File>), Error> {
+    /// The files, and the envelope's file apart from them. Beside them the release that they were sent for, where each of them has healed one.
+    async fn gather(&self, actor: &Actor, uploads: &[UploadId]) -> Result<(Vec<File>, Option<File>, Option<ReleaseId>), Error> {
         let refuse = |message: String| Err(Error::Uploads(message));
         let most = manifest::MAX_PAYLOADS + 1;
         if uploads.is_empty() || uploads.len() > most {
@@ -174,12 +193,13 @@ impl Releases {
             return refuse("An upload was given twice.".to_owned());
         }
         let mut on = self.db.read().await?;
-        let (mut files, mut sealed) = (Vec::<File>::new(), None);
+        let (mut files, mut sealed, mut healed) = (Vec::<File>::new(), None, Vec::new());
         for id in uploads {
             let found = store::upload(&mut on, &actor.org, id).await?.ok_or(Error::NoUpload)?;
             let Some(sha256) = found.sha256.filter(|_| found.stored) else {
                 return refuse(format!("{:?} is not whole: {} of {} bytes are here.", found.name, found.received, found.size));
             };
+            healed.extend(found.healed);
             let file = File { name: found.name, size: found.size, sha256 };
             if file.name.ends_with(MANIFEST_ENDING) {
                 if sealed.replace(file).is_some() {
@@ -191,7 +211,8 @@ impl Releases {
                 files.push(file);
             }
         }
-        Ok((files, sealed))
+        let all = healed.len() == uploads.len();
+        Ok((files, sealed, healed.into_iter().next().filter(|_| all)))
     }
 
     /// Adds the files that the manifest names, nobody uploaded, and a release of this organization has already; of other organizations' files

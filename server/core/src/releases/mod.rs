@@ -7,6 +7,7 @@
 //! What is signed offline is checked here on upload and again before it is published; devices check it once more themselves.
 
 mod acceptance;
+mod again;
 mod blobs;
 mod checksums;
 mod comparing;
@@ -41,6 +42,7 @@ mod uploading;
 pub use blobs::ArtifactFile;
 pub use checksums::Checksums;
 pub use error::Error;
+pub use making::Created;
 pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures};
 pub use scrubbing::Figures;
 pub(crate) use store::{damaged_in, has_damage};

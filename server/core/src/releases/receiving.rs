@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use std::{io, sync::Arc, time::Duration};
 use wire::{
-    ids::{OrgId, UploadId},
+    ids::{OrgId, ReleaseId, UploadId},
     releases::Upload,
 };
 
@@ -226,14 +226,15 @@ impl Receiver {
         };
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        store::set_stored(&mut tx, &upload.id, now).await?;
         // Its bytes were compared as they came: what was damaged is whole again.
         let changed = if fresh { scrubbing::record(&mut tx, &digest, (now, now), None).await? } else { Vec::new() };
-        tx.commit().await?;
         // Of other organizations' releases nothing is told.
-        let healed = changed.iter().filter(|(org, _)| *org == upload.org).map(|(_, id)| id.clone()).collect();
+        let healed: Vec<ReleaseId> = changed.iter().filter(|(org, _)| *org == upload.org).map(|(_, id)| id.clone()).collect();
+        store::set_stored(&mut tx, &upload.id, healed.first(), now).await?;
+        tx.commit().await?;
         scrubbing::tell(&self.bus, changed);
         upload.stored = true;
+        upload.healed = healed.first().cloned();
         self.turns.forget(&upload.id);
         Ok(Upload { healed, ..seen(upload) })
     }

@@ -48,6 +48,7 @@ impl Releases {
             received: 0,
             sha256: None,
             stored: false,
+            healed: None,
         };
         let mut tx = self.db.write().await?;
         if store::open_uploads(&mut tx, &actor.org).await? >= MOST_OPEN {

@@ -1,7 +1,7 @@
 //! Pure: what the evidence says. Rates are over finished devices, a verdict carries the numbers it saw, and too little evidence is never a yes.
 
 use super::plan::devices_of;
-use wire::rollouts::{Call, Counts, GateSpec, StageSpec, Verdict, rate_of, rate_words};
+use wire::rollouts::{Call, Counts, GateSpec, StageSpec, Tally, Verdict, rate_of, rate_words};
 
 /// A device that succeeded is dark when it is not connected and nothing was heard of it from so long after its success on: 15 minutes, three of
 /// the pauses that devices make which only ask now and then.
@@ -32,9 +32,9 @@ pub struct Seen {
 
 impl Seen {
     /// All that is known by now.
-    pub const fn all(counts: &Counts, dark: i64) -> Self {
-        let Counts { succeeded, failed, reverted, timed_out, rejected, .. } = *counts;
-        Self { finished: counts.finished(), succeeded, errors: counts.errors(), failed, reverted, timed_out, rejected, dark }
+    pub fn all(counts: &Counts, dark: i64) -> Self {
+        let Tally { finished, succeeded, errors, failed, reverted, timed_out, rejected, success_low: _ } = Tally::of(counts);
+        Self { finished, succeeded, errors, failed, reverted, timed_out, rejected, dark }
     }
 }
 

@@ -29,7 +29,7 @@ use wire::{
     updates::UpdateFailure,
 };
 
-/// Devices looked at for one page of waiting ones, or of those that went dark; a page may be short and still have a next one.
+/// Devices looked at for one page of waiting ones; a page may be short and still have a next one.
 const LOOKED_AT: usize = 20_000;
 /// Devices read at once.
 const BATCH: i64 = 1000;
@@ -123,11 +123,7 @@ impl Rollouts {
         let limit = i64::try_from(wanted.rows).unwrap_or(i64::MAX).saturating_add(1);
         let (id, after, stage) = (&record.id, wanted.after, wanted.stage);
         let badly: &[UpdateState] = match (wanted.outcome, wanted.show) {
-            (Some(UpdateFailure::WentDark), _) => {
-                let many = i64::try_from(LOOKED_AT).unwrap_or(i64::MAX);
-                let (dark, looked) = parts::gone_dark(on, id, (after, many), stage, self.clock.now()).await?;
-                return Ok((self.searched(on, record, wanted, dark).await?, looked));
-            }
+            (Some(UpdateFailure::WentDark), _) => return self.gone_dark(on, record, wanted).await,
             (Some(UpdateFailure::Failed), _) => &[UpdateState::Failed],
             (Some(UpdateFailure::TimedOut), _) => &[UpdateState::TimedOut],
             (Some(UpdateFailure::Reverted), _) => &[UpdateState::Reverted],
@@ -141,24 +137,6 @@ impl Rollouts {
         }
         found.sort_by_key(|(device, _)| *device);
         Ok((found, None))
-    }
-
-    /// Those of them that are searched for.
-    async fn searched(&self, on: &mut Read, record: &Record, wanted: &Wanted<'_>, rows: Rows) -> Result<Rows> {
-        let Some(search) = wanted.search else { return Ok(rows) };
-        let mut found = Vec::new();
-        for (device, row) in rows {
-            if wanted.few.is_some_and(|few| few.binary_search(&device).is_err()) {
-                continue;
-            }
-            let Some(facts) = devices::facts(on, device, self.clock.now()).await? else { continue };
-            let mut one = [(device, facts)];
-            devices::measured(self.last.as_ref(), &record.org, &search.metrics(), &mut one).await?;
-            if search.matches(&one[0].1) {
-                found.push((device, row));
-            }
-        }
-        Ok(found)
     }
 
     /// Devices with an update and devices that wait, merged by number.

@@ -52,6 +52,7 @@ mod arranging;
 mod attempts;
 mod comparable;
 mod comparing;
+mod dark;
 mod deciding;
 mod drafting;
 mod error;
@@ -87,6 +88,7 @@ mod suggestions;
 pub mod testing;
 mod ticking;
 mod uses;
+mod verbs;
 mod wanted;
 mod watching;
 

@@ -19,7 +19,8 @@ use super::{
     survey::{Found, Target, Walk},
     ticking::{asked, walk},
     timing::Timing,
-    validate, way_back,
+    validate::{self, Reads},
+    way_back,
 };
 use crate::{
     Result,
@@ -90,7 +91,8 @@ impl Rollouts {
         let preview = if record.state() == RolloutState::Draft {
             self.proposed(on, &record.org, &record.id, &record.spec).await?
         } else {
-            Box::pin(self.previewed(on, &record.org, &record.id, &record.spec)).await?
+            // What was sent is read as it will run.
+            Box::pin(self.previewed(on, &record.org, &record.id, (&record.spec, Selector::parse_kept))).await?
         };
         let preview = Arc::new(preview);
         let mut glimpses = self.glimpses.lock();
@@ -101,19 +103,19 @@ impl Rollouts {
 
     /// What a plan would do that nobody has been asked about yet, as the rollout of this id: it must not start in the past.
     pub(super) async fn proposed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
-        let mut preview = Box::pin(self.previewed(on, org, id, spec)).await?;
+        let mut preview = Box::pin(self.previewed(on, org, id, (spec, Selector::parse))).await?;
         preview.problems.extend(validate::begun(spec, self.clock.now()));
         Ok(preview)
     }
 
-    /// What a plan would do, as the rollout of this id.
-    async fn previewed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
+    /// What a plan whose selectors are read like this would do, as the rollout of this id.
+    async fn previewed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, (spec, reads): (&RolloutSpec, Reads)) -> Result<Preview> {
         let (now, draw) = (self.clock.now(), Some(id.clone()));
         let release = releases::for_rollout(on, org, &spec.release).await?;
-        let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
+        let mut problems = validate::problems_read(spec, reads, release.as_ref().map(validate::Chosen::from), now);
         let back = release_back(on, org, spec).await?;
         problems.extend(way_back::problems(spec, release.as_ref().map(known), back.as_ref().map(known), now));
-        let selector = Selector::parse(&spec.selector);
+        let selector = reads(&spec.selector);
         let selector_error = selector.as_ref().err().cloned();
         let (Some(release), Ok(selector)) = (release, selector) else {
             return Ok(Preview { selector_error, problems, draw, ..Preview::default() });

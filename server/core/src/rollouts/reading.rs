@@ -1,19 +1,15 @@
-//! What pages show of rollouts, and what the caller may do about them.
+//! What pages show of rollouts.
 
 use super::{
     Error, Rollouts,
     ahead::Ahead,
     arranging::arranged,
-    control::order,
     course::Course,
-    deciding::{Word, not_decidable},
     drafting::{barred_from, not_editable},
     expiring::terms,
     explain::progress,
     gate,
-    glass::not_breakable,
     listing::Listed,
-    moving::not_by,
     quorum::rule_for,
     standing::{People, Standing},
     store::{
@@ -21,6 +17,7 @@ use super::{
         records::{self, Record},
     },
     uses,
+    verbs::{Around, actions},
 };
 use crate::{
     Result,
@@ -37,8 +34,8 @@ use wire::{
     ids::{OrgId, ReleaseId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
-        Action, Call, Counts, GlassBreak, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage,
-        StageView, Tab, UpdateQuery, UpdateRow, UpdateSort, Verb, Verdict, WizardPage,
+        Call, Counts, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab, UpdateQuery,
+        UpdateRow, UpdateSort, Verdict, WizardPage,
     },
     states::{RolloutState, StageState},
 };
@@ -105,7 +102,9 @@ impl Rollouts {
         } else {
             match self.listed(&mut on, &record, &course, query).await {
                 Err(crate::Error::Rollouts(Error::TooManyToSort)) => {
-                    let joined = UpdateQuery { sort: UpdateSort::Joined, cursor: None, ..query.clone() };
+                    // The page says so, and its links go on in this order; a cursor of the other one has no place in it.
+                    let cursor = query.cursor.clone().filter(|cursor| cursor.parse::<DeviceNo>().is_ok());
+                    let joined = UpdateQuery { sort: UpdateSort::Joined, cursor, ..query.clone() };
                     self.listed(&mut on, &record, &course, &joined).await?
                 }
                 listed => listed?,
@@ -360,51 +359,4 @@ fn whole_view(course: &Course) -> Option<Verdict> {
     let kept = course.verdict.clone().map(|verdict| verdict.beside(&course.totals()));
     let verdict = kept.unwrap_or_else(|| gate::judge_whole(gate, &course.totals(), course.seen(), false));
     Some(if course.stage == 0 { Verdict::new(Call::Wait, "has not begun") } else { verdict.bounded() })
-}
-
-/// What stands around a rollout's course when it is asked who may do what.
-struct Around<'a> {
-    /// How its approval stands, while it waits for that.
-    standing: Option<&'a Standing>,
-    /// Its newest start without approval.
-    glass: Option<&'a GlassBreak>,
-    /// Whether the organization lets the glass be broken.
-    breakable: bool,
-}
-
-/// What the caller may do now, and where not, why. Verbs that their role can never use are left out.
-fn actions(actor: &Actor, record: &Record, course: &Course, around: &Around<'_>, now: Timestamp) -> Vec<Action> {
-    use Verb as V;
-    let mut out = Vec::new();
-    for (verb, act) in [
-        (V::Edit, Act::Draft),
-        (V::Submit, Act::Draft),
-        (V::Approve, Act::Approve),
-        (V::Reject, Act::Approve),
-        (V::BreakGlass, Act::BreakGlass),
-        (V::Start, Act::Control),
-        (V::Pause, Act::Control),
-        (V::Resume, Act::Control),
-        (V::Promote, Act::Control),
-        (V::Retry, Act::Control),
-        (V::RollBack, Act::Control),
-        (V::Stop, Act::Control),
-    ] {
-        if !allowed(actor, act) {
-            continue;
-        }
-        let decidable = |word| not_decidable(record, actor, around.standing, word, now).map(|e| e.fault().message);
-        let blocked = match verb {
-            V::Edit => not_editable(record),
-            V::Submit => (record.state() != RolloutState::Draft).then(|| "Only a draft can be sent for approval.".to_owned()),
-            V::Approve => decidable(Word::Yes),
-            V::Reject => decidable(Word::No),
-            V::BreakGlass => not_breakable(record, around.breakable, now),
-            _ => {
-                not_by(verb, record, actor, around.glass, now).map(|e| e.fault().message).or_else(|| order(verb, course, "", "", now).err())
-            }
-        };
-        out.push(Action { verb, blocked });
-    }
-    out
 }

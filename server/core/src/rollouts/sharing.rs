@@ -1,7 +1,6 @@
 //! Pure: what is wrong with a plan's order, its rate, its budget, and the own selectors of its stages.
 
-use super::validate::{DECIMALS, Found, plain, readable};
-use crate::devices::Selector;
+use super::validate::{DECIMALS, Found, Reads, plain, readable};
 use std::collections::HashSet;
 use wire::{
     device::MAX_ATTRIBUTE,
@@ -29,10 +28,10 @@ pub(super) fn problems(spec: &RolloutSpec) -> Vec<Problem> {
 }
 
 /// What is wrong with a stage's own selector.
-pub(super) fn own_selector(text: &str, field: &str, found: &mut Found) {
+pub(super) fn own_selector((text, reads): (&str, Reads), field: &str, found: &mut Found) {
     if text.trim().is_empty() {
         found.add(field, "Write which devices the stage takes, for example tag:lab.");
-    } else if let Err(e) = Selector::parse(text) {
+    } else if let Err(e) = reads(text) {
         found.add(field, e.sentence());
     }
 }

@@ -9,7 +9,7 @@ use super::{
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
-        back, freezes, lists,
+        back, dark, freezes, lists,
         parts::{self, Rank},
         quorum,
         records::{self, Record},
@@ -117,7 +117,7 @@ impl Rollouts {
                 Ok(Survey::Targets { cuts: found.cuts, strata: found.strata, members: found.members, last_device: found.last_device })
             }
             Need::Runs => Ok(Survey::Runs { devices: back::runs(on, record).await? }),
-            Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),
+            Need::Dark => Ok(Survey::Dark { devices: dark::dark(on, &record.id, course.stage, self.clock.now()).await? }),
             Need::Figures(look) => self.figures(on, record, course, look).await,
             Need::Remaining => {
                 let kept = strata::of(on, record, course.stages.iter().map(|s| s.cut).collect()).await?;

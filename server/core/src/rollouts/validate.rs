@@ -4,6 +4,7 @@ use super::{comparable, gate::counts_dark, plan::devices_of, sharing, steps, win
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
+    devices::SelectorError,
     rollouts::{GateSpec, Problem, Reach, RolloutSpec, StageSpec, Urgency, Window},
     states::ReleaseState,
     transfers::{LEAST_BANDWIDTH, MOST_BANDWIDTH},
@@ -48,8 +49,17 @@ impl Chosen {
     }
 }
 
-/// The problems of a plan by itself; no `release` means that there is none of this id.
+/// How a plan's selectors are read: those that somebody writes with [`Selector::parse`], those of a plan that was sent with [`Selector::parse_kept`], as
+/// it runs by them.
+pub type Reads = fn(&str) -> Result<Selector, SelectorError>;
+
+/// The problems of a plan by itself, as it is written; no `release` means that there is none of this id.
 pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> Vec<Problem> {
+    problems_read(spec, Selector::parse, release, now)
+}
+
+/// The same of a plan whose selectors are read like this.
+pub fn problems_read(spec: &RolloutSpec, reads: Reads, release: Option<Chosen>, now: Timestamp) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     found.unless(!spec.name.trim().is_empty(), "name", "Give the rollout a name.");
     found.unless(spec.name.chars().count() <= MAX_NAME, "name", "Use at most 100 characters.");
@@ -89,10 +99,10 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
         found.0.extend(super::retry::problems(of));
     }
     found.unless(spec.priority <= MAX_PRIORITY, "priority", "Choose a priority from 0 to 9.");
-    if let Err(e) = Selector::parse(&spec.selector) {
+    if let Err(e) = reads(&spec.selector) {
         found.add("selector", e.sentence());
     }
-    stages(&spec.stages, &mut found);
+    stages(&spec.stages, reads, &mut found);
     whole(spec, &mut found);
     found.0.extend(steps::problems(spec));
     found.0
@@ -235,7 +245,7 @@ pub(super) fn readable(percent: f64) -> bool {
     !percent.is_finite() || ((percent * 1e4).round() / 1e4).to_bits() == percent.to_bits()
 }
 
-fn stages(stages: &[StageSpec], found: &mut Found) {
+fn stages(stages: &[StageSpec], reads: Reads, found: &mut Found) {
     if stages.is_empty() {
         found.add("stages", "Add at least one stage. The last one reaches 100 %.");
         return;
@@ -249,7 +259,7 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
         found.unless(plain(&stage.name), &at("name"), "Leave out line breaks and control characters.");
         found.unless(stage.soak_s <= MAX_SOAK_S, &at("soak_s"), "Watch a stage for at most 30 days.");
         match stage.reach {
-            Reach::Matching(ref own) => sharing::own_selector(own, &at("reach"), found),
+            Reach::Matching(ref own) => sharing::own_selector((own, reads), &at("reach"), found),
             Reach::Percent(p) if !p.is_finite() || p <= 0.0 || p > 100.0 => {
                 found.add(&at("reach"), "Choose a percentage over 0 and up to 100.");
             }

@@ -68,18 +68,22 @@ struct NextAuthority {
 /// One for claims issues at once. It is made only where there is none that lives long enough for the next claim, and that one is the answer otherwise.
 #[utoipa::path(
     post, path = "/authorities", operation_id = "stage_authority", tag = "authorities", request_body = NextAuthority,
-    responses((status = CREATED, body = AuthorityRow), Refusals)
+    responses(
+        (status = CREATED, body = AuthorityRow),
+        (status = OK, description = "There is one for claims already", body = AuthorityRow),
+        Refusals
+    )
 )]
 async fn stage(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Sent(next): Sent<NextAuthority>,
 ) -> Answer<(StatusCode, Json<AuthorityRow>)> {
-    let made = match next.kind {
+    let (authority, made) = match next.kind {
         AuthorityUse::Claim => fleet.pki().make_claim_authority(&actor).await?,
-        other => fleet.pki().stage_authority(&actor, other).await?,
+        other => (fleet.pki().stage_authority(&actor, other).await?, true),
     };
-    Ok((StatusCode::CREATED, Json(made)))
+    Ok((if made { StatusCode::CREATED } else { StatusCode::OK }, Json(authority)))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

@@ -184,11 +184,8 @@ async fn receive(fleet: &Fleet, actor: &Actor, mut files: Multipart) -> Answer<R
             uploads.push(store(fleet, actor, file).await?);
         }
     }
-    if let Some(healed) = Upload::heal_only(&uploads) {
-        return Ok(healed.clone());
-    }
     let uploads = uploads.into_iter().map(|upload| upload.id).collect();
-    Ok(fleet.releases().create(actor, NewRelease { uploads }).await?.row.id)
+    Ok(fleet.releases().create(actor, NewRelease { uploads }).await?.release.row.id)
 }
 
 /// The field is read here and written in the core's own task, with a few pieces between them.

@@ -76,14 +76,20 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): A
 
 /// Make a release of finished uploads
 ///
-/// Files that the manifest names and that a release of the organization has already need not be uploaded again. Unsigned or changed files do not fail here: the release is kept as a draft whose `quarantine` says why it can't be published.
+/// Files that the manifest names and that a release of the organization has already need not be uploaded again. Unsigned or changed files do not fail here: the release is kept as a draft whose `quarantine` says why it can't be published. What a release is made of makes no second one: sent again, it gives that release.
 #[utoipa::path(
-    post, path = "/releases", operation_id = "create_release", tag = "releases", request_body = NewRelease, responses((status = CREATED, body = ReleaseDetail), Refusals)
+    post, path = "/releases", operation_id = "create_release", tag = "releases", request_body = NewRelease,
+    responses(
+        (status = CREATED, body = ReleaseDetail),
+        (status = OK, description = "It is there already: the same manifest and files, or files that have healed it", body = ReleaseDetail),
+        Refusals
+    )
 )]
 async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewRelease>) -> Answer<impl IntoResponse> {
-    let made = fleet.releases().create(&actor, new).await?;
-    let place = format!("/api/v1/releases/{}", made.row.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(made)))
+    let created = fleet.releases().create(&actor, new).await?;
+    let place = format!("/api/v1/releases/{}", created.release.row.id);
+    let status = if created.new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, [(header::LOCATION, place)], Json(created.release)))
 }
 
 /// One release

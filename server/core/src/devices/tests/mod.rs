@@ -30,6 +30,8 @@ mod ways;
 use super::{
     Attempt, Connected, Error, Selector,
     filter::{Asked, Filter},
+    listing::matching,
+    narrowing::few_meant,
     store,
 };
 use crate::{
@@ -333,6 +335,7 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
         "certificate:expiring,expired",
         "-certificate:none",
         "certificate:revoked,untrusted",
+        "certificate:revoked",
         "last_seen<1h",
         "last_seen>=1d or last_seen<=90m",
         "-last_seen>1s",
@@ -342,7 +345,7 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
     ] {
         let selector = Selector::parse(text).unwrap();
         let asked = Asked::of(&selector, None, (kind, &w.org, w.clock_now())).await.unwrap();
-        let mut filter = Filter { asked, ..Filter::default() };
+        let mut filter = Filter { asked: asked.clone(), ..Filter::default() };
         let org = filter.bind(Value::Text(w.org.to_string()));
         filter.text = format!("SELECT d.number FROM devices d WHERE d.org_id = {org} AND ");
         filter.push(&selector);
@@ -350,6 +353,13 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
             select::<(i64,)>(&mut on, filter.text, &filter.values).await.unwrap().into_iter().map(|r| r.0).collect();
         let by_facts: BTreeSet<i64> = all.iter().filter(|(_, f)| selector.matches(f)).map(|(n, _)| *n).collect();
         assert_eq!(by_sql, by_facts, "{text}");
+        // Asked of some by their numbers it says the same, and those that an index names have all of them among them.
+        let numbers: Vec<i64> = all.iter().map(|(n, _)| *n).collect();
+        let of_some: BTreeSet<i64> = matching(&mut on, &w.org, (&selector, &asked), &numbers).await.unwrap().into_iter().collect();
+        assert_eq!(of_some, by_facts, "{text}");
+        let few = few_meant(&mut on, &w.org, &selector).await.unwrap();
+        assert!(few.as_ref().is_none_or(|few| by_facts.iter().all(|n| few.contains(n))), "{text}: {few:?}");
+        assert!(few.is_some_and(|few| few.len() == by_facts.len()) || text != "certificate:revoked", "they are named, and nobody else");
     }
 }
 

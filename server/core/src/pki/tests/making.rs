@@ -41,7 +41,7 @@ async fn k4_no_writer_waits_while_a_token_makes_an_authority(#[case] kind: Engin
         slow_ones(&w, Kind::Root, &wait);
         let making = async {
             match purpose {
-                AuthorityUse::Claim => pki.ensure_claim_authority(&system).await,
+                AuthorityUse::Claim => pki.ensure_claim_authority(&system).await.map(drop),
                 purpose => pki.stage_authority(&system, purpose).await.map(drop),
             }
         };

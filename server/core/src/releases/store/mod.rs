@@ -1,5 +1,6 @@
 //! The room's SQL: releases and their files, uploads, stored content, deltas, signing keys.
 
+mod again;
 mod checks;
 mod checksums;
 mod deltas;
@@ -9,6 +10,7 @@ mod releases;
 mod signatures;
 mod uploads;
 
+pub(super) use again::*;
 pub(super) use checks::*;
 pub(crate) use checks::{damaged_in, has_damage};
 pub(super) use checksums::*;
@@ -36,6 +38,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::BODY,
     &releases::FILES,
     &releases::ARTIFACTS,
+    &again::OF_VERSION,
     &releases::OF_TYPE,
     &releases::CHOICES,
     &releases::NEWEST,

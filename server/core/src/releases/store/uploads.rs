@@ -3,11 +3,11 @@
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
-    ids::{Digest, OrgId, UploadId},
+    ids::{Digest, OrgId, ReleaseId, UploadId},
 };
 
 pub(super) const UPLOAD: Sql =
-    Sql::same("SELECT id, org_id, name, size, expected, received, sha256, stored_at FROM uploads WHERE org_id = $1 AND id = $2");
+    Sql::same("SELECT id, org_id, name, size, expected, received, sha256, stored_at, healed FROM uploads WHERE org_id = $1 AND id = $2");
 pub(super) const OPEN_UPLOADS: Sql = Sql::same("SELECT COUNT(*) FROM uploads WHERE org_id = $1");
 pub(super) const INSERT_UPLOAD: Sql = Sql::same(
     "INSERT INTO uploads (id, org_id, name, size, expected, received, created_at, created_by, touched_at) \
@@ -15,7 +15,8 @@ pub(super) const INSERT_UPLOAD: Sql = Sql::same(
 );
 pub(super) const RECEIVED: Sql = Sql::same("UPDATE uploads SET received = $2, touched_at = $3 WHERE id = $1");
 pub(super) const WHOLE: Sql = Sql::same("UPDATE uploads SET size = $2, received = $2, sha256 = $3, touched_at = $4 WHERE id = $1");
-pub(super) const STORED: Sql = Sql::same("UPDATE uploads SET stored_at = $2, touched_at = $2 WHERE id = $1");
+/// What was healed stays said when this is done again.
+pub(super) const STORED: Sql = Sql::same("UPDATE uploads SET stored_at = $2, touched_at = $2, healed = COALESCE($3, healed) WHERE id = $1");
 pub(super) const DELETE_UPLOAD: Sql = Sql::same("DELETE FROM uploads WHERE id = $1");
 pub(super) const DELETE_OLD: Sql = Sql::same("DELETE FROM uploads WHERE id = $1 AND touched_at < $2");
 pub(super) const OLD_UPLOADS: Sql = Sql::same("SELECT id, sha256 FROM uploads WHERE touched_at < $1 ORDER BY touched_at LIMIT 500");
@@ -35,6 +36,8 @@ pub(in crate::releases) struct StoredUpload {
     pub received: i64,
     pub sha256: Option<Digest>,
     pub stored: bool,
+    /// The release of which it was a damaged file that is whole again by it.
+    pub healed: Option<ReleaseId>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -47,6 +50,7 @@ struct UploadColumns {
     received: i64,
     sha256: Option<String>,
     stored_at: Option<i64>,
+    healed: Option<String>,
 }
 
 pub(in crate::releases) async fn upload(on: &mut impl Conn, org: &OrgId, id: &UploadId) -> Result<Option<StoredUpload>, Error> {
@@ -61,6 +65,7 @@ pub(in crate::releases) async fn upload(on: &mut impl Conn, org: &OrgId, id: &Up
         received: found.received,
         sha256: digest(found.sha256)?,
         stored: found.stored_at.is_some(),
+        healed: found.healed.map(|id| id.parse()).transpose().map_err(Error::corrupt)?,
     }))
 }
 
@@ -82,8 +87,8 @@ pub(in crate::releases) async fn set_whole(tx: &mut Tx, id: &UploadId, size: i64
     Ok(exec!(tx, WHOLE, id.as_str(), size, sha256.as_str(), now.0)? == 1)
 }
 
-pub(in crate::releases) async fn set_stored(tx: &mut Tx, id: &UploadId, now: Timestamp) -> Result<bool, Error> {
-    Ok(exec!(tx, STORED, id.as_str(), now.0)? == 1)
+pub(in crate::releases) async fn set_stored(tx: &mut Tx, id: &UploadId, healed: Option<&ReleaseId>, now: Timestamp) -> Result<bool, Error> {
+    Ok(exec!(tx, STORED, id.as_str(), now.0, healed.map(ReleaseId::as_str))? == 1)
 }
 
 pub(in crate::releases) async fn delete_upload(tx: &mut Tx, id: &UploadId) -> Result<bool, Error> {

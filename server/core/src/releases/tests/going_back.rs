@@ -91,7 +91,7 @@ async fn content_that_is_taken_while_its_release_is_removed_stays(#[case] kind: 
         let upload = send(&w, &oli, "back.manifest.json", &signed_again(&envelope, 10 * n + 2)).await.id;
         let (made, removed) = tokio::join!(releases.create(&oli, NewRelease { uploads: vec![upload] }), releases.remove(&oli, &old.row.id));
         removed.unwrap();
-        let (made, content) = (made.unwrap(), sha256(format!("firmware 1.{n}.0").as_bytes()));
+        let (made, content) = (made.unwrap().release, sha256(format!("firmware 1.{n}.0").as_bytes()));
         let has = made.artifacts.iter().any(|a| a.sha256 == content);
         assert_eq!(has, made.row.quarantine.is_empty(), "{}", made.row.quarantine);
         assert_eq!(releases.open_artifact(&content).await.is_ok(), has, "it is kept exactly where it is needed");

@@ -205,3 +205,44 @@ async fn a_version_that_goes_back_under_a_higher_sequence_is_told(#[case] kind: 
     assert!(told.len() == 1 && told[0].contains("1.0.1 is older than 1.3.0"), "{told:?}");
     assert!(releases.detail(&oli, &newer.row.id).await.unwrap().warnings.is_empty());
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_is_sent_again_is_the_release_that_is_there(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    let envelope = key(1).sign(&manifest("1.0.0", 1, b"x")).unwrap();
+    let sent = async |files: &[(&str, &[u8])]| {
+        let mut uploads = Vec::new();
+        for (name, content) in files {
+            uploads.push(send(&w, &oli, name, content).await.id);
+        }
+        let created = releases.create(&oli, NewRelease { uploads: uploads.clone() }).await?;
+        assert_eq!(fault(releases.create(&oli, NewRelease { uploads }).await).code, "no_upload", "they are used up");
+        Ok::<_, crate::Error>(created)
+    };
+    let whole: &[(&str, &[u8])] = &[("fw.bin", b"x"), ("m.manifest.json", &envelope)];
+    // In quarantine, because nobody trusts its key yet; a file that it has not makes another draft.
+    let first = sent(whole).await.unwrap();
+    let again = sent(whole).await.unwrap();
+    assert_eq!((first.new, again.new, &again.release.row.id), (true, false, &first.release.row.id));
+    let more = sent(&[whole[0], whole[1], ("new.bin", b"new")]).await.unwrap();
+    assert!(more.new && more.release.artifacts.len() == 2 && more.release.row.id != first.release.row.id);
+
+    trust(&w, &admin, 1).await;
+    let id = first.release.row.id;
+    releases.publish(&oli, &id).await.unwrap();
+    for files in [whole, &whole[1..]] {
+        let again = sent(files).await.unwrap();
+        assert_eq!((again.new, again.release.row.state, &again.release.row.id), (false, ReleaseState::Published, &id));
+    }
+    // Another file, or another manifest of the same version, is not taken for it.
+    let more = sent(&[whole[0], whole[1], ("newer.bin", b"newer")]).await.unwrap();
+    assert!(more.new && more.release.row.state == ReleaseState::Draft);
+    let other = key(1).sign(&Manifest { notes: "Otherwise".into(), ..manifest("1.0.0", 1, b"x") }).unwrap();
+    assert!(sent(&[whole[0], ("m.manifest.json", &other)]).await.unwrap().new);
+    let list = releases.list(&oli, &ReleaseQuery::default()).await.unwrap();
+    assert_eq!(list.items.iter().filter(|row| row.state == ReleaseState::Published).count(), 1);
+}

@@ -105,7 +105,7 @@ async fn release_of(w: &World, actor: &Actor, files: &[(&str, &[u8])]) -> crate:
     for (name, content) in files {
         uploads.push(send(w, actor, name, content).await.id);
     }
-    w.fleet.releases().create(actor, NewRelease { uploads }).await
+    Ok(w.fleet.releases().create(actor, NewRelease { uploads }).await?.release)
 }
 
 /// A release that is verified, signed by `key(1)`, which must be trusted already.

@@ -82,7 +82,8 @@ async fn a_key_that_is_added_later_lifts_the_quarantine(#[case] kind: EngineKind
     let waiting = verified(&w, &oli, "1.0.0", 1).await;
     assert_eq!((waiting.row.state, waiting.row.version.as_str()), (ReleaseState::Draft, "1.0.0"), "its claims are shown");
     w.clock.advance(1);
-    let twin = verified(&w, &oli, "1.0.0", 1).await;
+    let envelope = key(1).sign(&manifest("1.0.0", 1, b"others")).unwrap();
+    let twin = release_of(&w, &oli, &[("fw.bin", b"others"), ("m.manifest.json", &envelope)]).await.unwrap();
     assert_eq!(fault(releases.add_key(&oli, "k", &key(1).public_pem()).await).kind, FaultKind::Forbidden);
     assert_eq!(fault(releases.add_key(&admin, "k", "nonsense").await).code, "bad_key");
     trust(&w, &admin, 1).await;

@@ -1,6 +1,6 @@
 //! How long updates took before and how they ended, for what is expected of the next ones and what may be asked of them.
 
-use super::parts::went_dark;
+use super::dark::went_dark;
 use crate::{
     db::{Conn, Error, Sql, row, rows},
     rollouts::gate::{DARK_GRACE_MS, DARK_WATCH_MS},

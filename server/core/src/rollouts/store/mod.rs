@@ -7,6 +7,7 @@ pub(super) mod approvers;
 pub(super) mod back;
 pub(super) mod confirming;
 pub(super) mod courses;
+pub(super) mod dark;
 pub(super) mod ddi;
 pub(super) mod deltas;
 pub(super) mod freezes;
@@ -105,13 +106,14 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::RETRACTABLE,
     &parts::BUSY_ELSEWHERE,
     &parts::SETTLED,
-    &parts::DARK,
+    &dark::DARK,
     &parts::UPDATED,
     &parts::TOUCHED,
     &parts::LISTED,
     &parts::LISTED_BADLY,
-    &parts::LISTED_DARK,
-    &parts::NEXT_TURNS,
+    &dark::LISTED_DARK,
+    &dark::LISTED_DARK_AMONG,
+    &dark::NEXT_TURNS,
     &parts::GONE,
     &parts::FAILURES,
     &parts::LISTED_BETWEEN,

@@ -1,6 +1,6 @@
 //! Who has which part in what: updates as lists, by device and by rollout.
 
-use super::{these, updates::bit};
+use super::{dark::went_dark, these, updates::bit};
 use crate::{
     db::{Conn, Error, Sql, many, row, rows},
     devices::DeviceNo,
@@ -20,28 +20,7 @@ use wire::{
     updates::{DeviceUpdate, UpdateFailure},
 };
 
-/// Whether nothing was heard of the device `d` from so many milliseconds after the success of this update on: what gates mean by dark. A channel that was
-/// still open then, or that a restart of the server closed later, is a word too.
-macro_rules! went_dark {
-    ($update:literal, $grace:literal) => {
-        concat!(
-            "d.online = FALSE AND d.last_seen_at < ",
-            $update,
-            ".ended_at + ",
-            $grace,
-            " AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.device = ",
-            $update,
-            ".device AND (c.ended_at IS NULL OR c.ended_at >= ",
-            $update,
-            ".ended_at + ",
-            $grace,
-            "))"
-        )
-    };
-}
-pub(super) use went_dark;
-
-/// `dark` as [`DARK`] counts it: $5 milliseconds after a success that was before $4 nothing was heard.
+/// `dark` as [`DARK`](super::dark::DARK) counts it: $5 milliseconds after a success that was before $4 nothing was heard.
 pub(super) const OF_DEVICE: Sql = Sql::same(concat!(
     "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.code, u.detail, u.attempts, u.created_at, u.updated_at,
             u.ended_at, u.passed,
@@ -77,14 +56,6 @@ pub(super) const SETTLED: Sql = Sql::same(
 /// Devices that one statement gives.
 const PAGE: i64 = 2000;
 
-/// Devices of a stage that succeeded by $3 and went dark: nothing was heard of them from $4 milliseconds after that on.
-pub(super) const DARK: Sql = Sql::same(concat!(
-    "SELECT COUNT(*) FROM updates u JOIN devices d ON d.number = u.device
-     WHERE u.rollout_id = $1 AND u.stage = $2 AND u.latest = TRUE AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $3
-     AND d.state = 'active' AND ",
-    went_dark!("u", "$4")
-));
-
 /// Devices of a stage that run the release since an instant.
 pub(super) const UPDATED: Sql = Sql::same(
     "SELECT device FROM updates WHERE rollout_id = $1 AND stage = $2 AND latest = TRUE AND again = FALSE AND state = 'succeeded' AND ended_at <= $3",
@@ -103,6 +74,7 @@ macro_rules! listed {
         )
     };
 }
+pub(super) use listed;
 /// Those of a stage (0: all) that fare like this.
 pub(super) const LISTED: Sql = Sql::same(listed!(
     "AND ($3 = 0 OR u.stage = $3) AND (CASE WHEN u.again = TRUE THEN 'waiting' WHEN u.open = TRUE THEN 'updating'
@@ -115,16 +87,6 @@ pub(super) const LISTED_BADLY: Sql = Sql::same(listed!(
     "AND ($3 = 0 OR u.stage = $3) AND u.again = FALSE AND u.state IN ('failed', 'reverted', 'timed_out', 'rejected') AND u.state = $4
      AND d.state <> 'decommissioned' ORDER BY u.device LIMIT $5"
 ));
-/// Those of a stage (0: all) up to this device that have gone [dark](DARK).
-pub(super) const LISTED_DARK: Sql = Sql::same(listed!(
-    "AND u.device <= $3 AND ($4 = 0 OR u.stage = $4) AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $5 AND d.state = 'active' AND ",
-    went_dark!("u", "$6"),
-    " ORDER BY u.device"
-));
-/// The last of so many devices that had a turn, and how many there are.
-pub(super) const NEXT_TURNS: Sql = Sql::same(
-    "SELECT MAX(b.device), COUNT(*) FROM (SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND device > $2 ORDER BY device LIMIT $3) b",
-);
 /// How those of a stage (0: all) fared that have left the fleet since. What is to be tried again counts as waiting, and who waits is counted anew.
 pub(super) const GONE: Sql = Sql::same(
     "SELECT u.state, COUNT(*) FROM devices d JOIN updates u ON u.device = d.number AND u.rollout_id = $2
@@ -263,17 +225,11 @@ pub(in crate::rollouts) async fn touched(on: &mut impl Conn, rollout: &RolloutId
     Ok(rows!(on, (i64,), TOUCHED, rollout.as_str())?.into_iter().map(|r| r.0).collect())
 }
 
-/// How many of a stage's devices succeeded and went dark, as [`gate`](crate::rollouts::gate) means it.
-pub(in crate::rollouts) async fn dark(on: &mut impl Conn, rollout: &RolloutId, stage: u32, now: Timestamp) -> Result<i64, Error> {
-    let by = now.plus(-DARK_WATCH_MS);
-    Ok(row!(on, (i64,), DARK, rollout.as_str(), i64::from(stage), by.0, DARK_GRACE_MS)?.map_or(0, |r| r.0))
-}
-
 /// Devices with their part in a rollout.
 pub(in crate::rollouts) type Rows = Vec<(DeviceNo, UpdateRow)>;
 
 #[derive(sqlx::FromRow)]
-struct ListedRow {
+pub(super) struct ListedRow {
     device: i64,
     id: String,
     device_id: String,
@@ -291,7 +247,7 @@ struct ListedRow {
     ended_at: Option<i64>,
 }
 
-fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
+pub(super) fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
     let state = if r.again { UpdateState::Queued } else { r.state.parse().map_err(Error::corrupt)? };
     let row = UpdateRow {
         id: Some(r.id.parse().map_err(Error::corrupt)?),
@@ -335,23 +291,6 @@ pub(in crate::rollouts) async fn ended_badly(
 ) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
     let found = rows!(on, ListedRow, LISTED_BADLY, rollout.as_str(), after, i64::from(stage), state.as_str(), limit)?;
     found.into_iter().map(listed_row).collect()
-}
-
-/// Those of the next `many` devices behind `after` that succeeded and went dark, as [`dark`] counts them, and the last device that was looked at; none
-/// where these are the last ones of the rollout.
-pub(in crate::rollouts) async fn gone_dark(
-    on: &mut impl Conn,
-    rollout: &RolloutId,
-    (after, many): (DeviceNo, i64),
-    stage: u32,
-    now: Timestamp,
-) -> Result<(Rows, Option<DeviceNo>), Error> {
-    let Some((Some(last), turns)) = row!(on, (Option<DeviceNo>, i64), NEXT_TURNS, rollout.as_str(), after, many)? else {
-        return Ok((Vec::new(), None));
-    };
-    let by = now.plus(-DARK_WATCH_MS);
-    let found = rows!(on, ListedRow, LISTED_DARK, rollout.as_str(), after, last, i64::from(stage), by.0, DARK_GRACE_MS)?;
-    Ok((found.into_iter().map(listed_row).collect::<Result<_, Error>>()?, (turns >= many).then_some(last)))
 }
 
 /// Devices of a stage, 0 for all, that did not make it, by why; the most frequent first, at most 12.

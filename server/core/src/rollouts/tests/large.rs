@@ -261,6 +261,20 @@ async fn a_page_of_who_waits_reads_of_the_draw_what_its_devices_need(#[case] kin
     assert_eq!(super::fault(s.rollouts().updates(&s.ada, &id, &sorted).await).code, "too_many_to_sort");
     let page = s.rollouts().page(&s.ada, &id, &sorted).await.unwrap();
     assert!(!page.sorts && page.updates.items.len() == 50);
+    // Its pages follow on each other, by the order that they are in and by an address that still has the other one.
+    let joined = UpdateQuery { sort: UpdateSort::Joined, ..sorted.clone() };
+    let whole = s.rollouts().updates(&s.ada, &id, &UpdateQuery { rows: Some(100), ..joined.clone() }).await.unwrap();
+    let cursor = page.updates.next.clone();
+    assert!(cursor.is_some());
+    for query in [&joined, &sorted] {
+        let second = s.rollouts().page(&s.ada, &id, &UpdateQuery { cursor: cursor.clone(), ..query.clone() }).await.unwrap();
+        let walked: Vec<_> = page.updates.items.iter().chain(&second.updates.items).map(|row| row.device_id.clone()).collect();
+        let all: Vec<_> = whole.items.iter().map(|row| row.device_id.clone()).collect();
+        assert_eq!((walked, second.sorts), (all, false), "{}", query.sort);
+    }
+    let other = UpdateQuery { cursor: Some("17.gw-1".into()), ..sorted.clone() };
+    let from_the_first = s.rollouts().page(&s.ada, &id, &other).await.unwrap();
+    assert_eq!(from_the_first.updates.items, page.updates.items);
     let badly = UpdateQuery { show: Show::Failed, ..sorted.clone() };
     assert!(s.rollouts().page(&s.ada, &id, &badly).await.unwrap().sorts, "nobody has failed yet");
     let one = UpdateQuery { q: fleet[4_321].1.device_id.clone(), ..sorted };

@@ -1,9 +1,10 @@
 //! The devices of a rollout, searched, by how they ended, and in other orders.
 
 use super::{Scene, fault, stage};
-use crate::db::{EngineKind, Sql, exec};
+use crate::db::{EngineKind, Sql, counting, exec};
 use rstest::rstest;
 use wire::{
+    Timestamp,
     ids::RolloutId,
     page::Page,
     rollouts::{GateSpec, Reach, Show, StageSpec, UpdateQuery, UpdateRow, UpdateSort},
@@ -30,6 +31,15 @@ async fn scene(kind: EngineKind) -> (Scene, RolloutId) {
         s.succeed(*device, &offer.update_id, "2.0.0", 2).await;
     }
     (s, id)
+}
+
+/// Nothing was heard of these devices since.
+async fn silence(s: &Scene, devices: &[i64], since: Timestamp) {
+    let mut tx = s.rollouts().db.write().await.unwrap();
+    for device in devices {
+        exec!(&mut tx, SILENT, *device, since.0).unwrap();
+    }
+    tx.commit().await.unwrap();
 }
 
 fn names(page: &Page<UpdateRow>) -> Vec<String> {
@@ -61,13 +71,40 @@ async fn devices_are_listed_by_how_their_updates_ended(#[case] kind: EngineKind)
 
     // Who succeeded and is not heard of any more has gone dark, half an hour later.
     assert_eq!(by(UpdateFailure::WentDark, Show::All).await, Vec::<String>::new());
-    let mut tx = s.rollouts().db.write().await.unwrap();
-    exec!(&mut tx, SILENT, s.devices[4], s.w.clock_now().0).unwrap();
-    tx.commit().await.unwrap();
+    silence(&s, &s.devices[4..5], s.w.clock_now()).await;
     s.w.clock.advance(31 * 60_000);
     assert_eq!(by(UpdateFailure::WentDark, Show::All).await, ["gw-5"]);
     let searched = UpdateQuery { outcome: Some(UpdateFailure::WentDark), q: "gw-6".into(), ..UpdateQuery::default() };
     assert_eq!(s.rollouts().updates(&s.oli, &id, &searched).await.unwrap().total, 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn those_that_went_dark_are_searched_by_as_many_statements_however_many_they_are(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 12).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    for (device, offer) in s.poll_all().await {
+        s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+    }
+    let began = s.w.clock_now();
+    silence(&s, &s.devices[..1], began).await;
+    s.w.clock.advance(31 * 60_000);
+    let found = async |q: &str| {
+        let query = UpdateQuery { outcome: Some(UpdateFailure::WentDark), q: q.into(), ..UpdateQuery::default() };
+        let (page, ran) = counting::counted(s.rollouts().updates(&s.oli, &id, &query)).await;
+        (names(&page.unwrap()), ran.len())
+    };
+    // The first that no index bounds, the second that one does.
+    let (one, walked) = found("-gw-12").await;
+    let (same, named) = found("gw-1").await;
+    assert_eq!((one, same), (vec!["gw-1".to_owned()], vec!["gw-1".to_owned()]));
+    silence(&s, &s.devices, began).await;
+    let all: Vec<String> = (1..=11).map(|n| format!("gw-{n}")).collect();
+    assert_eq!(found("-gw-12").await, (all, walked));
+    let some: Vec<String> = [1, 10, 11, 12].map(|n| format!("gw-{n}")).into();
+    assert_eq!(found("gw-1").await, (some, named));
 }
 
 #[rstest]

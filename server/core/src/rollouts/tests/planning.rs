@@ -3,7 +3,7 @@
 use super::*;
 use rstest::rstest;
 use wire::{
-    rollouts::{Order, ReleaseFit},
+    rollouts::{Order, PreviewQuery, ReleaseFit},
     states::Role,
     transfers::TransferLimits,
 };
@@ -127,4 +127,30 @@ async fn the_wizard_says_before_which_approval_its_plan_will_take(#[case] kind: 
     assert_eq!(s.detail(&id).await.ahead.unwrap(), shown);
     let unknown = RolloutSpec { release: "rel_00000000000000000000000000000000".parse().unwrap(), ..plan.clone() };
     assert_eq!(room.wizard(&s.oli, Some(unknown), None, None, None).await.unwrap().ahead, None);
+}
+
+const OLDER: Sql = Sql::same("UPDATE rollouts SET spec = REPLACE(spec, '-tag:lab', '-state:activ') WHERE id = $1");
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_approves_a_plan_from_before_slips_were_refused_sees_whom_it_reaches(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let spec = RolloutSpec { selector: "-tag:lab".into(), ..s.spec(vec![stage(Reach::Percent(100.0))]) };
+    let id = s.rollouts().draft(&s.oli, spec).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let mut tx = s.rollouts().db.write().await.unwrap();
+    assert_eq!(exec!(&mut tx, OLDER, id.as_str()).unwrap(), 1);
+    tx.commit().await.unwrap();
+    let page = s.rollouts().page(&s.ada, &id, &UpdateQuery::default()).await.unwrap();
+    let preview = page.preview.unwrap();
+    assert_eq!((preview.total, preview.selector_error, preview.problems), (3, None, Vec::new()));
+    assert_eq!(page.rollout.row.counts.total, 3);
+    let devices = s.rollouts().preview_devices(&s.ada, &id, &PreviewQuery::default()).await.unwrap();
+    assert_eq!(devices.items.len(), 3);
+    // Whoever writes such a plan is told.
+    let again = s.spec(vec![stage(Reach::Percent(100.0))]);
+    let written = s.rollouts().preview(&s.oli, &RolloutSpec { selector: "-state:activ".into(), ..again }).await.unwrap();
+    assert!(written.selector_error.is_some() && written.problems.iter().any(|problem| problem.field == "selector"));
 }

@@ -79,7 +79,7 @@ async fn a_release_says_who_runs_it_who_gets_it_and_by_which_rollout(#[case] kin
     ];
     let bytes = futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"x"))]);
     s.w.fleet.releases().append(&s.oli, &uploads[0], 0, bytes).await.unwrap();
-    let draft = s.w.fleet.releases().create(&s.oli, wire::releases::NewRelease { uploads }).await.unwrap();
+    let draft = s.w.fleet.releases().create(&s.oli, wire::releases::NewRelease { uploads }).await.unwrap().release;
     assert_eq!(s.w.fleet.release(&s.ada, &draft.row.id).await.unwrap().installs, None);
     assert_eq!(s.w.fleet.release_installs(&s.ada, &draft.row.id).await.unwrap(), ReleaseInstalls::default());
 }
@@ -109,7 +109,8 @@ async fn lists_say_how_many_rollouts_use_each_release_and_one_that_any_uses_is_n
     }
     tx.commit().await.unwrap();
     let kept = s.w.fleet.releases().remove(&s.ada, &s.release).await.unwrap_err();
-    assert_eq!(kept.fault().code, "release_kept");
+    assert_eq!(kept.fault().code, "release_used");
+    assert!(kept.fault().message.starts_with("A rollout uses this release"), "{}", kept.fault().message);
     s.w.fleet.releases().remove(&s.ada, &newer).await.unwrap();
     assert_eq!(counts(&s).await, [2]);
 }

@@ -98,9 +98,9 @@ async fn k5_what_will_need_the_roots_file_is_said_before_the_key_goes(#[case] ki
         "admins only"
     );
 
-    let made = pki.make_claim_authority(&admin).await.unwrap();
-    assert_eq!((made.kind.as_str(), made.state), ("claim", AuthorityState::Active));
-    assert_eq!(pki.make_claim_authority(&admin).await.unwrap(), made, "there is one already");
+    let (made, new) = pki.make_claim_authority(&admin).await.unwrap();
+    assert_eq!((made.kind.as_str(), made.state, new), ("claim", AuthorityState::Active, true));
+    assert_eq!(pki.make_claim_authority(&admin).await.unwrap(), (made, false), "there is one already");
     let needs = pki.root_needs(&admin, None).unwrap();
     assert!(now(&needs).is_empty(), "{needs:?}");
     for word in ["authority for claims", "authority for devices", "authority for the listeners", "list of revoked", "root that follows"] {
