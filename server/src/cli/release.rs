@@ -325,7 +325,7 @@ mod tests {
         let envelope = pair.sign(&fleet::testing::manifest("1.0.0", 1, &[("fw.bin", "raw", b"firmware")])).unwrap();
         std::fs::write(at("fw.manifest.json"), envelope).unwrap();
         let files = [at("fw.bin"), at("fw.manifest.json")];
-        let stranger = sending::upload(&w.fleet, &admin, &files).await.unwrap().made.unwrap();
+        let stranger = sending::upload(&w.fleet, &admin, &files).await.unwrap().created.release;
         assert!(!stranger.row.quarantine.is_empty(), "nobody trusts the key yet");
         w.fleet.releases().remove(&admin, &stranger.row.id).await.unwrap();
         w.fleet.releases().add_key(&admin, "build", &pair.public_pem()).await.unwrap();

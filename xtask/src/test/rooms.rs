@@ -26,7 +26,7 @@ struct House {
 const FLEET: House = House {
     sources: "server/core/src",
     ground: &[
-        "bearer", "bus", "clock", "csv", "db", "entropy", "hash", "kept", "lines", "pem", "qr", "refused", "source", "text",
+        "asked", "bearer", "bus", "clock", "csv", "db", "entropy", "hash", "kept", "lines", "pem", "qr", "refused", "source", "text",
         // The one error of the core, with a place for each room's own.
         "Error", "Result",
     ],

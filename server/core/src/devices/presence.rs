@@ -214,7 +214,7 @@ fn merged(telling: Telling, known: BTreeMap<String, String>, said: BTreeMap<Stri
         Some(sequence) => Some(sequence.parse::<i64>().ok().filter(|sequence| *sequence >= 0)?),
         None => None,
     };
-    (fresh || numbered).then(|| Told { version, sequence, fresh, whole: fresh && numbered })
+    (fresh || numbered).then_some(Told { version, sequence, fresh, whole: fresh && numbered })
 }
 
 /// What a device says of itself as we keep it, at most [`wire::device::MAX_ATTRIBUTES`] of it.

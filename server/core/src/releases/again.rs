@@ -8,7 +8,7 @@ use crate::{
     db::{Conn, Error as DbError},
 };
 use wire::{
-    ids::{OrgId, ReleaseId, UploadId},
+    ids::{Digest, OrgId, ReleaseId, UploadId},
     manifest::Manifest,
     states::ReleaseState,
 };
@@ -35,7 +35,7 @@ pub(super) async fn sent(
 
 /// Whether a release of these files has all that were sent and all that the manifest names, and nothing else.
 fn holds(own: &[File], sent: &[File], claimed: &Manifest) -> bool {
-    let has = |sha256| own.iter().any(|file| file.sha256 == *sha256);
+    let has = |sha256: &Digest| own.iter().any(|file| file.sha256 == *sha256);
     let meant = |file: &File| sent.iter().any(|s| s.sha256 == file.sha256) || claimed.payloads.iter().any(|p| p.sha256 == file.sha256);
     sent.iter().all(|file| has(&file.sha256)) && claimed.payloads.iter().all(|payload| has(&payload.sha256)) && own.iter().all(meant)
 }

@@ -75,7 +75,7 @@ mod tests {
             let mut manifest = fleet::testing::manifest(version, sequence, &[("fw.bin", "raw", content)]);
             manifest.notes = format!("Notes of {version}\nin two lines");
             std::fs::write(at("fw.manifest.json"), pair.sign(&manifest).unwrap()).unwrap();
-            ids.push(upload(&w.fleet, &admin, &[at("fw.bin"), at("fw.manifest.json")]).await.unwrap().made.unwrap().row.id);
+            ids.push(upload(&w.fleet, &admin, &[at("fw.bin"), at("fw.manifest.json")]).await.unwrap().created.release.row.id);
         }
         let told = async |before: &ReleaseId, after: &ReleaseId| told(&w.fleet.releases().difference(&admin, before, after).await.unwrap());
         let lines = told(&ids[0], &ids[1]).await;

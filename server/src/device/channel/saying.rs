@@ -24,6 +24,7 @@ impl Channel<'_> {
     }
 
     /// Written as text at once, so that nobody keeps the frame while it is sent.
+    #[expect(clippy::needless_pass_by_value, reason = "a borrowed one would be kept in the caller's task until it is sent")]
     pub(super) fn send(&mut self, frame: Down) -> impl Future<Output = Result<(), Gone>> {
         let text = serde_json::to_string(&frame);
         async move { self.write(Message::Text(text.map_err(|_| Gone)?.into())).await }

@@ -101,7 +101,7 @@ async fn sent(
         return Ok(response);
     }
     let (left, at) = (length.unwrap_or(u64::MAX), devices.fleet.clock().now());
-    Ok(watched(response, Watch { left, at, alone, devices, action }))
+    Ok(watched(response, Watch { devices, action, alone, left, at }))
 }
 
 /// A download under way.

@@ -1,6 +1,6 @@
 //! Which devices succeeded and went dark: how many of a stage, and which of a rollout. What dark means is the gate's.
 
-use super::parts::{ListedRow, Rows, listed, listed_row};
+use super::parts::{ListedRow, Rows, columns_listed, listed_row};
 use crate::{
     db::{Conn, Error, Sql, row, rows},
     devices::DeviceNo,
@@ -40,7 +40,7 @@ pub(super) const DARK: Sql = Sql::same(concat!(
 /// Those of a stage (0: all) among these devices that have gone [dark](DARK).
 macro_rules! listed_dark {
     ($among:literal) => {
-        listed!(
+        columns_listed!(
             $among,
             " AND ($4 = 0 OR u.stage = $4) AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $5 AND d.state = 'active' AND ",
             went_dark!("u", "$6"),

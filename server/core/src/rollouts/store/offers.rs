@@ -18,7 +18,7 @@ use wire::{
     Timestamp,
     ids::{OrgId, RolloutId, UpdateId},
     rollouts::Counts,
-    states::{RolloutState, UpdateState},
+    states::RolloutState,
 };
 
 /// Reads the rollout and keeps it as it is until the transaction ends: nobody pauses it between the look and the offer.

@@ -64,7 +64,7 @@ pub(super) const UPDATED: Sql = Sql::same(
 pub(super) const TOUCHED: Sql = Sql::same("SELECT DISTINCT device FROM updates WHERE rollout_id = $1");
 
 /// The columns of [`ListedRow`].
-macro_rules! listed {
+macro_rules! columns_listed {
     ($($rest:expr),+) => {
         concat!(
             "SELECT u.device, u.id, d.device_id, u.stage, u.state, u.again, u.progress, u.from_version, u.attempts, ",
@@ -74,16 +74,16 @@ macro_rules! listed {
         )
     };
 }
-pub(super) use listed;
+pub(super) use columns_listed;
 /// Those of a stage (0: all) that fare like this.
-pub(super) const LISTED: Sql = Sql::same(listed!(
+pub(super) const LISTED: Sql = Sql::same(columns_listed!(
     "AND ($3 = 0 OR u.stage = $3) AND (CASE WHEN u.again = TRUE THEN 'waiting' WHEN u.open = TRUE THEN 'updating'
      WHEN u.state = 'succeeded' THEN 'succeeded' WHEN u.state IN ('failed', 'reverted', 'timed_out', 'rejected') THEN 'failed' ELSE 'left_out' END) = $4
      AND d.state <> 'decommissioned'
      ORDER BY u.device LIMIT $5"
 ));
 /// Those of a stage (0: all) that ended badly in this state. The states are said as the index of such updates has them: a few among a million are found by it.
-pub(super) const LISTED_BADLY: Sql = Sql::same(listed!(
+pub(super) const LISTED_BADLY: Sql = Sql::same(columns_listed!(
     "AND ($3 = 0 OR u.stage = $3) AND u.again = FALSE AND u.state IN ('failed', 'reverted', 'timed_out', 'rejected') AND u.state = $4
      AND d.state <> 'decommissioned' ORDER BY u.device LIMIT $5"
 ));
@@ -98,7 +98,7 @@ pub(super) const FAILURES: Sql = Sql::same(
      WHERE u.rollout_id = $1 AND ($2 = 0 OR u.stage = $2) AND u.latest = TRUE AND u.again = FALSE
      AND u.state IN ('failed', 'reverted', 'timed_out', 'rejected') GROUP BY u.state, u.code ORDER BY COUNT(*) DESC, u.state, u.code LIMIT 12",
 );
-pub(super) const LISTED_BETWEEN: Sql = Sql::same(listed!("AND u.device <= $3 ORDER BY u.device"));
+pub(super) const LISTED_BETWEEN: Sql = Sql::same(columns_listed!("AND u.device <= $3 ORDER BY u.device"));
 
 #[derive(sqlx::FromRow)]
 struct DeviceUpdateRow {
