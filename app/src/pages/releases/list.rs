@@ -197,7 +197,7 @@ fn rows(items: &[ReleaseRow]) -> AnyView {
                 <tr>
                     <th scope="row">
                         <a class="main mono" href=format!("/firmware/{}", r.id)>{version}</a>
-                        <div class="small text-2">{of}{bytes(r.size)}</div>
+                        <div class="small text-2">{of}<span class="nowrap">{bytes(r.size)}</span></div>
                     </th>
                     <td>{badge(tone, word)}{damaged}{why}</td>
                     <td class="lesser">{r.signed_by.join(", ")}</td>
