@@ -29,7 +29,10 @@ pub fn Frame() -> AnyView {
     let live = Live::provide();
     let toasts = Toasts::provide();
     let uploads = uploads();
-    uploads.on_done(move |name, _| toasts.say(Tone::Ok, format!("Uploaded {name}")));
+    uploads.on_done(move |name, _, held| {
+        let (tone, where_to) = if held { (Tone::Warn, " into quarantine") } else { (Tone::Ok, "") };
+        toasts.say(tone, format!("Uploaded {name}{where_to}"));
+    });
     let viewer = session::viewer_resource();
     // Only the counts follow the fleet: to build the bar anew would close a menu that is open.
     let (counts, set_counts) = signal(NavCounts::default());

@@ -150,6 +150,8 @@ pub fn fault_state(fault: &Fault) -> AnyView {
         FaultKind::Forbidden | FaultKind::NotFound | FaultKind::Gone => {
             view! { <a class="btn" href="/">"Go to the overview"</a> }.into_any()
         }
+        // The same address would be understood no better.
+        FaultKind::Invalid => view! { <a class="btn" href="?" rel="external">"Leave out what is not understood"</a> }.into_any(),
         _ => view! { <a class="btn" href="" rel="external">{icon("refresh-cw")}"Try again"</a> }.into_any(),
     };
     view! {

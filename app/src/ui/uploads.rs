@@ -25,6 +25,8 @@ pub enum Phase {
         name: String,
         /// The page of that.
         href: String,
+        /// Whether it is kept in quarantine.
+        held: bool,
     },
 }
 
@@ -106,18 +108,18 @@ impl Uploads {
         self.phase.set(Phase::Idle);
     }
 
-    /// Runs `then` in the browser with name and page whenever an upload has ended well.
-    pub fn on_done(self, then: impl Fn(&str, &str) + 'static) {
+    /// Runs `then` in the browser with name, page and whether it is kept in quarantine, whenever an upload has ended well.
+    pub fn on_done(self, then: impl Fn(&str, &str, bool) + 'static) {
         Effect::new(move |before: Option<bool>| {
             let done = self.phase.with(|phase| match phase {
-                Phase::Done { name, href } => Some((name.clone(), href.clone())),
+                Phase::Done { name, href, held } => Some((name.clone(), href.clone(), *held)),
                 _ => None,
             });
             // What was done before this page came is no news on it.
             if before == Some(false)
-                && let Some((name, href)) = &done
+                && let Some((name, href, held)) = &done
             {
-                untrack(|| then(name, href));
+                untrack(|| then(name, href, *held));
             }
             done.is_some()
         });
@@ -195,7 +197,7 @@ fn chip_of(phase: &Phase, home: &str) -> Option<Chip> {
         }
         Phase::Checking => Some(at_home("Checking".to_owned(), "Upload: all bytes are there, it is being checked".to_owned(), None)),
         Phase::Failed(why) => Some(Chip { ended: true, ..at_home("Failed".to_owned(), format!("Upload failed: {why}"), None) }),
-        Phase::Done { name, href } => {
+        Phase::Done { name, href, .. } => {
             let (text, said) = ("Done".to_owned(), format!("Upload done: {name}"));
             Some(Chip { href: href.clone(), text, said, percent: None, ended: true })
         }
@@ -239,7 +241,7 @@ mod tests {
         assert_eq!(of(&Phase::Sending(progress(42 << 20, 0))), Some((home.clone(), "42 %".into(), Some(42), false)));
         assert_eq!(of(&Phase::Checking), Some((home.clone(), "Checking".into(), None, false)));
         assert_eq!(of(&Phase::Failed("no".into())), Some((home, "Failed".into(), None, true)));
-        let done = Phase::Done { name: "gateway 1.0.0".into(), href: "/firmware/rel_1".into() };
+        let done = Phase::Done { name: "gateway 1.0.0".into(), href: "/firmware/rel_1".into(), held: false };
         assert_eq!(of(&done), Some(("/firmware/rel_1".into(), "Done".into(), None, true)));
         assert!(Phase::Checking.busy() && !done.busy());
     }

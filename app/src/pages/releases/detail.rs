@@ -111,7 +111,7 @@ fn facts(m: &Model) -> AnyView {
     let signed = match (r.signed_by.is_empty(), r.quarantine.is_empty()) {
         (false, _) => view! { {r.signed_by.join(", ")} }.into_any(),
         (true, true) => badge(Tone::Bad, "by no known key"),
-        (true, false) => badge(Tone::Bad, "not accepted, see why above"),
+        (true, false) => badge(Tone::Bad, "not accepted"),
     };
     let hardware = if m.hardware.is_empty() { "all revisions".to_owned() } else { m.hardware.join(", ") };
     let over = if m.min_sequence == 0 { "any".to_owned() } else { format!("{} or newer", m.min_sequence) };

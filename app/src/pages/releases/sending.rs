@@ -101,7 +101,7 @@ fn done(release: &ReleaseDetail) -> Phase {
     let row = &release.row;
     let name =
         if row.version.is_empty() { "a release without a manifest".to_owned() } else { format!("{} {}", row.device_type, row.version) };
-    Phase::Done { name, href: format!("/firmware/{}", row.id) }
+    Phase::Done { name, href: format!("/firmware/{}", row.id), held: !row.quarantine.is_empty() }
 }
 
 /// Why sending ended early.
@@ -135,7 +135,11 @@ fn since(begun: f64) -> i64 {
 fn healed(uploads: &[Upload], release: &ReleaseDetail) -> Option<Phase> {
     let id = &release.row.id;
     let names: Vec<&str> = uploads.iter().filter(|upload| upload.healed.contains(id)).map(|upload| upload.name.as_str()).collect();
-    (!names.is_empty()).then(|| Phase::Done { name: format!("{}: whole again", names.join(", ")), href: format!("/firmware/{id}") })
+    (!names.is_empty()).then(|| Phase::Done {
+        name: format!("{}: whole again", names.join(", ")),
+        href: format!("/firmware/{id}"),
+        held: false,
+    })
 }
 
 async fn all(files: &[File], phase: RwSignal<Phase>) -> Result<Phase, Stop> {

@@ -42,7 +42,7 @@ impl Uploader {
     pub fn new() -> Self {
         let this = Self { uploads: uploads(), allowed: RwSignal::new(false), over: RwSignal::new(false), input: NodeRef::new() };
         let navigate = use_navigate();
-        this.uploads.on_done(move |_, href| navigate(href, leptos_router::NavigateOptions::default()));
+        this.uploads.on_done(move |_, href, _| navigate(href, leptos_router::NavigateOptions::default()));
         #[cfg(feature = "hydrate")]
         Effect::new(move |_| super::sending::take_drops(this));
         this
