@@ -2,6 +2,7 @@
 
 mod checks;
 mod flags;
+mod in_force;
 
 use anyhow::{Context as _, Result, bail};
 use figment::{
@@ -10,6 +11,7 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 pub use flags::Flags;
+pub use in_force::Said;
 use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
@@ -164,17 +166,22 @@ impl Default for Config {
 impl Config {
     /// Reads all four layers and checks the result. Flags after the command win over those `before` it.
     pub fn load(before: &Flags, flags: &Flags) -> Result<Self> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        Self::load_said(before, flags).map(|(config, _)| config)
+    }
+
+    /// The same, and which keys were said at all.
+    pub fn load_said(before: &Flags, flags: &Flags) -> Result<(Self, Said)> {
+        let mut said = Figment::new();
         if let Some(file) = flags.config.as_ref().or(before.config.as_ref()) {
             if !file.is_file() {
                 bail!("there is no configuration file {}", file.display());
             }
-            figment = figment.merge(Toml::file_exact(file));
+            said = said.merge(Toml::file_exact(file));
         }
-        let config: Self =
-            figment.merge(Env::prefixed("FLEETWARD_").ignore(&["config"])).merge(Serialized::defaults(flags)).extract().map_err(plainly)?;
+        let said = said.merge(Env::prefixed("FLEETWARD_").ignore(&["config"])).merge(Serialized::defaults(flags));
+        let config: Self = said.clone().join(Serialized::defaults(Self::default())).extract().map_err(plainly)?;
         config.check()?;
-        Ok(config)
+        Ok((config, Said::of(said)))
     }
 }
 

@@ -77,7 +77,7 @@ async fn k4_authorities_sign_with_keys_that_never_leave_the_token(#[case] kind: 
 
     // Without the token devices that are in go on, and nothing is signed.
     let w = World::open_with(w.close().await, url.clone(), 3, |pki| pki).await.unwrap();
-    assert_eq!(places(&w), [KeyPlace::Offline; 4]);
+    assert_eq!(places(&w), [KeyPlace::Token; 4], "out of reach, and not taken away");
     assert!(check(&w, &second).is_ok());
     let said = w.fleet.pki().renew_identity().await.unwrap_err().to_string();
     assert!(said.contains("Server CA G1-1") && said.contains("pkcs11_token"), "which key is missing, and what to give: {said}");
