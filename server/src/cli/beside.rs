@@ -1,7 +1,13 @@
 //! What a command beside a server is opened with: the settings that are in force there, and the token only where something is signed. Also what `check` asks
 //! of the fleet and the token, which the configuration alone does not say.
 
-use super::{ca::Ca, command::Command, device::Device, organization::Organization};
+use super::{
+    ca::Ca,
+    command::Command,
+    device::Device,
+    joining::{Claim, EnrolmentRequest},
+    organization::Organization,
+};
 use crate::{
     config::{Config, Said},
     run,
@@ -29,7 +35,8 @@ impl Command {
             }
             Self::Organization { command, .. } => matches!(command, Organization::Create { .. }),
             Self::Device { command, .. } => matches!(command, Device::Import(_)),
-            Self::Claim { .. } | Self::EnrolmentRequest { .. } => true,
+            Self::Claim { command, .. } => matches!(command, Claim::Create(_)),
+            Self::EnrolmentRequest { command, .. } => matches!(command, EnrolmentRequest::Approve(_)),
             _ => false,
         }
     }
