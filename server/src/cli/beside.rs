@@ -44,12 +44,12 @@ impl Command {
     /// The configuration with what is in force on the fleet; as it is where there is none yet.
     pub(super) async fn in_force(&self, mut config: Config, said: &Said) -> Result<Config> {
         let now = Fleet::in_force(&config.data, config.postgres()?.as_deref()).await.context("reading what the server was started with")?;
-        // Whoever makes a fleet makes its first keys.
         let Some(now) = now else { return Ok(config) };
         for warning in config.take(said, &now)? {
             eprintln!("warning: {warning}");
         }
-        Ok(if self.signs() { config } else { Config { pkcs11_module: None, pkcs11_token: None, pkcs11_pin_file: None, ..config } })
+        // Before the first whole start whoever opens it may be the one that makes its keys, and must make them where they belong.
+        Ok(if now.last.is_none() || self.signs() { config } else { Config { pkcs11_module: None, pkcs11_token: None, pkcs11_pin_file: None, ..config } })
     }
 }
 
