@@ -75,7 +75,7 @@ pub struct Config {
     pub revocation_journal: Option<PathBuf>,
     /// File to which the audit log's head is appended once an hour, so that a log that was written anew is found; `audit-heads.jsonl` in `data` unless said.
     pub audit_heads: Option<PathBuf>,
-    /// The trust domain in device certificates, `spiffe://DOMAIN/…`; frozen into certificates when they are issued.
+    /// The trust domain in device certificates, `spiffe://DOMAIN/…`; fixed by a fleet's first start, and a start with another one is refused.
     pub trust_domain: String,
     /// A renewal by EST must repeat subject and alternative names of the certificate byte for byte (RFC 7030 §4.2.2); without it the common name has to be
     /// the device's, and alternative names may be left out.

@@ -1,7 +1,7 @@
 //! Commands beside a server do as the server does, whatever they were told less.
 
 use crate::support::{TestServer, eventually};
-use fleet::{access::Actor, clock::SystemClock, db::EngineKind, entropy::OsEntropy};
+use fleet::{access::Actor, clock::SystemClock, db::EngineKind, entropy::OsEntropy, testing};
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use server::config::Config;
@@ -73,4 +73,50 @@ async fn a_command_takes_what_the_server_was_started_with(#[case] kind: EngineKi
     let other = Config { trust_domain: "fleetward.local".into(), ..config };
     let refused = Box::pin(server::run::start_with(other, Arc::new(SystemClock), Arc::new(OsEntropy))).await.err().unwrap();
     assert!(format!("{refused:#}").contains("trust_domain = \"acme.example\""), "{refused:#}");
+}
+
+/// K-4: what only reads needs no token; what signs takes the server's, and never another place for its key.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn k4_a_command_signs_with_the_server_s_token_and_reads_while_it_is_gone(#[case] kind: EngineKind) {
+    let secrets = tempfile::tempdir().unwrap();
+    let label = format!("in-force-{}-{kind:?}", std::process::id());
+    let token = testing::token(secrets.path(), &label);
+    let (module, pin) = (token.module.clone(), token.pin_file.clone());
+    let server = TestServer::start_with(kind, |config| Config {
+        pkcs11_module: Some(token.module),
+        pkcs11_token: Some(token.label),
+        pkcs11_pin_file: Some(token.pin_file),
+        ..config
+    })
+    .await;
+    must(&server, &["ca", "stage", "--for", "device"]).await;
+    let list = must(&server, &["ca", "list"]).await;
+    assert!(list.matches("key token").count() == 4 && !list.contains("key here"), "{list}");
+
+    let (module, pin_file) = (module.display().to_string(), pin.display().to_string());
+    let flags = |label| ["--pkcs11-module", &module, "--pkcs11-token", label, "--pkcs11-pin-file", &pin_file].map(str::to_owned);
+    let with = async |words: &[&str], label: &str| {
+        let flags = flags(label);
+        fleetward(&server, &words.iter().copied().chain(flags.iter().map(String::as_str)).collect::<Vec<_>>()).await
+    };
+    let (well, _, why) = with(&["ca", "list"], "spare").await;
+    assert!(!well && why.contains("\"spare\"") && why.contains(&label), "{why}");
+    let (well, _, why) = with(&["check"], &label).await;
+    assert!(well, "{why}");
+
+    // A token that can't be used any more.
+    std::fs::rename(&pin, secrets.path().join("away")).unwrap();
+    assert!(must(&server, &["ca", "list"]).await.contains("key token"));
+    let (well, said, why) = with(&["ca", "list"], &label).await;
+    assert!(well && said.contains("key token"), "{why}");
+    for words in [&["ca", "stage", "--for", "device"][..], &["organization", "create", "acme", "--name", "Acme"]] {
+        assert!(!fleetward(&server, words).await.0, "{words:?}: its key would be made elsewhere");
+    }
+    let (well, ..) = with(&["check"], &label).await;
+    assert!(!well, "nothing starts by this");
+    std::fs::rename(secrets.path().join("away"), &pin).unwrap();
+    server.stop().await;
 }

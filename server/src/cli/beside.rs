@@ -49,7 +49,11 @@ impl Command {
             eprintln!("warning: {warning}");
         }
         // Before the first whole start whoever opens it may be the one that makes its keys, and must make them where they belong.
-        Ok(if now.last.is_none() || self.signs() { config } else { Config { pkcs11_module: None, pkcs11_token: None, pkcs11_pin_file: None, ..config } })
+        Ok(if now.last.is_none() || self.signs() {
+            config
+        } else {
+            Config { pkcs11_module: None, pkcs11_token: None, pkcs11_pin_file: None, ..config }
+        })
     }
 }
 

@@ -126,7 +126,7 @@ pub(crate) fn trust_domain_of(der: &[u8]) -> Option<String> {
 /// What the room has to be told.
 #[derive(Debug, Clone)]
 pub struct PkiSettings {
-    /// The host part of the identities inside certificates (P-3). Changing it cuts off every device enrolled before.
+    /// The host part of the identities inside certificates (P-3). A fleet has one for good: opening it with another one is refused.
     pub trust_domain: String,
     /// DNS names and addresses devices reach our listeners by.
     pub device_hostnames: Vec<String>,
