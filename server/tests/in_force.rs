@@ -97,7 +97,7 @@ async fn k4_a_command_signs_with_the_server_s_token_and_reads_while_it_is_gone(#
     assert!(list.matches("key token").count() == 4 && !list.contains("key here"), "{list}");
 
     let (module, pin_file) = (module.display().to_string(), pin.display().to_string());
-    let flags = |label| ["--pkcs11-module", &module, "--pkcs11-token", label, "--pkcs11-pin-file", &pin_file].map(str::to_owned);
+    let flags = |label: &str| ["--pkcs11-module", &module, "--pkcs11-token", label, "--pkcs11-pin-file", &pin_file].map(str::to_owned);
     let with = async |words: &[&str], label: &str| {
         let flags = flags(label);
         fleetward(&server, &words.iter().copied().chain(flags.iter().map(String::as_str)).collect::<Vec<_>>()).await
