@@ -2,6 +2,7 @@
 
 mod checks;
 mod flags;
+mod in_force;
 
 use anyhow::{Context as _, Result, bail};
 use figment::{
@@ -10,6 +11,7 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 pub use flags::Flags;
+pub use in_force::Said;
 use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
@@ -73,7 +75,7 @@ pub struct Config {
     pub revocation_journal: Option<PathBuf>,
     /// File to which the audit log's head is appended once an hour, so that a log that was written anew is found; `audit-heads.jsonl` in `data` unless said.
     pub audit_heads: Option<PathBuf>,
-    /// The trust domain in device certificates, `spiffe://DOMAIN/…`; frozen into certificates when they are issued.
+    /// The trust domain in device certificates, `spiffe://DOMAIN/…`; fixed by a fleet's first start, and a start with another one is refused.
     pub trust_domain: String,
     /// A renewal by EST must repeat subject and alternative names of the certificate byte for byte (RFC 7030 §4.2.2); without it the common name has to be
     /// the device's, and alternative names may be left out.
@@ -164,17 +166,22 @@ impl Default for Config {
 impl Config {
     /// Reads all four layers and checks the result. Flags after the command win over those `before` it.
     pub fn load(before: &Flags, flags: &Flags) -> Result<Self> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        Self::load_said(before, flags).map(|(config, _)| config)
+    }
+
+    /// The same, and which keys were said at all.
+    pub fn load_said(before: &Flags, flags: &Flags) -> Result<(Self, Said)> {
+        let mut said = Figment::new();
         if let Some(file) = flags.config.as_ref().or(before.config.as_ref()) {
             if !file.is_file() {
                 bail!("there is no configuration file {}", file.display());
             }
-            figment = figment.merge(Toml::file_exact(file));
+            said = said.merge(Toml::file_exact(file));
         }
-        let config: Self =
-            figment.merge(Env::prefixed("FLEETWARD_").ignore(&["config"])).merge(Serialized::defaults(flags)).extract().map_err(plainly)?;
+        let said = said.merge(Env::prefixed("FLEETWARD_").ignore(&["config"])).merge(Serialized::defaults(flags));
+        let config: Self = said.clone().join(Serialized::defaults(Self::default())).extract().map_err(plainly)?;
         config.check()?;
-        Ok(config)
+        Ok((config, Said::of(said)))
     }
 }
 

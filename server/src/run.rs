@@ -63,7 +63,7 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
         root_key: config.root_key,
         strict_reenrol: config.est_strict_reenroll,
         server_keygen: config.allow_server_keygen,
-        journal: Some(config.revocation_journal.clone().unwrap_or_else(|| config.data.join("revocations.log"))),
+        journal: Some(config.journal()),
     };
     let settings = Settings {
         data: config.data.clone(),
@@ -146,7 +146,9 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
 
     let urls = urls(&config, device_addr, enrol_addr);
     let device_url: Arc<str> = urls.device.as_str().into();
+    let shared = config.shared(&urls);
     let fleet = open(&config, true, clock.clone(), entropy, urls).await?;
+    fleet.keep_in_force(&shared).await.context("keeping the settings that commands beside the server share")?;
     fleet.devices().reset_presence().await?;
 
     let lifecycle = Lifecycle::default();

@@ -12,6 +12,7 @@ mod ddi;
 mod est;
 mod est_binding;
 mod fetched;
+mod in_force;
 mod joining;
 mod journey;
 mod key_types;

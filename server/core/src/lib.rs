@@ -20,6 +20,7 @@ mod forgetting;
 mod founding;
 mod grouping;
 mod hash;
+pub mod in_force;
 mod kept;
 mod lines;
 mod live;

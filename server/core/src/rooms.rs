@@ -8,6 +8,7 @@ use crate::{
     db::{self, Db, Location, Read, Store, Tx, row},
     devices::{Devices, EnrolmentUrls, Hook},
     entropy::Entropy,
+    in_force,
     pki::{self, Kek, Pki, PkiSettings},
     releases::Releases,
     repeats::Repeats,
@@ -69,7 +70,7 @@ struct Rooms {
 }
 
 /// Where a store is: PostgreSQL if there is a URL, or a file in the data folder.
-fn location(data: &Path, file: &str, postgres: Option<&str>, connections: u32) -> Location {
+pub(crate) fn location(data: &Path, file: &str, postgres: Option<&str>, connections: u32) -> Location {
     match postgres {
         None => Location::Sqlite(data.join(file)),
         Some(url) => Location::Postgres { url: url.to_owned(), connections },
@@ -96,6 +97,8 @@ impl Fleet {
         if settings.serves {
             fleet_db.serve_alone().await?;
         }
+        // Before anything is made or believed in the name of another one.
+        in_force::agrees(&fleet_db, &settings.pki.trust_domain).await?;
         let telemetry_db = Db::open(&at("telemetry.db"), Store::Telemetry).await?;
         let bus = Bus::default();
 
@@ -105,6 +108,9 @@ impl Fleet {
         let org = access.ensure_organization().await?;
         let pki =
             Arc::new(Pki::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), settings.kek, settings.pki, &org).await?);
+        if let Some(pki::NotSigning { why, .. }) = pki.not_signing(None).filter(|_| settings.serves) {
+            tracing::error!("not all that is asked for is signed: {why}");
+        }
         let access = access.telling(pki.attacks().clone());
         let last = LastValues::new(telemetry_db.clone());
         let devices =
@@ -253,7 +259,7 @@ impl Fleet {
 /// How long closing waits for what requests had begun.
 const LAST_WORK: Duration = Duration::from_secs(5);
 /// The embedded database's file of the fleet store.
-const FLEET_DB: &str = "fleet.db";
+pub(crate) const FLEET_DB: &str = "fleet.db";
 const PING: db::Sql = db::Sql::split("SELECT 1", "SELECT CAST(1 AS BIGINT)");
 
 /// Every statement of every room and the store it belongs to, so that a test can prepare them all on both engines.
@@ -278,6 +284,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::rows::ALL,
         crate::devices::sizes::ALL,
         crate::devices::views::ALL,
+        crate::in_force::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,

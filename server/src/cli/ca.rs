@@ -306,7 +306,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
 }
 
 /// A refusal in the words for people; what only this machine's operator can mend, as it is.
-fn said(refusal: PkiError) -> anyhow::Error {
+pub(super) fn said(refusal: PkiError) -> anyhow::Error {
     match refusal {
         PkiError::KeyOnToken { .. } => refusal.into(),
         other => other.fault().into(),

@@ -13,7 +13,7 @@ use super::{
     shared, sign, transfers,
 };
 use crate::{
-    config::{Config, Flags},
+    config::{Config, Flags, Said},
     lifecycle, run,
 };
 use anyhow::{Context as _, Result, bail};
@@ -213,7 +213,7 @@ impl Command {
     }
 
     /// `organization` is the slug of the one that it acts in; the first one unless given.
-    pub(super) async fn run(self, config: Config, organization: Option<String>) -> Result<ExitCode> {
+    pub(super) async fn run(self, config: Config, said: &Said, organization: Option<String>) -> Result<ExitCode> {
         if matches!(self, Self::Serve(_)) {
             return Box::pin(serve(config)).await;
         }
@@ -224,6 +224,7 @@ impl Command {
                 place.display()
             );
         }
+        let config = self.in_force(config, said).await?;
         // What seals secrets must not run while they are wrapped for another key.
         let open = beside(&config, matches!(self, Self::Kek { .. })).await?;
         let fleet = match organization {

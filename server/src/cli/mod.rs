@@ -7,6 +7,7 @@ mod approval;
 mod assignment_key;
 mod audit;
 mod batches;
+mod beside;
 mod ca;
 mod cert;
 mod clock;
@@ -58,7 +59,8 @@ use std::process::ExitCode;
     name = "fleetward",
     version,
     after_help = "Configuration is defaults < file (--config) < environment (FLEETWARD_…) < flags; `fleetward config` prints what holds.\n\
-                  Secrets come from files, never from flags. A command beside a running server works on the same --data (or database_url_file).\n\
+                  Secrets come from files, never from flags. A command beside a running server works on the same --data (or database_url_file),\n\
+                  with the trust domain, revocation journal, token and URLs that the server was last started with.\n\
                   Names are those of the REST API. The manual is at /docs on the console; `fleetward serve` says where that is."
 )]
 pub struct Cli {
@@ -169,13 +171,11 @@ impl Cli {
             bail!("`fleetward {word}` concerns every organization: leave --organization {slug} out");
         }
         hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
-        let config = Config::load(&self.flags, flags)?;
+        let (config, said) = Config::load_said(&self.flags, flags)?;
         match self.command {
             Command::Check(_) => {
-                config.check_files()?;
-                config.check_passphrase()?;
-                println!("The configuration is right.");
-                return Ok(ExitCode::SUCCESS);
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                return runtime.block_on(beside::check(&config)).map(|()| ExitCode::SUCCESS);
             }
             Command::Config(_) => {
                 print!("{}", toml::to_string_pretty(&config)?);
@@ -187,6 +187,6 @@ impl Cli {
         // Rendering needs some workers even on one core, or a page that waits for itself would wait for ever (leptos#4647).
         let threads = std::thread::available_parallelism().map_or(4, usize::from).max(4);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-        runtime.block_on(self.command.run(config, organization)).map_err(in_words)
+        runtime.block_on(self.command.run(config, &said, organization)).map_err(in_words)
     }
 }

@@ -50,6 +50,28 @@ fn flags_stand_before_or_after_the_command() {
     }
 }
 
+/// A switch without a value must not take the command's word for one.
+#[test]
+fn a_switch_before_the_command_takes_its_value_behind_an_equals_sign_alone() {
+    let serve = |words: &[&str]| {
+        let all = [&["fleetward"][..], words].concat();
+        let cli = Cli::from_arg_matches(&Cli::line().try_get_matches_from(&all)?)?;
+        let Command::Serve(flags) = &cli.command else { panic!("{cli:?}") };
+        Ok::<_, clap::Error>(Config::load(&cli.flags, flags).unwrap().allow_server_keygen)
+    };
+    assert!(serve(&["--data", "d", "--allow-server-keygen", "serve"]).unwrap());
+    assert!(serve(&["serve", "--allow-server-keygen"]).unwrap());
+    assert!(serve(&["--allow-server-keygen=true", "serve"]).unwrap());
+    assert!(!serve(&["serve", "--allow-server-keygen=false"]).unwrap());
+    assert!(serve(&["serve", "--allow-server-keygen", "false"]).is_err());
+}
+
+#[test]
+fn help_says_what_a_command_beside_a_server_takes_from_it() {
+    let said = Cli::line().try_get_matches_from(["fleetward", "--help"]).unwrap_err().to_string();
+    assert!(said.contains("that the server was last started with"), "{said}");
+}
+
 #[test]
 fn what_concerns_every_organization_acts_in_none() {
     for words in [&["organization", "list"][..], &["kek", "rotate", "--to", "k"], &["migrate"], &["check"], &["serve"]] {

@@ -37,11 +37,11 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator_tls_key: Option<PathBuf>,
     /// Allow plain HTTP on a public operator address
-    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_plain_public: Option<bool>,
     /// Take a client's address from X-Forwarded-For, behind a proxy that sets it
-    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust_forwarded_for: Option<bool>,
     /// Device listener, mutual TLS [default: 0.0.0.0:8443]
@@ -125,11 +125,11 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust_domain: Option<String>,
     /// Renewals by EST must repeat the certificate's names byte for byte
-    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub est_strict_reenroll: Option<bool>,
     /// Make keys for devices: EST serverkeygen and factory batches
-    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_server_keygen: Option<bool>,
     /// Who is asked before a claim lets a new key in, https://…
@@ -145,7 +145,7 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim_hook_ca_file: Option<PathBuf>,
     /// Fetch lists of revoked certificates from private and loopback addresses too
-    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list_fetch_private: Option<bool>,
     /// Log filter [default: info]

@@ -274,6 +274,22 @@ impl Db {
         }
     }
 
+    /// The store to read from, with the schema it has; none where none was opened before.
+    pub async fn as_it_is(at: &Location) -> Result<Option<Self>, Error> {
+        if !Self::exists(at).await? {
+            return Ok(None);
+        }
+        let pools = match at {
+            Location::Sqlite(file) => {
+                let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(Duration::from_secs(5));
+                let readers = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+                Pools::Sqlite { writer: readers.clone(), readers }
+            }
+            Location::Postgres { url, .. } => Pools::Postgres { pool: postgres(limited(url)?, 1).await?, serving: Arc::default() },
+        };
+        Ok(Some(Self::over(pools)))
+    }
+
     /// Whether a store was opened here before. Makes nothing.
     pub async fn exists(at: &Location) -> Result<bool, Error> {
         match at {

@@ -116,10 +116,17 @@ pub fn pem(label: &str, der: &[u8]) -> String {
     crate::pem::encode(label, der)
 }
 
+/// The trust domain in a certificate that was issued to a device here (P-3); none when it names none.
+pub(crate) fn trust_domain_of(der: &[u8]) -> Option<String> {
+    let names = decode::decode(der)?.alternatives;
+    let (domain, _) = names.iter().find_map(|name| name.strip_prefix("spiffe://"))?.split_once('/')?;
+    Some(domain.to_owned())
+}
+
 /// What the room has to be told.
 #[derive(Debug, Clone)]
 pub struct PkiSettings {
-    /// The host part of the identities inside certificates (P-3). Changing it cuts off every device enrolled before.
+    /// The host part of the identities inside certificates (P-3). A fleet has one for good: opening it with another one is refused.
     pub trust_domain: String,
     /// DNS names and addresses devices reach our listeners by.
     pub device_hostnames: Vec<String>,
@@ -250,9 +257,6 @@ impl Pki {
         // Before anybody is believed: what a backup has forgotten is revoked again.
         pki.agree_with_journal().await?;
         pki.ensure_authorities(org).await?;
-        if let Some(NotSigning { why, .. }) = pki.not_signing(None) {
-            tracing::error!("not all that is asked for is signed: {why}");
-        }
         Ok(pki)
     }
 
@@ -293,6 +297,11 @@ impl Pki {
     /// Whether authorities' keys are on a token (K-4), whose signatures may take their time.
     pub(crate) const fn signs_by_token(&self) -> bool {
         self.token.is_some()
+    }
+
+    /// The host part of the identities in devices' certificates (P-3).
+    pub(crate) fn trust_domain(&self) -> &str {
+        &self.trust_domain
     }
 
     /// Where signs of attack are told.

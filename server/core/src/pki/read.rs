@@ -219,7 +219,9 @@ pub(super) fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
         key: match (a.has_key(), a.on_token()) {
             (true, false) => KeyPlace::Here,
             (true, true) => KeyPlace::Token,
-            (false, _) => KeyPlace::Offline,
+            (false, _) if a.is_offline() => KeyPlace::Offline,
+            // Out of reach for now, or for this process: it was never taken away from here.
+            (false, _) => KeyPlace::Token,
         },
         imported: a.imported,
         exported_at: a.exported_at,

@@ -41,6 +41,11 @@ const ON_TOKEN: &str =
     "This root's key is on the PKCS#11 token, which gives no key away. Keep the token, or bring a root of your own: /docs/roots.";
 const NOT_EXPORTED: &str = "This root's key was never written into a file. Do that first: fleetward ca root export.";
 
+/// Why a root's key can't be taken out of the database: it is elsewhere on purpose, or on a token that this process does not reach.
+fn not_here(root: &Authority) -> Error {
+    root.signer().err().unwrap_or(Error::RootOffline)
+}
+
 impl Pki {
     /// The root of this id, or the active one.
     pub(super) fn a_root(&self, actor: &Actor, id: Option<&AuthorityId>) -> Result<Arc<Authority>, Error> {
@@ -70,7 +75,7 @@ impl Pki {
             return Err(Error::AuthorityState(ON_TOKEN));
         }
         let record = store::sealed_key(&mut self.db.read().await?, &root.id, &actor.org).await?.ok_or(Error::NoSuchAuthority)?;
-        let sealed = record.sealed_key.ok_or(Error::RootOffline)?;
+        let Some(sealed) = record.sealed_key else { return Err(not_here(&root)) };
         let plain = self.kek.open(&aad(&root.id, &record.spki_sha256), &sealed)?;
         let text: Zeroizing<String> = root_file::text(&root.id, &root.subject, &root.base_url, &root.der, &plain);
         // The passphrase costs a second of one core.
@@ -94,7 +99,7 @@ impl Pki {
             return Err(Error::AuthorityState(ON_TOKEN));
         }
         let record = store::sealed_key(&mut self.db.read().await?, &root.id, &actor.org).await?.ok_or(Error::NoSuchAuthority)?;
-        let sealed = record.sealed_key.ok_or(Error::RootOffline)?;
+        let Some(sealed) = record.sealed_key else { return Err(not_here(&root)) };
         if record.exported_at.is_none() {
             return Err(Error::AuthorityState(NOT_EXPORTED));
         }

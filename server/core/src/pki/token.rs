@@ -30,6 +30,7 @@ use cryptoki::{
 use module::{is_lost, object, wrong};
 use parking_lot::Mutex;
 use pin::Pin;
+use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{
@@ -42,7 +43,7 @@ use std::{
 use wire::roots::RootKey;
 
 /// Where the token is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSettings {
     /// The vendor's library.
     pub module: PathBuf,
@@ -50,6 +51,13 @@ pub struct TokenSettings {
     pub label: String,
     /// A file that holds the user's PIN, readable by its owner only.
     pub pin_file: PathBuf,
+}
+
+impl TokenSettings {
+    /// Whether the token answers and takes the PIN, which is given to it once: a wrong one counts.
+    pub fn answers(&self) -> Result<(), KeyError> {
+        Token::open(self).map(drop)
+    }
 }
 
 /// An open session, and the how manieth it is. What handles name is one session's business: in another one the same number may be another key's.

@@ -7,7 +7,7 @@ use crate::{
     access::Actor,
     db::{EngineKind, Sql, row},
     devices::Attempt,
-    pki::{PkiSettings, TokenSettings, decode::algorithms},
+    pki::{Error, Holding, PkiSettings, TokenSettings, decode::algorithms},
     testing::{World, postgres, token},
 };
 use rcgen::KeyPair;
@@ -77,7 +77,9 @@ async fn k4_authorities_sign_with_keys_that_never_leave_the_token(#[case] kind: 
 
     // Without the token devices that are in go on, and nothing is signed.
     let w = World::open_with(w.close().await, url.clone(), 3, |pki| pki).await.unwrap();
-    assert_eq!(places(&w), [KeyPlace::Offline; 4]);
+    assert_eq!(places(&w), [KeyPlace::Token; 4], "out of reach, and not taken away");
+    let kept = w.fleet.pki().take_root_offline(&system, None, Holding::Proof([0; 32])).await.unwrap_err();
+    assert!(matches!(kept, Error::KeyOnToken { .. }), "it is on its token, and offline in no ceremony's sense: {kept}");
     assert!(check(&w, &second).is_ok());
     let said = w.fleet.pki().renew_identity().await.unwrap_err().to_string();
     assert!(said.contains("Server CA G1-1") && said.contains("pkcs11_token"), "which key is missing, and what to give: {said}");
@@ -85,6 +87,7 @@ async fn k4_authorities_sign_with_keys_that_never_leave_the_token(#[case] kind: 
     assert!(["no_authority", "key_in_use"].contains(&refused.fault().code.as_str()), "{refused}");
 
     let folder = w.close().await;
+    settings.answers().unwrap();
     let wrong_pin = secrets.path().join("wrong-pin");
     std::fs::copy(&settings.pin_file, &wrong_pin).unwrap();
     std::fs::write(&wrong_pin, "00000000").unwrap();
@@ -95,6 +98,9 @@ async fn k4_authorities_sign_with_keys_that_never_leave_the_token(#[case] kind: 
         (TokenSettings { pin_file: secrets.path().join("none"), ..settings.clone() }, "missing"),
         (TokenSettings { pin_file: wrong_pin, ..settings.clone() }, "the token refuses the PIN: write the user's PIN"),
     ] {
+        if wrong.label != settings.label {
+            assert!(wrong.answers().unwrap_err().to_string().contains(says), "asked beforehand, too");
+        }
         let at = tempfile::tempdir().unwrap();
         let error = World::open_with(at, None, 4, |pki| PkiSettings { token: Some(wrong), ..pki }).await.err().unwrap().to_string();
         assert!(error.contains(says), "{error}");
