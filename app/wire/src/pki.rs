@@ -80,6 +80,9 @@ pub struct AuthorityStanding {
     /// followed instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub root_first: bool,
+    /// Why it signs nothing at the moment, though it should: its key is out of reach (K-4). None while it signs, and where its key is elsewhere on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_signing: Option<String>,
 }
 
 impl AuthorityStanding {

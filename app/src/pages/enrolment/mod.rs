@@ -23,7 +23,7 @@ use crate::{
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
-        Control, Field, PageHead, card, field,
+        Control, Field, PageHead, Tone, banner, card, field,
         form::{action, on_success, said},
         icon,
         number::grouped,
@@ -34,7 +34,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    enrolment::{AgentKey, EnrolmentPage as Page, GivenGroup, Listed},
+    enrolment::{AgentKey, EnrolmentPage as Page, GivenGroup, Listed, SignerLost},
     live::Topic,
     pki::KeyType,
     registered::RegisteredState,
@@ -186,6 +186,7 @@ fn content(
     };
     view! {
         <PageHead title="Add devices" sub=view! { "A device makes its own key and trades a token for a certificate; where you want it, a person has the last word." }.into_any()/>
+        {p.signer_lost.as_ref().map(lost)}
         {revoke}
         {gateway}
         {approve}
@@ -197,6 +198,13 @@ fn content(
         <div class="split">{sides}</div>
     }
     .into_any()
+}
+
+/// That devices get no certificate now, or not from everybody.
+fn lost(lost: &SignerLost) -> AnyView {
+    let what = if lost.whole { "No device gets a certificate now: " } else { "Not every device gets a certificate now: " };
+    let text = view! { <b>{what}</b>{lost.why.clone()}" "<a href="/certificates/authorities">"Authorities"</a> };
+    view! { <div class="mb-4">{banner(Tone::Bad, text.into_any())}</div> }.into_any()
 }
 
 /// Below a list of which there is more than this: "The newest 50 of 1,204", with a way to the others and back. `name` is what it is a list of, as two may

@@ -51,7 +51,8 @@ impl Pki {
         let all = self.authorities.load_full();
         let mut mine: Vec<_> = all.iter().filter(|a| a.org == actor.org).collect();
         mine.sort_by_key(|a| a.kind != Kind::Root);
-        let authorities = mine.into_iter().map(|a| standing(&all, a, &hanging, longest, now)).collect();
+        let shown = |a| AuthorityStanding { not_signing: self.silence_of(a), ..standing(&all, a, &hanging, longest, now) };
+        let authorities = mine.into_iter().map(shown).collect();
         drop(on);
         let (duties, requests) = (self.root_duties(actor).await?, self.requests_for(actor).await?);
         Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), duties, requests, at: now })
@@ -86,7 +87,9 @@ impl Pki {
         });
         let later = |a: &&Arc<Authority>| a.org == found.org && a.kind == found.kind && a.generation > found.generation;
         let successor = all.iter().filter(later).find(|a| matches!(a.state, Staged | Active)).map(shown);
-        let standing = standing(&all, found, &hanging, self.longest_life(&mut on, &actor.org).await?, self.clock.now());
+        let longest = self.longest_life(&mut on, &actor.org).await?;
+        let standing =
+            AuthorityStanding { not_signing: self.silence_of(found), ..standing(&all, found, &hanging, longest, self.clock.now()) };
         let second_person = store::approvals(&mut on, &actor.org).await?;
         let alarm = store::alarm_of(&mut on, id, &actor.org).await?.map(|(sign, at)| AuthorityAlarm { sign, at: Timestamp(at) });
         let asked: Vec<Deed> =
@@ -139,6 +142,7 @@ fn standing(all: &Authorities, a: &Arc<Authority>, hanging: &Hanging, longest: i
         devices,
         follow_from: following::follow_from(a.kind, a.state, a.not_after, longest),
         root_first: active_root(all, a).is_some_and(root_first),
+        not_signing: None,
     }
 }
 

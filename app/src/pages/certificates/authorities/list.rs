@@ -1,6 +1,6 @@
 //! All authorities, what hangs on each, and how far the fleet is with the newest trust bundle.
 
-use super::{authority, duties, key, purpose};
+use super::{duties, key, purpose, shown_state};
 use crate::{
     api::{
         certificates::{MakeClaimAuthority, ReadAuthorities},
@@ -20,6 +20,7 @@ use leptos::prelude::*;
 use wire::{
     live::Topic,
     pki::{AuthoritiesPage as Model, BundleReach},
+    states::AuthorityState,
 };
 
 /// `/certificates/authorities`
@@ -59,6 +60,10 @@ fn content(m: &Model, claims: FormCall<MakeClaimAuthority>) -> AnyView {
 
 /// How many devices hold a bundle, as a bar and in words.
 pub(super) fn reach(r: &BundleReach) -> AnyView {
+    if r.devices == 0 {
+        let none = format!("No device is active yet. The first one gets trust bundle {} when it enrols.", r.version);
+        return view! { <p>{none}</p> }.into_any();
+    }
     let words = format!(
         "{} of {} hold trust bundle {} ({})",
         grouped(r.holders),
@@ -88,15 +93,21 @@ fn rows(m: &Model) -> AnyView {
         .iter()
         .map(|s| {
             let a = &s.row;
-            let (tone, word) = if super::ends_soon(s, m.at) { (Tone::Warn, "Ends soon") } else { authority(a.state, a.not_after.since(m.at)) };
+            let soon = s.not_signing.is_none() && super::ends_soon(s, m.at);
+            let (tone, word) = if soon { (Tone::Warn, "Ends soon") } else { shown_state(s, m.at) };
+            let why = s.not_signing.clone().map(|why| view! { <div class="small dim">{why}</div> });
+            let depend = (a.kind == "device" && a.state == AuthorityState::Retiring && s.devices > 0).then(|| {
+                let href = format!("/certificates?authority={}", a.id);
+                view! { <div class="small"><a href=href>{format!("{} depend on it", grouped(s.devices))}</a></div> }
+            });
             let hanging = if a.kind == "device" { grouped(s.certificates) } else { String::new() };
             view! {
                 <tr>
                     <th scope="row" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
                     <td>{purpose(&a.kind).to_owned()}</td>
                     <td>{badge(tone, word)}</td>
-                    <td class="num">{hanging}</td>
-                    <td>{key(a.key)}</td>
+                    <td class="num">{hanging}{depend}</td>
+                    <td>{key(a.key)}{why}</td>
                     <td>{time::ago(a.not_after)}</td>
                 </tr>
             }
