@@ -237,4 +237,16 @@ pub struct AuditPage {
     pub looked_to: Option<Timestamp>,
     /// Whether the caller may export it.
     pub may_export: bool,
+    /// The entry that is looked at, if one is asked for and there is one in this place.
+    #[serde(default)]
+    pub opened: Option<OpenedEntry>,
+}
+
+/// One entry of the audit log with its place in the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenedEntry {
+    /// The entry with its hash.
+    pub entry: ExportedEntry,
+    /// The hash of the entry before, hex; empty of the first one.
+    pub before: String,
 }

@@ -51,8 +51,9 @@ impl Pki {
         let all = self.authorities.load_full();
         let mut mine: Vec<_> = all.iter().filter(|a| a.org == actor.org).collect();
         mine.sort_by_key(|a| a.kind != Kind::Root);
-        let shown = |a| AuthorityStanding { not_signing: self.silence_of(a), ..standing(&all, a, &hanging, longest, now) };
-        let authorities = mine.into_iter().map(shown).collect();
+        let listed =
+            |a: &Arc<Authority>| AuthorityStanding { not_signing: self.silence_of(a), ..standing(&all, a, &hanging, longest, now) };
+        let authorities = mine.into_iter().map(listed).collect();
         drop(on);
         let (duties, requests) = (self.root_duties(actor).await?, self.requests_for(actor).await?);
         Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), duties, requests, at: now })
