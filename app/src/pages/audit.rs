@@ -162,7 +162,7 @@ fn opened(model: &Model, asked: &Asked, place: &Place) -> Option<AnyView> {
         let text = "No entry of the log has this number.";
         return Some(view! { <div class="card mb-4">{empty("search", "Not found", text, Some(close))}</div> }.into_any());
     };
-    let (e, hash) = (&found.entry.entry, found.entry.hash.clone());
+    let (e, hash) = (&found.entry, found.hash.clone());
     let from = if e.address.is_empty() { "this server".to_owned() } else { e.address.clone() };
     let on = (!e.object.is_empty()).then(|| view! { <dt>"On"</dt><dd class="mono">{object(&e.action, &e.object)}</dd> });
     let before = (!found.before.is_empty())

@@ -245,8 +245,10 @@ pub struct AuditPage {
 /// One entry of the audit log with its place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenedEntry {
-    /// The entry with its hash.
-    pub entry: ExportedEntry,
+    /// The entry.
+    pub entry: AuditEntry,
+    /// Its hash, hex, as [`ExportedEntry::hash`].
+    pub hash: String,
     /// The hash of the entry before, hex; empty of the first one.
     pub before: String,
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     Timestamp,
-    access::{AUDIT_LOOKED_AT, AUDIT_REQUEST as REQUEST, AuditEntry, AuditHead, AuditPage, AuditQuery, ExportedEntry, OpenedEntry},
+    access::{AUDIT_LOOKED_AT, AUDIT_REQUEST as REQUEST, AuditEntry, AuditHead, AuditPage, AuditQuery, OpenedEntry},
     ids::OrgId,
     page::{DEFAULT_ROWS, NOT_A_CURSOR, Page},
 };
@@ -230,12 +230,12 @@ impl Access {
         for (at_seq, at, actor, address, action, object, detail, hash) in found {
             if at_seq == seq {
                 let entry = Entry { seq, at, actor, address, action, object, detail }.shown();
-                opened = Some(ExportedEntry { entry, hash: hex::encode(hash) });
+                opened = Some((entry, hex::encode(hash)));
             } else {
                 before = hex::encode(hash);
             }
         }
-        Ok(opened.map(|entry| OpenedEntry { entry, before }))
+        Ok(opened.map(|(entry, hash)| OpenedEntry { entry, hash, before }))
     }
 
     /// Entries about a device and what belongs to it (their ids in small letters) from before an instant, newest first; at most so many.

@@ -208,8 +208,8 @@ async fn the_log_is_searched_by_who_what_and_when_and_never_whole(#[case] kind: 
     // One is opened by its place, with the chain on both sides of it.
     let open = async |seq| access.audit_entry(&admin, seq).await.unwrap();
     let (last, first) = (open(made[0].seq).await.unwrap(), open(1).await.unwrap());
-    assert_eq!((&last.entry.entry, &last.before), (&made[0], &open(made[1].seq).await.unwrap().entry.hash));
-    assert!(last.entry.hash.len() == 64 && first.before.is_empty(), "{first:?}");
+    assert_eq!((&last.entry, &last.before), (&made[0], &open(made[1].seq).await.unwrap().hash));
+    assert!(last.hash.len() == 64 && first.before.is_empty(), "{first:?}");
     for seq in [i64::MIN, 0, made[0].seq + 1, i64::MAX] {
         assert_eq!(open(seq).await, None, "{seq}");
     }
