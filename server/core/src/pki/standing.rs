@@ -17,7 +17,8 @@ use std::{collections::HashMap, sync::Arc};
 use wire::{
     Timestamp,
     consents::Deed,
-    ids::AuthorityId,
+    ids::{AuthorityId, DeviceId},
+    page::{DEFAULT_ROWS, Page},
     pki::{
         AuthoritiesPage, AuthorityAction, AuthorityAlarm, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate,
         steps::ONE_STAGED,
@@ -42,6 +43,11 @@ const PRESENTED: &str = "The listeners still present a certificate of it. They c
 impl Pki {
     /// The organization's authorities, roots first, and how far the fleet is with the newest trust bundle.
     pub async fn authorities_page(&self, actor: &Actor) -> Result<AuthoritiesPage, Error> {
+        self.authorities_page_from(actor, "").await
+    }
+
+    /// The same; the devices that don't hold it are those behind this place, the `behind_next` of the page before.
+    pub async fn authorities_page_from(&self, actor: &Actor, after: &str) -> Result<AuthoritiesPage, Error> {
         may(actor, Act::Read)?;
         let now = self.clock.now();
         let bundle = self.holders(&actor.org).await?.of(self.trust_bundle(&actor.org).version);
@@ -54,9 +60,21 @@ impl Pki {
         let listed =
             |a: &Arc<Authority>| AuthorityStanding { not_signing: self.silence_of(a), ..standing(&all, a, &hanging, longest, now) };
         let authorities = mine.into_iter().map(listed).collect();
+        let found = store::behind(&mut on, &actor.org, bundle.version, after, i64::from(DEFAULT_ROWS) + 1).await?;
+        let behind = found.iter().map(|id| id.parse().map_err(crate::db::Error::corrupt)).collect::<Result<Vec<DeviceId>, _>>()?;
+        let behind = Page::cut(behind, DEFAULT_ROWS, bundle.missing(), |id| id.as_str().to_lowercase());
         drop(on);
         let (duties, requests) = (self.root_duties(actor).await?, self.requests_for(actor).await?);
-        Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), duties, requests, at: now })
+        Ok(AuthoritiesPage {
+            authorities,
+            bundle,
+            behind: behind.items,
+            behind_next: behind.next,
+            may_manage: allowed(actor, Act::Authorities),
+            duties,
+            requests,
+            at: now,
+        })
     }
 
     /// One authority: what is written in its certificate, what hangs on it, and the steps of its life.
