@@ -61,7 +61,7 @@ impl Pki {
             |a: &Arc<Authority>| AuthorityStanding { not_signing: self.silence_of(a), ..standing(&all, a, &hanging, longest, now) };
         let authorities = mine.into_iter().map(listed).collect();
         let found = store::behind(&mut on, &actor.org, bundle.version, after, i64::from(DEFAULT_ROWS) + 1).await?;
-        let behind = found.iter().map(|id| id.parse().map_err(crate::db::Error::corrupt)).collect::<Result<Vec<DeviceId>, _>>()?;
+        let behind = found.iter().map(|id| id.parse::<DeviceId>().map_err(crate::db::Error::corrupt)).collect::<Result<Vec<_>, _>>()?;
         let behind = Page::cut(behind, DEFAULT_ROWS, bundle.missing(), |id| id.as_str().to_lowercase());
         drop(on);
         let (duties, requests) = (self.root_duties(actor).await?, self.requests_for(actor).await?);

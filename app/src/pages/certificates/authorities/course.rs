@@ -39,7 +39,7 @@ fn stations(m: &Model) -> AnyView {
         let current = (station == state).then_some("step");
         let (title, text) = station_of(m, station);
         let bar = (station == Staged && state == Staged).then(|| reach(&m.reach));
-        let who = (station == state).then(|| depending(m));
+        let who = if station == state { depending(m) } else { None };
         view! { <li aria-current=current>{dot(tone)}<div>{title}<div class="sub">{text}</div>{bar}{who}</div></li> }
     });
     view! { <ol class="timeline">{items.collect_view()}</ol> }.into_any()
