@@ -43,6 +43,22 @@ function comes(how: string[], id: string, type = "bench"): Device {
   return { id, state };
 }
 
+/** Devices with these names that wait for a person. They have asked once, and are not there any more. */
+export async function asking(ids: string[], at: Reach = system()) {
+  const wanted = { label: `Asked by ${ids[0]}`, device_type: "bench", max_uses: ids.length, hours: 1, mode: "approval" };
+  const how = howOf((await restOf(at, "POST", "/enrolment-tokens", wanted)).command as string);
+  for (const id of ids) {
+    const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
+    const one = spawn(agent(), ["enrol", ...how, "--device-id", id, "--type", "bench", "--state", state], { stdio: "ignore" });
+    try {
+      const names = async () => ((await restOf(at, "GET", "/enrolment-requests?rows=200")).items as { device_id: string }[]).map((r) => r.device_id);
+      await expect.poll(names, { timeout: 30_000 }).toContain(id);
+    } finally {
+      await gone(one);
+    }
+  }
+}
+
 /** Connects a device that is enrolled. */
 export const connected = (device: Device) => spawn(agent(), ["run", "--state", device.state], { stdio: "ignore" });
 

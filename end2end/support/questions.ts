@@ -1,6 +1,6 @@
 // Pages that ask before something is done: in a dialog, and in the page itself where the address asks it.
 import type { Locator, Page } from "@playwright/test";
-import { enrolled } from "./devices";
+import { asking, enrolled } from "./devices";
 import { aRelease } from "./routes";
 import { rest, unique } from "./system";
 import { card, expect } from "./test";
@@ -56,6 +56,8 @@ export const ASKING: Asking[] = [
       return { path: "/enrolment?tab=est", opener: inRow(page, label, "Revoke…") };
     },
   },
+  { name: "a device that is let in", prepare: async (page) => ({ path: "/enrolment", opener: inRow(page, await aStranger(), "Approve…") }) },
+  { name: "a device that is sent away", prepare: async (page) => ({ path: "/enrolment", opener: inRow(page, await aStranger(), "Reject…") }) },
   { name: "a device's tags", prepare: async (page) => ({ path: `/devices/${await aDevice()}`, opener: link(page, "Edit tags") }) },
   { name: "all devices of a list", prepare: async (page) => ({ path: `/devices?q=id:${await aDevice()}`, opener: link(page, "Tag this device…") }) },
 ];
@@ -83,6 +85,13 @@ async function aGroup() {
   await rest("POST", "/groups", { name });
   return `/groups?name=${name.replace(" ", "%20")}`;
 }
+
+/** One that waits, for both questions about it. */
+let stranger: Promise<string> | undefined;
+const aStranger = () => {
+  const id = unique("test-stranger");
+  return (stranger ??= asking([id]).then(() => id));
+};
 
 /** One for all questions: none of them is answered. */
 let device: Promise<string> | undefined;

@@ -119,6 +119,32 @@ export async function expectNoSideScroll(page: Page) {
   expect(wide, `wider than the screen: ${culprits.join(", ")}`).toBeLessThanOrEqual(view);
 }
 
+/** Nothing stands out of its card, which may be wide though the page is: only regions made for it may scroll. */
+export async function expectWithin(box: Locator) {
+  const out = await box.evaluate((el) => {
+    const { left, right } = el.getBoundingClientRect();
+    const scrolls = (one: Element | null): boolean => !!one && one !== el && (getComputedStyle(one).overflowX !== "visible" || scrolls(one.parentElement));
+    return [...el.querySelectorAll("*")]
+      .filter((one) => one.checkVisibility() && !scrolls(one.parentElement))
+      .map((one) => ({ one, at: one.getBoundingClientRect() }))
+      .filter(({ at }) => at.width > 0 && (at.right > right + 1 || at.left < left - 1))
+      .slice(0, 5)
+      .map(({ one, at }) => `${one.tagName.toLowerCase()}.${one.className} ${Math.round(at.left)} to ${Math.round(at.right)}`);
+  });
+  expect(out, "sticks out of its card").toEqual([]);
+}
+
+/** No button that copies lies over the lines beside it. */
+export async function expectCopyBesideLines(page: Page) {
+  const covered = await page.locator(".code:has(> .btn)").evaluateAll((all) =>
+    all
+      .map((code) => [code.querySelector("pre")!, code.querySelector(".btn")!].map((el) => el.getBoundingClientRect()) as [DOMRect, DOMRect])
+      .filter(([lines, copy]) => copy.width > 0 && copy.left < lines.right - 1)
+      .map(([lines, copy]) => `${Math.round(copy.left)} before ${Math.round(lines.right)}`),
+  );
+  expect(covered, "covered by a button").toEqual([]);
+}
+
 /** What can be pressed or filled in is not cut off by the card it stands in, nor hidden behind an edge that has to be scrolled to. */
 export async function expectNoControlCutOff(page: Page) {
   const cut = await page.evaluate(() =>

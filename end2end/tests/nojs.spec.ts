@@ -2,7 +2,7 @@
 import { enrolled } from "../support/devices";
 import { ASKING, address, question, wayOut } from "../support/questions";
 import { NOSCRIPT_ROLLOUT, rest, system, unique } from "../support/system";
-import { card, decide, expect, test } from "../support/test";
+import { card, decide, expect, expectNoSideScroll, expectWithin, fact, test } from "../support/test";
 
 test.describe("signing in", () => {
   test.use({ role: "nobody" });
@@ -40,6 +40,27 @@ test("the device list filters by a form and pages by links", async ({ page }) =>
   await expect(page).toHaveURL(/q=/);
   await expect(rows).toHaveCount(1 + 1);
   await expect(page.getByRole("link", { name: one, exact: true })).toBeVisible();
+});
+
+test("the card of a new token keeps to the page", async ({ page }) => {
+  const label = unique("Plain");
+  await page.goto("/enrolment");
+  await card(page, "New token").getByLabel("What it is for").fill(label);
+  await card(page, "New token").getByRole("button", { name: "Make token" }).click();
+  for (const width of [1400, 390]) {
+    await page.setViewportSize({ width, height: 844 });
+    await expect(card(page, `Token for ${label}`)).toBeVisible();
+    await expectNoSideScroll(page);
+    await expectWithin(card(page, `Token for ${label}`));
+  }
+});
+
+test("an entry of the audit log is opened by a link", async ({ page }) => {
+  await page.goto("/audit");
+  const number = page.getByRole("table", { name: "Audit log" }).getByRole("rowheader").first().getByRole("link");
+  const seq = (await number.innerText()).trim();
+  await number.click();
+  await expect(fact(card(page, `Entry ${seq}`), "Hash")).toHaveText(/^[0-9a-f]{64}$/);
 });
 
 test("a column sorts by a link", async ({ page }) => {

@@ -93,11 +93,12 @@ pub async fn remove_profile(name: String) -> Result<(), ApiFault> {
     Ok(())
 }
 
-/// The authorities and how far the fleet is with the newest trust bundle, as [`wire::pki::AuthoritiesPage`].
+/// The authorities and how far the fleet is with the newest trust bundle, as [`wire::pki::AuthoritiesPage`]. The
+/// devices that don't hold it are those behind `after`; empty means the first ones.
 #[server(prefix = "/rpc", endpoint = "/authorities", input = GetUrl)]
-pub async fn read_authorities() -> Result<Packed, ApiFault> {
+pub async fn read_authorities(#[server(default)] after: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.model(call.fleet.pki().authorities_page(&call.actor).await)
+    call.model(call.fleet.pki().authorities_page_from(&call.actor, &after).await)
 }
 
 /// One authority: a [`wire::pki::AuthorityDetail`].

@@ -1,7 +1,10 @@
 //! Pure: what needs a person, in words, how bad it is, and where to go about it.
 
 use super::words::short_digests;
-use crate::{api::registered::own_authority, ui::Tone};
+use crate::{
+    api::registered::own_authority,
+    ui::{Tone, number::counted},
+};
 use wire::{
     Timestamp,
     overview::{Attention, Matter},
@@ -14,6 +17,7 @@ pub const fn tone(matter: &Matter) -> Tone {
         Matter::ClockJump { .. }
         | Matter::SignerLost { .. }
         | Matter::NeverIssued { .. }
+        | Matter::CutOff { .. }
         | Matter::GlassBroken { .. }
         | Matter::Halted { .. }
         | Matter::PossibleClone { .. }
@@ -31,6 +35,7 @@ pub fn href(matter: &Matter) -> String {
         Matter::ClockJump { .. } => "/certificates".to_owned(),
         Matter::SignerLost { .. } => "/certificates/authorities".to_owned(),
         Matter::NeverIssued { authority, .. } | Matter::AuthorityEnds { authority, .. } => format!("/certificates/authorities/{authority}"),
+        Matter::CutOff { .. } => "/devices?q=certificate:untrusted".to_owned(),
         Matter::KeySetEnds { .. } => "/firmware#signing".to_owned(),
         Matter::ListNotFetched { authority, .. } => own_authority(authority),
         Matter::GlassBroken { .. } => "/approvals".to_owned(),
@@ -52,6 +57,12 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
         Matter::SignerLost { why, whole: false } => format!("{why}. What others sign and devices that are in go on"),
         Matter::NeverIssued { subject, sign, .. } => {
             short_digests(&format!("The key of {subject} may be in other hands, or the database was set back. {sign}"))
+        }
+        Matter::CutOff { name, devices, .. } => {
+            format!(
+                "{} cut off since {name} was given up: enrol them again, or let them back by their keys",
+                counted(*devices, "device is", "devices are")
+            )
         }
         Matter::KeySetEnds { version, end } => {
             let when = if *end <= now { "has ended" } else { "ends" };
@@ -139,6 +150,11 @@ mod tests {
         for root in [false, true] {
             assert!(told(ends(root, true)).0.ends_with("The next one is staged: activate it"));
         }
+        let cut = |devices| told(Matter::CutOff { authority: authority.clone(), name: "Device CA".to_owned(), devices });
+        assert!(cut(1).0.starts_with("1 device is cut off since Device CA was given up"));
+        let (text, href) = cut(10);
+        assert!(text.starts_with("10 devices are cut off since Device CA was given up: enrol them again"), "{text}");
+        assert_eq!(href, "/devices?q=certificate:untrusted");
         let (_, href) = told(Matter::ListNotFetched { authority: authority.clone(), warning: String::new() });
         assert_eq!(href, format!("/enrolment?tab=own&ca={authority}"));
 

@@ -5,7 +5,7 @@ use crate::{
     api::audit::ReadAudit,
     plan::query::push,
     ui::{
-        Column, PageHead, empty,
+        Column, PageHead, copyable, empty,
         form::{Given, search_input},
         icon,
         page::page,
@@ -14,6 +14,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
+use serde_json::Value;
 use wire::{
     access::{AuditEntry, AuditPage as Model},
     ids::DeviceId,
@@ -53,25 +54,47 @@ impl Asked {
     }
 }
 
-/// `/audit`
+/// The place in the list that is shown, and the entry that is looked at.
+struct Place {
+    before: i64,
+    cursor: String,
+    entry: String,
+}
+
+impl Place {
+    fn of(query: &ParamsMap) -> Self {
+        let before = query.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64).max(0);
+        Self { before, cursor: query.get("cur").unwrap_or_default(), entry: query.get("entry").unwrap_or_default() }
+    }
+
+    /// The address of this place, with an entry opened or with none.
+    fn address(&self, asked: &Asked, entry: &str) -> String {
+        if self.cursor.is_empty() {
+            return asked.address(&[("entry", entry)]);
+        }
+        asked.address(&[("from", &self.before.to_string()), ("cur", &self.cursor), ("entry", entry)])
+    }
+}
+
+/// `/audit`; `?entry=N` shows the one in that place, whole.
 #[component]
 pub fn AuditPage() -> AnyView {
     let query = use_query_map();
     let model = reading(move || {
         query.with(|query| {
             let Asked { q, actor, action, since, until } = Asked::of(query);
-            ReadAudit { q, cursor: query.get("cur").unwrap_or_default(), actor, action, since, until }
+            let (cursor, entry) = (query.get("cur").unwrap_or_default(), query.get("entry").unwrap_or_default());
+            ReadAudit { q, cursor, actor, action, since, until, entry }
         })
     });
     page(model, move |model: Model| {
-        let (asked, before) =
-            query.with_untracked(|query| (Asked::of(query), query.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64)));
-        content(&model, &asked, before.max(0))
+        let (asked, place) = query.with_untracked(|query| (Asked::of(query), Place::of(query)));
+        content(&model, &asked, &place)
     })
 }
 
-fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
-    let entries = &model.entries;
+fn content(model: &Model, asked: &Asked, place: &Place) -> AnyView {
+    let (entries, before) = (&model.entries, place.before);
     let shown = i64::try_from(entries.items.len()).unwrap_or(0);
     let next = entries.next.as_ref().map(|cursor| asked.address(&[("from", &(before + shown).to_string()), ("cur", cursor)]));
     let body = if entries.items.is_empty() && !asked.is_all() {
@@ -82,7 +105,7 @@ fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
     } else if entries.items.is_empty() {
         view! { <div class="card">{empty("scroll-text", "Nothing yet", "Every change to the fleet is written here, with who did it.", None)}</div> }.into_any()
     } else {
-        rows(&entries.items)
+        rows(&entries.items, asked, place)
     };
     let looked = model.looked_to.map(|at| {
         let further = next.clone().map(|href| view! { <a href=href>"Look further back"</a> });
@@ -95,6 +118,7 @@ fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
     view! {
         <PageHead title="Audit log" sub=view! { "Every change, who made it and from where; a chain of hashes that shows if a line was altered." }.into_any()
             actions=view! { {export} }.into_any()/>
+        {opened(model, asked, place)}
         {filters(asked)}
         {body}
         {looked}
@@ -128,7 +152,61 @@ fn filters(asked: &Asked) -> AnyView {
     .into_any()
 }
 
-fn rows(entries: &[AuditEntry]) -> AnyView {
+/// The entry that is looked at, whole; that there is none in its place.
+fn opened(model: &Model, asked: &Asked, place: &Place) -> Option<AnyView> {
+    if place.entry.is_empty() {
+        return None;
+    }
+    let close = view! { <a class="btn" data-s="sm" href=place.address(asked, "")>"Back to the list"</a> }.into_any();
+    let Some(found) = &model.opened else {
+        let text = "No entry of the log has this number.";
+        return Some(view! { <div class="card mb-4">{empty("search", "Not found", text, Some(close))}</div> }.into_any());
+    };
+    let (e, hash) = (&found.entry, found.hash.clone());
+    let from = if e.address.is_empty() { "this server".to_owned() } else { e.address.clone() };
+    let on = (!e.object.is_empty()).then(|| view! { <dt>"On"</dt><dd class="mono">{object(&e.action, &e.object)}</dd> });
+    let before = (!found.before.is_empty())
+        .then(|| view! { <dt>"Hash of the entry before"</dt><dd>{copyable(found.before.clone(), "Copy hash of the entry before")}</dd> });
+    let fields = details(&e.detail).into_iter().map(|(name, value)| view! { <dt>{name}</dt><dd>{copyable(value, "Copy detail")}</dd> });
+    let more = (!e.detail.is_empty()).then(|| view! { <h3>"Detail"</h3><dl class="kv">{fields.collect_view()}</dl> });
+    Some(
+        view! {
+            <section class="card opened mb-4">
+                <header><h2>{format!("Entry {}", e.seq)}</h2><div class="row push small">{close}</div></header>
+                <div class="body stack">
+                    <dl class="kv">
+                        <dt>"When"</dt><dd>{time::at(e.at)}</dd>
+                        <dt>"Who"</dt><dd>{e.actor.clone()}</dd>
+                        <dt>"From"</dt><dd class="mono">{from}</dd>
+                        <dt>"What"</dt><dd class="mono">{e.action.clone()}</dd>
+                        {on}
+                    </dl>
+                    {more}
+                    <h3>"Place in the chain"</h3>
+                    <dl class="kv">
+                        <dt>"Hash"</dt><dd>{copyable(hash, "Copy hash")}</dd>
+                        {before}
+                    </dl>
+                </div>
+            </section>
+        }
+        .into_any(),
+    )
+}
+
+/// Pure: an entry's detail as names and values; what is no object of JSON stands as it is.
+fn details(detail: &str) -> Vec<(String, String)> {
+    let plain = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    match serde_json::from_str(detail) {
+        Ok(Value::Object(words)) => words.into_iter().map(|(name, value)| (name.replace('_', " "), plain(value))).collect(),
+        _ => vec![("text".to_owned(), detail.to_owned())],
+    }
+}
+
+fn rows(entries: &[AuditEntry], asked: &Asked, place: &Place) -> AnyView {
     let columns = vec![
         Column::number("No."),
         Column::text("When"),
@@ -141,9 +219,12 @@ fn rows(entries: &[AuditEntry]) -> AnyView {
     let rows = entries
         .iter()
         .map(|e| {
+            let number = e.seq.to_string();
+            let (href, label) = (place.address(asked, &number), format!("Entry {number}"));
+            let current = (place.entry == number).then_some("true");
             view! {
                 <tr>
-                    <th scope="row" class="num">{e.seq}</th>
+                    <th scope="row" class="num"><a class="main" href=href aria-label=label aria-current=current>{number}</a></th>
                     <td class="nowrap">{time::at(e.at)}</td>
                     <td>{e.actor.clone()}</td>
                     <td class="mono dim">{e.address.clone()}</td>
@@ -181,7 +262,7 @@ fn href(action: &str, object: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, href};
+    use super::{Asked, Place, details, href};
 
     #[test]
     fn a_question_is_kept_from_page_to_page() {
@@ -190,6 +271,25 @@ mod tests {
         assert!(!asked.is_all());
         let address = asked.address(&[("from", "50"), ("cur", "12")]);
         assert!(address.starts_with("/audit?action=rollout.&since=2026-11-22T09") && address.ends_with("&from=50&cur=12"), "{address}");
+    }
+
+    #[test]
+    fn an_entry_is_opened_in_the_place_it_stands_in() {
+        let asked = Asked { q: "ada".to_owned(), ..Asked::default() };
+        let first = Place { before: 0, cursor: String::new(), entry: "7".to_owned() };
+        assert_eq!((first.address(&asked, "7"), first.address(&asked, "")), ("/audit?q=ada&entry=7".to_owned(), "/audit?q=ada".to_owned()));
+        let later = Place { before: 50, cursor: "12".to_owned(), ..first };
+        assert_eq!(later.address(&asked, "9"), "/audit?q=ada&from=50&cur=12&entry=9");
+    }
+
+    #[test]
+    fn a_detail_is_told_field_by_field() {
+        let told = details(r#"{"spki_sha256":"ab","uses":3,"tags":["eu"]}"#);
+        let told: Vec<_> = told.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for field in [("spki sha256", "ab"), ("uses", "3"), ("tags", r#"["eu"]"#)] {
+            assert!(told.contains(&field), "{told:?}");
+        }
+        assert_eq!(details("as it was"), [("text".to_owned(), "as it was".to_owned())]);
     }
 
     #[test]

@@ -237,4 +237,18 @@ pub struct AuditPage {
     pub looked_to: Option<Timestamp>,
     /// Whether the caller may export it.
     pub may_export: bool,
+    /// The entry that is looked at, if one is asked for and there is one in this place.
+    #[serde(default)]
+    pub opened: Option<OpenedEntry>,
+}
+
+/// One entry of the audit log with its place in the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenedEntry {
+    /// The entry.
+    pub entry: AuditEntry,
+    /// Its hash, hex, as [`ExportedEntry::hash`].
+    pub hash: String,
+    /// The hash of the entry before, hex; empty of the first one.
+    pub before: String,
 }

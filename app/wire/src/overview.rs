@@ -81,6 +81,15 @@ pub enum Matter {
         /// What was seen, in words.
         sign: String,
     },
+    /// Devices have been cut off since their authority was given up.
+    CutOff {
+        /// Which.
+        authority: AuthorityId,
+        /// Its name.
+        name: String,
+        /// Active devices that have a certificate of it and none that is believed.
+        devices: i64,
+    },
     /// The key set that devices follow ends soon or has ended.
     KeySetEnds {
         /// Its version.

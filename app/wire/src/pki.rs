@@ -5,7 +5,7 @@ pub mod steps;
 
 use crate::{
     Timestamp,
-    ids::AuthorityId,
+    ids::{AuthorityId, DeviceId},
     roots::{AuthorityRequest, ListStanding, RootDuty},
     states::{AuthorityState, AuthorityStep, ClonePolicy, KeyPlace, RecoveryPolicy, RekeyPolicy},
 };
@@ -80,6 +80,9 @@ pub struct AuthorityStanding {
     /// followed instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub root_first: bool,
+    /// Why it signs nothing at the moment, though it should: its key is out of reach (K-4). None while it signs, and where its key is elsewhere on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_signing: Option<String>,
 }
 
 impl AuthorityStanding {
@@ -176,6 +179,12 @@ pub struct AuthoritiesPage {
     pub authorities: Vec<AuthorityStanding>,
     /// How far the fleet is with the newest trust bundle.
     pub bundle: BundleReach,
+    /// Active devices that don't say that they hold it, by id: at most [`crate::page::DEFAULT_ROWS`], those behind the place that was asked for.
+    #[serde(default)]
+    pub behind: Vec<DeviceId>,
+    /// Where the rest of them begins; none when that is all.
+    #[serde(default)]
+    pub behind_next: Option<String>,
     /// Whether the caller may change them.
     pub may_manage: bool,
     /// What is to be done about roots; empty for those who may not.

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { system } from "../../support/system";
-import { expect, look, open, test } from "../../support/test";
+import { card, expect, expectWithin, fact, look, open, test } from "../../support/test";
 
 test.describe("an admin", () => {
   test.use({ role: "admin" });
@@ -27,6 +27,26 @@ test.describe("an admin", () => {
     await open(page, "/audit?q=audit.export");
     await expect(page.getByRole("table", { name: "Audit log" }).getByRole("cell", { name: "audit.export", exact: true }).first()).toBeVisible();
   });
+});
+
+test("an entry is opened with every detail and its place in the chain, with the keyboard alone", async ({ page }) => {
+  await open(page, "/audit");
+  const number = page.getByRole("table", { name: "Audit log" }).getByRole("rowheader").first().getByRole("link");
+  const seq = (await number.innerText()).trim();
+  await number.focus();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`entry=${seq}$`));
+  const entry = card(page, `Entry ${seq}`);
+  await expect(fact(entry, "Hash")).toHaveText(/^[0-9a-f]{64}$/);
+  await expect(fact(entry, "Hash of the entry before")).toHaveText(/^[0-9a-f]{64}$/);
+  await expect(fact(entry, "Who")).not.toBeEmpty();
+  await expectWithin(entry);
+  await look(page, "journey-audit-entry");
+  await entry.getByRole("link", { name: "Back to the list" }).click();
+  await expect(entry).toHaveCount(0);
+  await expect(page).toHaveURL((url) => url.search === "");
+  await open(page, "/audit?entry=999999999");
+  await expect(page.getByRole("heading", { name: "Not found" })).toBeVisible();
 });
 
 test("an operator reads the log and is not offered the file", async ({ page }) => {

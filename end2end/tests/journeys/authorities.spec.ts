@@ -86,6 +86,11 @@ test("an authority is given up: what it signed counts no more, tokens freeze, an
     await expect(left).toContainText(`since ${name} was given up`);
     await picture(page, "journey-frozen-token");
 
+    // The overview does not call that well.
+    await open(page, "/");
+    const cut = page.getByRole("link", { name: `1 device is cut off since ${name} was given up` });
+    await expect(cut).toHaveAttribute("href", "/devices?q=certificate:untrusted");
+
     // The one that comes after it is staged from where one stands.
     await open(page, old);
     await page.getByRole("link", { name: "Stage the next one…" }).click();

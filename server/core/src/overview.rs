@@ -67,6 +67,9 @@ impl Fleet {
         for (authority, subject, alarm) in self.pki().alarms(org, 8).await? {
             tell(alarm.at, Matter::NeverIssued { authority, subject, sign: alarm.sign });
         }
+        for (authority, name, devices, since) in self.pki().cut_off(org).await? {
+            tell(since, Matter::CutOff { authority, name, devices });
+        }
         if let Some((version, end, since)) = self.releases().key_set_ending(org, now.plus(wire::signing::KEY_SET_SOON_MS)).await? {
             tell(since, Matter::KeySetEnds { version, end });
         }

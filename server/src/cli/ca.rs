@@ -2,7 +2,7 @@
 //! `roots.rs`.
 
 use super::{
-    following, one_of,
+    following, given_up, one_of,
     registered::{self, Registered},
     roots::{self, Crl, Issue, Offline, Root},
     said::person,
@@ -260,7 +260,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::Compromise { id } => {
             pki.compromise_authority(&actor, &id).await?;
             println!("Nothing of {id} is believed any more. A running server closes its connections within a second.");
-            given_up(&pki.authority(&actor, &id).await?);
+            given_up::say(&pki.authority(&actor, &id).await?, &pki.list_authorities(&actor)?);
             roots::say(&pki.root_duties(&actor).await?);
         }
         Ca::ClearAlarm { id } => {
@@ -340,17 +340,6 @@ fn requests(page: &ConsentsPage) {
             row.decided_remark
         );
     }
-}
-
-/// What comes after an authority for devices was given up.
-fn given_up(a: &AuthorityDetail) {
-    let Some(aftermath) = &a.aftermath else { return };
-    let id = &a.standing.row.id;
-    if aftermath.frozen_at.is_some() {
-        println!("Enrolment tokens and claims made until now are frozen. To let them count again:  fleetward ca thaw-tokens {id}");
-    }
-    println!("Make and activate another authority:  fleetward ca stage --for device");
-    println!("Then let its {} devices come back by their keys:  fleetward ca recover-devices {id}", aftermath.left_behind);
 }
 
 fn held(reach: &BundleReach) -> String {

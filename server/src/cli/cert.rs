@@ -117,6 +117,8 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
             } else {
                 format!("{} ({})", c.row.state, c.row.reason)
             };
+            // What was cut off, or has ended, is usable no more.
+            let usable = matches!(c.row.state, CertificateState::Active | CertificateState::Superseded);
             let or_never = |at: Option<wire::Timestamp>| at.map_or_else(|| "not yet".to_owned(), |at| at.to_string());
             for (name, value) in [
                 ("Device", c.row.device_id.to_string()),
@@ -128,7 +130,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 ("Key", c.row.key_alg),
                 ("Key made by", c.row.key_origin.to_string()),
                 ("Valid", format!("{} to {}", c.row.not_before, c.row.not_after)),
-                ("Usable until", c.usable_until.to_string()),
+                ("Usable until", if usable { c.usable_until.to_string() } else { String::new() }),
                 ("First used", or_never(c.row.first_used_at)),
                 ("Enrolled by", c.enrolled_by),
                 ("Profile", c.profile),

@@ -18,6 +18,7 @@ mod files;
 mod following;
 mod foreseen;
 mod freeze;
+mod given_up;
 mod group;
 mod image_key;
 mod joining;

@@ -97,7 +97,9 @@ fn standing(m: &Model) -> AnyView {
     let link = |id: &CertificateId, word: &'static str| view! { <a href=format!("/certificates/{id}")>{word}</a> };
     let replaces = m.replaces.as_ref().map(|id| view! { <dt>"Replaces"</dt><dd>{link(id, "the certificate before")}</dd> });
     let replaced = m.replaced_by.as_ref().map(|id| view! { <dt>"Replaced by"</dt><dd>{link(id, "its successor")}</dd> });
-    let overlap = (m.usable_until < m.row.not_after).then(|| view! { <dt>"Usable until"</dt><dd>{time::at(m.usable_until)}</dd> });
+    let usable = matches!(m.row.state, CertificateState::Active | CertificateState::Superseded);
+    let overlap =
+        (usable && m.usable_until < m.row.not_after).then(|| view! { <dt>"Usable until"</dt><dd>{time::at(m.usable_until)}</dd> });
     let untrusted =
         (m.row.state == CertificateState::Untrusted).then(|| view! { <dt>"Not trusted"</dt><dd>{words::certificate_reason(&m.row)}</dd> });
     let revoked = m.revoked_at.map(|at| {

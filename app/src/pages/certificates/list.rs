@@ -106,7 +106,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         {kinds(query)}
         {question}
         {(!is_revoked(query)).then(|| weeks(&model.weeks, model.at, query.week))}
-        <div class="mt-4">{filter_bar(query)}</div>
+        <div class="mt-4">{filter_bar(model, query)}</div>
         {list}
         {pager(before, shown, model.certificates.total, first, next)}
         <div class="mt-4">{card_flush("Authorities", Some(view! { <a href="/certificates/authorities">"Manage authorities"</a> }.into_any()), authorities(&model.authorities, model.at))}</div>
@@ -114,7 +114,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
     .into_any()
 }
 
-fn filter_bar(query: &CertificateQuery) -> AnyView {
+fn filter_bar(model: &Model, query: &CertificateQuery) -> AnyView {
     use CertificateState as S;
     let states = [S::Active, S::Superseded, S::Revoked, S::Expired, S::Untrusted];
     let links = states
@@ -138,6 +138,14 @@ fn filter_bar(query: &CertificateQuery) -> AnyView {
         query.state.map(|state| chip("state", state.as_str().to_owned(), CertificateQuery { state: None, ..query.clone() })),
         query.within.map(|days| chip("ends", format!("within {days} days"), CertificateQuery { within: None, ..query.clone() })),
         query.week.map(|week| chip("ends in week", (week + 1).to_string(), CertificateQuery { week: None, ..query.clone() })),
+        query.authority.as_ref().map(|id| {
+            let row = model.authorities.iter().find(|a| a.id == *id);
+            let name = row.map_or_else(|| id.to_string(), |a| a.common_name().to_owned());
+            // Without a state or a time the list is of what still depends on it.
+            let depends = query.state.is_none() && query.within.is_none() && query.week.is_none();
+            let what = if depends { "depends on" } else { "issued by" };
+            chip(what, name, CertificateQuery { authority: None, ..query.clone() })
+        }),
     ];
     let hidden = crate::plan::query::pairs(&query::shown(&CertificateQuery { q: String::new(), ..query.clone() }))
         .into_iter()

@@ -14,6 +14,7 @@ pub fn read(get: impl Fn(&str) -> Option<String>) -> CertificateQuery {
         week: get("week").and_then(|week| week.parse().ok()).filter(|week| *week < WEEKS),
         within: get("within").and_then(|days| days.parse().ok()),
         state,
+        authority: get("authority").and_then(|id| id.parse().ok()),
         sort: ordered(state, get("sort").and_then(|sort| sort.parse().ok())),
         cursor: get("cur").filter(|cursor| !cursor.is_empty()),
         rows: None,
@@ -50,6 +51,9 @@ pub fn filters(query: &CertificateQuery) -> String {
     if let Some(days) = query.within {
         push(&mut out, "within", &days.to_string());
     }
+    if let Some(authority) = &query.authority {
+        push(&mut out, "authority", authority.as_str());
+    }
     out
 }
 
@@ -84,6 +88,7 @@ mod tests {
             week: Some(3),
             within: None,
             state: Some(CertificateState::Active),
+            authority: Some("ca_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap()),
             sort: Some(CertificateSort::DeviceDesc),
             cursor: Some("17.crt_x".into()),
             rows: None,
@@ -96,6 +101,7 @@ mod tests {
             let get = |key: &str| said.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
             assert_eq!(read(get), query, "{address}");
         }
+        assert_eq!(read(|key| (key == "authority").then(|| "none".into())).authority, None);
         assert_eq!(read(|key| (key == "week").then(|| "99".into())).week, None);
         assert_eq!(href(&CertificateQuery::default(), 0), "/certificates");
     }

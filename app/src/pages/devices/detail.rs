@@ -146,10 +146,15 @@ fn head(d: &DeviceDetail) -> AnyView {
     let pinned = d.pin.as_ref().map(|_| badge_with(Tone::Hold, "lock", "Pinned"));
     let marks = view! { {presence}{update}{pinned}{tags(&row.tags)} }.into_any();
     let hardware = if row.hardware.is_empty() { String::new() } else { format!(" rev {}", row.hardware) };
-    let sub = view! {
-        {row.device_type.clone()}{hardware}" · firmware "<span class="mono">{row.version.clone()}</span>" · seen "{time::ago_or(row.last_seen_at, "never")}
-    }
-    .into_any();
+    let firmware = (!row.version.is_empty()).then(|| view! { " · firmware "<span class="mono">{row.version.clone()}</span> });
+    // What speaks EST alone is never on a channel, and is there all the same.
+    let used = d.certificates.iter().filter_map(|c| c.first_used_at).max();
+    let seen = match (row.last_seen_at, used) {
+        (Some(at), _) => view! { " · seen "{time::ago(at)} }.into_any(),
+        (None, Some(at)) => view! { " · never connected, certificate first used "{time::ago(at)} }.into_any(),
+        (None, None) => " · never seen".into_any(),
+    };
+    let sub = view! { {row.device_type.clone()}{hardware}{firmware}{seen} }.into_any();
     view! { <PageHead title=row.device_id.to_string() mono=true marks=marks sub=sub/> }.into_any()
 }
 

@@ -23,7 +23,7 @@ use crate::{
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
-        Control, Field, PageHead, card, field,
+        Control, Field, PageHead, Tone, banner, card, field,
         form::{action, on_success, said},
         icon,
         number::grouped,
@@ -34,14 +34,14 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    enrolment::{AgentKey, EnrolmentPage as Page, GivenGroup, Listed},
+    enrolment::{AgentKey, EnrolmentPage as Page, GivenGroup, Listed, SignerLost},
     live::Topic,
     pki::KeyType,
     registered::RegisteredState,
 };
 
-/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript,
-/// `?ca=ID` shows a registered authority, `?cur=` the rows of a list behind those that are shown first.
+/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?approve=ID`, `?reject=ID` and `?disable=ID` ask
+/// without JavaScript, `?ca=ID` shows a registered authority, `?cur=` the rows of a list behind those that are shown first.
 #[component]
 pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
@@ -54,8 +54,11 @@ pub fn EnrolmentPage() -> AnyView {
     let calls = Calls {
         create,
         revoke: said::<RevokeEnrolmentToken>("Token revoked", model),
-        approve: said::<ApproveEnrolment>("Device approved", model),
-        reject: said::<RejectEnrolment>("Device rejected", model),
+        deciding: requests::Deciding {
+            approve: said::<ApproveEnrolment>("Device approved", model),
+            reject: said::<RejectEnrolment>("Device rejected", model),
+            chosen: RwSignal::new(None),
+        },
         open: said::<OpenEnrolment>("Setting changed", model),
     };
     let here = action::<CreateClaimHere>();
@@ -86,21 +89,24 @@ pub fn EnrolmentPage() -> AnyView {
         remove: said::<RemoveAuthority>("Authority removed", model),
     };
     let ca = Memo::new(move |_| query.with(|q| q.get("ca")));
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let asked = query.with_untracked(|q| Asked {
             revoke: q.get("revoke"),
+            approve: q.get("approve"),
             reject: q.get("reject"),
             disable: q.get("disable"),
             revoke_batch: q.get("revoke-batch").is_some(),
             device: q.get("device"),
         });
         content(&model, &asked, (way.get(), ca.get()), calls, (lots, own, shares))
-    })
+    });
+    view! { {content}{requests::decide_dialog(calls.deciding)} }.into_any()
 }
 
 /// What the address asks about, by id.
 struct Asked {
     revoke: Option<String>,
+    approve: Option<String>,
     reject: Option<String>,
     disable: Option<String>,
     /// The batch that is shown is asked about.
@@ -113,8 +119,7 @@ struct Asked {
 struct Calls {
     create: FormCall<CreateEnrolmentToken>,
     revoke: FormCall<RevokeEnrolmentToken>,
-    approve: FormCall<ApproveEnrolment>,
-    reject: FormCall<RejectEnrolment>,
+    deciding: requests::Deciding,
     open: FormCall<OpenEnrolment>,
 }
 
@@ -140,10 +145,12 @@ fn content(
     let revoke = revoke
         .and_then(|id| p.tokens.iter().find(|t| t.id.as_str() == id && t.revoked_at.is_none()))
         .map(|t| page::question(format!("Revoke {}", t.label), tokens::ask(t, calls.revoke)));
-    let reject = asked.reject.as_deref().filter(|_| p.may_approve);
-    let reject = reject
-        .and_then(|id| p.requests.iter().find(|r| r.id.as_str() == id))
-        .map(|r| page::question(format!("Reject {}", r.device_id), requests::ask(r, calls.reject)));
+    let decided = |id: &Option<String>, decision| {
+        let request = id.as_deref().filter(|_| p.may_approve).and_then(|id| p.requests.iter().find(|r| r.id.as_str() == id));
+        request.map(|r| requests::question(r, decision, calls.deciding))
+    };
+    let approve = decided(&asked.approve, requests::Decision::Approve);
+    let reject = decided(&asked.reject, requests::Decision::Reject);
     // The plain form's token comes with the page, the scripted form's as the answer of its call.
     let posted = model.created.clone();
     let shown = p.clone();
@@ -179,16 +186,25 @@ fn content(
     };
     view! {
         <PageHead title="Add devices" sub=view! { "A device makes its own key and trades a token for a certificate; where you want it, a person has the last word." }.into_any()/>
+        {p.signer_lost.as_ref().map(lost)}
         {revoke}
         {gateway}
+        {approve}
         {reject}
         {disable}
         {disable_own}
         {created}
-        {requests::waiting(p, calls)}
+        {requests::waiting(p, calls.deciding)}
         <div class="split">{sides}</div>
     }
     .into_any()
+}
+
+/// That devices get no certificate now, or not from everybody.
+fn lost(lost: &SignerLost) -> AnyView {
+    let what = if lost.whole { "No device gets a certificate now: " } else { "Not every device gets a certificate now: " };
+    let text = view! { <b>{what}</b>{lost.why.clone()}" "<a href="/certificates/authorities">"Authorities"</a> };
+    view! { <div class="mb-4">{banner(Tone::Bad, text.into_any())}</div> }.into_any()
 }
 
 /// Below a list of which there is more than this: "The newest 50 of 1,204", with a way to the others and back. `name` is what it is a list of, as two may

@@ -1,21 +1,60 @@
-//! Devices that wait for a person, and whether those without a token may.
+//! Devices that wait for a person, each decided in a question that names the one device, and whether those without a token may.
 
-use super::Calls;
 use crate::{
-    api::enrolment::{OpenEnrolment, RejectEnrolment},
+    api::enrolment::{ApproveEnrolment, OpenEnrolment, RejectEnrolment},
     ui::{
-        Column, Confirm, Tone, asked, badge, card, confirm_dialog, dialog, dialog_link, empty,
+        Column, Confirm, Tone, asked, badge, card, confirm_dialog, dialog,
+        dialog::buttons,
+        empty,
         form::{self, ActionForm, FormCall, fault_banner, refusal},
         number::counted,
-        page::card_flush,
+        page::{self, card_flush},
         table, time,
     },
 };
 use leptos::prelude::*;
 use wire::enrolment::{EnrolmentPage as Page, EnrolmentRequest, Returns};
 
+/// The calls that decide, and the device that their dialog asks about: one dialog serves all rows.
+#[derive(Clone, Copy)]
+pub(super) struct Deciding {
+    pub approve: FormCall<ApproveEnrolment>,
+    pub reject: FormCall<RejectEnrolment>,
+    /// Kept as it was chosen: rows come and go under a question that is open, and must not change whom it is about.
+    pub chosen: RwSignal<Option<(EnrolmentRequest, Decision)>>,
+}
+
+/// What is decided about a device that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It gets its certificate.
+    Approve,
+    /// It is sent away.
+    Reject,
+}
+
+impl Decision {
+    /// The word in an address that asks about it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+        }
+    }
+
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Approve => "Approve",
+            Self::Reject => "Reject",
+        }
+    }
+}
+
+/// The dialog's id.
+const DECIDE: &str = "decide-request-dialog";
+
 /// The devices that wait; nothing where none does and none could.
-pub(super) fn waiting(p: &Page, calls: Calls) -> AnyView {
+pub(super) fn waiting(p: &Page, deciding: Deciding) -> AnyView {
     // Where every one of a later page was decided, the others still wait.
     if p.lists.requests.total == 0 {
         return p
@@ -36,17 +75,13 @@ pub(super) fn waiting(p: &Page, calls: Calls) -> AnyView {
             .into_any();
     }
     let aside = badge(Tone::Warn, counted(p.lists.requests.total, "device waits", "devices wait"));
-    let body = view! {
-        {move || fault_banner(refusal(calls.approve).as_ref())}
-        {rows(p, calls)}
-    };
     let note = "Approve a device only when it shows the same code itself: the agent prints it, and it is the beginning of the SHA-256 of its public key.";
-    let body = view! { <p class="body dim">{note}</p>{body} };
+    let body = view! { <p class="body dim">{note}</p>{rows(p, deciding)} };
     let rest = super::rest(&p.lists.requests, p.requests.len(), ("oldest", "devices that wait"), "/enrolment?tab=agent");
     view! { {card_flush("Waiting for approval", Some(aside), body.into_any())}{rest} }.into_any()
 }
 
-fn rows(p: &Page, calls: Calls) -> AnyView {
+fn rows(p: &Page, deciding: Deciding) -> AnyView {
     let columns = vec![
         Column::text("Device"),
         Column::text("Code"),
@@ -55,45 +90,23 @@ fn rows(p: &Page, calls: Calls) -> AnyView {
         Column::text("Asked"),
         Column::actions("Decide"),
     ];
-    let rows = p.requests.iter().map(|r| row(r, p, calls)).collect_view();
+    let rows = p.requests.iter().map(|r| row(r, p, deciding)).collect_view();
     table("Devices that wait for approval", columns, rows.into_any())
 }
 
-fn row(r: &EnrolmentRequest, p: &Page, calls: Calls) -> AnyView {
+fn row(r: &EnrolmentRequest, p: &Page, deciding: Deciding) -> AnyView {
     let known = [r.device_type.clone(), r.hardware.clone(), r.key_alg.clone()].into_iter().filter(|s| !s.is_empty());
     let said = known.chain(r.attributes.iter().map(|(name, value)| format!("{name}={value}"))).collect::<Vec<_>>().join(" · ");
-    let from = if r.recovers {
-        "its certificate has ended".to_owned()
-    } else if r.authority {
-        match r.returns {
-            None => format!("authority {}", r.token),
-            Some(Returns::NewKey) => format!("authority {}: a device of the fleet with another key", r.token),
-            Some(Returns::RevokedBefore) => format!("authority {}: a device of the fleet whose certificate was revoked", r.token),
-        }
-    } else if r.token.is_empty() {
-        "no token".to_owned()
-    } else {
-        format!("token {}", r.token)
-    };
     let decide = p.may_approve.then(|| {
-        let (id, dialog_id) = (r.id.to_string(), dialog_of(r));
-        view! {
-            <div class="row">
-                <ActionForm action=calls.approve>
-                    <input type="hidden" name="id" value=id/>
-                    {form::submit("Approve", "primary", move || calls.approve.pending().get())}
-                </ActionForm>
-                {dialog_link(dialog_id.clone(), asked::asking("reject", &r.id), "ghost", "Reject…".into_any())}
-                {dialog(dialog_id, format!("Reject {}", r.device_id), ask(r, calls.reject))}
-            </div>
-        }
+        let approve = opener(r, Decision::Approve, "primary", deciding);
+        view! { <div class="row nowrap">{approve}{opener(r, Decision::Reject, "ghost", deciding)}</div> }
     });
     view! {
         <tr>
             <th scope="row" class="mono">{r.device_id.to_string()}</th>
             <td><strong class="mono">{r.code.clone()}</strong></td>
             <td class="dim">{said}</td>
-            <td><span class="mono">{r.address.clone()}</span>", "{from}</td>
+            <td><span class="mono">{r.address.clone()}</span>", "{came_with(r)}</td>
             <td>{time::ago(r.asked_at)}</td>
             <td class="act">{decide}</td>
         </tr>
@@ -101,17 +114,85 @@ fn row(r: &EnrolmentRequest, p: &Page, calls: Calls) -> AnyView {
     .into_any()
 }
 
-fn dialog_of(r: &EnrolmentRequest) -> String {
-    format!("reject-{}", r.id)
+/// What it asks with.
+fn came_with(r: &EnrolmentRequest) -> String {
+    if r.recovers {
+        return "its certificate has ended".to_owned();
+    }
+    match (r.authority, r.returns) {
+        (true, None) => format!("authority {}", r.token),
+        (true, Some(Returns::NewKey)) => format!("authority {}: a device of the fleet with another key", r.token),
+        (true, Some(Returns::RevokedBefore)) => format!("authority {}: a device of the fleet whose certificate was revoked", r.token),
+        (false, _) if r.token.is_empty() => "no token".to_owned(),
+        (false, _) => format!("token {}", r.token),
+    }
+}
+
+/// A button that asks about one device.
+fn opener(r: &EnrolmentRequest, decision: Decision, variant: &'static str, deciding: Deciding) -> AnyView {
+    let (href, id, request) = (asked::asking(decision.word(), &r.id), asked::opener(&about(r, decision)), r.clone());
+    let choose = move |_| deciding.chosen.set(Some((request.clone(), decision)));
+    view! {
+        <a class="btn" id=id data-v=variant href=href data-dialog=DECIDE aria-haspopup="dialog" on:click=choose>{decision.verb()}"…"</a>
+    }
+    .into_any()
+}
+
+/// What names the question about one device among all that the dialog may ask.
+fn about(r: &EnrolmentRequest, decision: Decision) -> String {
+    format!("{}-{}", decision.word(), r.id)
+}
+
+/// The question in the page itself.
+pub(super) fn question(r: &EnrolmentRequest, decision: Decision, deciding: Deciding) -> AnyView {
+    page::question(format!("{} {}", decision.verb(), r.device_id), ask(r, decision, deciding))
+}
+
+/// The dialog. It stands beside the page's content: that is built anew whenever a device asks, and would put another one into an open question.
+pub(super) fn decide_dialog(deciding: Deciding) -> AnyView {
+    let body = move || {
+        let (r, decision) = deciding.chosen.get()?;
+        Some(view! { <div class="body"><b>{format!("{} {}", decision.verb(), r.device_id)}</b></div>{ask(&r, decision, deciding)} })
+    };
+    dialog(DECIDE, "Decide about a device", body.into_any())
+}
+
+fn ask(r: &EnrolmentRequest, decision: Decision, deciding: Deciding) -> AnyView {
+    match decision {
+        Decision::Approve => ask_approve(r, deciding.approve),
+        Decision::Reject => ask_reject(r, deciding.reject),
+    }
+}
+
+/// The question before a device is let in: its button is the word of a person that the codes are the same.
+fn ask_approve(r: &EnrolmentRequest, call: FormCall<ApproveEnrolment>) -> AnyView {
+    let back = asked::way_out(&about(r, Decision::Approve));
+    let verb = "I have compared the code: approve";
+    view! {
+        <ActionForm action=call>
+            <input type="hidden" name="id" value=r.id.to_string()/>
+            <div class="body">
+                {move || fault_banner(refusal(call).as_ref())}
+                <p>"It gets its certificate the next time it asks. Approve it only when the device itself shows this code."</p>
+                <dl class="kv">
+                    <dt>"Code"</dt><dd><strong class="mono">{r.code.clone()}</strong></dd>
+                    <dt>"Device"</dt><dd class="mono">{r.device_id.to_string()}</dd>
+                    <dt>"Asks from"</dt><dd><span class="mono">{r.address.clone()}</span>", "{came_with(r)}</dd>
+                </dl>
+            </div>
+            {buttons("Let it wait", back, form::submit(verb, "primary", move || call.pending().get()))}
+        </ActionForm>
+    }
+    .into_any()
 }
 
 /// The question before a device is sent away.
-pub(super) fn ask(r: &EnrolmentRequest, call: FormCall<RejectEnrolment>) -> AnyView {
+fn ask_reject(r: &EnrolmentRequest, call: FormCall<RejectEnrolment>) -> AnyView {
     let text = format!(
         "{} with code {} gets no certificate and is told so when it asks again. Its key may not ask for a week.",
         r.device_id, r.code
     );
-    let back = asked::way_out(&dialog_of(r));
+    let back = asked::way_out(&about(r, Decision::Reject));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),

@@ -114,8 +114,6 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
         Column::number("Connected"),
         Column::text("Ends"),
         Column::text("For"),
-        Column::text("Last used"),
-        Column::text("Made by"),
         Column::actions("Revoke"),
     ];
     let rows = p
@@ -125,6 +123,10 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
             let standing = words::token_standing(t.revoked_at.is_some(), t.uses >= t.max_uses, t.expires_at, p.at);
             let (tone, word) = words::credential_standing(standing, t.frozen_by.as_ref());
             let left = (t.max_uses - t.uses).max(0);
+            let used = match t.last_used_at {
+                Some(at) => view! { "used "{time::ago(at)} }.into_any(),
+                None => "never used".into_any(),
+            };
             let button = (p.may_edit && standing.0 == Tone::Ok).then(|| {
                 let id = dialog_of(t);
                 view! {
@@ -137,14 +139,12 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
                 named.chain(t.tags.iter().cloned()).chain(t.groups.iter().map(GivenGroup::words)).chain(bounds(t)).collect::<Vec<_>>();
             view! {
                 <tr>
-                    <th scope="row">{t.label.clone()}</th>
+                    <th scope="row">{t.label.clone()}<div class="small dim">"by "{t.created_by.clone()}</div></th>
                     <td>{badge(tone, word)}{frozen_since(t.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
                     <td class="num">{format!("{} of {}", grouped(left), grouped(t.max_uses))}</td>
-                    <td class="num">{grouped(t.connected)}</td>
+                    <td class="num">{grouped(t.connected)}<div class="small dim">{used}</div></td>
                     <td>{time::ago(t.expires_at)}</td>
                     <td>{crate::ui::status::tags(&gives)}</td>
-                    <td class="dim">{time::ago_or(t.last_used_at, "never")}</td>
-                    <td>{t.created_by.clone()}</td>
                     <td class="act">{button}</td>
                 </tr>
             }

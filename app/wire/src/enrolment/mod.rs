@@ -32,6 +32,15 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Authorities' keys are out of reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignerLost {
+    /// Why, and what to do, in words; where it is not about all of them, with who signs nothing.
+    pub why: String,
+    /// Nothing new is signed, whoever would sign it.
+    pub whole: bool,
+}
+
 /// What a device sends to enrol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolRequest {
@@ -243,6 +252,9 @@ pub struct EnrolmentPage {
     pub may_revoke: bool,
     /// Whether the installation makes keys for devices (E-8).
     pub makes_keys: bool,
+    /// Why not all that devices ask for is signed at the moment; none while it is.
+    #[serde(default)]
+    pub signer_lost: Option<SignerLost>,
     /// When this was read.
     pub at: Timestamp,
 }

@@ -3,7 +3,7 @@
 use super::{AuthorityRow, ClockPage};
 use crate::{
     Timestamp,
-    ids::{CertificateId, DeviceId},
+    ids::{AuthorityId, CertificateId, DeviceId},
     page::Page,
     states::{CertificateState, KeyOrigin},
 };
@@ -82,6 +82,9 @@ pub struct CertificateQuery {
     /// Only those in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<CertificateState>,
+    /// Only those of this authority; unless a state or a time is asked for, of these only what is in use and has no successor in use: what depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<AuthorityId>,
     /// Their order; what ends first in front unless it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort: Option<CertificateSort>,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     Timestamp,
-    access::{AUDIT_LOOKED_AT, AUDIT_REQUEST as REQUEST, AuditEntry, AuditHead, AuditPage, AuditQuery},
+    access::{AUDIT_LOOKED_AT, AUDIT_REQUEST as REQUEST, AuditEntry, AuditHead, AuditPage, AuditQuery, OpenedEntry},
     ids::OrgId,
     page::{DEFAULT_ROWS, NOT_A_CURSOR, Page},
 };
@@ -217,7 +217,25 @@ impl Access {
         let items: Vec<AuditEntry> = found.into_iter().take(rows).map(Entry::shown).collect();
         let next = if more { items.last().map(|e| e.seq.to_string()) } else { stopped.then(|| floor.to_string()) };
         let looked_to = if stopped { at(&mut on, org, floor).await? } else { None };
-        Ok(AuditPage { entries: Page { items, next, total }, looked_to, may_export: allowed(actor, Act::ExportAudit) })
+        Ok(AuditPage { entries: Page { items, next, total }, looked_to, may_export: allowed(actor, Act::ExportAudit), opened: None })
+    }
+
+    /// The entry in this place with its hash and that of the one before; none where there is none.
+    pub async fn audit_entry(&self, actor: &Actor, seq: i64) -> Result<Option<OpenedEntry>, Error> {
+        may(actor, Act::Audit)?;
+        let mut on = self.db.read().await?;
+        let (org, after) = (actor.org.as_str(), seq.saturating_sub(2));
+        let found = rows!(&mut on, (i64, i64, String, String, String, String, String, Vec<u8>), store::AUDIT_WALK, org, after, seq)?;
+        let (mut before, mut opened) = (String::new(), None);
+        for (at_seq, at, actor, address, action, object, detail, hash) in found {
+            if at_seq == seq {
+                let entry = Entry { seq, at, actor, address, action, object, detail }.shown();
+                opened = Some((entry, hex::encode(hash)));
+            } else {
+                before = hex::encode(hash);
+            }
+        }
+        Ok(opened.map(|(entry, hash)| OpenedEntry { entry, hash, before }))
     }
 
     /// Entries about a device and what belongs to it (their ids in small letters) from before an instant, newest first; at most so many.

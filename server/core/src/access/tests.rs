@@ -205,6 +205,15 @@ async fn the_log_is_searched_by_who_what_and_when_and_never_whole(#[case] kind: 
     }
     let all = access.audit_page(&admin, None).await.unwrap().entries;
     let made = all.items.iter().take(6).cloned().collect::<Vec<_>>();
+    // One is opened by its place, with the chain on both sides of it.
+    let open = async |seq| access.audit_entry(&admin, seq).await.unwrap();
+    let (last, first) = (open(made[0].seq).await.unwrap(), open(1).await.unwrap());
+    assert_eq!((&last.entry, &last.before), (&made[0], &open(made[1].seq).await.unwrap().hash));
+    assert!(last.hash.len() == 64 && first.before.is_empty(), "{first:?}");
+    for seq in [i64::MIN, 0, made[0].seq + 1, i64::MAX] {
+        assert_eq!(open(seq).await, None, "{seq}");
+    }
+
     let by_action = AuditQuery { action: made[0].action.clone(), ..AuditQuery::default() };
     let found = access.find_audit(&admin, &by_action).await.unwrap();
     assert_eq!((&found.entries.items, found.entries.total, found.looked_to), (&made, 6, None));

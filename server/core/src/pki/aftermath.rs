@@ -104,6 +104,21 @@ impl Pki {
         Ok(left)
     }
 
+    /// The organization's authorities for devices that were given up and have left devices behind: id and name, how many, and since when. Asks the database
+    /// only where one was given up.
+    pub(crate) async fn cut_off(&self, org: &OrgId) -> Result<Vec<(AuthorityId, String, i64, Timestamp)>, Error> {
+        let all = self.authorities.load_full();
+        let now = self.clock.now();
+        let mut cut = Vec::new();
+        for a in all.iter().filter(|a| a.org == *org && a.kind == Kind::DeviceAuthority && a.state == Compromised) {
+            let devices = store::left_behind(&mut self.db.read().await?, &a.id, now).await?;
+            if devices > 0 {
+                cut.push((a.id.clone(), common_name(&a.subject).to_owned(), devices, a.ended_at.unwrap_or(now)));
+            }
+        }
+        Ok(cut)
+    }
+
     /// What is left to do about an authority that has ended; none for others.
     pub(super) async fn aftermath(&self, on: &mut impl Conn, actor: &Actor, a: &Authority) -> Result<Option<Aftermath>, Error> {
         if a.kind != Kind::DeviceAuthority || !matches!(a.state, Compromised | Retired) {

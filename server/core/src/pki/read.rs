@@ -30,9 +30,10 @@ impl Pki {
         let narrowed = store::Narrowed {
             org: &actor.org,
             state: state.map_or("", CertificateState::as_str),
-            ends: window(query, now),
+            ends: window(query, state.is_none(), now),
             like: &sought.like,
             hex: (&sought.hex.0, &sought.hex.1),
+            authority: query.authority.as_ref().map_or("", AuthorityId::as_str),
         };
         let mut on = self.db.read().await?;
         let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -163,8 +164,9 @@ fn owners_list(number: &str) -> String {
 const DAY: i64 = 86_400_000;
 const WEEK: i64 = 7 * DAY;
 
-/// After which instant, up to which one a certificate must end, and whether only one without a successor in use counts.
-fn window(query: &CertificateQuery, now: Timestamp) -> (i64, i64, bool) {
+/// After which instant, up to which one a certificate must end, and whether only one without a successor in use counts. `any_state` says that none is asked
+/// for.
+fn window(query: &CertificateQuery, any_state: bool, now: Timestamp) -> (i64, i64, bool) {
     match (query.week, query.within) {
         // A week begins with the instant that the one before ends before.
         (Some(week), _) => {
@@ -172,6 +174,8 @@ fn window(query: &CertificateQuery, now: Timestamp) -> (i64, i64, bool) {
             (from.0, from.plus(WEEK).0, true)
         }
         (None, Some(days)) => (now.0, now.plus(i64::from(days) * DAY).0, true),
+        // What depends on an authority: what is in use, and has no successor in use.
+        (None, None) if query.authority.is_some() && any_state => (now.0, i64::MAX, true),
         (None, None) => (i64::MIN, i64::MAX, false),
     }
 }

@@ -15,6 +15,9 @@ pub struct NotSigning {
     pub whole: bool,
 }
 
+/// What is said of a token that hangs.
+const HANGS: &str = "the PKCS#11 token does not answer: see that it has power, and that its module reaches it over the network";
+
 impl Pki {
     /// Why certificates or lists are not signed at the moment, of this organization or of any; none while they are. From memory: the token is asked every
     /// minute, and by whatever is signed. An organization hears of its own authorities alone, and of a token only when it needs it.
@@ -23,8 +26,7 @@ impl Pki {
         let asked: Vec<_> = all.iter().filter(|a| org.is_none_or(|org| a.org == *org) && signs(a)).collect();
         if org.is_none() || asked.iter().any(|a| a.on_token() || !a.has_key()) {
             if self.turns.hang() {
-                let why = "the PKCS#11 token does not answer: see that it has power, and that its module reaches it over the network";
-                return Some(NotSigning { code: "token_hangs", why: why.to_owned(), whole: true });
+                return Some(NotSigning { code: "token_hangs", why: HANGS.to_owned(), whole: true });
             }
             if let Some(trouble) = self.token.as_ref().and_then(|token| token.trouble()) {
                 return Some(NotSigning { code: trouble.code(), why: trouble.to_string(), whole: true });
@@ -45,6 +47,29 @@ impl Pki {
             (None, Ok(_)) => return None,
         };
         Some(NotSigning { code: "token_key_missing", why, whole })
+    }
+
+    /// Why this authority signs nothing at the moment, in words; none while it signs, and of one that has not to. From memory, as [`Self::not_signing`].
+    pub(super) fn silence_of(&self, authority: &Authority) -> Option<String> {
+        if !signs(authority) {
+            return None;
+        }
+        if authority.on_token() || !authority.has_key() {
+            if self.turns.hang() {
+                return Some(HANGS.to_owned());
+            }
+            if let Some(trouble) = self.token.as_ref().and_then(|token| token.trouble()) {
+                return Some(trouble.to_string());
+            }
+        }
+        if !self.lacks_key(authority) {
+            return None;
+        }
+        match (&self.token, authority.signer()) {
+            (Some(token), _) => Some(token.no_key(authority.id.as_str()).to_string()),
+            (None, Err(error)) => Some(error.to_string()),
+            (None, Ok(_)) => None,
+        }
     }
 
     /// How many authorities don't sign because their keys are missing.

@@ -17,7 +17,8 @@ use std::{collections::HashMap, sync::Arc};
 use wire::{
     Timestamp,
     consents::Deed,
-    ids::AuthorityId,
+    ids::{AuthorityId, DeviceId},
+    page::{DEFAULT_ROWS, Page},
     pki::{
         AuthoritiesPage, AuthorityAction, AuthorityAlarm, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate,
         steps::ONE_STAGED,
@@ -42,6 +43,11 @@ const PRESENTED: &str = "The listeners still present a certificate of it. They c
 impl Pki {
     /// The organization's authorities, roots first, and how far the fleet is with the newest trust bundle.
     pub async fn authorities_page(&self, actor: &Actor) -> Result<AuthoritiesPage, Error> {
+        self.authorities_page_from(actor, "").await
+    }
+
+    /// The same; the devices that don't hold it are those behind this place, the `behind_next` of the page before.
+    pub async fn authorities_page_from(&self, actor: &Actor, after: &str) -> Result<AuthoritiesPage, Error> {
         may(actor, Act::Read)?;
         let now = self.clock.now();
         let bundle = self.holders(&actor.org).await?.of(self.trust_bundle(&actor.org).version);
@@ -51,10 +57,24 @@ impl Pki {
         let all = self.authorities.load_full();
         let mut mine: Vec<_> = all.iter().filter(|a| a.org == actor.org).collect();
         mine.sort_by_key(|a| a.kind != Kind::Root);
-        let authorities = mine.into_iter().map(|a| standing(&all, a, &hanging, longest, now)).collect();
+        let listed =
+            |a: &Arc<Authority>| AuthorityStanding { not_signing: self.silence_of(a), ..standing(&all, a, &hanging, longest, now) };
+        let authorities = mine.into_iter().map(listed).collect();
+        let found = store::behind(&mut on, &actor.org, bundle.version, after, i64::from(DEFAULT_ROWS) + 1).await?;
+        let behind = found.iter().map(|id| id.parse::<DeviceId>().map_err(crate::db::Error::corrupt)).collect::<Result<Vec<_>, _>>()?;
+        let behind = Page::cut(behind, DEFAULT_ROWS, bundle.missing(), |id| id.as_str().to_lowercase());
         drop(on);
         let (duties, requests) = (self.root_duties(actor).await?, self.requests_for(actor).await?);
-        Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), duties, requests, at: now })
+        Ok(AuthoritiesPage {
+            authorities,
+            bundle,
+            behind: behind.items,
+            behind_next: behind.next,
+            may_manage: allowed(actor, Act::Authorities),
+            duties,
+            requests,
+            at: now,
+        })
     }
 
     /// One authority: what is written in its certificate, what hangs on it, and the steps of its life.
@@ -86,7 +106,9 @@ impl Pki {
         });
         let later = |a: &&Arc<Authority>| a.org == found.org && a.kind == found.kind && a.generation > found.generation;
         let successor = all.iter().filter(later).find(|a| matches!(a.state, Staged | Active)).map(shown);
-        let standing = standing(&all, found, &hanging, self.longest_life(&mut on, &actor.org).await?, self.clock.now());
+        let longest = self.longest_life(&mut on, &actor.org).await?;
+        let standing =
+            AuthorityStanding { not_signing: self.silence_of(found), ..standing(&all, found, &hanging, longest, self.clock.now()) };
         let second_person = store::approvals(&mut on, &actor.org).await?;
         let alarm = store::alarm_of(&mut on, id, &actor.org).await?.map(|(sign, at)| AuthorityAlarm { sign, at: Timestamp(at) });
         let asked: Vec<Deed> =
@@ -139,6 +161,7 @@ fn standing(all: &Authorities, a: &Arc<Authority>, hanging: &Hanging, longest: i
         devices,
         follow_from: following::follow_from(a.kind, a.state, a.not_after, longest),
         root_first: active_root(all, a).is_some_and(root_first),
+        not_signing: None,
     }
 }
 

@@ -16,7 +16,7 @@ use fleet::Fleet;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    ids::CertificateId,
+    ids::{AuthorityId, CertificateId},
     page::Page,
     pki::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, IdentityRules, Revocation},
     states::CertificateState,
@@ -45,6 +45,9 @@ struct Listing {
     week: Option<u32>,
     /// Only what ends within so many days, and has no successor in use.
     within: Option<u32>,
+    /// Only those of this authority; unless a state or a time is asked for, of these only what is in use and has no successor in use: what depends on it.
+    #[param(value_type = Option<String>)]
+    authority: Option<AuthorityId>,
     /// `end`, `device` or `revoked`; `-` in front reverses. What ends first is in front unless it is given; in the order of revocation only revoked ones are listed.
     #[param(value_type = Option<String>)]
     sort: Option<CertificateSort>,
@@ -57,8 +60,8 @@ struct Listing {
 /// Certificates, those that end first in front unless another order is asked for
 #[utoipa::path(get, path = "/certificates", operation_id = "list_certificates", tag = "certificates", params(Listing), responses((status = OK, body = Page<CertificateRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<CertificateRow>>> {
-    let Listing { q, state, week, within, sort, cursor, rows } = asked;
-    let query = CertificateQuery { q, week, within, state, sort, cursor, rows };
+    let Listing { q, state, week, within, authority, sort, cursor, rows } = asked;
+    let query = CertificateQuery { q, week, within, state, authority, sort, cursor, rows };
     Ok(Json(fleet.pki().certificates_page(&actor, &query).await?.certificates))
 }
 

@@ -39,7 +39,8 @@ fn stations(m: &Model) -> AnyView {
         let current = (station == state).then_some("step");
         let (title, text) = station_of(m, station);
         let bar = (station == Staged && state == Staged).then(|| reach(&m.reach));
-        view! { <li aria-current=current>{dot(tone)}<div>{title}<div class="sub">{text}</div>{bar}</div></li> }
+        let who = if station == state { depending(m) } else { None };
+        view! { <li aria-current=current>{dot(tone)}<div>{title}<div class="sub">{text}</div>{bar}{who}</div></li> }
     });
     view! { <ol class="timeline">{items.collect_view()}</ol> }.into_any()
 }
@@ -60,7 +61,7 @@ fn given_up(m: &Model) -> AnyView {
         (true, _) => None,
         (false, true) => Some(item(true, "Listed", "Its root's list of revoked certificates says so.".into_any())),
         (false, false) => {
-            let text = "Its root's key is not here, so nobody outside knows yet: sign the root's list where its key is, and bring it back. See above.";
+            let text = "Its root's key is not here, so nobody outside knows yet: sign the root's list where its key is, and bring it back. See below.";
             Some(item(false, "To be listed", text.into_any()))
         }
     };
@@ -86,16 +87,30 @@ fn given_up(m: &Model) -> AnyView {
     view! { {banner(Tone::Bad, said.into_any())}<ol class="timeline">{item(true, "Cut off", cut)}{list}{next}{back}</ol> }.into_any()
 }
 
+/// The way to the devices that hold up that it ends.
+fn depending(m: &Model) -> Option<AnyView> {
+    let s = &m.standing;
+    (s.row.kind == "device" && s.row.state == Retiring && s.devices > 0).then(|| {
+        let href = format!("/certificates?authority={}", s.row.id);
+        view! { <a class="small" href=href>"Devices that still depend on it"</a> }.into_any()
+    })
+}
+
 fn station_of(m: &Model, station: AuthorityState) -> (&'static str, String) {
     let (row, s) = (&m.standing.row, &m.standing);
     let (root, device) = (row.kind == "root", row.kind == "device");
     match station {
         Staged => {
-            let told = format!("{} of {} hold the trust bundle that it is in.", grouped(m.reach.holders), counted(m.reach.devices, "active device", "active devices"));
+            let told = if m.reach.devices == 0 {
+                "There is no active device that could hold its trust bundle.".to_owned()
+            } else {
+                format!("{} of {} hold the trust bundle that it is in.", grouped(m.reach.holders), counted(m.reach.devices, "active device", "active devices"))
+            };
             let what = if root { "Made, and sent to the devices in their trust bundle; nothing leads to it yet." } else { "Made, and believed everywhere; it does not issue yet." };
             ("Staged", format!("{what} {told}"))
         }
         Active if root => ("Active", "The chain of our listeners leads to it. Devices that hold only the root before find their way over what that one signed for it.".to_owned()),
+        Active if s.not_signing.is_some() && row.state == Active => ("Active", "It is the one that issues, but it signs nothing now: see above. What it has issued goes on.".to_owned()),
         Active if device => ("Active", "Devices that enrol or renew get their certificate from it.".to_owned()),
         Active => ("Active", "Our listeners get their certificate from it.".to_owned()),
         Retiring if root => ("Retiring", "Another root has taken over. It is believed until every device holds that one.".to_owned()),

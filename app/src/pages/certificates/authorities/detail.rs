@@ -1,7 +1,7 @@
 //! One authority: where it is in its life, what comes next, what is written in it, its chain.
 
 use super::{
-    aftermath, alarm, authorities, authority, course, download, duties, key, purpose,
+    aftermath, alarm, authorities, course, download, duties, key, purpose, shown_state,
     steps::{self, Asks},
 };
 use crate::{
@@ -23,6 +23,7 @@ use leptos_router::hooks::use_params_map;
 use wire::{
     live::Topic,
     pki::{AuthorityDetail as Model, AuthorityStanding},
+    roots::RootTask,
 };
 
 /// `/certificates/authorities/{id}`
@@ -47,20 +48,25 @@ fn content(
     after: aftermath::Calls,
 ) -> AnyView {
     let a = &m.standing.row;
-    let (tone, word) = authority(a.state, a.not_after.since(m.at));
+    // What is owed a root's key is no matter of those below it; that its list has to be signed may be, when one of them has ended.
+    let root = a.kind == "root";
+    let lists: Vec<_> = m.duties.iter().filter(|d| d.task == RootTask::SignList).cloned().collect();
+    let (tone, word) = shown_state(&m.standing, m.at);
     let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{purpose(&a.kind).to_owned()} };
     let chain = (!m.chain.is_empty())
         .then(|| view! { <div class="mt-4">{card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, m.at))}</div> });
     view! {
         <PageHead title=a.common_name().to_owned() marks=badge(tone, word) sub=sub.into_any() actions=download(a, "")/>
         {alarm::banner_of(m, clear)}
+        {silent(m)}
         {due(m)}
         <div class="split mt-4">
             <div class="stack">
-                {duties::card_of(&m.duties, claims)}
+                {root.then(|| duties::card_of(&m.duties, claims))}
                 {card("Course", None, course::course(m))}
                 {aftermath::card_of(m, after)}
                 {steps::card_of(m, asks)}
+                {(!root).then(|| duties::card_of(&lists, claims))}
                 {crossed(m)}
                 {card("PEM", None, code_block(a.pem.clone(), "The certificate as PEM"))}
             </div>
@@ -69,6 +75,12 @@ fn content(
         {chain}
     }
     .into_any()
+}
+
+/// That it signs nothing at the moment, and why.
+fn silent(m: &Model) -> Option<AnyView> {
+    let why = m.standing.not_signing.clone()?;
+    Some(banner(Tone::Bad, view! { <b>"It signs nothing now: "</b>{why} }.into_any()))
 }
 
 /// That another one has to take over.
@@ -158,7 +170,14 @@ mod tests {
                 exported_at: None,
                 pem: String::new(),
             };
-            due_text(&AuthorityStanding { row, certificates: 0, devices: 0, follow_from: Some(Timestamp(220 * 86_400_000)), root_first })
+            due_text(&AuthorityStanding {
+                row,
+                certificates: 0,
+                devices: 0,
+                follow_from: Some(Timestamp(220 * 86_400_000)),
+                root_first,
+                not_signing: None,
+            })
         };
         let (device, limited, root) = (told("device", false), told("device", true), told("root", false));
         assert!(device.starts_with("Less than 180 days are left of it") && !device.contains("root"), "{device}");

@@ -34,7 +34,7 @@ struct Calls {
 /// `/certificates/authorities/elsewhere`. It is not read again by itself: what is pasted here would go with it.
 #[component]
 pub fn ElsewherePage() -> AnyView {
-    let model = reading(|| ReadAuthorities {});
+    let model = reading(|| ReadAuthorities { after: String::new() });
     let calls = Calls {
         request: said::<RequestAuthority>("The request is ready", model),
         withdraw: said::<WithdrawRequest>("The request is given up", model),

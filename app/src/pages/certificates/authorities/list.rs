@@ -1,6 +1,6 @@
 //! All authorities, what hangs on each, and how far the fleet is with the newest trust bundle.
 
-use super::{authority, duties, key, purpose};
+use super::{duties, key, purpose, shown_state};
 use crate::{
     api::{
         certificates::{MakeClaimAuthority, ReadAuthorities},
@@ -17,21 +17,25 @@ use crate::{
     },
 };
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 use wire::{
     live::Topic,
     pki::{AuthoritiesPage as Model, BundleReach},
+    states::AuthorityState,
 };
 
-/// `/certificates/authorities`
+/// `/certificates/authorities`; `?after=ID` shows more of the devices that don't hold the newest trust bundle.
 #[component]
 pub fn AuthoritiesPage() -> AnyView {
-    let model = reading(|| ReadAuthorities {});
+    let query = use_query_map();
+    let after = Memo::new(move |_| query.with(|q| q.get("after").unwrap_or_default()));
+    let model = reading(move || ReadAuthorities { after: after.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let claims = said::<MakeClaimAuthority>("Claims have their authority", model);
-    page(model, move |model: Model| content(&model, claims))
+    page(model, move |model: Model| content(&model, !after.get_untracked().is_empty(), claims))
 }
 
-fn content(m: &Model, claims: FormCall<MakeClaimAuthority>) -> AnyView {
+fn content(m: &Model, further: bool, claims: FormCall<MakeClaimAuthority>) -> AnyView {
     let count = counted(i64::try_from(m.authorities.len()).unwrap_or(0), "authority", "authorities");
     let sub = view! { <a href="/certificates">"Certificates"</a>" · "{count} };
     let hint = if m.may_manage {
@@ -49,7 +53,7 @@ fn content(m: &Model, claims: FormCall<MakeClaimAuthority>) -> AnyView {
         <p class="lead text-2">{hint}" "<a href="/certificates/authorities/requests">"Requests for a second person"</a></p>
         <div class="stack mt-4">
             {duties::card_of(&m.duties, claims)}
-            {card("What devices trust", None, reach(&m.bundle))}
+            {card("What devices trust", None, view! { {reach(&m.bundle)}{behind(m, further)} }.into_any())}
             {card_flush("Authorities", None, rows(m))}
 
         </div>
@@ -59,6 +63,10 @@ fn content(m: &Model, claims: FormCall<MakeClaimAuthority>) -> AnyView {
 
 /// How many devices hold a bundle, as a bar and in words.
 pub(super) fn reach(r: &BundleReach) -> AnyView {
+    if r.devices == 0 {
+        let none = format!("No device is active yet. The first one gets trust bundle {} when it enrols.", r.version);
+        return view! { <p>{none}</p> }.into_any();
+    }
     let words = format!(
         "{} of {} hold trust bundle {} ({})",
         grouped(r.holders),
@@ -72,6 +80,30 @@ pub(super) fn reach(r: &BundleReach) -> AnyView {
         "Every active device holds it."
     };
     view! { {progress("Devices that hold the trust bundle", r.holders, r.devices)}<p class="mt-2">{words}</p><p class="small text-2">{note}</p> }.into_any()
+}
+
+/// The devices that hold a roll-over up, page by page; `further` says that it is not the first page.
+fn behind(m: &Model, further: bool) -> Option<AnyView> {
+    if m.behind.is_empty() && !further {
+        return None;
+    }
+    let devices = m.behind.iter().map(|id| view! { <a class="mono" href=format!("/devices/{id}")>{id.to_string()}</a> }).collect_view();
+    let first = further.then(|| view! { <a class="btn" data-s="sm" href="/certificates/authorities">"First"</a> });
+    let next = m
+        .behind_next
+        .as_ref()
+        .map(|id| view! { <a class="btn" data-s="sm" href=format!("/certificates/authorities?after={id}")>"Next"</a> });
+    let title = format!("{} not said that they hold it", counted(m.bundle.missing(), "active device has", "active devices have"));
+    Some(
+        view! {
+            <details class="mt-2" open=further>
+                <summary>{title}</summary>
+                <div class="row mt-2">{devices}</div>
+                <nav class="pager" aria-label="Pages of devices that don't hold the trust bundle"><div class="btn-group push">{first}{next}</div></nav>
+            </details>
+        }
+        .into_any(),
+    )
 }
 
 fn rows(m: &Model) -> AnyView {
@@ -88,15 +120,21 @@ fn rows(m: &Model) -> AnyView {
         .iter()
         .map(|s| {
             let a = &s.row;
-            let (tone, word) = if super::ends_soon(s, m.at) { (Tone::Warn, "Ends soon") } else { authority(a.state, a.not_after.since(m.at)) };
+            let soon = s.not_signing.is_none() && super::ends_soon(s, m.at);
+            let (tone, word) = if soon { (Tone::Warn, "Ends soon") } else { shown_state(s, m.at) };
+            let why = s.not_signing.clone().map(|why| view! { <div class="small dim">{why}</div> });
+            let depend = (a.kind == "device" && a.state == AuthorityState::Retiring && s.devices > 0).then(|| {
+                let href = format!("/certificates?authority={}", a.id);
+                view! { <div class="small"><a href=href>{format!("{} depend on it", grouped(s.devices))}</a></div> }
+            });
             let hanging = if a.kind == "device" { grouped(s.certificates) } else { String::new() };
             view! {
                 <tr>
                     <th scope="row" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
                     <td>{purpose(&a.kind).to_owned()}</td>
                     <td>{badge(tone, word)}</td>
-                    <td class="num">{hanging}</td>
-                    <td>{key(a.key)}</td>
+                    <td class="num">{hanging}{depend}</td>
+                    <td>{key(a.key)}{why}</td>
                     <td>{time::ago(a.not_after)}</td>
                 </tr>
             }

@@ -87,6 +87,11 @@ fn ends_soon(s: &AuthorityStanding, now: Timestamp) -> bool {
     s.is_due(now) && s.row.not_after > now
 }
 
+/// An authority's state, with what is wrong with it in front.
+fn shown_state(s: &AuthorityStanding, now: Timestamp) -> (Tone, &'static str) {
+    if s.not_signing.is_some() { (Tone::Bad, "Signs nothing") } else { authority(s.row.state, s.row.not_after.since(now)) }
+}
+
 const fn authority(state: AuthorityState, left_ms: i64) -> (Tone, &'static str) {
     match state {
         _ if left_ms <= 0 => (Tone::Bad, "Expired"),

@@ -232,9 +232,9 @@ fn effect(m: &Model, a: &AuthorityAction) -> String {
         (Retire, "root") => "Takes this root back, with what was staged under it. Devices drop it with the next trust bundle.".to_owned(),
         (Retire, _) if row.state == Staged => "Takes this authority back before it has issued anything.".to_owned(),
         (Retire, _) if a.forced => {
-            format!("Nothing of it is believed any more. {} depend on it still: they are cut off and have to enrol again.", devices(a.cut))
+            format!("Nothing of it will be believed any more. {} depend on it still: they will be cut off and have to enrol again.", devices(a.cut))
         }
-        (Retire, _) => "Nothing of it is believed any more, and the root's list says so. No certificate of it is in use.".to_owned(),
+        (Retire, _) => "Nothing of it will be believed any more, and the root's list will say so. No certificate of it is in use.".to_owned(),
         (Compromise, "root") => {
             format!(
                 "For a root whose key somebody else may have: nothing of it, and nothing that it has signed, is believed any more. {} are cut off, and have to enrol again or can't follow. This can't be undone.",

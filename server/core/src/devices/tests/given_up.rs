@@ -12,6 +12,7 @@ use wire::{
     devices::DeviceQuery,
     enrolment::NewClaim,
     ids::AuthorityId,
+    overview::Matter,
     pki::{AuthorityRow, AuthorityUse, CertificateQuery, CertificatesPage},
     states::CertificateState::{self, Active, Untrusted},
 };
@@ -132,6 +133,15 @@ async fn r11_certificates_of_it_are_shown_and_counted_as_untrusted(#[case] kind:
     assert_eq!(pki.authority(&admin, &lost.id).await.unwrap().standing.certificates, 2);
     pki.compromise_authority(&admin, &lost.id).await.unwrap();
     assert_eq!(counts().await, (0, 2, 0, 0, 0));
+    let cut = async || {
+        let told = w.fleet.overview(&admin).await.unwrap().attention;
+        let mut cut = told.into_iter().filter_map(|a| match a.matter {
+            Matter::CutOff { authority, devices, .. } => Some((authority, devices, a.since)),
+            _ => None,
+        });
+        (cut.next(), cut.next())
+    };
+    assert_eq!(cut().await, (Some((lost.id.clone(), 2, w.clock_now())), None), "the overview tells of those that are cut off");
     for word in ["valid", "expiring", "expired", "none"] {
         assert_eq!(standing(word).await, 0, "{word}");
     }
@@ -149,6 +159,7 @@ async fn r11_certificates_of_it_are_shown_and_counted_as_untrusted(#[case] kind:
     w.device("gw-1", "gateway").await;
     assert_eq!(counts().await, (1, 2, 1, 1, 1));
     assert_eq!((standing("valid").await, standing("untrusted").await), (1, 1));
+    assert_eq!(cut().await.0.map(|(_, devices, _)| devices), Some(1));
     assert_eq!(pki.authority(&admin, &lost.id).await.unwrap().aftermath.unwrap().left_behind, 1);
 
     // One that was retired by force leaves the same behind.

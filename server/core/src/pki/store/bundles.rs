@@ -19,6 +19,11 @@ pub(super) const BUNDLE_FIRST: Sql = Sql::same("UPDATE authorities SET bundle = 
 pub(super) const BUNDLE_HELD: Sql = Sql::same(
     "SELECT trust_bundle, COUNT(*) FROM devices WHERE org_id = $1 AND state = 'active' GROUP BY trust_bundle ORDER BY trust_bundle",
 );
+/// Active devices that don't hold the newest version, by id: one that never was is of another database.
+pub(super) const BUNDLE_BEHIND: Sql = Sql::same(
+    "SELECT device_id FROM devices WHERE org_id = $1 AND state = 'active' AND trust_bundle <> $2 AND device_id_lower > $3 \
+     ORDER BY device_id_lower LIMIT $4",
+);
 pub(super) const CROSS: Sql = Sql::same(
     "INSERT INTO cross_certificates (id, org_id, subject_id, issuer_id, serial, fingerprint, der, not_after, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -51,6 +56,11 @@ pub(in crate::pki) async fn raise_bundle(tx: &mut Tx, org: &OrgId, version: i64,
 /// How many active devices said that they hold which version.
 pub(in crate::pki) async fn held(on: &mut impl Conn, org: &OrgId) -> Result<Vec<(i64, i64)>, Error> {
     rows!(on, (i64, i64), BUNDLE_HELD, org.as_str())
+}
+
+/// The active devices that don't hold the newest version, by id, behind this id in small letters.
+pub(in crate::pki) async fn behind(on: &mut impl Conn, org: &OrgId, newest: i64, after: &str, limit: i64) -> Result<Vec<String>, Error> {
+    Ok(rows!(on, (String,), BUNDLE_BEHIND, org.as_str(), newest, after, limit)?.into_iter().map(|(id,)| id).collect())
 }
 
 /// A new certificate of one root for another.

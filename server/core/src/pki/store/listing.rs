@@ -26,8 +26,8 @@ macro_rules! joined {
     };
 }
 /// What a list may be narrowed by: state ($2), a window of ends ($3, $4], in which only what has no successor in use counts ($5), a part of the
-/// device's id ($6), the beginning of serial number or fingerprint ([$7, $8)). Whose organization and which end it looks at is said by the list, because
-/// that decides which index an engine takes: a column with a `+` in front has none.
+/// device's id ($6), the beginning of serial number or fingerprint ([$7, $8)), the authority that issued it ($9). Whose organization and which end it looks
+/// at is said by the list, because that decides which index an engine takes: a column with a `+` in front has none.
 macro_rules! narrowed {
     () => {
         narrowed!("c.org_id", "c.not_after")
@@ -46,7 +46,7 @@ macro_rules! narrowed {
             " <= $4 AND ($5 = 0 OR (c.state = 'active' AND c.owner_listed_at IS NULL AND c.usable_until = c.not_after AND c.issuer_id NOT IN ",
             unbelieved!(),
             ")) AND ($6 = '' OR LOWER(c.subject) LIKE $6 ESCAPE '\\' OR (c.serial >= $7 AND c.serial < $8) \
-             OR (c.fingerprint >= $7 AND c.fingerprint < $8))"
+             OR (c.fingerprint >= $7 AND c.fingerprint < $8)) AND ($9 = '' OR c.issuer_id = $9)"
         )
     };
 }
@@ -54,13 +54,13 @@ pub(super) const PAGE: Sql = Sql::same(concat!(
     shown_columns!(),
     joined!(),
     narrowed!(),
-    " AND (c.not_after > $9 OR (c.not_after = $9 AND c.id > $10)) ORDER BY c.not_after, c.id LIMIT $11"
+    " AND (c.not_after > $10 OR (c.not_after = $10 AND c.id > $11)) ORDER BY c.not_after, c.id LIMIT $12"
 ));
 pub(super) const PAGE_DESC: Sql = Sql::same(concat!(
     shown_columns!(),
     joined!(),
     narrowed!(),
-    " AND (c.not_after < $9 OR (c.not_after = $9 AND c.id < $10)) ORDER BY c.not_after DESC, c.id DESC LIMIT $11"
+    " AND (c.not_after < $10 OR (c.not_after = $10 AND c.id < $11)) ORDER BY c.not_after DESC, c.id DESC LIMIT $12"
 ));
 /// In the order of devices, which lead (`CROSS JOIN`: SQLite keeps that order): each one's certificates by when they were issued. For lists of most
 /// certificates: what a filter leaves out is met on the way.
@@ -73,19 +73,19 @@ macro_rules! by_device {
             narrowed!("d.org_id", "+c.not_after"),
             " AND c.device = d.number AND d.device_id_lower ",
             $than,
-            "= $9 AND (d.device_id_lower ",
+            "= $10 AND (d.device_id_lower ",
             $than,
-            " $9 OR c.issued_at ",
+            " $10 OR c.issued_at ",
             $than,
-            " $10 OR (c.issued_at = $10 AND c.id ",
+            " $11 OR (c.issued_at = $11 AND c.id ",
             $than,
-            " $11)) ORDER BY d.device_id_lower ",
+            " $12)) ORDER BY d.device_id_lower ",
             $direction,
             ", c.issued_at ",
             $direction,
             ", c.id ",
             $direction,
-            " LIMIT $12"
+            " LIMIT $13"
         ))
     };
 }
@@ -103,17 +103,17 @@ macro_rules! few_by_device {
             $found,
             " AND c.device = d.number AND (d.device_id_lower || '' ",
             $than,
-            " $9 OR (d.device_id_lower || '' = $9 AND (c.issued_at ",
+            " $10 OR (d.device_id_lower || '' = $10 AND (c.issued_at ",
             $than,
-            " $10 OR (c.issued_at = $10 AND c.id ",
+            " $11 OR (c.issued_at = $11 AND c.id ",
             $than,
-            " $11)))) ORDER BY d.device_id_lower || '' ",
+            " $12)))) ORDER BY d.device_id_lower || '' ",
             $direction,
             ", c.issued_at ",
             $direction,
             ", c.id ",
             $direction,
-            " LIMIT $12"
+            " LIMIT $13"
         ))
     };
     ($than:literal, $direction:literal) => {
@@ -141,15 +141,15 @@ macro_rules! by_revocation {
             narrowed!("c.org_id", "+c.not_after"),
             " AND c.state <> 'superseded' AND COALESCE(c.revoked_at, c.owner_listed_at) IS NOT NULL AND COALESCE(c.revoked_at, c.owner_listed_at) ",
             $than,
-            "= $9 AND (COALESCE(c.revoked_at, c.owner_listed_at) ",
+            "= $10 AND (COALESCE(c.revoked_at, c.owner_listed_at) ",
             $than,
-            " $9 OR c.id ",
+            " $10 OR c.id ",
             $than,
-            " $10) ORDER BY COALESCE(c.revoked_at, c.owner_listed_at) ",
+            " $11) ORDER BY COALESCE(c.revoked_at, c.owner_listed_at) ",
             $direction,
             ", c.id ",
             $direction,
-            " LIMIT $11"
+            " LIMIT $12"
         ))
     };
 }
@@ -246,6 +246,8 @@ pub(in crate::pki) struct Narrowed<'a> {
     pub like: &'a str,
     /// From the first up to the second, both empty for none.
     pub hex: (&'a [u8], &'a [u8]),
+    /// The authority that issued them, empty for any.
+    pub authority: &'a str,
 }
 
 impl Narrowed<'_> {
@@ -253,7 +255,7 @@ impl Narrowed<'_> {
     const fn narrows(&self) -> bool {
         let (from, until, alone) = self.ends;
         let ends = from != i64::MIN || until != i64::MAX || alone;
-        ends || !self.state.is_empty() || !self.like.is_empty() || !self.hex.0.is_empty()
+        ends || !self.state.is_empty() || !self.like.is_empty() || !self.hex.0.is_empty() || !self.authority.is_empty()
     }
 }
 
@@ -294,7 +296,8 @@ pub(in crate::pki) async fn page(
     if matches!(sort, Sort::Device | Sort::DeviceDesc) {
         let device = if after.device.is_empty() && descends(sort) { LAST_DEVICE } else { after.device.as_str() };
         let (at, id) = (after.at, after.id.as_str());
-        let found = rows!(on, ByDevice, statement, org, by.state, from, until, alone, by.like, hex.0, hex.1, device, at, id, limit)?;
+        let found =
+            rows!(on, ByDevice, statement, org, by.state, from, until, alone, by.like, hex.0, hex.1, by.authority, device, at, id, limit)?;
         let placed = |r: ByDevice| {
             let place = Place { at: r.issued_at, id: r.listed.id.clone(), device: r.place };
             (r.listed, place)
@@ -308,7 +311,7 @@ pub(in crate::pki) async fn page(
         _ => (from, until),
     };
     let (at, id) = (after.at, after.id.as_str());
-    let found = rows!(on, ListRecord, statement, org, by.state, from, until, alone, by.like, hex.0, hex.1, at, id, limit)?;
+    let found = rows!(on, ListRecord, statement, org, by.state, from, until, alone, by.like, hex.0, hex.1, by.authority, at, id, limit)?;
     let placed = |r: ListRecord| {
         let at = if sort.of_revoked() { r.revoked_at.or(r.owner_listed_at).unwrap_or(i64::MIN) } else { r.not_after };
         let place = Place { at, id: r.id.clone(), device: String::new() };
@@ -321,7 +324,7 @@ pub(in crate::pki) async fn page(
 pub(in crate::pki) async fn count(on: &mut impl Conn, by: &Narrowed<'_>) -> Result<i64, Error> {
     let (from, until, alone) = by.ends;
     let (org, alone) = (by.org.as_str(), i64::from(alone));
-    Ok(row!(on, (i64,), COUNT, org, by.state, from, until, alone, by.like, by.hex.0, by.hex.1)?.map_or(0, |(n,)| n))
+    Ok(row!(on, (i64,), COUNT, org, by.state, from, until, alone, by.like, by.hex.0, by.hex.1, by.authority)?.map_or(0, |(n,)| n))
 }
 
 /// Weeks from `from` on in which certificates end, and how many.

@@ -84,6 +84,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &bundles::BUNDLE_RAISE,
     &bundles::BUNDLE_FIRST,
     &bundles::BUNDLE_HELD,
+    &bundles::BUNDLE_BEHIND,
     &bundles::CROSS,
     &bundles::CROSSES,
     &certificates::KEY_USERS,

@@ -7,7 +7,8 @@ use crate::{
 };
 use rstest::rstest;
 use wire::{
-    pki::{CertificateQuery, CertificateRow, CertificateSort, RevocationReason, WEEKS},
+    ids::AuthorityId,
+    pki::{AuthorityUse, CertificateQuery, CertificateRow, CertificateSort, RevocationReason, WEEKS},
     states::CertificateState,
 };
 
@@ -41,6 +42,46 @@ async fn a_certificate_is_found_by_what_is_known_of_it(#[case] kind: EngineKind)
     }
     let revoked = CertificateQuery { state: Some(CertificateState::Revoked), ..Default::default() };
     assert_eq!(found(revoked).await.certificates.total, 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_depends_on_an_authority_is_listed_in_every_order(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    for id in ["gw-1", "gw-2"] {
+        w.device(id, "gateway").await;
+    }
+    let old = pki.list_authorities(&admin).unwrap().into_iter().find(|a| a.kind == "device").unwrap().id;
+    w.clock.advance(1);
+    let new = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap().id;
+    pki.activate_authority(&admin, &new, false).await.unwrap();
+    w.device("gw-3", "gateway").await;
+    let first = pki
+        .certificates_page(&admin, &CertificateQuery { q: "gw-1".into(), ..Default::default() })
+        .await
+        .unwrap()
+        .certificates
+        .items
+        .remove(0);
+    pki.revoke(&admin, &first.id, RevocationReason::Superseded).await.unwrap();
+    let of = async |authority: &AuthorityId, state, sort| {
+        let query = CertificateQuery { authority: Some(authority.clone()), state, sort, ..Default::default() };
+        let page = pki.certificates_page(&admin, &query).await.unwrap().certificates;
+        (page.total, page.items.iter().map(|c| c.device_id.to_string()).collect::<Vec<_>>().join(" "))
+    };
+    let orders = [None, Some(CertificateSort::EndDesc), Some(CertificateSort::Device), Some(CertificateSort::DeviceDesc)];
+    for sort in orders {
+        assert_eq!(of(&old, None, sort).await, (1, "gw-2".to_owned()), "{sort:?}: what was revoked depends on nobody");
+        assert_eq!(of(&new, None, sort).await, (1, "gw-3".to_owned()), "{sort:?}");
+    }
+    assert_eq!(pki.authority(&admin, &old).await.unwrap().standing.devices, 1, "as many as its page counts");
+    for sort in [CertificateSort::Revoked, CertificateSort::RevokedDesc] {
+        assert_eq!(of(&old, Some(CertificateState::Revoked), Some(sort)).await, (1, "gw-1".to_owned()));
+        assert_eq!(of(&new, Some(CertificateState::Revoked), Some(sort)).await.0, 0);
+    }
 }
 
 #[rstest]
@@ -209,7 +250,7 @@ async fn few_certificates_are_listed_by_devices_as_many_are(#[case] kind: Engine
         ("revoked", open, "%gw%", no),
         ("", open, "%nothing%", crt),
     ] {
-        let by = Narrowed { org: &w.org, state, ends, like, hex };
+        let by = Narrowed { org: &w.org, state, ends, like, hex, authority: "" };
         let total = usize::try_from(store::count(&mut on, &by).await.unwrap()).unwrap();
         // By their ends, of which many are the same, no page begins too late.
         for sort in [CertificateSort::End, CertificateSort::EndDesc] {
@@ -269,7 +310,7 @@ async fn few_certificates_are_found_by_an_index_of_their_own() {
         ("revoked", open, 1001, by_device),
         ("", open, 20, by_device),
     ] {
-        let by = Narrowed { org: &w.org, state, ends, like: "", hex: (b"", b"") };
+        let by = Narrowed { org: &w.org, state, ends, like: "", hex: (b"", b""), authority: "" };
         for sort in [CertificateSort::Device, CertificateSort::DeviceDesc] {
             let text = format!("EXPLAIN QUERY PLAN {}", store::way(&by, sort, total).sqlite);
             let plan: Vec<(i64, i64, i64, String)> = select(&mut on, text, &[]).await.unwrap();

@@ -90,6 +90,10 @@ async fn r9_the_trust_bundle_grows_with_every_change_and_says_who_holds_it(#[cas
     let viewer = w.viewer().await;
     let reach = pki.bundle_reach(&viewer).await.unwrap();
     assert_eq!((reach.version, reach.holders, reach.devices, reach.missing(), reach.enough()), (2, 1, 2, 1, false));
+    let behind = pki.authorities_page(&admin).await.unwrap();
+    assert_eq!((behind.behind.len(), behind.behind_next.clone()), (1, None), "who holds a roll-over up is listed");
+    let last = behind.behind[0].as_str().to_lowercase();
+    assert!(pki.authorities_page_from(&admin, &last).await.unwrap().behind.is_empty());
     holds(&w, "gw-1", 9).await;
     assert_eq!(pki.bundle_reach(&admin).await.unwrap().holders, 1, "a version that never was is of another database");
     w.fleet.devices().change(&admin, &"gw-1".parse().unwrap(), DeviceStep::Suspend).await.unwrap();

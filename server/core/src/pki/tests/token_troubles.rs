@@ -13,7 +13,11 @@ use crate::{
 };
 use rcgen::KeyPair;
 use rstest::rstest;
-use wire::{ids::AuthorityId, pki::AuthorityUse, roots::RootKey};
+use wire::{
+    ids::AuthorityId,
+    pki::{AuthorityStanding, AuthorityUse},
+    roots::RootKey,
+};
 
 const WAITING: Sql = Sql::same("SELECT COUNT(*) FROM unbooked_authorities");
 const EARLIER: Sql = Sql::same("UPDATE unbooked_authorities SET reserved_at = reserved_at - 1 WHERE id = $1");
@@ -84,6 +88,14 @@ async fn k4_a_key_that_is_missing_is_told_to_its_organization_until_it_is_found_
         assert_eq!((lost.code, lost.whole), ("token_key_missing", false));
         let (who, id) = (format!("{} signs nothing", device.subject), device.id.as_str());
         assert!(lost.why.starts_with(&who) && lost.why.contains(id), "{lost:?}");
+        // Its own page and the list say it, of it alone; so does the page where devices are added.
+        let silent = |s: &AuthorityStanding| s.not_signing.as_ref().is_some_and(|why| lost.why.contains(why.as_str()));
+        assert!(silent(&pki.authority(&system, &device.id).await.unwrap().standing));
+        let listed = pki.authorities_page(&system).await.unwrap().authorities;
+        let told: Vec<_> = listed.iter().filter(|s| s.not_signing.is_some()).map(|s| &s.row.id).collect();
+        assert_eq!(told, [&device.id]);
+        let added = w.fleet.devices().enrolment_page(&system).await.unwrap().signer_lost.unwrap();
+        assert_eq!((added.why.as_str(), added.whole), (lost.why.as_str(), false));
         assert_eq!(pki.not_signing(Some(&acme.id)), None, "whom it does not concern");
         assert_eq!((pki.not_signing(None), pki.keys_missing()), (Some(lost), 1));
         assert!(pki.publish().await.is_err(), "of six lists five are signed");

@@ -1,0 +1,83 @@
+// Adding devices: the card of a new token keeps to the page, its table to its card, and devices that wait are let in one at a time, by their codes.
+import type { Page } from "@playwright/test";
+import { asking } from "../../support/devices";
+import { rest, unique } from "../../support/system";
+import { card, expect, expectCopyBesideLines, expectNoControlCutOff, expectNoSideScroll, expectWithin, look, note, open, test } from "../../support/test";
+
+test.use({ role: "admin", viewport: { width: 1400, height: 900 } });
+
+for (const tab of ["agent", "est"]) {
+  test(`the card of a new token keeps to the page on the tab ${tab}`, async ({ page }) => {
+    const label = unique("Within the page");
+    await open(page, `/enrolment?tab=${tab}`);
+    const form = card(page, "New token");
+    await form.getByLabel("What it is for").fill(label);
+    await form.getByRole("button", { name: "Make token" }).click();
+    const made = card(page, `Token for ${label}`);
+    await expect(made.getByRole("button", { name: "Copy", exact: true })).toBeVisible();
+    await keepsToThePage(page, `Token for ${label}`);
+    // A token's row and what can be done with it are whole.
+    await expect(page.getByRole("table", { name: "Enrolment tokens" }).getByRole("row").filter({ hasText: label })).toContainText("never used");
+    await expectNoControlCutOff(page);
+    await look(page, `journey-new-token-${tab}`);
+    await page.setViewportSize({ width: 390, height: 844 });
+    await keepsToThePage(page, `Token for ${label}`);
+  });
+}
+
+test("the card of a gateway's token keeps to the page", async ({ page }) => {
+  const label = unique("Gateway within");
+  await open(page, "/enrolment?tab=hawkbit");
+  const form = card(page, "New gateway token");
+  await form.getByRole("textbox").first().fill(label);
+  await form.getByRole("button").first().click();
+  await expect(page.locator("section.created")).toBeVisible();
+  for (const width of [1400, 390]) {
+    await page.setViewportSize({ width, height: 844 });
+    await expectNoSideScroll(page);
+    await expectWithin(page.locator("section.created"));
+  }
+});
+
+test("one device is let in at a time, in a question that names it and its code", async ({ page }) => {
+  const [first, second] = [unique("test-waits-a"), unique("test-waits-b")];
+  await asking([first, second]);
+  await open(page, "/enrolment");
+  const row = (id: string) => page.getByRole("table", { name: "Devices that wait for approval" }).getByRole("row").filter({ hasText: id });
+  const code = (await row(first).locator("strong").textContent())!;
+  const [approve, reject] = [row(first).getByRole("link", { name: "Approve…" }), row(first).getByRole("link", { name: "Reject…" })];
+  const [left, right] = [(await approve.boundingBox())!, (await reject.boundingBox())!];
+  expect(left.y, "side by side").toBe(right.y);
+  expect(right.x).toBeGreaterThan(left.x + left.width);
+
+  await approve.click();
+  const dialog = page.getByRole("dialog", { name: "Decide about a device" });
+  await expect(dialog).toContainText(`Approve ${first}`);
+  await expect(dialog).toContainText(code);
+  await look(page, "journey-let-in");
+  // Who comes or goes meanwhile does not change whom it is about.
+  await asking([unique("test-waits-0")]);
+  await expect(dialog).toContainText(`Approve ${first}`);
+  await dialog.getByRole("button", { name: "I have compared the code: approve" }).dblclick();
+  await expect(note(page, "Device approved")).toBeVisible();
+  await expect(row(first)).toHaveCount(0);
+  await expect(row(second)).toBeVisible();
+  const waiting = (await rest("GET", "/enrolment-requests?rows=200")).items as { device_id: string }[];
+  expect(waiting.map((r) => r.device_id)).toContain(second);
+});
+
+test("no button that copies lies over what it copies", async ({ page }) => {
+  const { id } = ((await rest("GET", "/authorities")) as { id: string; kind: string }[]).find((one) => one.kind === "root")!;
+  await open(page, `/certificates/authorities/${id}`);
+  for (const width of [1400, 390]) {
+    await page.setViewportSize({ width, height: 844 });
+    await expect(page.locator(".code > .btn").first()).toBeVisible();
+    await expectCopyBesideLines(page);
+  }
+});
+
+async function keepsToThePage(page: Page, title: string) {
+  await expectNoSideScroll(page);
+  await expectWithin(card(page, title));
+  await expectCopyBesideLines(page);
+}
