@@ -364,8 +364,10 @@ mod tests {
             verdict: Verdict::new(Call::Halt, text),
             findings: Vec::new(),
         };
-        let recalled = halted_words(&stage("Halted: the release was recalled. The plan has a way back for the devices that run it: roll it back"));
-        let said = "Stage 1, One: the release was recalled. The plan has a way back for the devices that run it. No further device gets it.";
+        let recalled =
+            halted_words(&stage("Halted: the release was recalled. The plan has a way back for the devices that run it: roll it back"));
+        let said =
+            "Stage 1, One: the release was recalled. The plan has a way back for the devices that run it. No further device gets it.";
         assert_eq!(recalled, said);
         let judged = halted_words(&stage("3 of 4 finished devices failed (75 %, limit 5 %)."));
         assert_eq!(judged, "Stage 1, One: 3 of 4 finished devices failed (75 %, limit 5 %). No further device gets it.");
