@@ -142,7 +142,24 @@ impl Rollouts {
         let (glimpses, installed, idle) = (previewing::Glimpses::default(), reading::Installed::default(), idle::Idle::default());
         let (glass, calendar, lists) = (Figures::default(), freezes::Calendar::default(), placed::Lists::default());
         let (suggestions, beside) = (suggestions::Suggestions::default(), beside::Beside::default());
-        Self { db, clock, entropy, bus, began, glimpses, lists, installed, suggestions, idle, beside, glass, calendar, last: None, means, draws }
+        Self {
+            db,
+            clock,
+            entropy,
+            bus,
+            began,
+            glimpses,
+            lists,
+            installed,
+            suggestions,
+            idle,
+            beside,
+            glass,
+            calendar,
+            last: None,
+            means,
+            draws,
+        }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.
