@@ -303,7 +303,8 @@ async fn rollouts_due(events: &mut Receiver<Event>, ticks: &mut Interval) -> boo
 }
 
 /// Tells open channels that there may be something for them: rollouts opened, an update was taken back, or the device itself changed, its
-/// tags for example; and the memory of devices that have nothing to do. What another instance told comes with the channels' own looks.
+/// tags for example; and the memory of devices that have nothing to do. That another process has moved a rollout is told by the next tick here; what else
+/// another instance told comes with the channels' own looks.
 async fn nudges(fleet: Fleet, channels: Channels) {
     let mut events = fleet.bus().listen();
     // From here on nothing is missed.

@@ -265,6 +265,13 @@ impl AuthorityState {
     }
 }
 
+impl RolloutState {
+    /// Whether nothing more happens in it: who waits then was not reached.
+    pub const fn ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Stopped | Self::RolledBack)
+    }
+}
+
 impl UpdateState {
     /// Whether nothing more will happen to the update.
     pub const fn finished(self) -> bool {

@@ -206,6 +206,21 @@ impl World {
         Ok(Self { fleet, clock, entropy, org, folder, people: Mutex::default() })
     }
 
+    /// A second process on the same folder and database, as the command line opens it beside a server; `postgres` is where the database is, unless in the folder.
+    pub async fn beside(&self, postgres: Option<String>) -> Fleet {
+        let settings = Settings {
+            data: self.folder.path().to_owned(),
+            serves: false,
+            postgres,
+            postgres_connections: 2,
+            kek: Kek::new(&[7; 32]).expect("a key of 32 bytes"),
+            pki: PkiSettings { journal: Some(self.folder.path().join("revocations.log")), ..PkiSettings::for_tests() },
+            urls: EnrolmentUrls { enrol: "https://127.0.0.1:8444".into(), device: "https://127.0.0.1:8443".into() },
+            claim_hook: None,
+        };
+        Fleet::open(settings, self.clock.clone(), Arc::new(SeededEntropy::new(2))).await.expect("the fleet opens")
+    }
+
     /// Closes it, and gives what [`World::open_at`] opens again.
     pub async fn close(self) -> tempfile::TempDir {
         self.fleet.close().await.expect("the fleet closes");

@@ -11,8 +11,8 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verdict, lower_words, rate_of, rate_words},
-    states::{RolloutState, StageState},
+    rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verb, Verdict, lower_words, rate_of, rate_words},
+    states::{ReleaseState, RolloutState, StageState},
 };
 
 /// The bar of the stages.
@@ -78,11 +78,10 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
                 return banner(Tone::Bad, strong("Halted by a gate.", text));
             }
             let verdict = r.stages.iter().find(|s| s.verdict.call == Call::Halt || s.state == StageState::Failed);
-            let text = verdict.map_or(summary, |s| {
-                format!("Stage {}, {}: {}. No further device gets it.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.'))
-            });
+            let text = verdict.map_or(summary, halted_words);
             let by_gate = verdict.is_some_and(|s| s.verdict.is_judged());
-            banner(Tone::Bad, strong(if by_gate { "Halted by a gate." } else { "Halted." }, text))
+            let halted = strong(if by_gate { "Halted by a gate." } else { "Halted." }, text);
+            banner(Tone::Bad, view! { {halted}{way_back(r)} }.into_any())
         }
         S::Rejected => {
             let why = r.approvals.iter().find(|a| !a.approved && !a.void).map_or(summary, |a| format!("{}: “{}”", a.by_name, a.remark));
@@ -111,6 +110,25 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
     }
 }
 
+/// Pure: what halted a rollout in a stage. That it is halted stands before it, and what to do behind it; neither is said again.
+fn halted_words(s: &StageView) -> String {
+    let why = s.verdict.text.trim_end_matches('.');
+    let why = why.strip_prefix("Halted: ").unwrap_or(why);
+    let why = why.strip_suffix(": roll it back").unwrap_or(why);
+    format!("Stage {}, {}: {why}. No further device gets it.", s.number, s.spec.name)
+}
+
+/// How devices that run a release which may not be installed any more get off it, for who may do that.
+fn way_back(r: &RolloutDetail) -> Option<AnyView> {
+    let open = r.actions.iter().any(|a| a.verb == Verb::RollBack && a.blocked.is_none());
+    (open && r.release.state == ReleaseState::Recalled).then(|| {
+        let (id, verb) = (&r.row.id, Verb::RollBack.as_str());
+        let command = format!("fleetward rollout {verb} {id}");
+        view! { " "<a href=format!("/rollouts/{id}/{verb}")>"Roll it back"</a>", or on the command line: "<code>{command}</code>"." }
+            .into_any()
+    })
+}
+
 /// What is said of a state, and what follows it: a sentence that begins with the state itself says it only once.
 fn once<'a>(what: &'a str, text: &str) -> (&'a str, String) {
     let word = what.trim_end_matches('.');
@@ -127,25 +145,24 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     let (g, v) = (&s.spec.gate, &s.verdict);
     let sample = sample(s);
     let judged = v.finished >= sample;
-    let tone = |good: bool| match (judged, good) {
-        (false, _) => Tone::Off,
-        (true, true) => Tone::Ok,
-        (true, false) => Tone::Bad,
-    };
     let now = v.now.as_ref();
     // What it is now stands beside what the gate saw.
     let beside = |limit: String, now: Option<String>| now.map_or_else(|| limit.clone(), |now| format!("{limit}; now {now}"));
     #[expect(clippy::cast_precision_loss, reason = "numbers of devices, compared with a percentage")]
-    let over = |n: i64, limit: f64| n as f64 * 100.0 > limit * v.finished as f64;
+    let over = |n: i64, finished: i64| n as f64 * 100.0 > g.error_percent * finished as f64;
+    #[expect(clippy::cast_precision_loss, reason = "numbers of devices, compared with a percentage")]
+    let short = |n: i64, finished: i64| (n as f64 * 100.0) < g.success_percent * finished as f64;
+    let rates = standing(!over(v.errors, v.finished), now.is_none_or(|t| !over(t.errors, t.finished)));
+    let passed = standing(true, now.is_none_or(|t| !short(t.succeeded, t.finished)));
     let mut list = vec![
         Gate {
-            tone: tone(!over(v.errors, g.error_percent)),
+            tone: if judged { rates } else { Tone::Off },
             name: "Errors",
             value: rate(v.errors, v.finished),
             limit: beside(format!("halts above {} %", plain(g.error_percent)), now.map(|t| rate(t.errors, t.finished))),
         },
         Gate {
-            tone: if v.call == Call::Pass { Tone::Ok } else { Tone::Off },
+            tone: if v.call == Call::Pass { passed } else { Tone::Off },
             name: "Successes",
             value: rate(v.succeeded, v.finished),
             limit: success_limit(v, g.success_percent),
@@ -158,9 +175,9 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         },
     ];
     if g.max_errors > 0 {
-        let good = v.errors < i64::from(g.max_errors);
+        let good = |errors: i64| errors < i64::from(g.max_errors);
         list.push(Gate {
-            tone: if good { Tone::Ok } else { Tone::Bad },
+            tone: standing(good(v.errors), now.is_none_or(|t| good(t.errors))),
             name: "Errors in number",
             value: grouped(v.errors),
             limit: beside(format!("halts at {}", g.max_errors), now.map(|t| grouped(t.errors))),
@@ -174,14 +191,19 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         (g.max_dark, s.dark, None, "Went dark"),
     ] {
         let Some(most) = most else { continue };
+        let good = |n: i64| n <= i64::from(most);
         list.push(Gate {
-            tone: n.map_or(Tone::Off, |n| if n > i64::from(most) { Tone::Bad } else { Tone::Ok }),
+            tone: n.map_or(Tone::Off, |n| standing(good(n), later.is_none_or(good))),
             name,
             value: n.map_or_else(|| "–".to_owned(), grouped),
             limit: beside(format!("halts above {most}"), later.map(grouped)),
         });
     }
     let (call, text) = match v.call {
+        // Why is said above.
+        Call::Halt if !v.is_judged() && r.row.state == RolloutState::Halted => {
+            (Tone::Off, "It has not judged: something else halted the rollout.".to_owned())
+        }
         Call::Halt if !v.is_judged() => (Tone::Off, format!("It has not judged. {}", v.text)),
         Call::Wait => (Tone::Off, v.text.clone()),
         Call::Pass => (Tone::Ok, v.text.clone()),
@@ -190,6 +212,16 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{text}</span></p>{as_of(v)} });
     let card = card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any());
     view! { {card}{super::evidence::findings(s)}{super::evidence::whole_card(r)} }.into_any()
+}
+
+/// Pure: how a limit stands, beside a text that has what the gate saw and what it is now: what was met then and is not now warns, because nothing judges it
+/// any more.
+const fn standing(then: bool, now: bool) -> Tone {
+    match (then, now) {
+        (false, _) => Tone::Bad,
+        (true, false) => Tone::Warn,
+        (true, true) => Tone::Ok,
+    }
 }
 
 /// What the share of successes has to reach, and what it is worth: the gate compares the plain share, people see from how few devices it is.
@@ -290,7 +322,7 @@ fn events(all: &[RolloutEvent]) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::rollouts::Counts;
+    use wire::rollouts::{Counts, GateSpec, Reach, StageSpec};
 
     #[test]
     fn a_banner_says_its_state_once() {
@@ -308,6 +340,37 @@ mod tests {
             let (what, rest) = once(what, text);
             assert_eq!(format!("{what}{rest}"), said);
         }
+    }
+
+    #[test]
+    fn a_limit_that_is_passed_later_is_not_fine() {
+        assert_eq!(
+            [(true, true), (true, false), (false, true), (false, false)].map(|(then, now)| standing(then, now)),
+            [Tone::Ok, Tone::Warn, Tone::Bad, Tone::Bad]
+        );
+    }
+
+    #[test]
+    fn what_halted_a_stage_does_not_say_again_that_it_is_halted() {
+        let stage = |text: &str| StageView {
+            number: 1,
+            spec: StageSpec { name: "One".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() },
+            state: StageState::Failed,
+            counts: Counts::default(),
+            dark: None,
+            started_at: None,
+            soak_until: None,
+            ended_at: None,
+            verdict: Verdict::new(Call::Halt, text),
+            findings: Vec::new(),
+        };
+        let recalled =
+            halted_words(&stage("Halted: the release was recalled. The plan has a way back for the devices that run it: roll it back"));
+        let said =
+            "Stage 1, One: the release was recalled. The plan has a way back for the devices that run it. No further device gets it.";
+        assert_eq!(recalled, said);
+        let judged = halted_words(&stage("3 of 4 finished devices failed (75 %, limit 5 %)."));
+        assert_eq!(judged, "Stage 1, One: 3 of 4 finished devices failed (75 %, limit 5 %). No further device gets it.");
     }
 
     #[test]

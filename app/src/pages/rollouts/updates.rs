@@ -39,7 +39,7 @@ pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyVie
     let title = stage.map_or_else(|| "Devices of all stages".to_owned(), |s| format!("Devices of stage {}, {}", s.number, s.spec.name));
     let everywhere = Choice { stage: 0, ..choice.clone() }.address(&id);
     let all = stage.is_some().then(|| view! { <a href=everywhere>"All stages"</a> });
-    let aside = view! { {all}{filter(&id, choice, &counts)} }.into_any();
+    let aside = view! { {all}{filter(&id, choice, &counts, r.row.state.ended())} }.into_any();
     let shown = i64::try_from(model.updates.items.len()).unwrap_or(0);
     let body = if model.updates.items.is_empty() { nobody(model, choice, &id) } else { rows(model, choice, &id, &title) };
     let walked = walked(model, choice);
@@ -53,6 +53,7 @@ pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyVie
         );
         view! { <p class="small text-2">{text}</p> }
     });
+    let missed = missed(model, &counts).map(|text| view! { <p class="small text-2">{text}</p> });
     let order = (shown > 1 && (!model.sorts || choice.sort == UpdateSort::Joined)).then(|| {
         let longer = (!model.sorts && r.row.stage > 0).then(|| {
             let most = i64::try_from(MOST_SORTED).unwrap_or(i64::MAX);
@@ -67,6 +68,7 @@ pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyVie
         <div>
             {filter_bar(model, choice, &id, &counts, ways)}
             {card_flush(title.clone(), Some(aside), body)}
+            {missed}
             {gone}
             {order}
             {pager(choice.before, shown, model.updates.total, first, next)}
@@ -78,6 +80,15 @@ pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyVie
 /// What the links between pages choose: the order that the list came in. Filters keep the one that was asked for, because fewer devices can be put into it.
 fn walked(model: &RolloutPage, choice: &Choice) -> Choice {
     if model.sorts { choice.clone() } else { Choice { sort: UpdateSort::Joined, ..choice.clone() } }
+}
+
+/// How many a rollout that has ended did not reach; nothing where there are none. Which devices those were is not kept.
+fn missed(model: &RolloutPage, counts: &Counts) -> Option<String> {
+    let missed = counts.waiting;
+    (model.rollout.row.state.ended() && missed > 0).then(|| {
+        let (devices, were) = (counted(missed, "device", "devices"), if missed == 1 { "was" } else { "were" });
+        format!("{devices} {were} not reached before the rollout ended: counted, and not listed here or in the report.")
+    })
 }
 
 /// What is said where nobody is listed, and how to see others.
@@ -96,7 +107,12 @@ fn nobody(model: &RolloutPage, choice: &Choice, id: &str) -> AnyView {
         let text = "Who is in a stage is settled when it begins. The plan's preview shows who it would be now.";
         return empty("cpu", "No devices here", text, None);
     }
-    empty("cpu", "No devices here", "Nobody is there right now.", way(others, "Show all"))
+    let text = if model.rollout.row.state.ended() && choice.show == Show::Waiting.as_str() {
+        "The rollout has ended: nobody waits for it any more."
+    } else {
+        "Nobody is there right now."
+    };
+    empty("cpu", "No devices here", text, way(others, "Show all"))
 }
 
 /// The search, how updates ended, the order, and what the list is narrowed to. Before anybody is in a stage there is nothing to look for.
@@ -188,13 +204,14 @@ fn in_the_fleet(c: Counts, gone: &Counts) -> Counts {
     }
 }
 
-fn filter(id: &str, choice: &Choice, c: &Counts) -> AnyView {
+/// `ended`: whoever waits still was not reached, and no longer waits.
+fn filter(id: &str, choice: &Choice, c: &Counts, ended: bool) -> AnyView {
     let links = [
         ("", "All", c.total),
         ("updating", "Updating", c.updating),
         ("failed", "Failed", c.errors()),
         ("succeeded", "Done", c.succeeded),
-        ("waiting", "Waiting", c.waiting),
+        ("waiting", if ended { "Not reached" } else { "Waiting" }, c.waiting),
     ]
     .map(|(word, label, n)| {
         let current = (word == choice.show && choice.outcome.is_none()).then_some("true");

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub struct Counts {
     /// In the rollout or stage.
     pub total: i64,
-    /// Not offered yet.
+    /// Not offered yet; of a rollout that has ended, not reached by then.
     pub waiting: i64,
     /// Under way.
     pub updating: i64,

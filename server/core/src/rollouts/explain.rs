@@ -375,4 +375,29 @@ mod tests {
         let ended = why.rollouts[0].rules.iter().find(|r| r.rule == Rule::GoesOut).unwrap();
         assert_eq!((why.outlook, ended.fact.as_str()), (Outlook::Blocked, "it has ended."), "not without it");
     }
+
+    #[test]
+    fn nobody_is_told_to_wait_for_what_can_not_come() {
+        use RolloutState as R;
+        let facts = Facts { device_id: "gw-1".into(), device_type: "gateway".into(), sequence: 1, ..Facts::default() };
+        let again = |concern: Concern, rule: Rule| {
+            let why = explain(&facts, &Stand::default(), &[concern], Timestamp(0));
+            why.rollouts[0].rules.iter().find(|r| r.rule == rule).unwrap().again.clone()
+        };
+        let failed = |state| Concern { state, ended: Some((UpdateState::Failed, String::new())), ..running() };
+        for state in [R::Running, R::Paused, R::Halted] {
+            assert_eq!(again(failed(state), Rule::OwnTurn), "When a person has it tried again.", "{state}");
+            let recalled = Concern { release: ReleaseState::Recalled, ..failed(state) };
+            assert_eq!(again(recalled, Rule::OwnTurn), "Never by this rollout. Draft one with another release.", "{state}");
+        }
+        for state in [R::Stopping, R::Stopped, R::Completed, R::RollingBack, R::RolledBack] {
+            for rule in [Rule::OwnTurn, Rule::GoesOut] {
+                assert!(again(failed(state), rule).starts_with("Never by this rollout"), "{state} {rule:?}");
+            }
+        }
+        let halted = Concern { state: R::Halted, ..running() };
+        assert_eq!(again(halted.clone(), Rule::GoesOut), "When a person resumes it.");
+        let recalled = Concern { release: ReleaseState::Recalled, ..halted };
+        assert_eq!(again(recalled, Rule::GoesOut), "Never by this rollout. Draft one with another release.");
+    }
 }

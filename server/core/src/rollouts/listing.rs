@@ -1,10 +1,11 @@
-//! The devices of a rollout, page by page: those with an update, and those whose turn is still to come.
+//! The devices of a rollout, page by page: those with an update, and those whose turn is still to come. Once it is over nobody's is: who was not reached
+//! by then is a number in its stages' counts and in no list, because who that was can't be told later, when other rollouts have moved them on.
 
 use super::{
     Error, Rollouts,
     course::Course,
     lot::Kept,
-    sorted,
+    sorted, state,
     store::{
         back,
         parts::{self, Rows},
@@ -110,7 +111,11 @@ impl Rollouts {
         if wanted.dark() {
             return Ok(if wanted.stage == 0 { course.dark() } else { stage.and_then(|s| s.dark).unwrap_or(0) });
         }
-        let counts = if wanted.stage == 0 { course.totals() } else { stage.map(|s| s.counts).unwrap_or_default() };
+        let mut counts = if wanted.stage == 0 { course.totals() } else { stage.map(|s| s.counts).unwrap_or_default() };
+        if over(course) {
+            counts.total -= counts.waiting;
+            counts.waiting = 0;
+        }
         let gone = parts::gone(on, &record.org, &record.id, wanted.stage).await?;
         let total = (wanted.of(&counts) - wanted.of(&gone)).max(0);
         let named = wanted.few.map_or(i64::MAX, |few| i64::try_from(few.len()).unwrap_or(i64::MAX));
@@ -284,14 +289,15 @@ impl<'a> Turns<'a> {
         self.kept.drawn()
     }
 
-    /// Whether nobody comes any more.
-    pub(super) fn over(&self) -> bool {
-        super::state::ended(super::state::ROLLOUT, self.course.state)
-    }
-
-    /// A device that had a turn; those that wait again come with the stage that runs.
-    pub(super) fn known(&self, row: UpdateRow) -> UpdateRow {
-        if row.state == UpdateState::Queued { UpdateRow { stage: row.stage.max(self.course.stage), ..row } } else { row }
+    /// A device that had a turn; those that wait again come with the stage that runs, and are counted as not reached when none comes any more.
+    pub(super) fn known(&self, row: UpdateRow) -> Option<UpdateRow> {
+        if row.state != UpdateState::Queued {
+            Some(row)
+        } else if over(self.course) {
+            None
+        } else {
+            Some(UpdateRow { stage: row.stage.max(self.course.stage), ..row })
+        }
     }
 
     /// A device's row, if the page is to hold it.
@@ -300,15 +306,15 @@ impl<'a> Turns<'a> {
             return None;
         }
         let row = match known {
-            Some(row) => self.known(row),
+            Some(row) => self.known(row)?,
             None => self.waiting(device, &facts)?,
         };
         (wanted.has(row.state) && (wanted.stage == 0 || row.stage == wanted.stage)).then_some((device, row))
     }
 
-    /// A device that had no turn, if it is one of the rollout's.
+    /// A device that had no turn, if it is one of the rollout's and one may come.
     pub(super) fn waiting(&self, device: DeviceNo, facts: &Facts) -> Option<UpdateRow> {
-        if self.members.as_ref().is_some_and(|m| !m.contains(&device)) {
+        if over(self.course) || self.members.as_ref().is_some_and(|m| !m.contains(&device)) {
             return None;
         }
         if !self.drawn()
@@ -317,8 +323,13 @@ impl<'a> Turns<'a> {
             return None;
         }
         let own = self.kept.stage_of(self.id, device, facts)?;
-        waiting(facts, if self.over() { own } else { own.max(self.course.stage) })
+        waiting(facts, own.max(self.course.stage))
     }
+}
+
+/// Whether nobody comes any more.
+fn over(course: &Course) -> bool {
+    state::ended(state::ROLLOUT, course.state)
 }
 
 fn cut(mut found: Rows, rows: usize) -> (Vec<UpdateRow>, Option<DeviceNo>) {

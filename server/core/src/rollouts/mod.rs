@@ -50,6 +50,7 @@ mod applying;
 mod approvers;
 mod arranging;
 mod attempts;
+mod beside;
 mod comparable;
 mod comparing;
 mod dark;
@@ -126,6 +127,7 @@ pub struct Rollouts {
     installed: reading::Installed,
     suggestions: suggestions::Suggestions,
     idle: idle::Idle,
+    beside: beside::Beside,
     glass: Figures,
     calendar: freezes::Calendar,
     last: Option<LastValues>,
@@ -139,8 +141,25 @@ impl Rollouts {
         let began = clock.now();
         let (glimpses, installed, idle) = (previewing::Glimpses::default(), reading::Installed::default(), idle::Idle::default());
         let (glass, calendar, lists) = (Figures::default(), freezes::Calendar::default(), placed::Lists::default());
-        let suggestions = suggestions::Suggestions::default();
-        Self { db, clock, entropy, bus, began, glimpses, lists, installed, suggestions, idle, glass, calendar, last: None, means, draws }
+        let (suggestions, beside) = (suggestions::Suggestions::default(), beside::Beside::default());
+        Self {
+            db,
+            clock,
+            entropy,
+            bus,
+            began,
+            glimpses,
+            lists,
+            installed,
+            suggestions,
+            idle,
+            beside,
+            glass,
+            calendar,
+            last: None,
+            means,
+            draws,
+        }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.

@@ -45,6 +45,7 @@ pub(super) struct Move<'a> {
 impl Rollouts {
     /// Applies a step to a course as it was read. False, and nothing is changed, when it has moved in the meantime.
     pub(super) async fn apply(&self, record: &Record, before: &Course, step: &Move<'_>) -> Result<bool> {
+        self.notice(record, before);
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let Some(applied) = courses::apply(&mut tx, record, before, step.changes, step.evidence, now).await? else { return Ok(false) };
@@ -71,6 +72,7 @@ impl Rollouts {
             debug_assert_eq!(super::course::sound(&after), Ok(()), "after {:?}", step.changes);
         }
         tx.commit().await?;
+        self.own_move(record, before, step.changes);
         self.bus.tell(Event::Rollout { org: record.org.clone(), id: record.id.clone() });
         if let Some(id) = made {
             self.bus.tell(Event::Rollout { org: record.org.clone(), id });

@@ -1,4 +1,5 @@
-//! What became of every device of a rollout, part by part, for a file that is kept. Devices that have left the fleet since are in it.
+//! What became of every device of a rollout, part by part, for a file that is kept. Devices that have left the fleet since are in it; those that were not
+//! reached by its end are not.
 
 use super::{
     Error, Rollouts,
@@ -26,7 +27,7 @@ const BATCH: i64 = 1000;
 pub struct Part {
     /// The version the rollout sends.
     pub version: String,
-    /// Devices by their number: their newest attempt, or that they wait.
+    /// Devices by their number: their newest attempt, or that they wait for one.
     pub rows: Vec<UpdateRow>,
     /// Where the next part begins; none after the last.
     pub next: Option<DeviceNo>,
@@ -63,12 +64,10 @@ impl Rollouts {
         turns.turn_to(&mut on, &batch).await?;
         let next = batch.last().map(|(last, _)| *last).filter(|_| i64::try_from(batch.len()) == Ok(BATCH));
         let known = parts::listed_between(&mut on, &record.id, after, next.unwrap_or(DeviceNo::MAX)).await?;
-        let mut rows: BTreeMap<DeviceNo, UpdateRow> = known.into_iter().map(|(device, row)| (device, turns.known(row))).collect();
+        let mut rows: BTreeMap<DeviceNo, UpdateRow> =
+            known.into_iter().filter_map(|(device, row)| Some((device, turns.known(row)?))).collect();
         for (device, facts) in batch {
-            // Who joined after the end was never meant.
-            let late = turns.over() && device > course.last_device;
             if !rows.contains_key(&device)
-                && !late
                 && let Some(row) = turns.waiting(device, &facts)
             {
                 rows.insert(device, row);

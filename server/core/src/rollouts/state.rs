@@ -167,6 +167,9 @@ mod tests {
     #[test]
     fn what_must_never_happen_is_not_in_the_tables() {
         use {RolloutState as R, StageState as S, UpdateState as U};
+        for state in RolloutState::ALL {
+            assert_eq!(ended(ROLLOUT, *state), state.ended(), "{state}");
+        }
         for to in RolloutState::ALL {
             assert!(!legal(ROLLOUT, R::Completed, *to) && !legal(ROLLOUT, R::Stopped, *to), "an ended rollout stays ended");
         }

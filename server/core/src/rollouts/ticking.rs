@@ -43,6 +43,7 @@ impl Rollouts {
         self.look_at_calendar().await?;
         let mut on = self.db.read().await?;
         let mut alive = lists::alive(&mut on).await?;
+        self.notice_ends(&alive);
         alive.extend(quorum::late(&mut on, self.clock.now()).await?);
         drop(on);
         let mut failed = self.watch_glass().await;
@@ -64,6 +65,7 @@ impl Rollouts {
         for _ in 0..STEPS {
             let mut on = self.db.read().await?;
             let Some((record, course)) = records::course(&mut on, org, id).await? else { return Ok(()) };
+            self.notice(&record, &course);
             let now = self.clock.now();
             if let Some(late) = late(&record, now) {
                 drop(on);

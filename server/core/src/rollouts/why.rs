@@ -77,7 +77,7 @@ impl Concern {
         let Some((state, detail)) = &self.ended else {
             return met(rule, if self.waits_again { "it is to be tried again." } else { "it had no turn in this rollout yet." });
         };
-        let again = self.again.filter(|_| matches!(self.state, R::Running | R::Paused | R::Halted));
+        let again = self.again.filter(|_| self.never().is_none());
         let goes_out = self.state == R::Running;
         if let Some((tried, at)) = again
             && at <= now
@@ -87,13 +87,25 @@ impl Concern {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let what = if self.download_only && *state == UpdateState::Succeeded { "the device has fetched it" } else { words(*state) };
         let retried = again.map_or_else(String::new, |(tried, at)| format!(" {}", retry::waits(tried, at, now, goes_out)));
-        let by_people = if matches!(state, UpdateState::Failed | UpdateState::TimedOut) { "When a person has it tried again." } else { "" };
+        let tried_again = matches!(state, UpdateState::Failed | UpdateState::TimedOut);
+        let by_people = if tried_again { self.never().unwrap_or("When a person has it tried again.") } else { "" };
         let next = match again {
             Some(_) if goes_out => "When its wait is over.",
             Some(_) => "When a person resumes the rollout, and its wait is over.",
             None => by_people,
         };
         Reason { again_at: again.map(|(_, at)| at), ..blocks(rule, format!("{what}{detail}.{retried}"), next) }
+    }
+
+    /// Why no device gets it from this rollout any more, and what to do instead; none while one may.
+    const fn never(&self) -> Option<&'static str> {
+        use RolloutState as R;
+        match self.state {
+            R::RollingBack | R::RolledBack => Some("Never by this rollout: it goes back. Draft a new one with a release that is good."),
+            R::Stopping | R::Stopped | R::Completed => Some("Never by this rollout. Draft a new one for the devices that don't have it."),
+            _ if !may_install(self.release) => Some("Never by this rollout. Draft one with another release."),
+            _ => None,
+        }
     }
 
     /// What the release and the plan ask of the device itself.
@@ -148,6 +160,8 @@ impl Concern {
             R::Completed => ("it has ended without this device.".to_owned(), ""),
             R::RollingBack | R::RolledBack => ("it is taken back from the devices that run it.".to_owned(), ""),
         };
+        // What was recalled is resumed by nobody.
+        let again = self.never().unwrap_or(again);
         blocks(Rule::GoesOut, fact, again)
     }
 

@@ -194,7 +194,7 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
         let c = &stage.counts;
         let _ = writeln!(
             out,
-            "Stage {} {}: {}; {} of {} succeeded, {} updating, {} in error, {} waiting",
+            "Stage {} {}: {}; {} of {} succeeded, {} updating, {} in error, {} {}",
             stage.number,
             stage.spec.name,
             stage.state,
@@ -202,7 +202,8 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
             c.total,
             c.updating,
             c.errors(),
-            c.waiting
+            c.waiting,
+            if row.state.ended() { "not reached" } else { "waiting" }
         );
         for line in proves(&stage.verdict) {
             let _ = writeln!(out, "  {line}");

@@ -3,12 +3,9 @@
 
 use super::life::{check, enrol};
 use crate::{
-    Fleet, Settings,
     access::Actor,
     db::EngineKind,
-    devices::EnrolmentUrls,
-    entropy::SeededEntropy,
-    pki::{Holding, Kek, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock, offline, trust::STALE},
+    pki::{Holding, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock, offline, trust::STALE},
     testing::{World, postgres, token},
 };
 use rstest::rstest;
@@ -18,21 +15,6 @@ use wire::{
     pki::{AuthorityUse, RevocationReason},
     states::{AuthorityState, DeviceStep, KeyPlace},
 };
-
-/// A second process on the world's folder and database, as the command line opens it.
-async fn beside(w: &World, postgres: Option<String>) -> Fleet {
-    let settings = Settings {
-        data: w.folder.path().to_owned(),
-        serves: false,
-        postgres,
-        postgres_connections: 2,
-        kek: Kek::new(&[7; 32]).unwrap(),
-        pki: PkiSettings { journal: Some(w.folder.path().join("revocations.log")), ..PkiSettings::for_tests() },
-        urls: EnrolmentUrls { enrol: "https://127.0.0.1:8444".into(), device: "https://127.0.0.1:8443".into() },
-        claim_hook: None,
-    };
-    Fleet::open(settings, w.clock.clone(), Arc::new(SeededEntropy::new(2))).await.unwrap()
-}
 
 /// A world, and where its database is if it is PostgreSQL's.
 async fn world(kind: EngineKind) -> (World, Option<String>) {
@@ -67,7 +49,7 @@ async fn r6_a_server_follows_within_a_second_what_a_command_beside_it_does(#[cas
     pki.renew_identity().await.unwrap();
     let working = Arc::clone(&pki);
     let server = tokio::spawn(async move { working.work().await });
-    let (cli, shell) = (beside(&w, url).await, Actor::shell(w.org.clone()));
+    let (cli, shell) = (w.beside(url).await, Actor::shell(w.org.clone()));
     let gateway = "gw-2".parse().unwrap();
 
     let revoked = check(&w, &one).unwrap().certificate;
@@ -119,7 +101,7 @@ async fn r7_lists_of_new_authorities_and_of_roots_elsewhere_are_served_within_a_
     pki.publish().await.unwrap();
     let working = Arc::clone(&pki);
     let server = tokio::spawn(async move { working.work().await });
-    let (cli, shell) = (beside(&w, url).await, Actor::shell(w.org.clone()));
+    let (cli, shell) = (w.beside(url).await, Actor::shell(w.org.clone()));
 
     let next = cli.pki().stage_authority(&shell, AuthorityUse::Device).await.unwrap();
     within_a_second("a new authority has a list and an OCSP signer", || pki.crl(&next.id).is_some() && !pki.unpublished()).await;
@@ -153,7 +135,7 @@ async fn r6_an_organization_that_is_made_beside_a_server_is_served_within_a_seco
     let before = pki.server_identity().unwrap();
     let working = Arc::clone(&pki);
     let server = tokio::spawn(async move { working.work().await });
-    let (cli, shell) = (beside(&w, url).await, Actor::shell(w.org.clone()));
+    let (cli, shell) = (w.beside(url).await, Actor::shell(w.org.clone()));
 
     let made = cli.create_organization(&shell, &"acme".parse().unwrap(), "Acme").await.unwrap();
     within_a_second("its authorities are here, and devices are told whom to trust", || {
@@ -188,7 +170,7 @@ async fn r6_a_token_that_hangs_keeps_nobody_from_following_a_revocation(#[case] 
     let (_, _, leaf) = enrol(&w, "gw-1").await;
     let pki = Arc::clone(w.fleet.pki());
     pki.renew_identity().await.unwrap();
-    let (cli, shell) = (beside(&w, url).await, Actor::shell(w.org.clone()));
+    let (cli, shell) = (w.beside(url).await, Actor::shell(w.org.clone()));
     let hanging = pki.token.as_ref().unwrap().hang();
     let working = Arc::clone(&pki);
     let server = tokio::spawn(async move { working.work().await });

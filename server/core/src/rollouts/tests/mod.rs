@@ -6,6 +6,7 @@ mod applying;
 mod approval;
 mod approvers;
 mod back;
+mod beside;
 mod budgets;
 mod changes;
 mod confirming;
@@ -88,7 +89,11 @@ fn fault<T: std::fmt::Debug>(result: crate::Result<T>) -> Fault {
 
 impl Scene {
     async fn open(kind: EngineKind, devices: usize) -> Self {
-        let w = World::open(kind).await;
+        Self::over(World::open(kind).await, devices).await
+    }
+
+    /// The same in a world that is open.
+    async fn over(w: World, devices: usize) -> Self {
         let (ada, oli) = (w.admin().await, w.operator().await);
         w.fleet.releases().add_key(&ada, "build", &key().public_pem()).await.unwrap();
         let mut scene = Self { w, ada, oli, release: "rel_00000000000000000000000000000000".parse().unwrap(), devices: Vec::new() };

@@ -6,7 +6,7 @@ use rstest::rstest;
 use wire::{
     device::StatusReport,
     ids::RolloutId,
-    rollouts::{Reach, UpdateRow},
+    rollouts::{Reach, Show, UpdateQuery, UpdateRow},
     states::UpdateState,
 };
 
@@ -60,11 +60,24 @@ async fn a_report_has_every_device_once_with_its_end(#[case] kind: EngineKind) {
     assert_eq!((failed.offered_at, failed.ended_at), (Some(begun), Some(begun.plus(60_000))));
     assert!(rows.iter().filter(|r| r.state == UpdateState::Queued).all(|r| r.stage == 2 && r.offered_at.is_none() && r.id.is_none()));
 
-    // Who joins after the end was never meant.
+    // After the end nobody waits: who was not reached is a number, also when others have moved those devices on, and when more join.
     s.rollouts().stop(&s.ada, &id, "enough").await.unwrap();
     s.rollouts().tick().await.unwrap();
+    let ended = whole(&s, &id).await;
+    assert_eq!(ended.len(), 3);
+    assert!(ended.iter().all(|r| r.state.finished()), "{ended:?}");
     s.join("gw-late").await;
-    assert_eq!(whole(&s, &id).await.len(), 5);
+    let had: Vec<_> = offered.iter().map(|(device, _)| *device).collect();
+    for device in s.devices.clone().into_iter().filter(|device| !had.contains(device)) {
+        s.runs(device, "2.0.0", 2).await;
+    }
+    assert_eq!(whole(&s, &id).await, ended);
+    let counts = s.detail(&id).await.row.counts;
+    assert_eq!((counts.total, counts.waiting), (5, 2));
+    let list = async |show| s.rollouts().updates(&s.oli, &id, &UpdateQuery { show, ..UpdateQuery::default() }).await.unwrap();
+    // One of those that had a turn has left the fleet, and is in the report only.
+    let (all, waiting) = (list(Show::All).await, list(Show::Waiting).await);
+    assert_eq!((all.items.len(), all.total, waiting.items.len(), waiting.total), (2, 2, 0, 0));
 
     let elsewhere = crate::access::Actor { org: s.w.entropy.id(s.w.clock_now()), ..s.oli.clone() };
     assert_eq!(fault(s.rollouts().report_part(&elsewhere, &id, 0).await).code, "not_found");

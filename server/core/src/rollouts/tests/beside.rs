@@ -1,0 +1,93 @@
+//! What a command beside the server does to a rollout, on both engines: the server's next tick tells connected devices to ask.
+
+use super::{Scene, stage};
+use crate::{
+    bus::Event,
+    db::EngineKind,
+    testing::{World, postgres},
+};
+use rstest::rstest;
+use tokio::sync::broadcast::Receiver;
+use wire::{
+    ids::RolloutId,
+    rollouts::{Reach, StageSpec, Verb},
+    states::{RolloutState, UpdateState},
+};
+
+/// Ticks as the server does, and takes what was told into account as it does: whether devices were told to ask for this rollout.
+async fn ticked(s: &Scene, events: &mut Receiver<Event>, id: &RolloutId) -> bool {
+    s.rollouts().tick().await.unwrap();
+    let told = Scene::told(events);
+    for event in &told {
+        s.rollouts().hears(Some(event));
+    }
+    told.contains(&Event::OffersOpen { org: s.w.org.clone(), id: id.clone() })
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn every_order_that_is_given_beside_a_server_reaches_its_devices_with_the_next_tick(#[case] kind: EngineKind) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let s = Scene::over(World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await, 4).await;
+    let cli = s.w.beside(url).await;
+    let mut events = s.w.fleet.bus().listen();
+    s.rollouts().hears(None);
+    let first = StageSpec { soak_s: 600, ..stage(Reach::Count(1)) };
+    let id = s.approved(s.spec(vec![first, stage(Reach::Percent(100.0))])).await;
+    ticked(&s, &mut events, &id).await;
+    assert_eq!(s.everybody_updates().await, 1);
+    ticked(&s, &mut events, &id).await;
+    assert_eq!(s.poll_all().await, [], "the stage is watched");
+    assert!(!ticked(&s, &mut events, &id).await, "nothing has happened");
+
+    cli.rollouts().act(&s.oli, &id, Verb::Promote, None, "").await.unwrap();
+    assert_eq!(s.poll_all().await, [], "the server has not heard of it yet");
+    assert!(ticked(&s, &mut events, &id).await, "promoted");
+    let offered = s.poll_all().await;
+    assert_eq!(offered.len(), 3, "those of the second stage");
+    assert!(!ticked(&s, &mut events, &id).await, "that is told once");
+
+    cli.rollouts().act(&s.oli, &id, Verb::Pause, None, "").await.unwrap();
+    assert!(ticked(&s, &mut events, &id).await, "paused");
+    assert_eq!(s.poll_all().await, []);
+    cli.rollouts().act(&s.oli, &id, Verb::Resume, None, "").await.unwrap();
+    assert!(ticked(&s, &mut events, &id).await, "resumed");
+    let (device, offer) = s.poll_all().await.pop().unwrap();
+    s.say(device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+    s.say(device, &offer.update_id, UpdateState::Failed).await.unwrap();
+    ticked(&s, &mut events, &id).await;
+    assert_eq!(s.poll_all().await.len(), 2, "one has failed");
+    cli.rollouts().act(&s.oli, &id, Verb::Retry, None, "").await.unwrap();
+    assert!(ticked(&s, &mut events, &id).await, "tried again");
+    assert_eq!(s.poll_all().await.len(), 3);
+
+    // Nothing is under way, so it is over at once.
+    cli.rollouts().act(&s.oli, &id, Verb::Stop, None, "").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Stopped);
+    assert!(ticked(&s, &mut events, &id).await, "stopped");
+    assert!(!ticked(&s, &mut events, &id).await, "that is told once");
+    cli.close().await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_server_tells_nothing_twice_of_what_it_does_itself(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let mut events = s.w.fleet.bus().listen();
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    ticked(&s, &mut events, &id).await;
+    s.rollouts().act(&s.oli, &id, Verb::Pause, None, "").await.unwrap();
+    assert!(!ticked(&s, &mut events, &id).await, "a pause opens nothing");
+    s.rollouts().act(&s.oli, &id, Verb::Resume, None, "").await.unwrap();
+    ticked(&s, &mut events, &id).await;
+    assert!(!ticked(&s, &mut events, &id).await);
+    s.rollouts().act(&s.oli, &id, Verb::Stop, None, "").await.unwrap();
+    assert!(!ticked(&s, &mut events, &id).await, "it knows that it has ended it");
+}
