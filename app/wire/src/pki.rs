@@ -15,7 +15,7 @@ pub use certificates::{CertificateDetail, CertificateQuery, CertificateRow, Cert
 
 pub use crate::{
     profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileKeys, ProfileRules},
-    revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
+    revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason, RevokedCertificate},
 };
 
 /// An authority.

@@ -89,7 +89,8 @@ pub enum Error {
     /// The organization wants devices to keep their key.
     #[error("the key must stay")]
     RekeyForbidden,
-    /// It was revoked for another reason, which stays: lists that say it are out, and an entry is not taken back.
+    /// It was revoked for another reason, which stays: lists that say it are out, and an entry is not taken back. Only that its key is
+    /// compromised may still be said.
     #[error("It was revoked on {} with reason {reason}; the reason stays.", at.readable())]
     AlreadyRevoked {
         /// When.

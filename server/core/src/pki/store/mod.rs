@@ -105,6 +105,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::FOR_REVOCATION,
     &certificates::USABLE_OF,
     &certificates::REVOKE,
+    &certificates::COMPROMISE,
     &certificates::BLOCK,
     &listing::PAGE,
     &listing::PAGE_DESC,
