@@ -461,3 +461,35 @@ async fn e_15_a_label_names_a_profile_and_gives_no_other_one(#[case] kind: Engin
     well_formed(&renewed, CERTIFICATES);
     server.stop().await;
 }
+
+/// a device that has nothing but EST says by its fetch over mutual TLS which bundle it holds; so does the native address.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_whoever_fetches_the_authorities_over_its_certificate_holds_them(#[case] kind: EngineKind) {
+    let server = TestServer::start(kind).await;
+    let stock = Stock::of(&server);
+    let (fleet, system) = (&server.running.fleet, server.system());
+    let token = enrolment_token(&server, "gw-*", "gateway", 2).await.secret;
+    for name in ["gw-1", "gw-2"] {
+        stock.request(name, &format!("/CN={name}")).await;
+        let issued = stock.est("simpleenroll", &token, &format!("{name}.b64"), &[]).await;
+        assert_eq!(stock.unpack(&issued, &format!("{name}.pem")).await, 1);
+    }
+    let reach = async || {
+        let reach = fleet.pki().bundle_reach(&system).await.unwrap();
+        (reach.holders, reach.missing(), reach.cannot_tell)
+    };
+    assert_eq!(reach().await, (0, 2, 0));
+    let cacerts = "/.well-known/est/cacerts";
+    assert_eq!(stock.enrol(cacerts, &[]).await.status, 200);
+    let one = ["--cert", "gw-1.pem", "--key", "gw-1.key"];
+    assert_eq!(stock.enrol(cacerts, &[&one[..], &["--head"]].concat()).await.status, 200);
+    assert_eq!(reach().await, (0, 2, 0), "without a certificate nobody is known, and a head is no bundle");
+    assert_eq!(stock.enrol(cacerts, &one).await.status, 200);
+    assert_eq!(reach().await, (1, 1, 0));
+    assert_eq!(stock.device("/device/v1/trust-bundle", &["--cert", "gw-2.pem", "--key", "gw-2.key"]).await.status, 200);
+    assert_eq!(reach().await, (2, 0, 0));
+    server.stop().await;
+}

@@ -354,7 +354,8 @@ fn given_up(a: &AuthorityDetail) {
 }
 
 fn held(reach: &BundleReach) -> String {
-    format!("{} of {} active devices hold trust bundle {}", reach.holders, reach.devices, reach.version)
+    let silent = if reach.cannot_tell > 0 { format!("; {} can never tell", reach.cannot_tell) } else { String::new() };
+    format!("{} of {} active devices hold trust bundle {}, {} don't{silent}", reach.holders, reach.devices, reach.version, reach.missing())
 }
 
 fn show(a: &AuthorityDetail) {

@@ -69,7 +69,7 @@ pub enum Error {
     #[error("{0} certificates of the authority are in use")]
     AuthorityInUse(i64),
     /// Too few devices hold the trust bundle that this relies on.
-    #[error("{} of {} devices don't hold trust bundle {}", .0.missing(), .0.devices, .0.version)]
+    #[error("{} of {} devices don't hold trust bundle {}", .0.unsure(), .0.devices, .0.version)]
     BundleNotHeld(wire::pki::BundleReach),
     /// The authority ends before the shortest certificate would (P-6).
     #[error("the issuing authority ends too soon")]

@@ -19,6 +19,13 @@ pub(super) const BUNDLE_FIRST: Sql = Sql::same("UPDATE authorities SET bundle = 
 pub(super) const BUNDLE_HELD: Sql = Sql::same(
     "SELECT trust_bundle, COUNT(*) FROM devices WHERE org_id = $1 AND state = 'active' GROUP BY trust_bundle ORDER BY trust_bundle",
 );
+/// Without a certificate that it may use, and without a word about any bundle.
+pub(super) const BUNDLE_CANNOT_TELL: Sql = Sql::same(
+    "SELECT COUNT(*) FROM devices d WHERE d.org_id = $1 AND d.state = 'active' AND d.trust_bundle = 0 \
+     AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number AND c.state = 'active')",
+);
+pub(super) const BUNDLE_HELD_BY: Sql = Sql::same("SELECT trust_bundle FROM devices WHERE number = $1");
+pub(super) const BUNDLE_HOLD: Sql = Sql::same("UPDATE devices SET trust_bundle = $2 WHERE number = $1");
 pub(super) const CROSS: Sql = Sql::same(
     "INSERT INTO cross_certificates (id, org_id, subject_id, issuer_id, serial, fingerprint, der, not_after, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -51,6 +58,22 @@ pub(in crate::pki) async fn raise_bundle(tx: &mut Tx, org: &OrgId, version: i64,
 /// How many active devices said that they hold which version.
 pub(in crate::pki) async fn held(on: &mut impl Conn, org: &OrgId) -> Result<Vec<(i64, i64)>, Error> {
     rows!(on, (i64, i64), BUNDLE_HELD, org.as_str())
+}
+
+/// How many active devices never can tell which one they hold.
+pub(in crate::pki) async fn cannot_tell(on: &mut impl Conn, org: &OrgId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), BUNDLE_CANNOT_TELL, org.as_str())?.map_or(0, |(devices,)| devices))
+}
+
+/// Which version the device holds as far as is known; none when there is no such device.
+pub(in crate::pki) async fn bundle_held_by(on: &mut impl Conn, device: i64) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (i64,), BUNDLE_HELD_BY, device)?.map(|(version,)| version))
+}
+
+/// It holds this version from now on.
+pub(in crate::pki) async fn hold_bundle(tx: &mut Tx, device: i64, version: i64) -> Result<(), Error> {
+    exec!(tx, BUNDLE_HOLD, device, version)?;
+    Ok(())
 }
 
 /// A new certificate of one root for another.
