@@ -18,6 +18,6 @@ pub async fn read_audit(
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
     let (since, until) = (call.instant_if_any(&since, "since")?, call.instant_if_any(&until, "until")?);
-    let query = wire::access::AuditQuery { q, actor, action, since, until, cursor };
+    let query = wire::access::AuditQuery { q, actor, action, since, until, cursor, rows: None };
     call.model(call.fleet.access().find_audit(&call.actor, &query).await)
 }

@@ -223,13 +223,10 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
                 Purpose::Claim => pki.make_claim_authority(&actor).await.map_err(said)?,
                 other => (pki.stage_authority(&actor, other.into()).await.map_err(said)?, true),
             };
-            roots::say_staged(&staged, made);
+            roots::say_staged(&staged, made, &pki.list_authorities(&actor)?);
             roots::say_beside(&pki.root_duties(&actor).await?);
         }
-        Ca::Activate { id, force } => {
-            pki.activate_authority(&actor, &id, force).await?;
-            println!("{id} issues now; its predecessor is retiring.");
-        }
+        Ca::Activate { id, force } => activate(fleet, &actor, &id, force).await?,
         Ca::Retire { id, force } => {
             pki.retire_authority(&actor, &id, force).await?;
             println!("{id} is retired.");
@@ -301,6 +298,18 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::Crl(command) => roots::crl(fleet, &actor, command).await?,
         // Done before a fleet was opened.
         Ca::IssueIntermediate(_) => {}
+    }
+    Ok(())
+}
+
+async fn activate(fleet: &Fleet, actor: &Actor, id: &AuthorityId, force: bool) -> Result<()> {
+    let pki = fleet.pki();
+    let kind = pki.authority(actor, id).await?.standing.row.kind;
+    let before = pki.list_authorities(actor)?.into_iter().find(|a| a.kind == kind && a.state == AuthorityState::Active);
+    pki.activate_authority(actor, id, force).await?;
+    match before {
+        Some(before) => println!("{id} issues now; its predecessor {} is retiring.", before.id),
+        None => println!("{id} issues now."),
     }
     Ok(())
 }
@@ -377,9 +386,14 @@ fn show(a: &AuthorityDetail) {
     for cross in &a.cross {
         println!("  vouching     {} for {}, until {}", cross.issuer, cross.subject, cross.not_after);
     }
-    for action in &a.actions {
+    for action in a.actions.iter().filter(|action| action.blocked.is_none()) {
         let forced = if action.forced { format!(" with --force; {} devices are cut off", action.cut) } else { String::new() };
-        println!("  {:<11}  {}", action.step, action.blocked.clone().unwrap_or_else(|| format!("possible{forced}")));
+        println!("  possible     {}{forced}", action.step);
+    }
+    for action in &a.actions {
+        if let Some(why) = &action.blocked {
+            println!("  not now      {}: {why}", action.step);
+        }
     }
     if let Some(after) = &a.aftermath {
         println!("  left behind  {} devices", after.left_behind);

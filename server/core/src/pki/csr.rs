@@ -201,6 +201,10 @@ pub(super) fn decoded(input: &[u8]) -> Result<Vec<u8>, CsrError> {
     if der.len() > MAX_DER {
         return Err(CsrError::TooLarge);
     }
+    // Whatever follows, this is no request that something was written behind.
+    if der.first().is_some_and(|tag| *tag != 0x30) {
+        return Err(CsrError::Malformed("not PKCS#10"));
+    }
     der::strict(&der)?;
     shape(&der)?;
     Ok(der)

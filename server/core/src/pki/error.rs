@@ -36,6 +36,9 @@ pub enum Error {
     /// The same for whoever wants an authority of this use made by it.
     #[error("the root's key is not on this machine")]
     RootOfflineFor(AuthorityUse),
+    /// An authority of claims is there and does not issue yet, and the root's key is not here to make another.
+    #[error("the authority of claims {0} is staged and does not issue yet")]
+    ClaimsStaged(wire::ids::AuthorityId),
     /// The authority's key is on a PKCS#11 token that was not given, or does not answer (K-4).
     #[error(
         "the key of {authority} is on a PKCS#11 token, under the id {id}, and out of reach: give pkcs11_module (the vendor's library), pkcs11_token (the \

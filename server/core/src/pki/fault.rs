@@ -169,6 +169,11 @@ impl Error {
             Self::NoSuchAuthority => Fault::new(FaultKind::NotFound, "authority_not_found", "There is no such authority."),
             Self::AuthorityState(what) => Fault::new(FaultKind::Conflict, "authority_state", *what),
             Self::RootOffline => root_offline("device"),
+            Self::ClaimsStaged(id) => Fault::new(
+                FaultKind::Conflict,
+                "authority_staged",
+                format!("An authority for claims is staged and does not issue yet: activate {id} (fleetward ca activate {id}), or do so on the page of authorities."),
+            ),
             Self::RootOfflineFor(purpose) => root_offline(match purpose {
                 AuthorityUse::Device | AuthorityUse::Root => "device",
                 AuthorityUse::Server => "server",
