@@ -13,7 +13,6 @@ use serde_json::Value;
 use wire::{
     access::AuditEntry,
     enrolment::{EnrolRequest, Enrolled},
-    pki::{CertificateQuery, RevocationReason},
 };
 
 const MINUTE: i64 = 60_000;
@@ -74,14 +73,19 @@ async fn a_15_guessed_spent_expired_and_revoked_secrets_are_in_the_books_and_loo
 #[tokio::test]
 async fn k8_a_sign_of_attack_says_by_which_request_and_csr_for_which_device(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
-    let token = w.fleet.devices().create_enrolment_token(&w.operator().await, new_token("gw-*", 1)).await.unwrap();
-    let taken = csr("gw-1");
-    enrol(&w, &token.secret, &taken, "gw-1", "192.0.2.1").await.unwrap();
-    // Its key is blocked from here on.
-    let system = Actor::system(w.org.clone());
-    let page = w.fleet.pki().certificates_page(&system, &CertificateQuery::default()).await.unwrap();
-    w.fleet.pki().revoke(&system, &page.certificates.items[0].id, RevocationReason::KeyCompromise).await.unwrap();
-    let other = w.fleet.devices().create_enrolment_token(&w.operator().await, new_token("gw-*", 1)).await.unwrap();
+    let operator = w.operator().await;
+    let token = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 1)).await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let of = |id: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, id);
+        params.serialize_request(&key).unwrap().pem().unwrap()
+    };
+    enrol(&w, &token.secret, &of("gw-1"), "gw-1", "192.0.2.1").await.unwrap();
+    // Another device asks for the same key.
+    let taken = of("gw-2");
+    let other = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 1)).await.unwrap();
     let fresh = csr("gw-9");
     for (n, (action, secret, csr)) in [
         ("enrolment_token.reuse", token.secret.as_str(), &fresh),

@@ -173,6 +173,7 @@ async fn k7_a_backup_put_back_takes_no_compromise_back(#[case] kind: EngineKind)
     let w = backup.open(folder, 3).await;
     assert_eq!(w.fleet.pki().certificate(&system, &id).await.unwrap().row.reason, "key_compromise");
     assert_eq!(enrol_with(&w, "gw-1", &key).await.unwrap_err().fault().code, "key_in_use");
+    w.fleet.attacks().write_down().await.unwrap();
     // And a second start, with the whole journal, changes nothing.
     let entries = w.fleet.access().audit_page(&system, None).await.unwrap().entries.items.len();
     let w = backup.open(w.close().await, 4).await;
