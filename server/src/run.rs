@@ -63,6 +63,7 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
         root_key: config.root_key,
         strict_reenrol: config.est_strict_reenroll,
         server_keygen: config.allow_server_keygen,
+        private_lists: config.list_fetch_private,
         journal: Some(config.journal()),
     };
     let settings = Settings {

@@ -9,11 +9,7 @@ use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::config::Config;
-use wire::{
-    enrolment::est_lines,
-    pki::{CertificateQuery, KeyType},
-    states::Role,
-};
+use wire::states::Role;
 
 /// What an old stack looks for, byte by byte (E-12).
 fn well_formed(reply: &Reply, media: &str) {
@@ -226,36 +222,6 @@ async fn a_device_without_a_token_waits_for_a_person(#[case] kind: EngineKind) {
     assert_eq!(stock.unpack(&issued, "leaf.pem").await, 1);
     assert_eq!(stock.device("/device/v1/update", &["--cert", "leaf.pem", "--key", "gw-1.key"]).await.status / 100, 2);
     assert_eq!(stock.enrol("/device/v1/enrol", &native).await.status, 403);
-    server.stop().await;
-}
-
-/// The lines that the console shows, pasted one after the other.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_lines_of_the_console_enrol_a_device_and_only_at_our_server() {
-    let server = TestServer::start(EngineKind::Sqlite).await;
-    let stock = Stock::of(&server);
-    let token = enrolment_token(&server, "gw-*", "gateway", 5).await.secret;
-    let page = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap();
-    for (n, key) in KeyType::ALL.iter().enumerate() {
-        for line in est_lines(&stock.enrol, &page.root_fingerprint, &token, &format!("gw-$((6 * 7 + {n}))"), *key) {
-            stock.shell(&line).await;
-        }
-        let subject = stock.openssl(&["x509", "-in", "device.pem", "-noout", "-subject"]).await;
-        assert!(subject.contains(&format!("gw-{}", 42 + n)), "{key}: {subject}");
-        let asked = stock.device("/device/v1/update", &["--cert", "device.pem", "--key", "device.key"]).await;
-        assert_eq!(asked.status / 100, 2, "{key}");
-        std::fs::remove_file(stock.file("device.pem")).unwrap();
-    }
-    let certificates = server.running.fleet.pki().certificates_page(&server.system(), &CertificateQuery::default()).await.unwrap();
-    let mut keys: Vec<_> = certificates.certificates.items.iter().map(|row| row.key_alg.as_str()).collect();
-    keys.sort_unstable();
-    assert_eq!(keys, ["Ed25519", "P-256", "P-384", "RSA-3072"]);
-
-    for line in est_lines(&stock.enrol, &"ab".repeat(32), &token, "gw-50", KeyType::P256) {
-        stock.shell(&line).await;
-    }
-    let uses = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap().tokens[0].uses;
-    assert_eq!(uses, 4, "another root gets no token");
     server.stop().await;
 }
 

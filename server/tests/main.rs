@@ -11,6 +11,7 @@ mod console;
 mod ddi;
 mod est;
 mod est_binding;
+mod est_lines;
 mod fetched;
 mod in_force;
 mod joining;

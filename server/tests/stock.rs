@@ -61,6 +61,12 @@ impl Stock {
         self.run("sh", &["-c", line]).await;
     }
 
+    /// The same, with whether it succeeded and what it printed.
+    pub async fn paste(&self, line: &str) -> (bool, String) {
+        let Output { status, stdout, stderr } = self.run("sh", &["-c", line]).await;
+        (status.success(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
+    }
+
     /// Runs openssl; the test ends when it fails.
     pub async fn openssl(&self, arguments: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.run("openssl", arguments).await;

@@ -19,7 +19,7 @@ pub async fn read_audit(
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
     let (since, until) = (call.instant_if_any(&since, "since")?, call.instant_if_any(&until, "until")?);
-    let query = wire::access::AuditQuery { q, actor, action, since, until, cursor };
+    let query = wire::access::AuditQuery { q, actor, action, since, until, cursor, rows: None };
     let mut page = call.answer(call.fleet.access().find_audit(&call.actor, &query).await)?;
     if let Ok(seq) = entry.parse() {
         page.opened = call.answer(call.fleet.access().audit_entry(&call.actor, seq).await)?;

@@ -43,7 +43,8 @@ pub async fn read_set_up_needed() -> Result<Packed, ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/session/set_up")]
 pub async fn set_up(code: String, email: String, name: String, password: String) -> Result<(), ApiFault> {
     let (fleet, answer) = super::caller::anyone()?;
-    answer.of(fleet.access().set_up(&code, &email, &name, &password).await)?;
+    let (_, peer) = super::caller::browser();
+    answer.of(fleet.access().set_up(&code, &email, &name, &password, &peer.ip).await)?;
     answer.lead_to("/sign-in?set_up=done");
     Ok(())
 }

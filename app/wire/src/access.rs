@@ -220,6 +220,9 @@ pub struct AuditQuery {
     pub until: Option<Timestamp>,
     /// The `next` of the page before.
     pub cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    #[serde(default)]
+    pub rows: Option<u32>,
 }
 
 /// So many entries a search by words looks at for one page, and counts in at most.

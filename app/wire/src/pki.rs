@@ -15,7 +15,7 @@ pub use certificates::{CertificateDetail, CertificateQuery, CertificateRow, Cert
 
 pub use crate::{
     profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileKeys, ProfileRules},
-    revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
+    revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason, RevokedCertificate},
 };
 
 /// An authority.
@@ -103,24 +103,34 @@ impl AuthorityStanding {
 pub struct BundleReach {
     /// The bundle's version.
     pub version: i64,
-    /// Active devices that say they hold it, or a later one.
+    /// Active devices that say they hold it or a later one, or have fetched that over their certificate.
     pub holders: i64,
     /// Active devices.
     pub devices: i64,
+    /// Active devices that never can tell: without a certificate of their own they fetch no bundle, and have no channel to say so. They count neither as
+    /// holding it nor as missing.
+    #[serde(default)]
+    pub cannot_tell: i64,
 }
 
 impl BundleReach {
     /// The share of the active devices, in percent, that must hold a bundle before what it brings is relied on.
     pub const ENOUGH: i64 = 99;
 
-    /// Active devices that don't hold it.
+    /// Active devices that could tell and don't hold it.
     pub const fn missing(&self) -> i64 {
+        self.devices - self.holders - self.cannot_tell
+    }
+
+    /// Active devices that nobody knows to hold it: those, and those that never can tell. They are lost when what came before it ends.
+    pub const fn unsure(&self) -> i64 {
         self.devices - self.holders
     }
 
-    /// Whether [`Self::ENOUGH`] percent hold it.
+    /// Whether [`Self::ENOUGH`] percent of those that can tell hold it. While a root is followed the old one still vouches for the new one, so that the
+    /// others find their way.
     pub const fn enough(&self) -> bool {
-        self.holders * 100 >= self.devices * Self::ENOUGH
+        self.holders * 100 >= (self.devices - self.cannot_tell) * Self::ENOUGH
     }
 }
 

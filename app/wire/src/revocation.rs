@@ -1,6 +1,6 @@
 //! Revoking a certificate: why, since when, and a note.
 
-use crate::Timestamp;
+use crate::{Timestamp, ids::CertificateId};
 use serde::{Deserialize, Serialize};
 
 crate::states::words! {
@@ -37,6 +37,25 @@ pub struct Revocation {
     pub invalidity_date: Option<Timestamp>,
     /// For those who look at it later; at most [`MAX_REVOCATION_NOTE`] characters. Never published.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// A certificate that is revoked, as it stands in the books: the same for everybody who says it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RevokedCertificate {
+    /// The certificate.
+    pub id: CertificateId,
+    /// When it was revoked first.
+    pub revoked_at: Timestamp,
+    /// Who revoked it first.
+    pub revoked_by: String,
+    /// Why (RFC 5280 §5.3.1): as it was said first, or that its key is compromised.
+    pub reason: String,
+    /// Since when it is known or suspected to be wrong, if that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalidity_date: Option<Timestamp>,
+    /// What was noted; never published.
     pub note: String,
 }
 

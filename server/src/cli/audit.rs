@@ -113,7 +113,7 @@ pub(super) async fn run(fleet: &Fleet, command: Audit) -> Result<ExitCode> {
 /// Goes from page to page, as far back as it takes.
 async fn list(fleet: &Fleet, actor: &Actor, asked: List) -> Result<String> {
     let List { q, actor: by, action, since, until, rows } = asked;
-    let mut query = AuditQuery { q, actor: by, action, since, until, cursor: None };
+    let mut query = AuditQuery { q, actor: by, action, since, until, cursor: None, rows: None };
     let mut lines = Vec::new();
     loop {
         let page = fleet.access().find_audit(actor, &query).await?.entries;

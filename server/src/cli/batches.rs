@@ -63,7 +63,7 @@ async fn said(fleet: &Fleet, actor: &Actor, command: OfBatches) -> Result<String
                 .into_iter()
                 .map(|line| {
                     let certificate = line.certificate.map(|id| id.to_string()).unwrap_or_default();
-                    vec![line.line.to_string(), line.device_id, line.state.to_string(), certificate, line.code, line.message]
+                    vec![line.label, line.device_id, line.state.to_string(), certificate, line.code, line.message]
                 })
                 .collect();
             table(&["LINE", "DEVICE", "STATE", "CERTIFICATE", "CODE", "WHY"], &rows)

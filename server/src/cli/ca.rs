@@ -2,6 +2,7 @@
 //! `roots.rs`.
 
 use super::{
+    authority::{held, show},
     following, given_up, one_of,
     registered::{self, Registered},
     roots::{self, Crl, Issue, Offline, Root},
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use wire::{
     consents::{ConsentCard, ConsentsPage},
     ids::{AuthorityId, ConsentId},
-    pki::{AuthorityDetail, AuthorityStanding, AuthorityUse, BundleReach, WayBack},
+    pki::{AuthorityStanding, AuthorityUse, WayBack},
     roots::NewAuthorityRequest,
     states::{AuthorityState, RecoveryPolicy},
 };
@@ -223,13 +224,10 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
                 Purpose::Claim => pki.make_claim_authority(&actor).await.map_err(said)?,
                 other => (pki.stage_authority(&actor, other.into()).await.map_err(said)?, true),
             };
-            roots::say_staged(&staged, made);
+            roots::say_staged(&staged, made, &pki.list_authorities(&actor)?);
             roots::say_beside(&pki.root_duties(&actor).await?);
         }
-        Ca::Activate { id, force } => {
-            pki.activate_authority(&actor, &id, force).await?;
-            println!("{id} issues now; its predecessor is retiring.");
-        }
+        Ca::Activate { id, force } => activate(fleet, &actor, &id, force).await?,
         Ca::Retire { id, force } => {
             pki.retire_authority(&actor, &id, force).await?;
             println!("{id} is retired.");
@@ -305,6 +303,18 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
     Ok(())
 }
 
+async fn activate(fleet: &Fleet, actor: &Actor, id: &AuthorityId, force: bool) -> Result<()> {
+    let pki = fleet.pki();
+    let kind = pki.authority(actor, id).await?.standing.row.kind;
+    let before = pki.list_authorities(actor)?.into_iter().find(|a| a.kind == kind && a.state == AuthorityState::Active);
+    pki.activate_authority(actor, id, force).await?;
+    match before {
+        Some(before) => println!("{id} issues now; its predecessor {} is retiring.", before.id),
+        None => println!("{id} issues now."),
+    }
+    Ok(())
+}
+
 /// A refusal in the words for people; what only this machine's operator can mend, as it is.
 pub(super) fn said(refusal: PkiError) -> anyhow::Error {
     match refusal {
@@ -340,50 +350,4 @@ fn requests(page: &ConsentsPage) {
             row.decided_remark
         );
     }
-}
-
-fn held(reach: &BundleReach) -> String {
-    format!("{} of {} active devices hold trust bundle {}", reach.holders, reach.devices, reach.version)
-}
-
-fn show(a: &AuthorityDetail) {
-    let row = &a.standing.row;
-    println!("{}", row.subject);
-    println!("  id           {}", row.id);
-    let brought = if row.imported { ", signed elsewhere" } else { "" };
-    println!("  state        {}, key {}{brought}", row.state, row.key);
-    println!("  valid        {} to {}", row.not_before, row.not_after);
-    if let Some(lines) = following::lines(&a.standing) {
-        println!("{lines}");
-    }
-    println!("  fingerprint  {}", row.fingerprint);
-    println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);
-    println!("  known        {}", held(&a.reach));
-    for above in &a.chain {
-        println!("  under        {} ({})", above.subject, above.state);
-    }
-    for cross in &a.cross {
-        println!("  vouching     {} for {}, until {}", cross.issuer, cross.subject, cross.not_after);
-    }
-    for action in &a.actions {
-        let forced = if action.forced { format!(" with --force; {} devices are cut off", action.cut) } else { String::new() };
-        println!("  {:<11}  {}", action.step, action.blocked.clone().unwrap_or_else(|| format!("possible{forced}")));
-    }
-    if let Some(after) = &a.aftermath {
-        println!("  left behind  {} devices", after.left_behind);
-        if let Some(at) = after.frozen_at {
-            println!("  frozen       enrolment tokens and claims made until {at}");
-        }
-        if let Some(until) = after.until {
-            println!("  way back     {}, until {until}", after.way_back);
-        }
-    }
-    if let Some(list) = &a.list {
-        println!("  list         number {}, until {}", list.number, list.next_update);
-    }
-    if let Some(alarm) = &a.alarm {
-        println!("  ALARM        {} {}", alarm.at, alarm.sign);
-    }
-    roots::say(&a.duties);
-    print!("{}", row.pem);
 }

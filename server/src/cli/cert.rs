@@ -56,7 +56,7 @@ pub(super) enum Cert {
     /// Profiles: kinds of device certificates that tokens, claims, batches and approvals without a token give
     #[command(subcommand)]
     Profile(Profile),
-    /// Revoke a certificate: connections that use it are closed within a second, and it can't be taken back
+    /// Revoke a certificate: connections that use it are closed within a second, and it can't be taken back. What was revoked may still be said to be a key_compromise
     Revoke {
         /// The certificate's id
         id: CertificateId,
@@ -163,17 +163,22 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
         Cert::Revoke { id, reason, invalid_since, note } => {
             let c = pki.certificate(&actor, &id).await?;
             pki.revoke(&actor, &id, Revocation { reason, invalidity_date: invalid_since, note }).await?;
-            println!("{}", revoked(&c));
+            println!("{}", revoked(&c, reason));
         }
     }
     Ok(())
 }
 
-/// What a revocation has come to, from how the certificate was before.
-fn revoked(before: &CertificateDetail) -> String {
+/// What a revocation for this reason has come to, from how the certificate was before.
+fn revoked(before: &CertificateDetail, reason: RevocationReason) -> String {
     let (id, device) = (&before.row.id, &before.row.device_id);
     match before.revoked_at.filter(|_| before.row.state == CertificateState::Revoked) {
-        Some(at) => format!("{id} of {device} was revoked on {} with reason {}; nothing has changed.", at.readable(), before.row.reason),
+        Some(at) if before.row.reason != reason.as_str() => format!(
+            "{id} of {device} was revoked on {} with reason {}. The reason is {reason} now, and its key is never taken again.",
+            at.readable(),
+            before.row.reason
+        ),
+        Some(at) => format!("{id} of {device} was revoked on {} with reason {reason}; nothing has changed.", at.readable()),
         None => format!("{id} of {device} is revoked. A running server closes its connections within a second."),
     }
 }
@@ -230,25 +235,30 @@ mod tests {
     #[case::sqlite(EngineKind::Sqlite)]
     #[case::postgres(EngineKind::Postgres)]
     #[tokio::test]
-    async fn r_5_revoking_again_says_that_nothing_has_changed_and_another_reason_is_refused(#[case] kind: EngineKind) {
+    async fn r_5_revoking_again_says_that_nothing_has_changed_and_only_a_compromise_may_follow(#[case] kind: EngineKind) {
         let w = World::open(kind).await;
         w.device("gw-1", "gateway").await;
         let actor = Actor::shell(w.org.clone());
         let row = w.fleet.pki().certificates_page(&actor, &CertificateQuery::default()).await.unwrap().certificates.items.remove(0);
-        let before = async || revoked(&w.fleet.pki().certificate(&actor, &row.id).await.unwrap());
+        let before = async |reason| revoked(&w.fleet.pki().certificate(&actor, &row.id).await.unwrap(), reason);
         let revoke = async |reason| {
             let (id, note) = (row.id.clone(), String::new());
             let done = run(&w.fleet, Cert::Revoke { id, reason, invalid_since: None, note }).await;
             done.map_err(|e| super::super::in_words(e).to_string())
         };
-        assert!(before().await.ends_with("closes its connections within a second."));
+        assert!(before(RevocationReason::Superseded).await.ends_with("closes its connections within a second."));
         for _ in 0..2 {
             revoke(RevocationReason::Superseded).await.unwrap();
         }
-        let again = before().await;
+        let again = before(RevocationReason::Superseded).await;
         assert!(again.contains("was revoked on ") && again.ends_with("with reason superseded; nothing has changed."), "{again}");
-        let refused = revoke(RevocationReason::KeyCompromise).await.unwrap_err();
+        let refused = revoke(RevocationReason::Unspecified).await.unwrap_err();
         assert!(refused.contains("It was revoked on ") && refused.contains("with reason superseded; the reason stays."), "{refused}");
+        let worse = before(RevocationReason::KeyCompromise).await;
+        assert!(worse.contains("with reason superseded. The reason is key_compromise now"), "{worse}");
+        revoke(RevocationReason::KeyCompromise).await.unwrap();
+        let refused = revoke(RevocationReason::Superseded).await.unwrap_err();
+        assert!(refused.contains("with reason key_compromise; the reason stays."), "{refused}");
     }
 
     #[rstest]

@@ -242,7 +242,7 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
     // Writing to a string can't fail.
     let _ = writeln!(
         out,
-        "Its {what} in {}, until {}. Put the file on the devices, or use it with EST.",
+        "Its {what} in {}, until {}. Put the file on the devices, or use it with EST. A running server lets it in within seconds.",
         out_file.display(),
         made.claim.expires_at.readable()
     );

@@ -6,6 +6,7 @@ mod printing;
 mod approval;
 mod assignment_key;
 mod audit;
+mod authority;
 mod batches;
 mod beside;
 mod ca;

@@ -135,7 +135,7 @@ mod tests {
         let again = say(Organization::SetUpCode { slug: "acme".into() }).await.unwrap();
         let next = again.lines().last().unwrap().to_owned();
         let access = w.fleet.access();
-        let set_up = async |code: &str| access.set_up(code, "eve@acme.example", "Eve", "a long enough password").await;
+        let set_up = async |code: &str| access.set_up(code, "eve@acme.example", "Eve", "a long enough password", "192.0.2.9").await;
         assert!(set_up(&code).await.is_err());
         set_up(&next).await.unwrap();
         assert!(say(Organization::SetUpCode { slug: "acme".into() }).await.unwrap_err().contains("Somebody is in this organization"));

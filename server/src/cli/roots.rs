@@ -21,6 +21,7 @@ use wire::{
     ids::AuthorityId,
     pki::AuthorityRow,
     roots::{ListRequest, NewAuthorityRequest, RootDuty, RootNeed},
+    states::AuthorityState,
 };
 use zeroize::Zeroizing;
 
@@ -282,6 +283,7 @@ pub(super) async fn csr(fleet: &Fleet, actor: &Actor, new: NewAuthorityRequest, 
     println!("{}  {}", made.id, made.subject);
     println!("Where the root's key is:  fleetward ca issue-intermediate --root root.age --csr {} --out ca.pem", out.display());
     println!("Then here:                fleetward ca import ca.pem");
+    println!("Then it is staged; it issues after:  fleetward ca activate ID, with the id that the import says");
     Ok(())
 }
 
@@ -297,6 +299,9 @@ pub(super) async fn import(fleet: &Fleet, actor: &Actor, file: &Path) -> Result<
         println!("{}  {} is staged: a root of your own, without a key here.", root.id, root.subject);
     }
     println!("{}  {} is staged.", imported.authority.id, imported.authority.subject);
+    // A root that came along brings what is staged under it along.
+    let first = imported.root.as_ref().map_or(&imported.authority.id, |root| &root.id);
+    println!("It issues nothing yet. Let it:  fleetward ca activate {first}");
     Ok(())
 }
 
@@ -317,12 +322,16 @@ pub(super) async fn crl(fleet: &Fleet, actor: &Actor, command: Crl) -> Result<()
     Ok(())
 }
 
-/// The id of an authority that was to be made, and beside it that there was one already.
-pub(super) fn say_staged(staged: &AuthorityRow, made: bool) {
+/// The id of an authority that was to be made, and beside it that there was one already, or what of `all` was made along with a root.
+pub(super) fn say_staged(staged: &AuthorityRow, made: bool, all: &[AuthorityRow]) {
     if !made {
         eprintln!("None was made: {} issues to claims, and lives long enough for the next one.", staged.subject);
     }
     println!("{}", staged.id);
+    let along = |a: &&AuthorityRow| staged.kind == "root" && a.state == AuthorityState::Staged && a.kind != "root";
+    for along in all.iter().filter(along) {
+        eprintln!("With it: {}  {}, staged under it.", along.id, along.subject);
+    }
 }
 
 /// What is to be done about roots, with the lines that do it.

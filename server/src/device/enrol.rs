@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fleet::devices::{Attempt, Over, PENDING};
-use fleet::pki::{Claimant, est::Label};
+use fleet::pki::{Claimant, DevicePeer, est::Label};
 use std::sync::Arc;
 use wire::{
     Fault, FaultKind,
@@ -103,9 +103,18 @@ pub(super) async fn renew(State(devices): State<Devices>, peer: Peer, request: R
 }
 
 /// `GET /device/v1/trust-bundle` of the device listener: what the device should trust from now on. That it comes over mutual TLS is its
-/// signature.
+/// signature; whoever fetched it counts as holding it.
 pub(super) async fn trust_bundle(State(devices): State<Devices>, peer: Peer) -> Json<TrustBundle> {
-    Json(TrustBundle::clone(&devices.fleet.pki().trust_bundle(&peer.peer.org)))
+    let bundle = devices.fleet.pki().trust_bundle(&peer.peer.org);
+    fetched(&devices, &peer.peer, bundle.version).await;
+    Json(TrustBundle::clone(&bundle))
+}
+
+/// Notes that the device was given this version of its trust bundle. It gets it in any case: what could not be noted is with its next fetch.
+pub(super) async fn fetched(devices: &Devices, peer: &DevicePeer, version: i64) {
+    if let Err(error) = devices.fleet.pki().bundle_fetched(peer, version).await {
+        tracing::warn!(%error, device = %peer.device_id, "that a device has fetched its trust bundle could not be noted");
+    }
 }
 
 /// The same path of the enrol listener: the root in use, PEM. Whoever asks there can't know yet who answers, and compares its fingerprint.

@@ -4,7 +4,7 @@
 use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
 use wire::{
-    enrolment::{AgentKey, EnrolmentPage as Page, agent_line, est_lines},
+    enrolment::{AgentKey, EnrolmentPage as Page, agent_line, est_lines, est_renewal_lines},
     pki::KeyType,
 };
 
@@ -91,13 +91,17 @@ fn agent(p: &Page) -> AnyView {
 
 fn est(p: &Page) -> AnyView {
     let lines = est_lines(&p.enrol_url, &p.root_fingerprint, "fet_…", "$(hostname)", KeyType::P256).join("\n");
+    let [new_key, renewal] = est_renewal_lines(&p.enrol_url, KeyType::P256);
     view! {
         <ol class="numbered">
             <li>"Make a token for it, here at the side. It is shown once, with these lines filled in."</li>
             <li>"Any client of RFC 7030 works, such as the one in a device's own stack. With curl and openssl: fetch the authorities and compare the root's fingerprint, make a key and a request, trade the token for the certificate."</li>
-            <li>"To renew, post a request for a new key with the same name to "<code>"simplereenroll"</code>", over the certificate there is."</li>
+            <li>"Pasted again they ask with the key that is there: to fetch what a person has approved, or an answer that was lost."</li>
+            <li>"To renew, ask at "<code>"simplereenroll"</code>" over the certificate there is: with its key after two thirds of its life, with a new one at any time."</li>
         </ol>
         {code_sample(lines, "What the lines look like")}
+        {code_sample(renewal, "The line that renews")}
+        {code_sample(new_key, "Before it, for a new key")}
     }
     .into_any()
 }

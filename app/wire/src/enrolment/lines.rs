@@ -68,30 +68,59 @@ fn shell_word(text: &str) -> String {
 }
 
 /// Shell lines that enrol a device by EST with nothing but curl and openssl. They leave `device.key`, `device.pem` and `root.pem`; a server whose
-/// root has another fingerprint gets no token. `device_id` may be a shell expression such as `$(hostname)`. The device makes a key of the type `key`.
+/// root has another fingerprint gets no token. `device_id` may be a shell expression such as `$(hostname)`. The device makes a key of the type `key`
+/// unless it has one: pasted again they ask with the same key, which is how an answer that was lost is fetched, or one that a person approves.
 pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: &str, key: KeyType) -> [String; 4] {
-    let new_key = match key {
-        KeyType::P256 => "ec -pkeyopt ec_paramgen_curve:P-256",
-        KeyType::P384 => "ec -pkeyopt ec_paramgen_curve:P-384",
-        KeyType::Ed25519 => "ed25519",
-        KeyType::Rsa => "rsa:3072",
-    };
-    let unpack = "openssl base64 -d | openssl pkcs7 -inform DER -print_certs";
     [
-        format!("curl -sk {enrol_url}/.well-known/est/cacerts | {unpack} -out ca.pem && openssl x509 -in ca.pem -out root.pem"),
+        format!(
+            "curl -sSk {enrol_url}/.well-known/est/cacerts | openssl base64 -d | openssl pkcs7 -inform DER -print_certs -out ca.pem && \
+             openssl x509 -in ca.pem -out root.pem"
+        ),
         format!(
             "openssl x509 -in root.pem -noout -fingerprint -sha256 | tr -d : | grep -iq {root_fingerprint} && echo 'root verified' || \
              {{ echo 'not our server'; rm -f root.pem; }}"
         ),
-        format!(
-            "openssl req -new -newkey {new_key} -nodes -keyout device.key -subj \"/CN={device_id}\" -outform DER | \
-             openssl base64 -out device.csr"
-        ),
-        format!(
-            "curl -sS --fail --cacert root.pem --user any:{secret} -H 'Content-Type: application/pkcs10' --data-binary @device.csr \
-             {enrol_url}/.well-known/est/simpleenroll | {unpack} -out device.pem"
-        ),
+        format!("{}; {}", key_line("device.key", key), request_line("device.key", device_id)),
+        trade_line(&format!("--user any:{secret}"), &format!("{enrol_url}/.well-known/est/simpleenroll"), "mv device.new device.pem"),
     ]
+}
+
+/// Shell lines that renew the certificate which [`est_lines`] has brought, beside it. The first makes a new key and may be left out: then the device keeps
+/// its key, and the renewal is due after two thirds of the certificate's life. The name is the certificate's.
+pub fn est_renewal_lines(enrol_url: &str, key: KeyType) -> [String; 2] {
+    let name = "$(openssl x509 -in device.pem -noout -subject -nameopt multiline | sed -n 's/^ *commonName *= //p')";
+    let request = request_line("\"$key\"", name);
+    let keep = "mv device.new device.pem && { [ \"$key\" = device.key ] || mv next.key device.key; }";
+    let trade = trade_line("--cert device.pem --key device.key", &format!("{enrol_url}/.well-known/est/simplereenroll"), keep);
+    [key_line("next.key", key), format!("key=device.key; [ ! -s next.key ] || key=next.key; {request}; {trade}")]
+}
+
+/// Makes a key of this type, for its owner alone, unless there is one.
+fn key_line(file: &str, key: KeyType) -> String {
+    let kind = match key {
+        KeyType::P256 => "EC -pkeyopt ec_paramgen_curve:P-256",
+        KeyType::P384 => "EC -pkeyopt ec_paramgen_curve:P-384",
+        KeyType::Ed25519 => "ed25519",
+        KeyType::Rsa => "RSA -pkeyopt rsa_keygen_bits:3072",
+    };
+    format!("[ -s {file} ] || (umask 077; openssl genpkey -algorithm {kind} -out {file})")
+}
+
+/// Asks with this key, in `device.csr`.
+fn request_line(key: &str, device_id: &str) -> String {
+    format!("openssl req -new -key {key} -subj \"/CN={device_id}\" -outform DER | openssl base64 -out device.csr")
+}
+
+/// Sends `device.csr` and takes what comes: a certificate is put away by `keep`, of anything else the server's words are shown, and what was there stays.
+fn trade_line(credential: &str, url: &str, keep: &str) -> String {
+    format!(
+        "rm -f device.p7; said=$(curl -sS --cacert root.pem {credential} -H 'Content-Type: application/pkcs10' --data-binary @device.csr \
+         -o device.p7 -w '%{{http_code}}' {url}); case \"$said\" in \
+         200) openssl base64 -d -in device.p7 | openssl pkcs7 -inform DER -print_certs -out device.new && {keep} && \
+         echo 'the certificate is in device.pem';; \
+         202) cat device.p7; echo 'it waits for approval; run this line again';; \
+         *) cat device.p7 2>/dev/null; echo \"no certificate ($said)\"; false;; esac"
+    )
 }
 
 #[cfg(test)]
@@ -105,6 +134,19 @@ mod tests {
         assert!(line(Some("gw-1"), "linux-host").ends_with("--device-id gw-1 --type linux-host"));
         assert!(agent_line("h", "ab", "x", Some("gw-1"), "", AgentKey::Rsa3072).ends_with("--device-id gw-1 --key rsa-3072"));
         assert!(line(Some("$(reboot)"), "it's; reboot").ends_with(r"--device-id '$(reboot)' --type 'it'\''s; reboot'"));
+    }
+
+    #[test]
+    fn est_lines_make_a_key_only_where_there_is_none_and_show_what_the_server_says() {
+        let lines = est_lines("https://h:8444", "ab", "fet_x", "gw-1", KeyType::Rsa);
+        assert!(lines[2].starts_with(
+            "[ -s device.key ] || (umask 077; openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out device.key); "
+        ));
+        assert!(lines[3].contains("-w '%{http_code}' https://h:8444/.well-known/est/simpleenroll); case"), "{}", lines[3]);
+        let [new_key, renewal] = est_renewal_lines("https://h:8444", KeyType::Ed25519);
+        assert_eq!(new_key, "[ -s next.key ] || (umask 077; openssl genpkey -algorithm ed25519 -out next.key)");
+        assert!(renewal.contains("--cert device.pem --key device.key ") && renewal.contains("/simplereenroll); case"));
+        assert!(!lines.iter().chain([&new_key, &renewal]).any(|line| line.contains('\n')), "a line is one line");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use wire::{
     Timestamp,
     access::{AUDIT_LOOKED_AT, AUDIT_REQUEST as REQUEST, AuditEntry, AuditHead, AuditPage, AuditQuery, OpenedEntry},
     ids::OrgId,
-    page::{DEFAULT_ROWS, NOT_A_CURSOR, Page},
+    page::{DEFAULT_ROWS, MAX_ROWS, NOT_A_CURSOR, Page},
 };
 
 /// Takes the place of the next entry until the transaction ends: whoever changes the organization after looking at it holds first, so that of two
@@ -188,7 +188,8 @@ impl Access {
             None => i64::MAX,
             Some(c) => c.parse().map_err(|_| Error::invalid("cursor", NOT_A_CURSOR))?,
         };
-        let (org, rows) = (actor.org.as_str(), DEFAULT_ROWS as usize);
+        let asked = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS);
+        let (org, rows) = (actor.org.as_str(), asked as usize);
         let (q, by, action) = (containing(&query.q), containing(&query.actor), containing(&query.action));
         let mut on = self.db.read().await?;
         // The chain's head counts its entries, and their places have no gaps: a span of places is a number of entries.
@@ -205,7 +206,7 @@ impl Access {
         let reach = |end: i64| if all { first } else { first.max(end.saturating_sub(most)) };
         let top = before.min(end);
         let floor = reach(top);
-        let limit = i64::from(DEFAULT_ROWS) + 1;
+        let limit = i64::from(asked) + 1;
         let found = rows!(&mut on, Entry, store::AUDIT_PAGE, org, floor, top, q.as_str(), by.as_str(), action.as_str(), limit)?;
         let total = if all {
             (end - first).max(0)

@@ -113,14 +113,15 @@ impl Access {
         Ok(given)
     }
 
-    /// Makes the first admin of the organization that the one-time code is for. Works once for each; after the last the page is closed.
-    pub async fn set_up(&self, code: &str, email: &str, name: &str, password: &str) -> Result<(), Error> {
+    /// Makes the first admin of the organization that the one-time code is for. Works once for each; after the last the page is closed. The books say
+    /// that it was the admin, from which `address`, and by the request that is being answered.
+    pub async fn set_up(&self, code: &str, email: &str, name: &str, password: &str, address: &str) -> Result<(), Error> {
         let code = code.trim().to_lowercase();
         let hash = sha256(code.as_bytes());
         let waits = row!(&mut self.db.read().await?, (String,), store::SET_UP_BY_CODE, hash.as_slice(), self.clock.now().0)?;
         if let Some((org,)) = waits {
-            let system = Actor::system(parse(&org)?);
-            self.insert_user(&system, email, name, Role::Admin, password, First::Code(&hash)).await?;
+            let stranger = Actor::stranger(parse(&org)?, address);
+            self.insert_user(&stranger, email, name, Role::Admin, password, First::Code(&hash)).await?;
             return Ok(());
         }
         let needed = self.set_up_needed().await?;
@@ -138,7 +139,7 @@ impl Access {
             ));
         }
         let org = self.ensure_organization().await?;
-        self.insert_user(&Actor::system(org), email, name, Role::Admin, password, First::Start).await?;
+        self.insert_user(&Actor::stranger(org, address), email, name, Role::Admin, password, First::Start).await?;
         *self.set_up_code.lock() = None;
         Ok(())
     }

@@ -119,7 +119,7 @@ async fn two_set_ups_at_once_make_one_admin(#[case] kind: EngineKind) {
         let (fleet, barrier, code) = (w.fleet.clone(), barrier.clone(), code.clone());
         tokio::spawn(async move {
             barrier.wait().await;
-            fleet.access().set_up(&code, email, "Admin", PASSWORD).await
+            fleet.access().set_up(&code, email, "Admin", PASSWORD, "192.0.2.9").await
         })
     });
     let mut made = 0;
@@ -262,12 +262,22 @@ async fn set_up_works_once_and_only_with_the_code(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let access = w.fleet.access();
     assert!(access.set_up_needed().await.unwrap());
-    assert!(access.set_up("0000", "ada@example.com", "Ada", PASSWORD).await.is_err());
+    assert!(access.set_up("0000", "ada@example.com", "Ada", PASSWORD, "192.0.2.9").await.is_err());
     let code = access.set_up_code();
-    assert!(matches!(access.set_up(&code, "ada@example.com", "Ada", "short").await, Err(Error::Invalid { field: "password", .. })));
-    assert!(matches!(access.set_up(&code, "not an address", "Ada", PASSWORD).await, Err(Error::Invalid { field: "email", .. })));
-    access.set_up(&code, "ada@example.com", "Ada", PASSWORD).await.unwrap();
-    assert!(matches!(access.set_up(&code, "eve@example.com", "Eve", PASSWORD).await, Err(Error::SetUp(_))));
+    assert!(matches!(
+        access.set_up(&code, "ada@example.com", "Ada", "short", "192.0.2.9").await,
+        Err(Error::Invalid { field: "password", .. })
+    ));
+    assert!(matches!(
+        access.set_up(&code, "not an address", "Ada", PASSWORD, "192.0.2.9").await,
+        Err(Error::Invalid { field: "email", .. })
+    ));
+    let set_up = access.set_up(&code, "ada@example.com", "Ada", PASSWORD, "192.0.2.9");
+    crate::asked::within("first-1".into(), set_up).await.unwrap();
+    let log = access.search_audit(&Actor::system(w.org.clone()), "user.create", None).await.unwrap().entries.items;
+    assert_eq!((log.len(), log[0].actor.as_str(), log[0].address.as_str()), (1, "Ada", "192.0.2.9"), "K-8: nothing automatic about it");
+    assert!(log[0].detail.contains("\"request\":\"first-1\"") && log[0].detail.contains("set-up code"), "{log:?}");
+    assert!(matches!(access.set_up(&code, "eve@example.com", "Eve", PASSWORD, "192.0.2.9").await, Err(Error::SetUp(_))));
     assert!(access.sign_in("ada@example.com", PASSWORD, &here()).await.is_ok());
 }
 

@@ -1,7 +1,7 @@
 //! People and their roles. How the first one of an organization comes in, `setting_up.rs` says.
 
 use super::{
-    Access, Act, Actor, Error, allowed, audit, may, password,
+    Access, Act, Actor, Error, Who, allowed, audit, may, password,
     sessions::parse,
     setting_up::{First, comes_in},
     store,
@@ -145,7 +145,15 @@ impl Access {
             Err(e) if e.is_unique() => return Err(Error::invalid("email", "Somebody with this address is already here.")),
             other => other?,
         };
-        audit::append(&mut tx, actor, now, "user.create", id.as_str(), &json!({ "email": email, "role": role })).await?;
+        let mut detail = json!({ "email": email, "role": role });
+        // Who comes in by a code is made by nobody else.
+        let newcomer =
+            Actor { who: Who::Session { session: self.entropy.id(now), user: id.clone(), name: name.clone(), role }, ..actor.clone() };
+        let by = if matches!(first, First::No) { actor } else { &newcomer };
+        if !matches!(first, First::No) {
+            detail["by"] = json!("set-up code");
+        }
+        audit::append(&mut tx, by, now, "user.create", id.as_str(), &detail).await?;
         tx.commit().await?;
         Ok(id)
     }

@@ -47,8 +47,13 @@ impl Devices {
         if !brought.label.is_empty() {
             detail.insert("token".into(), json!(brought.label));
         }
-        if let Some(device_id) = attempt.request.device_id.as_deref().and_then(|id| id.parse::<DeviceId>().ok()) {
+        let (digest, name) = csr::said(attempt.request.csr.as_bytes()).unzip();
+        // EST has the name in the request alone.
+        if let Some(device_id) = attempt.request.device_id.as_deref().and_then(|id| id.parse::<DeviceId>().ok()).or(name.flatten()) {
             detail.insert("device_id".into(), json!(device_id));
+        }
+        if let Some(digest) = digest {
+            detail.insert("csr_sha256".into(), json!(hex::encode(digest)));
         }
         let object = if brought.id.is_empty() { "enrolment".to_owned() } else { brought.id };
         if let Error::Pki(pki::Error::KeyInUse(whose)) = refusal {

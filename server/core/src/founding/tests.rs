@@ -118,14 +118,14 @@ async fn the_first_admin_comes_in_by_the_code_and_nobody_else(#[case] kind: Engi
     let made = w.fleet.create_organization(&shell(&w), &slug("acme"), "Acme").await.unwrap();
     assert_eq!(made.code.until.since(START), 7 * 24 * 3600 * 1000);
     assert!(access.nobody_yet().await.unwrap() && access.set_up_open().await.unwrap());
-    assert!(access.set_up("0000-0000", "eve@acme.example", "Eve", PASSWORD).await.is_err());
+    assert!(access.set_up("0000-0000", "eve@acme.example", "Eve", PASSWORD, "192.0.2.9").await.is_err());
 
     // A week later it is over; another one is given as long as nobody is there.
     w.clock.advance(7 * 24 * 3600 * 1000);
-    assert!(access.set_up(&made.code.code, "eve@acme.example", "Eve", PASSWORD).await.is_err());
+    assert!(access.set_up(&made.code.code, "eve@acme.example", "Eve", PASSWORD, "192.0.2.9").await.is_err());
     let code = access.renew_code(&shell(&w), "acme").await.unwrap().code;
-    access.set_up(&format!(" {} ", code.to_uppercase()), "eve@acme.example", "Eve", PASSWORD).await.unwrap();
-    assert!(access.set_up(&code, "mallory@acme.example", "Mallory", PASSWORD).await.is_err(), "it works once");
+    access.set_up(&format!(" {} ", code.to_uppercase()), "eve@acme.example", "Eve", PASSWORD, "192.0.2.9").await.unwrap();
+    assert!(access.set_up(&code, "mallory@acme.example", "Mallory", PASSWORD, "192.0.2.9").await.is_err(), "it works once");
     assert!(access.renew_code(&shell(&w), "acme").await.is_err());
     let signed_in = access.sign_in("eve@acme.example", PASSWORD, &from).await.unwrap();
     let eve = access.authenticate_jwt(&signed_in.access, "").await.unwrap();
@@ -134,13 +134,13 @@ async fn the_first_admin_comes_in_by_the_code_and_nobody_else(#[case] kind: Engi
 
     // The first organization waits for its own admin all the same.
     assert!(!access.nobody_yet().await.unwrap() && access.set_up_needed().await.unwrap());
-    access.set_up(&access.set_up_code(), "ada@example.com", "Ada", PASSWORD).await.unwrap();
+    access.set_up(&access.set_up_code(), "ada@example.com", "Ada", PASSWORD, "192.0.2.9").await.unwrap();
     assert!(!access.set_up_open().await.unwrap());
 
     // Whoever is added by the command line instead ends the code.
     let other = w.fleet.create_organization(&shell(&w), &slug("other"), "Other").await.unwrap();
     access.create_user(&Actor::shell(other.id.clone()), "oz@other.example", "Oz", Role::Admin, PASSWORD).await.unwrap();
-    assert!(access.set_up(&other.code.code, "mallory@other.example", "Mallory", PASSWORD).await.is_err());
+    assert!(access.set_up(&other.code.code, "mallory@other.example", "Mallory", PASSWORD, "192.0.2.9").await.is_err());
     let all = access.organizations(&shell(&w)).await.unwrap();
     assert!(all.iter().all(|one| one.people == 1 && one.set_up_until.is_none()), "{all:?}");
 }

@@ -98,6 +98,12 @@ impl Pki {
         detail.insert("key".into(), json!(whose));
         if let Some(csr) = csr {
             detail.insert("spki_sha256".into(), json!(hex::encode(csr.spki_sha256)));
+            if let Some(digest) = csr.digest() {
+                detail.insert("csr_sha256".into(), json!(digest));
+            }
+            if let Some(name) = &csr.common_name {
+                detail.entry("device_id").or_insert_with(|| json!(name));
+            }
         }
         if let (Some(csr), Some(org)) = (csr, &org)
             && let Some(device) = self.holder_of(org, &csr.spki_sha256).await

@@ -2,7 +2,7 @@
 //! Kept in memory for whoever connects. Refuses to know how a device fetches it.
 
 use super::{
-    Error, Pki,
+    DevicePeer, Error, Pki,
     authorities::{Authorities, Authority},
     profile::Kind,
     store,
@@ -140,7 +140,12 @@ async fn first_beside(on: &mut impl Conn, org: &OrgId, root: &[u8]) -> Result<BT
 
 /// Adds the devices of another organization, which hold what they have to by the bundles of their own.
 fn with(reach: BundleReach, theirs: BundleReach) -> BundleReach {
-    BundleReach { holders: reach.holders + theirs.holders, devices: reach.devices + theirs.devices, ..reach }
+    BundleReach {
+        holders: reach.holders + theirs.holders,
+        devices: reach.devices + theirs.devices,
+        cannot_tell: reach.cannot_tell + theirs.cannot_tell,
+        ..reach
+    }
 }
 
 impl Pki {
@@ -160,6 +165,16 @@ impl Pki {
     /// The organization's trust bundle; an empty one of version 0 when there is no such organization. A look into memory.
     pub fn trust_bundle(&self, org: &OrgId) -> Arc<TrustBundle> {
         self.bundles.load().newest.get(org).cloned().unwrap_or_default()
+    }
+
+    /// Notes that a device has fetched this version over its certificate: that is all that one without a channel can say. Writes only what is news.
+    pub async fn bundle_fetched(&self, peer: &DevicePeer, version: i64) -> Result<(), Error> {
+        if store::bundle_held_by(&mut self.db.read().await?, peer.device).await?.is_none_or(|held| held == version) {
+            return Ok(());
+        }
+        let mut tx = self.db.write().await?;
+        store::hold_bundle(&mut tx, peer.device, version).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The same for somebody who wants to read it.
@@ -220,17 +235,19 @@ pub(super) struct Holders {
     newest: i64,
     /// Versions, and how many devices hold each.
     held: Vec<(i64, i64)>,
+    /// Devices that never can tell.
+    cannot_tell: i64,
 }
 
 impl Holders {
     async fn count(on: &mut impl Conn, org: &OrgId) -> Result<Self, Error> {
         let newest = store::newest_bundle(on, org).await?.map_or(0, |(version, _)| version);
-        Ok(Self { newest, held: store::held(on, org).await? })
+        Ok(Self { newest, held: store::held(on, org).await?, cannot_tell: store::cannot_tell(on, org).await? })
     }
 
     /// How many of them hold this version, or a later one.
     pub(super) fn of(&self, version: i64) -> BundleReach {
-        let mut reach = BundleReach { version, holders: 0, devices: 0 };
+        let mut reach = BundleReach { version, holders: 0, devices: 0, cannot_tell: self.cannot_tell };
         for (held, devices) in &self.held {
             reach.devices += devices;
             // One that is newer than any is from a database that was set back since: it says nothing about this one.

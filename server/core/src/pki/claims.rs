@@ -91,7 +91,13 @@ impl Pki {
         let now = self.clock.now();
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
-        root.signer().map_err(|e| e.wanted_for(AuthorityUse::Claim))?;
+        root.signer().map_err(|e| {
+            let waits = |a: &&Arc<Authority>| a.org == actor.org && a.kind == Kind::ClaimAuthority && a.state == AuthorityState::Staged;
+            match all.iter().find(waits) {
+                Some(staged) if matches!(e, Error::RootOffline) => Error::ClaimsStaged(staged.id.clone()),
+                _ => e.wanted_for(AuthorityUse::Claim),
+            }
+        })?;
         // Of two who make one at once the second waits here.
         store::next_trust(tx).await?;
         let kind = Kind::ClaimAuthority.as_str();

@@ -187,11 +187,23 @@ pub fn gate_over(input: &[u8], expected: Option<&DeviceId>, channel: Option<&[u8
     })
 }
 
+/// What a request says, for the books about somebody who was refused before it was looked at: its SHA-256 and the name it asks for. Nothing is proved
+/// by it, and its signature costs no look.
+pub(crate) fn said(input: &[u8]) -> Option<([u8; 32], Option<DeviceId>)> {
+    let der = decoded(input).ok()?;
+    let (_, request) = X509CertificationRequest::from_der(&der).ok()?;
+    Some((sha256(&der), common_name(&request, None).ok().flatten()))
+}
+
 /// The request as strictly encoded DER of the right shape, from PEM or DER.
 pub(super) fn decoded(input: &[u8]) -> Result<Vec<u8>, CsrError> {
     let der = decode(input)?;
     if der.len() > MAX_DER {
         return Err(CsrError::TooLarge);
+    }
+    // Whatever follows, this is no request that something was written behind.
+    if der.first().is_some_and(|tag| *tag != 0x30) {
+        return Err(CsrError::Malformed("not PKCS#10"));
     }
     der::strict(&der)?;
     shape(&der)?;

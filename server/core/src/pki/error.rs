@@ -36,6 +36,9 @@ pub enum Error {
     /// The same for whoever wants an authority of this use made by it.
     #[error("the root's key is not on this machine")]
     RootOfflineFor(AuthorityUse),
+    /// An authority of claims is there and does not issue yet, and the root's key is not here to make another.
+    #[error("the authority of claims {0} is staged and does not issue yet")]
+    ClaimsStaged(wire::ids::AuthorityId),
     /// The authority's key is on a PKCS#11 token that was not given, or does not answer (K-4).
     #[error(
         "the key of {authority} is on a PKCS#11 token, under the id {id}, and out of reach: give pkcs11_module (the vendor's library), pkcs11_token (the \
@@ -69,7 +72,7 @@ pub enum Error {
     #[error("{0} certificates of the authority are in use")]
     AuthorityInUse(i64),
     /// Too few devices hold the trust bundle that this relies on (R-10).
-    #[error("{} of {} devices don't hold trust bundle {}", .0.missing(), .0.devices, .0.version)]
+    #[error("{} of {} devices don't hold trust bundle {}", .0.unsure(), .0.devices, .0.version)]
     BundleNotHeld(wire::pki::BundleReach),
     /// The authority ends before the shortest certificate would (P-6).
     #[error("the issuing authority ends too soon")]
@@ -89,7 +92,8 @@ pub enum Error {
     /// The organization wants devices to keep their key (R-3).
     #[error("the key must stay")]
     RekeyForbidden,
-    /// It was revoked for another reason, which stays: lists that say it are out, and an entry is not taken back (R-5).
+    /// It was revoked for another reason, which stays: lists that say it are out, and an entry is not taken back (R-5). Only that its key is
+    /// compromised may still be said.
     #[error("It was revoked on {} with reason {reason}; the reason stays.", at.readable())]
     AlreadyRevoked {
         /// When.

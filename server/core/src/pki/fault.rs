@@ -169,6 +169,11 @@ impl Error {
             Self::NoSuchAuthority => Fault::new(FaultKind::NotFound, "authority_not_found", "There is no such authority."),
             Self::AuthorityState(what) => Fault::new(FaultKind::Conflict, "authority_state", *what),
             Self::RootOffline => root_offline("device"),
+            Self::ClaimsStaged(id) => Fault::new(
+                FaultKind::Conflict,
+                "authority_staged",
+                format!("An authority for claims is staged and does not issue yet: activate {id} (fleetward ca activate {id}), or do so on the page of authorities."),
+            ),
             Self::RootOfflineFor(purpose) => root_offline(match purpose {
                 AuthorityUse::Device | AuthorityUse::Root => "device",
                 AuthorityUse::Server => "server",
@@ -191,17 +196,17 @@ impl Error {
                     "{leaves} certificates of this authority are in use. Wait until their devices have renewed, or force it: they are cut off then."
                 ),
             ),
-            Self::BundleNotHeld(reach) => Fault::new(
-                FaultKind::Conflict,
-                "bundle_not_held",
-                format!(
-                    "{} of {} active devices don't hold trust bundle {} yet. Wait until they have connected and fetched it, or force it: {} may not find back then.",
+            Self::BundleNotHeld(reach) => {
+                let silent = if reach.cannot_tell > 0 { format!(", and {} can never tell", reach.cannot_tell) } else { String::new() };
+                let text = format!(
+                    "{} of {} active devices don't hold trust bundle {} yet{silent}. Wait until they have connected and fetched it, or force it: {} may not find back then.",
                     reach.missing(),
                     reach.devices,
                     reach.version,
-                    reach.missing()
-                ),
-            ),
+                    reach.unsure()
+                );
+                Fault::new(FaultKind::Conflict, "bundle_not_held", text)
+            }
             // Said to whoever makes an authority: those who wait for a certificate hear that the token is late.
             Self::Key(KeyError::Token(trouble)) => {
                 tracing::error!(error = %self, "nothing is signed");

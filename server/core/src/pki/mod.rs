@@ -142,6 +142,8 @@ pub struct PkiSettings {
     pub strict_reenrol: bool,
     /// Whether keys are made for devices that can't make their own (E-8).
     pub server_keygen: bool,
+    /// Whether registered authorities' lists are fetched from private and loopback addresses, too.
+    pub private_lists: bool,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -158,6 +160,7 @@ impl PkiSettings {
             root_key: RootKey::P256,
             strict_reenrol: false,
             server_keygen: false,
+            private_lists: false,
         }
     }
 }
@@ -175,6 +178,7 @@ pub struct Pki {
     root_key: RootKey,
     strict_reenrol: bool,
     server_keygen: bool,
+    private_lists: bool,
     authorities: ArcSwap<authorities::Authorities>,
     bundles: ArcSwap<bundle::Bundles>,
     lives: following::Lives,
@@ -230,6 +234,7 @@ impl Pki {
             root_key: settings.root_key,
             strict_reenrol: settings.strict_reenrol,
             server_keygen: settings.server_keygen,
+            private_lists: settings.private_lists,
             authorities: ArcSwap::default(),
             bundles: ArcSwap::default(),
             lives: following::Lives::default(),

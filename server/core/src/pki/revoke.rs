@@ -12,14 +12,15 @@ use std::collections::BTreeSet;
 use wire::{
     Timestamp,
     ids::CertificateId,
-    pki::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
+    pki::{MAX_REVOCATION_NOTE, Revocation, RevocationReason, RevokedCertificate},
 };
 
 impl Pki {
     /// Revokes a certificate for good. When this returns no handshake with it passes on this instance, and its connections are being cut.
-    /// Idempotent: the first reason, date and note stand, and another reason is refused with that ([`Error::AlreadyRevoked`]). A compromised key is
-    /// blocked forever.
-    pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<(), Error> {
+    /// Idempotent: the first reason, date and note stand and are the answer, and another reason is refused with that ([`Error::AlreadyRevoked`]).
+    /// One reason may follow every other: that its key is compromised. When it was revoked stays; lists and responders say the new reason. A
+    /// compromised key is blocked forever.
+    pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<RevokedCertificate, Error> {
         may(actor, Act::Revoke)?;
         let how = checked(&how.into(), self.clock.now())?;
         let mut told = Vec::new();
@@ -28,12 +29,20 @@ impl Pki {
         if let Some((at, reason)) = before.filter(|(_, reason)| reason != how.reason.as_str()) {
             return Err(Error::AlreadyRevoked { at, reason });
         }
+        let record = store::for_revocation(&mut tx, id, &actor.org).await?.ok_or(Error::NotFound)?;
         self.journal_all(&told).await;
         tx.commit().await?;
         self.reload().await?;
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Device { org: actor.org.clone(), device });
-        Ok(())
+        Ok(RevokedCertificate {
+            id: id.clone(),
+            revoked_at: Timestamp(record.revoked_at.unwrap_or_default()),
+            revoked_by: record.revoked_by,
+            reason: record.reason,
+            invalidity_date: record.invalidity_date.map(Timestamp),
+            note: record.revocation_note,
+        })
     }
 
     /// Revokes these certificates in one transaction. The caller has asked whether the actor may.
@@ -96,12 +105,17 @@ impl Pki {
         let record = store::for_revocation(tx, id, &actor.org).await?.ok_or(Error::NotFound)?;
         // Listeners' certificates are replaced, not revoked by hand: nobody would know where the connection went.
         let device = record.device.ok_or(Error::NotFound)?;
-        if !store::revoke(tx, id, &actor.org, now, &actor.label(), how, seq).await? {
+        let compromised = how.reason == RevocationReason::KeyCompromise;
+        let before = !store::revoke(tx, id, &actor.org, now, &actor.label(), how, seq).await?;
+        if before && !(compromised && store::compromise(tx, id, &actor.org, how, seq).await?) {
             let at = record.revoked_at.map_or(now, Timestamp);
             return Ok(Revoked { device, before: Some((at, record.reason)) });
         }
         told.extend(self.for_journal(tx, id).await?);
         let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
+        if before {
+            detail["reason_was"] = json!(record.reason);
+        }
         if let Some(since) = how.invalidity_date {
             detail["invalid_since"] = json!(since);
         }
@@ -109,7 +123,7 @@ impl Pki {
             detail["note"] = json!(how.note);
         }
         audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;
-        if how.reason == RevocationReason::KeyCompromise {
+        if compromised {
             store::block_key(tx, &record.spki_sha256, &actor.org, how.reason.as_str(), now).await?;
         }
         Ok(Revoked { device, before: None })
@@ -119,7 +133,7 @@ impl Pki {
 /// What became of one that is to be revoked.
 struct Revoked {
     device: i64,
-    /// When and for what it was revoked before, where it was.
+    /// When and for what it was revoked before, where that stays.
     before: Option<(Timestamp, String)>,
 }
 

@@ -123,8 +123,7 @@ impl Pki {
             store::set_state(tx, &child, &actor.org, Staged, Active, None).await?;
             audit::append(tx, actor, now, "authority.activate", child.as_str(), &json!({ "with": id })).await?;
         }
-        let detail =
-            json!({ "kind": "root", "bundle": reach.version, "holders": reach.holders, "devices": reach.devices, "forced": force });
+        let detail = json!({ "kind": "root", "bundle": reach.version, "holders": reach.holders, "devices": reach.devices, "cannot_tell": reach.cannot_tell, "forced": force });
         audit::append(tx, actor, now, "authority.activate", id.as_str(), &detail).await?;
         bundle::raise(tx, actor, now).await?;
         Ok(Done::default())
@@ -154,10 +153,10 @@ impl Pki {
                 let all = self.authorities.load_full();
                 let next = authorities::active(&all, &actor.org, Kind::Root)?.id.clone();
                 let reach = self.reach_of(tx, &actor.org, &next).await?;
-                if reach.missing() > 0 && !force {
+                if reach.unsure() > 0 && !force {
                     return Err(Error::BundleNotHeld(reach));
                 }
-                reach.missing()
+                reach.unsure()
             }
             _ => return Err(Error::AuthorityState(steps::ROOT_SUCCESSOR_FIRST)),
         };

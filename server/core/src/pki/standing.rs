@@ -205,12 +205,12 @@ impl Offer<'_> {
             (Activate, true) => (None, !self.reach.enough(), self.reach.missing()),
             (Activate, false) => (self.root_staged().then_some(WITH_ROOT), false, 0),
             (Retire, true) if self.a.state == Retiring => {
-                (self.any_under().then_some(UNDER_IT), self.reach.missing() > 0, self.reach.missing())
+                (self.any_under().then_some(UNDER_IT), self.reach.unsure() > 0, self.reach.unsure())
             }
             (Retire, true) => (None, false, 0),
             (Retire, false) => (self.presented.then_some(PRESENTED), self.standing.certificates > 0, self.standing.devices),
             (Compromise, true) => {
-                let without_successor = if self.a.state == Retiring { self.reach.missing() } else { 0 };
+                let without_successor = if self.a.state == Retiring { self.reach.unsure() } else { 0 };
                 (None, false, without_successor.max(self.below))
             }
             (Compromise, false) => (None, false, self.standing.certificates),

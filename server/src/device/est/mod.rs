@@ -44,7 +44,14 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
     match operation {
         "cacerts" => {
             to_read(&request)?;
+            // Read before the certificates: what came between is in the next fetch.
+            let version = devices.fleet.pki().trust_bundle(&at.org).version;
             let all = devices.fleet.pki().ca_certificates(&at.org);
+            let whole = request.method() == Method::GET;
+            let peer = request.extensions().get::<Arc<DevicePeer>>().cloned().filter(|peer| whole && peer.org == at.org);
+            if let Some(peer) = peer {
+                super::enrol::fetched(devices, &peer, version).await;
+            }
             Ok(Answer::certificates(all.iter().map(AsRef::as_ref)))
         }
         "csrattrs" => {

@@ -42,6 +42,8 @@ struct Listing {
     until: Option<i64>,
     /// The `next` of the page before.
     cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
 }
 
 /// A page of the audit log.
@@ -65,8 +67,8 @@ struct AuditList {
 /// far back it looked.
 #[utoipa::path(get, path = "/audit", operation_id = "list_audit", tag = "audit", params(Listing), responses((status = OK, body = AuditList), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<AuditList>> {
-    let Listing { q, actor: by, action, since, until, cursor } = asked;
-    let query = AuditQuery { q, actor: by, action, since: since.map(Timestamp), until: until.map(Timestamp), cursor };
+    let Listing { q, actor: by, action, since, until, cursor, rows } = asked;
+    let query = AuditQuery { q, actor: by, action, since: since.map(Timestamp), until: until.map(Timestamp), cursor, rows };
     let page = fleet.access().find_audit(&actor, &query).await?;
     let (entries, looked_to) = (page.entries, page.looked_to);
     Ok(Json(AuditList { items: entries.items, next: entries.next, total: entries.total, looked_to }))

@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::{AuthorityId, CertificateId},
     page::Page,
-    pki::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, IdentityRules, Revocation},
+    pki::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, IdentityRules, Revocation, RevokedCertificate},
     states::CertificateState,
 };
 
@@ -106,19 +106,19 @@ fn file(media: &'static str, name: &str, bytes: Vec<u8>) -> Response {
 /// Revoke a certificate: connections that use it are closed within a second
 ///
 /// Said a second time it is answered in the same way, and changes nothing: the first reason, date and note stand. With another reason it is refused with
-/// 409 `already_revoked`, and says when and for what it was revoked.
+/// 409 `already_revoked`, and says when and for what it was revoked. Only `key_compromise` may follow another reason: it takes its place, the date of the
+/// revocation stays, and the key is never taken again.
 #[utoipa::path(
     post, path = "/certificates/{id}/revoke", operation_id = "revoke_certificate", tag = "certificates", params(("id" = CertificateId, Path)), request_body = Revocation,
-    responses((status = NO_CONTENT), Refusals)
+    responses((status = OK, body = RevokedCertificate), Refusals)
 )]
 async fn revoke(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named(id): Named<CertificateId>,
     Sent(revocation): Sent<Revocation>,
-) -> Answer<StatusCode> {
-    fleet.pki().revoke(&actor, &id, revocation).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Answer<Json<RevokedCertificate>> {
+    Ok(Json(fleet.pki().revoke(&actor, &id, revocation).await?))
 }
 
 /// What holds for clones, keys at renewal, and certificates that have ended

@@ -75,11 +75,16 @@ pub(super) fn reach(r: &BundleReach) -> AnyView {
         percent(r.holders, r.devices)
     );
     let note = if r.missing() > 0 {
-        "A device fetches the bundle when it connects, or within minutes while it is connected. One that only speaks EST or DDI never tells."
+        "A device fetches the bundle when it connects, or within minutes while it is connected. One without a channel holds what it last fetched over its certificate: cacerts of EST, or /device/v1/trust-bundle."
     } else {
-        "Every active device holds it."
+        "Every active device that can tell holds it."
     };
-    view! { {progress("Devices that hold the trust bundle", r.holders, r.devices)}<p class="mt-2">{words}</p><p class="small text-2">{note}</p> }.into_any()
+    let apart = (r.cannot_tell > 0).then(|| {
+        let text =
+            format!("{} can never tell: without a certificate of their own they fetch none.", counted(r.cannot_tell, "device", "devices"));
+        view! { <p class="small text-2">{text}</p> }
+    });
+    view! { {progress("Devices that hold the trust bundle", r.holders, r.devices)}<p class="mt-2">{words}</p><p class="small text-2">{note}</p>{apart} }.into_any()
 }
 
 /// The devices that hold a roll-over up, page by page; `further` says that it is not the first page.

@@ -5,6 +5,7 @@ mod pace;
 
 use super::{Actor, audit};
 use crate::{
+    asked,
     clock::Clock,
     db::{self, Db},
 };
@@ -19,7 +20,7 @@ use std::{
     },
 };
 use tokio::sync::Notify;
-use wire::ids::OrgId;
+use wire::{access::AUDIT_REQUEST, ids::OrgId};
 
 macro_rules! kinds { ($($(#[$doc:meta])* $name:ident = $code:literal in $action:literal,)*) => {
     /// What was seen: a closed set, the words of metrics and of the audit log.
@@ -109,7 +110,12 @@ impl Attacks {
     }
 
     /// The same for one that was seen so many times.
-    pub(crate) fn tell_of(&self, sign: Sign, times: u64) {
+    pub(crate) fn tell_of(&self, mut sign: Sign, times: u64) {
+        // The row is written behind the answer, where nobody knows the request any more (K-8).
+        let request = asked::request();
+        if !request.is_empty() {
+            sign.detail.entry(AUDIT_REQUEST).or_insert_with(|| json!(request));
+        }
         if let Some(seen) = self.0.seen.get(sign.kind as usize) {
             seen.fetch_add(times, Ordering::Relaxed);
         }

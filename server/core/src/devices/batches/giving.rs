@@ -28,7 +28,7 @@ impl Devices {
         Archive<W>: Send,
     {
         let mut manifest = csv::line(&["device_id", "serial", "sha256", "not_after"]);
-        let mut refused = csv::line(&["line", "label", "device_id", "code", "message"]);
+        let mut refused = csv::line(&["label", "device_id", "code", "message"]);
         let (mut issuers, mut after, mut any) = (BTreeSet::new(), 0, false);
         loop {
             // Given back before the archive grows: readers are few.
@@ -43,7 +43,7 @@ impl Devices {
             for line in some {
                 if line.state == BatchLineState::Refused.as_str() {
                     any = true;
-                    refused.push_str(&csv::line(&[&line.line.to_string(), &line.label, &line.device_id, &line.code, &line.message]));
+                    refused.push_str(&csv::line(&[&line.label, &line.device_id, &line.code, &line.message]));
                 }
                 if line.state == BatchLineState::Registered.as_str() {
                     manifest.push_str(&csv::line(&[&line.device_id, "", "", ""]));

@@ -10,7 +10,10 @@ use crate::{
 use rcgen::KeyPair;
 use rstest::rstest;
 use serde_json::Value;
-use wire::{access::AuditEntry, enrolment::Enrolled};
+use wire::{
+    access::AuditEntry,
+    enrolment::{EnrolRequest, Enrolled},
+};
 
 const MINUTE: i64 = 60_000;
 
@@ -58,8 +61,52 @@ async fn a_15_guessed_spent_expired_and_revoked_secrets_are_in_the_books_and_loo
     let objects: Vec<_> = rows.iter().map(|(e, _)| e.object.as_str()).collect();
     assert_eq!(objects, [spent.token.id.as_str(), "enrolment", "enrolment"], "a wrong secret of a token that there is, and of none");
     assert!(rows.iter().all(|(_, d)| d["device_id"] == "gw-9" && d["code"] == "guessed_token"));
+    assert!(rows.iter().all(|(_, d)| d["csr_sha256"].as_str().is_some_and(|hash| hash.len() == 64)), "K-8: {rows:?}");
     let log = format!("{rows:?}");
     assert!(!log.contains(&guessed[guessed.len() - 43..]) && !log.contains(&"A".repeat(43)), "no secret is in the books");
+}
+
+/// K-8: by which request, for which device and with which CSR, whichever of the three is told.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k8_a_sign_of_attack_says_by_which_request_and_csr_for_which_device(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let token = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 1)).await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let of = |id: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, id);
+        params.serialize_request(&key).unwrap().pem().unwrap()
+    };
+    enrol(&w, &token.secret, &of("gw-1"), "gw-1", "192.0.2.1").await.unwrap();
+    // Another device asks for the same key.
+    let taken = of("gw-2");
+    let other = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 1)).await.unwrap();
+    let fresh = csr("gw-9");
+    for (n, (action, secret, csr)) in [
+        ("enrolment_token.reuse", token.secret.as_str(), &fresh),
+        ("enrolment.guess", "nonsense", &fresh),
+        ("certificate.refuse", other.secret.as_str(), &taken),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // As EST asks: the name is in the request alone.
+        let named = crate::pki::csr::said(csr.as_bytes()).unwrap();
+        let asked = EnrolRequest { device_id: None, ..request(csr, "gw-9") };
+        let over = Over { open: Some(&w.org), ..Over::default() };
+        let attempt = Attempt { secret, request: &asked, address: "198.51.100.7" };
+        let refused = crate::asked::within(format!("request-{n}"), w.fleet.devices().enrol_over(attempt, over)).await;
+        assert!(refused.is_err(), "{action}");
+        let [(_, detail)] = booked(&w, action).await.try_into().unwrap();
+        assert_eq!(detail["request"], format!("request-{n}"), "{action}: {detail}");
+        assert_eq!(detail["csr_sha256"], hex::encode(named.0), "{action}: {detail}");
+        assert_eq!(detail["device_id"], named.1.unwrap().as_str(), "{action}: {detail}");
+    }
 }
 
 #[rstest]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::access::{Actor, audit};
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
@@ -17,6 +17,11 @@ use wire::{
 
 /// Most certificates whose revocation is read or written at once.
 const SLICE: usize = 500;
+
+/// Whether a stored reason says that somebody else may have the key.
+fn compromised(reason: &str) -> bool {
+    reason == RevocationReason::KeyCompromise.as_str()
+}
 
 impl Pki {
     /// Worker: writes what the journal could not take before.
@@ -36,17 +41,21 @@ impl Pki {
         let Some(journal) = &self.journal else { return Ok(()) };
         let now = self.clock.now();
         let told = journal.read()?;
-        let mut known: HashSet<Vec<u8>> = HashSet::with_capacity(told.len());
+        // Each with whether its key is said to be compromised: that may be said later than the revocation.
+        let mut known: HashMap<Vec<u8>, bool> = HashMap::with_capacity(told.len());
         let mut given_up: HashSet<AuthorityId> = HashSet::new();
         let mut recalled = recall::Told::default();
-        let revoked: HashSet<Vec<u8>> = store::revoked_fingerprints(&mut self.db.read().await?, now).await?.into_iter().collect();
+        let revoked = store::revoked_fingerprints(&mut self.db.read().await?, now).await?;
+        let revoked: HashMap<Vec<u8>, bool> =
+            revoked.into_iter().map(|(fingerprint, reason)| (fingerprint, compromised(&reason))).collect();
         let mut missing = Vec::new();
         for entry in told {
             match entry {
                 Entry::Revoked(one) => {
-                    known.insert(one.fingerprint.clone());
+                    let worst = compromised(&one.reason);
+                    *known.entry(one.fingerprint.clone()).or_default() |= worst;
                     // What has ended by itself is refused by itself.
-                    if !revoked.contains(&one.fingerprint) && one.not_after > now.0 {
+                    if revoked.get(&one.fingerprint).is_none_or(|said| worst && !said) && one.not_after > now.0 {
                         missing.push(one);
                     }
                 }
@@ -69,7 +78,8 @@ impl Pki {
         }
         untold.extend(self.recall(recalled).await?);
         let all = store::all_revoked(&mut self.db.read().await?, now).await?;
-        untold.extend(all.into_iter().filter(|one| !known.contains(&one.fingerprint)).map(Entry::Revoked));
+        let unknown = |one: &Revoked| known.get(&one.fingerprint).is_none_or(|said| compromised(&one.reason) && !said);
+        untold.extend(all.into_iter().filter(unknown).map(Entry::Revoked));
         for slice in untold.chunks(SLICE) {
             journal.append(slice).await?;
         }
@@ -90,7 +100,7 @@ impl Pki {
                 continue;
             }
             let org: OrgId = one.org_id.parse().map_err(crate::db::Error::corrupt)?;
-            if one.reason == RevocationReason::KeyCompromise.as_str() {
+            if compromised(&one.reason) {
                 store::block_key(&mut tx, &one.spki_sha256, &org, &one.reason, Timestamp(one.revoked_at)).await?;
             }
             let detail = json!({ "reason": one.reason, "by": one.revoked_by, "from": "journal", "subject": one.subject });

@@ -8,7 +8,7 @@ use super::{
     super::{Error, Pki},
     FetchFigures, Refused, address_store,
     figures::Outcome,
-    list_address, list_store,
+    list_address, list_store, reachable,
     validators::Validators,
 };
 use crate::{
@@ -81,6 +81,7 @@ impl Pki {
         let (now, url) = (self.clock.now(), url.trim());
         if !url.is_empty() {
             list_address::check(url).map_err(Refused::ListAddress)?;
+            reachable::literal(url, self.private_lists).map_err(Refused::Unreachable)?;
         }
         let mut tx = self.db.write().await?;
         let row = self.registered_held(&mut tx, actor, id).await?;

@@ -20,6 +20,7 @@ mod list_gate;
 mod list_store;
 mod lists;
 mod marked;
+pub mod reachable;
 mod refused;
 mod renewed;
 mod state;

@@ -74,6 +74,9 @@ pub enum Refused {
     /// No address that a list may be fetched from.
     #[error("{0}")]
     ListAddress(&'static str),
+    /// One where no list is ever asked for.
+    #[error("no list is fetched from there: {0}")]
+    Unreachable(&'static str),
     /// Larger than a list may be here.
     #[error("the list is larger than {} MiB", super::list_gate::MAX_DER / 1024 / 1024)]
     ListTooLarge,
@@ -120,7 +123,7 @@ impl Refused {
             Self::Proof(_) => (FaultKind::Invalid, "verification_failed", "certificate"),
             Self::NoExchange => (FaultKind::Forbidden, "exchange_off", ""),
             Self::List(_) => (FaultKind::Invalid, "list_refused", "list"),
-            Self::ListAddress(_) => (FaultKind::Invalid, "list_address_refused", "url"),
+            Self::ListAddress(_) | Self::Unreachable(_) => (FaultKind::Invalid, "list_address_refused", "url"),
             Self::ListTooLarge => (FaultKind::TooLarge, "list_too_large", "list"),
             Self::ListNotNewer | Self::ListForgotten => (FaultKind::Conflict, "list_not_newer", "list"),
             Self::NoListAddress => (FaultKind::Conflict, "no_list_address", ""),

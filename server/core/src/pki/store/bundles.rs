@@ -24,6 +24,13 @@ pub(super) const BUNDLE_BEHIND: Sql = Sql::same(
     "SELECT device_id FROM devices WHERE org_id = $1 AND state = 'active' AND trust_bundle <> $2 AND device_id_lower > $3 \
      ORDER BY device_id_lower LIMIT $4",
 );
+/// Without a certificate that it may use, and without a word about any bundle.
+pub(super) const BUNDLE_CANNOT_TELL: Sql = Sql::same(
+    "SELECT COUNT(*) FROM devices d WHERE d.org_id = $1 AND d.state = 'active' AND d.trust_bundle = 0 \
+     AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number AND c.state = 'active')",
+);
+pub(super) const BUNDLE_HELD_BY: Sql = Sql::same("SELECT trust_bundle FROM devices WHERE number = $1");
+pub(super) const BUNDLE_HOLD: Sql = Sql::same("UPDATE devices SET trust_bundle = $2 WHERE number = $1");
 pub(super) const CROSS: Sql = Sql::same(
     "INSERT INTO cross_certificates (id, org_id, subject_id, issuer_id, serial, fingerprint, der, not_after, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -61,6 +68,22 @@ pub(in crate::pki) async fn held(on: &mut impl Conn, org: &OrgId) -> Result<Vec<
 /// The active devices that don't hold the newest version, by id, behind this id in small letters.
 pub(in crate::pki) async fn behind(on: &mut impl Conn, org: &OrgId, newest: i64, after: &str, limit: i64) -> Result<Vec<String>, Error> {
     Ok(rows!(on, (String,), BUNDLE_BEHIND, org.as_str(), newest, after, limit)?.into_iter().map(|(id,)| id).collect())
+}
+
+/// How many active devices never can tell which one they hold.
+pub(in crate::pki) async fn cannot_tell(on: &mut impl Conn, org: &OrgId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), BUNDLE_CANNOT_TELL, org.as_str())?.map_or(0, |(devices,)| devices))
+}
+
+/// Which version the device holds as far as is known; none when there is no such device.
+pub(in crate::pki) async fn bundle_held_by(on: &mut impl Conn, device: i64) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (i64,), BUNDLE_HELD_BY, device)?.map(|(version,)| version))
+}
+
+/// It holds this version from now on.
+pub(in crate::pki) async fn hold_bundle(tx: &mut Tx, device: i64, version: i64) -> Result<(), Error> {
+    exec!(tx, BUNDLE_HOLD, device, version)?;
+    Ok(())
 }
 
 /// A new certificate of one root for another.

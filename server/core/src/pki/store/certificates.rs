@@ -83,13 +83,20 @@ pub(super) const GIVEN_TO: Sql = Sql::same(
      WHERE d.org_id = $1 AND d.device_id_lower = LOWER($2) AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL AND c.key_origin = 'device' \
      ORDER BY c.issued_at DESC LIMIT 1",
 );
-pub(super) const FOR_REVOCATION: Sql =
-    Sql::same("SELECT device, state, spki_sha256, reason, revoked_at FROM certificates WHERE id = $1 AND org_id = $2");
+pub(super) const FOR_REVOCATION: Sql = Sql::same(
+    "SELECT device, state, spki_sha256, reason, revoked_at, revoked_by, invalidity_date, revocation_note FROM certificates WHERE id = $1 AND org_id = $2",
+);
 pub(super) const USABLE_OF: Sql =
     Sql::same("SELECT id FROM certificates WHERE device = $1 AND org_id = $2 AND state IN ('active', 'superseded') ORDER BY issued_at, id");
 pub(super) const REVOKE: Sql = Sql::same(
     "UPDATE certificates SET state = 'revoked', revoked_at = $3, revoked_by = $4, reason = $5, trust_seq = $6, \
      invalidity_date = $7, revocation_note = $8 WHERE id = $1 AND org_id = $2 AND state <> 'revoked'",
+);
+/// The date and who said it first stay; what is known now is added to what was.
+pub(super) const COMPROMISE: Sql = Sql::same(
+    "UPDATE certificates SET reason = 'key_compromise', trust_seq = $3, invalidity_date = COALESCE($4, invalidity_date), \
+     revocation_note = CASE WHEN $5 = '' THEN revocation_note ELSE $5 END \
+     WHERE id = $1 AND org_id = $2 AND state = 'revoked' AND reason <> 'key_compromise'",
 );
 pub(super) const BLOCK: Sql = Sql::same(
     "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
@@ -272,6 +279,9 @@ pub(in crate::pki) struct RevocationRecord {
     pub spki_sha256: Vec<u8>,
     pub reason: String,
     pub revoked_at: Option<i64>,
+    pub revoked_by: String,
+    pub invalidity_date: Option<i64>,
+    pub revocation_note: String,
 }
 
 pub(in crate::pki) async fn for_revocation(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<RevocationRecord>, Error> {
@@ -294,6 +304,12 @@ pub(in crate::pki) async fn revoke(
 ) -> Result<bool, Error> {
     let (reason, since, note) = (how.reason.as_str(), how.invalidity_date.map(|at| at.0), how.note.as_str());
     Ok(exec!(tx, REVOKE, id.as_str(), org.as_str(), now.0, by, reason, seq, since, note)? == 1)
+}
+
+/// Says of one that was revoked for another reason that its key is compromised (R-5); `false` when that was said before, or it is not revoked.
+pub(in crate::pki) async fn compromise(tx: &mut Tx, id: &CertificateId, org: &OrgId, how: &Revocation, seq: i64) -> Result<bool, Error> {
+    let since = how.invalidity_date.map(|at| at.0);
+    Ok(exec!(tx, COMPROMISE, id.as_str(), org.as_str(), seq, since, how.note.as_str())? == 1)
 }
 
 pub(in crate::pki) async fn block_key(tx: &mut Tx, spki_sha256: &[u8], org: &OrgId, reason: &str, now: Timestamp) -> Result<(), Error> {

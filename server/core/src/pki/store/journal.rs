@@ -17,7 +17,7 @@ macro_rules! revoked {
 pub(super) const REVOKED_ONE: Sql = revoked!("id = $1");
 pub(super) const ALL_REVOKED: Sql = revoked!("not_after > $1 ORDER BY revoked_at, id");
 pub(super) const REVOKED_FINGERPRINTS: Sql =
-    Sql::same("SELECT fingerprint FROM certificates WHERE state = 'revoked' AND fingerprint IS NOT NULL AND not_after > $1");
+    Sql::same("SELECT fingerprint, reason FROM certificates WHERE state = 'revoked' AND fingerprint IS NOT NULL AND not_after > $1");
 pub(super) const COMPROMISED: Sql =
     Sql::same("SELECT org_id, id, CAST(COALESCE(ended_at, 0) AS BIGINT) FROM authorities WHERE state = 'compromised'");
 pub(super) const REVOKE_KNOWN: Sql = Sql::same(
@@ -42,8 +42,9 @@ pub(in crate::pki) async fn all_revoked(on: &mut impl Conn, now: Timestamp) -> R
     rows!(on, Revoked, ALL_REVOKED, now.0)
 }
 
-pub(in crate::pki) async fn revoked_fingerprints(on: &mut impl Conn, now: Timestamp) -> Result<Vec<Vec<u8>>, Error> {
-    Ok(rows!(on, (Vec<u8>,), REVOKED_FINGERPRINTS, now.0)?.into_iter().map(|(fingerprint,)| fingerprint).collect())
+/// Which of them are revoked, and for what.
+pub(in crate::pki) async fn revoked_fingerprints(on: &mut impl Conn, now: Timestamp) -> Result<Vec<(Vec<u8>, String)>, Error> {
+    rows!(on, (Vec<u8>, String), REVOKED_FINGERPRINTS, now.0)
 }
 
 /// Authorities that were given up: organization, id, and when.

@@ -1,6 +1,6 @@
 //! What third parties are told, on both engines: lists of revoked certificates, by an independent parser.
 
-use super::life::{DAY, check, enrol, organization, room};
+use super::life::{DAY, check, enrol, enrol_with, organization, room};
 use crate::{
     access::Actor,
     clock::Clock as _,
@@ -240,4 +240,44 @@ fn a_list_is_recognised_as_its_issuers_own_or_refused() {
     assert!(recognise::list(&tbs, &name, &ski).unwrap_err().0.contains("entry"), "nothing that this version does not write");
     assert!(recognise::list(b"fleetward key self-test", &name, &ski).is_err());
     assert!(recognise::list(&[], &name, &ski).is_err());
+}
+
+/// R-5, RFC 5280 §5.3.1: that a key is compromised may be known after the certificate was revoked for something else.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_5_what_was_superseded_may_be_declared_compromised_and_its_key_never_comes_back(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let device = authority(pki, &w.org, "device");
+    let (key, _, leaf) = enrol(&w, "gw-1").await;
+    let id = check(&w, &leaf).unwrap().certificate;
+    let first = Revocation { note: "replaced".to_owned(), ..RevocationReason::Superseded.into() };
+    let first = pki.revoke(&admin, &id, first).await.unwrap();
+    assert_eq!((first.reason.as_str(), first.revoked_at), ("superseded", START));
+    pki.publish().await.unwrap();
+    assert_eq!(read(pki, &device).entries, [(serial(&leaf), Some(4))]);
+
+    w.clock.advance(HOUR);
+    assert_eq!(pki.revoke(&admin, &id, RevocationReason::Superseded).await.unwrap(), first, "an equal call has the first result");
+    assert_eq!(pki.revoke(&admin, &id, RevocationReason::Unspecified).await.unwrap_err().fault().code, "already_revoked");
+    assert!(!pki.crl_outdated(), "nothing has changed");
+    let since = START.plus(-HOUR);
+    let stolen = Revocation { invalidity_date: Some(since), ..RevocationReason::KeyCompromise.into() };
+    let worse = pki.revoke(&admin, &id, stolen).await.unwrap();
+    assert_eq!((worse.reason.as_str(), worse.revoked_at, &worse.revoked_by), ("key_compromise", START, &first.revoked_by));
+    assert_eq!((worse.invalidity_date, worse.note.as_str()), (Some(since), "replaced"), "what was known stays, what is new is added");
+    assert!(pki.crl_outdated(), "a new list has to say so");
+    pki.publish().await.unwrap();
+    assert_eq!(read(pki, &device).entries, [(serial(&leaf), Some(1))]);
+    assert_eq!(dates(pki, &device), [(serial(&leaf), since.0)]);
+    assert_eq!(enrol_with(&w, "gw-1", &key).await.unwrap_err().fault().code, "key_in_use", "blocked forever");
+    for weaker in [RevocationReason::Superseded, RevocationReason::PrivilegeWithdrawn] {
+        assert_eq!(pki.revoke(&admin, &id, weaker).await.unwrap_err().fault().code, "already_revoked");
+    }
+    assert_eq!(pki.revoke(&admin, &id, RevocationReason::KeyCompromise).await.unwrap(), worse);
+    let log = w.fleet.access().search_audit(&admin, "certificate.revoke", None).await.unwrap().entries.items;
+    let told: Vec<_> = log.iter().filter(|e| e.object == id.as_str()).map(|e| e.detail.as_str()).collect();
+    assert!(told.len() == 2 && told[0].contains("\"reason_was\":\"superseded\""), "{told:?}");
 }

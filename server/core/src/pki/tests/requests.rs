@@ -239,3 +239,11 @@ proptest! {
         prop_assert!(gate(&der[..at.index(der.len())], None).is_err());
     }
 }
+
+/// Zeros in base64 are nothing that something was written behind.
+#[test]
+fn what_is_no_request_at_all_is_told_so() {
+    let pem = crate::pki::est::request(b"AAAA").unwrap();
+    let refused = crate::pki::csr::gate(pem.as_bytes(), None).unwrap_err().to_string();
+    assert!(refused.contains("PKCS#10") && !refused.contains("after the end"), "{refused}");
+}

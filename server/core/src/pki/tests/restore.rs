@@ -149,3 +149,33 @@ async fn k7_many_revocations_are_one_write_of_the_journal(#[case] kind: EngineKi
     pki.revoke_these(&system, &ids, RevocationReason::Superseded).await.unwrap();
     assert_eq!(writes() - before, 1, "there is nothing to tell");
 }
+
+/// R-5 and K-7 together: that a key is compromised was said after the backup, of a certificate that was revoked before it.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k7_a_backup_put_back_takes_no_compromise_back(#[case] kind: EngineKind) {
+    let backup = Backup::of(kind).await;
+    let w = backup.open(tempfile::tempdir().unwrap(), 1).await;
+    let system = Actor::system(w.org.clone());
+    let (key, _, leaf) = enrol(&w, "gw-1").await;
+    let id = check(&w, &leaf).unwrap().certificate;
+    w.fleet.pki().revoke(&system, &id, RevocationReason::Superseded).await.unwrap();
+    let folder = w.close().await;
+    backup.take(&folder).await;
+
+    let w = backup.open(folder, 2).await;
+    w.fleet.pki().revoke(&system, &id, RevocationReason::KeyCompromise).await.unwrap();
+    let folder = w.close().await;
+
+    backup.put_back(&folder).await;
+    let w = backup.open(folder, 3).await;
+    assert_eq!(w.fleet.pki().certificate(&system, &id).await.unwrap().row.reason, "key_compromise");
+    assert_eq!(enrol_with(&w, "gw-1", &key).await.unwrap_err().fault().code, "key_in_use");
+    w.fleet.attacks().write_down().await.unwrap();
+    // And a second start, with the whole journal, changes nothing.
+    let entries = w.fleet.access().audit_page(&system, None).await.unwrap().entries.items.len();
+    let w = backup.open(w.close().await, 4).await;
+    assert_eq!(w.fleet.access().audit_page(&system, None).await.unwrap().entries.items.len(), entries);
+}

@@ -369,3 +369,34 @@ async fn r10_where_the_roots_end_is_the_limit_the_root_has_to_be_followed(#[case
     assert_eq!(staged, vec![(root.id, true, true), (server.id, false, true)]);
     assert_eq!((of("root").await.row.id, told().await), (next.id, vec![]), "what came with it follows the others");
 }
+
+/// a device without a certificate can never tell. It stands apart, holds up no new root, and is counted before the old one ends.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r10_devices_that_never_can_tell_stand_apart(#[case] kind: EngineKind) {
+    const FORGET: Sql =
+        Sql::same("UPDATE certificates SET state = 'superseded' WHERE device = (SELECT number FROM devices WHERE device_id = 'gw-2')");
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let (_, _, leaf) = enrol(&w, "gw-1").await;
+    enrol(&w, "gw-2").await;
+    let mut tx = pki.db.write().await.unwrap();
+    exec!(&mut tx, FORGET).unwrap();
+    tx.commit().await.unwrap();
+    let next = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap();
+    let version = pki.trust_bundle(&w.org).version;
+    let reach = pki.bundle_reach(&admin).await.unwrap();
+    assert_eq!((reach.devices, reach.holders, reach.missing(), reach.cannot_tell, reach.enough()), (2, 0, 1, 1, false));
+    let refused = pki.activate_authority(&admin, &next.id, false).await.unwrap_err().fault();
+    assert!(
+        refused.message.starts_with("1 of 2 active devices don't hold trust bundle 2 yet, and 1 can never tell."),
+        "{}",
+        refused.message
+    );
+    pki.bundle_fetched(&check(&w, &leaf).unwrap(), version).await.unwrap();
+    let reach = pki.bundle_reach(&admin).await.unwrap();
+    assert_eq!((reach.holders, reach.missing(), reach.unsure(), reach.enough()), (1, 0, 1, true));
+    pki.activate_authority(&admin, &next.id, false).await.unwrap();
+}

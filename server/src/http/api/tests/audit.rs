@@ -34,6 +34,17 @@ async fn the_audit_log_is_read_and_taken_out(#[case] kind: EngineKind) {
     assert_eq!((&mine.ok()["total"], &mine.body["items"][0]["action"]), (&json!(2), &json!("certificate_profile.remove")));
     assert_eq!(s.get("/audit?action=certificate_profile.&until=0").await.ok()["total"], 0);
 
+    let short = s.get("/audit?action=certificate_profile.&rows=1").await;
+    assert_eq!((short.ok()["items"].as_array().unwrap().len(), &short.body["total"]), (1, &json!(2)));
+    let next = short.body["next"].as_str().unwrap();
+    let rest = s.get(&format!("/audit?action=certificate_profile.&rows=1&cursor={next}")).await;
+    assert_eq!(rest.ok()["items"][0]["action"], "certificate_profile.set");
+    assert_eq!(
+        s.get("/audit?rows=0").await.ok()["items"].as_array().unwrap().len(),
+        1,
+        "what is outside of 1 to 200 counts as the nearest in it"
+    );
+
     let file = s.get("/audit/export").await;
     assert_eq!((file.headers["content-type"].as_str(), file.headers["cache-control"].as_str()), ("application/x-ndjson", "no-store"));
     let (head, found) = fleet::access::verify_export(file.ok().as_str().unwrap().as_bytes()).unwrap();

@@ -332,3 +332,23 @@ async fn r10_an_offline_root_vouches_for_its_successor_from_its_file(#[case] kin
     assert_eq!(tasks(pki, &admin).await, [RootTask::Export], "the new root's key is here");
     assert_eq!(pki.import_authority(&admin, &pem(&signed.der)).await.unwrap_err().fault().code, "certificate_refused", "once");
 }
+
+/// An authority for claims that was brought back is there, and only has to be activated: nobody is sent to the root's key for another one.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k5_a_staged_authority_for_claims_is_named_where_one_is_wanted(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let file = taken_away(&w).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    assert_eq!(pki.ensure_claim_authority(&admin).await.unwrap_err().fault().code, "root_offline");
+    let waiting = request(&w, AuthorityUse::Claim, false).await;
+    let signed = issued(&w, &file, &waiting);
+    let imported = pki.import_authority(&admin, &pem(&signed.der)).await.unwrap().authority;
+    let refused = pki.ensure_claim_authority(&admin).await.unwrap_err().fault();
+    assert_eq!(refused.code, "authority_staged");
+    assert!(refused.message.contains(&format!("activate {}", imported.id)), "{}", refused.message);
+    pki.activate_authority(&admin, &imported.id, false).await.unwrap();
+    assert!(!pki.ensure_claim_authority(&admin).await.unwrap(), "it issues, so none is made");
+}

@@ -1,0 +1,58 @@
+//! What `fleetward ca` says of one authority, and of how far the fleet is with a trust bundle. Owns words alone.
+
+use super::{following, roots};
+use wire::pki::{AuthorityDetail, BundleReach};
+
+/// How far the fleet is with a trust bundle, in a line.
+pub(super) fn held(reach: &BundleReach) -> String {
+    let silent = if reach.cannot_tell > 0 { format!("; {} can never tell", reach.cannot_tell) } else { String::new() };
+    format!("{} of {} active devices hold trust bundle {}, {} don't{silent}", reach.holders, reach.devices, reach.version, reach.missing())
+}
+
+/// All that is known of an authority.
+pub(super) fn show(a: &AuthorityDetail) {
+    let row = &a.standing.row;
+    println!("{}", row.subject);
+    println!("  id           {}", row.id);
+    let brought = if row.imported { ", signed elsewhere" } else { "" };
+    println!("  state        {}, key {}{brought}", row.state, row.key);
+    println!("  valid        {} to {}", row.not_before, row.not_after);
+    if let Some(lines) = following::lines(&a.standing) {
+        println!("{lines}");
+    }
+    println!("  fingerprint  {}", row.fingerprint);
+    println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);
+    println!("  known        {}", held(&a.reach));
+    for above in &a.chain {
+        println!("  under        {} ({})", above.subject, above.state);
+    }
+    for cross in &a.cross {
+        println!("  vouching     {} for {}, until {}", cross.issuer, cross.subject, cross.not_after);
+    }
+    for action in a.actions.iter().filter(|action| action.blocked.is_none()) {
+        let forced = if action.forced { format!(" with --force; {} devices are cut off", action.cut) } else { String::new() };
+        println!("  possible     {}{forced}", action.step);
+    }
+    for action in &a.actions {
+        if let Some(why) = &action.blocked {
+            println!("  not now      {}: {why}", action.step);
+        }
+    }
+    if let Some(after) = &a.aftermath {
+        println!("  left behind  {} devices", after.left_behind);
+        if let Some(at) = after.frozen_at {
+            println!("  frozen       enrolment tokens and claims made until {at}");
+        }
+        if let Some(until) = after.until {
+            println!("  way back     {}, until {until}", after.way_back);
+        }
+    }
+    if let Some(list) = &a.list {
+        println!("  list         number {}, until {}", list.number, list.next_update);
+    }
+    if let Some(alarm) = &a.alarm {
+        println!("  ALARM        {} {}", alarm.at, alarm.sign);
+    }
+    roots::say(&a.duties);
+    print!("{}", row.pem);
+}
