@@ -133,7 +133,7 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
     let mut found = Found(Vec::new());
     let all = devices.iter().sum::<i64>();
     if all == 0 {
-        found.add("selector", "No device would get it. Widen the selector, or see below why the matching devices are left out.");
+        found.add("selector", "No device would get it. Widen the selector: it matches none, or each that it matches is left out.");
         return found.0;
     }
     sharing::overlaps(overlaps, &mut found);
