@@ -47,8 +47,8 @@ fn subject(path: &str) -> String {
     if path == "." { "The body".to_owned() } else { format!("The field {path}") }
 }
 
-/// Of JSON that is none of ours: `path` is where, as `stages[0].name`, or `.` for the whole.
-fn of_data(path: &str, said: &str) -> String {
+/// Of JSON that is none of ours, or of what another library says in the same words: `path` is where, as `stages[0].name`, or `.` for the whole.
+pub(crate) fn of_data(path: &str, said: &str) -> String {
     let said = said.rsplit_once(" at line ").map_or(said, |(what, _)| what);
     let inside = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
     let subject = subject(path);

@@ -103,7 +103,7 @@ fn file() -> &'static Path {
 async fn read(fleet: &Fleet, actor: &Actor, text: &str) -> Answer<(PlanFile, RolloutSpec)> {
     meant(fleet, actor, file(), text).await.map_err(|e| match e.downcast::<Error>() {
         Ok(refused) => refused.into(),
-        Err(other) => wrong(other.to_string()),
+        Err(other) => wrong(other.to_string().replace('\n', " ")),
     })
 }
 
