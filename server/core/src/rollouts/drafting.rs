@@ -231,7 +231,12 @@ pub(super) fn not_editable(record: &Record) -> Option<String> {
 }
 
 /// The release of a plan that has no problems by itself and does not start in the past, and the one it goes back to.
-async fn checked(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec, now: Timestamp) -> Result<(RolloutRelease, Option<RolloutRelease>)> {
+pub(super) async fn checked(
+    on: &mut impl Conn,
+    org: &OrgId,
+    spec: &RolloutSpec,
+    now: Timestamp,
+) -> Result<(RolloutRelease, Option<RolloutRelease>)> {
     let release = releases::for_rollout(on, org, &spec.release).await?;
     let back = release_back(on, org, spec).await?;
     let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
