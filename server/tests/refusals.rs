@@ -116,7 +116,7 @@ async fn every_listener_refuses_in_its_own_form() {
     let (status, query) = api("/api/v1/certificates?state=bogus").await;
     let detail = query["detail"].as_str().unwrap();
     assert!(status == 400 && query["code"] == "bad_query", "{query}");
-    assert!(detail.contains("state") && detail.contains("`active`") && !detail.contains("deserialize"), "{detail}");
+    assert!(detail.contains("state") && detail.contains("active") && !detail.contains('`') && !detail.contains("deserialize"), "{detail}");
     assert_eq!(api("/api/v1/%ff").await.0, 404);
     assert_eq!(api("/live").await.1["code"], "websocket_expected");
     let browser = server.browser("ada", Role::Admin).await;

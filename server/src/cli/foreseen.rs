@@ -19,6 +19,9 @@ pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
     for problem in &preview.problems {
         let _ = writeln!(out, "{}: {}", problem.field, problem.message);
     }
+    for warning in &preview.warnings {
+        let _ = writeln!(out, "Warning: {warning}");
+    }
     let _ = writeln!(out, "{} would get it, {} in all.", devices(preview.total), bytes(preview.bytes));
     for (number, stage) in (1..).zip(&preview.stages) {
         let _ = writeln!(out, "Stage {number} {}: {}{}", stage.name, devices(stage.devices), some_of(stage, named));
@@ -111,6 +114,13 @@ mod tests {
         assert_eq!(line(12), "Stage 1 Canary: 3 devices: gw-1 gw-2 gw-3");
         let one = foreseen(&Preview { total: 1, bytes: 12_345, ..Preview::default() }, 0);
         assert!(one.starts_with("1 device would get it, 12 KiB in all.\n"), "{one}");
+    }
+
+    #[test]
+    fn what_a_plan_names_in_vain_is_warned_of() {
+        let warnings = vec!["No device of this plan reports stie: the budget limits nothing.".to_owned()];
+        let told = foreseen(&Preview { total: 1, warnings, ..Preview::default() }, 0);
+        assert!(told.starts_with("Warning: No device of this plan reports stie: the budget limits nothing.\n1 device would"), "{told}");
     }
 
     #[test]

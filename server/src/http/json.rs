@@ -1,4 +1,4 @@
-//! Pure: JSON bodies of every face. A list in the place of an object is refused at any depth ([`Objects`]), though the library would take it, its members by
+//! Pure: JSON bodies of every face, and what is said of queries. A list in the place of an object is refused at any depth ([`Objects`]), though the library would take it, its members by
 //! their places; and what the library says of a body becomes our own words, without the names of our types.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -47,8 +47,8 @@ fn subject(path: &str) -> String {
     if path == "." { "The body".to_owned() } else { format!("The field {path}") }
 }
 
-/// Of JSON that is none of ours: `path` is where, as `stages[0].name`, or `.` for the whole.
-fn of_data(path: &str, said: &str) -> String {
+/// Of JSON that is none of ours, or of what another library says in the same words: `path` is where, as `stages[0].name`, or `.` for the whole.
+pub(crate) fn of_data(path: &str, said: &str) -> String {
     let said = said.rsplit_once(" at line ").map_or(said, |(what, _)| what);
     let inside = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
     let subject = subject(path);
@@ -75,6 +75,29 @@ fn of_data(path: &str, said: &str) -> String {
         // Said by our own types.
         (said, _) => format!("{subject} can't be read: {}.", said.trim_end_matches('.')),
     }
+}
+
+/// A sentence about a query that can't be read, of what the library says: `rows: invalid digit found in string`.
+pub fn of_query(said: &str) -> String {
+    let named = |(path, _): &(&str, &str)| !path.contains([' ', '`']);
+    let (path, what) = said.split_once(": ").filter(named).unwrap_or((".", said));
+    // A parameter has none inside of it.
+    let path = if what.starts_with("missing field ") { "." } else { path };
+    let subject = subject(path);
+    let sentence = match what {
+        "number too large to fit in target type" => format!("{subject} is too large."),
+        "invalid digit found in string" | "cannot parse integer from empty string" | "number too small to fit in target type" => {
+            format!("{subject} is no whole number that it may be.")
+        }
+        "invalid float literal" | "cannot parse float from empty string" => format!("{subject} is not a number."),
+        "provided string was not `true` or `false`" => format!("{subject} is not true or false."),
+        what => of_data(path, what),
+    };
+    sentence.replacen("The field ", "The parameter ", 1).replacen("There is no field ", "There is no parameter ", 1).replacen(
+        "The body ",
+        "The query ",
+        1,
+    )
 }
 
 /// Words of a list without the marks around each.
@@ -166,6 +189,24 @@ mod tests {
         }
         let more = read::<Outer>(b"{\"name\": \"a\"} {}").unwrap_err();
         assert!(more.starts_with("The body is no JSON: "), "{more}");
+    }
+
+    #[test]
+    fn a_query_is_refused_in_the_same_words() {
+        for (library, says) in [
+            ("rows: invalid digit found in string", "The parameter rows is no whole number that it may be."),
+            ("rows: number too large to fit in target type", "The parameter rows is too large."),
+            ("all: provided string was not `true` or `false`", "The parameter all is not true or false."),
+            ("state: unknown variant `foo`, expected `open` or `over`", "The parameter state is not open or over."),
+            ("unknown variant `foo`, expected `open` or `over`", "The query is not open or over."),
+            ("unknown field `nme`, expected one of `rows`, `q`", "There is no parameter nme; it may be one of rows, q."),
+            ("nme: unknown field `nme`, expected `rows` or `q`", "There is no parameter nme; it may be rows or q."),
+            ("missing field `from`", "The parameter from is missing."),
+            ("from: missing field `from`", "The parameter from is missing."),
+            ("duplicate field `rows`", "The parameter rows is there twice."),
+        ] {
+            assert_eq!(of_query(library), says, "{library}");
+        }
     }
 
     #[test]

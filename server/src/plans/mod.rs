@@ -1,10 +1,11 @@
 //! A rollout as a YAML file, for the command line and for REST. The fields are those of the REST API; the release is named by its device type and version,
 //! and a start by its date. Refuses to know where a file comes from, and what becomes of its plan (the core).
 
+use crate::http::json;
 use anyhow::{Result, bail};
 use fleet::{Fleet, access::Actor};
 use serde::Deserialize;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Error as YamlError, Spanned};
 use std::path::Path;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
@@ -82,13 +83,13 @@ const fn default_timeout_min() -> u32 {
 }
 
 impl PlanFile {
-    /// Reads a file's text. What is wrong is told with its place and the lines around it.
+    /// Reads a file's text. What is wrong is told in a line, with its place.
     pub(crate) fn read(path: &Path, text: &str) -> Result<Self> {
         match serde_saphyr::from_str(text) {
             Ok(file) => Ok(file),
             Err(e) => {
                 let at = e.location().map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
-                let why = doubled(&e).unwrap_or_else(|| e.render());
+                let why = said(text, &e);
                 bail!(
                     "{}{at} is not a plan: {why}\nThe manual has a whole file to begin with: /docs/rollouts on the console.",
                     path.display(),
@@ -159,9 +160,48 @@ impl PlanFile {
     }
 }
 
+/// What is wrong with a file, in a line, in the words of JSON bodies.
+fn said(text: &str, e: &YamlError) -> String {
+    if text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#')) {
+        return "it is empty.".to_owned();
+    }
+    let one_of = |known: &[&str]| known.join(", ");
+    let library = match e.without_snippet() {
+        YamlError::DuplicateMappingKey { .. } => return doubled(e).unwrap_or_default(),
+        YamlError::MultipleDocuments { .. } => return "a second document begins in it. Keep one plan in a file.".to_owned(),
+        YamlError::Eof { .. } => return "it ends before the plan does.".to_owned(),
+        YamlError::SerdeMissingField { field, .. } => return format!("the field {field} is missing."),
+        YamlError::SerdeUnknownField { field, expected, .. } => format!("unknown field `{field}`, expected one of {}", one_of(expected)),
+        YamlError::SerdeUnknownVariant { variant, expected, .. } => {
+            format!("unknown variant `{variant}`, expected one of {}", one_of(expected))
+        }
+        YamlError::SerdeInvalidType { unexpected, expected, .. } => format!("invalid type: {unexpected}, expected {expected}"),
+        YamlError::SerdeInvalidValue { unexpected, expected, .. } => format!("invalid value: {unexpected}, expected {expected}"),
+        YamlError::InvalidScalar { ty: "boolean", .. } => "invalid type: text, expected a boolean".to_owned(),
+        YamlError::InvalidScalar { ty: "floating point", .. } => "invalid type: text, expected f64".to_owned(),
+        YamlError::InvalidScalar { ty, .. } => format!("invalid type: text, expected {ty}"),
+        YamlError::Message { msg, .. } | YamlError::SerdeVariantId { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    };
+    let first = library.lines().next().unwrap_or_default();
+    let key = e.location().and_then(|at| key_before(text, at.line(), at.column()));
+    let sentence = json::of_data(key.as_deref().unwrap_or("."), first);
+    // It follows a place and a colon.
+    sentence.replacen("The body ", "this ", 1).replacen("The field ", "the field ", 1).replacen("There is ", "there is ", 1)
+}
+
+/// The key whose value stands at this place, if it is on the same line.
+fn key_before(text: &str, line: u64, column: u64) -> Option<String> {
+    let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);
+    let before: String = text.lines().nth(line.checked_sub(1)?)?.chars().take(column.checked_sub(1)?).collect();
+    let key = before.trim_end_matches([' ', '{', '[', '"', '\'']).strip_suffix(':')?;
+    let key = key.rsplit([' ', '{', ',', '"', '\'']).next()?;
+    (!key.is_empty()).then(|| key.to_owned())
+}
+
 /// Said of a key that stands twice in the same place; none of any other error.
-fn doubled(e: &serde_saphyr::Error) -> Option<String> {
-    let serde_saphyr::Error::DuplicateMappingKey { key, location } = e.without_snippet() else { return None };
+fn doubled(e: &YamlError) -> Option<String> {
+    let YamlError::DuplicateMappingKey { key, location } = e.without_snippet() else { return None };
     let what = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key “{key}”"));
     Some(format!("on line {}, {what} stands for the second time in the same place. Keep one of the two.", location.line()))
 }
@@ -250,6 +290,26 @@ mod tests {
         let cut = wrong("name: x\nstages: [");
         assert!(cut.starts_with("plan.yaml:"), "{cut}");
         assert!(wrong("name: x\n").contains("release"), "a plan without a release");
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_in_the_words_of_json_bodies() {
+        let first = |text: &str| wrong(text).lines().next().unwrap().to_owned();
+        for (text, says) in [
+            (EXAMPLE.replace("selector:", "selectr:"), ": there is no field selectr; it may be one of name, release, "),
+            (EXAMPLE.replace("timeout_min: 60", "timeout_min: an hour"), ": the field timeout_min is not "),
+            (EXAMPLE.replace("{ percent: 25 }", "{ share: 25 }"), "is not one of "),
+            (String::new(), ": it is empty."),
+            ("# nothing\n\n".to_owned(), ": it is empty."),
+            (format!("{EXAMPLE}---\n{EXAMPLE}"), ": a second document begins in it. Keep one plan in a file."),
+            ("name: x\n".to_owned(), ": the field release is missing."),
+        ] {
+            let told = first(&text);
+            assert!(told.contains(says) && !told.contains("-->") && !told.contains('`'), "{told}");
+            assert_eq!(wrong(&text).lines().count(), 2, "the line, and where a whole file is");
+        }
+        assert_eq!(key_before("a: 1\n  - { metric: x, worse: more }", 2, 25).as_deref(), Some("worse"));
+        assert_eq!((key_before("a: 1", 1, 1), key_before("a", 9, 9)), (None, None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{phrases, steps::Step, when};
 use crate::ui::{
-    Column, card, icon,
+    Column, Tone, banner, card, icon,
     number::{bytes, counted, grouped, percent},
     table, time,
     waffle::waffle,
@@ -144,6 +144,7 @@ fn as_table(p: &Preview, of: &str) -> Option<AnyView> {
 pub fn figures(p: &Preview, of: &str) -> AnyView {
     let parts: Vec<_> = p.stages.iter().map(|s| (s.name.clone(), s.devices)).collect();
     let none = (p.total == 0).then(|| view! { <p class="text-2">"Nobody would get it as of now."</p> });
+    let warned = p.warnings.iter().map(|text| banner(Tone::Warn, text.clone().into_any())).collect_view();
     let excluded = (!p.excluded.is_empty()).then(|| {
         let reasons = p.excluded.iter().map(|e| view! { <div>{grouped(e.devices)}" "{e.reason.clone()}</div> }).collect_view();
         view! { <dt>"Not included"</dt><dd>{reasons}</dd> }
@@ -165,6 +166,7 @@ pub fn figures(p: &Preview, of: &str) -> AnyView {
     view! {
         {waffle(&parts, "devices")}
         {none}
+        {warned}
         {as_table(p, of)}
         <dl class="kv">{first}{excluded}{beside}{download}{budgets}{sends}{takes(p)}{p.times.as_ref().map(when::falls)}</dl>
     }

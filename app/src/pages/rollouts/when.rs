@@ -47,7 +47,7 @@ pub fn cards(draft: &WhenDraft, problems: &[Problem]) -> AnyView {
                 <span class="hint">"None, and no times: devices install at any time."</span>{wrong_days}</fieldset>
             <div class="grid">
                 {time("window.from", "Opens (local time)", &draft.from).view()}
-                {time("window.until", "Closes (local time)", &draft.until).hint("Not after it opens means on the next day.").view()}
+                {time("window.until", "Closes (local time)", &draft.until).hint("Before it opens means on the next day. A whole day is 00:00 to 24:00.").view()}
                 {zone.fault(fault("window.zone").as_ref()).view()}
             </div>
         </div>

@@ -9,7 +9,7 @@
 //!
 //! What can only be a slip is refused with its place and a hint rather than read as something that no device has: a sign that compares or a mark of another
 //! language's quotation in front of a bare value (`version:<1.2.0`, `type:'gw`), a `=` or a `!` that stands for nothing here, a `"` in the middle of a
-//! value, and a state that there is none of. Between quotation marks every text is a value.
+//! value, a `&` or a `|` in a word, a `not` in front of a condition, an `and` with nothing beside it, and a state that there is none of. Between quotation marks every text is a value.
 //!
 //! A word without a field is looked for in the device id; with a * in it, it has to fit the whole id. `online:yes` and `online:no` ask for presence, as `presence:online`, `presence:stale` and `presence:offline` do more closely;
 //! `last_seen<7d` is heard of within seven days (`s`, `m`, `h`, `d`). `version<2.1.0` is older than that, in the order of Semantic Versioning; a version
@@ -20,6 +20,7 @@
 
 mod complete;
 mod conditions;
+mod nearest;
 mod parse;
 mod print;
 mod refuse;
@@ -29,6 +30,7 @@ mod tests;
 mod version;
 
 pub use complete::{Choice, Completion, Known, complete};
+pub use nearest::near;
 pub use standing::{EXPIRING_MS, before};
 pub use version::{Version, order_of};
 

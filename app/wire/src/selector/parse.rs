@@ -1,6 +1,6 @@
 //! Pure: text to tree, by recursive descent. Every refusal names its place and what would be right.
 
-use super::{Field, Metric, Ordering, Selector, Version, like, refuse, standing};
+use super::{Field, Metric, Ordering, Selector, Version, like, nearest, refuse, standing};
 use crate::devices::SelectorError;
 
 /// The longest selector, in bytes.
@@ -72,25 +72,39 @@ impl Parser<'_> {
 
     /// Takes the keyword if it stands here as a word of its own.
     fn keyword(&mut self, word: &str) -> bool {
-        let here = self.rest().get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
-        let ends = self.rest().get(word.len()..).is_some_and(|r| r.is_empty() || r.starts_with([' ', '\t', '\n', '(', ')']));
-        if here && ends {
+        let stands = self.stands(word);
+        if stands {
             self.at += word.len();
         }
+        stands
+    }
+
+    /// Whether the keyword stands here as a word of its own.
+    fn stands(&self, word: &str) -> bool {
+        let here = self.rest().get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
+        let ends = self.rest().get(word.len()..).is_some_and(|r| r.is_empty() || r.starts_with([' ', '\t', '\n', '(', ')']));
         here && ends
+    }
+
+    /// Whether no condition begins here.
+    fn nothing(&self) -> bool {
+        self.rest().is_empty() || self.rest().starts_with(')') || self.stands("or") || self.stands("and")
     }
 
     fn any(&mut self, depth: usize) -> Result<Selector, SelectorError> {
         if depth > DEEPEST {
             return Err(wrong(self.at, "too many nested parentheses", "Use at most 16 levels."));
         }
-        let start = self.at;
         let mut parts = vec![self.all(depth)?];
-        while self.keyword("or") {
+        loop {
+            let or = self.at;
+            if !self.keyword("or") {
+                break;
+            }
             parts.push(self.all(depth)?);
-        }
-        if parts.len() > 1 && parts.iter().any(|p| matches!(p, Selector::All(v) if v.is_empty())) {
-            return Err(wrong(start, "an or with nothing beside it", "Write a condition on both sides of or."));
+            if parts.iter().any(|p| matches!(p, Selector::All(v) if v.is_empty())) {
+                return Err(wrong(or, "an or with nothing beside it", "Write a condition on both sides of or."));
+            }
         }
         Ok(if parts.len() == 1 { parts.remove(0) } else { Selector::Any(parts) })
     }
@@ -108,6 +122,10 @@ impl Parser<'_> {
                 break;
             }
             if self.keyword("and") {
+                self.space();
+                if self.strict && (parts.is_empty() || self.nothing()) {
+                    return Err(wrong(before, "an and with nothing beside it", "Write a condition on both sides of and."));
+                }
                 continue;
             }
             parts.push(self.term(depth)?);
@@ -148,7 +166,7 @@ impl Parser<'_> {
         match self.rest().chars().next() {
             Some(':') => {
                 self.at += 1;
-                let field = field(&name, start)?;
+                let field = field(&name, self.rest(), start)?;
                 self.values(field)
             }
             Some('<' | '>') => self.comparison(&name, start),
@@ -156,6 +174,12 @@ impl Parser<'_> {
             _ if name.is_empty() => Err(wrong(start, "a condition is missing", FIELDS)),
             _ => {
                 self.ended(start)?;
+                if self.strict && name.eq_ignore_ascii_case("not") {
+                    self.space();
+                    if !self.nothing() {
+                        return Err(refuse::not(self.rest(), start));
+                    }
+                }
                 Ok(Selector::Word(name))
             }
         }
@@ -223,8 +247,10 @@ impl Parser<'_> {
             ));
         }
         if metric.is_none() && !["sequence", "last_seen", "version"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
-            let hint =
-                "Only version, sequence, last_seen and metric.NAME compare with <, <=, > and >=; the sequence is the order of releases.";
+            let hint = format!(
+                "{}Only version, sequence, last_seen and metric.NAME compare with <, <=, > and >=; the sequence is the order of releases.",
+                nearest::compared(name, self.rest())
+            );
             return Err(wrong(start, format!("{name:?} can't be compared"), hint));
         }
         let (how, width) = match self.rest() {
@@ -296,7 +322,8 @@ fn none_of(field: &Field, value: &str, words: &[&str], at: usize) -> SelectorErr
     wrong(at, format!("{name} can't be {value:?}"), format!("Write {}.", words.join(" or ")))
 }
 
-pub(super) fn field(name: &str, at: usize) -> Result<Field, SelectorError> {
+/// The field of a name, which `rest` stands behind: a refusal says what was meant with it.
+pub(super) fn field(name: &str, rest: &str, at: usize) -> Result<Field, SelectorError> {
     Ok(match name.to_lowercase().as_str() {
         "id" => Field::Id,
         "type" => Field::Type,
@@ -316,7 +343,7 @@ pub(super) fn field(name: &str, at: usize) -> Result<Field, SelectorError> {
             _ if metric_name(name).is_some() => {
                 return Err(wrong(at, "a metric is compared, not matched", format!("Write {name}>80 or {name}<=0.5@15m.")));
             }
-            _ => return Err(wrong(at, format!("there is no field {name:?}"), FIELDS)),
+            _ => return Err(wrong(at, format!("there is no field {name:?}"), format!("{}{FIELDS}", nearest::matched(name, rest)))),
         },
     })
 }

@@ -18,6 +18,10 @@ fn quoted(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
     if bare && !value.eq_ignore_ascii_case("or") && !value.eq_ignore_ascii_case("and") && value.trim() == value {
         return f.write_str(value);
     }
+    always(f, value)
+}
+
+fn always(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
     write!(f, "\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -43,6 +47,8 @@ impl fmt::Display for Selector {
                 Self::All(_) | Self::Any(_) | Self::Not(_) => write!(f, "-({part})"),
                 _ => write!(f, "-{part}"),
             },
+            // Bare they are refused as slips.
+            Self::Word(word) if word.contains(['&', '|']) || word.eq_ignore_ascii_case("not") => always(f, word),
             Self::Word(word) => quoted(f, word),
             Self::Sequence(how, n) => write!(f, "sequence{}{n}", how.as_str()),
             Self::Version(how, version) => write!(f, "version{}{version}", how.as_str()),

@@ -72,13 +72,21 @@ pub(super) fn word(rest: &str, at: usize) -> Result<(), SelectorError> {
     // Behind one of these it is a field's value.
     let name = until(bare, &[':', '<', '>', '=']);
     let sign = &bare[name.len()..];
+    if let Some(joins) = name.find(['&', '|']).filter(|joins| *joins == 0 || sign.is_empty()) {
+        let (joint, instead) = if name[joins..].starts_with('&') {
+            ("a & between conditions", "Write and, or nothing at all: conditions side by side have to hold together.")
+        } else {
+            ("a | between conditions", "Write or, as in tag:eu or tag:us.")
+        };
+        return Err(wrong(at + joins, joint, instead));
+    }
     if !sign.starts_with('=') {
         return Ok(());
     }
     let (asked, not) = name.strip_suffix('!').map_or((name, ""), |asked| (asked, "-"));
     let than = sign.trim_start_matches(['=', '<', '>']);
     let than = if than.is_empty() { "abc" } else { than };
-    let hint = match parse::field(asked, at) {
+    let hint = match parse::field(asked, than, at) {
         Ok(Field::Version) if sign.starts_with("=<") => format!("Write version<={than}."),
         Ok(Field::Version) if sign.starts_with("=>") => format!("Write version>={than}."),
         Ok(field) => format!("Write {not}{}.", Selector::Is(field, vec![than.to_owned()])),
@@ -86,6 +94,22 @@ pub(super) fn word(rest: &str, at: usize) -> Result<(), SelectorError> {
         Err(e) => e.hint,
     };
     Err(wrong(at + name.len(), "a = where no value can be", hint))
+}
+
+/// A `not` in front of what begins with `rest`.
+pub(super) fn not(rest: &str, at: usize) -> SelectorError {
+    let next = until(rest, &[' ', '\t', '\n', '(', ')', '"']);
+    let whole = !next.is_empty() && !next.starts_with('-') && next.len() <= 60 && !rest[next.len()..].starts_with(['(', '"']);
+    let meant = match next {
+        "" if rest.starts_with('(') => "-(tag:lab or tag:eu)".to_owned(),
+        next if whole => format!("-{next}"),
+        _ => "-tag:lab".to_owned(),
+    };
+    wrong(
+        at,
+        "a not in front of a condition",
+        format!("Write {meant} to leave devices out. A word of an id is \"not\" in quotation marks."),
+    )
 }
 
 /// A text in marks that quote nothing here. `is` writes what it would mean, `literal` adds how the marks themselves would be asked for.
@@ -162,10 +186,26 @@ mod tests {
         assert_eq!(said("tag!=lab").1, "Write -tag:lab.");
         assert_eq!(said("version=>1.2").1, "Write version>=1.2.");
         assert_eq!(said("sequence=12").1, "Write sequence>=12 or sequence<12.");
-        assert!(said("colour=red").1.starts_with("Fields are "));
+        assert!(said("colour=red").1.starts_with("Write attr.colour:red if colour is an attribute that devices report. Fields are "));
         assert_eq!(said("!tag:lab").0, 0);
         assert!(said("version:!1.2").1.starts_with("Write -version:1.2. "));
         assert!(said("version:=1.2").1.starts_with("Write version:1.2. "));
+    }
+
+    #[test]
+    fn words_and_signs_that_join_conditions_elsewhere_join_nothing_here() {
+        assert_eq!(said("type:x && tag:b"), (7, "Write and, or nothing at all: conditions side by side have to hold together.".into()));
+        assert_eq!(said("type:x || tag:b"), (7, "Write or, as in tag:eu or tag:us.".into()));
+        assert_eq!((said("gw|ap").0, said("&tag:b").0), (2, 0));
+        assert!(Selector::parse("type:a&b attr.p:a|b \"a&b\"").is_ok(), "values are any text");
+        let (at, hint) = said("tag:eu not tag:lab");
+        assert!(at == 7 && hint.starts_with("Write -tag:lab to leave devices out."), "{hint}");
+        assert!(said("not (tag:a or tag:b)").1.starts_with("Write -(tag:lab or tag:eu) "));
+        assert!(said("NOT tag:\"a b\"").1.starts_with("Write -tag:lab "));
+        for text in ["not", "id:not tag:lab", "\"not\" tag:lab", "tag:a or not", "(not) tag:a"] {
+            let read = Selector::parse(text).unwrap();
+            assert_eq!(Selector::parse(&read.to_string()), Ok(read), "{text}");
+        }
     }
 
     #[test]
@@ -216,7 +256,9 @@ mod tests {
 
     #[test]
     fn what_was_kept_before_is_still_read() {
-        for text in ["version:<1.2.0", "type:'gw", "a=b", "!a", "type:gw\"box\"", "state:activ"] {
+        for text in
+            ["version:<1.2.0", "type:'gw", "a=b", "!a", "type:gw\"box\"", "state:activ", "not tag:a", "tag:a && tag:b", "and", "tag:a and"]
+        {
             assert!(Selector::parse(text).is_err() && Selector::parse_kept(text).is_ok(), "{text}");
         }
         assert!(Selector::parse_kept("tag:").is_err());

@@ -108,6 +108,7 @@ pub fn judge(
     now: Timestamp,
 ) -> Result<Verified, Quarantine> {
     let verified = manifest::verify(envelope.ok_or(Quarantine::Unsigned)?, keys)?;
+    manifest::check_new(&verified.manifest)?;
     if manifest::expired(&verified.manifest, now) {
         return Err(Quarantine::Expired(verified.manifest.expires.unwrap_or_default()));
     }

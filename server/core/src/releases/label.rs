@@ -46,6 +46,16 @@ pub fn word(text: &str) -> Result<(), String> {
     if text.contains(char::is_whitespace) { Err("has white space in it".to_owned()) } else { Ok(()) }
 }
 
+/// A type of devices: a [`word`] that is no path in any notation.
+pub fn device_type(text: &str) -> Result<(), String> {
+    word(text)?;
+    match text.chars().find(|c| matches!(c, '/' | '\\')) {
+        Some(c) => Err(format!("has a '{c}'; a type is a name, not a path")),
+        None if text == "." || text == ".." => Err("is a folder, not a name".to_owned()),
+        None => Ok(()),
+    }
+}
+
 /// One line for people: 1 to `max` bytes, no white space at its ends.
 pub fn title(text: &str, max: usize) -> Result<(), String> {
     if text.is_empty() {
@@ -126,6 +136,14 @@ mod tests {
                 prop_assert_eq!(std::path::Path::new(&name).components().count(), 1);
             }
         }
+    }
+
+    #[test]
+    fn a_type_is_no_path() {
+        for text in ["../x", "/", "a/b", "a\\b", "..", "", "a b", "a\u{1b}[2J"] {
+            assert!(device_type(text).is_err(), "{text:?}");
+        }
+        assert_eq!((device_type("gateway-v2.1"), device_type("..x")), (Ok(()), Ok(())));
     }
 
     #[test]

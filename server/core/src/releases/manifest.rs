@@ -146,7 +146,7 @@ fn read(payload: &[u8]) -> Result<Manifest, ManifestError> {
     Ok(manifest)
 }
 
-/// Whether every value is within its bounds. `fleetward sign` asks too, so that nothing is signed that no server would take.
+/// Whether every value is within its bounds.
 pub fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     let at = |field: &str| {
         let field = field.to_owned();
@@ -197,6 +197,13 @@ pub fn check(manifest: &Manifest) -> Result<(), ManifestError> {
         }
     }
     Ok(())
+}
+
+/// Whether it may come in: [`check`], and what is asked of new manifests only, so that those that are published stay readable.
+/// `fleetward sign` asks too, so that nothing is signed that no server would take.
+pub fn check_new(manifest: &Manifest) -> Result<(), ManifestError> {
+    check(manifest)?;
+    label::device_type(&manifest.device_type).map_err(|problem| ManifestError::Field { field: "device_type".to_owned(), problem })
 }
 
 /// Whether no device would install it any more.
@@ -297,6 +304,14 @@ mod tests {
         assert_eq!(with(&|m| m.payloads.push(m.payloads[0].clone())), "payloads[1].name");
         assert_eq!(with(&|m| m.payloads[0].size = 0), "payloads[0].size");
         assert_eq!(with(&|m| m.payloads[0].size = u64::MAX), "payloads[0].size");
+    }
+
+    #[test]
+    fn a_type_with_a_path_in_it_does_not_come_in_and_stays_readable_where_it_is() {
+        let old = Manifest { device_type: "../x".into(), ..manifest() };
+        assert_eq!(check(&old), Ok(()));
+        assert_eq!(check_new(&old).unwrap_err().to_string(), "the manifest's device_type has a '/'; a type is a name, not a path");
+        assert_eq!(check_new(&manifest()), Ok(()));
     }
 
     #[test]

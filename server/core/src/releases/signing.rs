@@ -101,7 +101,7 @@ impl SigningKeyPair {
 
     /// The envelope file's bytes. A manifest that no server would take is refused.
     pub fn sign(&self, manifest: &Manifest) -> Result<Vec<u8>, SigningError> {
-        manifest::check(manifest)?;
+        manifest::check_new(manifest)?;
         let payload = serde_json::to_vec(manifest)?;
         let envelope = Envelope {
             payload_type: PAYLOAD_TYPE.to_owned(),

@@ -6,7 +6,7 @@ use super::{
     arranging::arranged,
     comparing::back_label,
     difference::{Plan, between},
-    drafting::Newest,
+    drafting::{Newest, checked},
     store::records::{self, Record},
 };
 use crate::{
@@ -76,6 +76,14 @@ impl Rollouts {
         let (state, generation, same) = (record.state(), record.generation(), record.spec == *spec);
         let Record { id, .. } = record;
         Ok(Some(Against { id, state, lines, generation, same }))
+    }
+
+    /// That a plan could be drafted: an error with its problems where it could not. Changes nothing.
+    pub async fn draftable(&self, actor: &Actor, spec: &RolloutSpec) -> Result<()> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
+        checked(&mut on, &actor.org, &spec, self.clock.now()).await.map(drop)
     }
 
     /// Keeps a plan under its name: a new draft, or another plan for the one that is not decided on yet. Of two who apply at once the second is told

@@ -184,7 +184,7 @@ impl Rollouts {
         let (release, _) = checked(&mut on, &actor.org, &record.spec, now).await?;
         let found = previewing::draw(&mut on, &record, self.last.as_ref(), now).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
-        let mut problems = validate::problems_of_draw(&record.spec, &devices, &found.overlaps);
+        let mut problems = validate::problems_of_match(&record.spec, &devices, &found.overlaps, !found.excluded.is_empty());
         problems.extend(previewing::unsigned(&mut on, &actor.org, &release).await?);
         let terms = terms(&mut on, &actor.org).await?;
         if let (Some(at), Some(until)) = (record.spec.start_at, terms.start_by(now))
@@ -231,7 +231,12 @@ pub(super) fn not_editable(record: &Record) -> Option<String> {
 }
 
 /// The release of a plan that has no problems by itself and does not start in the past, and the one it goes back to.
-async fn checked(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec, now: Timestamp) -> Result<(RolloutRelease, Option<RolloutRelease>)> {
+pub(super) async fn checked(
+    on: &mut impl Conn,
+    org: &OrgId,
+    spec: &RolloutSpec,
+    now: Timestamp,
+) -> Result<(RolloutRelease, Option<RolloutRelease>)> {
     let release = releases::for_rollout(on, org, &spec.release).await?;
     let back = release_back(on, org, spec).await?;
     let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);

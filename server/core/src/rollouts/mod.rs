@@ -40,6 +40,7 @@ pub mod survey;
 pub mod throttle;
 pub mod timing;
 pub mod turn;
+pub mod unheard;
 pub mod validate;
 pub mod way_back;
 pub mod why;

@@ -19,6 +19,7 @@ use super::{
     survey::{Found, Target, Walk},
     ticking::{asked, walk},
     timing::Timing,
+    unheard::Unheard,
     validate::{self, Reads},
     way_back,
 };
@@ -137,7 +138,7 @@ impl Rollouts {
             None => HashMap::new(),
         };
         let mut load = Load::new(bounds.clone(), spent);
-        let (mut fitting, mut alike) = (Fitting::default(), Alike::new(spec.budget.as_ref()));
+        let (mut fitting, mut alike, mut unheard) = (Fitting::default(), Alike::new(spec.budget.as_ref()), Unheard::new(spec));
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
             let missed = taken.take(device, facts, busy);
             fitting.take(&target, facts, missed);
@@ -145,6 +146,7 @@ impl Rollouts {
             if missed.is_none() {
                 load.take(device, facts, sizes.of(device, &facts.version, facts.sequence));
                 zones.take(facts);
+                unheard.take(facts);
             }
         })
         .await?;
@@ -155,7 +157,7 @@ impl Rollouts {
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         // Stages that can't be cut have no sizes to complain about.
         if !problems.iter().any(of_stages) {
-            problems.extend(validate::problems_of_draw(spec, &devices, &found.overlaps));
+            problems.extend(validate::problems_of_match(spec, &devices, &found.overlaps, !found.excluded.is_empty()));
         }
         for (stage, bytes) in found.stages.iter_mut().zip(&weighed.stages) {
             stage.bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
@@ -192,6 +194,7 @@ impl Rollouts {
             silent: fitting.silent(),
             fit: Some(fitting.of(release.row.id.clone())),
             spread_over: lot.spread_over().map(str::to_owned),
+            warnings: unheard.said(),
         })
     }
 }

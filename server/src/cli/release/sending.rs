@@ -1,6 +1,6 @@
 //! `release upload`: files go in, and a release is made of them. Refuses to know how a release is judged, when one is there already, and how bytes are stored.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use fleet::{Fleet, access::Actor, releases::Created};
 use std::path::PathBuf;
 use tokio_util::io::ReaderStream;
@@ -22,6 +22,9 @@ pub(super) async fn upload(fleet: &Fleet, actor: &Actor, files: &[PathBuf]) -> R
         let name = path.file_name().and_then(|n| n.to_str()).with_context(|| format!("{} has no name in UTF-8", path.display()))?;
         let file = tokio::fs::File::open(path).await.with_context(|| format!("reading {}", path.display()))?;
         let size = i64::try_from(file.metadata().await.with_context(|| format!("reading {}", path.display()))?.len())?;
+        if size < 1 {
+            bail!("{} is empty: a file of a release has at least 1 byte.", path.display());
+        }
         let begun = releases.begin_upload(actor, NewUpload { name: name.to_owned(), size, sha256: None }).await?;
         let whole = releases.append(actor, &begun.id, 0, ReaderStream::new(file)).await?;
         for id in whole.healed {
@@ -90,5 +93,8 @@ mod tests {
         while releases.scrub().await.unwrap() {}
         let both = upload(&w.fleet, &admin, &[at("fw.bin"), at("other.bin")]).await.unwrap();
         assert_eq!((both.healed.len(), both.created.new, both.created.release.artifacts.len()), (1, true, 2));
+        std::fs::write(at("empty.bin"), b"").unwrap();
+        let refused = upload(&w.fleet, &admin, &[at("empty.bin")]).await.err().unwrap().to_string();
+        assert!(refused.ends_with("empty.bin is empty: a file of a release has at least 1 byte."), "{refused}");
     }
 }

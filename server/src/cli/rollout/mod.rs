@@ -106,9 +106,13 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
             }
         }
         Rollout::Diff { file } => {
-            let (_, _, spec) = read(fleet, &shell, &file).await?;
+            let (plan, text, spec) = read(fleet, &shell, &file).await?;
             Ok(match fleet.rollouts().against(&shell, &spec).await? {
-                None => format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name),
+                None => match fleet.rollouts().draftable(&shell, &spec).await {
+                    Ok(()) => format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name),
+                    Err(Error::Rollouts(fleet::rollouts::Error::Problems(problems))) => bail!("{}", plan.told(&file, &text, &problems)),
+                    Err(e) => return Err(e.into()),
+                },
                 Some(Against { id, state, lines, .. }) if lines.is_empty() => format!("{id} has this plan ({state}).\n"),
                 Some(Against { id, state, lines, .. }) => format!("{id} ({state}) has another plan:\n{}", changes(&lines)),
             })

@@ -68,6 +68,8 @@ async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
     assert!(missing.contains("plan.yaml:5 there is no release 2.0.0 for gateway."), "{missing}");
     publish(&desk.w, &admin).await;
     assert!(diff(EXAMPLE).await.unwrap().starts_with("There is no rollout “Gateway 2.0.0 for Europe” yet"));
+    let refused = diff(&EXAMPLE.replace("selector: tag:eu -tag:lab", "selector: tga:eu")).await.unwrap_err();
+    assert!(refused.contains("plan.yaml:7 selector: "), "{refused}");
     let drafted = desk.apply(EXAMPLE).await.unwrap();
     assert!(drafted.contains(" is drafted."), "{drafted}");
     assert!(desk.apply(EXAMPLE).await.unwrap().contains("has this plan already (draft)"));

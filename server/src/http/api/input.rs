@@ -35,7 +35,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
                 // Behind the framework's words stands which parameter it is, and what it may be.
                 let said = e.body_text();
                 let why = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
-                Err(Problem::new(FaultKind::Invalid, "bad_query", format!("The query can't be read: {why}. See /api/v1/openapi.json.")))
+                Err(Problem::new(FaultKind::Invalid, "bad_query", format!("{} See /api/v1/openapi.json.", json::of_query(why))))
             }
         }
     }

@@ -84,8 +84,16 @@ async fn apply(State(fleet): State<Fleet>, Caller(actor): Caller, Planned(text):
     request_body(content = String, content_type = "application/yaml"), responses((status = OK, body = PlanDifference), Refusals)
 )]
 async fn diff(State(fleet): State<Fleet>, Caller(actor): Caller, Planned(text): Planned) -> Answer<Json<PlanDifference>> {
-    let (_, spec) = read(&fleet, &actor, &text).await?;
+    let (plan, spec) = read(&fleet, &actor, &text).await?;
     let found = fleet.rollouts().against(&actor, &spec).await?;
+    if found.is_none() {
+        // It would be drafted.
+        match fleet.rollouts().draftable(&actor, &spec).await {
+            Ok(()) => {}
+            Err(Error::Rollouts(fleet::rollouts::Error::Problems(problems))) => return Err(wrong(plan.told(file(), &text, &problems))),
+            Err(e) => return Err(e.into()),
+        }
+    }
     let (at, lines) = match found {
         Some(Against { id, state, lines, .. }) => (Some((id, state)), lines),
         None => (None, Vec::new()),
@@ -103,7 +111,7 @@ fn file() -> &'static Path {
 async fn read(fleet: &Fleet, actor: &Actor, text: &str) -> Answer<(PlanFile, RolloutSpec)> {
     meant(fleet, actor, file(), text).await.map_err(|e| match e.downcast::<Error>() {
         Ok(refused) => refused.into(),
-        Err(other) => wrong(other.to_string()),
+        Err(other) => wrong(other.to_string().replace('\n', " ")),
     })
 }
 

@@ -164,6 +164,16 @@ async fn no_more_of_a_site_than_its_share_and_always_one(#[case] kind: EngineKin
         s.at_site(*device, if i < 10 { "north" } else { "south" }).await;
     }
     let budget = Some(Budget { attribute: "site".into(), at_most: None, at_most_percent: Some(25.0) });
+    let slip = Some(Budget { attribute: "stie".into(), at_most: Some(1), at_most_percent: None });
+    for (budget, warnings) in [(slip, 1), (budget.clone(), 0)] {
+        let spec = RolloutSpec { budget, ..s.spec(vec![stage(Reach::Percent(100.0))]) };
+        let warned = s.rollouts().preview(&s.oli, &spec).await.unwrap().warnings;
+        assert_eq!(warned.len(), warnings, "{warned:?}");
+        assert!(
+            warned.iter().all(|text| text.ends_with("stie: the budget limits nothing. The nearest that they report is site.")),
+            "{warned:?}"
+        );
+    }
     let id = s.begun(RolloutSpec { budget, ..s.spec(vec![stage(Reach::Percent(100.0))]) }).await;
     assert_eq!(s.poll_all().await.len(), 3, "2 of 10, 1 of 2");
     let mut rounds = 0;

@@ -154,6 +154,8 @@ fn each_mistake_is_told_at_its_field() {
     }
     assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5], &[0, 0])[0].field, "stages.0.reach");
     assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0])[0].field, "selector");
+    let nobody = |matched| problems_of_match(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0], matched)[0].message.clone();
+    assert!(nobody(true).starts_with("No device would get it.") && nobody(false).starts_with("The selector matches no device."));
     let compared = spec(vec![StageSpec { gate: compares(), soak_s: 600, ..at(1.0) }, all()]);
     assert_eq!(problems_of_draw(&compared, &[9, 90], &[0, 0])[0].field, "stages.0.gate.metrics.0.min_devices");
     let greedy = spec(vec![stage(Reach::Count(2)), stage(Reach::Count(9)), all()]);

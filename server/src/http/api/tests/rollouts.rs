@@ -103,6 +103,9 @@ async fn a_plan_as_a_file_is_compared_applied_and_found_by_its_name(#[case] kind
     let none = send(Method::POST, diff, "application/yaml", plan).await;
     assert_eq!((&none.ok()["id"], &none.body["lines"]), (&Value::Null, &json!([])));
     assert_eq!(s.get("/rollouts?name=Spring").await.ok()["total"], 0, "comparing drafts nothing");
+    let refused = send(Method::POST, diff, "application/yaml", &format!("{plan}selector: tga:eu\n")).await;
+    assert_eq!(refused.code(), (400, "bad_plan"), "{}", refused.body);
+    assert!(refused.body["detail"].as_str().unwrap().contains("Write tag:eu, or attr.tga:eu"), "{}", refused.body);
     let drafted = send(Method::PUT, apply, "application/yaml", plan).await;
     assert_eq!((&drafted.ok()["outcome"], &drafted.body["state"]), (&json!("drafted"), &json!("draft")));
     let longer = plan.replace("percent: 100 }", "percent: 100 }\n    soak_s: 600");
