@@ -56,7 +56,7 @@ pub(super) enum Cert {
     /// Profiles: kinds of device certificates that tokens, claims, batches and approvals without a token give
     #[command(subcommand)]
     Profile(Profile),
-    /// Revoke a certificate: connections that use it are closed within a second, and it can't be taken back. What was revoked may still be said to be a key_compromise
+    /// Revoke a certificate: connections that use it are closed within a second, and it can't be taken back. What was revoked may still be said to be a key compromise
     Revoke {
         /// The certificate's id
         id: CertificateId,

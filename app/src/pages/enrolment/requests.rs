@@ -168,16 +168,17 @@ fn ask(r: &EnrolmentRequest, decision: Decision, deciding: Deciding) -> AnyView 
 fn ask_approve(r: &EnrolmentRequest, call: FormCall<ApproveEnrolment>) -> AnyView {
     let back = asked::way_out(&about(r, Decision::Approve));
     let verb = "I have compared the code: approve";
+    let (id, code, device, address, with) = (r.id.to_string(), r.code.clone(), r.device_id.to_string(), r.address.clone(), came_with(r));
     view! {
         <ActionForm action=call>
-            <input type="hidden" name="id" value=r.id.to_string()/>
+            <input type="hidden" name="id" value=id/>
             <div class="body">
                 {move || fault_banner(refusal(call).as_ref())}
                 <p>"It gets its certificate the next time it asks. Approve it only when the device itself shows this code."</p>
                 <dl class="kv">
-                    <dt>"Code"</dt><dd><strong class="mono">{r.code.clone()}</strong></dd>
-                    <dt>"Device"</dt><dd class="mono">{r.device_id.to_string()}</dd>
-                    <dt>"Asks from"</dt><dd><span class="mono">{r.address.clone()}</span>", "{came_with(r)}</dd>
+                    <dt>"Code"</dt><dd><strong class="mono">{code}</strong></dd>
+                    <dt>"Device"</dt><dd class="mono">{device}</dd>
+                    <dt>"Asks from"</dt><dd><span class="mono">{address}</span>", "{with}</dd>
                 </dl>
             </div>
             {buttons("Let it wait", back, form::submit(verb, "primary", move || call.pending().get()))}

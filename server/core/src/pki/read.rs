@@ -222,10 +222,9 @@ pub(super) fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
         state: a.state,
         key: match (a.has_key(), a.on_token()) {
             (true, false) => KeyPlace::Here,
-            (true, true) => KeyPlace::Token,
             (false, _) if a.is_offline() => KeyPlace::Offline,
-            // Out of reach for now, or for this process: it was never taken away from here.
-            (false, _) => KeyPlace::Token,
+            // Also one out of reach for now, or for this process: it was never taken away from here.
+            (true, true) | (false, _) => KeyPlace::Token,
         },
         imported: a.imported,
         exported_at: a.exported_at,

@@ -100,7 +100,7 @@ async fn k8_a_sign_of_attack_says_by_which_request_and_csr_for_which_device(#[ca
         let asked = EnrolRequest { device_id: None, ..request(csr, "gw-9") };
         let over = Over { open: Some(&w.org), ..Over::default() };
         let attempt = Attempt { secret, request: &asked, address: "198.51.100.7" };
-        let refused = crate::asked::within(format!("request-{n}"), w.fleet.devices().enrol_over(attempt, over)).await;
+        let refused = crate::asked::within(format!("request-{n}"), Box::pin(w.fleet.devices().enrol_over(attempt, over))).await;
         assert!(refused.is_err(), "{action}");
         let [(_, detail)] = booked(&w, action).await.try_into().unwrap();
         assert_eq!(detail["request"], format!("request-{n}"), "{action}: {detail}");
