@@ -126,11 +126,11 @@ async fn the_lines_of_a_token_make_a_key_that_its_profile_takes() {
         (&[][..], "ec_paramgen_curve:P-256"),
         (&[P256, P384][..], "ec_paramgen_curve:P-256"),
         (&[Ed25519, P384][..], "ec_paramgen_curve:P-384"),
-        (&[Ed25519][..], "-newkey ed25519"),
-        (&[Rsa][..], "-newkey rsa:3072"),
+        (&[Ed25519][..], "-algorithm ed25519"),
+        (&[Rsa][..], "rsa_keygen_bits:3072"),
     ] {
         let text = shown(keys, est).await;
-        assert!(text.contains(makes) && text.matches(makes).count() == text.matches("-newkey").count(), "{keys:?}: {text}");
+        assert!(text.contains(makes) && text.matches(makes).count() == text.matches("openssl genpkey").count(), "{keys:?}: {text}");
     }
     for (keys, key) in [(&[P384, Ed25519][..], "p-384"), (&[Ed25519], "ed25519"), (&[Rsa], "rsa-3072")] {
         let text = shown(keys, "").await;
@@ -204,12 +204,14 @@ async fn a_device_that_waits_is_seen_and_decided_on_without_scripts() {
     let waits = devices.enrolment_requests(&b.admin, None, None).await.unwrap().items.remove(0);
     let page = async |path: String| b.page(&path).await;
     let text = page("/enrolment".into()).await;
-    for part in
-        [waits.code.as_str(), "192.0.2.1", "no token", "B2", "site=&lt;b&gt;Hall&lt;/b&gt;", "/rpc/enrolment_approve", "agent run --enrol"]
-    {
+    let id = waits.id.to_string();
+    let approve = format!("approve={id}");
+    for part in [waits.code.as_str(), "192.0.2.1", "no token", "B2", "site=&lt;b&gt;Hall&lt;/b&gt;", &approve, "agent run --enrol"] {
         assert!(text.contains(part), "{part} is not on the page");
     }
-    let id = waits.id.to_string();
+    let question = page(format!("/enrolment?{approve}")).await;
+    let question = question.split("card narrow ask").nth(1).expect("the question has a page of its own");
+    assert!(question.contains(&waits.code) && question.contains("/rpc/enrolment_approve"), "who lets it in has compared the code");
     let question = page(format!("/enrolment?reject={id}")).await;
     let question = question.split("card narrow ask").nth(1).expect("the question has a page of its own");
     assert!(question.contains("Reject gw-1") && question.contains("/rpc/enrolment_reject"));
