@@ -40,7 +40,7 @@ const FLEET: House = House {
         ("releases", &["access", "pki"]),
         ("rollouts", &["access", "devices", "releases", "telemetry", "transfers"]),
     ],
-    top: &["Fleet", "activity", "error", "forgetting", "founding", "grouping", "live", "overview", "rooms"],
+    top: &["Fleet", "activity", "error", "forgetting", "founding", "grouping", "in_force", "live", "overview", "rooms"],
 };
 
 /// The console. Its lower rooms know each other; none of them knows a page.
