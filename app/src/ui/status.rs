@@ -81,3 +81,9 @@ pub fn tag(text: impl Into<String>) -> AnyView {
 pub fn tags(all: &[String]) -> AnyView {
     view! { <span class="row nowrap tags">{all.iter().map(|t| tag(t.clone())).collect_view()}</span> }.into_any()
 }
+
+/// The same below what they belong to, in as many lines as it takes; nothing where there are none.
+pub fn tags_below(all: &[String]) -> AnyView {
+    let all = all.iter().map(|t| tag(t.clone())).collect_view();
+    (!all.is_empty()).then(|| view! { <div class="row tags">{all}</div> }).into_any()
+}

@@ -43,7 +43,8 @@ test("one device is let in at a time, in a question that names it and its code",
   const [first, second] = [unique("test-waits-a"), unique("test-waits-b")];
   await asking([first, second]);
   await open(page, "/enrolment");
-  const row = (id: string) => page.getByRole("table", { name: "Devices that wait for approval" }).getByRole("row").filter({ hasText: id });
+  const waits = page.getByRole("table", { name: "Devices that wait for approval" });
+  const row = (id: string) => waits.getByRole("row").filter({ has: page.getByRole("rowheader", { name: id, exact: true }) });
   const code = (await row(first).locator("strong").textContent())!;
   const [approve, reject] = [row(first).getByRole("link", { name: "Approve…" }), row(first).getByRole("link", { name: "Reject…" })];
   const [left, right] = [(await approve.boundingBox())!, (await reject.boundingBox())!];

@@ -140,9 +140,12 @@ test("the devices of a rollout are sorted, searched, and narrowed by how their u
   await open(page, path);
   const table = page.getByRole("table", { name: "Devices of all stages" });
   const shown = table.getByRole("rowheader");
-  for (const sort of ["device", "-device"]) {
-    await table.getByRole("columnheader", { name: "Device" }).getByRole("link").click();
+  const head = table.getByRole("columnheader", { name: "Device" });
+  for (const [sort, order] of [["device", "ascending"], ["-device", "descending"]] as const) {
+    await head.getByRole("link").click();
     await expect(page).toHaveURL((url) => url.searchParams.get("sort") === sort);
+    // The head leads to the other order once the list is there in this one.
+    await expect(head).toHaveAttribute("aria-sort", order);
   }
   await expect(shown.first()).toContainText(backwards[0]!.device_id);
   await look(page, "journey-rollout-devices-sorted");

@@ -35,7 +35,7 @@ test("an upload goes on while other pages are shown, and its chip leads back and
 
   await go(page, "/devices");
   goOn();
-  await expect(note(page, `Uploaded ${system().device_type} 0.9.3`)).toBeVisible();
+  await expect(note(page, `Uploaded ${system().device_type} 0.9.3 into quarantine`)).toBeVisible();
   await expect(chip(page)).toHaveAccessibleName(`Upload done: ${system().device_type} 0.9.3`);
   await chip(page).click();
   await expect(page).toHaveURL(/\/firmware\/rel_/);

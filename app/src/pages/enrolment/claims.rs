@@ -116,7 +116,6 @@ fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         Column::text("State"),
         Column::number("Uses left"),
         Column::text("Ends"),
-        Column::text("For"),
         Column::text("Last used"),
         Column::actions("Disable"),
     ];
@@ -150,11 +149,10 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         .collect::<Vec<_>>();
     view! {
         <tr>
-            <th scope="row">{c.label.clone()}<div class="small dim">"by "{c.created_by.clone()}</div></th>
+            <th scope="row">{c.label.clone()}<div class="small dim">"by "{c.created_by.clone()}</div>{crate::ui::status::tags_below(&gives)}</th>
             <td>{badge(tone, word)}{super::tokens::frozen_since(c.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
             <td class="num">{format!("{} of {}", grouped((c.max_uses - c.uses).max(0)), grouped(c.max_uses))}</td>
             <td>{time::ago(c.expires_at)}</td>
-            <td>{crate::ui::status::tags(&gives)}</td>
             <td class="dim">{time::ago_or(c.last_used_at, "never")}</td>
             <td class="act">{button}</td>
         </tr>

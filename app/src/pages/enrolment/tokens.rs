@@ -106,6 +106,7 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
     .into_any()
 }
 
+/// The rows; for whom a token is stands under its label, so that what can be done with it stays within the card.
 fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
     let columns = vec![
         Column::text("Token"),
@@ -113,7 +114,6 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
         Column::number("Uses left"),
         Column::number("Connected"),
         Column::text("Ends"),
-        Column::text("For"),
         Column::actions("Revoke"),
     ];
     let rows = p
@@ -139,12 +139,11 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
                 named.chain(t.tags.iter().cloned()).chain(t.groups.iter().map(GivenGroup::words)).chain(bounds(t)).collect::<Vec<_>>();
             view! {
                 <tr>
-                    <th scope="row">{t.label.clone()}<div class="small dim">"by "{t.created_by.clone()}</div></th>
+                    <th scope="row">{t.label.clone()}<div class="small dim">"by "{t.created_by.clone()}</div>{crate::ui::status::tags_below(&gives)}</th>
                     <td>{badge(tone, word)}{frozen_since(t.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
                     <td class="num">{format!("{} of {}", grouped(left), grouped(t.max_uses))}</td>
                     <td class="num">{grouped(t.connected)}<div class="small dim">{used}</div></td>
                     <td>{time::ago(t.expires_at)}</td>
-                    <td>{crate::ui::status::tags(&gives)}</td>
                     <td class="act">{button}</td>
                 </tr>
             }
