@@ -76,8 +76,8 @@ pub async fn add_signing_key(name: String, public_key: String) -> Result<Signing
 pub async fn revoke_signing_key(id: String, #[server(default)] confirm: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::SigningKeyId = call.id(&id)?;
-    let page = call.answer(call.fleet.releases().releases_page(&call.actor, &ReleaseQuery::default()).await)?;
-    if let Some(key) = page.keys.iter().find(|k| k.id == id) {
+    let keys = call.answer(call.fleet.releases().keys(&call.actor).await)?;
+    if let Some(key) = keys.iter().find(|k| k.id == id) {
         call.confirmed(&confirm, &key.name)?;
     }
     call.answer(call.fleet.releases().revoke_key(&call.actor, &id).await)?;
