@@ -8,6 +8,7 @@ use crate::{
 use wire::{
     Timestamp,
     overview::{Attention, Matter},
+    pki::SignerLost,
     states::UpdateState,
 };
 
@@ -15,7 +16,7 @@ use wire::{
 pub const fn tone(matter: &Matter) -> Tone {
     match matter {
         Matter::ClockJump { .. }
-        | Matter::SignerLost { .. }
+        | Matter::SignerLost(_)
         | Matter::NeverIssued { .. }
         | Matter::CutOff { .. }
         | Matter::GlassBroken { .. }
@@ -33,7 +34,7 @@ pub const fn tone(matter: &Matter) -> Tone {
 pub fn href(matter: &Matter) -> String {
     match matter {
         Matter::ClockJump { .. } => "/certificates".to_owned(),
-        Matter::SignerLost { .. } => "/certificates/authorities".to_owned(),
+        Matter::SignerLost(_) => "/certificates/authorities".to_owned(),
         Matter::NeverIssued { authority, .. } | Matter::AuthorityEnds { authority, .. } => format!("/certificates/authorities/{authority}"),
         Matter::CutOff { .. } => "/devices?q=certificate:untrusted".to_owned(),
         Matter::KeySetEnds { .. } => "/firmware#signing".to_owned(),
@@ -53,8 +54,8 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
         Matter::ClockJump { jump } => {
             format!("The server's clock has jumped by {jump}: nothing is issued until it is right, or an admin accepts the new time")
         }
-        Matter::SignerLost { why, whole: true } => format!("Nothing new is signed; devices that are in go on: {why}"),
-        Matter::SignerLost { why, whole: false } => format!("{why}. What others sign and devices that are in go on"),
+        Matter::SignerLost(SignerLost { why, whole: true }) => format!("Nothing new is signed; devices that are in go on: {why}"),
+        Matter::SignerLost(SignerLost { why, whole: false }) => format!("{why}. What others sign and devices that are in go on"),
         Matter::NeverIssued { subject, sign, .. } => {
             short_digests(&format!("The key of {subject} may be in other hands, or the database was set back. {sign}"))
         }
@@ -128,9 +129,9 @@ mod tests {
         assert_eq!(text, "fw.bin of gateway 1.0.0 is changed in the store; upload it again");
         assert_eq!(href, format!("/firmware/rel_{id}"));
 
-        let (text, href) = told(Matter::SignerLost { why: "the token is gone: plug it in".to_owned(), whole: true });
+        let (text, href) = told(Matter::SignerLost(SignerLost { why: "the token is gone: plug it in".to_owned(), whole: true }));
         assert_eq!(text, "Nothing new is signed; devices that are in go on: the token is gone: plug it in");
-        let (text, _) = told(Matter::SignerLost { why: "Device CA G1-1 signs nothing: no key".to_owned(), whole: false });
+        let (text, _) = told(Matter::SignerLost(SignerLost { why: "Device CA G1-1 signs nothing: no key".to_owned(), whole: false }));
         assert_eq!(text, "Device CA G1-1 signs nothing: no key. What others sign and devices that are in go on");
         assert_eq!(href, "/certificates/authorities");
 

@@ -4,7 +4,7 @@ use crate::{
     Timestamp,
     consents::Deed,
     ids::{AuthorityId, DeviceId, ReleaseId, RolloutId},
-    pki::ClockJump,
+    pki::{ClockJump, SignerLost},
     releases::Damage,
     rollouts::RolloutRow,
     states::UpdateState,
@@ -66,12 +66,7 @@ pub enum Matter {
         jump: ClockJump,
     },
     /// Authorities' keys are out of reach.
-    SignerLost {
-        /// Why, and what to do, in words; where it is not about all of them, with who signs nothing.
-        why: String,
-        /// Nothing new is signed, whoever would sign it.
-        whole: bool,
-    },
+    SignerLost(SignerLost),
     /// An authority has signed what was never issued here: its key is stolen, or the database was set back.
     NeverIssued {
         /// Which.

@@ -305,6 +305,15 @@ impl std::fmt::Display for ClockJump {
     }
 }
 
+/// Authorities' keys are out of reach (K-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignerLost {
+    /// Why, and what to do, in words; where it is not about all of them, with who signs nothing.
+    pub why: String,
+    /// Nothing new is signed, whoever would sign it.
+    pub whole: bool,
+}
+
 /// What the server's clock does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -62,7 +62,7 @@ impl Fleet {
             tell(now, Matter::ClockJump { jump });
         }
         if let Some(lost) = self.pki().not_signing(Some(org)) {
-            tell(now, Matter::SignerLost { why: lost.why, whole: lost.whole });
+            tell(now, Matter::SignerLost(lost.into()));
         }
         for (authority, subject, alarm) in self.pki().alarms(org, 8).await? {
             tell(alarm.at, Matter::NeverIssued { authority, subject, sign: alarm.sign });

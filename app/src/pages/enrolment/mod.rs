@@ -34,9 +34,9 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    enrolment::{AgentKey, EnrolmentPage as Page, GivenGroup, Listed, SignerLost},
+    enrolment::{AgentKey, EnrolmentPage as Page, GivenGroup, Listed},
     live::Topic,
-    pki::KeyType,
+    pki::{KeyType, SignerLost},
     registered::RegisteredState,
 };
 

@@ -26,20 +26,12 @@ pub use tokens::*;
 use crate::{
     Timestamp,
     ids::{DeviceId, EnrolmentRequestId},
+    pki::SignerLost,
     profiles::ProfileKeys,
     registered::RegisteredAuthorities,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Authorities' keys are out of reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignerLost {
-    /// Why, and what to do, in words; where it is not about all of them, with who signs nothing.
-    pub why: String,
-    /// Nothing new is signed, whoever would sign it.
-    pub whole: bool,
-}
 
 /// What a device sends to enrol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

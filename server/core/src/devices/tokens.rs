@@ -19,7 +19,7 @@ use wire::{
     Timestamp,
     enrolment::{
         AgentKey, Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentLists, EnrolmentPage, EnrolmentToken, GivenGroup, Listed,
-        NewEnrolmentToken, SignerLost, agent_line,
+        NewEnrolmentToken, agent_line,
     },
     ids::{ClaimId, EnrolmentBatchId, EnrolmentRequestId, EnrolmentTokenId},
     page::Page,
@@ -277,7 +277,7 @@ impl Devices {
             may_edit: allowed(actor, Act::Enrol),
             may_revoke: allowed(actor, Act::Revoke),
             makes_keys: self.pki.makes_keys(),
-            signer_lost: self.pki.not_signing(Some(&actor.org)).map(|lost| SignerLost { why: lost.why, whole: lost.whole }),
+            signer_lost: self.pki.not_signing(Some(&actor.org)).map(Into::into),
             at: self.clock.now(),
         })
     }

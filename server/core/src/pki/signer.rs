@@ -94,6 +94,12 @@ fn signs(authority: &Authority) -> bool {
     authority.trusted() && !authority.is_offline()
 }
 
+impl From<NotSigning> for wire::pki::SignerLost {
+    fn from(not: NotSigning) -> Self {
+        Self { why: not.why, whole: not.whole }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{db::EngineKind, testing::World};
