@@ -1,4 +1,4 @@
-//! Menus beside a search: one open at a time, and each closes by itself.
+//! Beside a search: menus, of which one is open at a time and each closes by itself, and what the list is narrowed to.
 
 use super::icon::icon;
 use leptos::prelude::*;
@@ -12,4 +12,11 @@ pub fn facet(label: &'static str, inside: AnyView) -> AnyView {
         </details>
     }
     .into_any()
+}
+
+/// What a list is narrowed to, with a link that takes it away: `href` is the list without it. `key` is empty where the value says it all.
+pub fn chip(key: impl Into<String>, value: impl Into<String>, href: String) -> AnyView {
+    let (key, value): (String, String) = (key.into(), value.into());
+    let label = if key.is_empty() { format!("Remove {value}") } else { format!("Remove {key} {value}") };
+    view! { <span class="chip">{key}" "<b>{value}</b><a href=href aria-label=label>{icon("x")}</a></span> }.into_any()
 }

@@ -39,7 +39,7 @@ pub mod waffle;
 
 pub use copy::{code_block, code_sample, copyable};
 pub use dialog::{Confirm, confirm_dialog, dialog, dialog_link};
-pub use facet::facet;
+pub use facet::{chip, facet};
 pub use form::{Control, Field, fault_banner, field, select, submit, text};
 pub use icon::icon;
 pub use page::{PageHead, banner, card, empty, fault_state, page};

@@ -74,7 +74,7 @@ test("the list of releases fits beside the menu, and is searched and narrowed by
   await page.getByRole("link", { name: "Signed", exact: true }).click();
   await expect(page.getByRole("heading", { name: "No release matches" })).toBeVisible();
   await look(page, "journey-releases-none");
-  await page.getByRole("link", { name: "Remove shown Signed" }).click();
+  await page.getByRole("link", { name: "Remove files Signed" }).click();
   await expect(page).toHaveURL((url) => url.searchParams.get("check") === null && url.searchParams.get("q") === "0.7.7");
   await expect(shown).toHaveCount(1);
   await open(page, "/firmware?state=published&check=signed");

@@ -15,7 +15,7 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, Tab, Tone, badge, banner, copyable, empty, facet,
+        Column, PageHead, Tab, Tone, badge, banner, chip, copyable, empty, facet,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said, search_input},
         icon,
         number::counted,
@@ -130,21 +130,18 @@ fn filter_bar(model: &Model, query: &CertificateQuery) -> AnyView {
         let href = query::href(&CertificateQuery { within: Some(days), week: None, cursor: None, ..query.clone() }, 0);
         view! { <a href=href aria-current=current.then_some("true")>{current.then(|| icon("check"))}{format!("within {days} days")}</a> }
     });
-    let chip = |key: &'static str, value: String, without: CertificateQuery| {
-        let (href, label) = (query::href(&CertificateQuery { cursor: None, ..without }, 0), format!("Remove {key} {value}"));
-        view! { <span class="chip">{key}" "<b>{value}</b><a href=href aria-label=label>{icon("x")}</a></span> }
-    };
+    let to = |query: CertificateQuery| query::href(&CertificateQuery { cursor: None, ..query }, 0);
     let chips = [
-        query.state.map(|state| chip("state", state.as_str().to_owned(), CertificateQuery { state: None, ..query.clone() })),
-        query.within.map(|days| chip("ends", format!("within {days} days"), CertificateQuery { within: None, ..query.clone() })),
-        query.week.map(|week| chip("ends in week", (week + 1).to_string(), CertificateQuery { week: None, ..query.clone() })),
+        query.state.map(|state| chip("state", state.as_str(), to(CertificateQuery { state: None, ..query.clone() }))),
+        query.within.map(|days| chip("ends", format!("within {days} days"), to(CertificateQuery { within: None, ..query.clone() }))),
+        query.week.map(|week| chip("ends in week", (week + 1).to_string(), to(CertificateQuery { week: None, ..query.clone() }))),
         query.authority.as_ref().map(|id| {
             let row = model.authorities.iter().find(|a| a.id == *id);
             let name = row.map_or_else(|| id.to_string(), |a| a.common_name().to_owned());
             // Without a state or a time the list is of what still depends on it.
             let depends = query.state.is_none() && query.within.is_none() && query.week.is_none();
             let what = if depends { "depends on" } else { "issued by" };
-            chip(what, name, CertificateQuery { authority: None, ..query.clone() })
+            chip(what, name, to(CertificateQuery { authority: None, ..query.clone() }))
         }),
     ];
     let hidden = crate::plan::query::pairs(&query::shown(&CertificateQuery { q: String::new(), ..query.clone() }))

@@ -16,7 +16,7 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, Tone,
+        Column, PageHead, Tone, chip,
         completion::Completing,
         empty, facet,
         form::{FormCall, Post, on_asked_anew, on_success, said},
@@ -203,14 +203,12 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), asked: &Question, (
         .into_iter()
         .enumerate()
         .map(|(i, condition)| {
-            let term = condition.to_string();
             let (key, value) = match condition {
-                Selector::Is(field, values) => (format!("{} ", field.name()), values.join(", ")),
-                Selector::Word(word) => ("text ".to_owned(), word),
-                _ => (String::new(), term.clone()),
+                Selector::Is(field, values) => (field.name(), values.join(", ")),
+                Selector::Word(word) => ("text".to_owned(), word),
+                other => (String::new(), other.to_string()),
             };
-            let href = shown.asking(DeviceQuery { q: filters::without(q, i), ..query.clone() });
-            view! { <span class="chip">{key}<b>{value}</b><a href=href aria-label=format!("Remove {term}")>{icon("x")}</a></span> }
+            chip(key, value, shown.asking(DeviceQuery { q: filters::without(q, i), ..query.clone() }))
         })
         .collect_view();
     let columns = DeviceColumn::text(&shown.columns);

@@ -11,7 +11,7 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, Tone, badge, empty, facet,
+        Column, PageHead, Tone, badge, chip, empty, facet,
         form::{FormCall, said, search_input},
         icon,
         number::{bytes, counted, grouped},
@@ -137,14 +137,10 @@ fn filter_bar(model: &Model, query: &ReleaseQuery) -> AnyView {
         let asked = ReleaseQuery { check: Some(*check), ..query.clone() };
         link(standing(*check).to_owned(), query.check == Some(*check), to(asked))
     });
-    let chip = |key: &'static str, value: String, without: ReleaseQuery| {
-        let (href, label) = (to(without), format!("Remove {key} {value}"));
-        view! { <span class="chip">{key}" "<b>{value}</b><a href=href aria-label=label>{icon("x")}</a></span> }
-    };
     let chips = [
-        query.state.map(|state| chip("state", words::release(state, false).1.to_owned(), ReleaseQuery { state: None, ..query.clone() })),
-        query.device_type.clone().map(|of| chip("type", of, ReleaseQuery { device_type: None, ..query.clone() })),
-        query.check.map(|check| chip("shown", standing(check).to_owned(), ReleaseQuery { check: None, ..query.clone() })),
+        query.state.map(|state| chip("state", words::release(state, false).1, to(ReleaseQuery { state: None, ..query.clone() }))),
+        query.device_type.clone().map(|of| chip("type", of, to(ReleaseQuery { device_type: None, ..query.clone() }))),
+        query.check.map(|check| chip("files", standing(check), to(ReleaseQuery { check: None, ..query.clone() }))),
     ];
     let hidden = crate::plan::query::pairs(&query::filters(&ReleaseQuery { q: String::new(), ..query.clone() }))
         .into_iter()

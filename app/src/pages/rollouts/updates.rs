@@ -4,7 +4,7 @@ use super::choice::Choice;
 use crate::{
     pages::words,
     ui::{
-        Column,
+        Column, chip,
         completion::Completing,
         empty, facet, icon,
         number::{counted, grouped},
@@ -134,9 +134,9 @@ fn filter_bar(model: &RolloutPage, choice: &Choice, id: &str, counts: &Counts, w
         link(to.address(id), label, choice.sort == sort, None)
     });
     let orders = model.sorts.then(|| facet("Order", orders.into_iter().collect_view().into_any()));
-    let chip = choice.outcome.map(|outcome| {
-        let (value, without) = (words::failure(outcome).1, Choice { outcome: None, ..choice.clone() });
-        view! { <span class="chip">"outcome "<b>{value}</b><a href=without.address(id) aria-label=format!("Remove outcome {value}")>{icon("x")}</a></span> }
+    let ended_as = choice.outcome.map(|outcome| {
+        let without = Choice { outcome: None, ..choice.clone() };
+        chip("outcome", words::failure(outcome).1, without.address(id))
     });
     let hidden = choice.pairs().into_iter().filter(|(name, _)| *name != "q");
     let hidden = hidden.map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect_view();
@@ -146,7 +146,7 @@ fn filter_bar(model: &RolloutPage, choice: &Choice, id: &str, counts: &Counts, w
             {hidden}
             {facet("Outcome", outcomes)}
             {orders}
-            {chip}
+            {ended_as}
         </form>
     }
     .into_any()
