@@ -37,6 +37,24 @@ pub fn dialog_link_too(id: impl Into<String>, href: impl Into<String>, content: 
     view! { <a class="btn" href=href data-dialog=id aria-haspopup="dialog">{content}</a> }.into_any()
 }
 
+/// A button that opens a dialog which many buttons share: `choose` sets what it asks about now, and `about` names that among all that it may ask. Without
+/// JavaScript a link to `href`; its size is `sm` or empty. It has the id that [`asked::opener`] says of `about`: the way out of the question leads back to it.
+pub fn dialog_link_about(
+    id: &'static str,
+    about: &str,
+    href: String,
+    (variant, size): (&'static str, &'static str),
+    content: AnyView,
+    choose: impl Fn() + 'static,
+) -> AnyView {
+    view! {
+        <a class="btn" id=asked::opener(about) data-v=variant data-s=size href=href data-dialog=id aria-haspopup="dialog" on:click=move |_| choose()>
+            {content}
+        </a>
+    }
+    .into_any()
+}
+
 /// A button that is off for now, and says why: to whoever points at it, and to who can't see it. `id` ends the id of the reason.
 pub fn off_button(id: &str, variant: &'static str, content: AnyView, why: String) -> AnyView {
     let said = format!("why-{id}");

@@ -4,7 +4,7 @@ use crate::{
     api::{certificates::RevokeCertificate, packed::Reading},
     ui::{
         Control, Tone, asked, dialog,
-        dialog::buttons,
+        dialog::{buttons, dialog_link_about},
         form::{self, ActionForm, FormCall, action, fault_banner, on_success, refusal},
         page, select,
         toast::toasts,
@@ -47,11 +47,10 @@ pub const fn revocable(c: &CertificateRow) -> bool {
 }
 
 /// A button that asks about one certificate.
-pub fn revoke_link(c: &CertificateRow, (variant, size): (&'static str, &'static str), revoke: Revoke) -> AnyView {
-    let (href, id, row) = (asked::asking("revoke", &c.id), asked::opener(&about(c)), c.clone());
-    let choose = move |_| revoke.chosen.set(Some(row.clone()));
-    view! { <a class="btn" id=id data-v=variant data-s=size href=href data-dialog=REVOKE aria-haspopup="dialog" on:click=choose>"Revoke…"</a> }
-        .into_any()
+pub fn revoke_link(c: &CertificateRow, look: (&'static str, &'static str), revoke: Revoke) -> AnyView {
+    let row = c.clone();
+    let choose = move || revoke.chosen.set(Some(row.clone()));
+    dialog_link_about(REVOKE, &about(c), asked::asking("revoke", &c.id), look, "Revoke…".into_any(), choose)
 }
 
 /// What names the question about one certificate among all that the dialog may ask.

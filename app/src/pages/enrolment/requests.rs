@@ -4,7 +4,7 @@ use crate::{
     api::enrolment::{ApproveEnrolment, OpenEnrolment, RejectEnrolment},
     ui::{
         Column, Confirm, Tone, asked, badge, card, confirm_dialog, dialog,
-        dialog::buttons,
+        dialog::{buttons, dialog_link_about},
         empty,
         form::{self, ActionForm, FormCall, fault_banner, refusal},
         number::counted,
@@ -130,12 +130,9 @@ fn came_with(r: &EnrolmentRequest) -> String {
 
 /// A button that asks about one device.
 fn opener(r: &EnrolmentRequest, decision: Decision, variant: &'static str, deciding: Deciding) -> AnyView {
-    let (href, id, request) = (asked::asking(decision.word(), &r.id), asked::opener(&about(r, decision)), r.clone());
-    let choose = move |_| deciding.chosen.set(Some((request.clone(), decision)));
-    view! {
-        <a class="btn" id=id data-v=variant href=href data-dialog=DECIDE aria-haspopup="dialog" on:click=choose>{decision.verb()}"…"</a>
-    }
-    .into_any()
+    let (href, request) = (asked::asking(decision.word(), &r.id), r.clone());
+    let choose = move || deciding.chosen.set(Some((request.clone(), decision)));
+    dialog_link_about(DECIDE, &about(r, decision), href, (variant, ""), format!("{}…", decision.verb()).into_any(), choose)
 }
 
 /// What names the question about one device among all that the dialog may ask.

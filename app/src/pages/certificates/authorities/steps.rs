@@ -5,7 +5,7 @@ use crate::{
     api::certificates::StepAuthority,
     ui::{
         Confirm, Tone, asked, dialog,
-        dialog::confirm_dialog_as,
+        dialog::{confirm_dialog_as, dialog_link_about},
         form::{ActionForm, FormCall, action, on_success, refusal},
         number::counted,
         page::card,
@@ -101,8 +101,8 @@ fn button(m: &Model, a: &AuthorityAction, asks: Asks) -> AnyView {
     }
     let href = format!("/certificates/authorities/{}/{step}", m.standing.row.id);
     let question = (m.clone(), a.clone());
-    let choose = move |_| asks.chosen.set(Some(question.clone()));
-    view! { <a class="btn" id=asked::opener(&about(step)) data-v=variant href=href data-dialog=DIALOG aria-haspopup="dialog" on:click=choose>{label}</a> }.into_any()
+    let choose = move || asks.chosen.set(Some(question.clone()));
+    dialog_link_about(DIALOG, &about(step), href, (variant, ""), label.into_any(), choose)
 }
 
 /// What names the question about one step among all that the dialog may ask.
