@@ -6,17 +6,17 @@ use crate::plan::Draft;
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 #[cfg(feature = "ssr")]
 use wire::{rollouts::SelectorSuggestion, selector::Field};
-use wire::{rollouts::Verb, states::RolloutState};
+use wire::{
+    rollouts::{UpdateQuery, Verb},
+    states::RolloutState,
+};
 
 /// A choice in an address; none is the first there is.
 #[cfg(feature = "ssr")]
 pub(super) fn word<T: std::str::FromStr + Default>(call: &super::caller::Call, text: &str) -> Result<T, ApiFault> {
-    if text.is_empty() { Ok(T::default()) } else { known(call, text) }
-}
-
-/// A choice in an address that has one.
-#[cfg(feature = "ssr")]
-fn known<T: std::str::FromStr>(call: &super::caller::Call, text: &str) -> Result<T, ApiFault> {
+    if text.is_empty() {
+        return Ok(T::default());
+    }
     text.parse().map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_filter", "There is no such list.")))
 }
 
@@ -30,23 +30,11 @@ pub async fn read_rollouts(tab: String, cursor: String, #[server(default)] q: St
     call.model(call.fleet.rollouts().search(&call.actor, &q, cursor.as_deref(), tab, wire::page::DEFAULT_ROWS).await)
 }
 
-/// A rollout and the devices of one stage, as [`wire::rollouts::RolloutPage`]; stage 0 is every device. `show`, `outcome` and `sort` are words of
-/// [`wire::rollouts::UpdateQuery`], or empty; `q` is a selector.
+/// A rollout and some of its devices, as [`wire::rollouts::RolloutPage`].
 #[server(prefix = "/rpc", endpoint = "/rollout", input = GetUrl)]
-pub async fn read_rollout(
-    id: String,
-    stage: u32,
-    show: String,
-    cursor: String,
-    #[server(default)] outcome: String,
-    #[server(default)] q: String,
-    #[server(default)] sort: String,
-) -> Result<Packed, ApiFault> {
+pub async fn read_rollout(id: String, query: UpdateQuery) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::RolloutId = call.id(&id)?;
-    let (stage, cursor) = ((stage > 0).then_some(stage), (!cursor.is_empty()).then_some(cursor));
-    let outcome = if outcome.is_empty() { None } else { Some(known(&call, &outcome)?) };
-    let query = wire::rollouts::UpdateQuery { stage, show: word(&call, &show)?, outcome, q, sort: word(&call, &sort)?, cursor, rows: None };
     call.model(call.fleet.rollouts().page(&call.actor, &id, &query).await)
 }
 

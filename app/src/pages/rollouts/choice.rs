@@ -1,15 +1,18 @@
 //! Pure: which devices of a rollout its page shows, in the page's address.
 
 use crate::plan::query::push;
-use wire::{rollouts::UpdateSort, updates::UpdateFailure};
+use wire::{
+    rollouts::{Show, UpdateQuery, UpdateSort},
+    updates::UpdateFailure,
+};
 
 /// What the page's address chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Choice {
     /// The stage, from 1; 0 is all of them.
     pub stage: u32,
-    /// `updating`, `failed`, `succeeded`, `waiting`; empty is all.
-    pub show: String,
+    /// Those that fare like this.
+    pub show: Show,
     /// Only those whose update ended like this; `show` does not count then.
     pub outcome: Option<UpdateFailure>,
     /// What is searched for, a selector.
@@ -23,11 +26,11 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// What an address chooses; a word that is not understood counts as not said, but for `show`, which the server refuses.
+    /// What an address chooses; a word that is not understood counts as not said.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
         Self {
             stage: get("stage").and_then(|n| n.parse().ok()).unwrap_or(0),
-            show: get("show").unwrap_or_default(),
+            show: get("show").and_then(|word| word.parse().ok()).unwrap_or_default(),
             outcome: get("outcome").and_then(|word| word.parse().ok()),
             q: get("q").unwrap_or_default(),
             sort: get("sort").and_then(|word| word.parse().ok()).unwrap_or_default(),
@@ -36,9 +39,17 @@ impl Choice {
         }
     }
 
-    /// The address of a rollout's page with another choice; the first page of it.
-    pub fn href(id: &str, stage: u32, show: &str) -> String {
-        Self { stage, show: show.to_owned(), ..Self::default() }.address(id)
+    /// What the list is asked for.
+    pub fn query(&self) -> UpdateQuery {
+        UpdateQuery {
+            stage: (self.stage > 0).then_some(self.stage),
+            show: self.show,
+            outcome: self.outcome,
+            q: self.q.clone(),
+            sort: self.sort,
+            cursor: (!self.cursor.is_empty()).then(|| self.cursor.clone()),
+            rows: None,
+        }
     }
 
     /// Whether any device of the stage is left out, but for what `show` says.
@@ -52,8 +63,8 @@ impl Choice {
         if self.stage > 0 {
             pairs.push(("stage", self.stage.to_string()));
         }
-        if !self.show.is_empty() {
-            pairs.push(("show", self.show.clone()));
+        if self.show != Show::All {
+            pairs.push(("show", self.show.to_string()));
         }
         pairs.extend(self.outcome.map(|outcome| ("outcome", outcome.to_string())));
         if !self.q.is_empty() {
@@ -91,15 +102,15 @@ mod tests {
 
     #[test]
     fn addresses_leave_defaults_out() {
-        assert_eq!(Choice::href("rol_1", 0, ""), "/rollouts/rol_1");
-        assert_eq!(Choice::href("rol_1", 2, "failed"), "/rollouts/rol_1?stage=2&show=failed");
+        assert_eq!(Choice::default().address("rol_1"), "/rollouts/rol_1");
+        assert_eq!(Choice { stage: 2, show: Show::Failed, ..Choice::default() }.address("rol_1"), "/rollouts/rol_1?stage=2&show=failed");
     }
 
     #[test]
     fn the_address_keeps_what_was_chosen() {
         let chosen = Choice {
             stage: 2,
-            show: "failed".into(),
+            show: Show::Failed,
             outcome: Some(UpdateFailure::WentDark),
             q: "tag:eu & more".into(),
             sort: UpdateSort::ChangedDesc,
@@ -113,6 +124,17 @@ mod tests {
             let get = |key: &str| said.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
             assert_eq!(Choice::read(get), choice, "{address}");
         }
-        assert_eq!(Choice::read(|key| (key == "sort").then(|| "-luck".into())), Choice::default());
+        for word in ["show", "outcome", "sort"] {
+            assert_eq!(Choice::read(|key| (key == word).then(|| "-luck".into())), Choice::default());
+        }
+    }
+
+    #[test]
+    fn a_list_is_asked_for_what_was_chosen() {
+        assert_eq!(Choice::default().query(), UpdateQuery::default());
+        let choice = Choice { stage: 2, show: Show::Failed, q: "gw".into(), cursor: "17.gw-1".into(), before: 50, ..Choice::default() };
+        let query =
+            UpdateQuery { stage: Some(2), show: Show::Failed, q: "gw".into(), cursor: Some("17.gw-1".into()), ..UpdateQuery::default() };
+        assert_eq!(choice.query(), query);
     }
 }

@@ -11,22 +11,14 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
-use wire::rollouts::{RolloutPage, Verb};
+use wire::rollouts::{RolloutPage, UpdateQuery, Verb};
 
 /// `/rollouts/{id}/{verb}`
 #[component]
 pub fn ConfirmPage() -> AnyView {
     let params = use_params_map();
     let id = move || params.with(|p| p.get("id").unwrap_or_default());
-    let model = reading(move || ReadRollout {
-        id: id(),
-        stage: 0,
-        show: String::new(),
-        cursor: String::new(),
-        outcome: String::new(),
-        q: String::new(),
-        sort: String::new(),
-    });
+    let model = reading(move || ReadRollout { id: id(), query: UpdateQuery::default() });
     let asks = actions::Asks::new(|| ());
     page(model, move |model: RolloutPage| {
         let word = params.with_untracked(|p| p.get("verb").unwrap_or_default());

@@ -11,7 +11,7 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verb, Verdict, lower_words, rate_of, rate_words},
+    rollouts::{Call, RolloutDetail, RolloutEvent, Show, StageView, Verb, Verdict, lower_words, rate_of, rate_words},
     states::{ReleaseState, RolloutState, StageState},
 };
 
@@ -30,7 +30,7 @@ pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
                 _ => tone,
             };
             Segment {
-                href: Choice { stage: s.number, show: String::new(), outcome: None, ..choice.clone() }.address(&id),
+                href: Choice { stage: s.number, show: Show::All, outcome: None, ..choice.clone() }.address(&id),
                 name: format!("{} {}", s.number, s.spec.name),
                 tone,
                 word,

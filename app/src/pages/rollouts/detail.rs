@@ -28,11 +28,7 @@ pub fn RolloutPage() -> AnyView {
     let (params, query) = (use_params_map(), use_query_map());
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
     let choice = Memo::new(move |_| query.with(|q| Choice::read(|key| q.get(key))));
-    let model = reading(move || {
-        let Choice { stage, show, outcome, q, sort, cursor, .. } = choice.get();
-        let outcome = outcome.map(|outcome| outcome.to_string()).unwrap_or_default();
-        ReadRollout { id: id.get(), stage, show, cursor, outcome, q, sort: sort.to_string() }
-    });
+    let model = reading(move || ReadRollout { id: id.get(), query: choice.with(Choice::query) });
     live::refetch_on(move || id.get().parse().ok().map(Topic::Rollout), 500, model);
     let asks = Asks::new(move || model.refetch());
     let ways = Completing::new("rollout-device-search");

@@ -103,11 +103,11 @@ fn nobody(model: &RolloutPage, choice: &Choice, id: &str) -> AnyView {
     if choice.narrows() {
         return empty("search", "No device matches", "Take a filter away, or search for a part of an id.", way(others, "Clear filters"));
     }
-    if choice.show.is_empty() {
+    if choice.show == Show::All {
         let text = "Who is in a stage is settled when it begins. The plan's preview shows who it would be now.";
         return empty("cpu", "No devices here", text, None);
     }
-    let text = if model.rollout.row.state.ended() && choice.show == Show::Waiting.as_str() {
+    let text = if model.rollout.row.state.ended() && choice.show == Show::Waiting {
         "The rollout has ended: nobody waits for it any more."
     } else {
         "Nobody is there right now."
@@ -125,7 +125,7 @@ fn filter_bar(model: &RolloutPage, choice: &Choice, id: &str, counts: &Counts, w
         view! { <a href=href aria-current=current.then_some("true")>{current.then(|| icon("check"))}{label}{count}</a> }
     };
     let outcomes = UpdateFailure::ALL.iter().map(|outcome| {
-        let to = Choice { outcome: Some(*outcome), show: String::new(), ..choice.clone() };
+        let to = Choice { outcome: Some(*outcome), show: Show::All, ..choice.clone() };
         link(to.address(id), words::failure(*outcome).1, choice.outcome == Some(*outcome), ended(counts, *outcome))
     });
     let outcomes = outcomes.collect_view().into_any();
@@ -185,7 +185,8 @@ pub fn failures(model: &RolloutPage, choice: &Choice) -> AnyView {
             }
         })
         .collect_view();
-    let all = view! { <a href=Choice::href(&model.rollout.row.id.to_string(), choice.stage, Show::Failed.as_str())>"Show them"</a> };
+    let them = Choice { stage: choice.stage, show: Show::Failed, ..Choice::default() }.address(&model.rollout.row.id.to_string());
+    let all = view! { <a href=them>"Show them"</a> };
     card_flush("Why devices did not make it", Some(all.into_any()), table("Failures by reason", columns, rows.into_any()))
 }
 
@@ -207,15 +208,15 @@ fn in_the_fleet(c: Counts, gone: &Counts) -> Counts {
 /// `ended`: whoever waits still was not reached, and no longer waits.
 fn filter(id: &str, choice: &Choice, c: &Counts, ended: bool) -> AnyView {
     let links = [
-        ("", "All", c.total),
-        ("updating", "Updating", c.updating),
-        ("failed", "Failed", c.errors()),
-        ("succeeded", "Done", c.succeeded),
-        ("waiting", if ended { "Not reached" } else { "Waiting" }, c.waiting),
+        (Show::All, "All", c.total),
+        (Show::Updating, "Updating", c.updating),
+        (Show::Failed, "Failed", c.errors()),
+        (Show::Succeeded, "Done", c.succeeded),
+        (Show::Waiting, if ended { "Not reached" } else { "Waiting" }, c.waiting),
     ]
-    .map(|(word, label, n)| {
-        let current = (word == choice.show && choice.outcome.is_none()).then_some("true");
-        let to = Choice { show: word.to_owned(), outcome: None, ..choice.clone() };
+    .map(|(show, label, n)| {
+        let current = (show == choice.show && choice.outcome.is_none()).then_some("true");
+        let to = Choice { show, outcome: None, ..choice.clone() };
         view! { <a href=to.address(id) aria-current=current>{label}<span class="count">{grouped(n)}</span></a> }
     });
     view! { <nav class="seg" aria-label="Show">{links.into_iter().collect_view()}</nav> }.into_any()

@@ -86,13 +86,13 @@ pub struct UpdateRow {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UpdateQuery {
     /// Only this stage, from 1.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<u32>,
     /// Only these.
     #[serde(default)]
     pub show: Show,
     /// Only those whose update ended like this; `show` does not count then.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<UpdateFailure>,
     /// A selector, as the list of devices has it; empty means all.
     #[serde(default)]
@@ -101,9 +101,9 @@ pub struct UpdateQuery {
     #[serde(default)]
     pub sort: UpdateSort,
     /// Cursor of the page before, in the same order.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Rows of a page, at most [`crate::page::MAX_ROWS`]; [`crate::page::DEFAULT_ROWS`] unless given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u32>,
 }
