@@ -40,12 +40,10 @@ impl Column {
     pub const fn actions(label: &'static str) -> Self {
         Self { label, class: "act", hidden: true, sort: None }
     }
-    /// One that is left out where the table has little room, and only there: what it says stands on the page of the row's subject too. Give the cells
-    /// `class="lesser"`.
-    #[must_use]
-    pub const fn lesser(mut self) -> Self {
-        self.class = "lesser";
-        self
+    /// A column with text that is left out where the table has little room, and only there: what it says stands on the page of the row's subject too. Give
+    /// the cells `class="lesser"` too.
+    pub const fn lesser(label: &'static str) -> Self {
+        Self { label, class: "lesser", hidden: false, sort: None }
     }
     /// The same, sorted by a link: `href` is the page in the other order.
     #[must_use]

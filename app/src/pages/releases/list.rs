@@ -175,7 +175,7 @@ fn rows(items: &[ReleaseRow]) -> AnyView {
     let columns = vec![
         Column::text("Release"),
         Column::text("State"),
-        Column::text("Signed by").lesser(),
+        Column::lesser("Signed by"),
         Column::number("Installed"),
         Column::text("Uploaded"),
     ];
