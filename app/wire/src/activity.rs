@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 crate::states::words! {
     /// What of a device's activity is asked for.
+    #[derive(Default)]
     ActivityKind {
         /// All of it.
+        #[default]
         All = "all",
         /// Entries of the audit log.
         Deeds = "deeds",
@@ -14,13 +16,6 @@ crate::states::words! {
         Connections = "connections",
         /// Its updates.
         Updates = "updates",
-    }
-}
-
-#[expect(clippy::derivable_impls, reason = "the macro that writes the enum has no room for `#[default]`")]
-impl Default for ActivityKind {
-    fn default() -> Self {
-        Self::All
     }
 }
 

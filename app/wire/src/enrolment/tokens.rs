@@ -6,19 +6,13 @@ use serde::{Deserialize, Serialize};
 
 crate::states::words! {
     /// What a token's devices go through before they are in.
+    #[derive(Default)]
     EnrolmentMode {
         /// They are in at once.
+        #[default]
         Auto = "auto",
         /// A person approves each.
         Approval = "approval",
-    }
-}
-
-// The derive does not see through the macro.
-#[expect(clippy::derivable_impls, reason = "the macro that writes the enum has no room for `#[default]`")]
-impl Default for EnrolmentMode {
-    fn default() -> Self {
-        Self::Auto
     }
 }
 

@@ -85,8 +85,10 @@ pub struct ApprovedPlan {
 
 words! {
     /// What the approvals inbox shows.
+    #[derive(Default)]
     InboxTab {
         /// Waits for the caller: they can approve it and have not.
+        #[default]
         ForMe = "me",
         /// Waits for anybody.
         Waiting = "waiting",
@@ -96,13 +98,6 @@ words! {
         Done = "done",
         /// A draft again: its request or its approval has expired, or an edit has voided it.
         Void = "void",
-    }
-}
-
-#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
-impl Default for InboxTab {
-    fn default() -> Self {
-        Self::ForMe
     }
 }
 

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 words! {
     /// What a gate does when it says no.
+    #[derive(Default)]
     GateAction {
         /// The stage has failed and the rollout halts.
+        #[default]
         Halt = "halt",
         /// The rollout pauses in its stage; a person goes on.
         Pause = "pause",
@@ -33,13 +35,6 @@ impl GateAction {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
     pub(super) const fn is_usual(&self) -> bool {
         matches!(self, Self::Halt)
-    }
-}
-
-#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
-impl Default for GateAction {
-    fn default() -> Self {
-        Self::Halt
     }
 }
 

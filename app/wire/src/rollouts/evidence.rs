@@ -14,18 +14,13 @@ words! {
         Lower = "lower",
     }
     /// What follows when there are too few devices to compare.
+    #[derive(Default)]
     TooFew {
         /// The stage waits for a person.
+        #[default]
         Ask = "ask",
         /// The stage may pass without the comparison.
         Pass = "pass",
-    }
-}
-
-#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
-impl Default for TooFew {
-    fn default() -> Self {
-        Self::Ask
     }
 }
 

@@ -14,8 +14,10 @@ pub const MOST_SORTED: usize = 2000;
 
 crate::states::words! {
     /// Orders of the devices of a rollout.
+    #[derive(Default)]
     UpdateSort {
         /// As they joined the fleet. However many there are.
+        #[default]
         Joined = "joined",
         /// By their ids. This order and those below are of lists with at most [`MOST_SORTED`] devices.
         Device = "device",
@@ -33,13 +35,6 @@ crate::states::words! {
         Changed = "changed",
         /// What changed last in front.
         ChangedDesc = "-changed",
-    }
-}
-
-#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
-impl Default for UpdateSort {
-    fn default() -> Self {
-        Self::Joined
     }
 }
 

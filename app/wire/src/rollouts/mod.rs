@@ -65,8 +65,10 @@ words! {
         BreakGlass = "break-glass",
     }
     /// Which rollouts a list shows.
+    #[derive(Default)]
     Tab {
         /// Every one.
+        #[default]
         All = "all",
         /// On their way, also while they are held up.
         Running = "running",
@@ -78,8 +80,10 @@ words! {
         Drafts = "drafts",
     }
     /// Which devices of a rollout a list shows.
+    #[derive(Default)]
     Show {
         /// Every one.
+        #[default]
         All = "all",
         /// Those whose update is under way.
         Updating = "updating",
@@ -89,19 +93,5 @@ words! {
         Succeeded = "succeeded",
         /// Those whose turn is still to come.
         Waiting = "waiting",
-    }
-}
-
-#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
-impl Default for Tab {
-    fn default() -> Self {
-        Self::All
-    }
-}
-
-#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
-impl Default for Show {
-    fn default() -> Self {
-        Self::All
     }
 }
