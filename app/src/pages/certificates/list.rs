@@ -182,10 +182,10 @@ fn sorted(label: &'static str, query: &CertificateQuery, first: CertificateSort,
     let now = query.sort.unwrap_or(CertificateSort::End);
     let order = if now != first && now != other {
         Order::None
-    } else if matches!(now, CertificateSort::End | CertificateSort::Device | CertificateSort::Revoked) {
-        Order::Ascending
-    } else {
+    } else if now.descends() {
         Order::Descending
+    } else {
+        Order::Ascending
     };
     let next = if now == first { other } else { first };
     Column::text(label).sorted(order, query::href(&CertificateQuery { sort: Some(next), cursor: None, ..query.clone() }, 0))

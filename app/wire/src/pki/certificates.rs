@@ -64,6 +64,11 @@ impl CertificateSort {
     pub const fn of_revoked(self) -> bool {
         matches!(self, Self::Revoked | Self::RevokedDesc)
     }
+
+    /// Whether it is from the end.
+    pub const fn descends(self) -> bool {
+        matches!(self.as_str().as_bytes(), [b'-', ..])
+    }
 }
 
 /// Which certificates to list. The same shape is a page's URL and a REST query.
@@ -173,4 +178,16 @@ pub struct CertificateDetail {
     pub may_revoke: bool,
     /// When this was read.
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_from_the_end_by_its_word() {
+        for sort in CertificateSort::ALL {
+            assert_eq!(sort.descends(), format!("{sort:?}").ends_with("Desc"), "{sort}");
+        }
+    }
 }

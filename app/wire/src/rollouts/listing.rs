@@ -40,8 +40,8 @@ crate::states::words! {
 
 impl UpdateSort {
     /// Whether it is from the end.
-    pub fn descends(self) -> bool {
-        self.as_str().starts_with('-')
+    pub const fn descends(self) -> bool {
+        matches!(self.as_str().as_bytes(), [b'-', ..])
     }
 }
 

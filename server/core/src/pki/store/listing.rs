@@ -225,12 +225,8 @@ pub(in crate::pki) struct Place {
 impl Place {
     /// In front of every row in this order.
     pub const fn start(sort: CertificateSort) -> Self {
-        Self { at: if descends(sort) { i64::MAX } else { i64::MIN }, id: String::new(), device: String::new() }
+        Self { at: if sort.descends() { i64::MAX } else { i64::MIN }, id: String::new(), device: String::new() }
     }
-}
-
-const fn descends(sort: CertificateSort) -> bool {
-    matches!(sort, CertificateSort::EndDesc | CertificateSort::DeviceDesc | CertificateSort::RevokedDesc)
 }
 
 /// Behind every device id there can be.
@@ -294,7 +290,7 @@ pub(in crate::pki) async fn page(
     let (org, alone, hex) = (by.org.as_str(), i64::from(alone), by.hex);
     let statement = way(by, sort, total);
     if matches!(sort, Sort::Device | Sort::DeviceDesc) {
-        let device = if after.device.is_empty() && descends(sort) { LAST_DEVICE } else { after.device.as_str() };
+        let device = if after.device.is_empty() && sort.descends() { LAST_DEVICE } else { after.device.as_str() };
         let (at, id) = (after.at, after.id.as_str());
         let found =
             rows!(on, ByDevice, statement, org, by.state, from, until, alone, by.like, hex.0, hex.1, by.authority, device, at, id, limit)?;
