@@ -3,7 +3,7 @@
 use crate::api::packed::reading;
 use crate::{
     api::audit::ReadAudit,
-    plan::query::push,
+    plan::query::{address, push},
     ui::{
         Column, PageHead, copyable, empty,
         form::{Given, search_input},
@@ -50,7 +50,7 @@ impl Asked {
         for (key, value) in self.pairs().iter().chain(more).filter(|(_, value)| !value.is_empty()) {
             push(&mut query, key, value);
         }
-        if query.is_empty() { "/audit".to_owned() } else { format!("/audit?{query}") }
+        address("/audit", &query)
     }
 }
 

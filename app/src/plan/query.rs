@@ -23,6 +23,20 @@ pub fn push(query: &mut String, key: &str, value: &str) {
     encode(query, value);
 }
 
+/// Appends the place of a page in its list: how many rows lie in front of it, and the cursor that it begins behind. The first page has an empty one, and
+/// nothing is appended.
+pub fn push_place(query: &mut String, before: i64, cursor: &str) {
+    if !cursor.is_empty() {
+        push(query, "from", &before.to_string());
+        push(query, "cur", cursor);
+    }
+}
+
+/// The address of a path with this query string; of the path alone where that is empty.
+pub fn address(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
 /// The query string with this value for a key whose values need no encoding; none when it has it already. Every other pair stays byte for byte as it is.
 pub fn with(query: &str, key: &str, value: &str) -> Option<String> {
     let query = query.strip_prefix('?').unwrap_or(query);
@@ -108,6 +122,15 @@ mod tests {
             push(&mut query, "q", "x");
             assert_eq!(pairs(&query), [("stages.0.name".to_owned(), value.to_owned()), ("q".into(), "x".into())], "{query}");
         }
+    }
+
+    #[test]
+    fn an_address_says_no_more_than_it_has_to() {
+        let mut query = String::new();
+        push_place(&mut query, 50, "");
+        assert_eq!(address("/firmware", &query), "/firmware");
+        push_place(&mut query, 50, "17.~ x");
+        assert_eq!(address("/firmware", &query), "/firmware?from=50&cur=17.%7E+x");
     }
 
     #[test]

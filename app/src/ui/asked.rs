@@ -54,7 +54,7 @@ fn here(change: impl FnOnce(&str) -> String) -> String {
 /// An address of this server, whatever the path begins with: two slashes would name another one.
 fn address(path: &str, query: &str) -> String {
     let path = path.trim_start_matches('/');
-    if query.is_empty() { format!("/{path}") } else { format!("/{path}?{query}") }
+    query::address(&format!("/{path}"), query)
 }
 
 fn asked(search: &str, word: &str, what: &str) -> String {

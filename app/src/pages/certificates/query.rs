@@ -1,6 +1,6 @@
 //! Pure: the list's filters and its order in its address.
 
-use crate::plan::query::push;
+use crate::plan::query::{address, push, push_place};
 use wire::{
     pki::{CertificateQuery, CertificateSort, WEEKS},
     states::CertificateState,
@@ -69,11 +69,8 @@ pub fn shown(query: &CertificateQuery) -> String {
 /// The address of the list; `before` is how many rows lie in front of the page.
 pub fn href(query: &CertificateQuery, before: i64) -> String {
     let mut out = shown(query);
-    if let Some(cursor) = &query.cursor {
-        push(&mut out, "from", &before.to_string());
-        push(&mut out, "cur", cursor);
-    }
-    if out.is_empty() { "/certificates".to_owned() } else { format!("/certificates?{out}") }
+    push_place(&mut out, before, query.cursor.as_deref().unwrap_or_default());
+    address("/certificates", &out)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::{
     api::decode::parse,
     pages::words,
-    plan::query::push,
+    plan::query::{address, push},
     ui::{Tone, banner, card, dot, empty, icon, page::skeleton, time},
 };
 use leptos::prelude::*;
@@ -58,7 +58,7 @@ fn href(id: &DeviceId, show: ActivityKind, before: Option<i64>) -> String {
     if let Some(before) = before {
         push(&mut query, "before", &before.to_string());
     }
-    if query.is_empty() { format!("/devices/{id}/activity") } else { format!("/devices/{id}/activity?{query}") }
+    address(&format!("/devices/{id}/activity"), &query)
 }
 
 /// The tab; rows of grey until it was read.

@@ -4,7 +4,7 @@
 use super::connections::Place;
 use crate::{
     pages::words,
-    plan::query::push,
+    plan::query::{address, push, push_place},
     ui::{
         Column, Tone, dot, empty,
         number::counted,
@@ -23,15 +23,11 @@ use wire::{
 /// The address of a page of them, with one update whose lines are all shown.
 fn href(id: &DeviceId, place: &Place, whole: Option<&UpdateId>) -> String {
     let mut query = String::new();
-    if !place.cursor.is_empty() {
-        push(&mut query, "from", &place.before.to_string());
-        push(&mut query, "cur", &place.cursor);
-    }
+    push_place(&mut query, place.before, &place.cursor);
     if let Some(whole) = whole {
         push(&mut query, "log", whole.as_str());
     }
-    let path = format!("/devices/{id}/firmware");
-    if query.is_empty() { path } else { format!("{path}?{query}") }
+    address(&format!("/devices/{id}/firmware"), &query)
 }
 
 /// The list and the logs; rows of grey until they were read. `whole` is the update whose lines are all shown.

@@ -1,7 +1,7 @@
 //! When a device was connected: how much of each of the last thirty days, and every connection that is kept, the newest in front.
 
 use crate::{
-    plan::query::push,
+    plan::query::{address, push_place},
     ui::{
         Column, Tone, empty, icon,
         number::percent,
@@ -37,11 +37,8 @@ pub fn place(get: impl Fn(&str) -> Option<String>) -> Place {
 /// The address of a page of it.
 fn href(id: &DeviceId, place: &Place) -> String {
     let mut query = String::new();
-    if !place.cursor.is_empty() {
-        push(&mut query, "from", &place.before.to_string());
-        push(&mut query, "cur", &place.cursor);
-    }
-    if query.is_empty() { format!("/devices/{id}/connections") } else { format!("/devices/{id}/connections?{query}") }
+    push_place(&mut query, place.before, &place.cursor);
+    address(&format!("/devices/{id}/connections"), &query)
 }
 
 /// A day, as far as something is known of it.

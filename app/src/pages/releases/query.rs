@@ -1,6 +1,6 @@
 //! Pure: the list's filters in its address.
 
-use crate::plan::query::push;
+use crate::plan::query::{address, push, push_place};
 use wire::{
     releases::{ReleaseCheck, ReleaseQuery},
     states::ReleaseState,
@@ -38,11 +38,8 @@ pub fn filters(query: &ReleaseQuery) -> String {
 /// The address of the list; `before` is how many rows lie in front of the page.
 pub fn href(query: &ReleaseQuery, before: i64) -> String {
     let mut out = filters(query);
-    if let Some(cursor) = &query.cursor {
-        push(&mut out, "from", &before.to_string());
-        push(&mut out, "cur", cursor);
-    }
-    if out.is_empty() { "/firmware".to_owned() } else { format!("/firmware?{out}") }
+    push_place(&mut out, before, query.cursor.as_deref().unwrap_or_default());
+    address("/firmware", &out)
 }
 
 #[cfg(test)]

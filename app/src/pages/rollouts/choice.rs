@@ -1,6 +1,6 @@
 //! Pure: which devices of a rollout its page shows, in the page's address.
 
-use crate::plan::query::push;
+use crate::plan::query::{address, push};
 use wire::{
     rollouts::{Show, UpdateQuery, UpdateSort},
     updates::UpdateFailure,
@@ -91,7 +91,7 @@ impl Choice {
         for (key, value) in self.pairs().iter().chain(more) {
             push(&mut query, key, value);
         }
-        if query.is_empty() { format!("/rollouts/{id}") } else { format!("/rollouts/{id}?{query}") }
+        address(&format!("/rollouts/{id}"), &query)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     api::rollouts::ReadRollouts,
     live,
     pages::words,
-    plan::query::push,
+    plan::query::{address, push},
     ui::{Column, PageHead, Tab, badge, empty, form::search_input, icon, number::grouped, pager, progress::meter, table, tabs, time},
 };
 use leptos::prelude::*;
@@ -40,7 +40,7 @@ impl Asked {
         for (key, value) in own.iter().chain(more).filter(|(_, value)| !value.is_empty()) {
             push(&mut query, key, value);
         }
-        if query.is_empty() { "/rollouts".to_owned() } else { format!("/rollouts?{query}") }
+        address("/rollouts", &query)
     }
 }
 
