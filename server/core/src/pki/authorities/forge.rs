@@ -296,7 +296,7 @@ impl Forge {
             Ok(Some(Some(key))) => key,
             Ok(_) => return Ok(None),
             Err(error) => {
-                tracing::error!(%error, authority = subject, "its key is out of reach; it signs nothing until the next start");
+                tracing::error!(%error, authority = subject, "its key is out of reach; it signs nothing until it is found");
                 return Ok(None);
             }
         };
@@ -336,6 +336,8 @@ impl Forge {
                 belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
                 Some(Arc::new(guarded(&der, kind, Held::Here(key))?))
             }
+            // A root whose key is elsewhere on purpose has none on the token (K-5).
+            None if kind == Kind::Root && (r.imported != 0 || r.offline_at.is_some()) => None,
             // What changed is its state, not its key.
             None => match known.iter().find(|a| a.id == id && a.on_token()) {
                 Some(same) => same.signer.clone(),
