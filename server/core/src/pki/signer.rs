@@ -1,8 +1,8 @@
 //! Whether anything is signed at the moment, for whoever looks after the machine: a token that hangs, is gone, takes nobody in, or lacks a key (K-4).
 //! Owns the answer; what a token says is `token.rs`'s, who waits for it `turns.rs`'s. Devices that are in need no signature, and go on.
 
-use super::{Pki, authorities::Authority, turns};
-use wire::ids::OrgId;
+use super::{Error, Pki, authorities::Authority, turns};
+use wire::ids::{AuthorityId, OrgId};
 
 /// Why not all that is asked for is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,11 +81,18 @@ impl Pki {
         !authority.has_key() || (authority.on_token() && self.token.as_ref().is_some_and(|token| token.lacks(authority.id.as_str())))
     }
 
-    /// Asks the token whether it would sign, so that it is known before somebody needs it.
-    pub(super) async fn look_at_token(&self) {
-        let Some(token) = self.token.clone() else { return };
+    /// Asks the token whether it would sign, so that it is known before somebody needs it, and for keys that it did not have when their authorities were
+    /// opened: those that it has now sign from here on.
+    pub(super) async fn look_at_token(&self) -> Result<(), Error> {
+        let Some(token) = self.token.clone() else { return Ok(()) };
+        let lacking: Vec<AuthorityId> = self.authorities.load().iter().filter(|a| signs(a) && !a.has_key()).map(|a| a.id.clone()).collect();
+        let look = move || {
+            let answers = token.look();
+            lacking.into_iter().filter(|id| answers && matches!(token.find(id.as_str()), Ok(Some(_)))).collect::<Vec<_>>()
+        };
         // That it is late is what `turns` knows from then on.
-        let _late = self.turns.take(turns::LONGEST, move || token.look()).await;
+        let found = self.turns.take(turns::LONGEST, look).await.unwrap_or_default();
+        if found.is_empty() { Ok(()) } else { self.reload_anew(&found).await }
     }
 }
 

@@ -221,11 +221,11 @@ impl Token {
         self.pin.lock().refusal()
     }
 
-    /// Asks it whether it would sign, and for keys that it lacked.
-    pub fn look(&self) {
+    /// Asks it whether it would sign, and for keys that it lacked; whether it answers.
+    pub fn look(&self) -> bool {
         // What is wrong is kept, and was logged.
         if self.ready("looking at the token").is_err() {
-            return;
+            return false;
         }
         let missing: Vec<String> = self.missing.lock().iter().cloned().collect();
         for name in missing {
@@ -234,6 +234,7 @@ impl Token {
                 self.has(&name);
             }
         }
+        true
     }
 
     fn has(&self, name: &str) {

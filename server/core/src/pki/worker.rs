@@ -182,11 +182,11 @@ impl Pki {
         Box::pin(self.settle_all()).await.and(cared)
     }
 
-    /// Asks the token how it does, and has it destroy keys that nobody came back for.
+    /// Asks the token how it does and for keys that it lacked, and has it destroy those that nobody came back for.
     async fn care_for_token(&self) -> Result<(), Error> {
-        self.look_at_token().await;
+        let looked = self.look_at_token().await;
         // What a wrong time would end can't be brought back.
-        if self.clock_jump().is_none() { self.drop_unbooked().await } else { Ok(()) }
+        if self.clock_jump().is_none() { looked.and(self.drop_unbooked().await) } else { looked }
     }
 
     async fn settle_all(&self) -> Result<(), Error> {
