@@ -62,7 +62,7 @@ impl Pki {
         let authorities = mine.into_iter().map(listed).collect();
         let found = store::behind(&mut on, &actor.org, bundle.version, after, i64::from(DEFAULT_ROWS) + 1).await?;
         let behind = found.iter().map(|id| id.parse::<DeviceId>().map_err(crate::db::Error::corrupt)).collect::<Result<Vec<_>, _>>()?;
-        let behind = Page::cut(behind, DEFAULT_ROWS, bundle.missing(), |id| id.as_str().to_lowercase());
+        let behind = Page::cut(behind, DEFAULT_ROWS, bundle.unsure(), |id| id.as_str().to_lowercase());
         drop(on);
         let (duties, requests) = (self.root_duties(actor).await?, self.requests_for(actor).await?);
         Ok(AuthoritiesPage {

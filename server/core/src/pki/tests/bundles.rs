@@ -163,5 +163,7 @@ async fn r10_devices_that_never_can_tell_stand_apart(#[case] kind: EngineKind) {
     pki.bundle_fetched(&check(&w, &leaf).unwrap(), version).await.unwrap();
     let reach = pki.bundle_reach(&admin).await.unwrap();
     assert_eq!((reach.holders, reach.missing(), reach.unsure(), reach.enough()), (1, 0, 1, true));
+    let page = pki.authorities_page(&admin).await.unwrap();
+    assert_eq!((page.behind.len(), page.bundle.unsure()), (1, 1), "as many are listed as are counted");
     pki.activate_authority(&admin, &next.id, false).await.unwrap();
 }
