@@ -166,4 +166,13 @@ async fn r10_devices_that_never_can_tell_stand_apart(#[case] kind: EngineKind) {
     let page = pki.authorities_page(&admin).await.unwrap();
     assert_eq!((page.behind.len(), page.bundle.unsure()), (1, 1), "as many are listed as are counted");
     pki.activate_authority(&admin, &next.id, false).await.unwrap();
+
+    for name in ["Device CA G1-1", "Server CA G1-1"] {
+        pki.retire_authority(&admin, &named(pki, &w, name), true).await.unwrap();
+    }
+    let old = named(pki, &w, "Root CA G1");
+    let refused = pki.retire_authority(&admin, &old, false).await.unwrap_err().fault();
+    let never = "1 of 2 active devices can never tell whether they hold trust bundle 2: waiting does not help.";
+    assert!(refused.message.starts_with(never), "{}", refused.message);
+    pki.retire_authority(&admin, &old, true).await.unwrap();
 }
