@@ -82,11 +82,18 @@ impl Fleet {
         found.map(Some)
     }
 
-    /// Keeps what a server starts with. The trust domain is fixed by the first one that does; [`Fleet::open`] has refused another one since.
+    /// Keeps what a server starts with. The trust domain is fixed by the first one that does; [`Fleet::open`] has refused another one since, and here it is
+    /// refused to the second of two that start for the first time at once.
     pub async fn keep_in_force(&self, shared: &Shared) -> Result<(), db::Error> {
         let settings = serde_json::to_string(shared).map_err(db::Error::corrupt)?;
+        let wanted = self.pki().trust_domain();
         let mut tx = self.write().await?;
-        exec!(&mut tx, KEEP, self.pki().trust_domain(), settings.as_str())?;
+        exec!(&mut tx, KEEP, wanted, settings.as_str())?;
+        if let Some((own, _)) = row!(&mut tx, (String, String), KEPT)?
+            && own != wanted
+        {
+            return Err(db::Error::Open(other_domain(&own, wanted)));
+        }
         tx.commit().await
     }
 }
