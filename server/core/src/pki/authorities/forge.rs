@@ -94,6 +94,11 @@ impl Product {
     pub fn first(&self) -> Result<&Made, Error> {
         self.made.first().ok_or_else(|| Error::Build("nothing was made".to_owned()))
     }
+
+    /// The request that the plan is about.
+    pub fn asked(&self) -> Result<&Asking, Error> {
+        self.asking.as_ref().ok_or_else(|| Error::Build("no request was made".to_owned()))
+    }
 }
 
 /// Who signs a new authority.
