@@ -8,7 +8,7 @@ use crate::{
     db::{Db, EngineKind, Sql, Store, exec},
     entropy::{Entropy, SeededEntropy},
     pki::{DevicePeer, Error, Kek, KeyError, NewLeaf, Pki, PkiSettings, Refusal, csr, der},
-    testing::{START, World, store},
+    testing::{START, World, csr_by, store},
 };
 use parking_lot::Mutex;
 use rcgen::KeyPair;
@@ -32,10 +32,7 @@ const SWAP: Sql =
 
 /// A CSR for this key.
 pub(super) fn request(name: &str, key: &KeyPair) -> String {
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    params.serialize_request(key).unwrap().pem().unwrap()
+    csr_by(key, name)
 }
 
 pub(super) async fn enrol_with(w: &World, id: &str, key: &KeyPair) -> Result<Enrolled, crate::devices::Error> {
