@@ -42,20 +42,24 @@ pub struct InForce {
     pub last: Option<Shared>,
 }
 
-/// What commands beside a server have to do as the server does. Paths are whole, or begin in the data folder.
+/// What commands beside a server have to do as the server does. Paths are whole, or begin in the data folder. A field that is added takes
+/// `#[serde(default)]`: what a server of an older version has kept says nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shared {
     /// Where revocations are kept beside the database (K-7).
     pub journal: PathBuf,
     /// `http://…` under which lists and authorities are published (P-10), if any.
+    #[serde(default)]
     pub publish_url: Option<String>,
     /// The enrol listener as devices know it.
     pub enrol_url: String,
     /// The device listener as devices know it.
     pub device_url: String,
     /// The PKCS#11 token on which authorities' keys are made (K-4), if any. Of the PIN only its file's name.
+    #[serde(default)]
     pub token: Option<TokenSettings>,
     /// Whether keys are made for devices (E-8).
+    #[serde(default)]
     pub server_keygen: bool,
 }
 
@@ -78,11 +82,18 @@ impl Fleet {
         found.map(Some)
     }
 
-    /// Keeps what a server starts with. The trust domain is fixed by the first one that does; [`Fleet::open`] has refused another one since.
+    /// Keeps what a server starts with. The trust domain is fixed by the first one that does; [`Fleet::open`] has refused another one since, and here it is
+    /// refused to the second of two that start for the first time at once.
     pub async fn keep_in_force(&self, shared: &Shared) -> Result<(), db::Error> {
         let settings = serde_json::to_string(shared).map_err(db::Error::corrupt)?;
+        let wanted = self.pki().trust_domain();
         let mut tx = self.write().await?;
-        exec!(&mut tx, KEEP, self.pki().trust_domain(), settings.as_str())?;
+        exec!(&mut tx, KEEP, wanted, settings.as_str())?;
+        if let Some((own, _)) = row!(&mut tx, (String, String), KEPT)?
+            && own != wanted
+        {
+            return Err(db::Error::Open(other_domain(&own, wanted)));
+        }
         tx.commit().await
     }
 }
@@ -113,9 +124,14 @@ async fn issued(on: &mut impl Conn) -> Result<Option<String>, db::Error> {
     Ok(found.and_then(|(der,)| trust_domain_of(&der)))
 }
 
-/// Refuses a trust domain that is not the fleet's own.
+/// Refuses a trust domain that is not the fleet's own. What commands share is none of its business: whoever serves writes that anew.
 pub(crate) async fn agrees(db: &Db, wanted: &str) -> Result<(), db::Error> {
-    match read(&mut db.read().await?).await?.trust_domain {
+    let mut on = db.read().await?;
+    let own = match row!(&mut on, (String, String), KEPT)? {
+        Some((own, _)) => Some(own),
+        None => issued(&mut on).await?,
+    };
+    match own {
         Some(own) if own != wanted => Err(db::Error::Open(other_domain(&own, wanted))),
         _ => Ok(()),
     }

@@ -322,11 +322,15 @@ impl World {
 
 /// A CSR in PEM with a fresh P-256 key and this common name.
 pub fn csr(common_name: &str) -> String {
-    let key = rcgen::KeyPair::generate().expect("a key");
+    csr_by(&rcgen::KeyPair::generate().expect("a key"), common_name)
+}
+
+/// A CSR in PEM by this key, with this common name.
+pub fn csr_by(key: &rcgen::KeyPair, common_name: &str) -> String {
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
-    params.serialize_request(&key).expect("a CSR").pem().expect("PEM")
+    params.serialize_request(key).expect("a CSR").pem().expect("PEM")
 }
 
 /// A fresh token of SoftHSM with this label, whose PIN is in a file of this folder. `TEST_PKCS11_MODULE` names the library, and `SOFTHSM2_CONF` where it

@@ -146,13 +146,15 @@ impl Access {
             other => other?,
         };
         let mut detail = json!({ "email": email, "role": role });
-        // Who comes in by a code is made by nobody else.
-        let newcomer =
-            Actor { who: Who::Session { session: self.entropy.id(now), user: id.clone(), name: name.clone(), role }, ..actor.clone() };
-        let by = if matches!(first, First::No) { actor } else { &newcomer };
-        if !matches!(first, First::No) {
+        let newcomer;
+        let by = if matches!(first, First::No) {
+            actor
+        } else {
+            // Who comes in by a code is made by nobody else.
             detail["by"] = json!("set-up code");
-        }
+            newcomer = Actor { who: Who::Session { session: self.entropy.id(now), user: id.clone(), name, role }, ..actor.clone() };
+            &newcomer
+        };
         audit::append(&mut tx, by, now, "user.create", id.as_str(), &detail).await?;
         tx.commit().await?;
         Ok(id)

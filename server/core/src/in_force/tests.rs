@@ -10,6 +10,8 @@ use crate::{
 use rstest::rstest;
 
 const FORGET: Sql = Sql::same("DROP TABLE in_force");
+const ANOTHER: Sql = Sql::same("UPDATE in_force SET trust_domain = 'acme.example'");
+const SAY: Sql = Sql::same("UPDATE in_force SET settings = $1");
 const USE: Sql = Sql::same("UPDATE certificates SET first_used_at = 1 WHERE device IS NOT NULL");
 
 fn shared(journal: &str) -> Shared {
@@ -96,4 +98,46 @@ async fn a_start_with_another_trust_domain_than_what_was_issued_is_refused(#[cas
     w.device("gw-1", "sim").await;
     let refused = World::open_with(w.close().await, url, 2, elsewhere).await.err().unwrap().to_string();
     assert!(refused.contains("\"fleet.test\"") && refused.contains("another data folder"), "{refused}");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_another_version_has_kept_is_read_as_far_as_it_goes_and_holds_no_server_up(#[case] kind: EngineKind) {
+    let url = url_of(kind).await;
+    let w = World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await;
+    w.fleet.keep_in_force(&shared("revocations.log")).await.unwrap();
+    let says = async |w: &World, settings: &str| {
+        let mut tx = w.fleet.write().await.unwrap();
+        exec!(&mut tx, SAY, settings).unwrap();
+        tx.commit().await.unwrap();
+    };
+    let least =
+        r#"{"journal":"revocations.log","enrol_url":"https://fleet.example:8444","device_url":"https://fleet.example:8443","new":1}"#;
+    says(&w, least).await;
+    let found = Fleet::in_force(w.folder.path(), url.as_deref()).await.unwrap().unwrap();
+    assert_eq!(found.last, Some(Shared { publish_url: None, token: None, server_keygen: false, ..shared("revocations.log") }));
+
+    says(&w, "{}").await;
+    let w = World::open_at(w.close().await, url, 2).await;
+    w.fleet.keep_in_force(&shared("revocations.log")).await.unwrap();
+}
+
+/// Neither has found the other as it opened.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn of_two_first_starts_at_once_with_different_trust_domains_one_serves(#[case] kind: EngineKind) {
+    let url = url_of(kind).await;
+    let w = World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await;
+    w.fleet.keep_in_force(&shared("one.log")).await.unwrap();
+    let mut tx = w.fleet.write().await.unwrap();
+    exec!(&mut tx, ANOTHER).unwrap();
+    tx.commit().await.unwrap();
+    let refused = w.fleet.keep_in_force(&shared("two.log")).await.unwrap_err().to_string();
+    assert!(refused.contains("\"acme.example\", as on its first start") && refused.contains("trust_domain = \"fleet.test\""), "{refused}");
+    let found = Fleet::in_force(w.folder.path(), url.as_deref()).await.unwrap().unwrap();
+    assert_eq!(found, InForce { trust_domain: Some("acme.example".into()), last: Some(shared("one.log")) }, "and nothing of it is kept");
 }

@@ -4,9 +4,11 @@
 use super::{Error, Pki, authorities::Authority, profile::Kind, store};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
-    db::{Conn, Tx},
+    db::{Conn, Db, Tx},
+    kept::{Kept, kept_or},
 };
 use serde_json::json;
+use std::sync::Arc;
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
@@ -47,6 +49,13 @@ impl Left {
     fn open(self, now: Timestamp) -> Option<(RecoveryPolicy, Timestamp)> {
         self.way_back.filter(|(_, until)| now < *until)
     }
+}
+
+/// How many devices each authority that was given up has left behind.
+pub(super) type LeftBehind = Arc<Kept<AuthorityId, i64>>;
+
+async fn left_behind(db: Db, id: AuthorityId, now: Timestamp) -> Result<i64, Error> {
+    Ok(store::left_behind(&mut db.read().await?, &id, now).await?)
 }
 
 /// How a device with a certificate of an authority that has ended may come back now.
@@ -105,13 +114,15 @@ impl Pki {
     }
 
     /// The organization's authorities for devices that were given up and have left devices behind: id and name, how many, and since when. Asks the database
-    /// only where one was given up.
+    /// only where one was given up; where counting takes long, it is as it was a while ago.
     pub(crate) async fn cut_off(&self, org: &OrgId) -> Result<Vec<(AuthorityId, String, i64, Timestamp)>, Error> {
         let all = self.authorities.load_full();
         let now = self.clock.now();
         let mut cut = Vec::new();
         for a in all.iter().filter(|a| a.org == *org && a.kind == Kind::DeviceAuthority && a.state == Compromised) {
-            let devices = store::left_behind(&mut self.db.read().await?, &a.id, now).await?;
+            let devices =
+                kept_or((&self.left_behind, a.id.clone(), 0), (&self.db, &self.clock), || left_behind(self.db.clone(), a.id.clone(), now))
+                    .await?;
             if devices > 0 {
                 cut.push((a.id.clone(), common_name(&a.subject).to_owned(), devices, a.ended_at.unwrap_or(now)));
             }

@@ -242,7 +242,11 @@ pub(super) struct Holders {
 impl Holders {
     async fn count(on: &mut impl Conn, org: &OrgId) -> Result<Self, Error> {
         let newest = store::newest_bundle(on, org).await?.map_or(0, |(version, _)| version);
-        Ok(Self { newest, held: store::held(on, org).await?, cannot_tell: store::cannot_tell(on, org).await? })
+        let held = store::held(on, org).await?;
+        // Who has said a word about any bundle can tell.
+        let silent = held.iter().any(|(version, _)| *version == 0);
+        let cannot_tell = if silent { store::cannot_tell(on, org).await? } else { 0 };
+        Ok(Self { newest, held, cannot_tell })
     }
 
     /// How many of them hold this version, or a later one.

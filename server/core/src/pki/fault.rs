@@ -1,7 +1,10 @@
 //! What the other side gets to see of this room's refusals and failures, and which of them the log is told of. Refuses to know who the other side is.
 
 use super::{Error, KeyError};
-use wire::{Fault, FaultKind, pki::AuthorityUse};
+use wire::{
+    Fault, FaultKind,
+    pki::{AuthorityUse, BundleReach},
+};
 
 /// How to come by an authority of this use, as `ca csr --for` names it.
 fn root_offline(purpose: &str) -> Fault {
@@ -197,14 +200,20 @@ impl Error {
                 ),
             ),
             Self::BundleNotHeld(reach) => {
-                let silent = if reach.cannot_tell > 0 { format!(", and {} can never tell", reach.cannot_tell) } else { String::new() };
-                let text = format!(
-                    "{} of {} active devices don't hold trust bundle {} yet{silent}. Wait until they have connected and fetched it, or force it: {} may not find back then.",
-                    reach.missing(),
-                    reach.devices,
-                    reach.version,
-                    reach.unsure()
-                );
+                let BundleReach { version, devices, cannot_tell, .. } = reach;
+                let silent = if *cannot_tell > 0 { format!(", and {cannot_tell} can never tell") } else { String::new() };
+                let text = if reach.missing() == 0 {
+                    format!(
+                        "{cannot_tell} of {devices} active devices can never tell whether they hold trust bundle {version}: waiting does not help. \
+                         Force it; they may not find back then."
+                    )
+                } else {
+                    format!(
+                        "{} of {devices} active devices don't hold trust bundle {version} yet{silent}. Wait until they have connected and fetched it, or force it: {} may not find back then.",
+                        reach.missing(),
+                        reach.unsure()
+                    )
+                };
                 Fault::new(FaultKind::Conflict, "bundle_not_held", text)
             }
             // Said to whoever makes an authority: those who wait for a certificate hear that the token is late.

@@ -109,7 +109,10 @@ use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
-use wire::{ids::OrgId, roots::RootKey};
+use wire::{
+    ids::{AuthorityId, OrgId},
+    roots::RootKey,
+};
 
 /// DER as text (RFC 7468) under this label.
 pub fn pem(label: &str, der: &[u8]) -> String {
@@ -183,6 +186,7 @@ pub struct Pki {
     bundles: ArcSwap<bundle::Bundles>,
     lives: following::Lives,
     holders: bundle::KeptHolders,
+    left_behind: aftermath::LeftBehind,
     reloading: tokio::sync::Mutex<()>,
     identity: ArcSwapOption<ServerIdentity>,
     trust: TrustHandle,
@@ -239,6 +243,7 @@ impl Pki {
             bundles: ArcSwap::default(),
             lives: following::Lives::default(),
             holders: bundle::KeptHolders::default(),
+            left_behind: aftermath::LeftBehind::default(),
             reloading: tokio::sync::Mutex::default(),
             identity: ArcSwapOption::empty(),
             trust,
@@ -276,10 +281,21 @@ impl Pki {
 
     /// Reads authorities and changed certificates again; connections that are no longer allowed learn of it at once.
     pub async fn reload(&self) -> Result<(), Error> {
+        self.reload_anew(&[]).await
+    }
+
+    /// The same; the keys of these authorities are looked for as on a start.
+    async fn reload_anew(&self, anew: &[AuthorityId]) -> Result<(), Error> {
         {
             // One after the other: what was read before a change must not be stored after it.
             let _turn = self.reloading.lock().await;
-            let all = self.forge().open(&self.authorities.load()).await?;
+            let known: authorities::Authorities = self.authorities.load().iter().filter(|a| !anew.contains(&a.id)).cloned().collect();
+            let mut forge = self.forge();
+            if self.turns.hang() {
+                // Who is believed must not wait for it: `look_at_token` looks for keys once it answers.
+                forge.token = None;
+            }
+            let all = forge.open(&known).await?;
             self.bundles.store(Arc::new(bundle::Bundles::read(&self.db).await?));
             let registered = registered::anchors::read(&mut self.db.read().await?, &self.trust.device_anchors().registered).await?;
             self.trust.set_authorities(&all, registered);

@@ -62,7 +62,7 @@ impl Pki {
         let new = self.forge().blank(kind, &root.slug, (&format!("{above}-{generation}"), generation), now);
         let (line, by) = (new.subject.line(), actor.label());
         let product = self.made(&mut tx, &actor.org, Plan::Request { new }).await?;
-        let Asking { id, spki_sha256, sealed, csr } = product.asking.as_ref().ok_or(Error::NoSuchRequest)?;
+        let Asking { id, spki_sha256, sealed, csr } = product.asked()?;
         let row = store::NewRequest {
             id,
             org: &actor.org,

@@ -1,8 +1,8 @@
 //! Whether anything is signed at the moment, for whoever looks after the machine: a token that hangs, is gone, takes nobody in, or lacks a key (K-4).
 //! Owns the answer; what a token says is `token.rs`'s, who waits for it `turns.rs`'s. Devices that are in need no signature, and go on.
 
-use super::{Pki, authorities::Authority, turns};
-use wire::ids::OrgId;
+use super::{Error, Pki, authorities::Authority, turns};
+use wire::ids::{AuthorityId, OrgId};
 
 /// Why not all that is asked for is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +24,10 @@ impl Pki {
     pub fn not_signing(&self, org: Option<&OrgId>) -> Option<NotSigning> {
         let all = self.authorities.load();
         let asked: Vec<_> = all.iter().filter(|a| org.is_none_or(|org| a.org == *org) && signs(a)).collect();
-        if org.is_none() || asked.iter().any(|a| a.on_token() || !a.has_key()) {
-            if self.turns.hang() {
-                return Some(NotSigning { code: "token_hangs", why: HANGS.to_owned(), whole: true });
-            }
-            if let Some(trouble) = self.token.as_ref().and_then(|token| token.trouble()) {
-                return Some(NotSigning { code: trouble.code(), why: trouble.to_string(), whole: true });
-            }
+        if (org.is_none() || asked.iter().any(|a| a.on_token() || !a.has_key()))
+            && let Some(out) = self.token_out()
+        {
+            return Some(out);
         }
         let lacking: Vec<_> = asked.iter().filter(|a| self.lacks_key(a)).collect();
         let first = lacking.first()?;
@@ -41,11 +38,7 @@ impl Pki {
             more => format!(" and {more} more"),
         };
         let verb = if lacking.len() == 1 { "signs" } else { "sign" };
-        let why = match (&self.token, first.signer()) {
-            (Some(token), _) => format!("{}{others} {verb} nothing: {}", first.subject, token.no_key(first.id.as_str())),
-            (None, Err(error)) => format!("{}{others} {verb} nothing: {error}", first.subject),
-            (None, Ok(_)) => return None,
-        };
+        let why = format!("{}{others} {verb} nothing: {}", first.subject, self.no_key(first)?);
         Some(NotSigning { code: "token_key_missing", why, whole })
     }
 
@@ -54,21 +47,28 @@ impl Pki {
         if !signs(authority) {
             return None;
         }
-        if authority.on_token() || !authority.has_key() {
-            if self.turns.hang() {
-                return Some(HANGS.to_owned());
-            }
-            if let Some(trouble) = self.token.as_ref().and_then(|token| token.trouble()) {
-                return Some(trouble.to_string());
-            }
+        if (authority.on_token() || !authority.has_key())
+            && let Some(out) = self.token_out()
+        {
+            return Some(out.why);
         }
-        if !self.lacks_key(authority) {
-            return None;
+        if self.lacks_key(authority) { self.no_key(authority) } else { None }
+    }
+
+    /// What is wrong with all of the token; none while it answers, and where there is none.
+    fn token_out(&self) -> Option<NotSigning> {
+        if self.turns.hang() {
+            return Some(NotSigning { code: "token_hangs", why: HANGS.to_owned(), whole: true });
         }
-        match (&self.token, authority.signer()) {
-            (Some(token), _) => Some(token.no_key(authority.id.as_str()).to_string()),
-            (None, Err(error)) => Some(error.to_string()),
-            (None, Ok(_)) => None,
+        let trouble = self.token.as_ref()?.trouble()?;
+        Some(NotSigning { code: trouble.code(), why: trouble.to_string(), whole: true })
+    }
+
+    /// That this authority's key is missing, in words.
+    fn no_key(&self, authority: &Authority) -> Option<String> {
+        match &self.token {
+            Some(token) => Some(token.no_key(authority.id.as_str()).to_string()),
+            None => authority.signer().err().map(|error| error.to_string()),
         }
     }
 
@@ -81,11 +81,18 @@ impl Pki {
         !authority.has_key() || (authority.on_token() && self.token.as_ref().is_some_and(|token| token.lacks(authority.id.as_str())))
     }
 
-    /// Asks the token whether it would sign, so that it is known before somebody needs it.
-    pub(super) async fn look_at_token(&self) {
-        let Some(token) = self.token.clone() else { return };
+    /// Asks the token whether it would sign, so that it is known before somebody needs it, and for keys that it did not have when their authorities were
+    /// opened: those that it has now sign from here on.
+    pub(super) async fn look_at_token(&self) -> Result<(), Error> {
+        let Some(token) = self.token.clone() else { return Ok(()) };
+        let lacking: Vec<AuthorityId> = self.authorities.load().iter().filter(|a| signs(a) && !a.has_key()).map(|a| a.id.clone()).collect();
+        let look = move || {
+            let answers = token.look();
+            lacking.into_iter().filter(|id| answers && matches!(token.find(id.as_str()), Ok(Some(_)))).collect::<Vec<_>>()
+        };
         // That it is late is what `turns` knows from then on.
-        let _late = self.turns.take(turns::LONGEST, move || token.look()).await;
+        let found = self.turns.take(turns::LONGEST, look).await.unwrap_or_default();
+        if found.is_empty() { Ok(()) } else { self.reload_anew(&found).await }
     }
 }
 

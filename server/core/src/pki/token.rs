@@ -143,13 +143,15 @@ impl Token {
     pub fn find(self: &Arc<Self>, name: &str) -> Result<Option<TokenKey>, KeyError> {
         const DOING: &str = "looking for a key";
         // Who is not logged in is shown no private key, and told nothing of it.
-        self.ready(DOING)?;
-        let found = self.with(DOING, |line| {
-            let private = object(&line.session, ObjectClass::PRIVATE_KEY, name)?;
-            let public = object(&line.session, ObjectClass::PUBLIC_KEY, name)?;
-            let (Some(private), Some(public)) = (private, public) else { return Ok(None) };
-            let attributes = line.session.get_attributes(public, &[AttributeType::EcParams, AttributeType::EcPoint])?;
-            Ok(Some(((line.number, private), attributes)))
+        elsewhere(|| self.ready(DOING))?;
+        let found = elsewhere(|| {
+            self.with(DOING, |line| {
+                let private = object(&line.session, ObjectClass::PRIVATE_KEY, name)?;
+                let public = object(&line.session, ObjectClass::PUBLIC_KEY, name)?;
+                let (Some(private), Some(public)) = (private, public) else { return Ok(None) };
+                let attributes = line.session.get_attributes(public, &[AttributeType::EcParams, AttributeType::EcPoint])?;
+                Ok(Some(((line.number, private), attributes)))
+            })
         });
         let Some((private, attributes)) = found.map_err(KeyError::Token)? else { return Ok(None) };
         let (mut curve, mut point) = (None, None);
@@ -219,11 +221,11 @@ impl Token {
         self.pin.lock().refusal()
     }
 
-    /// Asks it whether it would sign, and for keys that it lacked.
-    pub fn look(&self) {
+    /// Asks it whether it would sign, and for keys that it lacked; whether it answers.
+    pub fn look(&self) -> bool {
         // What is wrong is kept, and was logged.
         if self.ready("looking at the token").is_err() {
-            return;
+            return false;
         }
         let missing: Vec<String> = self.missing.lock().iter().cloned().collect();
         for name in missing {
@@ -232,6 +234,7 @@ impl Token {
                 self.has(&name);
             }
         }
+        true
     }
 
     fn has(&self, name: &str) {

@@ -98,7 +98,7 @@ fn behind(m: &Model, further: bool) -> Option<AnyView> {
         .behind_next
         .as_ref()
         .map(|id| view! { <a class="btn" data-s="sm" href=format!("/certificates/authorities?after={id}")>"Next"</a> });
-    let title = format!("{} not said that they hold it", counted(m.bundle.missing(), "active device has", "active devices have"));
+    let title = format!("{} not said that they hold it", counted(m.bundle.unsure(), "active device has", "active devices have"));
     Some(
         view! {
             <details class="mt-2" open=further>

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     access::Actor,
     db::EngineKind,
-    testing::{START, World, csr},
+    testing::{START, World, csr, csr_by},
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -365,16 +365,10 @@ async fn a_14_what_a_batch_tries_is_counted_and_in_the_books_as_with_a_token(#[c
     let w = World::open(kind).await;
     let operator = w.operator().await;
     let key = rcgen::KeyPair::generate().unwrap();
-    let with_key = |id: &str| {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, id);
-        params.serialize_request(&key).unwrap().pem().unwrap()
-    };
     let requests = include_str!("../../pki/testdata/requests.txt");
     let authority = requests.split("== ").find_map(|block| block.strip_prefix("ca-true csr_forbidden_extension\n")).unwrap();
     let line = |id: &str, csr: &str| serde_json::json!({ "device_id": id, "csr": csr }).to_string();
-    let mut lines = vec![line("gw-7", &with_key("gw-7")), line("gw-8", &with_key("gw-8")), line("gw-9", "")];
+    let mut lines = vec![line("gw-7", &csr_by(&key, "gw-7")), line("gw-8", &csr_by(&key, "gw-8")), line("gw-9", "")];
     lines.extend((0..20).map(|_| line("gw-1", authority)));
     let batch = send(&w, &operator, lines.join("\n").into_bytes()).await.unwrap();
     work(&w).await;

@@ -6,9 +6,9 @@ use crate::{
     db::{EngineKind, exec},
     devices::{Attempt, Error, Over, store},
     hash::sha256,
-    testing::{World, csr},
+    testing::{World, csr, csr_by},
 };
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData as _};
+use rcgen::{KeyPair, PublicKeyData as _};
 use rstest::rstest;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
@@ -18,14 +18,6 @@ use wire::{
 
 fn asking(pattern: &str, uses: i64) -> NewEnrolmentToken {
     NewEnrolmentToken { mode: EnrolmentMode::Approval, ..new_token(pattern, uses) }
-}
-
-/// A CSR by this key.
-pub(super) fn csr_by(key: &KeyPair, name: &str) -> String {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.serialize_request(key).unwrap().pem().unwrap()
 }
 
 /// Whether devices without a token may ask; their certificates are of no profile.

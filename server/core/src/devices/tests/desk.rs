@@ -1,10 +1,10 @@
 //! Devices that come at the same time share a transaction (E-2), and nothing else.
 
-use super::{approval::csr_by, enrol, new_token, request};
+use super::{enrol, new_token, request};
 use crate::{
     db::EngineKind,
     devices::{Attempt, Error},
-    testing::{World, csr},
+    testing::{World, csr, csr_by},
 };
 use rcgen::KeyPair;
 use rstest::rstest;

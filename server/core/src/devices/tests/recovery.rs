@@ -6,7 +6,7 @@ use crate::{
     db::EngineKind,
     devices::Attempt,
     pki::{self, csr},
-    testing::World,
+    testing::{World, csr_by as by},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{KeyPair, SigningKey as _};
@@ -21,13 +21,6 @@ use wire::{
 const DAY: i64 = 86_400_000;
 const OFF: IdentityRules =
     IdentityRules { clones: ClonePolicy::Alert, rekey: RekeyPolicy::Allowed, recovery: RecoveryPolicy::Off, recovery_days: 30 };
-
-fn by(key: &KeyPair, name: &str) -> String {
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    params.serialize_request(key).unwrap().pem().unwrap()
-}
 
 /// What a device sends that holds `old` and wants a certificate for `csr`.
 fn signed(w: &World, old: &KeyPair, certificate: &str, csr: &str) -> RecoverRequest {

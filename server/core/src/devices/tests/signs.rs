@@ -5,7 +5,7 @@ use crate::{
     access::Actor,
     db::EngineKind,
     devices::{Attempt, Error, Over},
-    testing::{World, csr},
+    testing::{World, csr, csr_by},
 };
 use rcgen::KeyPair;
 use rstest::rstest;
@@ -76,12 +76,7 @@ async fn k8_a_sign_of_attack_says_by_which_request_and_csr_for_which_device(#[ca
     let operator = w.operator().await;
     let token = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 1)).await.unwrap();
     let key = KeyPair::generate().unwrap();
-    let of = |id: &str| {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, id);
-        params.serialize_request(&key).unwrap().pem().unwrap()
-    };
+    let of = |id: &str| csr_by(&key, id);
     enrol(&w, &token.secret, &of("gw-1"), "gw-1", "192.0.2.1").await.unwrap();
     // Another device asks for the same key.
     let taken = of("gw-2");
@@ -140,12 +135,7 @@ async fn a_14_a_key_of_another_device_is_in_the_books_and_counts_as_a_guess(#[ca
     let operator = w.operator().await;
     let token = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 50)).await.unwrap();
     let key = KeyPair::generate().unwrap();
-    let of = |id: &str| {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, id);
-        params.serialize_request(&key).unwrap().pem().unwrap()
-    };
+    let of = |id: &str| csr_by(&key, id);
     enrol(&w, &token.secret, &of("gw-1"), "gw-1", "192.0.2.1").await.unwrap();
     for n in 0..12 {
         let refused = enrol(&w, &token.secret, &of("gw-2"), "gw-2", "198.51.100.1").await.unwrap_err().fault().code;

@@ -94,6 +94,11 @@ impl Product {
     pub fn first(&self) -> Result<&Made, Error> {
         self.made.first().ok_or_else(|| Error::Build("nothing was made".to_owned()))
     }
+
+    /// The request that the plan is about.
+    pub fn asked(&self) -> Result<&Asking, Error> {
+        self.asking.as_ref().ok_or_else(|| Error::Build("no request was made".to_owned()))
+    }
 }
 
 /// Who signs a new authority.
@@ -296,7 +301,7 @@ impl Forge {
             Ok(Some(Some(key))) => key,
             Ok(_) => return Ok(None),
             Err(error) => {
-                tracing::error!(%error, authority = subject, "its key is out of reach; it signs nothing until the next start");
+                tracing::error!(%error, authority = subject, "its key is out of reach; it signs nothing until it is found");
                 return Ok(None);
             }
         };
@@ -336,6 +341,8 @@ impl Forge {
                 belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
                 Some(Arc::new(guarded(&der, kind, Held::Here(key))?))
             }
+            // A root whose key is elsewhere on purpose has none on the token (K-5).
+            None if kind == Kind::Root && (r.imported != 0 || r.offline_at.is_some()) => None,
             // What changed is its state, not its key.
             None => match known.iter().find(|a| a.id == id && a.on_token()) {
                 Some(same) => same.signer.clone(),

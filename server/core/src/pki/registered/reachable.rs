@@ -1,6 +1,7 @@
 //! Pure: at which addresses lists of revoked certificates are asked for. Refuses to know names: whoever looks one up asks here about what it
 //! leads to.
 
+use super::list_address;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where clouds tell secrets to whoever asks from inside, beside the link-local addresses: Alibaba, Azure, Oracle; Amazon, Google.
@@ -11,7 +12,7 @@ const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
 /// Refuses a URL in which an address stands itself, where that is not asked: it is looked up nowhere. A name passes, wherever it may lead.
 pub(super) fn literal(url: &str, near: bool) -> Result<(), &'static str> {
-    let authority = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()).unwrap_or_default();
+    let authority = list_address::authority(url);
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next(),
         None => authority.split(':').next(),

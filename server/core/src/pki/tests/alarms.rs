@@ -1,12 +1,11 @@
 //! Certificates that one of our authorities has signed and nobody has issued here (H-4), and keys of others: who is told, and who is not.
 
-use super::life::{check, enrol, request, room};
+use super::life::{check, enrol, new_leaf, request, room};
 use crate::{
     access::Actor,
-    asked::Origin,
     db::EngineKind,
     entropy::SeededEntropy,
-    pki::{Error, NewLeaf, Pki, Refusal, csr},
+    pki::{Error, Pki, Refusal, csr},
     testing::World,
 };
 use rcgen::KeyPair;
@@ -21,16 +20,7 @@ async fn sign(pki: &Pki, w: &World, device: i64, id: &str, kept: bool) -> Vec<u8
     let gated = csr::gate(request(id, &KeyPair::generate().unwrap()).as_bytes(), None).unwrap();
     let id: DeviceId = id.parse().unwrap();
     let mut tx = pki.db.write().await.unwrap();
-    let new = NewLeaf {
-        org: &w.org,
-        device,
-        device_id: &id,
-        csr: &gated,
-        enrolled_by: "somebody",
-        replaces: None,
-        profile: "",
-        origin: Origin::default(),
-    };
+    let new = new_leaf(&w.org, device, &id, &gated);
     let der = pki.issue_device(&mut tx, new).await.unwrap().der;
     if kept {
         tx.commit().await.unwrap();

@@ -7,8 +7,8 @@ use crate::{
     clock::{Clock, ManualClock},
     db::{Db, EngineKind, Sql, Store, exec},
     entropy::{Entropy, SeededEntropy},
-    pki::{DevicePeer, Error, Kek, KeyError, NewLeaf, Pki, PkiSettings, Refusal, csr, der},
-    testing::{START, World, store},
+    pki::{Csr, DevicePeer, Error, Kek, KeyError, NewLeaf, Pki, PkiSettings, Refusal, csr, der},
+    testing::{START, World, csr_by, store},
 };
 use parking_lot::Mutex;
 use rcgen::KeyPair;
@@ -32,10 +32,7 @@ const SWAP: Sql =
 
 /// A CSR for this key.
 pub(super) fn request(name: &str, key: &KeyPair) -> String {
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    params.serialize_request(key).unwrap().pem().unwrap()
+    csr_by(key, name)
 }
 
 pub(super) async fn enrol_with(w: &World, id: &str, key: &KeyPair) -> Result<Enrolled, crate::devices::Error> {
@@ -48,6 +45,11 @@ pub(super) async fn enrol(w: &World, id: &str) -> (KeyPair, Enrolled, Vec<u8>) {
     let enrolled = enrol_with(w, id, &key).await.unwrap();
     let leaf = leaf(&enrolled);
     (key, enrolled, leaf)
+}
+
+/// What is asked of the room for a device, whoever admits it.
+pub(super) fn new_leaf<'a>(org: &'a OrgId, device: i64, device_id: &'a DeviceId, csr: &'a Csr) -> NewLeaf<'a> {
+    NewLeaf { org, device, device_id, csr, enrolled_by: "test", replaces: None, profile: "", origin: Origin::default() }
 }
 
 pub(super) fn leaf(enrolled: &Enrolled) -> Vec<u8> {
@@ -180,16 +182,7 @@ async fn ends_strangers_and_lost_devices_are_refused(#[case] kind: EngineKind) {
         let gated = csr::gate(request("gw-9", &key).as_bytes(), None).unwrap();
         let id: DeviceId = "gw-9".parse().unwrap();
         let mut tx = pki.db.write().await.unwrap();
-        let new = NewLeaf {
-            org: &w.org,
-            device: 9,
-            device_id: &id,
-            csr: &gated,
-            enrolled_by: "nobody",
-            replaces: None,
-            profile: "",
-            origin: Origin::default(),
-        };
+        let new = new_leaf(&w.org, 9, &id, &gated);
         pki.issue_device(&mut tx, new).await.unwrap().der
     };
     assert_eq!(trust.check(&forged), Err(Refusal::NotYetKnown), "another instance may have issued it just now");
@@ -296,16 +289,7 @@ async fn a_19_a_serial_that_was_drawn_before_is_drawn_again(#[case] kind: Engine
         let id: DeviceId = format!("gw-{n}").parse().unwrap();
         let gated = csr::gate(request(id.as_str(), &KeyPair::generate().unwrap()).as_bytes(), Some(&id)).unwrap();
         let mut tx = db.write().await.unwrap();
-        let new = NewLeaf {
-            org: &org,
-            device: n,
-            device_id: &id,
-            csr: &gated,
-            enrolled_by: "test",
-            replaces: None,
-            profile: "",
-            origin: Origin::default(),
-        };
+        let new = new_leaf(&org, n, &id, &gated);
         serials.push(pki.issue_device(&mut tx, new).await.unwrap().serial);
         tx.commit().await.unwrap();
     }
@@ -331,16 +315,7 @@ async fn alternative_names_are_compared_never_copied(#[case] kind: EngineKind) {
         let pem = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
         let gated = csr::gate(pem.as_bytes(), Some(&id)).unwrap();
         let mut tx = db.write().await.unwrap();
-        let new = NewLeaf {
-            org: &org,
-            device: 1,
-            device_id: &id,
-            csr: &gated,
-            enrolled_by: "test",
-            replaces: None,
-            profile: "",
-            origin: Origin::default(),
-        };
+        let new = new_leaf(&org, 1, &id, &gated);
         pki.issue_device(&mut tx, new).await
     };
     assert!(issue("spiffe://fleet.test/t/default/d/gw-1").await.is_ok());

@@ -4,6 +4,7 @@
 mod alarms;
 mod anchored;
 mod answers;
+mod bundles;
 mod clock;
 mod consents;
 mod follow;

@@ -1,11 +1,10 @@
 //! What happens at the same moment, and what is done again after a failure.
 
-use super::life::{DAY, check, enrol, enrol_with, leaf, request};
+use super::life::{DAY, check, enrol, enrol_with, leaf, new_leaf, request};
 use crate::{
     access::Actor,
-    asked::Origin,
     db::{EngineKind, Sql, exec, tests::somebody_waits},
-    pki::{Error, NewLeaf, Refusal, csr},
+    pki::{Error, Refusal, csr},
     testing::World,
 };
 use rcgen::KeyPair;
@@ -82,16 +81,7 @@ async fn two_devices_do_not_get_one_key_at_once() {
     let id: DeviceId = "gw-1".parse().unwrap();
     let gated = csr::gate(request("gw-1", &key).as_bytes(), None).unwrap();
     let mut first = pki.db.write().await.unwrap();
-    let new = NewLeaf {
-        org: &w.org,
-        device,
-        device_id: &id,
-        csr: &gated,
-        enrolled_by: "test",
-        replaces: None,
-        profile: "",
-        origin: Origin::default(),
-    };
+    let new = new_leaf(&w.org, device, &id, &gated);
     pki.issue_device(&mut first, new).await.unwrap();
     let second = async {
         somebody_waits(&pki.db).await;

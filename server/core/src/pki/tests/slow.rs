@@ -1,10 +1,9 @@
 //! Signers that take their time, as a token on a network does (E-2, K-4): nobody waits for them with a transaction open, everything is decided when it is
 //! booked, and what comes to nothing leaves nothing. The key here is an ordinary one behind a wait; `token.rs` has the real thing.
 
-use super::life::{check, enrol, enrol_with, leaf, request};
+use super::life::{check, enrol, enrol_with, leaf, new_leaf, request};
 use crate::{
     access::Actor,
-    asked::Origin,
     db::{EngineKind, Sql, row},
     devices::Attempt,
     pki::{Error, NewLeaf, Refusal, authorities::Authority, csr, guard::Wait, profile::Kind, store},
@@ -222,16 +221,7 @@ async fn e2_what_a_process_that_ends_between_takes_with_it_is_asked_for_again(#[
     let asked = request("gw-1", &KeyPair::generate().unwrap());
     let gated = csr::gate(asked.as_bytes(), None).unwrap();
     let id: DeviceId = "gw-1".parse().unwrap();
-    let new = NewLeaf {
-        org: &w.org,
-        device: peer.device,
-        device_id: &id,
-        csr: &gated,
-        enrolled_by: "test",
-        replaces: Some(&peer.certificate),
-        profile: "",
-        origin: Origin::default(),
-    };
+    let new = NewLeaf { replaces: Some(&peer.certificate), ..new_leaf(&w.org, peer.device, &id, &gated) };
     let pki = w.fleet.pki();
     let mut tx = pki.db.write().await.unwrap();
     let Err(Error::ToSign(wanting)) = pki.issue_device(&mut tx, new).await else { panic!("it was signed in the transaction") };

@@ -221,7 +221,7 @@ async fn k4_a_token_that_was_lost_is_found_again_and_nothing_is_half_done_until_
     assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Busy, "token_pin_incorrect"), "{fault:?}");
     let lost = pki.not_signing(None).unwrap();
     assert!(lost.code == "token_pin_incorrect" && lost.why.contains("pkcs11_pin_file"), "{lost:?}");
-    pki.look_at_token().await;
+    pki.look_at_token().await.unwrap();
     assert_eq!(pki.not_signing(Some(&w.org)), Some(lost), "nor is a PIN tried that was refused");
     assert!(check(&w, &second).is_ok(), "those that are in go on");
 
@@ -243,7 +243,7 @@ async fn k4_a_token_that_was_lost_is_found_again_and_nothing_is_half_done_until_
         assert_eq!(pki.not_signing(None).unwrap().code, "token_gone");
     }
     std::fs::rename(&away, &folder).unwrap();
-    pki.look_at_token().await;
+    pki.look_at_token().await.unwrap();
     assert_eq!(pki.not_signing(None), None, "who looks finds it again");
     let (_, _, fourth) = enrol(&w, "gw-4").await;
     assert!(signed_by(&fourth, &issuer), "without a restart");

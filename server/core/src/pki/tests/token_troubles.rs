@@ -13,6 +13,7 @@ use crate::{
 };
 use rcgen::KeyPair;
 use rstest::rstest;
+use std::{sync::mpsc, time::Duration};
 use wire::{
     ids::AuthorityId,
     pki::{AuthorityStanding, AuthorityUse},
@@ -99,12 +100,58 @@ async fn k4_a_key_that_is_missing_is_told_to_its_organization_until_it_is_found_
         assert_eq!(pki.not_signing(Some(&acme.id)), None, "whom it does not concern");
         assert_eq!((pki.not_signing(None), pki.keys_missing()), (Some(lost), 1));
         assert!(pki.publish().await.is_err(), "of six lists five are signed");
-        pki.look_at_token().await;
+        pki.look_at_token().await.unwrap();
     }
     w.enrol_in(&acme.id, "gw-1", "sim", crate::testing::csr("gw-1")).await.unwrap();
 
     held.generate(device.id.as_str(), RootKey::P256).unwrap();
     assert_eq!((pki.not_signing(Some(&w.org)), pki.keys_missing()), (None, 0));
+}
+
+/// Nobody has to start the server anew because of a key that was not there when it started, and who follows trust does not wait for a token that hangs.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k4_a_key_that_was_missing_at_the_start_is_found_when_the_token_has_it(#[case] kind: EngineKind) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let secrets = tempfile::tempdir().unwrap();
+    let settings = token(secrets.path(), &format!("later-{}-{kind:?}", std::process::id()));
+    let with_token = |pki: PkiSettings| PkiSettings { token: Some(settings.clone()), ..pki };
+    let w = World::open_with(tempfile::tempdir().unwrap(), url.clone(), 1, with_token).await.unwrap();
+    let system = Actor::system(w.org.clone());
+    let device = w.fleet.pki().list_authorities(&system).unwrap().into_iter().find(|a| a.kind == "device").unwrap().id;
+    w.fleet.pki().token.as_ref().unwrap().rename(device.as_str(), "away").unwrap();
+
+    let w = World::open_with(w.close().await, url, 2, with_token).await.unwrap();
+    let pki = w.fleet.pki();
+    let held = pki.token.clone().unwrap();
+    for _ in 0..2 {
+        assert_eq!((pki.not_signing(None).map(|not| not.code), pki.keys_missing()), (Some("token_key_missing"), 1));
+        assert_eq!(enrol_with(&w, "gw-1", &KeyPair::generate().unwrap()).await.unwrap_err().fault().code, "no_authority");
+        pki.look_at_token().await.unwrap();
+    }
+    held.rename("away", device.as_str()).unwrap();
+    pki.reload().await.unwrap();
+    assert_eq!(pki.keys_missing(), 1, "who follows trust does not ask for it");
+    pki.look_at_token().await.unwrap();
+    assert_eq!((pki.not_signing(None), pki.keys_missing()), (None, 0));
+    enrol_with(&w, "gw-1", &KeyPair::generate().unwrap()).await.unwrap();
+
+    // A new authority is read while somebody hangs at the token.
+    let (answer, hanging) = mpsc::channel::<()>();
+    assert!(pki.turns.take(Duration::from_millis(50), move || hanging.recv().is_ok()).await.is_err());
+    pki.reload_anew(std::slice::from_ref(&device)).await.unwrap();
+    assert_eq!((pki.not_signing(None).map(|not| not.code), pki.keys_missing()), (Some("token_hangs"), 1), "it is not asked");
+    answer.send(()).unwrap();
+    while pki.turns.hang() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    pki.look_at_token().await.unwrap();
+    assert_eq!((pki.not_signing(None), pki.keys_missing()), (None, 0));
 }
 
 #[rstest]

@@ -1,8 +1,17 @@
 //! What happens to tokens, done to one by tests.
 
-use super::{Token, module::wrong};
+use super::{
+    Token,
+    module::{object, wrong},
+};
 use crate::pki::keys::KeyError;
-use cryptoki::{error::Error as TokenError, mechanism::Mechanism, object::Attribute, session::UserType, types::AuthPin};
+use cryptoki::{
+    error::Error as TokenError,
+    mechanism::Mechanism,
+    object::{Attribute, ObjectClass},
+    session::UserType,
+    types::AuthPin,
+};
 use std::{
     sync::{Arc, atomic::Ordering, mpsc},
     thread,
@@ -32,6 +41,18 @@ impl Token {
         let (public, private) = ([named(false), vec![parameters]].concat(), named(true));
         let made = self.line.lock().session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private);
         made.map(drop).map_err(wrong("making a key"))
+    }
+
+    /// Calls a key by another name, under which nobody looks for it.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), KeyError> {
+        const DOING: &str = "renaming a key";
+        self.ready(DOING)?;
+        let line = self.line.lock();
+        for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+            let found = object(&line.session, class, from).map_err(wrong(DOING))?.unwrap();
+            line.session.update_attributes(found, &[Attribute::Id(to.as_bytes().to_vec())]).map_err(wrong(DOING))?;
+        }
+        Ok(())
     }
 
     /// Ends what this process has with it, as a module that was restarted does: nobody is logged in, and no handle of a private key means anything.
