@@ -1,7 +1,7 @@
 //! `fleetward ca root`, `csr`, `issue-intermediate`, `import` and `crl`: roots whose keys are kept elsewhere (K-5). What signs with a root's file
 //! runs on a machine without network and data folder; the rest opens the fleet.
 
-use super::{ca::said, files};
+use super::{authority::after_import, ca::said, files};
 use crate::hardening;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
@@ -299,9 +299,7 @@ pub(super) async fn import(fleet: &Fleet, actor: &Actor, file: &Path) -> Result<
         println!("{}  {} is staged: a root of your own, without a key here.", root.id, root.subject);
     }
     println!("{}  {} is staged.", imported.authority.id, imported.authority.subject);
-    // A root that came along brings what is staged under it along.
-    let first = imported.root.as_ref().map_or(&imported.authority.id, |root| &root.id);
-    println!("It issues nothing yet. Let it:  fleetward ca activate {first}");
+    println!("{}", after_import(&imported.authority, &fleet.pki().list_authorities(actor)?));
     Ok(())
 }
 
