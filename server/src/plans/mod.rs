@@ -3,7 +3,7 @@
 
 use crate::http::json;
 use anyhow::{Result, bail};
-use fleet::{Fleet, access::Actor};
+use fleet::{Error, Fleet, access::Actor, rollouts};
 use serde::Deserialize;
 use serde_saphyr::{Error as YamlError, Spanned};
 use std::path::Path;
@@ -139,8 +139,16 @@ impl PlanFile {
         })
     }
 
+    /// Why a plan was refused: its problems in the file's words, anything else as it is.
+    pub(crate) fn refused(&self, path: &Path, text: &str, why: Error) -> anyhow::Error {
+        match why {
+            Error::Rollouts(rollouts::Error::Problems(problems)) => anyhow::Error::msg(self.told(path, text, &problems)),
+            other => other.into(),
+        }
+    }
+
     /// Problems of the plan, each with its place in the file.
-    pub(crate) fn told(&self, path: &Path, text: &str, problems: &[Problem]) -> String {
+    fn told(&self, path: &Path, text: &str, problems: &[Problem]) -> String {
         let line = |problem: &Problem| {
             let at = self.line(text, &problem.field).map_or_else(String::new, |line| format!(":{line}"));
             format!("{}{at} {}: {}", path.display(), problem.field, problem.message)
