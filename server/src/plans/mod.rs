@@ -175,7 +175,10 @@ fn said(text: &str, e: &YamlError) -> String {
     }
     let one_of = |known: &[&str]| known.join(", ");
     let library = match e.without_snippet() {
-        YamlError::DuplicateMappingKey { .. } => return doubled(e).unwrap_or_default(),
+        YamlError::DuplicateMappingKey { key, location } => {
+            let what = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key “{key}”"));
+            return format!("on line {}, {what} stands for the second time in the same place. Keep one of the two.", location.line());
+        }
         YamlError::MultipleDocuments { .. } => return "a second document begins in it. Keep one plan in a file.".to_owned(),
         YamlError::Eof { .. } => return "it ends before the plan does.".to_owned(),
         YamlError::SerdeMissingField { field, .. } => return format!("the field {field} is missing."),
@@ -205,13 +208,6 @@ fn key_before(text: &str, line: u64, column: u64) -> Option<String> {
     let key = before.trim_end_matches([' ', '{', '[', '"', '\'']).strip_suffix(':')?;
     let key = key.rsplit([' ', '{', ',', '"', '\'']).next()?;
     (!key.is_empty()).then(|| key.to_owned())
-}
-
-/// Said of a key that stands twice in the same place; none of any other error.
-fn doubled(e: &YamlError) -> Option<String> {
-    let YamlError::DuplicateMappingKey { key, location } = e.without_snippet() else { return None };
-    let what = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key “{key}”"));
-    Some(format!("on line {}, {what} stands for the second time in the same place. Keep one of the two.", location.line()))
 }
 
 /// The plan of a file's text, and what it means here. `path` is what the text is called where it is wrong.
