@@ -1,13 +1,16 @@
 //! Roots kept elsewhere, with the tools that people have: an own root made by openssl, the command line on a machine that has nothing but a file, REST and
 //! the pages that guide (P-11, K-1, K-5, R-7, R-9, R-10).
 
-use crate::{journey::enrolment_token, stock::Stock, support::TestServer};
+use crate::{
+    journey::enrolment_token,
+    stock::Stock,
+    support::{TestServer, fleetward},
+};
 use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::config::Config;
-use std::{path::Path, process::Output};
-use tokio::process::Command;
+use std::path::Path;
 use wire::{roots::RootKey, states::Role};
 
 /// REST in an admin's name.
@@ -180,22 +183,16 @@ async fn p1_openssl_follows_a_chain_to_a_p384_root(#[case] kind: EngineKind) {
     server.stop().await;
 }
 
-async fn fleetward(folder: &Path, words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetward"));
-    // No terminal, whoever runs the tests: nobody is asked anything.
-    command.args(words).current_dir(folder).stdin(std::process::Stdio::null()).kill_on_drop(true).output().await.unwrap()
-}
-
 async fn must(folder: &Path, words: &[&str]) -> String {
-    let Output { status, stdout, stderr } = fleetward(folder, words).await;
-    assert!(status.success(), "{words:?}: {}", String::from_utf8_lossy(&stderr));
-    String::from_utf8_lossy(&stdout).into_owned()
+    let (well, said, why) = fleetward(folder, words).await;
+    assert!(well, "{words:?}: {why}");
+    said
 }
 
 async fn refused(folder: &Path, words: &[&str]) -> String {
-    let Output { status, stderr, .. } = fleetward(folder, words).await;
-    assert!(!status.success(), "{words:?} must be refused");
-    String::from_utf8_lossy(&stderr).into_owned()
+    let (well, _, why) = fleetward(folder, words).await;
+    assert!(!well, "{words:?} must be refused");
+    why
 }
 
 /// P-11, K-1, K-5, R-7 by the lines of the manual: beside a server that runs, and on a machine that has the file and nothing else.
