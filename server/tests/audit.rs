@@ -3,20 +3,18 @@
 use crate::{
     journey::enrolment_token,
     stock::Stock,
-    support::{TestServer, eventually},
+    support::{self, TestServer, eventually},
 };
 use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::config::Config;
-use std::{path::Path, process::Output, time::Duration};
-use tokio::process::Command;
+use std::{path::Path, time::Duration};
 use wire::{access::AuditHead, states::Role};
 
 async fn fleetward(folder: &Path, words: &[&str]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetward"));
-    let Output { status, stdout, stderr } = command.args(words).current_dir(folder).kill_on_drop(true).output().await.unwrap();
-    (status.success(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
+    let (well, said, why) = support::fleetward(folder, words).await;
+    (well, said + &why)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -160,7 +160,10 @@ async fn r10_whoever_fetches_the_authorities_over_its_certificate_holds_them(#[c
     assert_eq!(reach().await, (0, 2, 0), "without a certificate nobody is known, and a head is no bundle");
     assert_eq!(stock.enrol(cacerts, &one).await.status, 200);
     assert_eq!(reach().await, (1, 1, 0));
-    assert_eq!(stock.device("/device/v1/trust-bundle", &["--cert", "gw-2.pem", "--key", "gw-2.key"]).await.status, 200);
+    let (bundle, two) = ("/device/v1/trust-bundle", ["--cert", "gw-2.pem", "--key", "gw-2.key"]);
+    assert_eq!(stock.device(bundle, &[&two[..], &["--head"]].concat()).await.status, 200);
+    assert_eq!(reach().await, (1, 1, 0), "the same of the native address");
+    assert_eq!(stock.device(bundle, &two).await.status, 200);
     assert_eq!(reach().await, (2, 0, 0));
     server.stop().await;
 }

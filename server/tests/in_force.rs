@@ -5,21 +5,7 @@ use fleet::{access::Actor, clock::SystemClock, db::EngineKind, entropy::OsEntrop
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use server::config::Config;
-use std::{process::Output, sync::Arc, time::Duration};
-use tokio::process::Command;
-
-/// What a command beside the server says on both streams, and whether it went well.
-async fn fleetward(server: &TestServer, words: &[&str]) -> (bool, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetward"));
-    let Output { status, stdout, stderr } = command.args(words).args(server.flags()).kill_on_drop(true).output().await.unwrap();
-    (status.success(), String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned())
-}
-
-async fn must(server: &TestServer, words: &[&str]) -> String {
-    let (well, said, why) = fleetward(server, words).await;
-    assert!(well, "{words:?}: {why}");
-    said
-}
+use std::{sync::Arc, time::Duration};
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -36,11 +22,11 @@ async fn a_command_takes_what_the_server_was_started_with(#[case] kind: EngineKi
         ..config
     })
     .await;
-    let token = must(&server, &["enrolment-token", "create", "--label", "t"]).await;
+    let token = server.must(&["enrolment-token", "create", "--label", "t"]).await;
     assert!(token.contains("https://join.acme.example:8444"), "{token}");
 
     // Authorities that are made here name where they are published.
-    let made = must(&server, &["organization", "create", "acme", "--name", "Acme"]).await;
+    let made = server.must(&["organization", "create", "acme", "--name", "Acme"]).await;
     let acme = Actor::system(made.split(' ').next().unwrap().parse().unwrap());
     let pki = server.running.fleet.pki();
     let device = || pki.list_authorities(&acme).unwrap().into_iter().find(|a| a.kind == "device");
@@ -50,7 +36,7 @@ async fn a_command_takes_what_the_server_was_started_with(#[case] kind: EngineKi
     assert!(der.windows(23).any(|text| text == b"http://pki.acme.example"), "it names the list of its root");
 
     // What is given up here is in the server's journal.
-    must(&server, &["ca", "compromise", device.id.as_str(), "--organization", "acme"]).await;
+    server.must(&["ca", "compromise", device.id.as_str(), "--organization", "acme"]).await;
     assert!(std::fs::read_to_string(&journal).unwrap().contains(device.id.as_str()));
     assert!(!server.data().join("revocations.log").exists(), "and in no other");
 
@@ -58,15 +44,15 @@ async fn a_command_takes_what_the_server_was_started_with(#[case] kind: EngineKi
         (["--trust-domain", "fleetward.local"], ["--trust-domain", "acme.example"]),
         (["--revocation-journal", "mine.log"], ["--revocation-journal", "journal.log"]),
     ] {
-        let (well, _, why) = fleetward(&server, &[&["token", "list"][..], &words].concat()).await;
+        let (well, _, why) = server.fleetward(&[&["token", "list"][..], &words].concat()).await;
         assert!(!well && says.iter().all(|word| why.contains(word)), "{words:?}: {why}");
     }
-    let (well, _, why) = fleetward(&server, &["token", "list", "--enrol-url", "https://other.example"]).await;
+    let (well, _, why) = server.fleetward(&["token", "list", "--enrol-url", "https://other.example"]).await;
     assert!(well && why.contains("warning: --enrol-url says https://other.example"), "{why}");
 
-    let (well, _, why) = fleetward(&server, &["check"]).await;
+    let (well, _, why) = server.fleetward(&["check"]).await;
     assert!(!well && why.contains("acme.example"), "a start with the default would lock the fleet out: {why}");
-    let (well, _, why) = fleetward(&server, &["check", "--trust-domain", "acme.example"]).await;
+    let (well, _, why) = server.fleetward(&["check", "--trust-domain", "acme.example"]).await;
     assert!(well && why.contains("note: revocation_journal is"), "{why}");
 
     let (config, _folder) = server.stop_to_go_on().await;
@@ -96,15 +82,15 @@ async fn k4_a_command_signs_with_the_server_s_token_and_reads_while_it_is_gone(#
         ..config
     })
     .await;
-    must(&server, &["ca", "stage", "--for", "device"]).await;
-    let list = must(&server, &["ca", "list"]).await;
+    server.must(&["ca", "stage", "--for", "device"]).await;
+    let list = server.must(&["ca", "list"]).await;
     assert!(list.matches("key token").count() == 4 && !list.contains("key here"), "{list}");
 
     let (module, pin_file) = (module.display().to_string(), pin.display().to_string());
     let flags = |label: &str| ["--pkcs11-module", &module, "--pkcs11-token", label, "--pkcs11-pin-file", &pin_file].map(str::to_owned);
     let with = async |words: &[&str], label: &str| {
         let flags = flags(label);
-        fleetward(&server, &words.iter().copied().chain(flags.iter().map(String::as_str)).collect::<Vec<_>>()).await
+        server.fleetward(&words.iter().copied().chain(flags.iter().map(String::as_str)).collect::<Vec<_>>()).await
     };
     let (well, _, why) = with(&["ca", "list"], "spare").await;
     assert!(!well && why.contains("\"spare\"") && why.contains(&label), "{why}");
@@ -113,11 +99,11 @@ async fn k4_a_command_signs_with_the_server_s_token_and_reads_while_it_is_gone(#
 
     // A token that can't be used any more.
     std::fs::rename(&pin, secrets.path().join("away")).unwrap();
-    assert!(must(&server, &["ca", "list"]).await.contains("key token"));
+    assert!(server.must(&["ca", "list"]).await.contains("key token"));
     let (well, said, why) = with(&["ca", "list"], &label).await;
     assert!(well && said.contains("key token"), "{why}");
     for words in [&["ca", "stage", "--for", "device"][..], &["organization", "create", "acme", "--name", "Acme"]] {
-        assert!(!fleetward(&server, words).await.0, "{words:?}: its key would be made elsewhere");
+        assert!(!server.fleetward(words).await.0, "{words:?}: its key would be made elsewhere");
     }
     let (well, ..) = with(&["check"], &label).await;
     assert!(!well, "nothing starts by this");

@@ -11,25 +11,10 @@ use fleet::{access::Actor, db::EngineKind};
 use reqwest::{Client, Method, redirect::Policy};
 use rstest::rstest;
 use serde_json::{Value, json};
-use std::{process::Output, time::Duration};
-use tokio::process::Command;
+use std::time::Duration;
 
 const EVE: &str = "eve@acme.example";
 const SOON: Duration = Duration::from_secs(10);
-
-/// What a command beside the server says, and whether it went well.
-async fn fleetward(server: &TestServer, words: &[&str]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetward"));
-    let Output { status, stdout, stderr } = command.args(words).args(server.flags()).kill_on_drop(true).output().await.unwrap();
-    let said = if status.success() { stdout } else { stderr };
-    (status.success(), String::from_utf8_lossy(&said).into_owned())
-}
-
-async fn must(server: &TestServer, words: &[&str]) -> String {
-    let (well, said) = fleetward(server, words).await;
-    assert!(well, "{words:?}: {said}");
-    said
-}
 
 /// The status of an answer to this token.
 async fn status(server: &TestServer, token: &str, path: &str) -> u16 {
@@ -51,7 +36,7 @@ async fn a_second_organization_is_made_beside_a_server_and_the_two_have_nothing_
     let ours = Rest::of(&server, "gateway").await;
     let stock = Stock::of(&server);
 
-    let made = must(&server, &["organization", "create", "acme", "--name", "Acme GmbH"]).await;
+    let made = server.must(&["organization", "create", "acme", "--name", "Acme GmbH"]).await;
     let (id, code) = (made.split(' ').next().unwrap(), made.lines().last().unwrap());
     let system = Actor::system(id.parse().unwrap());
     for (words, why) in [
@@ -60,7 +45,7 @@ async fn a_second_organization_is_made_beside_a_server_and_the_two_have_nothing_
         (&["organization", "show", "nobody"], "no such organization"),
         (&["token", "list", "--organization", "nobody"], "no such organization"),
     ] {
-        let (well, said) = fleetward(&server, words).await;
+        let (well, _, said) = server.fleetward(words).await;
         assert!(!well && said.contains(why), "{words:?}: {said}");
     }
 
@@ -74,7 +59,7 @@ async fn a_second_organization_is_made_beside_a_server_and_the_two_have_nothing_
     assert!(again.headers()["location"].to_str().unwrap().contains("__err"), "it works once: {again:?}");
     let page = server.http.get(server.url("/set-up")).send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("name=\"code\""), "nobody is waited for any more");
-    let token = must(&server, &["--organization", "acme", "token", "create", "--email", EVE, "--name", "ci", "--role", "admin"]).await;
+    let token = server.must(&["--organization", "acme", "token", "create", "--email", EVE, "--name", "ci", "--role", "admin"]).await;
     let theirs = Rest::by(&server, &system, "gateway", token.trim().to_owned()).await;
 
     // A device of each.
@@ -163,14 +148,14 @@ async fn a_second_organization_is_made_beside_a_server_and_the_two_have_nothing_
     server.sign_in(&browser, EVE, PASSWORD).await;
     let page = browser.get(server.url("/devices")).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("omega-1") && !page.contains("alpha-1") && page.contains("Acme GmbH"));
-    let listed = must(&server, &["device", "list", "--organization", "acme"]).await;
+    let listed = server.must(&["device", "list", "--organization", "acme"]).await;
     assert!(listed.contains("omega-1") && !listed.contains("alpha-1"), "{listed}");
-    let listed = must(&server, &["device", "list"]).await;
+    let listed = server.must(&["device", "list"]).await;
     assert!(!listed.contains("omega-1") && listed.contains("alpha-1"), "{listed}");
-    let listed = must(&server, &["organization", "list"]).await;
+    let listed = server.must(&["organization", "list"]).await;
     assert!(listed.lines().nth(2).is_some_and(|line| line.starts_with("acme ") && line.ends_with("  1       Acme GmbH")), "{listed}");
-    let shown = must(&server, &["organization", "show", "acme"]).await;
+    let shown = server.must(&["organization", "show", "acme"]).await;
     assert!(shown.contains("devices         1\n") && shown.contains("O=acme, CN=Fleetward Root CA G1"), "{shown}");
-    assert!(must(&server, &["audit", "verify", "--organization", "acme"]).await.contains("the chain holds"));
+    assert!(server.must(&["audit", "verify", "--organization", "acme"]).await.contains("the chain holds"));
     server.stop().await;
 }

@@ -1,13 +1,16 @@
 //! Roots kept elsewhere, with the tools that people have: an own root made by openssl, the command line on a machine that has nothing but a file, REST and
 //! the pages that guide (P-11, K-1, K-5, R-7, R-9, R-10).
 
-use crate::{journey::enrolment_token, stock::Stock, support::TestServer};
+use crate::{
+    journey::enrolment_token,
+    stock::Stock,
+    support::{TestServer, fleetward},
+};
 use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::config::Config;
-use std::{path::Path, process::Output};
-use tokio::process::Command;
+use std::path::Path;
 use wire::{roots::RootKey, states::Role};
 
 /// REST in an admin's name.
@@ -41,15 +44,8 @@ fn profile() -> String {
     rest.split_once("END\n").unwrap().0.to_owned()
 }
 
-/// an operator's root that openssl made, over requests that openssl signs, to a device that connects.
-#[rstest]
-#[case::sqlite_ec(EngineKind::Sqlite, &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])]
-#[case::postgres_rsa(EngineKind::Postgres, &["-newkey", "rsa:3072"])]
-#[tokio::test(flavor = "multi_thread")]
-async fn r10_an_own_root_by_openssl_takes_over_and_its_devices_connect(#[case] kind: EngineKind, #[case] newkey: &[&str]) {
-    let server = TestServer::start(kind).await;
-    let stock = Stock::of(&server);
-    let admin = Admin { server: &server, token: server.token("ada", Role::Admin).await };
+/// An operator's root in `own.pem`, its key beside it, and the manual's profile of what it signs.
+async fn own_root(stock: &Stock, newkey: &[&str]) {
     let root = [
         "req",
         "-x509",
@@ -67,13 +63,31 @@ async fn r10_an_own_root_by_openssl_takes_over_and_its_devices_connect(#[case] k
     let usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"];
     stock.openssl(&[&root[..], newkey, &usage].concat()).await;
     stock.write("profile.cnf", profile());
+}
+
+/// What that root makes of a request, in `{purpose}-ca.pem`.
+async fn signed(stock: &Stock, purpose: &str, csr: &str) -> String {
+    let out = format!("{purpose}-ca.pem");
+    let sign = ["x509", "-req", "-in", csr, "-CA", "own.pem", "-CAkey", "own.key", "-CAcreateserial", "-days", "1825", "-sha256"];
+    stock.openssl(&[&sign[..], &["-extfile", "profile.cnf", "-extensions", purpose, "-out", &out]].concat()).await;
+    stock.read(&out)
+}
+
+/// an operator's root that openssl made, over requests that openssl signs, to a device that connects.
+#[rstest]
+#[case::sqlite_ec(EngineKind::Sqlite, &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])]
+#[case::postgres_rsa(EngineKind::Postgres, &["-newkey", "rsa:3072"])]
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_an_own_root_by_openssl_takes_over_and_its_devices_connect(#[case] kind: EngineKind, #[case] newkey: &[&str]) {
+    let server = TestServer::start(kind).await;
+    let stock = Stock::of(&server);
+    let admin = Admin { server: &server, token: server.token("ada", Role::Admin).await };
+    own_root(&stock, newkey).await;
     for purpose in ["device", "server"] {
         let made = admin.post("/authority-csrs", json!({ "kind": purpose, "own_root": true })).await;
         stock.write("ca.csr", made["csr"].as_str().unwrap());
-        let out = format!("{purpose}-ca.pem");
-        let sign = ["x509", "-req", "-in", "ca.csr", "-CA", "own.pem", "-CAkey", "own.key", "-CAcreateserial", "-days", "1825", "-sha256"];
-        stock.openssl(&[&sign[..], &["-extfile", "profile.cnf", "-extensions", purpose, "-out", &out]].concat()).await;
-        let text = format!("{}{}", stock.read(&out), if purpose == "device" { stock.read("own.pem") } else { String::new() });
+        let certificate = signed(&stock, purpose, "ca.csr").await;
+        let text = format!("{certificate}{}", if purpose == "device" { stock.read("own.pem") } else { String::new() });
         let imported = admin.post("/authorities/import", json!({ "certificates": text })).await;
         assert_eq!(
             (imported["authority"]["state"].as_str(), imported["root"].is_null()),
@@ -107,6 +121,31 @@ async fn r10_an_own_root_by_openssl_takes_over_and_its_devices_connect(#[case] k
     let verify = ["verify", "-x509_strict", "-purpose", "sslclient", "-no-CAfile", "-no-CApath"];
     stock.openssl(&[&verify[..], &["-CAfile", "own.pem", "-untrusted", "device-ca.pem", "leaf.pem"]].concat()).await;
     stock.openssl(&[&verify[..], &["-CAfile", "root.pem", "-untrusted", "middle.pem", "leaf.pem"]].concat()).await;
+    server.stop().await;
+}
+
+/// the lines of the manual, on the server: what an import says leads on, and is not refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn r9_an_import_says_what_can_be_activated() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let stock = Stock::of(&server);
+    let (here, data) = (stock.file(""), server.data().display().to_string());
+    let on = async |words: &[&str]| must(&here, &[words, &["--data", &data]].concat()).await;
+    own_root(&stock, &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]).await;
+    for purpose in ["device", "server"] {
+        let csr = format!("{purpose}.csr");
+        on(&["ca", "csr", "--for", purpose, "--own-root", "--out", &csr]).await;
+        signed(&stock, purpose, &csr).await;
+    }
+    stock.write("device-and-root.pem", [stock.read("device-ca.pem"), stock.read("own.pem")].concat());
+    let said = on(&["ca", "import", "device-and-root.pem"]).await;
+    assert!(said.contains("import the other one first") && !said.contains("ca activate"), "{said}");
+    let said = on(&["ca", "import", "server-ca.pem"]).await;
+    let (_, line) = said.split_once("fleetward ").unwrap_or_else(|| panic!("no line in {said}"));
+    let words: Vec<&str> = line.split_whitespace().chain(["--force"]).collect();
+    assert!(on(&words).await.contains("issues now"));
+    let own = on(&["ca", "show", words[2]]).await;
+    assert!(own.contains("CN=Acme Root 2026") && own.contains("state        active"), "{own}");
     server.stop().await;
 }
 
@@ -144,22 +183,16 @@ async fn p1_openssl_follows_a_chain_to_a_p384_root(#[case] kind: EngineKind) {
     server.stop().await;
 }
 
-async fn fleetward(folder: &Path, words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetward"));
-    // No terminal, whoever runs the tests: nobody is asked anything.
-    command.args(words).current_dir(folder).stdin(std::process::Stdio::null()).kill_on_drop(true).output().await.unwrap()
-}
-
 async fn must(folder: &Path, words: &[&str]) -> String {
-    let Output { status, stdout, stderr } = fleetward(folder, words).await;
-    assert!(status.success(), "{words:?}: {}", String::from_utf8_lossy(&stderr));
-    String::from_utf8_lossy(&stdout).into_owned()
+    let (well, said, why) = fleetward(folder, words).await;
+    assert!(well, "{words:?}: {why}");
+    said
 }
 
 async fn refused(folder: &Path, words: &[&str]) -> String {
-    let Output { status, stderr, .. } = fleetward(folder, words).await;
-    assert!(!status.success(), "{words:?} must be refused");
-    String::from_utf8_lossy(&stderr).into_owned()
+    let (well, _, why) = fleetward(folder, words).await;
+    assert!(!well, "{words:?} must be refused");
+    why
 }
 
 /// P-11, K-1, K-5, R-7 by the lines of the manual: beside a server that runs, and on a machine that has the file and nothing else.

@@ -9,7 +9,13 @@ use fleet::{
 };
 use reqwest::{Client, Response, redirect::Policy};
 use server::{config::Config, run::Running};
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::process::Command;
 use wire::states::Role;
 
 pub const PASSWORD: &str = "a long enough password";
@@ -58,7 +64,7 @@ impl TestServer {
     }
 
     /// Its data folder.
-    pub fn data(&self) -> &std::path::Path {
+    pub fn data(&self) -> &Path {
         &self.config.data
     }
 
@@ -69,6 +75,20 @@ impl TestServer {
             flags.extend(["--database-url-file".to_owned(), file.display().to_string()]);
         }
         flags
+    }
+
+    /// A command beside it: whether it went well, and what it says on both streams.
+    pub async fn fleetward(&self, words: &[&str]) -> (bool, String, String) {
+        let flags = self.flags();
+        let words: Vec<&str> = words.iter().copied().chain(flags.iter().map(String::as_str)).collect();
+        fleetward(self.folder.path(), &words).await
+    }
+
+    /// The same of one that must go well: what it says.
+    pub async fn must(&self, words: &[&str]) -> String {
+        let (well, said, why) = self.fleetward(words).await;
+        assert!(well, "{words:?}: {why}");
+        said
     }
 
     pub fn system(&self) -> Actor {
@@ -130,6 +150,14 @@ impl TestServer {
     pub async fn stop(self) {
         self.running.stop().await.unwrap();
     }
+}
+
+/// The program in a folder: whether it goes well, and what it says on both streams. It has no terminal, whoever runs the tests: nobody is asked anything.
+pub async fn fleetward(folder: &Path, words: &[&str]) -> (bool, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetward"));
+    command.args(words).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
+    (status.success(), String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned())
 }
 
 pub fn encode(text: &str) -> String {

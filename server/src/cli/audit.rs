@@ -21,6 +21,7 @@ use wire::{
     Timestamp,
     access::{AuditEntry, AuditHead, AuditQuery},
     ids::OrgId,
+    page::MAX_ROWS,
 };
 
 #[derive(Debug, Subcommand)]
@@ -113,7 +114,7 @@ pub(super) async fn run(fleet: &Fleet, command: Audit) -> Result<ExitCode> {
 /// Goes from page to page, as far back as it takes.
 async fn list(fleet: &Fleet, actor: &Actor, asked: List) -> Result<String> {
     let List { q, actor: by, action, since, until, rows } = asked;
-    let mut query = AuditQuery { q, actor: by, action, since, until, cursor: None, rows: None };
+    let mut query = AuditQuery { q, actor: by, action, since, until, cursor: None, rows: Some(MAX_ROWS) };
     let mut lines = Vec::new();
     loop {
         let page = fleet.access().find_audit(actor, &query).await?.entries;

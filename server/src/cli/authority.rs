@@ -1,7 +1,27 @@
 //! What `fleetward ca` says of one authority, and of how far the fleet is with a trust bundle. Owns words alone.
 
 use super::{following, roots};
-use wire::pki::{AuthorityDetail, BundleReach};
+use wire::{
+    pki::{AuthorityDetail, AuthorityRow, BundleReach},
+    states::AuthorityState,
+};
+
+/// The staged root that an authority was staged with: it takes over with that one, and not by itself.
+pub(super) fn staged_root<'a>(authority: &AuthorityRow, all: &'a [AuthorityRow]) -> Option<&'a AuthorityRow> {
+    all.iter().find(|a| a.id == authority.issuer && a.state == AuthorityState::Staged)
+}
+
+/// What is to be done before an authority issues that was just imported. A root is activated with one for devices and one for listeners under it.
+pub(super) fn after_import(imported: &AuthorityRow, all: &[AuthorityRow]) -> String {
+    let root = staged_root(imported, all);
+    let there =
+        |kind: &str| root.is_none_or(|r| all.iter().any(|a| a.kind == kind && a.issuer == r.id && a.state == AuthorityState::Staged));
+    if there("device") && there("server") {
+        format!("It issues nothing yet. Let it:  fleetward ca activate {}", root.map_or(&imported.id, |root| &root.id))
+    } else {
+        "It issues nothing yet; import the other one first.".to_owned()
+    }
+}
 
 /// How far the fleet is with a trust bundle, in a line.
 pub(super) fn held(reach: &BundleReach) -> String {

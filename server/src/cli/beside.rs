@@ -19,20 +19,32 @@ impl Command {
     /// Whether it may sign, or make or destroy a key, and so needs the token where keys are on one. All the others do what they do while it is gone.
     const fn signs(&self) -> bool {
         match self {
-            Self::Ca { command, .. } => {
-                matches!(
-                    command,
-                    Ca::Stage { .. }
-                        | Ca::Activate { .. }
-                        | Ca::Retire { .. }
-                        | Ca::Approve(_)
-                        | Ca::Root(_)
-                        | Ca::Csr { .. }
-                        | Ca::WithdrawCsr { .. }
-                        | Ca::Import { .. }
-                        | Ca::Crl(_)
-                )
-            }
+            // Each by its name: one that comes anew has to be thought of here.
+            Self::Ca { command, .. } => match command {
+                Ca::Stage { .. }
+                | Ca::Activate { .. }
+                | Ca::Retire { .. }
+                | Ca::Approve(_)
+                | Ca::Root(_)
+                | Ca::Csr { .. }
+                | Ca::WithdrawCsr { .. }
+                | Ca::Import { .. }
+                | Ca::Crl(_) => true,
+                Ca::List
+                | Ca::Show { .. }
+                | Ca::Approvals { .. }
+                | Ca::Requests
+                | Ca::Reject(_)
+                | Ca::Withdraw { .. }
+                | Ca::TrustBundle
+                | Ca::Compromise { .. }
+                | Ca::ClearAlarm { .. }
+                | Ca::ThawTokens { .. }
+                | Ca::RecoverDevices { .. }
+                | Ca::Csrs
+                | Ca::IssueIntermediate(_)
+                | Ca::Registered(_) => false,
+            },
             Self::Organization { command, .. } => matches!(command, Organization::Create { .. }),
             Self::Device { command, .. } => matches!(command, Device::Import(_)),
             Self::Claim { command, .. } => matches!(command, Claim::Create(_)),

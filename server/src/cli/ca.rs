@@ -10,7 +10,7 @@ use super::{
 };
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
-use fleet::{Fleet, access::Actor, pki::Error as PkiError};
+use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
 use wire::{
     consents::{ConsentCard, ConsentsPage},
@@ -221,8 +221,8 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::Registered(command) => registered::run(fleet, &actor, command).await?,
         Ca::Stage { purpose } => {
             let (staged, made) = match purpose {
-                Purpose::Claim => pki.make_claim_authority(&actor).await.map_err(said)?,
-                other => (pki.stage_authority(&actor, other.into()).await.map_err(said)?, true),
+                Purpose::Claim => pki.make_claim_authority(&actor).await?,
+                other => (pki.stage_authority(&actor, other.into()).await?, true),
             };
             roots::say_staged(&staged, made, &pki.list_authorities(&actor)?);
             roots::say_beside(&pki.root_duties(&actor).await?);
@@ -313,14 +313,6 @@ async fn activate(fleet: &Fleet, actor: &Actor, id: &AuthorityId, force: bool) -
         None => println!("{id} issues now."),
     }
     Ok(())
-}
-
-/// A refusal in the words for people; what only this machine's operator can mend, as it is.
-pub(super) fn said(refusal: PkiError) -> anyhow::Error {
-    match refusal {
-        PkiError::KeyOnToken { .. } => refusal.into(),
-        other => other.fault().into(),
-    }
 }
 
 fn requests(page: &ConsentsPage) {

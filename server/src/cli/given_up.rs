@@ -1,6 +1,7 @@
 //! What `fleetward ca` says after an authority for devices was given up: what is frozen, and what has to be done until its devices are back. Refuses to
 //! do any of it.
 
+use super::authority::staged_root;
 use wire::{
     pki::{AuthorityDetail, AuthorityRow},
     states::AuthorityState,
@@ -29,9 +30,8 @@ fn next_for_devices(all: &[AuthorityRow]) -> Option<String> {
     }
     Some(match of(AuthorityState::Staged) {
         Some(staged) => {
-            // One that was staged with a root takes over with it.
-            let root = all.iter().find(|a| a.id == staged.issuer && a.state == AuthorityState::Staged);
-            format!("Activate the authority that is staged:  fleetward ca activate {}", root.map_or(&staged.id, |root| &root.id))
+            let id = staged_root(staged, all).map_or(&staged.id, |root| &root.id);
+            format!("Activate the authority that is staged:  fleetward ca activate {id}")
         }
         None => "Make and activate another authority:  fleetward ca stage --for device".to_owned(),
     })

@@ -1,7 +1,7 @@
 //! `fleetward ca root`, `csr`, `issue-intermediate`, `import` and `crl`: roots whose keys are kept elsewhere (K-5). What signs with a root's file
 //! runs on a machine without network and data folder; the rest opens the fleet.
 
-use super::{ca::said, files};
+use super::{authority::after_import, files};
 use crate::hardening;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
@@ -219,11 +219,11 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
                 (Some(file), _) => Lock::Passphrase(passphrase(&file, &["New passphrase: ", "Once more: "])?),
                 (None, recipient) => Lock::Recipient(recipient.unwrap_or_default()),
             };
-            let exported = pki.export_root(actor, authority.as_ref(), lock).await.map_err(said)?;
+            let exported = pki.export_root(actor, authority.as_ref(), lock).await?;
             files::write(&out, &exported.file, files::PRIVATE)?;
             println!("{} with its private key is in {}.", exported.root.subject, out.display());
             println!("Keep two copies in safe places, and the passphrase elsewhere.");
-            for line in needed(&pki.root_needs(actor, authority.as_ref()).map_err(|e| e.fault())?) {
+            for line in needed(&pki.root_needs(actor, authority.as_ref())?) {
                 println!("{line}");
             }
             println!("Then remove the key from here:");
@@ -238,8 +238,8 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
                     Holding::Proof(bytes.context("--proof takes the 64 hex digits that ca root check says")?)
                 }
             };
-            announce(&pki.root_needs(actor, authority.as_ref()).map_err(|e| e.fault())?, yes)?;
-            let root = pki.take_root_offline(actor, authority.as_ref(), holding).await.map_err(said)?;
+            announce(&pki.root_needs(actor, authority.as_ref())?, yes)?;
+            let root = pki.take_root_offline(actor, authority.as_ref(), holding).await?;
             println!("The private key of {} is not on this server any more. A running server forgets it within a second.", root.subject);
             println!("Backups from before still have it, encrypted: destroy them, or the key-encryption key they were made under.");
             println!("Its list of revoked certificates holds for 30 days; sign the next one with: fleetward ca crl request {}", root.id);
@@ -299,9 +299,7 @@ pub(super) async fn import(fleet: &Fleet, actor: &Actor, file: &Path) -> Result<
         println!("{}  {} is staged: a root of your own, without a key here.", root.id, root.subject);
     }
     println!("{}  {} is staged.", imported.authority.id, imported.authority.subject);
-    // A root that came along brings what is staged under it along.
-    let first = imported.root.as_ref().map_or(&imported.authority.id, |root| &root.id);
-    println!("It issues nothing yet. Let it:  fleetward ca activate {first}");
+    println!("{}", after_import(&imported.authority, &fleet.pki().list_authorities(actor)?));
     Ok(())
 }
 

@@ -33,8 +33,12 @@ pub(super) fn shown(said: Result<String>) -> Result<()> {
     Ok(())
 }
 
-/// What the core refuses, in the words that it has for people: the rule and what to do. What failed keeps its cause, which whoever runs this may see.
+/// What the core refuses, in the words that it has for people: the rule and what to do. What failed keeps its cause, which whoever runs this may see; so
+/// does what only this machine's operator can mend.
 pub(super) fn in_words(error: anyhow::Error) -> anyhow::Error {
+    if out_of_reach(&error) {
+        return error;
+    }
     let refused: [Option<(Fault, String)>; 6] = [
         error.downcast_ref().map(|e: &fleet::Error| (e.fault(), e.to_string())),
         error.downcast_ref().map(|e: &fleet::access::Error| (e.fault(), e.to_string())),
@@ -47,6 +51,18 @@ pub(super) fn in_words(error: anyhow::Error) -> anyhow::Error {
     let outermost = error.to_string();
     let refused = anyhow::Error::new(fault);
     if outermost == said { refused } else { refused.context(outermost) }
+}
+
+/// Whether a key on a token is out of reach: it is told what to give, and not that somebody else has to bring it back.
+fn out_of_reach(error: &anyhow::Error) -> bool {
+    use fleet::{Error, devices, pki};
+    let refusal = match (error.downcast_ref::<Error>(), error.downcast_ref::<devices::Error>()) {
+        (Some(Error::Pki(refusal) | Error::Devices(devices::Error::Pki(refusal))), _) | (_, Some(devices::Error::Pki(refusal))) => {
+            Some(refusal)
+        }
+        _ => error.downcast_ref::<pki::Error>(),
+    };
+    matches!(refusal, Some(pki::Error::KeyOnToken { .. }))
 }
 
 /// All rows of a list, page by page: `page` reads the one behind a cursor.

@@ -174,6 +174,13 @@ fn a_refusal_says_the_rule_and_a_failure_its_cause() {
     assert!(said.starts_with("nothing was changed: The enrolment token is unknown"), "{said}");
     let failed = in_words(fleet::Error::Db(fleet::db::Error::Corrupt("row 7".into())).into()).to_string();
     assert!(failed.contains("row 7"), "{failed}");
+    // Whoever runs this is the one who can bring the token back.
+    let away = || fleet::pki::Error::KeyOnToken { authority: "CN=Device CA".into(), id: format!("ca_{:032x}", 7).parse().unwrap() };
+    let within = || fleet::devices::Error::Pki(away());
+    for error in [away().into(), fleet::Error::Pki(away()).into(), within().into(), fleet::Error::Devices(within()).into()] {
+        let said = in_words(error).to_string();
+        assert!(said.contains("CN=Device CA") && said.contains("give pkcs11_module"), "{said}");
+    }
 }
 
 /// What four eyes have to see is never done by a command line without a name.

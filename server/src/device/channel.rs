@@ -277,13 +277,14 @@ impl Channel<'_> {
     }
 
     /// Compares what the device was told with what stands: an update that was taken back is cancelled, a new offer is sent. With `again` also
-    /// one that the device has not begun: it may have been busy when it came.
+    /// one that the device has not begun: it may have been busy when it came. In a box, with all that it asks the core: the task of an
+    /// idle channel would have room for it all the time.
     fn look(&mut self, again: bool) -> BoxFuture<'_, Result<(), Gone>> {
         self.compare(again).boxed()
     }
 
     async fn compare(&mut self, again: bool) -> Result<(), Gone> {
-        let standing = match Box::pin(self.devices.fleet.rollouts().standing(self.peer.peer.device, self.told.as_ref())).await {
+        let standing = match self.devices.fleet.rollouts().standing(self.peer.peer.device, self.told.as_ref()).await {
             Ok(standing) => standing,
             Err(e) => {
                 tracing::warn!(device = %self.peer.peer.device_id, error = %e, "asking for an offer failed; the next ping asks again");
@@ -303,7 +304,7 @@ impl Channel<'_> {
             return Ok(());
         }
         let peer = &self.peer.peer;
-        let assigned = match Box::pin(self.devices.fleet.pki().assign(&peer.org, (peer.device, &peer.device_id), offer)).await {
+        let assigned = match self.devices.fleet.pki().assign(&peer.org, (peer.device, &peer.device_id), offer).await {
             Ok(assigned) => assigned,
             Err(e) => {
                 tracing::warn!(device = %peer.device_id, error = %e, "signing an assignment failed; the next ping asks again");

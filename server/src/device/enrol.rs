@@ -5,7 +5,7 @@ use crate::http::{fault::Problem, guard::bearer};
 use axum::{
     Json,
     extract::{Request, State},
-    http::{StatusCode, Uri, header},
+    http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use fleet::devices::{Attempt, Over, PENDING};
@@ -103,10 +103,12 @@ pub(super) async fn renew(State(devices): State<Devices>, peer: Peer, request: R
 }
 
 /// `GET /device/v1/trust-bundle` of the device listener: what the device should trust from now on. That it comes over mutual TLS is its
-/// signature; whoever fetched it counts as holding it.
-pub(super) async fn trust_bundle(State(devices): State<Devices>, peer: Peer) -> Json<TrustBundle> {
+/// signature; whoever fetched it counts as holding it, and whoever asked for its head alone does not.
+pub(super) async fn trust_bundle(State(devices): State<Devices>, peer: Peer, method: Method) -> Json<TrustBundle> {
     let bundle = devices.fleet.pki().trust_bundle(&peer.peer.org);
-    fetched(&devices, &peer.peer, bundle.version).await;
+    if method == Method::GET {
+        fetched(&devices, &peer.peer, bundle.version).await;
+    }
     Json(TrustBundle::clone(&bundle))
 }
 

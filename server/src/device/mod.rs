@@ -77,17 +77,19 @@ pub fn device_router(devices: Devices) -> Router {
 
 /// Routes for those that have no certificate yet, or never will.
 pub fn enrol_router(devices: Devices) -> Router {
-    let routes = Router::new()
+    // These come into the books.
+    let booked = Router::new()
         .route("/device/v1/enrol", post(enrol::enrol))
         .route("/device/v1/recover", get(enrol::recovery_nonce).post(enrol::recover))
-        .route(est::ROUTE, any(est::serve))
-        // For devices that have nothing but a shared secret, where their organization takes one.
+        .route(est::ROUTE, any(est::serve));
+    let routes = asked::over(booked)
+        // For devices that have nothing but a shared secret, where their organization takes one: they poll.
         .merge(ddi::routes().layer(middleware::from_fn(whole::first)))
         .route(wire::device::TRUST_BUNDLE, get(enrol::root))
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(no_browser));
-    Face::devices(whole::THROWN_AWAY).over(asked::over(routes)).with_state(devices)
+    Face::devices(whole::THROWN_AWAY).over(routes).with_state(devices)
 }
 
 /// A browser on a machine that holds a device certificate must not be led here by a web page.

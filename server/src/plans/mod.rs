@@ -3,7 +3,7 @@
 
 use crate::http::json;
 use anyhow::{Result, bail};
-use fleet::{Fleet, access::Actor};
+use fleet::{Error, Fleet, access::Actor, rollouts};
 use serde::Deserialize;
 use serde_saphyr::{Error as YamlError, Spanned};
 use std::path::Path;
@@ -139,8 +139,16 @@ impl PlanFile {
         })
     }
 
+    /// Why a plan was refused: its problems in the file's words, anything else as it is.
+    pub(crate) fn refused(&self, path: &Path, text: &str, why: Error) -> anyhow::Error {
+        match why {
+            Error::Rollouts(rollouts::Error::Problems(problems)) => anyhow::Error::msg(self.told(path, text, &problems)),
+            other => other.into(),
+        }
+    }
+
     /// Problems of the plan, each with its place in the file.
-    pub(crate) fn told(&self, path: &Path, text: &str, problems: &[Problem]) -> String {
+    fn told(&self, path: &Path, text: &str, problems: &[Problem]) -> String {
         let line = |problem: &Problem| {
             let at = self.line(text, &problem.field).map_or_else(String::new, |line| format!(":{line}"));
             format!("{}{at} {}: {}", path.display(), problem.field, problem.message)
@@ -167,7 +175,10 @@ fn said(text: &str, e: &YamlError) -> String {
     }
     let one_of = |known: &[&str]| known.join(", ");
     let library = match e.without_snippet() {
-        YamlError::DuplicateMappingKey { .. } => return doubled(e).unwrap_or_default(),
+        YamlError::DuplicateMappingKey { key, location } => {
+            let what = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key “{key}”"));
+            return format!("on line {}, {what} stands for the second time in the same place. Keep one of the two.", location.line());
+        }
         YamlError::MultipleDocuments { .. } => return "a second document begins in it. Keep one plan in a file.".to_owned(),
         YamlError::Eof { .. } => return "it ends before the plan does.".to_owned(),
         YamlError::SerdeMissingField { field, .. } => return format!("the field {field} is missing."),
@@ -197,13 +208,6 @@ fn key_before(text: &str, line: u64, column: u64) -> Option<String> {
     let key = before.trim_end_matches([' ', '{', '[', '"', '\'']).strip_suffix(':')?;
     let key = key.rsplit([' ', '{', ',', '"', '\'']).next()?;
     (!key.is_empty()).then(|| key.to_owned())
-}
-
-/// Said of a key that stands twice in the same place; none of any other error.
-fn doubled(e: &YamlError) -> Option<String> {
-    let YamlError::DuplicateMappingKey { key, location } = e.without_snippet() else { return None };
-    let what = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key “{key}”"));
-    Some(format!("on line {}, {what} stands for the second time in the same place. Keep one of the two.", location.line()))
 }
 
 /// The plan of a file's text, and what it means here. `path` is what the text is called where it is wrong.

@@ -78,8 +78,17 @@ impl Rollouts {
         Ok(Some(Against { id, state, lines, generation, same }))
     }
 
-    /// That a plan could be drafted: an error with its problems where it could not. Changes nothing.
-    pub async fn draftable(&self, actor: &Actor, spec: &RolloutSpec) -> Result<()> {
+    /// What applying a plan would change: what differs from the newest rollout of its name. What is not kept yet would be drafted and is checked as that:
+    /// none where it could be, an error with its problems where it could not. Changes nothing.
+    pub async fn compared(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Option<Against>> {
+        let found = self.against(actor, spec).await?;
+        if found.is_none() {
+            self.draftable(actor, spec).await?;
+        }
+        Ok(found)
+    }
+
+    async fn draftable(&self, actor: &Actor, spec: &RolloutSpec) -> Result<()> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;

@@ -11,7 +11,7 @@ use crate::plans::{LARGEST, PlanFile, meant};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use fleet::{
-    Error, Fleet,
+    Fleet,
     access::Actor,
     rollouts::{Against, Applied, Outcome, REPORT, push_report_line},
 };
@@ -98,21 +98,14 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
         Rollout::Apply { file, token_file } => {
             let actor = person(fleet, &token_file).await?;
             let (plan, text, spec) = read(fleet, &actor, &file).await?;
-            match fleet.rollouts().apply_plan(&actor, spec).await {
-                Ok(applied) => Ok(done(&applied)),
-                Err(Error::Rollouts(fleet::rollouts::Error::Problems(problems))) => bail!("{}", plan.told(&file, &text, &problems)),
-                Err(e @ Error::Rollouts(_)) => bail!("{}", e.fault().message),
-                Err(e) => Err(e.into()),
-            }
+            let applied = fleet.rollouts().apply_plan(&actor, spec).await.map_err(|why| plan.refused(&file, &text, why))?;
+            Ok(done(&applied))
         }
         Rollout::Diff { file } => {
             let (plan, text, spec) = read(fleet, &shell, &file).await?;
-            Ok(match fleet.rollouts().against(&shell, &spec).await? {
-                None => match fleet.rollouts().draftable(&shell, &spec).await {
-                    Ok(()) => format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name),
-                    Err(Error::Rollouts(fleet::rollouts::Error::Problems(problems))) => bail!("{}", plan.told(&file, &text, &problems)),
-                    Err(e) => return Err(e.into()),
-                },
+            let found = fleet.rollouts().compared(&shell, &spec).await.map_err(|why| plan.refused(&file, &text, why))?;
+            Ok(match found {
+                None => format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name),
                 Some(Against { id, state, lines, .. }) if lines.is_empty() => format!("{id} has this plan ({state}).\n"),
                 Some(Against { id, state, lines, .. }) => format!("{id} ({state}) has another plan:\n{}", changes(&lines)),
             })

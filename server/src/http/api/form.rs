@@ -181,10 +181,9 @@ async fn receive(fleet: &Fleet, actor: &Actor, mut files: Multipart) -> Answer<R
     while let Some(file) = files.next_field().await.map_err(broken)? {
         // A file input that was left empty is sent with an empty name.
         if file.file_name().is_some_and(|name| !name.is_empty()) {
-            uploads.push(store(fleet, actor, file).await?);
+            uploads.push(store(fleet, actor, file).await?.id);
         }
     }
-    let uploads = uploads.into_iter().map(|upload| upload.id).collect();
     Ok(fleet.releases().create(actor, NewRelease { uploads }).await?.release.row.id)
 }
 

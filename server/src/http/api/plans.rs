@@ -65,11 +65,8 @@ struct PlanDifference {
 )]
 async fn apply(State(fleet): State<Fleet>, Caller(actor): Caller, Planned(text): Planned) -> Answer<Json<AppliedPlan>> {
     let (plan, spec) = read(&fleet, &actor, &text).await?;
-    let Applied { id, state, outcome, lines } = match fleet.rollouts().apply_plan(&actor, spec).await {
-        Ok(applied) => applied,
-        Err(Error::Rollouts(fleet::rollouts::Error::Problems(problems))) => return Err(wrong(plan.told(file(), &text, &problems))),
-        Err(e) => return Err(e.into()),
-    };
+    let applied = fleet.rollouts().apply_plan(&actor, spec).await;
+    let Applied { id, state, outcome, lines } = applied.map_err(|why| wrong(plan.refused(file(), &text, why)))?;
     let outcome = match outcome {
         Outcome::Drafted => PlanOutcome::Drafted,
         Outcome::Edited => PlanOutcome::Edited,
@@ -85,16 +82,8 @@ async fn apply(State(fleet): State<Fleet>, Caller(actor): Caller, Planned(text):
 )]
 async fn diff(State(fleet): State<Fleet>, Caller(actor): Caller, Planned(text): Planned) -> Answer<Json<PlanDifference>> {
     let (plan, spec) = read(&fleet, &actor, &text).await?;
-    let found = fleet.rollouts().against(&actor, &spec).await?;
-    if found.is_none() {
-        // It would be drafted.
-        match fleet.rollouts().draftable(&actor, &spec).await {
-            Ok(()) => {}
-            Err(Error::Rollouts(fleet::rollouts::Error::Problems(problems))) => return Err(wrong(plan.told(file(), &text, &problems))),
-            Err(e) => return Err(e.into()),
-        }
-    }
-    let (at, lines) = match found {
+    let found = fleet.rollouts().compared(&actor, &spec).await;
+    let (at, lines) = match found.map_err(|why| wrong(plan.refused(file(), &text, why)))? {
         Some(Against { id, state, lines, .. }) => (Some((id, state)), lines),
         None => (None, Vec::new()),
     };
@@ -109,12 +98,13 @@ fn file() -> &'static Path {
 
 /// The plan of a body, refused with the line and what to do.
 async fn read(fleet: &Fleet, actor: &Actor, text: &str) -> Answer<(PlanFile, RolloutSpec)> {
-    meant(fleet, actor, file(), text).await.map_err(|e| match e.downcast::<Error>() {
-        Ok(refused) => refused.into(),
-        Err(other) => wrong(other.to_string().replace('\n', " ")),
-    })
+    meant(fleet, actor, file(), text).await.map_err(wrong)
 }
 
-fn wrong(why: String) -> Problem {
-    Problem::new(FaultKind::Invalid, "bad_plan", why)
+/// What the core refused, or what is wrong with the plan, as one line.
+fn wrong(why: anyhow::Error) -> Problem {
+    match why.downcast::<Error>() {
+        Ok(refused) => refused.into(),
+        Err(other) => Problem::new(FaultKind::Invalid, "bad_plan", other.to_string().replace('\n', " ")),
+    }
 }

@@ -88,8 +88,13 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): A
 async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewRelease>) -> Answer<impl IntoResponse> {
     let created = fleet.releases().create(&actor, new).await?;
     let place = format!("/api/v1/releases/{}", created.release.row.id);
-    let status = if created.new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, [(header::LOCATION, place)], Json(created.release)))
+    // Rollouts use only one that was there already.
+    let (status, release) = if created.new {
+        (StatusCode::CREATED, created.release)
+    } else {
+        (StatusCode::OK, fleet.with_uses(&actor, created.release).await?)
+    };
+    Ok((status, [(header::LOCATION, place)], Json(release)))
 }
 
 /// One release

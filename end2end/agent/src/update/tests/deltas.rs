@@ -2,12 +2,6 @@
 
 use super::*;
 
-fn digest_of_bytes(bytes: &[u8]) -> wire::ids::Digest {
-    let mut context = Context::new(&SHA256);
-    context.update(bytes);
-    finish(context)
-}
-
 /// What a device asks for that has `base` in its active slot under the digest of the right one, and is answered like this. Whatever the delta
 /// is, the firmware is there at the end.
 async fn asked(base: Option<&[u8]>, told: &[u8], answers: Vec<Vec<u8>>) -> Vec<String> {
@@ -24,16 +18,7 @@ async fn asked(base: Option<&[u8]>, told: &[u8], answers: Vec<Vec<u8>>) -> Vec<S
     let (peer, mut heard) = crate::peer::Peer::saying(answers).await;
     let (clock, entropy) = (Manual::at(Timestamp(0)), Entropy::seeded(1));
     let client = || Ok(peer.client());
-    let means = Means {
-        client: &client,
-        director: &Director::default,
-        platform: &Machine { healthy: true },
-        clock: clock.as_ref(),
-        entropy: &entropy,
-        carrier: Carrier::always(),
-        rate: Rate::Unlimited,
-        confirm_within: Duration::from_secs(5),
-    };
+    let means = Means { client: &client, ..means(&clock, &entropy) };
     updates.payload(&offer, &payload, Slot::B, &means, |_| {}).await.unwrap();
     let part = updates.slots().part(Slot::B, &payload.sha256);
     assert_eq!(fs::read(part).unwrap(), new());
@@ -56,10 +41,6 @@ fn told(base: &[u8], target: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::with_ref_prefix(Vec::new(), 3, base).unwrap();
     encoder.write_all(target).unwrap();
     encoder.finish().unwrap()
-}
-
-pub(super) fn sent(body: &[u8]) -> Vec<u8> {
-    [format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 
 #[tokio::test]

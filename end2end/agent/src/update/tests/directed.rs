@@ -1,39 +1,10 @@
 //! Offers that are for this device and for now (U-2), and firmware by as many keys as it takes (U-1), on the whole way.
 
-use super::{deltas::sent, early::settle, *};
+use super::*;
 
 /// What a start does with this offer, whose assignments come from the key of seed 7 for `gw-1`; returns what was reported and whether it restarts.
 async fn directed(updates: &Updates, offer: &Offer, clock: &Manual, director: &Director) -> (Vec<(UpdateState, Option<String>)>, bool) {
-    let boot = updates.boot().unwrap();
-    fs::write(updates.slots().payload(Slot::B, &offer.downloads[0].sha256), FIRMWARE).unwrap();
-    updates.offered(offer, director, clock.now()).unwrap();
-    let entropy = Entropy::seeded(1);
-    let means = Means {
-        client: &|| Err(http::Error::Silent),
-        director: &|| director.clone(),
-        platform: &Machine { healthy: true },
-        clock,
-        entropy: &entropy,
-        carrier: Carrier::always(),
-        rate: Rate::Unlimited,
-        confirm_within: Duration::from_secs(5),
-    };
-    let said = Mutex::new(Vec::new());
-    let server = async {
-        loop {
-            if let Some(report) = updates.report() {
-                said.lock().push((report.state, report.code.clone()));
-                updates.acknowledged(&report, report.state).unwrap();
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let restarts = tokio::select! {
-        ran = updates.run(boot, &means, async {}) => { ran.unwrap(); true }
-        () = server => false,
-        () = settle() => false,
-    };
-    (said.into_inner(), restarts)
+    start(updates, offer, clock, director, settle).await
 }
 
 /// U-2, U-3: checked when it comes, before the download and before the installation.
@@ -125,16 +96,7 @@ async fn followed_at(now: Timestamp, keys: TrustedKeys, by: &[u8], sets: Vec<Env
     updates.offered(&offer, &Director::default(), now).unwrap();
     let (clock, entropy) = (Manual::at(now), Entropy::seeded(1));
     let client = || Ok(peer.client());
-    let means = Means {
-        client: &client,
-        director: &Director::default,
-        platform: &Machine { healthy: true },
-        clock: clock.as_ref(),
-        entropy: &entropy,
-        carrier: Carrier::always(),
-        rate: Rate::Unlimited,
-        confirm_within: Duration::from_secs(5),
-    };
+    let means = Means { client: &client, ..means(&clock, &entropy) };
     let ended = async {
         let mut latest = updates.latest();
         latest.wait_for(|r| r.as_ref().is_some_and(|r| r.state.finished() || r.state == UpdateState::Rebooting)).await.unwrap();

@@ -2,53 +2,6 @@
 
 use super::*;
 
-/// Runs one start, with the payload there, and `then` beside it; returns what was reported, and whether it asked for a restart.
-async fn beside<F: Future<Output = ()>>(
-    updates: &Updates,
-    offer: &Offer,
-    clock: &Manual,
-    then: impl FnOnce() -> F,
-) -> (Vec<UpdateState>, bool) {
-    let boot = updates.boot().unwrap();
-    fs::write(updates.slots().payload(Slot::B, &offer.downloads[0].sha256), FIRMWARE).unwrap();
-    updates.offered(offer, &Director::default(), Timestamp(0)).unwrap();
-    let entropy = Entropy::seeded(1);
-    let means = Means {
-        client: &|| Err(http::Error::Silent),
-        director: &Director::default,
-        platform: &Machine { healthy: true },
-        clock,
-        entropy: &entropy,
-        carrier: Carrier::always(),
-        rate: Rate::Unlimited,
-        confirm_within: Duration::from_secs(5),
-    };
-    let said = Mutex::new(Vec::new());
-    let server = async {
-        loop {
-            if let Some(report) = updates.report() {
-                said.lock().push(report.state);
-                updates.acknowledged(&report, report.state).unwrap();
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let restarts = tokio::select! {
-        ran = updates.run(boot, &means, async {}) => { ran.unwrap(); true }
-        () = server => false,
-        () = then() => false,
-    };
-    (said.into_inner(), restarts)
-}
-
-/// Lets whatever can happen happen.
-pub(super) async fn settle() {
-    for _ in 0..1000 {
-        tokio::task::yield_now().await;
-    }
-    tokio::time::sleep(Duration::from_millis(20)).await;
-}
-
 #[tokio::test]
 async fn what_is_fetched_early_waits_for_its_window_and_for_the_next_one() {
     let dir = tempfile::tempdir().unwrap();
@@ -56,7 +9,7 @@ async fn what_is_fetched_early_waits_for_its_window_and_for_the_next_one() {
     let at = |from, until| Offer { install_from: Some(Timestamp(from)), install_until: Some(Timestamp(until)), ..offer.clone() };
     let updates = Updates::open(Folder::open(dir.path()).unwrap(), facts(), keys).unwrap();
     let clock = Manual::at(Timestamp(0));
-    let (said, restarts) = beside(&updates, &at(1000, 1500), &clock, || async {
+    let (said, restarts) = start(&updates, &at(1000, 1500), &clock, &Director::default(), || async {
         settle().await;
         assert_eq!(updates.slots().seal(Slot::B).unwrap(), None, "it waits");
         // It was asleep for the whole window.
@@ -70,6 +23,7 @@ async fn what_is_fetched_early_waits_for_its_window_and_for_the_next_one() {
     })
     .await;
     assert!(restarts, "{said:?}");
+    let said: Vec<_> = said.into_iter().map(|(state, _)| state).collect();
     let known = [UpdateState::Downloading, UpdateState::Downloaded, UpdateState::AwaitingWindow, UpdateState::Installing];
     assert!(said.ends_with(&known) || said.starts_with(&known), "{said:?}");
 }
@@ -80,8 +34,8 @@ async fn what_is_only_fetched_is_not_installed() {
     let (offer, keys) = signed(2);
     let updates = Updates::open(Folder::open(dir.path()).unwrap(), facts(), keys).unwrap();
     let fetched = Offer { download_only: true, ..offer };
-    let (said, restarts) = beside(&updates, &fetched, &Manual::at(Timestamp(0)), settle).await;
-    assert!(!restarts && said.last() == Some(&UpdateState::Downloaded), "{said:?}");
+    let (said, restarts) = start(&updates, &fetched, &Manual::at(Timestamp(0)), &Director::default(), settle).await;
+    assert!(!restarts && said.last().map(|s| s.0) == Some(UpdateState::Downloaded), "{said:?}");
     assert_eq!((updates.slots().seal(Slot::B).unwrap(), updates.journal.lock().under_way()), (None, None));
     // The server has it that way, and then the other one.
     let report = StatusReport { state: UpdateState::Downloaded, ..updates.latest().borrow().clone().unwrap() };

@@ -57,9 +57,7 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
     let pair = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap();
     let mut keys = TrustedKeys::none();
     keys.add(pair.public_key().as_ref().try_into().unwrap());
-    let mut context = Context::new(&SHA256);
-    context.update(FIRMWARE);
-    let sha256 = finish(context);
+    let sha256 = digest_of_bytes(FIRMWARE);
     let manifest = Manifest {
         schema: SCHEMA,
         device_type: "gw".into(),
@@ -90,6 +88,71 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
     (offer, keys)
 }
 
+/// What a start has whose server is silent, on a machine that is well.
+fn means<'a>(clock: &'a Manual, entropy: &'a Entropy) -> Means<'a> {
+    Means {
+        client: &|| Err(http::Error::Silent),
+        director: &Director::default,
+        platform: &Machine { healthy: true },
+        clock,
+        entropy,
+        carrier: Carrier::always(),
+        rate: Rate::Unlimited,
+        confirm_within: Duration::from_secs(5),
+    }
+}
+
+/// What a server answers.
+fn sent(body: &[u8]) -> Vec<u8> {
+    [format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+}
+
+fn digest_of_bytes(bytes: &[u8]) -> wire::ids::Digest {
+    let mut context = Context::new(&SHA256);
+    context.update(bytes);
+    finish(context)
+}
+
+/// Lets whatever can happen happen.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// Runs one start that is offered this, with the payload there, and `then` beside it; returns what was reported, with its code, and whether it asked
+/// for a restart.
+async fn start<F: Future<Output = ()>>(
+    updates: &Updates,
+    offer: &Offer,
+    clock: &Manual,
+    director: &Director,
+    then: impl FnOnce() -> F,
+) -> (Vec<(UpdateState, Option<String>)>, bool) {
+    let boot = updates.boot().unwrap();
+    fs::write(updates.slots().payload(Slot::B, &offer.downloads[0].sha256), FIRMWARE).unwrap();
+    updates.offered(offer, director, clock.now()).unwrap();
+    let (entropy, directed) = (Entropy::seeded(1), || director.clone());
+    let means = Means { director: &directed, ..means(clock, &entropy) };
+    let said = Mutex::new(Vec::new());
+    let server = async {
+        loop {
+            if let Some(report) = updates.report() {
+                said.lock().push((report.state, report.code.clone()));
+                updates.acknowledged(&report, report.state).unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let restarts = tokio::select! {
+        ran = updates.run(boot, &means, async {}) => { ran.unwrap(); true }
+        () = server => false,
+        () = then() => false,
+    };
+    (said.into_inner(), restarts)
+}
+
 /// One start of the agent: boots, takes the offer, works until it would restart, breaks down or has nothing to do. The bytes have been
 /// downloaded before, so that only the disk matters. Returns whether it asked for a restart.
 async fn life(dir: &Path, power: i64, offer: &Offer, keys: &TrustedKeys, healthy: bool) -> Result<bool, Error> {
@@ -104,17 +167,8 @@ async fn life(dir: &Path, power: i64, offer: &Offer, keys: &TrustedKeys, healthy
         fs::write(updates.slots().payload(other, &offer.downloads[0].sha256), FIRMWARE).unwrap();
         updates.offered(offer, &Director::default(), Timestamp(0))?;
     }
-    let (clock, entropy) = (Manual::at(Timestamp(0)), Entropy::seeded(1));
-    let means = Means {
-        client: &|| Err(http::Error::Silent),
-        director: &Director::default,
-        platform: &Machine { healthy },
-        clock: clock.as_ref(),
-        entropy: &entropy,
-        carrier: Carrier::always(),
-        rate: Rate::Unlimited,
-        confirm_within: Duration::from_secs(5),
-    };
+    let (clock, entropy, machine) = (Manual::at(Timestamp(0)), Entropy::seeded(1), Machine { healthy });
+    let means = Means { platform: &machine, ..means(&clock, &entropy) };
     let all_said = async {
         loop {
             server_round(&updates).await?;

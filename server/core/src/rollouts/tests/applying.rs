@@ -19,6 +19,9 @@ async fn a_plan_is_drafted_once_edited_while_it_may_be_and_left_alone_while_it_r
     let plan = |percent: f64| s.spec(vec![stage(Reach::Percent(percent)), stage(Reach::Percent(100.0))]);
     assert_eq!(fault(room.apply_plan(&s.w.viewer().await, plan(25.0)).await).kind, FaultKind::Forbidden);
     assert!(room.against(&s.oli, &plan(25.0)).await.unwrap().is_none());
+    assert!(room.compared(&s.oli, &plan(25.0)).await.unwrap().is_none());
+    let refused = fault(room.compared(&s.oli, &plan(250.0)).await);
+    assert!(refused.kind == FaultKind::Invalid && refused.message.contains("percentage"), "{}", refused.message);
 
     let first = room.apply_plan(&s.oli, plan(25.0)).await.unwrap();
     assert_eq!((first.outcome, first.state, first.lines.len()), (Outcome::Drafted, RolloutState::Draft, 0));

@@ -103,13 +103,17 @@ impl Script {
         id
     }
 
-    /// A signed release of `gateway`, published.
-    async fn release(&self, version: &str, sequence: u64) -> String {
+    /// Finished uploads of a signed release of `gateway`, each time of the same bytes.
+    async fn uploads(&self, version: &str, sequence: u64) -> [String; 2] {
         let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
         let firmware = format!("firmware {version}");
         let manifest = manifest(version, sequence, &[("fw.bin", "raw", firmware.as_bytes())]);
-        let uploads =
-            [self.upload("fw.bin", firmware.as_bytes()).await, self.upload("fw.manifest.json", &key.sign(&manifest).unwrap()).await];
+        [self.upload("fw.bin", firmware.as_bytes()).await, self.upload("fw.manifest.json", &key.sign(&manifest).unwrap()).await]
+    }
+
+    /// A signed release of `gateway`, published.
+    async fn release(&self, version: &str, sequence: u64) -> String {
+        let uploads = self.uploads(version, sequence).await;
         let made = self.post("/releases", &json!({ "uploads": uploads })).await;
         assert_eq!((made.status, &made.ok()["row"]["state"]), (StatusCode::CREATED, &json!("verified")), "{}", made.body);
         let id = made.body["row"]["id"].as_str().unwrap().to_owned();

@@ -48,6 +48,23 @@ async fn a_pipeline_uploads_signs_and_publishes(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn a_release_that_is_sent_again_tells_its_rollouts(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    s.world.device("gw-1", "gateway").await;
+    s.trust().await;
+    let release = s.release("1.0.0", 1).await;
+    let stages = json!([{ "name": "Everyone", "reach": { "percent": 100.0 } }]);
+    let drafted = s.post("/rollouts", &json!({ "name": "Spring", "release": release, "reason": "first", "stages": stages })).await;
+    let uploads = s.uploads("1.0.0", 1).await;
+    let again = s.post("/releases", &json!({ "uploads": uploads })).await;
+    assert_eq!((again.status, &again.ok()["row"]["id"]), (StatusCode::OK, &json!(release)), "{}", again.body);
+    assert_eq!((&again.body["row"]["rollouts"], &again.body["rollouts"][0]["id"]), (&json!(1), &drafted.ok()["row"]["id"]));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn two_releases_are_compared_and_told_where_they_are(#[case] kind: EngineKind) {
     let s = Script::new(kind, Role::Operator).await;
     let admin = s.world.admin().await;

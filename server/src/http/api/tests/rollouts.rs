@@ -106,6 +106,12 @@ async fn a_plan_as_a_file_is_compared_applied_and_found_by_its_name(#[case] kind
     let refused = send(Method::POST, diff, "application/yaml", &format!("{plan}selector: tga:eu\n")).await;
     assert_eq!(refused.code(), (400, "bad_plan"), "{}", refused.body);
     assert!(refused.body["detail"].as_str().unwrap().contains("Write tag:eu, or attr.tga:eu"), "{}", refused.body);
+    let twice = format!("{}selector: tga:eu\n", plan.replace("percent: 100", "percent: 250"));
+    for (method, path) in [(Method::POST, diff), (Method::PUT, apply)] {
+        let refused = send(method, path, "application/yaml", &twice).await;
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(refused.code() == (400, "bad_plan") && detail.matches("plan:").count() >= 2 && !detail.contains('\n'), "{detail}");
+    }
     let drafted = send(Method::PUT, apply, "application/yaml", plan).await;
     assert_eq!((&drafted.ok()["outcome"], &drafted.body["state"]), (&json!("drafted"), &json!("draft")));
     let longer = plan.replace("percent: 100 }", "percent: 100 }\n    soak_s: 600");
