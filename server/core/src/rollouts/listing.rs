@@ -180,10 +180,9 @@ impl Rollouts {
         if !turns.drawn() {
             return Ok(None);
         }
-        if let Some(few) = wanted.few {
+        if let Some(few) = wanted.few.filter(|few| few.len() <= LOOKED_UP) {
             let whole = Wanted { after: 0, rows: LOOKED_UP, ..*wanted };
-            let few_enough = few.len() <= LOOKED_UP;
-            return Ok(if few_enough { Some(self.looked_up(on, record, turns, &whole, few).await?.0) } else { None });
+            return Ok(Some(self.looked_up(on, record, turns, &whole, few).await?.0));
         }
         if usize::try_from(turns.course.totals().total).is_ok_and(|devices| devices > COUNTED) {
             return Ok(None);
