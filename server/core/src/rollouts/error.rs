@@ -53,8 +53,8 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
-    /// Another order was asked of a list that is too long for it.
-    #[error("a list of more than {MOST_SORTED} devices is not sorted")]
+    /// Another order was asked of a list for which too many devices would have to be looked at.
+    #[error("a list for which more than {MOST_SORTED} devices are looked at is not sorted")]
     TooManyToSort,
     /// A state that is not a device's to report.
     #[error("a device can't report {0}")]
@@ -109,9 +109,7 @@ impl Error {
             Self::NoDigest => Fault::new(K::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
             Self::TooManyToSort => {
-                let why = format!(
-                    "More than {MOST_SORTED} devices come in the order in which they joined the fleet. Narrow the list by a stage, an outcome or a search first, or leave the order out."
-                );
+                let why = "Too many devices would have to be looked at to put them in another order. Narrow the list to how they fare or how their updates ended, or search for a few by id, tag or group, or leave the order out.";
                 Fault::new(K::Invalid, "too_many_to_sort", why).at("sort")
             }
             Self::NotYours(state) => {

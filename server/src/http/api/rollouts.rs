@@ -253,7 +253,8 @@ struct Devices {
     #[serde(default)]
     q: String,
     /// `joined`, which is the order unless given: as they joined the fleet; `device`, `state` (how far they are, then how it ended), `version` (what they ran
-    /// before) or `changed`; `-` in front of one of these four reverses. They are of lists with at most 2,000 devices; a longer one is narrowed first.
+    /// before) or `changed`; `-` in front of one of these four reverses. They are of lists for which at most 2,000 devices
+    /// have to be looked at, in whichever stage they are; what takes more is narrowed first to how they fare, how their updates ended or a search for a few.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     sort: UpdateSort,
