@@ -31,6 +31,14 @@ pub enum Error {
     /// Somebody else changed it in the meantime.
     #[error("changed since it was read")]
     Stale,
+    /// An order for a stage that is not the current one any more.
+    #[error("stage {saw} is not the current one")]
+    MovedOn {
+        /// The stage that it was given for.
+        saw: u32,
+        /// How far the rollout is.
+        now: String,
+    },
     /// Its state does not allow this.
     #[error("{0}")]
     NotNow(String),
@@ -97,6 +105,14 @@ impl Error {
                 "The plan has changed since you read it. Read it again, then decide on what it is now.",
             ),
             Self::Stale => Fault::new(K::Conflict, "changed", "Somebody changed it in the meantime. Load it again and look."),
+            Self::MovedOn { saw, now } => {
+                let then = if *saw == 0 { "no stage had begun".to_owned() } else { format!("stage {saw} was the current one") };
+                let text = format!(
+                    "It has moved on: {then} when you looked. By now: {}. Look at that, then decide again.",
+                    now.trim_end_matches('.')
+                );
+                Fault::new(K::Conflict, "moved_on", text)
+            }
             Self::NotNow(why) => Fault::new(K::Conflict, "not_now", why.clone()),
             Self::DrawUsed { id, name } => {
                 let why = format!("“{name}” ({id}) has this draw already. Another rollout takes a preview of its own, which draws anew.");

@@ -100,6 +100,7 @@ mod tests;
 pub use applying::{Against, Applied, Outcome};
 pub use error::Error;
 pub use glass::Figures;
+pub use moving::Saw;
 pub use offering::Standing;
 pub use report::{Part, REPORT, push_report_line};
 pub use reporting::MAX_DETAIL;
