@@ -144,8 +144,14 @@ pub const fn asks_for_reason(verb: Verb, state: RolloutState) -> Option<bool> {
     }
 }
 
+/// Whether an order means something else in another stage than the one that was seen.
+pub const fn about_its_stage(verb: Verb) -> bool {
+    matches!(verb, Verb::Promote | Verb::Resume)
+}
+
 /// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark, otherwise why, where it
-/// [has to be said](asks_for_reason); `confirm` repeats the name where [`asks_for_name`]. Leads to `back`, a path of the console.
+/// [has to be said](asks_for_reason); `confirm` repeats the name where [`asks_for_name`]. `stage` is the current one as it was seen, where the order is
+/// [about a stage](about_its_stage); 0 for whichever it is by now. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/rollout_act")]
 pub async fn act_on_rollout(
     id: String,
@@ -154,6 +160,7 @@ pub async fn act_on_rollout(
     #[server(default)] reason: String,
     #[server(default)] confirm: String,
     #[server(default)] back: String,
+    #[server(default)] stage: u32,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::RolloutId = call.id(&id)?;
@@ -171,7 +178,8 @@ pub async fn act_on_rollout(
         }
     }
     let digest = if digest.is_empty() { None } else { Some(call.id(&digest)?) };
-    let done = rollouts.act(actor, &id, verb, digest.as_ref(), &reason).await;
+    let saw = fleet::rollouts::Saw { digest: digest.as_ref(), stage: (stage > 0).then_some(stage) };
+    let done = rollouts.act_on(actor, &id, verb, saw, &reason).await;
     call.answer(done)?;
     call.lead_to(super::session::local(&back, "/rollouts"));
     Ok(())

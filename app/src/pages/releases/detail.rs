@@ -194,7 +194,7 @@ fn damaged(m: &Model) -> Option<AnyView> {
     let names: Vec<&str> = m.artifacts.iter().filter(|a| a.damage.is_some()).map(|a| a.name.as_str()).collect();
     let text = view! {
         <b>"Damaged in the store: "</b>{names.join(", ")}". No device gets it. Upload the same file again under "<a href="/firmware">"Firmware"</a>
-        ", without a manifest: it is put back here, and the draft that this makes can be deleted."
+        ", without a manifest: it is put back here, and no other release is made of it."
     };
     (!names.is_empty()).then(|| banner(Tone::Bad, text.into_any()))
 }

@@ -6,7 +6,7 @@ mod consequences;
 use self::consequences::consequences;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::rollouts::{ActOnRollout, asks_for_name, asks_for_reason},
+    api::rollouts::{ActOnRollout, about_its_stage, asks_for_name, asks_for_reason},
     ui::{
         Confirm, Tone, asked, dialog,
         dialog::{confirm_dialog_as, off_button},
@@ -131,6 +131,7 @@ pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<An
     let call = asks.of(verb)?;
     let (id, digest) = (model.rollout.row.id.to_string(), model.rollout.digest.to_string());
     let back = back.to_owned();
+    let stage = about_its_stage(verb).then(|| view! { <input type="hidden" name="stage" value=model.rollout.row.stage.to_string()/> });
     let dry_run = model.preview.clone().filter(|_| verb == Verb::Approve);
     let question = StoredValue::new((model.rollout.clone(), dry_run, back.clone()));
     let inside = move || {
@@ -145,6 +146,7 @@ pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<An
                 <input type="hidden" name="id" value=id/>
                 <input type="hidden" name="verb" value=verb.as_str()/>
                 <input type="hidden" name="digest" value=digest/>
+                {stage}
                 <input type="hidden" name="back" value=back/>
                 {inside}
             </ActionForm>

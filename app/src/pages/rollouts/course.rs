@@ -110,11 +110,9 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
     }
 }
 
-/// Pure: what halted a rollout in a stage. That it is halted stands before it, and what to do behind it; neither is said again.
+/// Pure: what halted a rollout in a stage. That it is halted stands before it, and what to do behind it.
 fn halted_words(s: &StageView) -> String {
     let why = s.verdict.text.trim_end_matches('.');
-    let why = why.strip_prefix("Halted: ").unwrap_or(why);
-    let why = why.strip_suffix(": roll it back").unwrap_or(why);
     format!("Stage {}, {}: {why}. No further device gets it.", s.number, s.spec.name)
 }
 
@@ -204,7 +202,7 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         Call::Halt if !v.is_judged() && r.row.state == RolloutState::Halted => {
             (Tone::Off, "It has not judged: something else halted the rollout.".to_owned())
         }
-        Call::Halt if !v.is_judged() => (Tone::Off, format!("It has not judged. {}", v.text)),
+        Call::Halt if !v.is_judged() => (Tone::Off, format!("It has not judged: {}", v.text)),
         Call::Wait => (Tone::Off, v.text.clone()),
         Call::Pass => (Tone::Ok, v.text.clone()),
         Call::Halt => (Tone::Bad, v.text.clone()),
@@ -364,8 +362,7 @@ mod tests {
             verdict: Verdict::new(Call::Halt, text),
             findings: Vec::new(),
         };
-        let recalled =
-            halted_words(&stage("Halted: the release was recalled. The plan has a way back for the devices that run it: roll it back"));
+        let recalled = halted_words(&stage("the release was recalled. The plan has a way back for the devices that run it"));
         let said =
             "Stage 1, One: the release was recalled. The plan has a way back for the devices that run it. No further device gets it.";
         assert_eq!(recalled, said);

@@ -16,7 +16,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Counts, MOST_SORTED, RolloutPage, Show, UpdateRow, UpdateSort},
+    rollouts::{Counts, RolloutPage, Show, UpdateRow, UpdateSort},
     states::UpdateState,
     updates::UpdateFailure,
 };
@@ -29,6 +29,9 @@ const ORDERS: [(UpdateSort, &str); 5] = [
     (UpdateSort::Version, "By what they ran before"),
     (UpdateSort::ChangedDesc, "What changed last in front"),
 ];
+
+/// Why a list keeps its order, and what to do.
+const TOO_MANY: &str = " Too many devices would have to be looked at to put them in another order: choose how they fare or how their updates ended, or search for a few by id, tag or group.";
 
 /// The box with the chosen devices.
 pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyView {
@@ -55,13 +58,7 @@ pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyVie
     });
     let missed = missed(model, &counts).map(|text| view! { <p class="small text-2">{text}</p> });
     let order = (shown > 1 && (!model.sorts || choice.sort == UpdateSort::Joined)).then(|| {
-        let longer = (!model.sorts && r.row.stage > 0).then(|| {
-            let most = i64::try_from(MOST_SORTED).unwrap_or(i64::MAX);
-            format!(
-                " A list of at most {} can be put into another order: choose a stage or an outcome, or search.",
-                counted(most, "device", "devices")
-            )
-        });
+        let longer = (!model.sorts && r.row.stage > 0).then_some(TOO_MANY);
         view! { <p class="small text-2">"In the order in which they joined the fleet."{longer}</p> }
     });
     view! {

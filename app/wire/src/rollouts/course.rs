@@ -202,7 +202,7 @@ pub struct RolloutPage {
     pub rollout: RolloutDetail,
     /// The devices asked for.
     pub updates: Page<UpdateRow>,
-    /// Whether they can be put into another order: there are few enough of them.
+    /// Whether they can be put into another order: few enough have to be looked at for it.
     #[serde(default)]
     pub sorts: bool,
     /// What is wrong with what was searched for; nothing is listed then.

@@ -9,7 +9,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Most devices of a list that is put into another order than that in which they joined the fleet.
+/// Most devices that are looked at to put a list into another order than that in which they joined the fleet.
 pub const MOST_SORTED: usize = 2000;
 
 crate::states::words! {
@@ -19,7 +19,8 @@ crate::states::words! {
         /// As they joined the fleet. However many there are.
         #[default]
         Joined = "joined",
-        /// By their ids. This order and those below are of lists with at most [`MOST_SORTED`] devices.
+        /// By their ids. This order and those below are of lists for which at most 2,000 devices have to be looked at, in whichever stage they are: those of a small
+        /// fleet, those that fare alike or ended alike in a rollout to as many, those that ended badly where they are as many, and those of a search for a few.
         Device = "device",
         /// The same from the end.
         DeviceDesc = "-device",

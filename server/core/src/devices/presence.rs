@@ -189,16 +189,13 @@ pub(crate) fn tells_firmware(telling: Telling, said: &BTreeMap<String, String>) 
 }
 
 /// What a message of a device without a channel tells of what it runs, with what is kept of it and stays; none when that is no version, or no number as
-/// its sequence. To be asked before the message is kept.
+/// its sequence. To be asked of one that [tells of its firmware](tells_firmware), before it is kept.
 pub(crate) async fn said_to_run(
     on: &mut impl Conn,
     device: DeviceNo,
     telling: Telling,
     said: &BTreeMap<String, String>,
 ) -> Result<Option<Told>, db::Error> {
-    if !tells_firmware(telling, said) {
-        return Ok(None);
-    }
     let known = rows!(on, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
     Ok(merged(telling, known, facts(said)))
 }

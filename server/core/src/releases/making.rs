@@ -50,7 +50,11 @@ impl Releases {
         let bytes = envelope.as_ref().map(|e| e.as_ref().map_or(&[][..], Vec::as_slice));
         let claimed = bytes.and_then(manifest::claims);
         let there = match (bytes, &claimed) {
-            (None, _) => healed,
+            // A release that was removed since is not there any more, and what healed it is nobody's.
+            (None, _) => match healed {
+                Some(id) => store::release_alone(&mut self.db.read().await?, &actor.org, &id).await?.map(|_| id),
+                None => None,
+            },
             (Some(bytes), Some(claimed)) => again::sent(&mut self.db.read().await?, &actor.org, (bytes, claimed), &files).await?,
             // One that can't be read is judged like any other upload.
             (Some(_), None) => None,

@@ -184,7 +184,7 @@ impl Rollouts {
         let (release, _) = checked(&mut on, &actor.org, &record.spec, now).await?;
         let found = previewing::draw(&mut on, &record, self.last.as_ref(), now).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
-        let mut problems = validate::problems_of_match(&record.spec, &devices, &found.overlaps, !found.excluded.is_empty());
+        let mut problems = validate::problems_of_draw(&record.spec, &devices, &found.overlaps, !found.excluded.is_empty());
         problems.extend(previewing::unsigned(&mut on, &actor.org, &release).await?);
         let terms = terms(&mut on, &actor.org).await?;
         if let (Some(at), Some(until)) = (record.spec.start_at, terms.start_by(now))

@@ -31,6 +31,14 @@ pub enum Error {
     /// Somebody else changed it in the meantime.
     #[error("changed since it was read")]
     Stale,
+    /// An order for a stage that is not the current one any more.
+    #[error("stage {saw} is not the current one")]
+    MovedOn {
+        /// The stage that it was given for.
+        saw: u32,
+        /// How far the rollout is.
+        now: String,
+    },
     /// Its state does not allow this.
     #[error("{0}")]
     NotNow(String),
@@ -53,8 +61,8 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
-    /// Another order was asked of a list that is too long for it.
-    #[error("a list of more than {MOST_SORTED} devices is not sorted")]
+    /// Another order was asked of a list for which too many devices would have to be looked at.
+    #[error("a list for which more than {MOST_SORTED} devices are looked at is not sorted")]
     TooManyToSort,
     /// A state that is not a device's to report.
     #[error("a device can't report {0}")]
@@ -97,6 +105,14 @@ impl Error {
                 "The plan has changed since you read it. Read it again, then decide on what it is now.",
             ),
             Self::Stale => Fault::new(K::Conflict, "changed", "Somebody changed it in the meantime. Load it again and look."),
+            Self::MovedOn { saw, now } => {
+                let then = if *saw == 0 { "no stage had begun".to_owned() } else { format!("stage {saw} was the current one") };
+                let text = format!(
+                    "It has moved on: {then} when you looked. By now: {}. Look at that, then decide again.",
+                    now.trim_end_matches('.')
+                );
+                Fault::new(K::Conflict, "moved_on", text)
+            }
             Self::NotNow(why) => Fault::new(K::Conflict, "not_now", why.clone()),
             Self::DrawUsed { id, name } => {
                 let why = format!("“{name}” ({id}) has this draw already. Another rollout takes a preview of its own, which draws anew.");
@@ -109,9 +125,7 @@ impl Error {
             Self::NoDigest => Fault::new(K::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
             Self::TooManyToSort => {
-                let why = format!(
-                    "More than {MOST_SORTED} devices come in the order in which they joined the fleet. Narrow the list by a stage, an outcome or a search first, or leave the order out."
-                );
+                let why = "Too many devices would have to be looked at to put them in another order. Narrow the list to how they fare or how their updates ended, or search for a few by id, tag or group, or leave the order out.";
                 Fault::new(K::Invalid, "too_many_to_sort", why).at("sort")
             }
             Self::NotYours(state) => {

@@ -190,7 +190,7 @@ impl Rollouts {
         }
         let what = if new.accept { "Start without approval accepted" } else { "Start without approval objected to" };
         let text = format!("{what} by {}: {remark}", actor.label());
-        let mut cancelled = Vec::new();
+        let (mut cancelled, mut halts) = (Vec::new(), None);
         if new.stop {
             let summary =
                 format!("{} by {}, who objects to the start without approval: {remark}", stop_word(&reviewing.made)?, actor.label());
@@ -203,6 +203,8 @@ impl Rollouts {
             cancelled = applied.cancelled;
             if stops(&reviewing.made) == Some(GlassStop::Draft) {
                 asking::void(&mut tx, &record.id).await?;
+            } else {
+                halts = Some(changes);
             }
         }
         let tone = if new.accept { "ok" } else { "bad" };
@@ -213,6 +215,10 @@ impl Rollouts {
         let made = store::one(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("break glass"))?;
         let shown = Reviewing::read(&mut tx, &actor.org, made).await?.shown(actor);
         tx.commit().await?;
+        // A draft is not watched; one that runs is, and this process has moved it.
+        if let Some(changes) = halts {
+            self.own_move(&record, &course, &changes);
+        }
         self.bus.tell(Event::Rollout { org: record.org.clone(), id: record.id.clone() });
         for (device, update) in cancelled {
             self.bus.tell(Event::Cancelled { org: record.org.clone(), device, update });

@@ -23,6 +23,7 @@ use crate::{
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use wire::{
+    devices::SelectorError,
     ids::RolloutId,
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
     rollouts::{Show, UpdateQuery, UpdateRow, UpdateSort},
@@ -45,24 +46,26 @@ pub(super) struct Listed {
 }
 
 impl Rollouts {
-    /// A page of a rollout's devices. The total is of the whole stage and class; of a search that no index bounds it is at most that. Devices that have left the
-    /// fleet since are in neither; they stay in the counts, which are evidence, and in the report.
-    pub(super) async fn listed(&self, on: &mut Read, record: &Record, course: &Course, query: &UpdateQuery) -> Result<Listed> {
-        let search = match query.q.trim() {
-            "" => None,
-            _ => Some(Selector::parse(&query.q).map_err(crate::devices::Error::Selector)?),
-        };
+    /// A page of a rollout's devices; `search` is what the query [searches for](searched). The total is of the whole stage and class; of a search that no
+    /// index bounds it is at most that. Devices that have left the fleet since are in neither; they stay in the counts, which are evidence, and in the report.
+    pub(super) async fn listed(
+        &self,
+        on: &mut Read,
+        (record, course): (&Record, &Course),
+        query: &UpdateQuery,
+        search: Option<&Selector>,
+    ) -> Result<Listed> {
         let joined = query.sort == UpdateSort::Joined;
         let after: DeviceNo = match query.cursor.as_deref().filter(|_| joined) {
             None => 0,
             Some(c) => c.parse().map_err(|_| Error::not_a_cursor())?,
         };
-        let few = match &search {
+        let few = match search {
             Some(search) => few_meant(on, &record.org, search).await?,
             None => None,
         };
         let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
-        let (stage, search) = (query.stage.unwrap_or(0), search.as_ref());
+        let stage = query.stage.unwrap_or(0);
         let wanted = Wanted { after, stage, rows, show: query.show, outcome: query.outcome, search, few: few.as_deref() };
         let mut turns = Turns::of(record, course)?;
         let small = wanted.small(&course.totals());
@@ -180,10 +183,9 @@ impl Rollouts {
         if !turns.drawn() {
             return Ok(None);
         }
-        if let Some(few) = wanted.few {
+        if let Some(few) = wanted.few.filter(|few| few.len() <= LOOKED_UP) {
             let whole = Wanted { after: 0, rows: LOOKED_UP, ..*wanted };
-            let few_enough = few.len() <= LOOKED_UP;
-            return Ok(if few_enough { Some(self.looked_up(on, record, turns, &whole, few).await?.0) } else { None });
+            return Ok(Some(self.looked_up(on, record, turns, &whole, few).await?.0));
         }
         if usize::try_from(turns.course.totals().total).is_ok_and(|devices| devices > COUNTED) {
             return Ok(None);
@@ -242,6 +244,11 @@ impl Rollouts {
         let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, after, last).await?.into_iter().collect();
         Ok(Some((last, batch.into_iter().map(|(device, facts)| (device, facts, known.remove(&device))).collect())))
     }
+}
+
+/// What a query searches for; none for every device.
+pub(super) fn searched(query: &UpdateQuery) -> Result<Option<Selector>, SelectorError> {
+    Ok(if query.q.trim().is_empty() { None } else { Some(Selector::parse(&query.q)?) })
 }
 
 /// The metrics that the rollout and the search ask for.

@@ -8,6 +8,7 @@ use super::{
     expiring::late,
     glass::not_resumed_by,
     plan::{SILENT, devices_of},
+    reading::summary,
     store::{
         courses, lists,
         records::{self, Record},
@@ -40,6 +41,15 @@ pub(super) struct Move<'a> {
     pub reasons: &'a [String],
     /// Who did it; none for the planner.
     pub order: Option<(&'a Actor, Verb, &'a str)>,
+}
+
+/// What somebody saw who does something to a rollout.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Saw<'a> {
+    /// The plan that a decision is about.
+    pub digest: Option<&'a Digest>,
+    /// The stage that was the current one, 0 before the first; none where the order is meant whichever it is by now.
+    pub stage: Option<u32>,
 }
 
 impl Rollouts {
@@ -94,42 +104,50 @@ impl Rollouts {
     /// somebody can do who may approve it: its approval was for another time. A promotion goes without the rest of the soak, or without devices that don't
     /// come; a retry offers it again to devices that failed or timed out.
     pub async fn act(&self, actor: &Actor, id: &RolloutId, verb: Verb, digest: Option<&Digest>, reason: &str) -> Result<()> {
+        self.act_on(actor, id, verb, Saw { digest, stage: None }, reason).await
+    }
+
+    /// The same of somebody who saw this. An order for a stage is refused when another one is the current stage by now: to go on means to start the next
+    /// stage or to end a watch, and which of them it was is not known of an order that comes late.
+    pub async fn act_on(&self, actor: &Actor, id: &RolloutId, verb: Verb, Saw { digest, stage }: Saw<'_>, reason: &str) -> Result<()> {
         match verb {
+            Verb::Submit | Verb::Approve | Verb::Reject | Verb::BreakGlass if stage.is_some() => {
+                Err(Error::invalid("stage", "That is decided before the first stage: leave it out.").into())
+            }
             Verb::Edit => Err(Error::NotNow("A plan is changed by sending the new one.".to_owned()).into()),
             Verb::Submit => self.submit(actor, id).await,
             Verb::Approve => self.approve(actor, id, digest.ok_or(Error::NoDigest)?, reason).await,
             Verb::Reject => self.reject(actor, id, reason).await,
-            Verb::Start | Verb::Promote | Verb::Retry => self.give(actor, id, verb, reason).await,
-            Verb::Pause => self.pause(actor, id, reason).await,
-            Verb::Resume => self.resume(actor, id, reason).await,
-            Verb::Stop => self.stop(actor, id, reason).await,
-            Verb::RollBack => self.roll_back(actor, id, reason).await,
+            Verb::Start | Verb::Promote | Verb::Retry | Verb::Pause | Verb::Resume | Verb::Stop | Verb::RollBack => {
+                self.give(actor, id, (verb, stage), reason).await
+            }
             Verb::BreakGlass => self.break_glass(actor, id, digest.ok_or(Error::NoDigest)?, reason).await.map(drop),
         }
     }
 
     /// No new offers for now; what is not yet downloading is taken back.
     pub async fn pause(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
-        self.give(actor, id, Verb::Pause, reason).await
+        self.give(actor, id, (Verb::Pause, None), reason).await
     }
 
     /// Goes on, also after a gate said no: what is known by now is not held against the stage again.
     pub async fn resume(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
-        self.give(actor, id, Verb::Resume, reason).await
+        self.give(actor, id, (Verb::Resume, None), reason).await
     }
 
     /// Ends it before its end. Updates under way go on to theirs.
     pub async fn stop(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
-        self.give(actor, id, Verb::Stop, reason).await
+        self.give(actor, id, (Verb::Stop, None), reason).await
     }
 
     /// Takes the release back from the devices that run it, by the way back that was approved with the plan. Like going on after a halt it is an
     /// operator's decision: whoever approved the plan has signed where devices go back to, and a bad release should not have to wait for an admin.
     pub async fn roll_back(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
-        self.give(actor, id, Verb::RollBack, reason).await
+        self.give(actor, id, (Verb::RollBack, None), reason).await
     }
 
-    async fn give(&self, actor: &Actor, id: &RolloutId, verb: Verb, reason: &str) -> Result<()> {
+    /// Gives an order; where a stage is said, only while it is the current one.
+    async fn give(&self, actor: &Actor, id: &RolloutId, (verb, stage): (Verb, Option<u32>), reason: &str) -> Result<()> {
         may(actor, Act::Control)?;
         let reason = reason_of(reason)?;
         for _ in 0..TRIES {
@@ -137,6 +155,10 @@ impl Rollouts {
             let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
             let glass = if verb == Verb::Resume { self.broken(&mut on, actor, id).await? } else { None };
             drop(on);
+            if let Some(saw) = stage.filter(|saw| *saw != course.stage) {
+                let now = summary(&record, course.current().map(|s| (s.state, s.counts)));
+                return Err(Error::MovedOn { saw, now }.into());
+            }
             let now = self.clock.now();
             if let Some(why) = not_by(verb, &record, actor, glass.as_ref(), now) {
                 return Err(why.into());
@@ -145,7 +167,8 @@ impl Rollouts {
             if verb == Verb::Resume && course.state == RolloutState::Halted && reason.is_empty() {
                 return Err(Error::invalid("reason", "Say why it goes on although it was halted.").into());
             }
-            // A person who promotes has looked at this evidence; other orders hold whatever devices have said since.
+            // To go on is judged by the stage's numbers as they were just read, so it is read again when devices have said more meanwhile; what the person had
+            // seen of them may be older. Other orders hold whatever devices have said since.
             let evidence = course.current().filter(|_| verb == Verb::Promote).map(|s| (course.stage, s.tally));
             let reasons = [line(verb, &course, (actor.label().as_str(), reason), &changes)];
             let step = Move { changes: &changes, evidence, reasons: &reasons, order: Some((actor, verb, reason)) };

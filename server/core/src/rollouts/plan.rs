@@ -108,7 +108,7 @@ pub fn plan(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: 
         }
         R::Approved | R::Scheduled => before(course, survey, now),
         R::Running => running(course, under_way, survey, now),
-        R::Paused if !may_install(course.release) => halt(course, None, &way_back::recalled(course)),
+        R::Paused if !may_install(course.release) => halt_for(course, &way_back::recalled(course)),
         R::RollingBack => way_back::rolling_back(course, survey),
         R::Stopping => stopping(course),
         other => Plan::default().because(standing(other)),
@@ -155,7 +155,7 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
 
 fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: Timestamp) -> Plan {
     if !may_install(course.release) {
-        return halt(course, None, &way_back::recalled(course));
+        return halt_for(course, &way_back::recalled(course));
     }
     let number = course.stage;
     if let Some(verdict) = whole(course, false) {
@@ -321,20 +321,31 @@ pub(super) fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
 pub(super) fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan {
     let mut plan = Plan::default();
     if let Some(stage) = course.current().filter(|s| state::legal(state::STAGE, s.state, StageState::Failed)) {
-        let verdict = verdict.unwrap_or_else(|| Verdict {
-            finished: stage.counts.finished(),
-            succeeded: stage.counts.succeeded,
-            errors: stage.counts.errors(),
-            failed: stage.counts.failed,
-            reverted: stage.counts.reverted,
-            timed_out: stage.counts.timed_out,
-            rejected: stage.counts.rejected,
-            ..Verdict::new(Call::Halt, why)
-        });
+        let verdict = verdict.unwrap_or_else(|| unjudged(stage, why));
         plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });
     }
     let recalled = !may_install(course.release);
     plan.enter(RolloutState::Halted, why).then(Change::Withdraw { recalled, for_good: false })
+}
+
+/// The same for a reason that is no gate's: its stage keeps the reason, and the rollout says that it is halted for it.
+fn halt_for(course: &Course, reason: &str) -> Plan {
+    let verdict = course.current().map(|stage| unjudged(stage, reason));
+    halt(course, verdict, &format!("Halted: {reason}"))
+}
+
+/// What is kept with a stage that no gate has halted: its numbers, and why.
+fn unjudged(stage: &Stage, why: &str) -> Verdict {
+    Verdict {
+        finished: stage.counts.finished(),
+        succeeded: stage.counts.succeeded,
+        errors: stage.counts.errors(),
+        failed: stage.counts.failed,
+        reverted: stage.counts.reverted,
+        timed_out: stage.counts.timed_out,
+        rejected: stage.counts.rejected,
+        ..Verdict::new(Call::Halt, why)
+    }
 }
 
 fn stopping(course: &Course) -> Plan {

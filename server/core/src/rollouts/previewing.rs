@@ -157,7 +157,7 @@ impl Rollouts {
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         // Stages that can't be cut have no sizes to complain about.
         if !problems.iter().any(of_stages) {
-            problems.extend(validate::problems_of_match(spec, &devices, &found.overlaps, !found.excluded.is_empty()));
+            problems.extend(validate::problems_of_draw(spec, &devices, &found.overlaps, !found.excluded.is_empty()));
         }
         for (stage, bytes) in found.stages.iter_mut().zip(&weighed.stages) {
             stage.bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);

@@ -9,7 +9,7 @@ use super::{
     expiring::terms,
     explain::progress,
     gate,
-    listing::Listed,
+    listing::{Listed, searched},
     quorum::rule_for,
     standing::{People, Standing},
     store::{
@@ -96,18 +96,19 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         // What can't be searched or sorted is a part of the page, not an error.
-        let selector_error = Selector::parse(&query.q).err();
-        let Listed { page: updates, sorts } = if selector_error.is_some() {
-            Listed { page: Page::whole(Vec::new()), sorts: false }
-        } else {
-            match self.listed(&mut on, &record, &course, query).await {
-                Err(crate::Error::Rollouts(Error::TooManyToSort)) => {
-                    // The page says so, and its links go on in this order; a cursor of the other one has no place in it.
-                    let cursor = query.cursor.clone().filter(|cursor| cursor.parse::<DeviceNo>().is_ok());
-                    let joined = UpdateQuery { sort: UpdateSort::Joined, cursor, ..query.clone() };
-                    self.listed(&mut on, &record, &course, &joined).await?
-                }
-                listed => listed?,
+        let (Listed { page: updates, sorts }, selector_error) = match searched(query) {
+            Err(e) => (Listed { page: Page::whole(Vec::new()), sorts: false }, Some(e)),
+            Ok(search) => {
+                let listed = match self.listed(&mut on, (&record, &course), query, search.as_ref()).await {
+                    Err(crate::Error::Rollouts(Error::TooManyToSort)) => {
+                        // The page says so, and its links go on in this order; a cursor of the other one has no place in it.
+                        let cursor = query.cursor.clone().filter(|cursor| cursor.parse::<DeviceNo>().is_ok());
+                        let joined = UpdateQuery { sort: UpdateSort::Joined, cursor, ..query.clone() };
+                        self.listed(&mut on, (&record, &course), &joined, search.as_ref()).await?
+                    }
+                    listed => listed?,
+                };
+                (listed, None)
             }
         };
         let stage = query.stage.unwrap_or(0);
@@ -137,7 +138,8 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        Ok(self.listed(&mut on, &record, &course, query).await?.page)
+        let search = searched(query).map_err(crate::devices::Error::Selector)?;
+        Ok(self.listed(&mut on, (&record, &course), query, search.as_ref()).await?.page)
     }
 
     /// What a rollout that is not drawn yet would do as of now; none of one that is drawn, or whose devices another one names.

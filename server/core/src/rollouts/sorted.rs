@@ -1,8 +1,9 @@
 //! Pure: the devices of a list in another order than that in which they joined, and where its pages begin.
 //!
-//! Only whole lists of at most [`MOST_SORTED`] devices are sorted, as they were read. No index has the rows of a large rollout in these orders, and none is
-//! made: by state and by change each word of a device would have to be written to it as well, by id and by version those indexes are the devices' own, for
-//! whom a rollout's part is one of a million. What is that long is narrowed first: by stage, by how it ended, by a search.
+//! Only whole lists for which at most [`MOST_SORTED`] devices are looked at are sorted, as they were read. No index has the rows of a large rollout in these
+//! orders, and none is made: by state and by change each word of a device would have to be written to it as well, by id and by version those indexes are the
+//! devices' own, for whom a rollout's part is one of a million. A stage is no help, because who is in it is known of each device that is looked at. What takes
+//! that many is narrowed first: by how they fare, by how their updates ended, by a search for a few.
 //!
 //! [`MOST_SORTED`]: wire::rollouts::MOST_SORTED
 

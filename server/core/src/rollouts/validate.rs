@@ -133,21 +133,13 @@ const NOBODY: &str = "No device would get it. Widen the selector, or see why the
 /// … and where there are no matching devices either.
 const NO_MATCH: &str = "The selector matches no device. Widen it, or look at how its types, groups and tags are spelt.";
 
-/// The problems that only the fleet shows, as [`problems_of_draw`] has them; whether the selector `matched` a device is told apart from all being left out.
-pub fn problems_of_match(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64], matched: bool) -> Vec<Problem> {
-    let mut found = problems_of_draw(spec, devices, overlaps);
-    for problem in found.iter_mut().filter(|problem| !matched && problem.message == NOBODY) {
-        NO_MATCH.clone_into(&mut problem.message);
-    }
-    found
-}
-
-/// The problems that only the fleet shows: `devices` a stage, and `overlaps` with the own selectors of earlier ones.
-pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -> Vec<Problem> {
+/// The problems that only the fleet shows: `devices` a stage, and `overlaps` with the own selectors of earlier ones. That the selector `matched` no device is
+/// told apart from all of them being left out.
+pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64], matched: bool) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     let all = devices.iter().sum::<i64>();
     if all == 0 {
-        found.add("selector", NOBODY);
+        found.add("selector", if matched { NOBODY } else { NO_MATCH });
         return found.0;
     }
     sharing::overlaps(overlaps, &mut found);

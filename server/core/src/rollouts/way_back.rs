@@ -51,9 +51,9 @@ pub fn no_way(course: &Course) -> Option<&'static str> {
 
 /// Why a recall halts, and whether the devices that run the release can go back.
 pub(super) fn recalled(course: &Course) -> String {
-    let why = "Halted: the release was recalled, it must not be installed any more";
+    let why = "the release was recalled, it must not be installed any more";
     match no_way(course) {
-        None => format!("{why}. The plan has a way back for the devices that run it: roll it back"),
+        None => format!("{why}. The plan has a way back for the devices that run it"),
         Some(no_way) => format!("{why}. It can't be rolled back: {no_way}"),
     }
 }

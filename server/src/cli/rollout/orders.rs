@@ -4,7 +4,7 @@
 use super::super::said::person;
 use anyhow::Result;
 use clap::Subcommand;
-use fleet::{Fleet, access::Actor};
+use fleet::{Fleet, access::Actor, rollouts::Saw};
 use std::path::PathBuf;
 use wire::{
     ids::{Digest, RolloutId},
@@ -30,9 +30,9 @@ pub(in crate::cli) enum Order {
     /// No new offers for now; what is under way goes on
     Pause(Reasoned),
     /// Go on, also after a gate said no
-    Resume(Reasoned),
-    /// Let the next stage begin
-    Promote(Reasoned),
+    Resume(Staged),
+    /// Let the next stage begin, also before the watch of the present one has ended
+    Promote(Staged),
     /// End a rollout before its end
     Stop(Reasoned),
     /// Offer it again to the devices that failed or timed out
@@ -88,27 +88,38 @@ pub(in crate::cli) struct Reasoned {
     pub(super) reason: String,
 }
 
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Staged {
+    #[command(flatten)]
+    pub(super) by: Reasoned,
+    /// The current stage as you saw it, from 1: refused where another one is by now
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) stage: Option<u32>,
+}
+
 /// What is asked of the core.
 struct Asked {
     verb: Verb,
     id: RolloutId,
     token_file: Option<PathBuf>,
     digest: Option<Digest>,
+    stage: Option<u32>,
     reason: String,
 }
 
 impl Order {
     fn asked(self) -> Asked {
-        let plain = |verb, Plain { id, token_file }, reason| Asked { verb, id, token_file, digest: None, reason };
-        let signed = |verb, Signed { id, token_file }, reason| Asked { verb, id, token_file: Some(token_file), digest: None, reason };
+        let plain = |verb, Plain { id, token_file }, reason| Asked { verb, id, token_file, digest: None, stage: None, reason };
+        let signed = |verb, Signed { id, token_file }, reason| plain(verb, Plain { id, token_file: Some(token_file) }, reason);
+        let staged = |verb, Staged { by: Reasoned { of, reason }, stage }| Asked { stage, ..plain(verb, of, reason) };
         match self {
             Self::Submit(by) => signed(Verb::Submit, by, String::new()),
             Self::Approve { digest, of: Decision { by, reason } } => Asked { digest: Some(digest), ..signed(Verb::Approve, by, reason) },
             Self::Reject(Decision { by, reason }) => signed(Verb::Reject, by, reason),
             Self::Start(Explained { by, reason }) => signed(Verb::Start, by, reason),
             Self::Pause(Reasoned { of, reason }) => plain(Verb::Pause, of, reason),
-            Self::Resume(Reasoned { of, reason }) => plain(Verb::Resume, of, reason),
-            Self::Promote(Reasoned { of, reason }) => plain(Verb::Promote, of, reason),
+            Self::Resume(by) => staged(Verb::Resume, by),
+            Self::Promote(by) => staged(Verb::Promote, by),
             Self::Stop(Reasoned { of, reason }) => plain(Verb::Stop, of, reason),
             Self::Retry(Reasoned { of, reason }) => plain(Verb::Retry, of, reason),
             Self::RollBack(Reasoned { of, reason }) => plain(Verb::RollBack, of, reason),
@@ -118,13 +129,13 @@ impl Order {
 
 /// Gives the order, and says how the rollout stands then.
 pub(super) async fn give(fleet: &Fleet, shell: Actor, order: Order) -> Result<String> {
-    let Asked { verb, id, token_file, digest, reason } = order.asked();
+    let Asked { verb, id, token_file, digest, stage, reason } = order.asked();
     let actor = match token_file {
         Some(file) => person(fleet, &file).await?,
         None => shell,
     };
     let rollouts = fleet.rollouts();
-    Box::pin(rollouts.act(&actor, &id, verb, digest.as_ref(), &reason)).await?;
+    Box::pin(rollouts.act_on(&actor, &id, verb, Saw { digest: digest.as_ref(), stage }, &reason)).await?;
     let now = Box::pin(rollouts.detail(&actor, &id)).await?;
     let digest = if verb == Verb::Submit { format!("digest {}\n", now.digest) } else { String::new() };
     Ok(format!("{id} “{}”: {}. {}\n{digest}", now.row.name, now.row.state, now.row.summary))

@@ -2,7 +2,7 @@
 
 use super::{
     Rollout, answer,
-    orders::{Decision, Order, Plain, Reasoned, Signed},
+    orders::{Decision, Order, Plain, Reasoned, Signed, Staged},
     proves,
 };
 use fleet::{
@@ -147,7 +147,10 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     assert!(paused.contains("paused") && paused.contains("Paused by command line: storm"), "{paused}");
     let twice = order(Order::Pause(reasoned(""))).await.unwrap_err();
     assert!(twice.contains("paused already"), "{twice}");
-    order(Order::Resume(reasoned(""))).await.unwrap();
+    let staged = |stage| Staged { by: reasoned(""), stage };
+    let stale = order(Order::Resume(staged(Some(2)))).await.unwrap_err();
+    assert!(stale.contains("It has moved on: stage 2 was the current one"), "{stale}");
+    order(Order::Resume(staged(Some(1)))).await.unwrap();
     order(Order::Stop(reasoned("enough"))).await.unwrap();
     assert!(matches!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::Stopping | RolloutState::Stopped));
 }

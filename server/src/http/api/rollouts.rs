@@ -15,7 +15,7 @@ use axum::{
 use fleet::{
     Fleet,
     access::Actor,
-    rollouts::{REPORT, push_report_line},
+    rollouts::{REPORT, Saw, push_report_line},
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -253,7 +253,8 @@ struct Devices {
     #[serde(default)]
     q: String,
     /// `joined`, which is the order unless given: as they joined the fleet; `device`, `state` (how far they are, then how it ended), `version` (what they ran
-    /// before) or `changed`; `-` in front of one of these four reverses. They are of lists with at most 2,000 devices; a longer one is narrowed first.
+    /// before) or `changed`; `-` in front of one of these four reverses. They are of lists for which at most 2,000 devices
+    /// have to be looked at, in whichever stage they are; what takes more is narrowed first to how they fare, how their updates ended or a search for a few.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     sort: UpdateSort,
@@ -311,12 +312,16 @@ struct Act {
     reason: Option<String>,
     /// The same under the name that decisions have for it; only one of the two is sent.
     remark: Option<String>,
+    /// The current stage as you saw it, from 1, for an order to what runs: where another one is the current stage by now it is refused with `moved_on`.
+    /// Without it an order is for whichever stage that is.
+    stage: Option<u32>,
 }
 
 /// Do something to a rollout
 ///
 /// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop`, `retry` or `roll-back` (both after a halt; the last by the way back of the plan),
-/// or `break-glass` (with `digest` and `reason`): in an emergency it starts without its approvals, and two other people review that afterwards.
+/// or `break-glass` (with `digest` and `reason`): in an emergency it starts without its approvals, and two other people review that afterwards. `promote`
+/// starts the next stage or ends the watch of the one that runs: a script says by `stage` which one it means, so that a second try moves no other.
 #[utoipa::path(
     post, path = "/rollouts/{id}/{verb}", operation_id = "act_on_rollout", tag = "rollouts", params(("id" = RolloutId, Path), ("verb" = Verb, Path)), request_body = Act,
     responses((status = OK, body = RolloutDetail), Refusals)
@@ -325,7 +330,7 @@ async fn act(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named((id, verb)): Named<(RolloutId, Verb)>,
-    Sent(Act { digest, reason, remark }): Sent<Act>,
+    Sent(Act { digest, reason, remark, stage }): Sent<Act>,
 ) -> Answer<Json<RolloutDetail>> {
     if verb == Verb::Edit {
         return Err(Problem::new(FaultKind::Invalid, "edit_by_put", "Send the new plan with PUT to the rollout itself."));
@@ -334,7 +339,7 @@ async fn act(
         (Some(_), Some(_)) => return Err(Problem::new(FaultKind::Invalid, "two_reasons", "Give reason or remark: they are the same.")),
         (reason, remark) => reason.or(remark).unwrap_or_default(),
     };
-    fleet.rollouts().act(&actor, &id, verb, digest.as_ref(), &reason).await?;
+    fleet.rollouts().act_on(&actor, &id, verb, Saw { digest: digest.as_ref(), stage }, &reason).await?;
     read(&fleet, &actor, &id).await
 }
 

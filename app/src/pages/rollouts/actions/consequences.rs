@@ -1,9 +1,9 @@
 //! Pure: what follows from an order to a rollout, in numbers: what is said in the question before it.
 
-use super::{current, devices_of};
+use super::devices_of;
 use crate::pages::rollouts::phrases;
 use wire::{
-    rollouts::{Call, Counts, Preview, RolloutDetail, Verb},
+    rollouts::{Call, Counts, Preview, RolloutDetail, StageView, Verb, Verdict},
     states::{RolloutState, StageState},
 };
 
@@ -23,12 +23,14 @@ pub(super) fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Previ
         Verb::Start => "Stage 1 begins now instead of at the planned time.".to_owned(),
         Verb::Pause => pause_says(c),
         Verb::Resume if r.row.state == RolloutState::Halted => {
-            let why = r.stages.iter().find(|s| s.verdict.call == Call::Halt).map(|s| format!(" {}.", s.verdict.text.trim_end_matches('.')));
-            let why = why.unwrap_or_default();
-            format!("A gate stopped this rollout.{why} Resuming offers the same release to {} more.", devices(c.waiting))
+            format!(
+                "{} Resuming offers the same release to {} more.",
+                halted_says(r.verdict.as_ref(), &r.stages, &r.row.summary),
+                devices(c.waiting)
+            )
         }
         Verb::Resume => format!("Offers go out again; {} wait.", devices(c.waiting)),
-        Verb::Promote => promote_says(r),
+        Verb::Promote => promote_says(&r.stages, r.row.stage, c.waiting, &r.row.version),
         Verb::Stop => format!(
             "This ends the rollout for good. {} stay as they are. Of {} under way, those that download or install will finish; offers not begun are taken back. {} keep {}.",
             devices(c.waiting),
@@ -41,18 +43,28 @@ pub(super) fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Previ
     }
 }
 
-/// What the gate has seen, and what follows: firmware and devices of the next stage.
-fn promote_says(r: &RolloutDetail) -> String {
-    let seen = r.stages.iter().find(|s| s.number == r.row.stage && !s.verdict.text.is_empty());
+/// What halted a rollout: what the gate saw that judged, of all stages or of one, and where none did, what the rollout says of itself: an objection.
+fn halted_says(whole: Option<&Verdict>, stages: &[StageView], summary: &str) -> String {
+    let judged = whole.into_iter().chain(stages.iter().map(|s| &s.verdict)).find(|v| v.call == Call::Halt && v.is_judged());
+    judged.map_or_else(
+        || format!("{}.", summary.trim_end_matches('.')),
+        |v| format!("A gate stopped this rollout. {}.", v.text.trim_end_matches('.')),
+    )
+}
+
+/// What the gate of this stage has seen, and what follows: firmware and devices of the next stage.
+fn promote_says(stages: &[StageView], stage: u32, waiting: i64, version: &str) -> String {
+    let now = stages.iter().find(|s| s.number == stage);
+    let seen = now.filter(|s| !s.verdict.text.is_empty());
     let seen =
         seen.map_or_else(String::new, |s| format!("Stage {}, {}: {}. ", s.number, s.spec.name, s.verdict.text.trim_end_matches('.')));
-    let next = r.stages.iter().find(|s| s.number == r.row.stage + 1);
+    let next = stages.iter().find(|s| s.number == stage + 1);
     let follows = next.map_or_else(
-        || format!("The last stage ends, and with it the rollout. {} that wait are left as they are.", devices_of(r.row.counts.waiting)),
-        |s| format!("Stage {}, {}, begins: {} more get {}.", s.number, s.spec.name, devices_of(s.counts.total), r.row.version),
+        || format!("The last stage ends, and with it the rollout. {} that wait are left as they are.", devices_of(waiting)),
+        |s| format!("Stage {}, {}, begins: {} more get {version}.", s.number, s.spec.name, devices_of(s.counts.total)),
     );
-    // What is given up by it comes first.
-    let watch = if current(r) == Some(StageState::Soaking) { "Its devices are not watched any longer. " } else { "" };
+    // What is given up by it is said before what follows.
+    let watch = if now.is_some_and(|s| s.state == StageState::Soaking) { "Its devices are not watched any longer. " } else { "" };
     format!("{seen}{watch}{follows}")
 }
 
@@ -81,6 +93,55 @@ fn retry_says(c: &Counts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::rollouts::{GateSpec, Reach, StageSpec};
+
+    fn stage(number: u32, state: StageState, verdict: Verdict) -> StageView {
+        let name = if number == 1 { "Lab" } else { "Field" };
+        StageView {
+            number,
+            spec: StageSpec { name: name.into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() },
+            state,
+            counts: Counts { total: 4, ..Counts::default() },
+            dark: None,
+            started_at: None,
+            soak_until: None,
+            ended_at: None,
+            verdict,
+            findings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_gate_that_judged_has_stopped_a_rollout() {
+        let (no, judged) = (Verdict::new(Call::Halt, "3 of 4 finished devices failed"), |v: &Verdict| Verdict { sample: 3, ..v.clone() });
+        let summary = "Halted by eve, who objects to the start without approval: looked at it.";
+        let by_person = [stage(1, StageState::Failed, Verdict::new(Call::Halt, summary))];
+        assert_eq!(halted_says(None, &by_person, summary), summary);
+        let by_gate = [stage(1, StageState::Failed, judged(&no))];
+        let said = "A gate stopped this rollout. 3 of 4 finished devices failed.";
+        assert_eq!(halted_says(None, &by_gate, "Halted in stage 1: 3 of 4 finished devices failed"), said);
+        assert_eq!(halted_says(Some(&judged(&no)), &by_person, summary), said, "that of all stages");
+        assert_eq!(halted_says(Some(&Verdict::new(Call::Wait, "")), &by_person, summary), summary);
+    }
+
+    #[test]
+    fn going_on_says_what_was_seen_what_is_given_up_and_what_follows() {
+        let both = |first| {
+            [stage(1, first, Verdict::new(Call::Pass, "3 of 3 succeeded")), stage(2, StageState::Pending, Verdict::new(Call::Wait, ""))]
+        };
+        assert_eq!(
+            promote_says(&both(StageState::Soaking), 1, 4, "2.0.0"),
+            "Stage 1, Lab: 3 of 3 succeeded. Its devices are not watched any longer. Stage 2, Field, begins: 4 devices more get 2.0.0."
+        );
+        assert_eq!(
+            promote_says(&both(StageState::AwaitingPromotion), 1, 4, "2.0.0"),
+            "Stage 1, Lab: 3 of 3 succeeded. Stage 2, Field, begins: 4 devices more get 2.0.0."
+        );
+        assert_eq!(
+            promote_says(&both(StageState::Succeeded), 2, 3, "2.0.0"),
+            "The last stage ends, and with it the rollout. 3 devices that wait are left as they are."
+        );
+    }
 
     #[test]
     fn a_retry_speaks_of_those_it_tries_again() {

@@ -29,9 +29,6 @@ pub(super) const CONTENT_USERS: Sql =
 pub(super) const COUNT_DAMAGED: Sql = Sql::same(
     "SELECT COUNT(DISTINCT c.sha256) FROM artifact_checks c JOIN release_files f ON f.sha256 = c.sha256 WHERE c.damaged_at IS NOT NULL",
 );
-pub(super) const HAS_DAMAGE: Sql = Sql::same(
-    "SELECT c.sha256 FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.release_id = $1 AND c.damaged_at IS NOT NULL LIMIT 1",
-);
 pub(super) const DAMAGED_IN: Sql = Sql::same(
     "SELECT COUNT(*) FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.release_id = $1 AND c.damaged_at IS NOT NULL",
 );
@@ -104,7 +101,7 @@ pub(in crate::releases) async fn content_users(on: &mut impl Conn, sha256: &Dige
 
 /// Whether a file of this release is damaged.
 pub(crate) async fn has_damage(on: &mut impl Conn, id: &ReleaseId) -> Result<bool, Error> {
-    Ok(row!(on, (String,), HAS_DAMAGE, id.as_str())?.is_some())
+    Ok(damaged_in(on, id).await? > 0)
 }
 
 /// How many files of this release are damaged.

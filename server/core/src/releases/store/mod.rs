@@ -80,7 +80,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &checks::CONTENT_USERS,
     &checks::OWN_CONTENT,
     &checks::COUNT_DAMAGED,
-    &checks::HAS_DAMAGE,
     &checks::DAMAGED_IN,
     &checks::DAMAGED,
     &checksums::CHECKSUMS,

@@ -314,3 +314,23 @@ async fn a_device_waits_for_a_short_comparison_and_is_told_how_long_another_take
     let (file, ()) = tokio::join!(releases.open_in_time(&digest), comparing());
     assert_eq!(fault(file.map(drop)).code, "artifact_damaged");
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_healed_a_release_that_was_removed_since_becomes_one_of_its_own(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let id = verified(&w, &oli, "1.0.0", 1).await.row.id;
+    flip(&stored(&w, &sha256(b"firmware 1.0.0")));
+    w.clock.advance(7 * DAY);
+    assert_eq!(scrub(releases).await, 1);
+    let upload = send(&w, &oli, "whatever.bin", b"firmware 1.0.0").await;
+    assert_eq!(upload.healed, std::slice::from_ref(&id));
+    releases.remove(&admin, &id).await.unwrap();
+    let made = releases.create(&oli, NewRelease { uploads: vec![upload.id] }).await.unwrap();
+    assert!(made.new && made.release.row.id != id);
+    assert_eq!((made.release.artifacts[0].name.as_str(), made.release.row.quarantine.is_empty()), ("whatever.bin", false));
+}

@@ -6,6 +6,7 @@ use crate::{
     devices::{DeviceNo, store as devices},
     rollouts::{
         course::{Change, Course, Stage},
+        hearing::NEVER_PROVEN,
         proving, retry,
         state::Class,
         steps,
@@ -56,7 +57,7 @@ pub(super) const CLAMP_SEEN: Sql = Sql::same(
 /// long in a step is told which: the code ends with it. Whose success was never proven has failed.
 pub(super) const TIME_OUT: Sql = Sql::same(
     "UPDATE updates SET open = FALSE, ended_at = $2, updated_at = $2,
-     code = CASE WHEN owes_proof = TRUE THEN 'success_not_proven'
+     code = CASE WHEN owes_proof = TRUE THEN $10
             WHEN step_deadline <= $2 THEN 'timed_out_' || state ELSE 'timed_out' END,
      detail = CASE WHEN owes_proof = TRUE THEN $8 WHEN step_deadline IS NULL OR step_deadline > $2 THEN $3 WHEN state = 'downloading' THEN $4 WHEN state = 'installing' THEN $5
               WHEN state = 'rebooting' THEN $6 ELSE $7 END,
@@ -188,7 +189,7 @@ async fn time_out(tx: &mut Tx, record: &Record, before: &Course, now: Timestamp)
     let (fetching, writing) = (stuck(UpdateState::Downloading), stuck(UpdateState::Installing));
     let (starting, checking) = (stuck(UpdateState::Rebooting), stuck(UpdateState::Verifying));
     let never = proving::never(&record.version);
-    let moved = rows!(tx, MovedRow, TIME_OUT, id, now.0, silence, fetching, writing, starting, checking, never, most)?;
+    let moved = rows!(tx, MovedRow, TIME_OUT, id, now.0, silence, fetching, writing, starting, checking, never, most, NEVER_PROVEN)?;
     let (unproven, silent): (Vec<_>, Vec<_>) = moved.into_iter().partition(|r| r.3 == UpdateState::Failed.as_str());
     for (some, to) in [(&unproven, UpdateState::Failed), (&silent, UpdateState::TimedOut)] {
         recount(tx, record, some, Class::Updating, Some(Class::of(to)), before.stage).await?;

@@ -1,7 +1,7 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, offers, updates, turns, their numbers
-//! in hawkBit's protocol, what devices said of them, what they were sent, the deltas they can use, how long they took and how they ended, the calendar of
-//! freezes, who approves, ways back, starts without approval,
-//! where the stages of a draw end, which rollouts use a release, and the lists people read.
+//! in hawkBit's protocol, what devices said of them, what they were sent, the deltas they can use, how long they took and how they ended, which devices
+//! succeeded and went dark, the calendar of freezes, who approves, ways back, starts without approval, where the stages of a draw end, which rollouts use a
+//! release, and the lists people read.
 
 pub(super) mod approvers;
 pub(super) mod back;

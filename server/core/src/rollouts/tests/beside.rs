@@ -10,8 +10,8 @@ use rstest::rstest;
 use tokio::sync::broadcast::Receiver;
 use wire::{
     ids::RolloutId,
-    rollouts::{Reach, StageSpec, Verb},
-    states::{RolloutState, UpdateState},
+    rollouts::{NewApprovalTerms, NewGlassReview, Reach, StageSpec, Verb},
+    states::{Role, RolloutState, UpdateState},
 };
 
 /// Ticks as the server does, and takes what was told into account as it does: whether devices were told to ask for this rollout.
@@ -90,4 +90,21 @@ async fn a_server_tells_nothing_twice_of_what_it_does_itself(#[case] kind: Engin
     assert!(!ticked(&s, &mut events, &id).await);
     s.rollouts().act(&s.oli, &id, Verb::Stop, None, "").await.unwrap();
     assert!(!ticked(&s, &mut events, &id).await, "it knows that it has ended it");
+
+    // An objection to a start without approval is a deed of its own as well.
+    let eve = s.w.person("eve", Role::Admin).await;
+    s.w.person("max", Role::Admin).await;
+    let terms = NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: true };
+    s.rollouts().set_approval_terms(&s.ada, terms).await.unwrap();
+    s.w.clock.advance(24 * 3_600_000);
+    let id = s.rollouts().draft(&s.oli, s.spec(vec![stage(Reach::Percent(100.0))])).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    let glass = s.rollouts().break_glass(&s.ada, &id, &digest, "the field burns").await.unwrap();
+    ticked(&s, &mut events, &id).await;
+    assert!(!ticked(&s, &mut events, &id).await, "nothing has happened since");
+    let objection = NewGlassReview { accept: false, remark: "looked at it".into(), stop: true };
+    s.rollouts().review_glass(&eve, &glass, &objection).await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Halted);
+    assert!(!ticked(&s, &mut events, &id).await, "a halt opens nothing, and it knows that it has halted it");
 }

@@ -2,9 +2,10 @@
 
 use super::{Scene, fault, stage};
 use crate::{
+    access::Actor,
     bus::Event,
     db::{EngineKind, Sql, exec},
-    rollouts::store::records,
+    rollouts::{Saw, store::records},
 };
 use rstest::rstest;
 use wire::{
@@ -231,4 +232,38 @@ async fn the_overview_says_when_an_update_failed_and_not_when_its_device_was_hea
     let attention = s.w.fleet.overview(&s.oli).await.unwrap().attention;
     let told: Vec<_> = attention.iter().filter(|a| matches!(a.matter, Matter::UpdateFailed { .. })).map(|a| a.since).collect();
     assert_eq!(told, failed_at.into_iter().rev().collect::<Vec<_>>(), "the latest first");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn an_order_for_a_stage_that_was_seen_moves_no_other(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 6).await;
+    let watched = |reach| StageSpec { soak_s: 600, ..stage(reach) };
+    let id = s.approved(s.spec(vec![watched(Reach::Count(1)), watched(Reach::Count(3)), stage(Reach::Percent(100.0))])).await;
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.everybody_updates().await, 1);
+    assert_eq!(s.detail(&id).await.stages[0].state, StageState::Soaking);
+    let on = async |who: &Actor, verb, stage| s.rollouts().act_on(who, &id, verb, Saw { digest: None, stage: Some(stage) }, "looked").await;
+
+    // Two people who see the same stage: one of them ends it, and the other one does nothing to the next.
+    let both = tokio::join!(on(&s.oli, Verb::Promote, 1), on(&s.ada, Verb::Promote, 1));
+    assert_eq!([both.0.is_ok(), both.1.is_ok()].iter().filter(|ok| **ok).count(), 1);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.everybody_updates().await, 2);
+    assert_eq!(s.detail(&id).await.stages[1].state, StageState::Soaking);
+    // A page that was left open, and a script that tries again.
+    let refused = fault(on(&s.oli, Verb::Promote, 1).await);
+    let says = "It has moved on: stage 1 was the current one when you looked. By now: Stage 2 of 3 is being watched: 2 of 2 devices finished. Look at that, then decide again.";
+    assert_eq!((refused.kind, refused.code.as_str(), refused.message.as_str()), (FaultKind::Conflict, "moved_on", says));
+    assert_eq!(s.detail(&id).await.stages[1].state, StageState::Soaking, "its watch goes on");
+
+    s.rollouts().pause(&s.oli, &id, "lunch").await.unwrap();
+    assert_eq!(fault(on(&s.oli, Verb::Resume, 1).await).code, "moved_on");
+    assert_eq!(s.state(&id).await, RolloutState::Paused);
+    on(&s.oli, Verb::Resume, 2).await.unwrap();
+    on(&s.oli, Verb::Promote, 2).await.unwrap();
+    assert_eq!(s.checked(&id).await.stage, 3);
+    assert_eq!(fault(on(&s.oli, Verb::Submit, 3).await).field.as_deref(), Some("stage"), "decisions are about no stage");
 }

@@ -161,6 +161,11 @@ async fn a_recalled_release_halts_what_runs(#[case] kind: EngineKind) {
     let course = s.checked(&id).await;
     assert_eq!(course.state, RolloutState::Halted);
     assert_eq!((course.totals().updating, course.totals().waiting), (1, 3), "only what installs already goes on");
+    // The rollout says that it is halted, its stage only why.
+    let detail = s.detail(&id).await;
+    let why = "the release was recalled, it must not be installed any more. It can't be rolled back: its plan has no way back";
+    assert!(detail.stages[0].verdict.text.starts_with(why), "{}", detail.stages[0].verdict.text);
+    assert_eq!(detail.row.summary, format!("Halted: {}", detail.stages[0].verdict.text));
     assert_eq!(fault(s.rollouts().resume(&s.oli, &id, "").await).code, "not_now");
     s.rollouts().stop(&s.oli, &id, "").await.unwrap();
     s.say(offered[1].0, &offered[1].1.update_id, UpdateState::Reverted).await.unwrap();

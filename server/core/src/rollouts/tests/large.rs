@@ -282,3 +282,24 @@ async fn a_page_of_who_waits_reads_of_the_draw_what_its_devices_need(#[case] kin
     assert_eq!(found.unwrap().items[0].device_id.as_str(), fleet[4_321].1.device_id);
     assert!(ran.iter().all(|r| r.returned <= 1_001), "{:?}", ran.iter().map(|r| r.returned).max());
 }
+
+/// More than are looked up one by one are met on a walk, which a small fleet is read by whole: so they are sorted, and their total is exact.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_search_that_means_hundreds_of_a_small_fleet_is_sorted(#[case] kind: EngineKind) {
+    let s = Scene::of(kind, 300).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    s.rollouts().tick().await.unwrap();
+    let query = UpdateQuery { q: "gw-".into(), sort: UpdateSort::DeviceDesc, rows: Some(200), ..UpdateQuery::default() };
+    let first = s.rollouts().page(&s.ada, &id, &query).await.unwrap();
+    assert!(first.sorts);
+    let second = s.rollouts().updates(&s.ada, &id, &UpdateQuery { cursor: first.updates.next.clone(), ..query }).await.unwrap();
+    assert_eq!((first.updates.total, second.total, second.next), (300, 300, None));
+    let listed: Vec<String> = first.updates.items.iter().chain(&second.items).map(|row| row.device_id.to_string()).collect();
+    let mut all: Vec<String> = (1..=300).map(|n| format!("gw-{n}")).collect();
+    all.sort();
+    all.reverse();
+    assert_eq!(listed, all);
+}

@@ -152,26 +152,26 @@ fn each_mistake_is_told_at_its_field() {
         let chosen = state.map(|state| Chosen { state, expires: None });
         assert_eq!(problems(&spec(vec![all()]), chosen, Timestamp(0))[0].field, "release");
     }
-    assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5], &[0, 0])[0].field, "stages.0.reach");
-    assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0])[0].field, "selector");
-    let nobody = |matched| problems_of_match(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0], matched)[0].message.clone();
+    assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5], &[0, 0], true)[0].field, "stages.0.reach");
+    assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0], true)[0].field, "selector");
+    let nobody = |matched| problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0], matched)[0].message.clone();
     assert!(nobody(true).starts_with("No device would get it.") && nobody(false).starts_with("The selector matches no device."));
     let compared = spec(vec![StageSpec { gate: compares(), soak_s: 600, ..at(1.0) }, all()]);
-    assert_eq!(problems_of_draw(&compared, &[9, 90], &[0, 0])[0].field, "stages.0.gate.metrics.0.min_devices");
+    assert_eq!(problems_of_draw(&compared, &[9, 90], &[0, 0], true)[0].field, "stages.0.gate.metrics.0.min_devices");
     let greedy = spec(vec![stage(Reach::Count(2)), stage(Reach::Count(9)), all()]);
-    let blamed = problems_of_draw(&greedy, &[2, 3, 0], &[0, 0, 0]);
+    let blamed = problems_of_draw(&greedy, &[2, 3, 0], &[0, 0, 0], true);
     assert_eq!((blamed.len(), blamed[0].field.as_str()), (1, "stages.1.reach"), "the number is too large, not the stage after it empty");
     // A sample that nobody can reach is said, not made smaller; what is usual holds for stages of any size.
     let of = |min_sample| StageSpec { gate: GateSpec { min_sample, ..GateSpec::default() }, ..at(1.0) };
-    let unjudged = problems_of_draw(&spec(vec![of(5), all()]), &[4, 96], &[0, 0]);
+    let unjudged = problems_of_draw(&spec(vec![of(5), all()]), &[4, 96], &[0, 0], true);
     assert_eq!((unjudged.len(), unjudged[0].field.as_str()), (1, "stages.0.gate.min_sample"));
     assert!(unjudged[0].message.contains("at most 4 devices"), "{}", unjudged[0].message);
-    assert_eq!(problems_of_draw(&spec(vec![of(4), all()]), &[4, 96], &[0, 0]), []);
-    assert_eq!(problems_of_draw(&spec(vec![of(3), all()]), &[1, 96], &[0, 0]), []);
+    assert_eq!(problems_of_draw(&spec(vec![of(4), all()]), &[4, 96], &[0, 0], true), []);
+    assert_eq!(problems_of_draw(&spec(vec![of(3), all()]), &[1, 96], &[0, 0], true), []);
     let whole = RolloutSpec { gate: Some(GateSpec { min_sample: 100_000, ..GateSpec::USUAL }), ..spec(vec![at(1.0), all()]) };
-    assert_eq!(problems_of_draw(&whole, &[1, 2], &[0, 0])[0].field, "gate.min_sample");
+    assert_eq!(problems_of_draw(&whole, &[1, 2], &[0, 0], true)[0].field, "gate.min_sample");
     let twice = spec(vec![stage(Reach::Matching("tag:lab".into())), stage(Reach::Matching("gw".into())), all()]);
-    let told = problems_of_draw(&twice, &[2, 3, 4], &[0, 2, 0]);
+    let told = problems_of_draw(&twice, &[2, 3, 4], &[0, 2, 0], true);
     assert_eq!((told.len(), told[0].field.as_str()), (1, "stages.1.reach"));
     assert!(told[0].message.starts_with("2 devices that match are in an earlier stage"), "{}", told[0].message);
 }

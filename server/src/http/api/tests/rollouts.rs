@@ -69,6 +69,9 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     let approved = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
     assert_eq!(approved.ok()["approvals"][0]["remark"], "looks right");
     assert_eq!(approved.ok()["approvals"][0]["approved"], true);
+    let stale = s.post(&format!("/rollouts/{id}/promote"), &json!({ "stage": 2 })).await;
+    assert_eq!(stale.code(), (409, "moved_on"), "{}", stale.body);
+    assert!(stale.body["detail"].as_str().unwrap().contains("By now: Stage 1 of 1 is running"), "{}", stale.body);
     let verdict = &approved.ok()["stages"][0]["verdict"];
     assert_eq!((&verdict["failed"], &verdict["rejected"]), (&json!(0), &json!(0)), "a verdict counts each class: {verdict}");
     assert_eq!(s.get("/rollouts").await.ok()["items"][0]["id"], id.as_str());

@@ -1,0 +1,236 @@
+//! What a device is told, and what of it comes first.
+
+use super::*;
+use crate::{
+    devices::Selector,
+    rollouts::{
+        stand::{Owed, Owes, UnderWay},
+        throttle::Full,
+    },
+};
+use wire::{rollouts::Budget, updates::Pin};
+
+/// A rollout that runs, and whose turn the device is in.
+fn running() -> Concern {
+    let target = Target {
+        device_type: "gateway".into(),
+        hardware: vec![],
+        version: "1.2.0".into(),
+        sequence: 5,
+        min_sequence: 0,
+        runs: None,
+        selector: Selector::everything(),
+    };
+    Concern {
+        id: crate::rollouts::testing::rollout_id(1),
+        name: "spring".into(),
+        priority: 50,
+        target,
+        state: RolloutState::Running,
+        summary: String::new(),
+        stage: 1,
+        stage_state: Some(StageState::Running),
+        device_stage: Some(1),
+        reached: true,
+        doors_until: Timestamp(i64::MAX),
+        release: ReleaseState::Published,
+        damaged: false,
+        limited: false,
+        full: None,
+        turn: None,
+        budgeted: false,
+        over_budget: None,
+        windowed: false,
+        held: None,
+        wake: None,
+        agreement: Agreement::NotAsked,
+        download_only: false,
+        begin_at: None,
+        ended: None,
+        waits_again: false,
+        again: None,
+    }
+}
+
+#[test]
+fn the_first_blocker_is_told() {
+    let facts = Facts {
+        device_id: "gw-1".into(),
+        device_type: "gateway".into(),
+        hardware: "A".into(),
+        state: "active".into(),
+        online: true,
+        sequence: 1,
+        attributes: [("site".to_owned(), "Berlin".to_owned())].into(),
+        ..Facts::default()
+    };
+    let running = running();
+    let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
+    let budget = Budget { attribute: "site".into(), at_most: Some(2), at_most_percent: None };
+    let (at_once, of_a_site) = (Full::AtOnce(1), Full::Budget(&budget, 2));
+    let full = |full: Full<'_>| full.words(&facts, None);
+    let owes = |what| {
+        let owes = Owes { rollout: "winter".into(), version: "1.1.0".into(), what, until: Timestamp(7 * 86_400_000) };
+        Stand { owes: Some(owes), polls: true, ..Stand::default() }
+    };
+    let away = Facts { online: false, ..facts.clone() };
+    let pin = Pin { at: Timestamp(0), by: "Oli".into(), reason: "it is on show until May.".into() };
+    let mut said = Vec::new();
+    for (name, facts, stand, concerns) in [
+        ("nothing", facts.clone(), Stand::default(), vec![]),
+        ("its turn", facts.clone(), Stand::default(), vec![running.clone()]),
+        ("offline", away.clone(), Stand::default(), vec![running.clone()]),
+        ("polls", away.clone(), Stand { polls: true, ..Stand::default() }, vec![running.clone()]),
+        ("owes an answer", away.clone(), owes(Owed::Answer), vec![running.clone()]),
+        ("goes on", away.clone(), owes(Owed::Stopping), vec![running.clone()]),
+        ("owes an end", away.clone(), owes(Owed::Ending), vec![]),
+        (
+            "decommissioned",
+            Facts { state: "decommissioned".into(), online: false, ..facts.clone() },
+            owes(Owed::Answer),
+            vec![running.clone()],
+        ),
+        ("later", facts.clone(), Stand::default(), vec![Concern { device_stage: Some(3), ..running.clone() }]),
+        (
+            "soaking",
+            facts.clone(),
+            Stand::default(),
+            vec![Concern { stage_state: Some(StageState::Soaking), doors_until: Timestamp(0), ..running.clone() }],
+        ),
+        ("as many as may at once", facts.clone(), Stand::default(), vec![Concern { full: Some(full(at_once)), ..running.clone() }]),
+        (
+            "as many as may at once, and by when",
+            facts.clone(),
+            Stand::default(),
+            vec![Concern {
+                full: Some(Full::AtOnce(1).words(&facts, Some(Timestamp(7_200_000)))),
+                turn: Some(Timestamp(7_200_000)),
+                ..running.clone()
+            }],
+        ),
+        (
+            "as many as may begin in a minute",
+            facts.clone(),
+            Stand::default(),
+            vec![Concern { full: Some(Full::Rate(10).words(&facts, Some(Timestamp(540_000)))), ..running.clone() }],
+        ),
+        (
+            "as many of its site as may at once",
+            facts.clone(),
+            Stand::default(),
+            vec![Concern { full: Some(full(of_a_site)), ..running.clone() }],
+        ),
+        (
+            "waits for its window",
+            facts.clone(),
+            Stand::default(),
+            vec![Concern { held: Some("its window opens Mon 30 Nov 02:00 (Europe/Berlin).".into()), ..running.clone() }],
+        ),
+        (
+            "has fetched",
+            facts.clone(),
+            Stand::default(),
+            vec![Concern { download_only: true, ended: Some((UpdateState::Succeeded, String::new())), ..running.clone() }],
+        ),
+        ("halted", facts.clone(), Stand::default(), vec![halted]),
+        ("newer", Facts { sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
+        ("pinned", Facts { pin: Some(pin), sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
+        (
+            "failed",
+            facts.clone(),
+            Stand::default(),
+            vec![Concern { ended: Some((UpdateState::Failed, "digest_mismatch".into())), ..running.clone() }],
+        ),
+        ("other type", Facts { device_type: "sensor".into(), ..facts.clone() }, Stand::default(), vec![running.clone()]),
+        (
+            "under way",
+            facts.clone(),
+            Stand {
+                under_way: Some(UnderWay {
+                    id: crate::rollouts::testing::rollout_id(1),
+                    rollout: "spring".into(),
+                    version: "1.2.0".into(),
+                    state: UpdateState::Downloading,
+                    deadline: Some(Timestamp(600_000)),
+                    confirmable: false,
+                    put_off: None,
+                    denied: None,
+                    unproven: None,
+                }),
+                ..owes(Owed::Answer)
+            },
+            vec![running],
+        ),
+    ] {
+        said.push(format!("{name}: {}", explain(&facts, &stand, &concerns, Timestamp(0)).answer));
+    }
+    insta::assert_snapshot!(said.join("\n"));
+}
+#[test]
+fn who_waits_to_be_tried_again_is_told_when() {
+    let facts = Facts { device_id: "gw-1".into(), device_type: "gateway".into(), sequence: 1, ..Facts::default() };
+    let failed = Concern { ended: Some((UpdateState::Failed, "flash error".into())), again: Some((2, Timestamp(3_600_000))), ..running() };
+    let said = |concern: Concern| explain(&facts, &Stand::default(), &[concern], Timestamp(0)).answer;
+    let told = "“spring” brings 1.2.0: it could not be installed (flash error).";
+    assert_eq!(
+        said(failed.clone()),
+        format!("{told} Tried 2 times; it is offered again in 1 h 00 min, while devices of its stage may come.")
+    );
+    let paused = Concern { state: RolloutState::Paused, summary: "Paused: a moment".into(), ..failed.clone() };
+    assert_eq!(
+        said(paused),
+        format!("{told} Tried 2 times; it is offered again once the rollout is resumed, in 1 h 00 min at the earliest.")
+    );
+    assert_eq!(said(Concern { state: RolloutState::Stopped, ..failed }), told, "nothing comes after the end");
+}
+
+#[test]
+fn who_is_done_is_not_kept_back() {
+    let facts = |sequence, version: &str| Facts {
+        device_id: "gw-1".into(),
+        device_type: "gateway".into(),
+        sequence,
+        version: version.into(),
+        ..Facts::default()
+    };
+    for state in [RolloutState::Running, RolloutState::Completed] {
+        let done = Concern { state, ended: Some((UpdateState::Succeeded, String::new())), ..running() };
+        let said = |facts: &Facts| {
+            let why = explain(facts, &Stand::default(), std::slice::from_ref(&done), Timestamp(0));
+            assert!(why.rollouts.iter().all(|rollout| rollout.blocker().is_none() && rollout.outlook == why.outlook));
+            (why.outlook, why.answer)
+        };
+        assert_eq!(said(&facts(5, "1.2.0")), (Outlook::Done, "“spring” brings 1.2.0: the device runs it.".to_owned()));
+        let later = "“spring” brings 1.2.0: it succeeded, and the device runs 1.3.0 by now.";
+        assert_eq!(said(&facts(6, "1.3.0")), (Outlook::Done, later.to_owned()));
+    }
+    let failed = Concern { state: RolloutState::Completed, ended: Some((UpdateState::Failed, String::new())), ..running() };
+    let why = explain(&facts(1, "1.0.0"), &Stand::default(), &[failed], Timestamp(0));
+    let ended = why.rollouts[0].rules.iter().find(|r| r.rule == Rule::GoesOut).unwrap();
+    assert_eq!((why.outlook, ended.fact.as_str()), (Outlook::Blocked, "it has ended."), "not without it");
+}
+
+#[test]
+fn nobody_is_told_to_wait_for_what_can_not_come() {
+    use RolloutState as R;
+    let facts = Facts { device_id: "gw-1".into(), device_type: "gateway".into(), sequence: 1, ..Facts::default() };
+    let again = |concern: Concern, rule: Rule| {
+        let why = explain(&facts, &Stand::default(), &[concern], Timestamp(0));
+        why.rollouts[0].rules.iter().find(|r| r.rule == rule).unwrap().again.clone()
+    };
+    let failed = |state| Concern { state, ended: Some((UpdateState::Failed, String::new())), ..running() };
+    for state in [R::Running, R::Paused, R::Halted] {
+        assert_eq!(again(failed(state), Rule::OwnTurn), "When a person has it tried again.", "{state}");
+        let recalled = Concern { release: ReleaseState::Recalled, ..failed(state) };
+        assert_eq!(again(recalled, Rule::OwnTurn), "Never by this rollout. Draft one with another release.", "{state}");
+    }
+    for state in [R::Stopping, R::Stopped, R::Completed, R::RollingBack, R::RolledBack] {
+        for rule in [Rule::OwnTurn, Rule::GoesOut] {
+            assert!(again(failed(state), rule).starts_with("Never by this rollout"), "{state} {rule:?}");
+        }
+    }
+    let halted = Concern { state: R::Halted, ..running() };
+    assert_eq!(again(halted.clone(), Rule::GoesOut), "When a person resumes it.");
+    let recalled = Concern { release: ReleaseState::Recalled, ..halted };
+    assert_eq!(again(recalled, Rule::GoesOut), "Never by this rollout. Draft one with another release.");
+}
