@@ -50,6 +50,8 @@ test("one device is let in at a time, in a question that names it and its code",
   const [left, right] = [(await approve.boundingBox())!, (await reject.boundingBox())!];
   expect(left.y, "side by side").toBe(right.y);
   expect(right.x).toBeGreaterThan(left.x + left.width);
+  // However much a device says of itself, deciding about it stays within the card.
+  await expectNoControlCutOff(page);
 
   await approve.click();
   const dialog = page.getByRole("dialog", { name: "Decide about a device" });

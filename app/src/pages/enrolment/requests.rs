@@ -81,6 +81,7 @@ pub(super) fn waiting(p: &Page, deciding: Deciding) -> AnyView {
     view! { {card_flush("Waiting for approval", Some(aside), body.into_any())}{rest} }.into_any()
 }
 
+/// The rows. What a device says may be long: it wraps, so that it can be read whole and deciding stays in sight.
 fn rows(p: &Page, deciding: Deciding) -> AnyView {
     let columns = vec![
         Column::text("Device"),
@@ -105,8 +106,8 @@ fn row(r: &EnrolmentRequest, p: &Page, deciding: Deciding) -> AnyView {
         <tr>
             <th scope="row" class="mono">{r.device_id.to_string()}</th>
             <td><strong class="mono">{r.code.clone()}</strong></td>
-            <td class="dim">{said}</td>
-            <td><span class="mono">{r.address.clone()}</span>", "{came_with(r)}</td>
+            <td class="dim why">{said}</td>
+            <td class="why"><span class="mono">{r.address.clone()}</span>", "{came_with(r)}</td>
             <td>{time::ago(r.asked_at)}</td>
             <td class="act">{decide}</td>
         </tr>
