@@ -105,7 +105,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         <PageHead title="Certificates" sub=view! { {sub}" · "<a href="/certificates/rules">"Rules"</a> }.into_any()/>
         {kinds(query)}
         {question}
-        {(!is_revoked(query)).then(|| weeks(&model.weeks, model.at, query.week))}
+        {(!is_revoked(query)).then(|| view! { <div class="mt-4">{weeks(&model.weeks, model.at, query.week)}</div> })}
         <div class="mt-4">{filter_bar(model, query)}</div>
         {list}
         {pager(before, shown, model.certificates.total, first, next)}
