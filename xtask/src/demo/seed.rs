@@ -17,6 +17,8 @@ use crate::{process, progress};
 const DEVICE_TYPE: &str = "gateway";
 /// What the firmware file weighs: enough that a download is seen, little enough for a laptop.
 const FIRMWARE_BYTES: usize = 2 << 20;
+/// How long no device may come before it is given up.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Serialize)]
 pub struct Login {
@@ -116,21 +118,27 @@ fn enrolment_token(rest: &Rest, label: &str, uses: u32) -> Result<(String, Strin
     Ok((text(&created, "/secret")?.to_owned(), fingerprint.to_owned()))
 }
 
+/// Waits until all have enrolled and most are connected, for as long as it goes on: thousands take longer than a few.
 fn wait_for_devices(system: &mut System, rest: &Rest, wanted: u32) -> Result<()> {
-    let end = Instant::now() + Duration::from_mins(2);
-    let mut online = 0;
-    while Instant::now() < end {
+    let count = |query: &str| -> Result<u64> {
+        let found = rest.get(&format!("/devices?rows=1{query}"))?;
+        found.pointer("/total").and_then(Value::as_u64).with_context(|| format!("no total in {found}"))
+    };
+    let (mut all, mut online, mut newest) = (0, 0, Instant::now());
+    while newest.elapsed() < PATIENCE {
         system.check()?;
-        let devices = rest.get("/devices?rows=200")?;
-        let rows = devices.pointer("/items").and_then(Value::as_array).with_context(|| format!("no items in {devices}"))?;
-        online = rows.iter().filter(|row| row.get("online").and_then(Value::as_bool) == Some(true)).count();
+        let before = all + online;
+        (all, online) = (count("")?, count("&q=online:yes")?);
         // A flaky device may be away at any moment, so having enrolled is what counts for them.
-        if rows.len() >= wanted as usize && online * 10 >= rows.len() * 8 {
+        if all >= u64::from(wanted) && online * 10 >= all * 8 {
             return Ok(());
+        }
+        if all + online > before {
+            newest = Instant::now();
         }
         process::pause(Duration::from_millis(250))?;
     }
-    bail!("only {online} of {wanted} devices connected within two minutes")
+    bail!("of {wanted} devices {all} have enrolled and {online} are connected, and for a minute there was no other")
 }
 
 fn upload_release(system: &System, rest: &Rest, signing_key: &Path) -> Result<String> {
