@@ -16,7 +16,6 @@ pub use metric::{MetricDraft, StepsDraft};
 pub use order::OrderDraft;
 pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
-#[cfg(feature = "ssr")]
 pub(crate) use words::instant;
 
 use crate::ui::number::{plain, read_decimal};

@@ -35,6 +35,7 @@ pub mod table;
 pub mod tabs;
 pub mod time;
 pub mod toast;
+pub mod unread;
 pub mod uploads;
 pub mod waffle;
 
