@@ -42,6 +42,18 @@ test("the device list filters by a form and pages by links", async ({ page }) =>
   await expect(page.getByRole("link", { name: one, exact: true })).toBeVisible();
 });
 
+test("a list says which words of its address it does not know, and leads to itself without them", async ({ page }) => {
+  await page.goto("/devices?q=type:gateway&status=foo&sort=bar");
+  const notice = page.getByRole("status").filter({ hasText: "“status” says nothing here; “bar” is no order of devices. This is shown without them." });
+  await expect(notice).toBeVisible();
+  expect(await page.getByRole("table").getByRole("row").count()).toBeGreaterThan(1);
+  await notice.getByRole("link", { name: "Leave it out of the address" }).click();
+  await expect(page).toHaveURL(/\/devices\?q=type:gateway$/);
+  await expect(notice).toHaveCount(0);
+  expect((await page.goto("/rollouts?tab=odd"))?.status()).toBe(200);
+  await expect(page.getByRole("status").filter({ hasText: "“odd” is no list of rollouts." })).toBeVisible();
+});
+
 test("the card of a new token keeps to the page", async ({ page }) => {
   const label = unique("Plain");
   await page.goto("/enrolment");

@@ -32,6 +32,7 @@ use crate::{
         page::{banner, card, page},
         pager, tabs, time,
         toast::toasts,
+        unread::{self, Word},
     },
 };
 use leptos::prelude::*;
@@ -70,6 +71,13 @@ const TABS: [(InboxTab, &str, &str, &str); 5] = [
     ),
 ];
 
+/// Words of the inbox's address.
+const WORDS: [Word; 1] = [("tab", "list of approvals", is_tab)];
+
+fn is_tab(word: &str) -> bool {
+    word.parse::<InboxTab>().is_ok()
+}
+
 /// A tab's address; the first one has the page's own.
 fn address(tab: InboxTab) -> String {
     if tab == InboxTab::default() { "/approvals".to_owned() } else { format!("/approvals?tab={tab}") }
@@ -81,7 +89,7 @@ pub fn ApprovalsPage() -> AnyView {
     let query = use_query_map();
     let model = reading(move || {
         let word = |key: &str| query.with(|q| q.get(key).unwrap_or_default());
-        ReadApprovals { tab: word("tab"), cursor: word("cur") }
+        ReadApprovals { tab: Some(word("tab")).filter(|tab| is_tab(tab)).unwrap_or_default(), cursor: word("cur") }
     });
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     let decisions = Decisions { approve: deciding("Approved", model), reject: deciding("Rejected", model) };
@@ -155,6 +163,7 @@ fn content(model: &Model, before: i64, decisions: Decisions, review: FormCall<Re
         <PageHead title="Approvals" sub=sub.into_any()/>
         {glass::open_ones(&model.glass, review)}
         {about_authorities(model.authorities)}
+        {unread::notice(&WORDS, &[])}
         {tabs("Approvals by what became of them", links)}
         <div class="mt-4">{body}</div>
         {pager(before, shown, counts.of(tab), (before > 0).then_some(base), next)}

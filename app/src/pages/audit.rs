@@ -3,13 +3,17 @@
 use crate::api::packed::reading;
 use crate::{
     api::audit::ReadAudit,
-    plan::query::{address, push},
+    plan::{
+        instant,
+        query::{address, push},
+    },
     ui::{
         Column, PageHead, copyable, empty,
         form::{Given, search_input},
         icon,
         page::page,
         pager, table, time,
+        unread::{self, Word},
     },
 };
 use leptos::prelude::*;
@@ -30,10 +34,20 @@ struct Asked {
     until: String,
 }
 
+/// Words of the log's address whose values have to be instants, and those that mean something whatever they say.
+const WORDS: [Word; 2] = [("since", "date and time", is_instant), ("until", "date and time", is_instant)];
+const OTHERS: [&str; 3] = ["actor", "action", "entry"];
+
+fn is_instant(text: &str) -> bool {
+    text.trim().is_empty() || instant(text.trim()).is_some()
+}
+
 impl Asked {
+    /// What an address asks; what is no instant counts as not said.
     fn of(query: &ParamsMap) -> Self {
         let said = |name: &str| query.get(name).unwrap_or_default();
-        Self { q: said("q"), actor: said("actor"), action: said("action"), since: said("since"), until: said("until") }
+        let at = |name: &str| Some(said(name)).filter(|text| is_instant(text)).unwrap_or_default();
+        Self { q: said("q"), actor: said("actor"), action: said("action"), since: at("since"), until: at("until") }
     }
 
     fn pairs(&self) -> [(&'static str, &str); 5] {
@@ -119,6 +133,7 @@ fn content(model: &Model, asked: &Asked, place: &Place) -> AnyView {
         <PageHead title="Audit log" sub=view! { "Every change, who made it and from where; a chain of hashes that shows if a line was altered." }.into_any()
             actions=view! { {export} }.into_any()/>
         {opened(model, asked, place)}
+        {unread::notice(&WORDS, &OTHERS)}
         {filters(asked)}
         {body}
         {looked}

@@ -16,7 +16,6 @@ pub use metric::{MetricDraft, StepsDraft};
 pub use order::OrderDraft;
 pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
-#[cfg(feature = "ssr")]
 pub(crate) use words::instant;
 
 use crate::ui::number::{plain, read_decimal};
@@ -220,9 +219,21 @@ impl Draft {
     /// The plan itself, or what has to be put right first.
     pub fn spec(&self) -> Result<RolloutSpec, Vec<Problem>> {
         let mut wrong = Vec::new();
+        match self.read_as_far(&mut wrong) {
+            Some(spec) if wrong.is_empty() => Ok(spec),
+            _ => Err(wrong),
+        }
+    }
+
+    /// The plan as far as it can be read, to tell of it while it is written: what can't be is none or zero. None while no release is chosen.
+    pub fn so_far(&self) -> Option<RolloutSpec> {
+        self.read_as_far(&mut Vec::new())
+    }
+
+    fn read_as_far(&self, wrong: &mut Vec<Problem>) -> Option<RolloutSpec> {
         let release =
             self.release.parse().map_err(|_| problem("release", "Choose the release to roll out.")).map_err(|p| wrong.push(p)).ok();
-        words::selector(&self.selector, "selector", &mut wrong);
+        words::selector(&self.selector, "selector", wrong);
         let start_at = match self.start_at.trim() {
             "" => None,
             text => instant_of(text).or_else(|| {
@@ -230,45 +241,42 @@ impl Draft {
                 None
             }),
         };
-        let timeout_min = number(&self.timeout_min, "timeout_min", "Write a whole number of minutes, for example 60.", &mut wrong);
-        let at_once = optional(&self.at_once, "at_once", "Write a whole number of devices, for example 20, or leave it empty.", &mut wrong);
-        let budget = order::budget(&self.budget_attribute, &self.budget_at_most, &mut wrong);
-        let (order, rate) = (self.order.order(&mut wrong), self.order.rate(&mut wrong));
-        let bandwidth = speed(&self.bandwidth, "bandwidth", &mut wrong);
-        let (window, urgency) = (self.when.window(&mut wrong), self.when.urgency(&mut wrong));
-        let way_back = self.way_back(&mut wrong);
-        let retry = retry::retry(&self.retry_classes, &self.retry_times, &self.retry_wait, &mut wrong);
-        let priority = optional(&self.priority, "priority", "Write a number from 0 to 9, or leave it empty.", &mut wrong).unwrap_or(0);
-        let (gate, steps) = (self.whole.whole(&mut wrong), self.steps.limits(&mut wrong));
-        let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
-        match release {
-            Some(release) if wrong.is_empty() => Ok(RolloutSpec {
-                name: self.name.trim().to_owned(),
-                release,
-                selector: self.selector.trim().to_owned(),
-                stages,
-                start_at,
-                timeout_min,
-                reason: self.reason.trim().to_owned(),
-                at_once,
-                budget,
-                confirm_at_device: self.confirm_at_device == "yes",
-                bandwidth,
-                ignore_data_budget: self.ignore_data_budget == "true",
-                window,
-                urgency,
-                download_only: self.when.download_only == "true",
-                during_freeze: self.when.during_freeze == "true",
-                way_back,
-                retry,
-                priority,
-                order,
-                rate,
-                gate,
-                steps,
-            }),
-            _ => Err(wrong),
-        }
+        let timeout_min = number(&self.timeout_min, "timeout_min", "Write a whole number of minutes, for example 60.", wrong);
+        let at_once = optional(&self.at_once, "at_once", "Write a whole number of devices, for example 20, or leave it empty.", wrong);
+        let budget = order::budget(&self.budget_attribute, &self.budget_at_most, wrong);
+        let (order, rate) = (self.order.order(wrong), self.order.rate(wrong));
+        let bandwidth = speed(&self.bandwidth, "bandwidth", wrong);
+        let (window, urgency) = (self.when.window(wrong), self.when.urgency(wrong));
+        let way_back = self.way_back(wrong);
+        let retry = retry::retry(&self.retry_classes, &self.retry_times, &self.retry_wait, wrong);
+        let priority = optional(&self.priority, "priority", "Write a number from 0 to 9, or leave it empty.", wrong).unwrap_or(0);
+        let (gate, steps) = (self.whole.whole(wrong), self.steps.limits(wrong));
+        let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, wrong)).collect();
+        Some(RolloutSpec {
+            name: self.name.trim().to_owned(),
+            release: release?,
+            selector: self.selector.trim().to_owned(),
+            stages,
+            start_at,
+            timeout_min,
+            reason: self.reason.trim().to_owned(),
+            at_once,
+            budget,
+            confirm_at_device: self.confirm_at_device == "yes",
+            bandwidth,
+            ignore_data_budget: self.ignore_data_budget == "true",
+            window,
+            urgency,
+            download_only: self.when.download_only == "true",
+            during_freeze: self.when.during_freeze == "true",
+            way_back,
+            retry,
+            priority,
+            order,
+            rate,
+            gate,
+            steps,
+        })
     }
 
     fn way_back(&self, wrong: &mut Vec<Problem>) -> Option<ReleaseId> {

@@ -180,7 +180,8 @@ impl StageDraft {
         }
     }
 
-    pub(super) fn spec(&self, index: usize, wrong: &mut Vec<Problem>) -> StageSpec {
+    /// The stage itself, as the one at this place from 0; what has to be put right first is added to what is wrong, and is zero meanwhile.
+    pub fn spec(&self, index: usize, wrong: &mut Vec<Problem>) -> StageSpec {
         let at = |field: &str| format!("stages.{index}.{field}");
         let reach = if self.unit == "matching" {
             selector(&self.reach, &at("reach"), wrong);

@@ -9,7 +9,7 @@ use leptos_router::hooks::{use_query_map, use_url};
 use std::fmt::Display;
 
 /// The words that ask. A page that were asked by another one would go on asking when the person has left the question.
-const WORDS: [&str; 8] = ["approve", "ask", "disable", "end", "forget", "reject", "revoke", "revoke-batch"];
+pub(super) const WORDS: [&str; 8] = ["approve", "ask", "disable", "end", "forget", "reject", "revoke", "revoke-batch"];
 
 /// What a form that was refused without script has put into the address: it goes with the question that it belongs to.
 const REFUSAL: [&str; 3] = ["__err", "__path", "__typed"];
@@ -52,7 +52,7 @@ fn here(change: impl FnOnce(&str) -> String) -> String {
 }
 
 /// An address of this server, whatever the path begins with: two slashes would name another one.
-fn address(path: &str, query: &str) -> String {
+pub(super) fn address(path: &str, query: &str) -> String {
     let path = path.trim_start_matches('/');
     query::address(&format!("/{path}"), query)
 }

@@ -6,6 +6,7 @@
 //! - `button[data-copy=TEXT]` copies the text; `button[data-print]` prints the page.
 //! - An open `details.facet` closes when something is chosen in it, or with a click beside it.
 //! - Any other `details` that was opened by hand stays open when the page is shown again: its own view closes it then.
+//! - What the browser wants put right before it sends a form is shown, also where it is folded away: it could not be reached otherwise.
 //! - `time[data-rel]` becomes "12 s ago", `time[data-abs]` gets the reader's zone; both are looked at every second.
 //! - What was chosen in a file input stays chosen when the page is shown again: the browser forgets it when the input's attributes are set anew.
 //! - What was picked in a list of options stays picked in the same way, as long as the page itself would pick what it did then.
@@ -63,6 +64,10 @@ mod rim {
         let on_close = Closure::<dyn FnMut(Event)>::new(|event: Event| closed(&event)).into_js_value();
         if document().add_event_listener_with_callback_and_bool("close", on_close.unchecked_ref(), true).is_err() {
             leptos::logging::error!("the focus may get lost: the document takes no listener");
+        }
+        let on_invalid = Closure::<dyn FnMut(Event)>::new(|event: Event| unfold(&event)).into_js_value();
+        if document().add_event_listener_with_callback_and_bool("invalid", on_invalid.unchecked_ref(), true).is_err() {
+            leptos::logging::error!("what is wrong may stay folded away: the document takes no listener");
         }
         let on_key = Closure::<dyn FnMut(KeyboardEvent)>::new(|event: KeyboardEvent| key(&event)).into_js_value();
         if window().add_event_listener_with_callback("keydown", on_key.unchecked_ref()).is_err() {
@@ -230,6 +235,15 @@ mod rim {
         let Ok(closed) = document().query_selector_all(&format!("details[{OPENED}]:not([open])")) else { return };
         for details in (0..closed.length()).filter_map(|i| closed.get(i)?.dyn_into::<Element>().ok()) {
             let _ = details.set_attribute("open", "");
+        }
+    }
+
+    /// Opens all that an input is folded away in.
+    fn unfold(event: &Event) {
+        let mut at = event.target().and_then(|t| t.dyn_into::<Element>().ok());
+        while let Some(details) = at.and_then(|element| element.closest("details:not([open])").ok().flatten()) {
+            let _ = details.set_attribute("open", "");
+            at = details.parent_element();
         }
     }
 

@@ -1,4 +1,5 @@
 // A rollout in the making: metrics that devices report are suggested where a metric is asked for, and the draft says which approval it will take.
+import type { Page } from "@playwright/test";
 import { unique } from "../../support/system";
 import { card, expect, fact, look, open, picture, state, test } from "../../support/test";
 
@@ -94,6 +95,52 @@ test("the chosen release says what it is, filters write the selector, and a plan
   await expect(page.getByRole("button", { name: "Send for approval" })).toBeEnabled();
   await look(page, "journey-review");
 });
+
+test("a stage says in a line what it is, opens with a key, and keeps what is typed while it is closed", async ({ page }) => {
+  await open(page, "/rollouts/new");
+  await page.getByLabel("Name of the rollout").fill(unique("Draft"));
+  await page.getByRole("radio", { name: "1.1.0", exact: true }).check();
+  for (const step of ["devices", "stages"]) await page.getByRole("button", { name: `Continue to ${step}` }).click();
+  await page.getByRole("button", { name: "Canary, half, all" }).click();
+  await expect(page.getByLabel("Reach of stage 3")).toHaveCount(1);
+
+  // The first is open; the others are a line each.
+  await expect(stage(page, 1)).toHaveAttribute("open");
+  await expect(page.getByLabel("Reach of stage 1")).toBeVisible();
+  await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
+  const line = stage(page, 2).locator("summary");
+  await expect(line).toContainText(/Half · up to 50 % · .*watch for 10 min, then go on · halts above 5 % errors/);
+  await line.focus();
+  await page.keyboard.press("Enter");
+  await page.getByLabel("Reach of stage 2").fill("60");
+  await page.getByLabel("How long stage 2 is watched").fill("2 h");
+  // The line follows, and neither closes what was opened nor opens anything else.
+  await expect(line).toContainText("up to 60 %");
+  await expect(line).toContainText("watch for 2 h 00 min");
+  await expect(page.getByLabel("Reach of stage 2")).toBeVisible();
+  await expect(page.getByLabel("Reach of stage 3")).toBeHidden();
+  await expect(page.getByLabel("Devices come")).toBeHidden();
+  await look(page, "journey-stages-folded");
+  await line.click();
+  await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
+  await page.getByRole("button", { name: "Add stage" }).click();
+  await expect(page).toHaveURL(/stages\.1\.reach=60.*stages\.1\.soak_s=2(\+|%20)h/);
+  // What was only just added is open.
+  await expect(page.getByLabel("Name of stage 3")).toHaveValue("Stage 3");
+  await expect(page.getByLabel("Name of stage 3")).toBeVisible();
+  await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
+
+  // What is wrong is open too, and its line says so.
+  await page.getByLabel("Reach of stage 3").fill("30");
+  await page.getByRole("button", { name: "Preview", exact: true }).click();
+  await expect(stage(page, 3).locator("summary")).toContainText("Percentages are cumulative");
+  await expect(page.getByLabel("Reach of stage 3")).toBeVisible();
+  await expect(page.getByLabel("Reach of stage 3")).toHaveAttribute("aria-invalid", "true");
+  await look(page, "journey-stages-refused");
+});
+
+/** A stage of the plan, as the part of the form that opens. */
+const stage = (page: Page, n: number) => page.locator("details.fold").filter({ has: page.getByRole("heading", { level: 3, name: `Stage ${n}`, exact: true, includeHidden: true }) });
 
 test.describe("an admin", () => {
   test.use({ role: "admin" });

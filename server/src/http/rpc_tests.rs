@@ -242,6 +242,28 @@ async fn an_order_about_nobody_is_not_one_about_all() {
 }
 
 #[tokio::test]
+async fn a_list_says_what_of_its_address_it_does_not_understand() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let page = async |path: &str| b.page(path).await.replace("<!>", "");
+    for (path, said, rest) in [
+        ("/devices?status=foo&sort=bar&q=gw", "“status” says nothing here; “bar” is no order of devices.", "/devices?q=gw"),
+        ("/certificates?state=lost", "“lost” is no state of a certificate.", "/certificates"),
+        ("/firmware?check=maybe", "“maybe” is no result of a check.", "/firmware"),
+        ("/rollouts?tab=odd&q=radio", "“odd” is no list of rollouts.", "/rollouts?q=radio"),
+        ("/approvals?tab=odd", "“odd” is no list of approvals.", "/approvals"),
+        ("/audit?since=soon&q=ada", "“soon” is no date and time.", "/audit?q=ada"),
+        ("/devices/gw-1/activity?show=luck", "“luck” is no part of what happens.", "/devices/gw-1/activity"),
+    ] {
+        let shown = page(path).await;
+        let way = format!("<a href=\"{rest}\">Leave it out of the address</a>");
+        assert!(shown.contains(said) && shown.contains(&way), "{path}: {shown}");
+        assert!(!page(rest).await.contains("Leave it out of the address"), "{rest}");
+    }
+    assert!(page("/devices?sort=bar").await.contains("gw-1"), "the list is there all the same");
+}
+
+#[tokio::test]
 async fn certificates_and_connections_read_without_scripts() {
     let b = Browser::new().await;
     b.world.device("gw-1", "gateway").await;

@@ -22,7 +22,7 @@ use crate::{
         page::{card_flush, page},
         pager, table,
         table::Order,
-        tabs, time,
+        tabs, time, unread,
     },
 };
 use leptos::prelude::*;
@@ -106,7 +106,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         {kinds(query)}
         {question}
         {(!is_revoked(query)).then(|| view! { <div class="mt-4">{weeks(&model.weeks, model.at, query.week)}</div> })}
-        <div class="mt-4">{filter_bar(model, query)}</div>
+        <div class="mt-4">{unread::notice(&query::WORDS, &[])}{filter_bar(model, query)}</div>
         {list}
         {pager(before, shown, model.certificates.total, first, next)}
         <div class="mt-4">{card_flush("Authorities", Some(view! { <a href="/certificates/authorities">"Manage authorities"</a> }.into_any()), authorities(&model.authorities, model.at))}</div>

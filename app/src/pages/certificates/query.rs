@@ -1,10 +1,23 @@
 //! Pure: the list's filters and its order in its address.
 
-use crate::plan::query::{address, push, push_place};
+use crate::{
+    plan::query::{address, push, push_place},
+    ui::unread::Word,
+};
 use wire::{
+    ids::AuthorityId,
     pki::{CertificateQuery, CertificateSort, WEEKS},
     states::CertificateState,
 };
+
+/// Words of the list's address, each with what its value has to be.
+pub const WORDS: [Word; 5] = [
+    ("state", "state of a certificate", |word| word.parse::<CertificateState>().is_ok()),
+    ("week", "week from now", |word| word.parse::<u32>().is_ok_and(|week| week < WEEKS)),
+    ("within", "number of days", |word| word.parse::<u32>().is_ok()),
+    ("authority", "authority's id", |word| word.parse::<AuthorityId>().is_ok()),
+    ("sort", "order of certificates", |word| word.parse::<CertificateSort>().is_ok()),
+];
 
 /// What the list's address asks for; a word that is not understood counts as not said.
 pub fn read(get: impl Fn(&str) -> Option<String>) -> CertificateQuery {

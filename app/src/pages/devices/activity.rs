@@ -4,7 +4,12 @@ use crate::{
     api::decode::parse,
     pages::words,
     plan::query::{address, push},
-    ui::{Tone, banner, card, dot, empty, icon, page::skeleton, time},
+    ui::{
+        Tone, banner, card, dot, empty, icon,
+        page::skeleton,
+        time,
+        unread::{self, Word},
+    },
 };
 use leptos::prelude::*;
 use serde_json::Value;
@@ -40,6 +45,9 @@ const FOR_INQUIRIES: [&str; 15] = [
     "subject",
     "taken_back",
 ];
+
+/// Words of the tab's address.
+const WORDS: [Word; 1] = [("show", "part of what happens", |word| word.parse::<ActivityKind>().is_ok())];
 
 /// Reads the address: `show` and `before`; what is not understood is as if it was not there.
 pub fn asked(get: impl Fn(&str) -> Option<String>) -> ActivityQuery {
@@ -84,6 +92,7 @@ pub fn tab(id: &DeviceId, page: Option<&ActivityPage>, asked: ActivityQuery) -> 
     let rows = if page.items.is_empty() { nothing(id, asked) } else { timeline(&page.items) };
     view! {
         <div class="stack">
+            {unread::notice(&WORDS, &[])}
             <nav class="seg activity-kinds" aria-label="What to show">{kinds}</nav>
             {card("Activity", log, view! { <div class="stack">{hidden}{rows}</div> }.into_any())}
             {pages(id, page, asked)}

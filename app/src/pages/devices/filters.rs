@@ -1,5 +1,6 @@
 //! Pure: the list's address, and filters as conditions of the selector in it. Refuses to know how a selector is written.
 
+use crate::ui::unread::Word;
 use std::fmt::Write;
 use wire::{
     devices::{DeviceQuery, DeviceSort},
@@ -7,6 +8,17 @@ use wire::{
     selector::{Field, Selector},
     views::DeviceColumn,
 };
+
+/// Words of the list's address whose values have to be some; the others are in [`OTHERS`].
+pub const WORDS: [Word; 2] =
+    [("sort", "order of devices", |word| DeviceSort::of(word).is_some()), ("cols", "choice of columns", are_columns)];
+/// Words of the address that mean something whatever they say: devices that were ticked, and how many were meant.
+pub const OTHERS: [&str; 2] = ["sel", "all"];
+
+/// Whether each word of a text is a column, or it names none on purpose.
+fn are_columns(text: &str) -> bool {
+    text == DeviceColumn::text(&[]) || text.split(',').all(|word| DeviceColumn::ALL.iter().any(|column| column.as_str() == word))
+}
 
 /// The conditions of a selector that can be taken out one by one; none of one that is alternatives, or that has a mistake.
 pub fn conditions(q: &str) -> Vec<Selector> {
@@ -143,5 +155,8 @@ mod tests {
         let few = Shown { columns: vec![DeviceColumn::Tags], ..shown };
         assert_eq!(few.asking(DeviceQuery::default()), "/devices?cols=tags");
         assert_eq!(sort_of("nonsense"), DeviceSort::DeviceId);
+        let known = |key: &str, value: &str| WORDS.iter().any(|(word, _, is_one)| *word == key && is_one(value));
+        assert!(known("sort", "-last_seen") && known("cols", "tags") && known("cols", &DeviceColumn::text(&[])));
+        assert!(!known("sort", "nonsense") && !known("cols", "tags,nonsense"));
     }
 }

@@ -26,7 +26,7 @@ use crate::{
         status::tags,
         table,
         table::Order,
-        time,
+        time, unread,
     },
 };
 use leptos::{prelude::*, task::spawn_local};
@@ -152,6 +152,7 @@ fn content(
     let groups = view! { <a class="btn" href="/groups">{icon("bookmark")}"Groups"</a> };
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=view! { {groups}{add} }.into_any()/>
+        {unread::notice(&filters::WORDS, &filters::OTHERS)}
         {filter_bar(model, (shown, before), asked, (ways, counts))}
         {bulk::ask(model, shown, tag, asked)}
         {grouping::ask(model, shown, group, asked)}

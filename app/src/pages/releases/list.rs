@@ -16,7 +16,7 @@ use crate::{
         icon,
         number::{bytes, counted, grouped},
         page::{card_flush, page},
-        pager, table, time,
+        pager, table, time, unread,
     },
 };
 use leptos::prelude::*;
@@ -104,6 +104,7 @@ fn content(
         <div class="split">
             <div class="stack">
                 <div>
+                    {unread::notice(&query::WORDS, &query::OTHERS)}
                     {(filtered || model.all > 0).then(|| filter_bar(model, query))}
                     {list}
                     {pager(before, shown, model.releases.total, first, next)}

@@ -1,10 +1,21 @@
 //! Pure: the list's filters in its address.
 
-use crate::plan::query::{address, push, push_place};
+use crate::{
+    plan::query::{address, push, push_place},
+    ui::unread::Word,
+};
 use wire::{
     releases::{ReleaseCheck, ReleaseQuery},
     states::ReleaseState,
 };
+
+/// Words of the list's address whose values have to be some; the others are in [`OTHERS`].
+pub const WORDS: [Word; 2] = [
+    ("state", "state of a release", |word| word.parse::<ReleaseState>().is_ok()),
+    ("check", "result of a check", |word| word.parse::<ReleaseCheck>().is_ok()),
+];
+/// Words of the address that mean something whatever they say.
+pub const OTHERS: [&str; 1] = ["type"];
 
 /// What the list's address asks for; a word that is not understood counts as not said.
 pub fn read(get: impl Fn(&str) -> Option<String>) -> ReleaseQuery {

@@ -9,24 +9,11 @@ use crate::{
 use leptos::prelude::*;
 use wire::rollouts::{GateAction, Problem, RolloutDetail, WayBack, WizardPage as Model};
 
-/// What a gate of a stage does when it says no, as a choice in its table.
-pub(super) fn action_cell(index: usize, stage: &StageDraft, problems: &[Problem]) -> AnyView {
-    let name = format!("stages.{index}.gate.action");
-    let label = format!("When the gate of stage {} says no", index + 1);
-    view! { <td>{action_choice(name, label, stage, problems)}</td> }.into_any()
-}
-
-/// The choice alone.
-pub(super) fn action_choice(name: String, label: String, stage: &StageDraft, problems: &[Problem]) -> AnyView {
-    let options = GateAction::ALL
-        .iter()
-        .map(|action| {
-            let chosen = stage.action == action.as_str();
-            view! { <option value=action.as_str() selected=chosen>{phrases::acts(*action)}</option> }
-        })
-        .collect_view();
-    let wrong = fault_of(problems, &name).map(|f| view! { <span class="cell-err">{f.message}</span> });
-    view! { <select class="select then" name=name aria-label=label>{options}</select>{wrong} }.into_any()
+/// What a gate does when it says no, as a choice.
+pub(super) fn action_field(name: String, label: String, gate: &StageDraft, problems: &[Problem]) -> AnyView {
+    let options = GateAction::ALL.iter().map(|action| (action.to_string(), phrases::acts(*action).to_owned())).collect();
+    let fault = fault_of(problems, &name);
+    field(name, label, Control::Select(options)).value(gate.action.clone()).fault(fault.as_ref()).view()
 }
 
 /// The release that devices go back to. Those that can be chosen are published, of the same type, and newer than the one that is rolled out.

@@ -11,7 +11,12 @@ pub(super) fn fault_of(problems: &[Problem], name: &str) -> Option<Fault> {
 
 /// What is wrong with an input.
 pub(super) fn message_of(problems: &[Problem], name: &str) -> Option<String> {
-    problems.iter().find(|p| p.field == name).map(|p| p.message.clone())
+    message_where(problems, |field| field == name)
+}
+
+/// What is wrong with the first of these inputs that something is wrong with.
+pub(super) fn message_where(problems: &[Problem], among: impl Fn(&str) -> bool) -> Option<String> {
+    problems.iter().find(|p| among(&p.field)).map(|p| p.message.clone())
 }
 
 /// An input in a table, with its problem under it.
@@ -39,10 +44,15 @@ pub(super) fn input(
 ) -> AnyView {
     let described = format!("{name}-err");
     view! {
-        <input class=format!("input {class}") name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off" list=list
+        <input class=format!("input {class}") id=id_of(name) name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off" list=list
             aria-invalid=move || wrong.with(Option::is_some).then_some("true") aria-describedby=move || wrong.with(Option::is_some).then(|| described.clone())/>
     }
     .into_any()
+}
+
+/// The id of an input, for a label that stands beside it.
+pub(super) fn id_of(name: &str) -> String {
+    format!("f-{name}")
 }
 
 /// What is wrong with an input, while something is.

@@ -1,10 +1,21 @@
 //! Pure: which devices of a rollout its page shows, in the page's address.
 
-use crate::plan::query::{address, push};
+use crate::{
+    plan::query::{address, push},
+    ui::unread::Word,
+};
 use wire::{
     rollouts::{Show, UpdateQuery, UpdateSort},
     updates::UpdateFailure,
 };
+
+/// Words of the page's address, each with what its value has to be.
+pub const WORDS: [Word; 4] = [
+    ("stage", "number of a stage", |word| word.parse::<u32>().is_ok()),
+    ("show", "way that devices fare", |word| word.parse::<Show>().is_ok()),
+    ("outcome", "end of an update", |word| word.parse::<UpdateFailure>().is_ok()),
+    ("sort", "order of devices", |word| word.parse::<UpdateSort>().is_ok()),
+];
 
 /// What the page's address chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 use super::{
     actions::{self, Asks},
     ahead,
-    choice::Choice,
+    choice::{Choice, WORDS},
     course, phrases,
     preview::{changes, dry_run},
     updates,
@@ -13,7 +13,7 @@ use crate::{
     api::rollouts::ReadRollout,
     live,
     pages::{machines, words},
-    ui::{PageHead, badge, card, completion::Completing, icon, page::page},
+    ui::{PageHead, badge, card, completion::Completing, icon, page::page, unread},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -64,7 +64,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> Any
         {blocked}
         {super::back::back_of_note(r)}
         <div class="split mt-4">
-            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{updates::devices(model, choice, ways)}</div>
+            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{unread::notice(&WORDS, &[])}{updates::devices(model, choice, ways)}</div>
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {ahead::card_of(r.ahead.as_ref())}

@@ -1,13 +1,15 @@
 //! Evidence beside counts: the wizard's inputs for metrics, for the gate of the whole rollout and for the time of each step, and what the looks at metrics found.
 
 use super::{
-    back::action_choice,
-    cells::{cell, fault_of, suggested_cell},
+    back::action_field,
+    brief,
+    cells::{cell, fault_of, message_of, suggested_cell},
+    folds::{Typed, settings},
     lately,
 };
 use crate::{
-    plan::{Draft, MetricDraft, StepsDraft},
-    ui::{Column, Tone, badge, card, dot, page::card_flush, table, text, time},
+    plan::{MetricDraft, StageDraft, StepsDraft},
+    ui::{Column, Tone, badge, card, dot, table, text, time},
 };
 use leptos::prelude::*;
 use wire::{
@@ -15,35 +17,45 @@ use wire::{
     telemetry::KnownMetric,
 };
 
-/// The metrics that the gates of stages compare: those of the plan, and an empty row for one more in each stage but the last.
-pub(super) fn metrics(draft: &Draft, known: &[KnownMetric], problems: &[Problem]) -> AnyView {
-    let last = draft.stages.len().saturating_sub(1);
+/// The metrics that the gate of a stage compares: those of the plan, and an empty row for one more in each stage but the last.
+pub(super) fn metrics(index: usize, stage: &StageDraft, last: bool, problems: &[Problem]) -> AnyView {
+    let empty = MetricDraft::empty();
+    let named = stage.metrics.iter().filter(|m| !m.metric.trim().is_empty());
+    let rows: Vec<_> = named.chain((!last).then_some(&empty)).enumerate().collect();
+    let wrong = message_of(problems, &format!("stages.{index}.gate.metrics")).map(|text| view! { <p class="cell-err">{text}</p> });
+    if rows.is_empty() {
+        return wrong.into_any();
+    }
     let (mut which, mut how) = (Vec::new(), Vec::new());
-    for (i, stage) in draft.stages.iter().enumerate() {
-        let named: Vec<&MetricDraft> = stage.metrics.iter().filter(|m| !m.metric.trim().is_empty()).collect();
-        let empty = MetricDraft::empty();
-        let more = (i < last).then_some(&empty);
-        let title = format!("{} {}", i + 1, stage.name);
-        let whole = problems.iter().find(|p| p.field == format!("stages.{i}.gate.metrics")).map(|p| p.message.clone());
-        for (k, metric) in named.into_iter().chain(more).enumerate() {
-            let wrong = (k == 0).then(|| whole.clone()).flatten().map(|w| view! { <span class="cell-err">{w}</span> });
-            let (first, second) = cells(i, k, metric, problems);
-            which.push(view! { <tr><th scope="row">{title.clone()}{wrong}</th>{first}</tr> }.into_any());
-            how.push(view! { <tr><th scope="row">{format!("{title}, metric {}", k + 1)}</th>{second}</tr> }.into_any());
-        }
+    for (k, metric) in rows {
+        let title = format!("Metric {}", k + 1);
+        let (first, second) = cells(index, k, metric, problems);
+        which.push(view! { <tr><th scope="row">{title.clone()}</th>{first}</tr> }.into_any());
+        how.push(view! { <tr><th scope="row">{title}</th>{second}</tr> }.into_any());
     }
     let columns = |of: &[&'static str]| of.iter().copied().map(Column::text).collect();
-    let body = view! {
+    let n = index + 1;
+    view! {
+        <div class="stack mt-4">
+            {wrong}
+            {table(format!("Metrics of stage {n}"), columns(&["Compares", "Metric", "Worse is", "With too few"]), which.collect_view().into_any())}
+            {table(
+                format!("How metrics of stage {n} are compared"),
+                columns(&["How", "Devices each", "Effect, %", "Shift", "Confidence, %"]),
+                how.collect_view().into_any(),
+            )}
+        </div>
+    }
+    .into_any()
+}
+
+/// What the inputs of metrics suggest, and how a gate compares.
+pub(super) fn about_metrics(known: &[KnownMetric]) -> AnyView {
+    view! {
         {suggestions(known)}
-        {table("Metrics", columns(&["Stage", "Metric", "Worse is", "With too few"]), which.collect_view().into_any())}
-        {table(
-            "How metrics are compared",
-            columns(&["Stage and metric", "Devices each", "Effect, %", "Shift", "Confidence, %"]),
-            how.collect_view().into_any(),
-        )}
-        <footer>"While a stage is watched, its updated devices are compared with devices that have not been updated yet and are connected, at four looks, at the quarters of the watch (10 minutes at least). Each device counts with the mean of its samples since the watch began; of more than 2,000 devices the same 2,000 each time. The gate says no when the difference is beyond chance at the confidence, which all looks share, and at least as large as matters: the effect is how likely an updated device fares worse (50 % is no difference), the shift is in the metric's unit and may be empty. A row without a metric counts for nothing; preview for another row. The last stage leaves nobody to compare with."</footer>
-    };
-    view! { <div class="mt-4">{card_flush("Metrics beside devices that are not updated", None, body.into_any())}</div> }.into_any()
+        <footer>"Metrics: while a stage is watched, its updated devices are compared with devices that have not been updated yet and are connected, at four looks, at the quarters of the watch (10 minutes at least). Each device counts with the mean of its samples since the watch began; of more than 2,000 devices the same 2,000 each time. The gate says no when the difference is beyond chance at the confidence, which all looks share, and at least as large as matters: the effect is how likely an updated device fares worse (50 % is no difference), the shift is in the metric's unit and may be empty. A row without a metric counts for nothing; preview for another row. The last stage leaves nobody to compare with."</footer>
+    }
+    .into_any()
 }
 
 /// The id of the list of metrics that devices report.
@@ -102,8 +114,8 @@ fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> (Any
 }
 
 /// The gate of the whole rollout.
-pub(super) fn whole(draft: &Draft, past: Option<&PastUpdates>, problems: &[Problem]) -> AnyView {
-    let of = &draft.whole;
+pub(super) fn whole(typed: Typed<'_>, past: Option<&PastUpdates>) -> AnyView {
+    let (of, problems) = (&typed.0.whole, typed.1);
     let input = |field: &str, label: &str, value: &str, hint: &'static str| {
         let (name, hint) = (format!("gate.{field}"), lately::beside(hint, past, field));
         text(&name, label).value(value.to_owned()).autocomplete("off").hint(hint).fault(fault_of(problems, &name).as_ref()).view()
@@ -119,11 +131,11 @@ pub(super) fn whole(draft: &Draft, past: Option<&PastUpdates>, problems: &[Probl
             {input("max_timed_out", "May fall silent", &of.max_timed_out, "Empty: no limit of its own.")}
             {input("max_rejected", "May refuse", &of.max_rejected, "Empty: no limit of its own.")}
             {input("max_dark", "May go dark", &of.max_dark, "Counted at the end of each watch of 30 minutes or more.")}
-            <div class="field"><span class="label">"When it says no"</span>{action_choice("gate.action".to_owned(), "When the gate of the whole rollout says no".to_owned(), of, problems)}</div>
+            {action_field("gate.action".to_owned(), "When the gate of the whole rollout says no".to_owned(), of, problems)}
         </div>
         <p class="small text-2 mt-2">"Over all devices that have finished so far, in whatever stage. Leave the numbers empty for no gate of the whole."</p>
     };
-    view! { <div class="mt-4">{card("Gate of the whole rollout", None, body.into_any())}</div> }.into_any()
+    settings("Gate of the whole rollout", brief::whole, &["gate"], typed, body.into_any())
 }
 
 /// How long an update may be in one step.

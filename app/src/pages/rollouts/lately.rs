@@ -20,9 +20,10 @@ pub(super) fn value(past: &PastUpdates, field: &str) -> Option<String> {
     }
 }
 
-/// What the values are called where they stand together: `This fleet, last 30 days`.
-pub(super) fn title(past: &PastUpdates) -> String {
-    format!("This fleet, last {} days", past.days)
+/// The value as it stands alone under a limit: `This fleet, last 30 days: 96.4 % of 1,204.`; empty where there is none.
+pub(super) fn alone(past: Option<&PastUpdates>, field: &str) -> String {
+    let said = past.and_then(|past| Some(format!("This fleet, last {} days: {}.", past.days, value(past, field)?)));
+    said.unwrap_or_default()
 }
 
 /// What the values rest on, or that there are none; nothing while no release is chosen.
@@ -33,7 +34,7 @@ pub(super) fn rests_on(past: Option<&PastUpdates>) -> String {
     if finished == 0 {
         return format!(" There are no finished updates {whose}, so nothing of this fleet stands beside these limits.");
     }
-    format!(" The last row is this fleet: how {} {whose} ended.", counted(finished, "finished update", "finished updates"))
+    format!(" Under a limit stands this fleet: how {} {whose} ended.", counted(finished, "finished update", "finished updates"))
 }
 
 /// What the value of devices that went dark rests on, or that there is none; nothing while no release is chosen.
@@ -106,9 +107,11 @@ mod tests {
             beside("Empty: no limit of its own.", Some(&past), "max_failed"),
             "Empty: no limit of its own. This fleet: 25 of 1,204 (2 %)."
         );
-        assert_eq!(title(&past), "This fleet, last 30 days");
+        assert_eq!(alone(Some(&past), "max_failed"), "This fleet, last 30 days: 25 of 1,204 (2 %).");
+        assert_eq!((alone(Some(&past), "min_sample"), alone(None, "max_failed")), (String::new(), String::new()));
         assert!(
-            rests_on(Some(&past)).starts_with(" The last row is this fleet: how 1,204 finished updates of devices of the type gateway")
+            rests_on(Some(&past))
+                .starts_with(" Under a limit stands this fleet: how 1,204 finished updates of devices of the type gateway")
         );
         assert!(dark_rests_on(Some(&past)).contains("the newest 900 that succeeded"));
     }

@@ -7,7 +7,16 @@ use crate::{
     live,
     pages::words,
     plan::query::{address, push},
-    ui::{Column, PageHead, Tab, badge, empty, form::search_input, icon, number::grouped, pager, progress::meter, table, tabs, time},
+    ui::{
+        Column, PageHead, Tab, badge, empty,
+        form::search_input,
+        icon,
+        number::grouped,
+        pager,
+        progress::meter,
+        table, tabs, time,
+        unread::{self, Word},
+    },
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -24,6 +33,13 @@ const TABS: [(&str, &str, &str); 5] = [
     ("finished", "Finished", "No rollout has ended yet"),
     ("drafts", "Drafts", "No drafts"),
 ];
+
+/// Words of the list's address.
+const WORDS: [Word; 1] = [("tab", "list of rollouts", is_tab)];
+
+fn is_tab(word: &str) -> bool {
+    word.parse::<wire::rollouts::Tab>().is_ok()
+}
 
 /// What the address says: the tab, and what is looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,7 +65,7 @@ impl Asked {
 pub fn RolloutsPage() -> AnyView {
     let query = use_query_map();
     let word = move |key: &str| query.with(|q| q.get(key).unwrap_or_default());
-    let asked = move || Asked { tab: word("tab"), q: word("q") };
+    let asked = move || Asked { tab: Some(word("tab")).filter(|tab| is_tab(tab)).unwrap_or_default(), q: word("q") };
     let model = reading(move || {
         let Asked { tab, q } = asked();
         ReadRollouts { tab, cursor: word("cur"), q }
@@ -86,6 +102,7 @@ fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
     let first = (before > 0).then(|| asked.address(&[]));
     view! {
         <PageHead title="Rollouts" sub=view! { "Releases on their way to devices, stage by stage. "<a href="/freezes">"Freezes"</a>" hold all of them." }.into_any() actions=new.unwrap_or_else(|| ().into_any())/>
+        {unread::notice(&WORDS, &[])}
         {tabs("Rollouts by state", links)}
         <form class="filters mt-4" method="get" action="/rollouts" role="search">
             {search_input("Search rollouts", "Name, version or device type", &asked.q)}

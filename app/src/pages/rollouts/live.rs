@@ -1,7 +1,10 @@
 //! What the wizard says while a plan is typed: the preview of it, the release that was chosen, and what is wrong with each input, beside the input. Refuses
 //! to know what the steps look like.
 
-use super::{cells::message_of, wizard::Address};
+use super::{
+    cells::{message_of, message_where},
+    wizard::Address,
+};
 use crate::{
     api::{packed::ask, releases::ReadRelease, rollouts::PreviewRollout},
     plan::Draft,
@@ -21,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 #[derive(Clone, Copy)]
 pub(super) struct LivePreview {
     state: RwSignal<Option<Result<Preview, Draft>>>,
+    /// What is typed, as of the last pause.
+    draft: RwSignal<Option<Draft>>,
     /// The release that was chosen since the page was read.
     release: RwSignal<Option<ReleaseDetail>>,
     timer: StoredValue<Option<TimeoutHandle>>,
@@ -38,6 +43,7 @@ impl LivePreview {
     pub(super) fn new(editing: Memo<Option<String>>) -> Self {
         Self {
             state: RwSignal::new(None),
+            draft: RwSignal::new(None),
             release: RwSignal::new(None),
             timer: StoredValue::new(None),
             asked: StoredValue::new(0),
@@ -53,6 +59,7 @@ impl LivePreview {
         self.chosen.update_value(|n| *n = n.wrapping_add(1));
         self.next.update_value(|next| *next = None);
         self.state.set(None);
+        self.draft.set(None);
         self.release.set(None);
     }
 
@@ -75,7 +82,9 @@ impl LivePreview {
 
     fn ask(self, form: &web_sys::HtmlFormElement) {
         if let Some(search) = query_of(form) {
-            self.ask_for(Address::read(&search).draft);
+            let draft = Address::read(&search).draft;
+            self.draft.try_set(Some(draft.clone()));
+            self.ask_for(draft);
         }
     }
 
@@ -115,6 +124,36 @@ impl LivePreview {
                 Some(Ok(preview)) => wrong_in(preview, &name),
                 Some(Err(draft)) => message_of(&draft.spec().err().unwrap_or_default(), &name),
             })
+        })
+    }
+
+    /// The same of several inputs: what is wrong with the first of them that something is wrong with.
+    pub(super) fn wrong_where(
+        self,
+        among: impl Fn(&str) -> bool + Send + Sync + 'static,
+        before: Option<String>,
+    ) -> Signal<Option<String>> {
+        let state = self.state;
+        Signal::derive(move || {
+            state.with(|state| match state {
+                None => before.clone(),
+                Some(Ok(preview)) => message_where(&preview.problems, &among),
+                Some(Err(draft)) => message_where(&draft.spec().err().unwrap_or_default(), &among),
+            })
+        })
+    }
+
+    /// Something about the plan as it is typed, as of a moment ago; none while nothing has been typed.
+    pub(super) fn of_typed<T>(self, something: impl FnOnce(&Draft) -> T) -> Option<T> {
+        self.draft.with(|typed| typed.as_ref().map(something))
+    }
+
+    /// How many devices this stage has, from 0, by what was previewed last; while nothing was, as many as `before`.
+    pub(super) fn devices(self, stage: usize, before: Option<i64>) -> Option<i64> {
+        self.state.with(|state| match state {
+            None => before,
+            Some(Ok(preview)) => preview.stages.get(stage).map(|s| s.devices),
+            Some(Err(_)) => None,
         })
     }
 

@@ -1,38 +1,25 @@
 //! The steps of the wizard, each a form of its own that carries the whole plan.
 
 use super::{
-    ahead,
-    back::{retry_fields, way_back},
-    cells::{cell, fault_of, input, message_of, problem},
-    choosing::devices,
-    firmware::choose_release,
-    gates::gates,
-    live::LivePreview,
-    order::{budget_fields, order_fields, rate_fields},
-    phrases,
-    preview::stage_lines,
-    when,
-    wizard::Address,
+    ahead, back::way_back, choosing::devices, firmware::choose_release, gates::gates, live::LivePreview, phrases, preview::stage_lines,
+    stages::stages, wizard::Address,
 };
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
-    plan::{Draft, TEMPLATES},
+    plan::Draft,
     ui::{
-        Column, Control, Tone, banner,
+        Control, Tone, banner,
         completion::Completing,
         field,
         form::{fault_banner, refusal},
-        icon,
-        number::{counted, grouped},
-        page::{card, card_flush},
-        select, table, text,
+        page::card,
     },
 };
 use leptos::prelude::*;
 use wire::{
     Fault,
-    rollouts::{Problem, SelectorSuggestion, WizardPage as Model},
+    rollouts::{Problem, WizardPage as Model},
 };
 
 /// The steps in their order.
@@ -104,7 +91,7 @@ pub(super) fn step_form(at: &Address, path: &str, model: &Model, problems: &[Pro
         Step::Firmware => choose_release(&at.draft, model, problems),
         Step::Devices => devices(&at.draft, model, problems, (live, ways)),
         Step::Stages => stages(at, model, problems, live),
-        Step::Gates | Step::Review => view! { {gates(&at.draft, model, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
+        Step::Gates | Step::Review => view! { {gates(at, model, problems, live)}{way_back(&at.draft, model, problems)} }.into_any(),
     };
     let hidden = at
         .draft
@@ -136,148 +123,6 @@ pub(super) fn step_form(at: &Address, path: &str, model: &Model, problems: &[Pro
 /// Inputs that a step shows although they belong to another one.
 fn in_both(step: Step, name: &str) -> bool {
     step == Step::Firmware && name == "release"
-}
-
-/// The id of the list of what a first stage can be.
-const SUGGESTIONS: &str = "first-suggestions";
-
-/// Another plan to start from: the devices of one site first. Which these are is chosen from what the fleet reports, or written.
-fn one_first(at: &Address, model: &Model) -> AnyView {
-    let (typed, why) = at.unfit_first.clone().unzip();
-    let own = at.draft.stages.first().filter(|stage| stage.unit == "matching").map(|stage| stage.reach.clone());
-    let option = |c: &SelectorSuggestion| view! { <option value=c.selector.clone()>{counted(c.devices, "device", "devices")}</option> };
-    let invalid = why.is_some().then_some("true");
-    let described = why.is_some().then_some("f-first-err");
-    let wrong = why.map(|why| view! { <span class="err" id="f-first-err">{icon("circle-alert")}{why}</span> });
-    view! {
-        <datalist id=SUGGESTIONS>{model.suggestions.iter().map(option).collect_view()}</datalist>
-        <footer class="row">
-            <label class="text-2" for="f-first">"Or one site, group or tag first"</label>
-            <input class="input" id="f-first" name="first" list=SUGGESTIONS value=typed.or(own) placeholder="attr.site:rotterdam" autocomplete="off" spellcheck="false"
-                aria-invalid=invalid aria-describedby=described/>
-            <button class="btn" data-s="sm" type="submit" name="do" value="first" formnovalidate="">"One site first"</button>
-            {wrong}
-        </footer>
-    }
-    .into_any()
-}
-
-fn stages(at: &Address, model: &Model, problems: &[Problem], live: LivePreview) -> AnyView {
-    let (draft, preview) = (&at.draft, model.preview.as_ref());
-    let columns = vec![
-        Column::text("Name"),
-        Column::text("Up to, in all"),
-        Column::number("Devices"),
-        Column::text("Watch for"),
-        Column::text("Then"),
-        Column::actions("Remove"),
-    ];
-    let only = draft.stages.len() == 1;
-    let rows = draft
-        .stages
-        .iter()
-        .enumerate()
-        .map(|(i, s)| {
-            let n = i + 1;
-            let devices = preview.and_then(|p| p.stages.get(i)).map_or_else(|| "–".to_owned(), |s| grouped(s.devices));
-            let at = |f: &str| format!("stages.{i}.{f}");
-            let (count, own, ask) = (s.unit == "count", s.unit == "matching", s.then == "ask");
-            let (percent, width) = (!count && !own, if own { "name" } else { "short num" });
-            let reach = at("reach");
-            let misread = live.wrong(&reach, message_of(problems, &reach));
-            view! {
-                <tr>
-                    <th scope="row">{cell(&at("name"), &format!("Name of stage {n}"), &s.name, "name", problems)}</th>
-                    <td>
-                        <div class="row nowrap">
-                            {input(&reach, (&format!("Reach of stage {n}"), &s.reach), width, None, misread)}
-                            <select class="select unit" name=at("unit") aria-label=format!("Unit of stage {n}")>
-                                <option value="percent" selected=percent>"%"</option>
-                                <option value="count" selected=count>"devices"</option>
-                                <option value="matching" selected=own>"that match"</option>
-                            </select>
-                        </div>
-                        {problem(&reach, misread)}
-                    </td>
-                    <td class="num">{devices}</td>
-                    <td>{cell(&at("soak_s"), &format!("How long stage {n} is watched"), &s.soak, "short", problems)}</td>
-                    <td>
-                        <select class="select then" name=at("confirm") aria-label=format!("After stage {n}")>
-                            <option value="go_on" selected=!ask>"Go on"</option>
-                            <option value="ask" selected=ask>"Wait for a person"</option>
-                        </select>
-                    </td>
-                    <td class="act">
-                        <button class="btn icon" data-s="sm" data-v="ghost" type="submit" name="do" value=format!("remove.{i}") formnovalidate="" disabled=only aria-label=format!("Remove stage {n}")>{icon("x")}</button>
-                    </td>
-                </tr>
-            }
-        })
-        .collect_view();
-    let templates = TEMPLATES
-        .into_iter()
-        .map(|(key, label, _)| view! { <button class="btn" data-s="sm" type="submit" name="do" value=format!("template.{key}") formnovalidate="">{label}</button> })
-        .collect_view();
-    let footer = view! {
-        <footer class="row">
-            <button class="btn" data-s="sm" type="submit" name="do" value="add" formnovalidate="">{icon("plus")}"Add stage"</button>
-            <span class="push text-2">"Start from"</span>{templates}
-        </footer>
-    };
-    let whole = fault_of(problems, "stages").map(|f| banner(Tone::Bad, f.message.into_any()));
-    let start = field("start_at", "Start not before (UTC)", Control::Input("datetime-local"))
-        .value(draft.start_at.clone())
-        .hint("Empty: at once after the approval.");
-    let timeout = text("timeout_min", "Times out after (minutes)")
-        .value(draft.timeout_min.clone())
-        .hint("So long without a word from a device, and its update counts as an error.");
-    let steps = super::evidence::step_fields(&draft.steps, problems);
-    let when = view! {
-        <div class="grid">
-            {start.fault(fault_of(problems, "start_at").as_ref()).view()}
-            {timeout.fault(fault_of(problems, "timeout_min").as_ref()).view()}
-        </div>
-        {steps}
-    };
-    let at_once = text("at_once", "At the same time, at most (devices)")
-        .value(draft.at_once.clone())
-        .hint("Of this rollout. Empty: as many as the stage has.");
-    let at_device = select(
-        "confirm_at_device",
-        "At each device",
-        vec![(String::new(), "Nobody is asked".to_owned()), ("yes".to_owned(), "Somebody confirms the update".to_owned())],
-    )
-    .value(draft.confirm_at_device.clone())
-    .hint("Clients that can't ask, as SWUpdate and RAUC, wait for ever.");
-    let bandwidth = text("bandwidth", "All downloads together, at most (KB a second)")
-        .value(draft.bandwidth.clone())
-        .hint("Of this rollout. Empty: no limit of its own.");
-    let over = vec![(String::new(), "Wait".to_owned()), ("true".to_owned(), "Get it all the same".to_owned())];
-    let data = select("ignore_data_budget", "Devices that have used up their data budget", over).value(draft.ignore_data_budget.clone());
-    let downloads = view! {
-        <div class="grid">
-            {bandwidth.fault(fault_of(problems, "bandwidth").as_ref()).view()}
-            {data.view()}
-        </div>
-    };
-    let limits = view! {
-        <div class="grid">
-            {at_once.fault(fault_of(problems, "at_once").as_ref()).view()}
-            {budget_fields(draft, problems)}
-            {at_device.view()}
-        </div>
-    };
-    view! {
-        {whole}
-        {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer}{one_first(at, model)} }.into_any())}
-        <div class="mt-4">{card("When", None, when.into_any())}</div>
-        {when::cards(&draft.when, problems)}
-        <div class="mt-4">{card("Order", None, order_fields(&draft.order, problems))}</div>
-        <div class="mt-4">{card("At the same time", None, view! { {limits}<div class="mt-4">{rate_fields(&draft.order, problems)}</div> }.into_any())}</div>
-        <div class="mt-4">{card("Downloads", None, downloads.into_any())}</div>
-        <div class="mt-4">{card("Trying again, and what comes first", None, retry_fields(draft, problems))}</div>
-    }
-    .into_any()
 }
 
 /// The last step: the plan in words, why, and where it goes from here.

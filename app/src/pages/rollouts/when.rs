@@ -1,12 +1,13 @@
 //! When devices may install: the inputs of the wizard, and the same in words.
 
-use super::cells::fault_of;
-use crate::{
-    plan::WhenDraft,
-    ui::{Control, Tone, banner, field, number::counted, page::card, select, text},
+use super::{
+    brief,
+    cells::fault_of,
+    folds::{Typed, settings},
 };
+use crate::ui::{Control, Tone, banner, field, number::counted, select, text};
 use leptos::prelude::*;
-use wire::rollouts::{Problem, RolloutSpec, Times, Urgency, Weekday, Window};
+use wire::rollouts::{RolloutSpec, Times, Urgency, Weekday, Window};
 
 /// A day as people write it.
 const fn named(day: Weekday) -> &'static str {
@@ -22,7 +23,8 @@ const fn named(day: Weekday) -> &'static str {
 }
 
 /// The inputs.
-pub fn cards(draft: &WhenDraft, problems: &[Problem]) -> AnyView {
+pub(super) fn cards(typed: Typed<'_>) -> AnyView {
+    let (draft, problems) = (&typed.0.when, typed.1);
     let fault = |name: &str| fault_of(problems, name);
     let days = Weekday::ALL
         .iter()
@@ -67,14 +69,14 @@ pub fn cards(draft: &WhenDraft, problems: &[Problem]) -> AnyView {
         </div>
     };
     view! {
-        <div class="mt-4">{card("Maintenance window", None, window.into_any())}</div>
-        <div class="mt-4">{card("Urgency", None, urgent.into_any())}</div>
+        {settings("Maintenance window", brief::window, &["window"], typed, window.into_any())}
+        {settings("Urgency", brief::urgency, &["urgency", "forced_after", "download_only", "during_freeze"], typed, urgent.into_any())}
     }
     .into_any()
 }
 
 /// A window in words: `Sat, Sun from 22:00 until 02:00 in each device's zone, Europe/Berlin where it reports none`.
-fn hours(window: &Window) -> String {
+pub(super) fn hours(window: &Window) -> String {
     let days: Vec<&str> = window.days.iter().copied().map(named).collect();
     let days = if window.days.len() == 7 { "every day".to_owned() } else { days.join(", ") };
     format!("{days} from {} until {} in each device's zone, {} where it reports none", window.from, window.until, window.zone)

@@ -36,6 +36,8 @@ pub struct Address {
     planned: bool,
     /// Which devices were to go first, and why they can't; none when nobody asked, or they do.
     pub unfit_first: Option<(String, String)>,
+    /// The stage that was only just added, from 0.
+    pub added: Option<usize>,
 }
 
 impl Address {
@@ -44,7 +46,7 @@ impl Address {
         let pairs = query::pairs(search);
         let value = |key: &str| pairs.iter().rev().find(|p| p.0 == key).map(|p| p.1.as_str());
         let mut draft = Draft::read(search);
-        let mut unfit_first = None;
+        let (mut unfit_first, mut added) = (None, None);
         match value("do") {
             Some("first") => {
                 let first = value("first").unwrap_or_default();
@@ -52,7 +54,12 @@ impl Address {
             }
             Some(what) => match filtered(&draft.selector, what) {
                 Some(selector) => draft.selector = selector,
-                None => draft.apply(what),
+                None => {
+                    let before = draft.stages.len();
+                    draft.apply(what);
+                    // It stands in front of the last one.
+                    added = draft.stages.len().checked_sub(2).filter(|_| draft.stages.len() > before && what == "add");
+                }
             },
             None => {}
         }
@@ -61,6 +68,7 @@ impl Address {
             draft,
             planned: pairs.iter().any(|p| p.0 == "release" || p.0.starts_with("stages.")),
             unfit_first,
+            added,
         }
     }
 
@@ -217,7 +225,8 @@ mod tests {
         let at = Address::read("?step=stages&go=gates&stages.0.name=A&stages.0.reach=100&do=add");
         assert_eq!(at.step, Step::Gates);
         assert_eq!(at.draft.stages.len(), 2);
-        assert!(at.planned);
+        assert!(at.planned && at.added == Some(0), "the one that is new");
+        assert_eq!(Address::read("?step=stages&stages.0.reach=100&do=remove.0").added, None);
         assert!(!Address::read("").planned);
         assert_eq!(Address::read(&at.query(Step::Review)).draft, at.draft);
     }

@@ -42,6 +42,7 @@ pub struct Field {
     bounds: Option<(i64, i64)>,
     max_length: Option<u32>,
     id: String,
+    of: String,
 }
 
 /// One line of text.
@@ -77,6 +78,7 @@ pub fn field(name: impl Into<String>, label: impl Into<String>, control: Control
         pattern: None,
         bounds: None,
         max_length: None,
+        of: String::new(),
     }
 }
 
@@ -85,6 +87,12 @@ impl Field {
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
+        self
+    }
+    /// What it is of, said only to who hears the label: where many fields of a page have the same one, each under the heading of its own.
+    #[must_use]
+    pub fn of(mut self, whose: impl Into<String>) -> Self {
+        self.of = whose.into();
         self
     }
     /// What is in it at first; for [`Control::Check`] `true` checks it, for [`Control::Checks`] the checked values stand here with blanks between them.
@@ -156,8 +164,23 @@ impl Field {
     }
     /// The markup.
     pub fn view(self) -> AnyView {
-        let Self { id, name, label, control, value, hint, error, call, required, autocomplete, placeholder, pattern, bounds, max_length } =
-            self;
+        let Self {
+            id,
+            name,
+            label,
+            control,
+            value,
+            hint,
+            error,
+            call,
+            required,
+            autocomplete,
+            placeholder,
+            pattern,
+            bounds,
+            max_length,
+            of,
+        } = self;
         let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-err"));
         let value = call.and_then(|call| call.typed(&name)).unwrap_or(value);
         let error = match call {
@@ -237,7 +260,7 @@ impl Field {
         };
         view! {
             <div class="field">
-                <label for=id>{label}</label>
+                <label for=id>{label}{(!of.is_empty()).then(|| view! { <span class="sr">{format!(", {of}")}</span> })}</label>
                 {input}
                 {(!hint.is_empty()).then(|| view! { <span class="hint" id=hint_id>{hint}</span> })}
                 {move || error.get().map(|error| view! { <span class="err" id=error_id.clone()>{icon("circle-alert")}{error}</span> })}
