@@ -27,7 +27,7 @@ pub(super) enum Ca {
     /// Make the next authority: believed at once, issuing when it is activated; one for claims issues at once, and is made only where none lives long enough
     Stage {
         /// What it will issue to
-        #[arg(long = "for", visible_alias = "kind", value_enum, value_name = "USE")]
+        #[arg(long = "kind", alias = "for", value_enum, value_name = "USE")]
         purpose: Purpose,
     },
     /// Show one authority: what hangs on it, and what can be done with it
@@ -108,7 +108,7 @@ pub(super) enum Ca {
     /// Make a key here and write a request for its certificate, to be signed where the root's key is
     Csr {
         /// What the authority will issue to
-        #[arg(long = "for", visible_alias = "kind", value_enum, value_name = "USE")]
+        #[arg(long = "kind", alias = "for", value_enum, value_name = "USE")]
         purpose: Purpose,
         /// A root of your own will sign it, that this server does not know yet
         #[arg(long)]

@@ -118,7 +118,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["device"], &["batches", "batch-lines", "batch-result", "cancel-batch", "revoke-batch"]),
         (&["ca"], &["requests", "approve", "reject", "withdraw", "trust-bundle"]),
         (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
-        (&["ca", "stage"], &["--for", "--kind"]),
+        (&["ca", "stage"], &["--kind"]),
         (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),
         (&["ca", "list-address"], &["[URL]", "--none"]),
         (&["ca", "fetch-list"], &["<ID>"]),
@@ -180,6 +180,20 @@ fn a_refusal_says_the_rule_and_a_failure_its_cause() {
     for error in [away().into(), fleet::Error::Pki(away()).into(), within().into(), fleet::Error::Devices(within()).into()] {
         let said = in_words(error).to_string();
         assert!(said.contains("CN=Device CA") && said.contains("give pkcs11_module"), "{said}");
+    }
+}
+
+/// What a flag was called before it had the API's name is still taken, and not told.
+#[test]
+fn an_authority_is_asked_for_by_its_kind() {
+    for words in [&["ca", "stage"][..], &["ca", "csr", "--out", "ca.csr"]] {
+        for flag in ["--kind", "--for"] {
+            let all = [&["fleetward"][..], words, &[flag, "device"]].concat();
+            Cli::line().try_get_matches_from(&all).unwrap();
+        }
+    }
+    for words in [["ca", "stage"], ["ca", "csr"]] {
+        assert!(!help(&words).contains("--for"), "{words:?}");
     }
 }
 
