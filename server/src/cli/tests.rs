@@ -115,6 +115,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["claim"], &["create", "list", "disable", "devices"]),
         (&["claim", "create"], &["--trusted-user", "--max-uses", "--per-minute", "--hours", "--csr", "--profile"]),
         (&["cert"], &["pem", "der", "revoke"]),
+        (&["cert", "list"], &["--authority", "--week", "--within", "--state", "--sort"]),
         (&["device"], &["batches", "batch-lines", "batch-result", "cancel-batch", "revoke-batch"]),
         (&["ca"], &["requests", "approve", "reject", "withdraw", "trust-bundle"]),
         (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
