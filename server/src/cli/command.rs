@@ -149,7 +149,7 @@ pub(super) enum Command {
     Key(Key),
     /// Sign a release: writes the manifest that is uploaded along with the files, offline
     Sign(sign::Sign),
-    /// Releases: upload, publish, deprecate, recall, their deltas and signatures
+    /// Releases: upload, show, fetch, publish, deprecate, recall, delete, their deltas and signatures
     #[command(subcommand)]
     Release(Release),
     /// The server's own keys, which say for which device an offer is: list, make, retire

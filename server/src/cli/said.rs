@@ -135,7 +135,7 @@ mod tests {
         let of = |text: &str| text.parse::<Named<ReleaseId>>().unwrap();
         assert_eq!(of(&id), Named::Id(id.parse().unwrap()));
         assert_eq!(of("1.0.0"), Named::Name("1.0.0".into()));
-        let found = |of: &[&str]| only("release", "1.0.0", of.to_vec()).map_err(|e| e.to_string());
+        let found = |of: &[&'static str]| only("release", "1.0.0", of.to_vec()).map_err(|e| e.to_string());
         assert_eq!(found(&["a"]), Ok("a"));
         assert_eq!(found(&[]).unwrap_err(), "there is no release 1.0.0");
         assert_eq!(found(&["a", "b"]).unwrap_err(), "more than one release has the name 1.0.0; give the id of the one that is meant: a, b");
