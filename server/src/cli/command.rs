@@ -95,7 +95,7 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: group::Group,
     },
-    /// Rollouts: drafts of YAML files, what they would do and how they stand; submit, approve, pause, resume, stop, report
+    /// Rollouts: drafts of YAML files, what they would do, how they and their devices stand; submit, approve, pause, resume, stop, report
     Rollout {
         #[command(flatten)]
         flags: Box<Flags>,
