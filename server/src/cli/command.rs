@@ -81,7 +81,7 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: joining::Claim,
     },
-    /// Devices: list, tag, suspend, resume, decommission, recommission, delete, import, pin and unpin, why they don't update
+    /// Devices: list, show, their updates and connections, tag, suspend, resume, decommission, recommission, delete, import, pin and unpin, why they don't update
     Device {
         #[command(flatten)]
         flags: Box<Flags>,
