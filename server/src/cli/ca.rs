@@ -2,11 +2,11 @@
 //! `roots.rs`.
 
 use super::{
-    authority::{held, show},
+    authority::{held, meant, show},
     following, given_up, one_of,
     registered::{self, Registered},
     roots::{self, Crl, Issue, Offline, Root},
-    said::person,
+    said::{Named, person},
 };
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
@@ -30,10 +30,11 @@ pub(super) enum Ca {
         #[arg(long = "kind", alias = "for", value_enum, value_name = "USE")]
         purpose: Purpose,
     },
-    /// Show one authority: what hangs on it, and what can be done with it
+    /// Show one authority: what hangs on it, and what can be done with it; of one that was registered, what becomes of its devices
     Show {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
         /// Only its certificate, PEM
         #[arg(long)]
         pem: bool,
@@ -215,8 +216,13 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             roots::say(&page.duties);
         }
         Ca::Show { id, pem } => {
-            let authority = pki.authority(&actor, &id).await?;
-            if pem { print!("{}", authority.standing.row.pem) } else { show(&authority) }
+            let id = meant(fleet, &actor, id).await?;
+            if let Some(theirs) = pki.registered_authorities(&actor).await?.into_iter().find(|a| a.id == id) {
+                print!("{}", if pem { theirs.pem } else { registered::told(&theirs) });
+            } else {
+                let authority = pki.authority(&actor, &id).await?;
+                if pem { print!("{}", authority.standing.row.pem) } else { show(&authority) }
+            }
         }
         Ca::Registered(command) => registered::run(fleet, &actor, command).await?,
         Ca::Stage { purpose } => {

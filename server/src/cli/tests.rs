@@ -124,6 +124,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["ca"], &["requests", "approve", "reject", "withdraw", "trust-bundle"]),
         (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
         (&["ca", "stage"], &["--kind"]),
+        (&["ca", "show"], &["<ID|NAME>", "--pem"]),
         (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),
         (&["ca", "list-address"], &["[URL]", "--none"]),
         (&["ca", "fetch-list"], &["<ID>"]),
