@@ -82,7 +82,7 @@ async fn k4_a_command_signs_with_the_server_s_token_and_reads_while_it_is_gone(#
         ..config
     })
     .await;
-    server.must(&["ca", "stage", "--for", "device"]).await;
+    server.must(&["ca", "stage", "--kind", "device"]).await;
     let list = server.must(&["ca", "list"]).await;
     assert!(list.matches("key token").count() == 4 && !list.contains("key here"), "{list}");
 
@@ -102,7 +102,7 @@ async fn k4_a_command_signs_with_the_server_s_token_and_reads_while_it_is_gone(#
     assert!(server.must(&["ca", "list"]).await.contains("key token"));
     let (well, said, why) = with(&["ca", "list"], &label).await;
     assert!(well && said.contains("key token"), "{why}");
-    for words in [&["ca", "stage", "--for", "device"][..], &["organization", "create", "acme", "--name", "Acme"]] {
+    for words in [&["ca", "stage", "--kind", "device"][..], &["organization", "create", "acme", "--name", "Acme"]] {
         assert!(!server.fleetward(words).await.0, "{words:?}: its key would be made elsewhere");
     }
     let (well, ..) = with(&["check"], &label).await;

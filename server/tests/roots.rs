@@ -134,7 +134,7 @@ async fn r9_an_import_says_what_can_be_activated() {
     own_root(&stock, &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]).await;
     for purpose in ["device", "server"] {
         let csr = format!("{purpose}.csr");
-        on(&["ca", "csr", "--for", purpose, "--own-root", "--out", &csr]).await;
+        on(&["ca", "csr", "--kind", purpose, "--own-root", "--out", &csr]).await;
         signed(&stock, purpose, &csr).await;
     }
     stock.write("device-and-root.pem", [stock.read("device-ca.pem"), stock.read("own.pem")].concat());
@@ -218,8 +218,8 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     std::fs::write(here.join("wrong"), "wrong horse battery\n").unwrap();
     // What will need the file is said before, and what can be done before as well.
     let said = on(&["ca", "root", "export", "--passphrase-file", "words", "--out", "root.age"]).await;
-    assert!(said.contains("this needs the root's file:") && said.contains("now:  fleetward ca stage --for claim"), "{said}");
-    let claims = on(&["ca", "stage", "--for", "claim"]).await;
+    assert!(said.contains("this needs the root's file:") && said.contains("now:  fleetward ca stage --kind claim"), "{said}");
+    let claims = on(&["ca", "stage", "--kind", "claim"]).await;
     assert_eq!(on(&["ca", "stage", "--for", "claim"]).await, claims, "there is one already");
     assert!(not_on(&["ca", "root", "export", "--passphrase-file", "words", "--out", "root.age"]).await.contains("never overwritten"));
     let offline = ["ca", "root", "offline", "--file", "root.age", "--passphrase-file"];
@@ -238,7 +238,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     let said = on(&["ca", "root", "offline", "--proof", &proof]).await;
     let gone = said.find("is not on this server any more").unwrap();
     let list = said.find("list of revoked certificates, every 30 days").unwrap();
-    assert!(list < gone && !said.contains("ca stage --for claim"), "{said}");
+    assert!(list < gone && !said.contains("ca stage --kind claim"), "{said}");
     assert!(not_on(&[&offline[..], &["words"]].concat()).await.contains("not on this server"));
     let root = authority_until(&admin, "root", "offline").await;
     assert!(admin.get("/root-duties").await.as_array().unwrap().is_empty());
@@ -251,7 +251,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     assert_eq!(status, 201, "the first claim needs no ceremony: {answer}");
 
     // The next authority: asked for here, signed there.
-    on(&["ca", "csr", "--for", "device", "--out", "ca.csr"]).await;
+    on(&["ca", "csr", "--kind", "device", "--out", "ca.csr"]).await;
     std::fs::copy(here.join("ca.csr"), away.join("ca.csr")).unwrap();
     let key = ["--root", "root.age", "--passphrase-file", "words"];
     let said = must(away, &[&["ca", "issue-intermediate", "--csr", "ca.csr", "--out", "ca.pem"], &key[..]].concat()).await;

@@ -1,10 +1,31 @@
-//! What `fleetward ca` says of one authority, and of how far the fleet is with a trust bundle. Owns words alone.
+//! What `fleetward ca` says of one authority, and of how far the fleet is with a trust bundle; and which authority a name means.
 
-use super::{following, roots};
+use super::{
+    following, roots,
+    said::{Named, only},
+};
+use anyhow::Result;
+use fleet::{Fleet, access::Actor};
 use wire::{
-    pki::{AuthorityDetail, AuthorityRow, BundleReach},
+    ids::AuthorityId,
+    pki::{AuthorityDetail, AuthorityRow, BundleReach, common_name},
     states::AuthorityState,
 };
+
+/// The authority of an id, of its name, or of the label that it was registered under.
+pub(super) async fn meant(fleet: &Fleet, actor: &Actor, named: Named<AuthorityId>) -> Result<AuthorityId> {
+    let name = match named {
+        Named::Id(id) => return Ok(id),
+        Named::Name(name) => name,
+    };
+    let pki = fleet.pki();
+    let ours = pki.list_authorities(actor)?.into_iter().filter(|a| [a.common_name(), a.subject.as_str()].contains(&name.as_str()));
+    let mut found: Vec<AuthorityId> = ours.map(|a| a.id).collect();
+    let registered = pki.registered_authorities(actor).await?.into_iter();
+    let named = registered.filter(|a| [a.label.as_str(), common_name(&a.subject), a.subject.as_str()].contains(&name.as_str()));
+    found.extend(named.map(|a| a.id));
+    only("authority", &name, found)
+}
 
 /// The staged root that an authority was staged with: it takes over with that one, and not by itself.
 pub(super) fn staged_root<'a>(authority: &AuthorityRow, all: &'a [AuthorityRow]) -> Option<&'a AuthorityRow> {

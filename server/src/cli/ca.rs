@@ -2,11 +2,11 @@
 //! `roots.rs`.
 
 use super::{
-    authority::{held, show},
+    authority::{held, meant, show},
     following, given_up, one_of,
     registered::{self, Registered},
     roots::{self, Crl, Issue, Offline, Root},
-    said::person,
+    said::{Named, person},
 };
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
@@ -27,13 +27,14 @@ pub(super) enum Ca {
     /// Make the next authority: believed at once, issuing when it is activated; one for claims issues at once, and is made only where none lives long enough
     Stage {
         /// What it will issue to
-        #[arg(long = "for", visible_alias = "kind", value_enum, value_name = "USE")]
+        #[arg(long = "kind", alias = "for", value_enum, value_name = "USE")]
         purpose: Purpose,
     },
-    /// Show one authority: what hangs on it, and what can be done with it
+    /// Show one authority: what hangs on it, and what can be done with it; of one that was registered, what becomes of its devices
     Show {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
         /// Only its certificate, PEM
         #[arg(long)]
         pem: bool,
@@ -108,7 +109,7 @@ pub(super) enum Ca {
     /// Make a key here and write a request for its certificate, to be signed where the root's key is
     Csr {
         /// What the authority will issue to
-        #[arg(long = "for", visible_alias = "kind", value_enum, value_name = "USE")]
+        #[arg(long = "kind", alias = "for", value_enum, value_name = "USE")]
         purpose: Purpose,
         /// A root of your own will sign it, that this server does not know yet
         #[arg(long)]
@@ -215,8 +216,13 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             roots::say(&page.duties);
         }
         Ca::Show { id, pem } => {
-            let authority = pki.authority(&actor, &id).await?;
-            if pem { print!("{}", authority.standing.row.pem) } else { show(&authority) }
+            let id = meant(fleet, &actor, id).await?;
+            if let Some(theirs) = pki.registered_authorities(&actor).await?.into_iter().find(|a| a.id == id) {
+                print!("{}", if pem { theirs.pem } else { registered::told(&theirs) });
+            } else {
+                let authority = pki.authority(&actor, &id).await?;
+                if pem { print!("{}", authority.standing.row.pem) } else { show(&authority) }
+            }
         }
         Ca::Registered(command) => registered::run(fleet, &actor, command).await?,
         Ca::Stage { purpose } => {

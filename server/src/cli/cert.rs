@@ -1,9 +1,9 @@
 //! `fleetward cert`: the certificates of devices, for when the console is out of reach. The words are those of the REST API.
 
 use super::{
-    files, one_of, print_table,
+    authority, files, one_of,
     profile::{self, Profile},
-    said::instant_flag,
+    said::{Named, every, instant_flag, table},
 };
 use anyhow::Result;
 use clap::Subcommand;
@@ -11,25 +11,16 @@ use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
 use wire::{
     Timestamp,
-    ids::CertificateId,
-    pki::{CertificateDetail, CertificateQuery, CertificateRow, IdentityRules, Revocation, RevocationReason},
+    ids::{AuthorityId, CertificateId},
+    page::MAX_ROWS,
+    pki::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, IdentityRules, Revocation, RevocationReason},
     states::{CertificateState, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Cert {
-    /// List certificates, those that end first in front
-    List {
-        /// A part of the device's id, or the beginning of the serial number or of the fingerprint in hex
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        q: String,
-        /// Only those in this state
-        #[arg(long, value_name = "STATE", value_parser = one_of::<CertificateState>(CertificateState::ALL.iter().map(|s| s.as_str())))]
-        state: Option<CertificateState>,
-        /// Only what ends within so many days and has no successor in use
-        #[arg(long, value_name = "DAYS")]
-        within: Option<u32>,
-    },
+    /// List certificates, those that end first in front unless another order is asked for
+    List(List),
     /// Show what is written in a certificate, where it stands, and its chain
     Show {
         /// The certificate's id
@@ -72,6 +63,30 @@ pub(super) enum Cert {
     },
 }
 
+/// Which certificates are listed; all unless something is said.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct List {
+    /// A part of the device's id, or the beginning of the serial number or of the fingerprint in hex
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    q: String,
+    /// Only those in this state
+    #[arg(long, value_name = "STATE", value_parser = one_of::<CertificateState>(CertificateState::ALL.iter().map(|s| s.as_str())))]
+    state: Option<CertificateState>,
+    /// Only those of this authority, by its id, its name, or the label it was registered under; unless a state or a time is asked for, of these only what is in
+    /// use and has no successor in use: what depends on it
+    #[arg(long, value_name = "AUTHORITY")]
+    authority: Option<Named<AuthorityId>>,
+    /// Only what ends in this week from now on, 0 being the next seven days, and has no successor in use
+    #[arg(long, value_name = "N")]
+    week: Option<u32>,
+    /// Only what ends within so many days and has no successor in use
+    #[arg(long, value_name = "DAYS")]
+    within: Option<u32>,
+    /// In this order; in that of revocation only revoked ones are listed
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true, value_parser = one_of::<CertificateSort>(CertificateSort::ALL.iter().map(|s| s.as_str())))]
+    sort: Option<CertificateSort>,
+}
+
 /// What is to be changed; nothing shows what holds.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Rules {
@@ -93,23 +108,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
     let actor = Actor::shell(fleet.default_org().clone());
     let pki = fleet.pki();
     match command {
-        Cert::List { q, state, within } => {
-            let mut query = CertificateQuery { q, state, within, ..CertificateQuery::default() };
-            let mut rows = Vec::new();
-            loop {
-                let page = pki.certificates_page(&actor, &query).await?.certificates;
-                rows.extend(page.items.iter().map(line));
-                query.cursor = page.next;
-                if query.cursor.is_none() {
-                    break;
-                }
-            }
-            if rows.is_empty() {
-                println!("No certificate fits.");
-            } else {
-                print_table(&["ID", "DEVICE", "STATE", "UNTIL", "KEY", "SERIAL"], &rows);
-            }
-        }
+        Cert::List(wanted) => print!("{}", list(fleet, &actor, wanted).await?),
         Cert::Show { id } => {
             let c = pki.certificate(&actor, &id).await?;
             let state = if c.row.reason.is_empty() || c.row.reason == c.row.state.as_str() {
@@ -167,6 +166,25 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The certificates as a table.
+async fn list(fleet: &Fleet, actor: &Actor, wanted: List) -> Result<String> {
+    let List { q, state, authority, week, within, sort } = wanted;
+    let authority = match authority {
+        Some(named) => Some(authority::meant(fleet, actor, named).await?),
+        None => None,
+    };
+    let (pki, query) = (fleet.pki(), CertificateQuery { q, week, within, state, authority, sort, cursor: None, rows: Some(MAX_ROWS) });
+    let page = async |cursor: Option<String>| {
+        pki.certificates_page(actor, &CertificateQuery { cursor, ..query.clone() }).await.map(|page| page.certificates)
+    };
+    let rows: Vec<Vec<String>> = every(page).await?.iter().map(line).collect();
+    Ok(if rows.is_empty() {
+        "No certificate fits.\n".to_owned()
+    } else {
+        table(&["ID", "DEVICE", "STATE", "UNTIL", "KEY", "SERIAL"], &rows)
+    })
 }
 
 /// What a revocation for this reason has come to, from how the certificate was before.
@@ -228,6 +246,32 @@ mod tests {
         let other = folder.path().join("gw-1.pem");
         pem(other.clone()).await.unwrap();
         assert!(std::fs::read_to_string(&other).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    }
+
+    #[rstest]
+    #[case::sqlite(EngineKind::Sqlite)]
+    #[case::postgres(EngineKind::Postgres)]
+    #[tokio::test]
+    async fn certificates_are_listed_by_their_authority_and_in_an_order(#[case] kind: EngineKind) {
+        let w = World::open(kind).await;
+        for id in ["gw-1", "gw-2"] {
+            w.device(id, "gateway").await;
+        }
+        let actor = Actor::shell(w.org.clone());
+        let of = |kind: &str| w.fleet.pki().list_authorities(&actor).unwrap().into_iter().find(|a| a.kind == kind).unwrap();
+        let say = async |wanted| list(&w.fleet, &actor, wanted).await.map_err(|e| e.to_string());
+        let by = async |text: &str| say(List { authority: Some(text.parse().unwrap()), ..List::default() }).await;
+        let (device, root) = (of("device"), of("root"));
+        for text in [device.id.as_str(), device.common_name(), &device.subject] {
+            let said = by(text).await.unwrap();
+            assert!(said.contains("gw-1") && said.contains("gw-2") && said.lines().count() == 3, "{text}: {said}");
+        }
+        assert_eq!(by(root.common_name()).await.unwrap(), "No certificate fits.\n");
+        assert_eq!(by("Nobody's CA").await.unwrap_err(), "there is no authority Nobody's CA");
+        let last = say(List { sort: Some(CertificateSort::DeviceDesc), ..List::default() }).await.unwrap();
+        assert!(last.lines().nth(1).unwrap().contains("gw-2"), "{last}");
+        let none = say(List { state: Some(CertificateState::Revoked), ..List::default() }).await.unwrap();
+        assert_eq!(none, "No certificate fits.\n");
     }
 
     /// what was revoked stays as it was, and that is what is said.

@@ -81,7 +81,7 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: joining::Claim,
     },
-    /// Devices: list, tag, suspend, resume, decommission, recommission, delete, import, pin and unpin, why they don't update
+    /// Devices: list, show, their updates and connections, tag, suspend, resume, decommission, recommission, delete, import, pin and unpin, why they don't update
     Device {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -95,7 +95,7 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: group::Group,
     },
-    /// Rollouts: drafts of YAML files, what they would do and how they stand; submit, approve, pause, resume, stop, report
+    /// Rollouts: drafts of YAML files, what they would do, how they and their devices stand; submit, approve, pause, resume, stop, report
     Rollout {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -149,7 +149,7 @@ pub(super) enum Command {
     Key(Key),
     /// Sign a release: writes the manifest that is uploaded along with the files, offline
     Sign(sign::Sign),
-    /// Releases: upload, publish, deprecate, recall, their deltas and signatures
+    /// Releases: upload, show, fetch, publish, deprecate, recall, delete, their deltas and signatures
     #[command(subcommand)]
     Release(Release),
     /// The server's own keys, which say for which device an offer is: list, make, retire

@@ -1,6 +1,6 @@
 //! `fleetward device`: the steps of a device's life and certificates for a whole batch of devices, for when the console is out of reach.
 
-use super::{batches, files, one_of, selected};
+use super::{batches, files, one_of, selected, watched};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use fleet::{
@@ -43,6 +43,8 @@ pub(super) enum Device {
     Clear(Which),
     #[command(flatten)]
     Selected(selected::Selected),
+    #[command(flatten)]
+    Watched(watched::Watched),
     /// Why a device is, or is not, updating: rule by rule, and when each is looked at again
     Why(Which),
     /// Confirm a rollout's update of a device that asks nobody itself
@@ -115,7 +117,7 @@ pub(super) struct Import {
 pub(super) struct Which {
     /// The device's id
     #[arg(value_name = "DEVICE")]
-    device: DeviceId,
+    pub(super) device: DeviceId,
 }
 
 pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
@@ -132,6 +134,7 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
             println!("{device}: the next sign of a clone will be told again.");
             return Ok(());
         }
+        Device::Watched(command) => return Box::pin(watched::run(fleet, &actor, command)).await,
         Device::Selected(command) => return selected::run(fleet, &actor, command).await,
         Device::Why(Which { device }) => {
             print!("{}", told(&fleet.why(&actor, &device).await?));

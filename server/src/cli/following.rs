@@ -18,7 +18,7 @@ pub(super) fn lines(s: &AuthorityStanding) -> Option<String> {
     let mut lines = format!("  follow       from {from} on: {} days before its end, for what lives longest of {whose}", s.ahead_days());
     if s.root_first {
         lines +=
-            "\n  by a root    one more under its root would be cut to the root's end and be due at once:  fleetward ca stage --for root";
+            "\n  by a root    one more under its root would be cut to the root's end and be due at once:  fleetward ca stage --kind root";
     }
     Some(lines)
 }
@@ -51,6 +51,6 @@ mod tests {
         let (mark, lines) = said("root").await;
         assert!(mark == "  FOLLOW IT NOW" && lines.ends_with("of the certificates below it"), "{mark} {lines}");
         let (mark, lines) = said("device").await;
-        assert!(mark == "  FOLLOW ITS ROOT NOW" && lines.ends_with("fleetward ca stage --for root"), "{mark} {lines}");
+        assert!(mark == "  FOLLOW ITS ROOT NOW" && lines.ends_with("fleetward ca stage --kind root"), "{mark} {lines}");
     }
 }

@@ -33,7 +33,7 @@ fn next_for_devices(all: &[AuthorityRow]) -> Option<String> {
             let id = staged_root(staged, all).map_or(&staged.id, |root| &root.id);
             format!("Activate the authority that is staged:  fleetward ca activate {id}")
         }
-        None => "Make and activate another authority:  fleetward ca stage --for device".to_owned(),
+        None => "Make and activate another authority:  fleetward ca stage --kind device".to_owned(),
     })
 }
 
@@ -52,7 +52,7 @@ mod tests {
         let all = pki.list_authorities(&actor).unwrap();
         let lost = all.iter().find(|a| a.kind == "device").unwrap();
         pki.compromise_authority(&actor, &lost.id).await.unwrap();
-        assert!(next().unwrap().ends_with("fleetward ca stage --for device"));
+        assert!(next().unwrap().ends_with("fleetward ca stage --kind device"));
         let staged = pki.stage_authority(&actor, AuthorityUse::Device).await.unwrap().id;
         assert!(next().unwrap().ends_with(&format!("fleetward ca activate {staged}")));
         pki.activate_authority(&actor, &staged, false).await.unwrap();

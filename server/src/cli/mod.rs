@@ -41,6 +41,7 @@ mod sign;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod watched;
 
 use crate::{
     config::{Config, Flags},

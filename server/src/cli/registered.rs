@@ -6,8 +6,12 @@ use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 use wire::{
+    Timestamp,
     ids::AuthorityId,
     registered::{
         EndedList, JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, awaited_warning, verification_lines,
@@ -133,6 +137,42 @@ pub(super) async fn list(fleet: &Fleet, actor: &Actor) -> Result<()> {
     Ok(())
 }
 
+/// Pure: all that is known of a registered authority, in lines, its certificate at the end.
+pub(super) fn told(a: &RegisteredAuthority) -> String {
+    let p = &a.policy;
+    let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
+    let readable = |at: Option<Timestamp>| at.map(Timestamp::readable).unwrap_or_default();
+    let mut out = format!("{}\n", a.subject);
+    // Writing to a string can't fail.
+    for (name, value) in [
+        ("id", a.id.to_string()),
+        ("label", a.label.clone()),
+        ("state", format!("{}, registered {} by {}", a.state, a.created_at.readable(), a.created_by)),
+        ("verified", readable(a.verified_at)),
+        ("valid", format!("{} to {}", a.not_before, a.not_after)),
+        ("key", format!("{}, SHA-256 {}", a.key_alg, a.spki_sha256)),
+        ("fingerprint", a.fingerprint.clone()),
+        ("devices", format!("{} in use, {} let in, {} refused", a.devices, a.admitted, a.refused)),
+        ("last let in", readable(a.last_admitted_at)),
+        ("last seen", readable(a.last_seen_at)),
+        ("new devices", format!("{}, at most {} in all and {} in 24 hours", p.just_in_time, p.max_devices, p.per_day)),
+        ("ids", format!("{} from {}", or(p.pattern.clone(), "any"), p.template)),
+        ("type", p.device_type.clone()),
+        ("tags", p.tags.join(" ")),
+        ("groups", p.groups.join(", ")),
+        ("ended list", p.ended_list.to_string()),
+        ("exchange", if p.exchange { "yes" } else { "no" }.to_owned()),
+        ("list", a.list.as_ref().map(|l| format!("{} certificates, until {}", l.entries, l.next_update)).unwrap_or_default()),
+        ("fetched from", a.list_address.as_ref().map(|at| at.url.clone()).unwrap_or_default()),
+    ] {
+        if !value.is_empty() {
+            let _ = writeln!(out, "  {name:<13}{value}");
+        }
+    }
+    out.push_str(&a.pem);
+    out
+}
+
 /// Where its list comes from, and what came.
 fn says_list(a: &RegisteredAuthority) {
     if let Some(made) = a.list_awaited {
@@ -218,5 +258,55 @@ fn asks(a: &RegisteredAuthority) {
         println!("  fleetward ca verify {} verify.pem", a.id);
     } else if a.verified_at.is_some() {
         println!("The certificate takes the place of the one before, until {}; it is {} as it was.", a.not_after, a.state.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::registered::RegisteredState;
+
+    #[test]
+    fn a_registered_authority_is_shown_with_what_becomes_of_its_devices() {
+        let policy =
+            JustInTimePolicy { just_in_time: JustInTime::Pending, tags: vec!["eu".into(), "lab".into()], ..JustInTimePolicy::default() };
+        let authority = RegisteredAuthority {
+            id: format!("ca_{:032x}", 7).parse().unwrap(),
+            label: "Plant 3".into(),
+            subject: "CN=Plant CA".into(),
+            key_alg: "ECDSA P-256".into(),
+            spki_sha256: "ab".into(),
+            fingerprint: "cd".into(),
+            not_before: Timestamp(0),
+            not_after: Timestamp(86_400_000),
+            state: RegisteredState::Active,
+            code: None,
+            code_until: None,
+            policy,
+            list: None,
+            list_address: None,
+            list_awaited: None,
+            devices: 3,
+            admitted: 4,
+            last_admitted_at: None,
+            last_seen_at: None,
+            refused: 1,
+            created_at: Timestamp(0),
+            created_by: "Ada".into(),
+            verified_at: None,
+            pem: "-----BEGIN CERTIFICATE-----\n".into(),
+        };
+        let said = told(&authority);
+        assert!(said.starts_with("CN=Plant CA\n  id           ca_0"), "{said}");
+        for line in [
+            "  label        Plant 3\n",
+            "  state        active, registered 1 Jan 1970 00:00 UTC by Ada\n",
+            "  devices      3 in use, 4 let in, 1 refused\n",
+            "  new devices  pending, at most ",
+            "  tags         eu lab\n",
+        ] {
+            assert!(said.contains(line), "{line:?} in:\n{said}");
+        }
+        assert!(!said.contains("verified") && said.ends_with("-----BEGIN CERTIFICATE-----\n"), "{said}");
     }
 }

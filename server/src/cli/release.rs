@@ -1,11 +1,14 @@
 //! `fleetward release`: releases from their upload to their recall, and signatures of them. Signing needs a key and the manifest, no server and no data
 //! folder. Refuses to know what differs between two releases (`difference`), how devices that run one are told (`installs`), which are listed (`listing`),
-//! and what becomes of files (`sending`).
+//! what is known of one (`showing`), how files go in (`sending`) and out (`fetching`), and when one is deleted (`deleting`).
 
+mod deleting;
 mod difference;
+mod fetching;
 mod installs;
 mod listing;
 mod sending;
+mod showing;
 
 use super::{files, said::print_table};
 use crate::config::Flags;
@@ -42,6 +45,27 @@ pub enum Release {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+    /// Show all of a release: its state, its files, who has signed it, and what speaks against it
+    Show(showing::Chosen),
+    /// Write a release's signed manifest, with the signatures that were added since
+    Manifest {
+        /// The file, which must not exist; printed unless given
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        of: showing::Chosen,
+    },
+    /// Write a file of a release, byte for byte as it was uploaded
+    Artifact {
+        /// Which: its name, or its SHA-256
+        #[arg(long, value_name = "NAME|SHA256")]
+        file: String,
+        /// Where to write it; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        of: showing::Chosen,
+    },
     /// Upload files and their manifest, and make a release of them, which is published afterwards; a damaged file of a release that is sent again is whole
     /// again by it, and nothing else is made
     Upload {
@@ -51,6 +75,8 @@ pub enum Release {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+    /// Look at a quarantined release again, for example after a key was added
+    Recheck(Which),
     /// Let rollouts use a verified release
     Publish(Which),
     /// Take a release off the list for new rollouts
@@ -60,6 +86,15 @@ pub enum Release {
         /// Why, for the audit log; at most 500 bytes
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Delete a release that was never published, with its files
+    #[command(visible_alias = "remove")]
+    Delete {
+        /// Do it. Without it you are told what would be deleted, and nothing is changed
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         which: Which,
     },
@@ -98,9 +133,14 @@ impl Release {
             Self::AddSignature { flags, .. } | Self::Upload { flags, .. } | Self::Diff { flags, .. } | Self::List { flags, .. } => {
                 Some(flags)
             }
-            Self::Publish(which) | Self::Deprecate(which) | Self::Recall { which, .. } | Self::Deltas(which) | Self::Installs(which) => {
-                Some(&which.flags)
-            }
+            Self::Show(of) | Self::Manifest { of, .. } | Self::Artifact { of, .. } => Some(&of.flags),
+            Self::Recheck(which)
+            | Self::Publish(which)
+            | Self::Deprecate(which)
+            | Self::Recall { which, .. }
+            | Self::Delete { which, .. }
+            | Self::Deltas(which)
+            | Self::Installs(which) => Some(&which.flags),
         }
     }
 }
@@ -188,6 +228,15 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
                 bail!("the release can't be published as it is");
             }
         }
+        Release::Show(of) => print!("{}", showing::told(fleet, &actor, &of.id(fleet, &actor).await?).await?),
+        Release::Manifest { out, of } => {
+            print!("{}", fetching::manifest(fleet, &actor, &of.id(fleet, &actor).await?, out.as_deref()).await?);
+        }
+        Release::Artifact { file, out, of } => {
+            print!("{}", fetching::artifact(fleet, &actor, &of.id(fleet, &actor).await?, &file, &out).await?);
+        }
+        Release::Recheck(Which { id, .. }) => tell(&releases.recheck(&actor, &id).await?),
+        Release::Delete { yes, which: Which { id, .. } } => print!("{}", deleting::delete(fleet, &actor, &id, yes).await?),
         Release::Publish(Which { id, .. }) => {
             releases.publish(&actor, &id).await?;
             tell(&releases.detail(&actor, &id).await?);

@@ -1,10 +1,10 @@
 //! How commands read and speak: words out of a list, tables, and refusals in the core's words for people.
 
 use crate::{config, plans::instant};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fleet::{Fleet, access::Actor};
-use std::{path::Path, str::FromStr};
+use std::{convert::Infallible, fmt::Display, path::Path, str::FromStr};
 use wire::{Fault, FaultKind, Timestamp, page::Page, states::UnknownState};
 
 /// One of these words, which help and refusals list.
@@ -13,6 +13,35 @@ where
     T: FromStr<Err = UnknownState> + Clone + Send + Sync + 'static,
 {
     PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
+
+/// What a command is about, by its id or by a name that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named<T> {
+    /// Its id.
+    Id(T),
+    /// A name, which may be nobody's, or that of several.
+    Name(String),
+}
+
+impl<T: FromStr> FromStr for Named<T> {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.parse::<T>().map_or_else(|_| Self::Name(text.to_owned()), Self::Id))
+    }
+}
+
+/// The only one of those that have a name; where there are several, whoever asks has to give an id.
+pub(super) fn only<T: Display>(what: &str, name: &str, mut found: Vec<T>) -> Result<T> {
+    match (found.pop(), found.as_slice()) {
+        (Some(one), []) => Ok(one),
+        (None, _) => bail!("there is no {what} {name}"),
+        (Some(last), others) => {
+            let ids: Vec<String> = others.iter().chain([&last]).map(ToString::to_string).collect();
+            bail!("more than one {what} has the name {name}; give the id of the one that is meant: {}", ids.join(", "))
+        }
+    }
 }
 
 /// The person of a token: what a person has to answer for is never done by a nameless command line.
@@ -93,4 +122,22 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     };
     let rows = rows.iter().map(|row| line(&mut row.iter().map(String::as_str)));
     std::iter::once(line(&mut head.iter().copied())).chain(rows).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::ids::ReleaseId;
+
+    #[test]
+    fn an_id_is_told_from_a_name_and_a_name_of_several_is_refused() {
+        let id = format!("rel_{:032x}", 7);
+        let of = |text: &str| text.parse::<Named<ReleaseId>>().unwrap();
+        assert_eq!(of(&id), Named::Id(id.parse().unwrap()));
+        assert_eq!(of("1.0.0"), Named::Name("1.0.0".into()));
+        let found = |of: &[&'static str]| only("release", "1.0.0", of.to_vec()).map_err(|e| e.to_string());
+        assert_eq!(found(&["a"]), Ok("a"));
+        assert_eq!(found(&[]).unwrap_err(), "there is no release 1.0.0");
+        assert_eq!(found(&["a", "b"]).unwrap_err(), "more than one release has the name 1.0.0; give the id of the one that is meant: a, b");
+    }
 }

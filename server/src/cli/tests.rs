@@ -25,6 +25,7 @@ fn what_needs_no_server_takes_no_flags_of_it() {
         &["rollout", "pause"],
         &["release", "upload"],
         &["release", "recall"],
+        &["release", "artifact"],
         &["freeze", "create"],
         &["audit", "verify"],
     ] {
@@ -115,10 +116,15 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["claim"], &["create", "list", "disable", "devices"]),
         (&["claim", "create"], &["--trusted-user", "--max-uses", "--per-minute", "--hours", "--csr", "--profile"]),
         (&["cert"], &["pem", "der", "revoke"]),
+        (&["cert", "list"], &["--authority", "--week", "--within", "--state", "--sort"]),
+        (&["device"], &["show", "updates", "log", "connections", "why", "confirm", "pin", "unpin"]),
+        (&["device", "log"], &["<DEVICE>", "--update"]),
+        (&["device", "connections"], &["<DEVICE>", "--csv"]),
         (&["device"], &["batches", "batch-lines", "batch-result", "cancel-batch", "revoke-batch"]),
         (&["ca"], &["requests", "approve", "reject", "withdraw", "trust-bundle"]),
         (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
-        (&["ca", "stage"], &["--for", "--kind"]),
+        (&["ca", "stage"], &["--kind"]),
+        (&["ca", "show"], &["<ID|NAME>", "--pem"]),
         (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),
         (&["ca", "list-address"], &["[URL]", "--none"]),
         (&["ca", "fetch-list"], &["<ID>"]),
@@ -147,13 +153,42 @@ fn what_the_api_has_is_here_under_its_name() {
                 "report",
                 "preview",
                 "list",
+                "show",
+                "devices",
+                "updates",
+                "preview-devices",
             ],
         ),
+        (&["rollout", "show"], &["<ID|NAME>"]),
+        (&["rollout", "devices"], &["<ID|NAME>", "--stage", "--show", "--outcome", "--select", "--sort"]),
         (&["rollout", "approve"], &["--digest", "--reason", "--token-file"]),
         (&["rollout", "start"], &["--reason", "--token-file"]),
         (&["rollout", "promote"], &["--reason", "--token-file"]),
         (&["rollout", "retry"], &["--reason", "--token-file"]),
-        (&["release"], &["upload", "publish", "deprecate", "recall", "deltas", "diff", "installs", "list", "sign", "add-signature"]),
+        (
+            &["release"],
+            &[
+                "upload",
+                "list",
+                "show",
+                "manifest",
+                "artifact",
+                "recheck",
+                "publish",
+                "deprecate",
+                "recall",
+                "delete",
+                "remove",
+                "deltas",
+                "diff",
+                "installs",
+                "sign",
+                "add-signature",
+            ],
+        ),
+        (&["release", "show"], &["<ID|VERSION>", "--type"]),
+        (&["release", "artifact"], &["<ID|VERSION>", "--file", "--out"]),
+        (&["release", "delete"], &["<RELEASE>", "--yes"]),
         (&["freeze"], &["list", "create", "end"]),
         (&["transfer-limits"], &["--bandwidth", "--site-attribute", "--site-bandwidth", "--data-budget-mb"]),
         (&["shared-secret-settings"], &["--tokens", "--newcomers"]),
@@ -180,6 +215,20 @@ fn a_refusal_says_the_rule_and_a_failure_its_cause() {
     for error in [away().into(), fleet::Error::Pki(away()).into(), within().into(), fleet::Error::Devices(within()).into()] {
         let said = in_words(error).to_string();
         assert!(said.contains("CN=Device CA") && said.contains("give pkcs11_module"), "{said}");
+    }
+}
+
+/// What a flag was called before it had the API's name is still taken, and not told.
+#[test]
+fn an_authority_is_asked_for_by_its_kind() {
+    for words in [&["ca", "stage"][..], &["ca", "csr", "--out", "ca.csr"]] {
+        for flag in ["--kind", "--for"] {
+            let all = [&["fleetward"][..], words, &[flag, "device"]].concat();
+            Cli::line().try_get_matches_from(&all).unwrap();
+        }
+    }
+    for words in [["ca", "stage"], ["ca", "csr"]] {
+        assert!(!help(&words).contains("--for"), "{words:?}");
     }
 }
 

@@ -6,10 +6,10 @@ use wire::{
     pki::{AuthorityUse, BundleReach},
 };
 
-/// How to come by an authority of this use, as `ca csr --for` names it.
+/// How to come by an authority of this use, as `ca csr --kind` names it.
 fn root_offline(purpose: &str) -> Fault {
     let text = format!(
-        "The root's key is not on this server. Make a request (fleetward ca csr --for {purpose} --out ca.csr), sign it where the key is \
+        "The root's key is not on this server. Make a request (fleetward ca csr --kind {purpose} --out ca.csr), sign it where the key is \
          (fleetward ca issue-intermediate --root root.age --csr ca.csr --out ca.pem) and bring it back (fleetward ca import ca.pem), or do the \
          same on the page of authorities. Lists: fleetward ca crl. The manual has each step: /docs/roots."
     );

@@ -18,7 +18,7 @@ use wire::{
 /// For how long the list holds that is made as the key goes.
 const LIST: i64 = 30 * DAY;
 /// What makes the authority of claims while the key is here.
-const CLAIMS: &str = "fleetward ca stage --for claim";
+const CLAIMS: &str = "fleetward ca stage --kind claim";
 
 impl Pki {
     /// What needs the key of this root, or of the active one, from the moment that it is kept elsewhere.

@@ -2,10 +2,11 @@
 //! stays with people, who show a token of theirs.
 
 mod orders;
+mod shown;
 
 use super::{
     foreseen::foreseen,
-    said::{every, person, table},
+    said::{every, one_of, person, table},
 };
 use crate::plans::{LARGEST, PlanFile, meant};
 use anyhow::{Context as _, Result, bail};
@@ -56,7 +57,13 @@ pub(super) enum Rollout {
         file: PathBuf,
     },
     /// List the rollouts, newest first
-    List,
+    List {
+        /// Only those that are there; all of them unless given
+        #[arg(long, value_name = "TAB", value_parser = one_of::<Tab>(Tab::ALL.iter().map(|t| t.as_str())))]
+        tab: Option<Tab>,
+    },
+    #[command(flatten)]
+    Shown(shown::Shown),
     #[command(flatten)]
     Order(orders::Order),
     /// What became of every device of a rollout, as CSV
@@ -122,16 +129,16 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
             let (_, _, spec) = read(fleet, &shell, &file).await?;
             Ok(foreseen(&fleet.rollouts().preview(&shell, &spec).await?, 0))
         }
-        Rollout::List => {
-            let rollouts = fleet.rollouts();
-            let page =
-                async |cursor: Option<String>| rollouts.list(&shell, cursor.as_deref(), Tab::All, MAX_ROWS).await.map(|p| p.rollouts);
+        Rollout::List { tab } => {
+            let (rollouts, tab) = (fleet.rollouts(), tab.unwrap_or_default());
+            let page = async |cursor: Option<String>| rollouts.list(&shell, cursor.as_deref(), tab, MAX_ROWS).await.map(|p| p.rollouts);
             let line = |r: wire::rollouts::RolloutRow| {
                 vec![r.id.to_string(), r.state.to_string(), format!("{} {}", r.device_type, r.version), r.name]
             };
             let rows: Vec<Vec<String>> = every(page).await?.into_iter().map(line).collect();
             Ok(table(&["ID", "STATE", "RELEASE", "NAME"], &rows))
         }
+        Rollout::Shown(command) => shown::told(fleet, &shell, command).await,
         Rollout::Order(order) => orders::give(fleet, shell, order).await,
         // It is printed part by part.
         Rollout::Report { .. } => Ok(String::new()),

@@ -4,6 +4,7 @@ use super::{
     Rollout, answer,
     orders::{Decision, Order, Plain, Reasoned, Signed, Staged},
     proves,
+    shown::{Devices, Shown, Which},
 };
 use fleet::{
     access::Actor,
@@ -16,9 +17,10 @@ use rstest::rstest;
 use std::path::PathBuf;
 use wire::{
     Timestamp,
-    rollouts::{Call, Counts, Tab, Verdict},
+    rollouts::{Call, Counts, Show, Tab, UpdateSort, Verdict},
     states::{Role, RolloutState},
     transfers::TransferLimits,
+    updates::UpdateFailure,
 };
 
 const EXAMPLE: &str = include_str!("../../plans/example.yaml");
@@ -124,11 +126,11 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     fleet.transfers().set_limits(&admin, limits).await.unwrap();
     let limited = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
     assert!(limited.contains(" a second from each server, to up to "), "{limited}");
-    assert_eq!(run(Rollout::List).await.unwrap().lines().count(), 1, "a preview keeps nothing");
+    assert_eq!(run(Rollout::List { tab: None }).await.unwrap().lines().count(), 1, "a preview keeps nothing");
     desk.apply(&plan).await.unwrap();
     let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);
     let id = row.id;
-    assert!(run(Rollout::List).await.unwrap().contains(id.as_str()));
+    assert!(run(Rollout::List { tab: None }).await.unwrap().contains(id.as_str()));
 
     let signed = |name: &str| Signed { id: id.clone(), token_file: token(name) };
     let sent = order(Order::Submit(signed("token"))).await.unwrap();
@@ -153,6 +155,63 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     order(Order::Resume(staged(Some(1)))).await.unwrap();
     order(Order::Stop(reasoned("enough"))).await.unwrap();
     assert!(matches!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::Stopping | RolloutState::Stopped));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
+    publish(&w, &admin).await;
+    for n in 1..=8 {
+        w.device(&format!("gw-{n}"), "gateway").await;
+    }
+    let desk = Desk { w, folder: tempfile::tempdir().unwrap() };
+    let fleet = &desk.w.fleet;
+    let token = fleet.access().create_token(&admin, "ci", Role::Admin, 1).await.unwrap();
+    std::fs::write(desk.folder.path().join("token"), token.secret).unwrap();
+    desk.apply(&EXAMPLE.replace("selector: tag:eu -tag:lab\n", "").replace("percent: 25", "percent: 50")).await.unwrap();
+    let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);
+    let which = |text: &str| Which { rollout: text.parse().unwrap() };
+    let run = async |command| answer(fleet, command).await.map_err(|e| format!("{:#}", super::super::in_words(e)));
+    let shown = async |command| run(Rollout::Shown(command)).await;
+    let all = || Devices { which: which(&row.name), stage: None, show: None, outcome: None, select: String::new(), sort: None };
+
+    let drafted = shown(Shown::Show(which(&row.name))).await.unwrap();
+    assert!(drafted.contains("draft") && drafted.contains("For         every device of the type\n"), "{drafted}");
+    assert!(shown(Shown::Devices(all())).await.unwrap().contains("`fleetward rollout preview-devices`"));
+    let ahead = shown(Shown::PreviewDevices { which: which(&row.name), stage: None }).await.unwrap();
+    assert_eq!(ahead.lines().count(), 9, "{ahead}");
+    let first = shown(Shown::PreviewDevices { which: which(row.id.as_str()), stage: Some(1) }).await.unwrap();
+    assert_eq!(first.lines().count(), 3, "two are the canaries: {first}");
+    let nobody = shown(Shown::Show(which("Winter"))).await.unwrap_err();
+    assert_eq!(nobody, "there is no rollout Winter");
+
+    fleet.rollouts().submit(&admin, &row.id).await.unwrap();
+    let digest = fleet.rollouts().detail(&admin, &row.id).await.unwrap().digest;
+    let tab = async |tab| run(Rollout::List { tab: Some(tab) }).await.unwrap().lines().count();
+    assert_eq!((tab(Tab::Waiting).await, tab(Tab::Running).await), (2, 1));
+    fleet.rollouts().approve(&eve, &row.id, &digest, "Read.").await.unwrap();
+    let said = shown(Shown::Show(which(&row.name))).await.unwrap();
+    assert_eq!(said, shown(Shown::Show(which(row.id.as_str()))).await.unwrap());
+    for part in [": running\n", "Stage 1 Canary: ", &format!("Digest      {digest}\n"), "eve  yes   Read.\n", "WHEN", "Possible    "] {
+        assert!(said.contains(part), "{part:?} in:\n{said}");
+    }
+    let devices = shown(Shown::Devices(all())).await.unwrap();
+    assert!(devices.starts_with("DEVICE  STAGE  OUTCOME  ") && devices.lines().count() == 9, "{devices}");
+    let canaries = shown(Shown::Devices(Devices { stage: Some(1), ..all() })).await.unwrap();
+    assert_eq!(canaries.lines().count(), 3, "{canaries}");
+    let last = shown(Shown::Devices(Devices { sort: Some(UpdateSort::DeviceDesc), ..all() })).await.unwrap();
+    assert!(last.lines().nth(1).unwrap().starts_with("gw-8 "), "{last}");
+    let one = shown(Shown::Devices(Devices { select: "gw-3".into(), ..all() })).await.unwrap();
+    assert!(one.lines().count() == 2 && one.contains("\ngw-3 "), "{one}");
+    for none in [Devices { outcome: Some(UpdateFailure::TimedOut), ..all() }, Devices { show: Some(Show::Succeeded), ..all() }] {
+        assert!(shown(Shown::Devices(none)).await.unwrap().starts_with("No device fits."));
+    }
+    let wrong = shown(Shown::Devices(Devices { select: "tga:eu".into(), ..all() })).await.unwrap_err();
+    assert!(wrong.contains("At character "), "{wrong}");
 }
 
 #[test]

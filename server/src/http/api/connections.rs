@@ -33,7 +33,7 @@ async fn list(
 }
 
 /// The columns of the file.
-const COLUMNS: [&str; 5] = ["connected", "disconnected", "seconds", "reason", "address"];
+pub(crate) const COLUMNS: [&str; 5] = ["connected", "disconnected", "seconds", "reason", "address"];
 
 /// A device's connections as CSV
 ///
@@ -53,6 +53,13 @@ async fn export(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
         }
     };
     csv::file(&fleet, &name, &COLUMNS, read, push_line).await
+}
+
+/// A connection as a line of such a file.
+pub(crate) fn line(row: ConnectionSpan) -> String {
+    let mut text = String::new();
+    push_line(&mut text, row);
+    text
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a file takes each of its rows once")]

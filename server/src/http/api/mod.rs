@@ -48,6 +48,7 @@ mod updates;
 mod uploads;
 mod views;
 
+pub(crate) use connections::{COLUMNS as CONNECTION_COLUMNS, line as connection_line};
 pub(crate) use devices::{COLUMNS as DEVICE_COLUMNS, line as device_line};
 
 use crate::http::fault::Problem;

@@ -68,7 +68,7 @@ async fn p11_a_root_s_key_leaves_when_somebody_shows_that_they_hold_its_file(#[c
     let advises = |refused: wire::Fault, word: &str| {
         assert_eq!(refused.code, "root_offline");
         assert!(refused.message.contains("issue-intermediate"), "{}", refused.message);
-        assert!(refused.message.contains(&format!("ca csr --for {word} ")), "{}", refused.message);
+        assert!(refused.message.contains(&format!("ca csr --kind {word} ")), "{}", refused.message);
     };
     for (purpose, word) in [(AuthorityUse::Device, "device"), (AuthorityUse::Server, "server"), (AuthorityUse::Claim, "claim")] {
         advises(pki.stage_authority(&admin, purpose).await.unwrap_err().fault(), word);
@@ -92,7 +92,7 @@ async fn k5_what_will_need_the_roots_file_is_said_before_the_key_goes(#[case] ki
     let (pki, admin) = (w.fleet.pki(), w.admin().await);
     let now = |needs: &[RootNeed]| needs.iter().filter_map(|need| need.now.clone()).collect::<Vec<_>>();
     let duty = pki.root_duties(&admin).await.unwrap().remove(0);
-    assert_eq!((duty.task, now(&duty.then)), (RootTask::Export, vec!["fleetward ca stage --for claim".to_owned()]));
+    assert_eq!((duty.task, now(&duty.then)), (RootTask::Export, vec!["fleetward ca stage --kind claim".to_owned()]));
     assert!(
         pki.root_needs(&w.operator().await, None).is_err() && pki.make_claim_authority(&w.operator().await).await.is_err(),
         "admins only"
