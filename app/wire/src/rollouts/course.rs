@@ -47,7 +47,7 @@ impl Counts {
     pub const fn errors(&self) -> i64 {
         self.failed + self.reverted + self.timed_out + self.rejected
     }
-    /// Devices that a retry offers it to again. Who refused or went back has decided.
+    /// Devices that a retry offers it to again where nobody chooses. Who refused or went back has decided.
     pub const fn retriable(&self) -> i64 {
         self.failed + self.timed_out
     }

@@ -87,7 +87,7 @@ impl Concern {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let what = if self.download_only && *state == UpdateState::Succeeded { "the device has fetched it" } else { words(*state) };
         let retried = again.map_or_else(String::new, |(tried, at)| format!(" {}", retry::waits(tried, at, now, goes_out)));
-        let tried_again = matches!(state, UpdateState::Failed | UpdateState::TimedOut);
+        let tried_again = matches!(state, UpdateState::Failed | UpdateState::TimedOut | UpdateState::Reverted | UpdateState::Rejected);
         let by_people = if tried_again { self.never().unwrap_or("When a person has it tried again.") } else { "" };
         let next = match again {
             Some(_) if goes_out => "When its wait is over.",

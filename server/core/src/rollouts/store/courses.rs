@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::{RolloutId, UpdateId},
-    rollouts::Counts,
+    rollouts::{Counts, EndClass},
     states::UpdateState,
 };
 
@@ -76,9 +76,11 @@ pub(super) const WITHDRAW_RECALLED: Sql = Sql::same(
      WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')
      AND deadline > 0 RETURNING id, device, stage, state, attempts",
 );
+/// Those that ended badly in this state. The states are said as the index of such updates has them.
 pub(super) const REQUEUE: Sql = Sql::same(
     "UPDATE updates SET again = TRUE, retry_at = NULL, updated_at = $2
-     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state IN ('failed', 'timed_out') RETURNING id, device, stage, state, attempts",
+     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state IN ('failed', 'reverted', 'timed_out', 'rejected') AND state = $3
+     RETURNING id, device, stage, state, attempts",
 );
 
 pub(super) const RETRY_AT: Sql =
@@ -155,16 +157,7 @@ pub(in crate::rollouts) async fn apply(
                 super::strata::keep(tx, &record.id, strata).await?;
                 super::strata::keep_members(tx, &record.id, members.as_deref()).await?;
             }
-            Change::Requeue => {
-                let moved = rows!(tx, MovedRow, REQUEUE, id, now.0)?;
-                applied.requeued = i64::try_from(moved.len()).unwrap_or(i64::MAX);
-                for class in [Class::Failed, Class::TimedOut] {
-                    let of_class: Vec<MovedRow> =
-                        moved.iter().filter(|r| (r.3 == UpdateState::Failed.as_str()) == (class == Class::Failed)).cloned().collect();
-                    recount(tx, record, &of_class, class, None, before.stage).await?;
-                }
-                clamp_seen(tx, &record.id).await?;
-            }
+            Change::Requeue { classes } => applied.requeued = requeue(tx, record, classes, before.stage, now).await?,
             _ => {}
         }
     }
@@ -179,6 +172,19 @@ pub(in crate::rollouts) async fn apply(
         }
     }
     Ok(Some(applied))
+}
+
+/// Has those tried again whose updates ended like this: how many wait now. Stages are counted after all updates have moved, because that is the order of locks.
+async fn requeue(tx: &mut Tx, record: &Record, classes: &[EndClass], current: u32, now: Timestamp) -> Result<i64, Error> {
+    let mut moved: Vec<(Class, Vec<MovedRow>)> = Vec::new();
+    for state in classes.iter().map(|class| class.state()) {
+        moved.push((Class::of(state), rows!(tx, MovedRow, REQUEUE, record.id.as_str(), now.0, state.as_str())?));
+    }
+    for (class, some) in &moved {
+        recount(tx, record, some, *class, None, current).await?;
+    }
+    clamp_seen(tx, &record.id).await?;
+    Ok(i64::try_from(moved.iter().map(|(_, some)| some.len()).sum::<usize>()).unwrap_or(i64::MAX))
 }
 
 /// Ends what is overdue: how many fell silent, and how many did not prove that they had succeeded.

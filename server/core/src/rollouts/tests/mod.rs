@@ -9,6 +9,7 @@ mod back;
 mod beside;
 mod budgets;
 mod changes;
+mod choosing;
 mod confirming;
 mod course;
 mod ddi;
