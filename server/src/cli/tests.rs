@@ -144,6 +144,7 @@ fn what_the_api_has_is_here_under_its_name() {
                 "stop",
                 "retry",
                 "roll-back",
+                "cancel-device",
                 "report",
                 "preview",
                 "list",
@@ -153,6 +154,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["rollout", "start"], &["--reason", "--token-file"]),
         (&["rollout", "promote"], &["--reason", "--token-file"]),
         (&["rollout", "retry"], &["--class", "--reason", "--token-file"]),
+        (&["rollout", "cancel-device"], &["<ROLLOUT>", "<DEVICE>", "--reason", "--token-file"]),
         (&["release"], &["upload", "publish", "deprecate", "recall", "deltas", "diff", "installs", "list", "sign", "add-signature"]),
         (&["freeze"], &["list", "create", "end"]),
         (&["transfer-limits"], &["--bandwidth", "--site-attribute", "--site-bandwidth", "--data-budget-mb"]),
@@ -202,5 +204,5 @@ fn whom_a_retry_is_of_is_said_by_the_words_there_are() {
     };
     assert!(given(&[]).is_ok() && given(&["failed", "timed_out"]).is_ok());
     let refused = given(&["lost"]).unwrap_err().to_string();
-    assert!(refused.contains("failed, timed_out, reverted, rejected"), "{refused}");
+    assert!(refused.contains("failed, timed_out, reverted, rejected, cancelled"), "{refused}");
 }

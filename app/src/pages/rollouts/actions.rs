@@ -140,7 +140,7 @@ pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<An
         question.with_value(|(rollout, dry_run, back)| {
             let question = question_of(rollout, dry_run.as_ref(), verb, back);
             let fault = refusal(call);
-            let inputs = if verb == Verb::Retry { choice(&rollout.row.counts, fault.as_ref()) } else { ().into_any() };
+            let inputs = if verb == Verb::Retry { choice(rollout, fault.as_ref()) } else { ().into_any() };
             confirm_dialog_of(verb.as_str(), question, inputs, fault.as_ref(), move || call.pending().get())
         })
     };
@@ -160,16 +160,17 @@ pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<An
 }
 
 /// Of whom a retry is: a box for each way in which updates ended, with how many did.
-fn choice(counts: &Counts, fault: Option<&Fault>) -> AnyView {
-    let (options, usual) = choices(counts);
+fn choice(rollout: &RolloutDetail, fault: Option<&Fault>) -> AnyView {
+    let (options, usual) = choices(&rollout.row.counts, rollout.cancelled);
     let boxes = field("classes", "It is offered again to devices whose update ended as", Control::Checks(options));
     boxes.id(format!("{}-classes", Verb::Retry.as_str())).value(usual).fault(fault).view()
 }
 
 /// The ways in which updates ended, with how many did, and which of them are chosen at first.
-fn choices(counts: &Counts) -> (Vec<(String, String)>, String) {
-    let there: Vec<EndClass> = EndClass::ALL.iter().copied().filter(|class| class.devices(counts) > 0).collect();
-    let label = |class: &EndClass| format!("{} ({})", words::update(class.state()).1, devices_of(class.devices(counts)));
+fn choices(counts: &Counts, cancelled: i64) -> (Vec<(String, String)>, String) {
+    let devices = |class: EndClass| class.devices(counts, cancelled);
+    let there: Vec<EndClass> = EndClass::ALL.iter().copied().filter(|class| devices(*class) > 0).collect();
+    let label = |class: &EndClass| format!("{} ({})", words::update(class.state()).1, devices_of(devices(*class)));
     let options = there.iter().map(|class| (class.as_str().to_owned(), label(class))).collect();
     let usual: Vec<&str> = there.iter().filter(|class| EndClass::USUAL.contains(class)).map(|class| class.as_str()).collect();
     (options, usual.join(" "))
@@ -326,14 +327,15 @@ mod tests {
     fn a_retry_says_how_many_it_tries_again() {
         let counts = Counts { total: 20, succeeded: 10, failed: 2, timed_out: 1, reverted: 4, rejected: 3, ..Counts::default() };
         assert_eq!(retry_of(&counts), "Retry 3 devices…");
-        let (options, usual) = choices(&counts);
+        let (options, usual) = choices(&counts, 0);
         let options: Vec<_> = options.iter().map(|(value, label)| (value.as_str(), label.as_str())).collect();
         let all = [("failed", "Failed (2 devices)"), ("timed_out", "Timed out (1 device)"), ("reverted", "Reverted (4 devices)")];
         assert_eq!(options[..3], all);
         assert_eq!((options.len(), options[3].0, usual.as_str()), (4, "rejected", "failed timed_out"));
         // Who went back or refused is tried again only when somebody says so.
         let decided = Counts { total: 20, reverted: 4, ..Counts::default() };
-        assert_eq!((retry_of(&decided).as_str(), choices(&decided).1.as_str()), ("Retry devices…", ""));
+        assert_eq!((retry_of(&decided).as_str(), choices(&decided, 1).1.as_str()), ("Retry devices…", ""));
+        assert_eq!(choices(&decided, 1).0[1], ("cancelled".to_owned(), "Cancelled (1 device)".to_owned()));
     }
 
     #[test]

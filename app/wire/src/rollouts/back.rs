@@ -40,11 +40,13 @@ words! {
         Reverted = "reverted",
         /// Refused it.
         Rejected = "rejected",
+        /// A person has cancelled it.
+        Cancelled = "cancelled",
     }
 }
 
 impl EndClass {
-    /// Those that a retry is of where nobody chooses: who refused or went back has decided.
+    /// Those that a retry is of where nobody chooses: who refused or went back has decided, and so has who cancelled.
     pub const USUAL: &'static [Self] = &[Self::Failed, Self::TimedOut];
 
     /// The state that an update has ended in.
@@ -54,16 +56,18 @@ impl EndClass {
             Self::TimedOut => UpdateState::TimedOut,
             Self::Reverted => UpdateState::Reverted,
             Self::Rejected => UpdateState::Rejected,
+            Self::Cancelled => UpdateState::Cancelled,
         }
     }
 
-    /// How many devices ended like this.
-    pub const fn devices(self, counts: &Counts) -> i64 {
+    /// How many devices ended like this, of which `cancelled` by people.
+    pub const fn devices(self, counts: &Counts, cancelled: i64) -> i64 {
         match self {
             Self::Failed => counts.failed,
             Self::TimedOut => counts.timed_out,
             Self::Reverted => counts.reverted,
             Self::Rejected => counts.rejected,
+            Self::Cancelled => cancelled,
         }
     }
 }

@@ -133,6 +133,9 @@ pub struct RolloutDetail {
     /// What the gate of the whole rollout says; none where the plan has none.
     #[serde(default)]
     pub verdict: Option<Verdict>,
+    /// How many of the devices that were left out were by people who cancelled their updates.
+    #[serde(default)]
+    pub cancelled: i64,
     /// What happened, newest first; at most 100.
     pub history: Vec<RolloutEvent>,
     /// What the caller may do now, and where not, why.

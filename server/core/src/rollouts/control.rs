@@ -47,7 +47,7 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
             R::RollingBack => Err("It goes back already.".to_owned()),
             R::Stopped | R::Completed | R::RolledBack => Err("It has ended already.".to_owned()),
         },
-        Verb::Retry => retry(course, EndClass::USUAL, now),
+        Verb::Retry => retry(course, EndClass::USUAL, 0, now),
         Verb::RollBack => match course.state {
             R::Paused | R::Halted => match no_way(course) {
                 None => Ok(turn_back(format!("Rolling back by {by}{said}")).to_vec()),
@@ -129,11 +129,11 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
     }
 }
 
-/// The changes by which devices whose updates ended like this are tried again, or why they can't be now.
-pub fn retry(course: &Course, classes: &[EndClass], now: Timestamp) -> Result<Vec<Change>, String> {
+/// The changes by which devices whose updates ended like this are tried again, or why they can't be now. `cancelled` is how many people have cancelled.
+pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timestamp) -> Result<Vec<Change>, String> {
     use RolloutState as R;
     let all = course.totals();
-    if classes.iter().all(|class| class.devices(&all) == 0) {
+    if classes.iter().all(|class| class.devices(&all, cancelled) == 0) {
         return Err(nobody(classes));
     }
     // They would wait for ever, and no longer be told as failed.
@@ -206,12 +206,14 @@ mod tests {
         let mut course = approved(vec![stage(Reach::Count(5)), stage(Reach::Percent(100.0))]);
         (course.state, course.stage, course.stages[0].state) = (RolloutState::Running, 1, StageState::Running);
         course.stages[0].counts = Counts { total: 5, succeeded: 2, failed: 1, reverted: 2, ..Counts::default() };
-        let of = |classes: &[EndClass]| retry(&course, classes, Timestamp(0));
+        let of = |classes: &[EndClass]| retry(&course, classes, 0, Timestamp(0));
         for chosen in [&[E::Failed][..], &[E::Reverted], &[E::TimedOut, E::Reverted], E::ALL] {
             let changes = of(chosen).unwrap();
             assert!(matches!(&changes[..], [Change::Requeue { classes }, Change::Doors { .. }] if classes == chosen), "{changes:?}");
         }
         assert_eq!(of(&[E::TimedOut, E::Rejected]).unwrap_err(), "There is no device that fell silent or refused it.");
+        assert_eq!(of(&[E::Cancelled]).unwrap_err(), "There is no device that somebody cancelled.");
+        assert!(retry(&course, &[E::Cancelled], 1, Timestamp(0)).is_ok());
         assert_eq!(order(Verb::Retry, &course, "oli", "", Timestamp(0)), of(E::USUAL), "unless somebody chooses");
     }
 

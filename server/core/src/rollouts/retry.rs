@@ -76,6 +76,7 @@ pub fn of_those(classes: &[EndClass]) -> String {
         EndClass::TimedOut => "fell silent",
         EndClass::Reverted => "went back",
         EndClass::Rejected => "refused it",
+        EndClass::Cancelled => "somebody cancelled",
     };
     classes.iter().map(of).collect::<Vec<_>>().join(" or ")
 }

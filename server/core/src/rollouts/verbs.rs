@@ -25,6 +25,8 @@ pub(super) struct Around<'a> {
     pub glass: Option<&'a GlassBreak>,
     /// Whether the organization lets the glass be broken.
     pub breakable: bool,
+    /// How many of its updates people have cancelled.
+    pub cancelled: i64,
 }
 
 /// What the caller may do now, and where not, why. Verbs that their role can never use are left out.
@@ -56,7 +58,7 @@ pub(super) fn actions(actor: &Actor, record: &Record, course: &Course, around: &
             V::Reject => decidable(Word::No),
             V::BreakGlass => not_breakable(record, around.breakable, now),
             // Whoever does it chooses of whom.
-            V::Retry => retry(course, EndClass::ALL, now).err(),
+            V::Retry => retry(course, EndClass::ALL, around.cancelled, now).err(),
             _ => {
                 not_by(verb, record, actor, around.glass, now).map(|e| e.fault().message).or_else(|| order(verb, course, "", "", now).err())
             }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use fleet::{Fleet, access::Actor, rollouts::Saw};
 use std::path::PathBuf;
 use wire::{
-    ids::{Digest, RolloutId},
+    ids::{DeviceId, Digest, RolloutId},
     rollouts::{EndClass, Verb},
 };
 
@@ -61,6 +61,15 @@ pub(in crate::cli) struct Explained {
 }
 
 #[derive(Debug, clap::Args)]
+pub(in crate::cli) struct OfDevice {
+    #[command(flatten)]
+    pub(super) by: Reasoned,
+    /// The device's id
+    #[arg(value_name = "DEVICE")]
+    pub(super) device: DeviceId,
+}
+
+#[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Decision {
     #[command(flatten)]
     pub(super) by: Signed,
@@ -101,7 +110,7 @@ pub(in crate::cli) struct Staged {
 pub(in crate::cli) struct Again {
     #[command(flatten)]
     pub(super) by: Reasoned,
-    /// How the updates ended that are tried again: failed, timed_out, reverted or rejected. May be given several times; failed and timed_out unless given
+    /// How the updates ended that are tried again: failed, timed_out, reverted, rejected or cancelled. May be given several times; failed and timed_out unless given
     #[arg(long = "class", value_name = "CLASS")]
     pub(super) classes: Vec<EndClass>,
 }
@@ -136,6 +145,17 @@ impl Order {
             Self::RollBack(Reasoned { of, reason }) => plain(Verb::RollBack, of, reason),
         }
     }
+}
+
+/// Cancels the update of one device.
+pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<String> {
+    let OfDevice { by: Reasoned { of: Plain { id, token_file }, reason }, device } = of;
+    let actor = match token_file {
+        Some(file) => person(fleet, &file).await?,
+        None => shell,
+    };
+    Box::pin(fleet.rollouts().cancel_update(&actor, &id, &device, None, &reason)).await?;
+    Ok(format!("{device}: its update by {id} is cancelled. A running server tells the device within a second, or when it asks.\n"))
 }
 
 /// Gives the order, and says how the rollout stands then.

@@ -315,7 +315,7 @@ struct Act {
     /// The current stage as you saw it, from 1, for an order to what runs: where another one is the current stage by now it is refused with `moved_on`.
     /// Without it an order is for whichever stage that is.
     stage: Option<u32>,
-    /// For `retry`: it is offered again to devices whose updates ended like this, of `failed`, `timed_out`, `reverted` and `rejected`; at least one. Without it
+    /// For `retry`: it is offered again to devices whose updates ended like this, of `failed`, `timed_out`, `reverted`, `rejected` and `cancelled`; at least one. Without it
     /// to those that failed or timed out.
     classes: Option<Vec<EndClass>>,
 }

@@ -12,7 +12,7 @@ use wire::{
 
 impl Scene {
     /// Oli has those tried again whose updates ended like this.
-    async fn retry(&self, id: &RolloutId, classes: &[EndClass]) -> Result<()> {
+    pub(super) async fn retry(&self, id: &RolloutId, classes: &[EndClass]) -> Result<()> {
         self.rollouts().act_on(&self.oli, id, Verb::Retry, Saw { classes: Some(classes), ..Saw::default() }, "").await
     }
 }
@@ -34,7 +34,7 @@ async fn a_retry_is_of_those_whose_updates_ended_as_was_chosen(#[case] kind: Eng
 
     let nobody = fault(s.retry(&id, &[]).await);
     assert_eq!((nobody.kind, nobody.field.as_deref()), (FaultKind::Invalid, Some("classes")));
-    assert!(nobody.message.ends_with("failed, timed_out, reverted, rejected."), "{}", nobody.message);
+    assert!(nobody.message.ends_with("failed, timed_out, reverted, rejected, cancelled."), "{}", nobody.message);
     let silent = fault(s.retry(&id, &[E::TimedOut]).await);
     assert_eq!((silent.code.as_str(), silent.message.as_str()), ("not_now", "There is no device that fell silent."));
     let saw = Saw { classes: Some(&[E::Failed]), ..Saw::default() };
