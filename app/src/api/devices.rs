@@ -239,6 +239,18 @@ pub async fn confirm_update(id: String, rollout: String) -> Result<(), ApiFault>
     Ok(())
 }
 
+/// Cancels a rollout's update of a device, if `update` is still the attempt that stands.
+#[server(prefix = "/rpc", endpoint = "/device/cancel_update")]
+pub async fn cancel_update(id: String, rollout: String, update: String, #[server(default)] reason: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device: wire::ids::DeviceId = call.id(&id)?;
+    let rollout: wire::ids::RolloutId = call.id(&rollout)?;
+    let update: wire::ids::UpdateId = call.id(&update)?;
+    call.answer(call.fleet.rollouts().cancel_update(&call.actor, &rollout, &device, Some(&update), &reason).await)?;
+    call.lead_to(&format!("/devices/{device}/firmware"));
+    Ok(())
+}
+
 /// Pins a device to what it runs, so that no rollout moves it.
 #[server(prefix = "/rpc", endpoint = "/device/pin")]
 pub async fn pin_device(id: String, #[server(default)] reason: String) -> Result<(), ApiFault> {

@@ -1,5 +1,10 @@
 //! Rollouts as the console reads and changes them.
 
+#![expect(
+    clippy::too_many_arguments,
+    reason = "a server function has one for each input of its form, and its macro writes another such function"
+)]
+
 use super::{fault::ApiFault, packed::Packed};
 #[cfg(feature = "ssr")]
 use crate::plan::Draft;
@@ -151,7 +156,8 @@ pub const fn about_its_stage(verb: Verb) -> bool {
 
 /// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark, otherwise why, where it
 /// [has to be said](asks_for_reason); `confirm` repeats the name where [`asks_for_name`]. `stage` is the current one as it was seen, where the order is
-/// [about a stage](about_its_stage); 0 for whichever it is by now. Leads to `back`, a path of the console.
+/// [about a stage](about_its_stage); 0 for whichever it is by now. `classes` are words of [`wire::rollouts::EndClass`]: a retry is of the devices whose updates
+/// ended like that. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/rollout_act")]
 pub async fn act_on_rollout(
     id: String,
@@ -161,6 +167,7 @@ pub async fn act_on_rollout(
     #[server(default)] confirm: String,
     #[server(default)] back: String,
     #[server(default)] stage: u32,
+    #[server(default)] classes: Vec<String>,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::RolloutId = call.id(&id)?;
@@ -178,7 +185,14 @@ pub async fn act_on_rollout(
         }
     }
     let digest = if digest.is_empty() { None } else { Some(call.id(&digest)?) };
-    let saw = fleet::rollouts::Saw { digest: digest.as_ref(), stage: (stage > 0).then_some(stage) };
+    let classes = classes.iter().map(|word| word.parse::<wire::rollouts::EndClass>()).collect::<Result<Vec<_>, _>>();
+    let classes = classes.map_err(|e| call.invalid("classes", format!("{e}.")))?;
+    let saw = fleet::rollouts::Saw {
+        digest: digest.as_ref(),
+        stage: (stage > 0).then_some(stage),
+        // Whoever asks for it here has chosen, and be it nobody.
+        classes: (verb == Verb::Retry).then_some(&*classes),
+    };
     let done = rollouts.act_on(actor, &id, verb, saw, &reason).await;
     call.answer(done)?;
     call.lead_to(super::session::local(&back, "/rollouts"));

@@ -95,6 +95,17 @@ pub fn confirm_dialog_as(
     fault: Option<&Fault>,
     pending: impl Fn() -> bool + Copy + Send + Sync + 'static,
 ) -> AnyView {
+    confirm_dialog_of(id, confirm, ().into_any(), fault, pending)
+}
+
+/// The same, with inputs that are filled in before the reason is said.
+pub fn confirm_dialog_of(
+    id: &str,
+    confirm: Confirm,
+    inputs: AnyView,
+    fault: Option<&Fault>,
+    pending: impl Fn() -> bool + Copy + Send + Sync + 'static,
+) -> AnyView {
     let Confirm { text, verb, cancel, back, danger, type_name, reason } = confirm;
     let name_field = type_name.map(|name| {
         form::text("confirm", format!("Type {name} to confirm"))
@@ -114,6 +125,7 @@ pub fn confirm_dialog_as(
         <div class="body">
             {form::fault_banner(fault)}
             <p>{text}</p>
+            {inputs}
             {name_field}
             {reason_field}
         </div>

@@ -302,8 +302,15 @@ mod tests {
         };
         let rules = vec![reason(Rule::Stage, Says::Met, "it is in it."), waits, reason(Rule::Asks, Says::Blocks, "offline.")];
         let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
-        let rollout =
-            WhyRollout { id, name: "spring".into(), version: "2.0.0".into(), outlook: Outlook::Blocked, rules, may_confirm: false };
+        let rollout = WhyRollout {
+            id,
+            name: "spring".into(),
+            version: "2.0.0".into(),
+            outlook: Outlook::Blocked,
+            rules,
+            may_confirm: false,
+            may_cancel: false,
+        };
         let why = Why { outlook: Outlook::Blocked, answer: "its window opens later.".into(), rollouts: vec![rollout] };
         let lines: Vec<String> = told(&why).lines().map(str::to_owned).collect();
         assert_eq!(lines[2], "spring (2.0.0, rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2): blocked");

@@ -150,6 +150,7 @@ fn what_the_api_has_is_here_under_its_name() {
                 "stop",
                 "retry",
                 "roll-back",
+                "cancel-device",
                 "report",
                 "preview",
                 "list",
@@ -164,7 +165,8 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["rollout", "approve"], &["--digest", "--reason", "--token-file"]),
         (&["rollout", "start"], &["--reason", "--token-file"]),
         (&["rollout", "promote"], &["--reason", "--token-file"]),
-        (&["rollout", "retry"], &["--reason", "--token-file"]),
+        (&["rollout", "retry"], &["--class", "--reason", "--token-file"]),
+        (&["rollout", "cancel-device"], &["<ROLLOUT>", "<DEVICE>", "--reason", "--token-file"]),
         (
             &["release"],
             &[
@@ -240,4 +242,16 @@ fn decisions_ask_for_a_person() {
         let refused = Cli::line().try_get_matches_from(["fleetward", "rollout", verb, id]).unwrap_err().to_string();
         assert!(refused.contains("--token-file"), "{verb}: {refused}");
     }
+}
+
+#[test]
+fn whom_a_retry_is_of_is_said_by_the_words_there_are() {
+    let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
+    let given = |classes: &[&'static str]| {
+        let line = ["fleetward", "rollout", "retry", id].into_iter().chain(classes.iter().flat_map(|class| ["--class", *class]));
+        Cli::line().try_get_matches_from(line)
+    };
+    assert!(given(&[]).is_ok() && given(&["failed", "timed_out"]).is_ok());
+    let refused = given(&["lost"]).unwrap_err().to_string();
+    assert!(refused.contains("failed, timed_out, reverted, rejected, cancelled"), "{refused}");
 }

@@ -165,6 +165,38 @@ async fn a_device_is_pinned_on_its_firmware_tab_which_tells_what_it_said() {
 }
 
 #[tokio::test]
+async fn one_update_is_cancelled_on_the_firmware_tab_and_tried_again_when_that_is_chosen() {
+    let b = Browser::new().await;
+    let device = b.world.device("gw-1", "gateway").await;
+    // Its stage waits for the other one.
+    b.world.device("gw-2", "gateway").await;
+    let rollout = b.runs(|spec| spec).await;
+    let rollouts = b.world.fleet.rollouts();
+    let update = rollouts.poll(device).await.unwrap().expect("an offer").update_id.to_string();
+    let here = "/devices/gw-1/firmware";
+    let page = b.page(here).await;
+    assert!(page.contains("Cancel the update…") && page.contains("href=\"/devices/gw-1/firmware?ask=cancel\""), "{page}");
+    let question = b.page(&format!("{here}?ask=cancel")).await;
+    assert_eq!(question.matches("id=\"cancel-reason\"").count(), 1, "asked in the page, and in no dialog beside it: {question}");
+    assert!(question.contains("“Radio fix” goes on without this device"), "{question}");
+    let order = [("id", "gw-1"), ("rollout", rollout.as_str()), ("update", update.as_str()), ("reason", "on show")];
+    assert_eq!(b.post("device/cancel_update", &order).await.unwrap(), here);
+    let page = b.page(here).await;
+    assert!(page.contains("cancelled by ada: on show") && !page.contains("Cancel the update…"), "{page}");
+
+    let question = b.page(&format!("/rollouts/{rollout}/retry")).await;
+    assert!(question.contains("name=\"classes[]\"") && question.contains("Cancelled (1 device)"), "{question}");
+    let retry = [("id", rollout.as_str()), ("verb", "retry"), ("back", "/rollouts")];
+    let of = |class: &'static str| [&retry[..], &[("classes[]", class)]].concat();
+    assert_eq!(b.post("rollout_act", &retry).await.unwrap_err(), (400, "invalid".to_owned()), "nobody was chosen");
+    assert_eq!(b.post("rollout_act", &of("lost")).await.unwrap_err(), (400, "invalid".to_owned()));
+    assert_eq!(b.post("rollout_act", &of("failed")).await.unwrap_err(), (409, "not_now".to_owned()), "nobody has failed");
+    assert_eq!(rollouts.poll(device).await.unwrap(), None);
+    assert_eq!(b.post("rollout_act", &of("cancelled")).await.unwrap(), "/rollouts");
+    assert!(rollouts.poll(device).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn the_page_of_a_rollout_draws_its_states_and_the_way_it_came() {
     let b = Browser::new().await;
     b.world.device("gw-1", "gateway").await;

@@ -90,3 +90,46 @@ async fn who_refuses_a_recall_is_told_what_it_reports_on_and_given_nothing_more(
     assert_eq!(rig.part(&rollout, "gw-1").await["state"], "succeeded");
     rig.server.stop().await;
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_device_is_cancelled_while_its_rollout_goes_on(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let (device, other) = (rig.device("gw-1").await, rig.device("gw-2").await);
+    let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &[7; 1000]).await).await;
+    let action = device.link("deploymentBase").await;
+    let file = device.file(&action).await;
+    assert_eq!(device.get(&file).await.bytes().await.unwrap().len(), 1000, "it has begun");
+    let others = other.link("deploymentBase").await;
+    for _ in 0..2 {
+        let order = json!({ "rollout": rollout, "reason": "on show" });
+        rig.rest.post(&rig.rest.operator, "/devices/gw-1/cancel-update", &order).await;
+    }
+    let part = rig.part(&rollout, "gw-1").await;
+    assert_eq!((&part["state"], &part["code"]), (&json!("cancelled"), &json!("cancelled_by_hand")), "{part}");
+    assert!(part["detail"].as_str().unwrap().starts_with("cancelled by oli"), "{part}");
+    let detail = rig.rest.get(&format!("/rollouts/{rollout}")).await;
+    assert_eq!((&detail["row"]["state"], &detail["cancelled"]), (&json!("running"), &json!(1)));
+
+    let links = device.poll().await;
+    let cancel = links["cancelAction"]["href"].as_str().unwrap_or_else(|| panic!("no cancelAction in {links}")).to_owned();
+    assert!(links.get("deploymentBase").is_none(), "{links}");
+    assert_eq!([device.get(&action).await.status().as_u16(), device.get(&file).await.status().as_u16()], [404, 404]);
+    assert_eq!(other.link("deploymentBase").await, others, "the other one goes on");
+    assert_eq!(device.say(&cancel, "closed", "success", &["cancellation acknowledged."]).await, 200);
+    let links = device.poll().await;
+    assert!(links.get("cancelAction").is_none() && links.get("deploymentBase").is_none(), "it is not offered again: {links}");
+
+    let path = format!("/rollouts/{rollout}/retry");
+    rig.rest.post(&rig.rest.operator, &path, &json!({ "classes": ["cancelled"] })).await;
+    let again = device.link("deploymentBase").await;
+    assert_ne!(again, action, "another attempt is another action");
+    for (device, action) in [(&device, &again), (&other, &others)] {
+        device.fetch(action).await;
+        assert_eq!(device.say(action, "closed", "none", &[]).await, 200);
+    }
+    assert_eq!(rig.rest.rollout_ends(&rollout, "completed").await["row"]["counts"]["succeeded"], 2);
+    rig.server.stop().await;
+}

@@ -189,6 +189,7 @@ fn said(action: &str) -> (Tone, Option<&'static str>) {
         "device.exchange" => (Tone::Info, "Certificate exchanged"),
         "device.tags" => (Tone::Info, "Tags changed"),
         "device.confirm_update" => (Tone::Info, "Update confirmed"),
+        "device.cancel_update" => (Tone::Hold, "Update cancelled"),
         "device.auto_confirm" => (Tone::Info, "Confirming updates by itself changed"),
         "device.pin" => (Tone::Hold, "Pinned to what it runs"),
         "device.unpin" => (Tone::Ok, "Unpinned"),

@@ -74,6 +74,7 @@ pub fn DevicePage() -> AnyView {
             place: connections::place(|key| a.get_str(key).map(str::to_owned)),
             whole: a.get_str("log").and_then(|log| log.parse().ok()),
             pin: a.get_str("ask") == Some("pin"),
+            cancel: a.get_str("ask") == Some("cancel"),
         })
     });
     let attempts = Memo::new(move |_| {

@@ -1,6 +1,6 @@
 //! The updates of a device: what it runs, why it does or doesn't update, and every rollout it was part of.
 
-use super::{attempts, connections::Place, overview::Actions, pin, why};
+use super::{attempts, cancel, connections::Place, overview::Actions, pin, why};
 use crate::{
     pages::machines,
     plan::query::push,
@@ -25,12 +25,15 @@ pub struct Asked {
     pub whole: Option<UpdateId>,
     /// Whether the question before it is pinned stands in the page.
     pub pin: bool,
+    /// Whether the question before its update is cancelled stands in the page.
+    pub cancel: bool,
 }
 
 /// The tab.
 pub fn tab(d: &DeviceDetail, attempts: Option<&Page<Attempt>>, asked: &Asked, actions: &Actions) -> AnyView {
     view! {
         {pin::ask(d, asked.pin, actions.pin)}
+        {cancel::ask(d, asked.cancel, actions)}
         <div class="stack">
             {pin::pinned(d, actions)}
             {why::explanation(&d.row.device_id, &d.why, actions.confirm)}
@@ -45,8 +48,9 @@ pub fn tab(d: &DeviceDetail, attempts: Option<&Page<Attempt>>, asked: &Asked, ac
 
 /// What can be done about what it runs; nothing for who may do none of it.
 fn doing(d: &DeviceDetail) -> Option<AnyView> {
-    let (install, pin) = (install(d), pin::button(d));
-    (install.is_some() || pin.is_some()).then(|| view! { <div class="row">{install}{pin}</div> }.into_any())
+    let (install, cancel, pin) = (install(d), cancel::button(d), pin::button(d));
+    let any = install.is_some() || cancel.is_some() || pin.is_some();
+    any.then(|| view! { <div class="row">{install}{cancel}{pin}</div> }.into_any())
 }
 
 /// The way to a plan for this device alone, for those who may change it; it is approved like any other. A plan leaves out who is pinned.

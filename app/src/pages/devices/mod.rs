@@ -3,6 +3,7 @@
 mod activity;
 mod attempts;
 mod bulk;
+mod cancel;
 mod certificates;
 mod connections;
 pub mod detail;

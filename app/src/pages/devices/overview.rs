@@ -4,7 +4,7 @@ use super::{detail::with_icon, life, telemetry};
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::{
-        devices::{ChangeDevice, ClearSuspicion, ConfirmUpdate, DeviceView, PinDevice, SetTags, UnpinDevice},
+        devices::{CancelUpdate, ChangeDevice, ClearSuspicion, ConfirmUpdate, DeviceView, PinDevice, SetTags, UnpinDevice},
         groups::page_of,
         shared::DropTargetToken,
     },
@@ -38,6 +38,8 @@ pub struct Actions {
     pub target: FormCall<DropTargetToken>,
     /// A rollout's update of it is confirmed.
     pub confirm: FormCall<ConfirmUpdate>,
+    /// A rollout's update of it is cancelled.
+    pub cancel: FormCall<CancelUpdate>,
     /// It stays on what it runs.
     pub pin: FormCall<PinDevice>,
     /// It may be moved again.
@@ -53,6 +55,7 @@ impl Actions {
             clear: form::action(),
             target: form::action(),
             confirm: form::action(),
+            cancel: form::action(),
             pin: form::action(),
             unpin: form::action(),
         };
@@ -65,6 +68,7 @@ impl Actions {
         form::on_success(all.clear, move |()| done());
         form::on_success(all.target, move |()| done());
         form::on_success(all.confirm, move |()| done());
+        form::on_success(all.cancel, move |()| done());
         form::on_success(all.pin, move |()| done());
         form::on_success(all.unpin, move |()| done());
         form::on_success(all.life, move |next: String| {

@@ -7,11 +7,12 @@ use self::consequences::consequences;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::rollouts::{ActOnRollout, about_its_stage, asks_for_name, asks_for_reason},
+    pages::words,
     ui::{
         Confirm, Tone, asked, dialog,
-        dialog::{confirm_dialog_as, off_button},
+        dialog::{confirm_dialog_of, off_button},
         dialog_link,
-        form::{action, on_success, refusal},
+        form::{Control, action, field, on_success, refusal},
         icon,
         number::counted,
         toast::toasts,
@@ -19,7 +20,8 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Action, Counts, Preview, RolloutDetail, RolloutPage, Verb},
+    Fault,
+    rollouts::{Action, Counts, EndClass, Preview, RolloutDetail, RolloutPage, Verb},
     states::{RolloutState, StageState},
 };
 
@@ -137,7 +139,9 @@ pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<An
     let inside = move || {
         question.with_value(|(rollout, dry_run, back)| {
             let question = question_of(rollout, dry_run.as_ref(), verb, back);
-            confirm_dialog_as(verb.as_str(), question, refusal(call).as_ref(), move || call.pending().get())
+            let fault = refusal(call);
+            let inputs = if verb == Verb::Retry { choice(rollout, fault.as_ref()) } else { ().into_any() };
+            confirm_dialog_of(verb.as_str(), question, inputs, fault.as_ref(), move || call.pending().get())
         })
     };
     Some(
@@ -155,10 +159,34 @@ pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<An
     )
 }
 
+/// Of whom a retry is: a box for each way in which updates ended, with how many did.
+fn choice(rollout: &RolloutDetail, fault: Option<&Fault>) -> AnyView {
+    let (options, usual) = choices(&rollout.row.counts, rollout.cancelled);
+    let boxes = field("classes", "It is offered again to devices whose update ended as", Control::Checks(options));
+    boxes.id(format!("{}-classes", Verb::Retry.as_str())).value(usual).fault(fault).view()
+}
+
+/// The ways in which updates ended, with how many did, and which of them are chosen at first.
+fn choices(counts: &Counts, cancelled: i64) -> (Vec<(String, String)>, String) {
+    let devices = |class: EndClass| class.devices(counts, cancelled);
+    let there: Vec<EndClass> = EndClass::ALL.iter().copied().filter(|class| devices(*class) > 0).collect();
+    let label = |class: &EndClass| format!("{} ({})", words::update(class.state()).1, devices_of(devices(*class)));
+    let options = there.iter().map(|class| (class.as_str().to_owned(), label(class))).collect();
+    let usual: Vec<&str> = there.iter().filter(|class| EndClass::USUAL.contains(class)).map(|class| class.as_str()).collect();
+    (options, usual.join(" "))
+}
+
 /// The heading of a question; it names the rollout.
 pub fn title(rollout: &RolloutDetail, verb: Verb) -> String {
-    let (_, label) = label(rollout, verb);
-    format!("{}: {}", label.trim_end_matches('…'), rollout.row.name)
+    format!("{}: {}", doing(rollout, verb), rollout.row.name)
+}
+
+/// What a question is about, and what its button says. Of whom a retry is, is chosen in between.
+fn doing(rollout: &RolloutDetail, verb: Verb) -> String {
+    match verb {
+        Verb::Retry => "Retry devices".to_owned(),
+        _ => label(rollout, verb).1.trim_end_matches('…').to_owned(),
+    }
 }
 
 fn dialog_id(verb: Verb) -> String {
@@ -266,7 +294,10 @@ const fn manner(verb: Verb, halted: bool) -> (&'static str, bool) {
 }
 
 fn retry_of(c: &Counts) -> String {
-    format!("Retry {}…", devices_of(c.retriable()))
+    match c.retriable() {
+        0 => "Retry devices…".to_owned(),
+        usual => format!("Retry {}…", devices_of(usual)),
+    }
 }
 
 fn devices_of(n: i64) -> String {
@@ -279,7 +310,7 @@ fn question_of(r: &RolloutDetail, dry_run: Option<&Preview>, verb: Verb, back: &
     let why = if verb == Verb::Approve { "Remark" } else { "Reason" };
     Confirm {
         text: consequences(r, verb, dry_run),
-        verb: label(r, verb).1.trim_end_matches('…').to_owned(),
+        verb: doing(r, verb),
         cancel,
         back: asked::back_to(back, &dialog_id(verb)),
         danger,
@@ -296,6 +327,15 @@ mod tests {
     fn a_retry_says_how_many_it_tries_again() {
         let counts = Counts { total: 20, succeeded: 10, failed: 2, timed_out: 1, reverted: 4, rejected: 3, ..Counts::default() };
         assert_eq!(retry_of(&counts), "Retry 3 devices…");
+        let (options, usual) = choices(&counts, 0);
+        let options: Vec<_> = options.iter().map(|(value, label)| (value.as_str(), label.as_str())).collect();
+        let all = [("failed", "Failed (2 devices)"), ("timed_out", "Timed out (1 device)"), ("reverted", "Reverted (4 devices)")];
+        assert_eq!(options[..3], all);
+        assert_eq!((options.len(), options[3].0, usual.as_str()), (4, "rejected", "failed timed_out"));
+        // Who went back or refused is tried again only when somebody says so.
+        let decided = Counts { total: 20, reverted: 4, ..Counts::default() };
+        assert_eq!((retry_of(&decided).as_str(), choices(&decided, 1).1.as_str()), ("Retry devices…", ""));
+        assert_eq!(choices(&decided, 1).0[1], ("cancelled".to_owned(), "Cancelled (1 device)".to_owned()));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::{
     ids::{Digest, ReleaseId, RolloutId},
-    states::{ReleaseState, RolloutState, words},
+    rollouts::Counts,
+    states::{ReleaseState, RolloutState, UpdateState, words},
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,46 @@ words! {
         Reverted = "reverted",
         /// Refused it.
         Rejected = "rejected",
+    }
+    /// How an update ended that a person has tried again.
+    EndClass {
+        /// Could not install.
+        Failed = "failed",
+        /// Fell silent.
+        TimedOut = "timed_out",
+        /// Went back by itself.
+        Reverted = "reverted",
+        /// Refused it.
+        Rejected = "rejected",
+        /// A person has cancelled it.
+        Cancelled = "cancelled",
+    }
+}
+
+impl EndClass {
+    /// Those that a retry is of where nobody chooses: who refused or went back has decided, and so has who cancelled.
+    pub const USUAL: &'static [Self] = &[Self::Failed, Self::TimedOut];
+
+    /// The state that an update has ended in.
+    pub const fn state(self) -> UpdateState {
+        match self {
+            Self::Failed => UpdateState::Failed,
+            Self::TimedOut => UpdateState::TimedOut,
+            Self::Reverted => UpdateState::Reverted,
+            Self::Rejected => UpdateState::Rejected,
+            Self::Cancelled => UpdateState::Cancelled,
+        }
+    }
+
+    /// How many devices ended like this, of which `cancelled` by people.
+    pub const fn devices(self, counts: &Counts, cancelled: i64) -> i64 {
+        match self {
+            Self::Failed => counts.failed,
+            Self::TimedOut => counts.timed_out,
+            Self::Reverted => counts.reverted,
+            Self::Rejected => counts.rejected,
+            Self::Cancelled => cancelled,
+        }
     }
 }
 

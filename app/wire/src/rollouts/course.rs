@@ -47,7 +47,7 @@ impl Counts {
     pub const fn errors(&self) -> i64 {
         self.failed + self.reverted + self.timed_out + self.rejected
     }
-    /// Devices that a retry offers it to again. Who refused or went back has decided.
+    /// Devices that a retry offers it to again where nobody chooses. Who refused or went back has decided.
     pub const fn retriable(&self) -> i64 {
         self.failed + self.timed_out
     }
@@ -133,6 +133,9 @@ pub struct RolloutDetail {
     /// What the gate of the whole rollout says; none where the plan has none.
     #[serde(default)]
     pub verdict: Option<Verdict>,
+    /// How many of the devices that were left out were by people who cancelled their updates.
+    #[serde(default)]
+    pub cancelled: i64,
     /// What happened, newest first; at most 100.
     pub history: Vec<RolloutEvent>,
     /// What the caller may do now, and where not, why.

@@ -57,7 +57,7 @@ words! {
         Promote = "promote",
         /// End it before its end.
         Stop = "stop",
-        /// Offer it again to devices that failed or timed out.
+        /// Offer it again to devices whose update ended badly: those that failed or timed out unless somebody chooses.
         Retry = "retry",
         /// Take the release back from the devices that run it, by the plan's way back.
         RollBack = "roll-back",

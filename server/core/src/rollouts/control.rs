@@ -5,15 +5,17 @@ use super::{
     course::{Change, Course, may_install},
     gate,
     plan::{self, devices_of},
+    retry::nobody,
     way_back::{no_way, turn_back},
 };
 use wire::{
     Timestamp,
-    rollouts::{Call, Verb},
+    rollouts::{Call, EndClass, Verb},
     states::{RolloutState, StageState},
 };
 
-/// The changes an order makes, or why it can't be given now. `by` and `reason` go into the summary.
+/// The changes an order makes, or why it can't be given now. `by` and `reason` go into the summary. A retry is of the usual devices; [`retry`] is of those that
+/// were chosen.
 ///
 /// Only for [`Verb::Start`], [`Verb::Pause`], [`Verb::Resume`], [`Verb::Promote`], [`Verb::Stop`], [`Verb::Retry`] and [`Verb::RollBack`]; decisions before the
 /// start are not about the course.
@@ -45,7 +47,7 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
             R::RollingBack => Err("It goes back already.".to_owned()),
             R::Stopped | R::Completed | R::RolledBack => Err("It has ended already.".to_owned()),
         },
-        Verb::Retry => retry(course, now),
+        Verb::Retry => retry(course, EndClass::USUAL, 0, now),
         Verb::RollBack => match course.state {
             R::Paused | R::Halted => match no_way(course) {
                 None => Ok(turn_back(format!("Rolling back by {by}{said}")).to_vec()),
@@ -127,22 +129,22 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
     }
 }
 
-fn retry(course: &Course, now: Timestamp) -> Result<Vec<Change>, String> {
+/// The changes by which devices whose updates ended like this are tried again, or why they can't be now. `cancelled` is how many people have cancelled.
+pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timestamp) -> Result<Vec<Change>, String> {
     use RolloutState as R;
     let all = course.totals();
-    if all.retriable() == 0 {
-        return Err("No device has failed or timed out. Devices that refused or went back are not tried again.".to_owned());
+    if classes.iter().all(|class| class.devices(&all, cancelled) == 0) {
+        return Err(nobody(classes));
     }
     // They would wait for ever, and no longer be told as failed.
     if !may_install(course.release) {
         return Err(RECALLED.to_owned());
     }
+    let requeue = Change::Requeue { classes: classes.to_vec() };
     match (course.state, course.current().map(|s| s.state)) {
-        (R::Running, Some(StageState::Running)) => {
-            Ok(vec![Change::Requeue, Change::Doors { until: now.plus(course.patience(course.stage)) }])
-        }
+        (R::Running, Some(StageState::Running)) => Ok(vec![requeue, Change::Doors { until: now.plus(course.patience(course.stage)) }]),
         // They come again when it is resumed.
-        (R::Paused, Some(StageState::Running)) | (R::Halted, Some(StageState::Failed)) => Ok(vec![Change::Requeue]),
+        (R::Paused, Some(StageState::Running)) | (R::Halted, Some(StageState::Failed)) => Ok(vec![requeue]),
         (R::Running | R::Paused | R::Halted, _) => {
             Err("The stage's devices are done and it is watched; try again in the next stage.".to_owned())
         }
@@ -196,6 +198,23 @@ mod tests {
         }
         course.state = RolloutState::RollingBack;
         assert_eq!(told(&course, Verb::Stop), "It goes back already.", "it has not ended");
+    }
+
+    #[test]
+    fn a_retry_is_of_those_that_were_chosen() {
+        use EndClass as E;
+        let mut course = approved(vec![stage(Reach::Count(5)), stage(Reach::Percent(100.0))]);
+        (course.state, course.stage, course.stages[0].state) = (RolloutState::Running, 1, StageState::Running);
+        course.stages[0].counts = Counts { total: 5, succeeded: 2, failed: 1, reverted: 2, ..Counts::default() };
+        let of = |classes: &[EndClass]| retry(&course, classes, 0, Timestamp(0));
+        for chosen in [&[E::Failed][..], &[E::Reverted], &[E::TimedOut, E::Reverted], E::ALL] {
+            let changes = of(chosen).unwrap();
+            assert!(matches!(&changes[..], [Change::Requeue { classes }, Change::Doors { .. }] if classes == chosen), "{changes:?}");
+        }
+        assert_eq!(of(&[E::TimedOut, E::Rejected]).unwrap_err(), "There is no device that fell silent or refused it.");
+        assert_eq!(of(&[E::Cancelled]).unwrap_err(), "There is no device that somebody cancelled.");
+        assert!(retry(&course, &[E::Cancelled], 1, Timestamp(0)).is_ok());
+        assert_eq!(order(Verb::Retry, &course, "oli", "", Timestamp(0)), of(E::USUAL), "unless somebody chooses");
     }
 
     #[test]

@@ -284,7 +284,7 @@ impl Course {
                     back.going = Some(Going { state: RolloutState::Approved, summary: String::new() });
                 }
             }
-            Change::TimeOut | Change::Withdraw { .. } | Change::Requeue => {}
+            Change::TimeOut | Change::Withdraw { .. } | Change::Requeue { .. } => {}
         }
     }
 

@@ -124,7 +124,7 @@ impl Concern {
         let outlook = if self.is_done(stand) { Outlook::Done } else { why::outlook(&rules, facts.online) };
         let (id, name, version) = (self.id.clone(), self.name.clone(), self.target.version.clone());
         let may_confirm = rules.iter().find(|r| r.says == Says::Blocks).is_some_and(|first| first.rule == Rule::Agreed);
-        WhyRollout { id, name, version, outlook, rules, may_confirm }
+        WhyRollout { id, name, version, outlook, rules, may_confirm, may_cancel: false }
     }
 }
 

@@ -52,6 +52,7 @@ mod approvers;
 mod arranging;
 mod attempts;
 mod beside;
+mod cancelling;
 mod comparable;
 mod comparing;
 mod dark;

@@ -2,16 +2,18 @@
 
 use super::{
     Error, Rollouts,
-    control::order,
+    control::{self, order},
     course::{Change, Course},
     deciding::reason_of,
     expiring::late,
     glass::not_resumed_by,
     plan::{SILENT, devices_of},
     reading::summary,
+    retry,
     store::{
         courses, lists,
         records::{self, Record},
+        turns,
     },
 };
 use crate::{
@@ -23,7 +25,7 @@ use serde_json::json;
 use wire::{
     Timestamp,
     ids::{Digest, RolloutId},
-    rollouts::{GlassBreak, Verb},
+    rollouts::{EndClass, GlassBreak, Verb},
     states::{RolloutState, StageState},
 };
 
@@ -43,13 +45,15 @@ pub(super) struct Move<'a> {
     pub order: Option<(&'a Actor, Verb, &'a str)>,
 }
 
-/// What somebody saw who does something to a rollout.
+/// What somebody saw who does something to a rollout, and what they chose.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Saw<'a> {
     /// The plan that a decision is about.
     pub digest: Option<&'a Digest>,
     /// The stage that was the current one, 0 before the first; none where the order is meant whichever it is by now.
     pub stage: Option<u32>,
+    /// For a retry: of the devices whose updates ended like this, in whichever order; none for the [usual](EndClass::USUAL) ones.
+    pub classes: Option<&'a [EndClass]>,
 }
 
 impl Rollouts {
@@ -60,17 +64,26 @@ impl Rollouts {
         let mut tx = self.db.write().await?;
         let Some(applied) = courses::apply(&mut tx, record, before, step.changes, step.evidence, now).await? else { return Ok(false) };
         let by = step.order.map_or_else(|| "automatic".to_owned(), |(actor, ..)| actor.label());
+        let tried_again = step.changes.iter().find_map(tries_again);
+        if let Some(classes) = tried_again.filter(|_| applied.requeued == 0) {
+            // The last of them said something better meanwhile.
+            return Err(Error::NotNow(retry::nobody(classes)).into());
+        }
         for reason in step.reasons {
             // How many there were is known only now.
-            let text = match step.order {
-                Some((_, Verb::Retry, why)) => said(&format!("{} to try again,", devices_of(applied.requeued)), &by, why),
-                None if reason == SILENT => overdue(applied.timed_out, applied.unproven),
+            let text = match (step.order, tried_again) {
+                (Some((_, Verb::Retry, why)), Some(classes)) => said(&requeued(applied.requeued, classes), &by, why),
+                (None, _) if reason == SILENT => overdue(applied.timed_out, applied.unproven),
                 _ => reason.clone(),
             };
             lists::add_event(&mut tx, &record.org, &record.id, &text, &by, tone(step.changes), now).await?;
         }
         if let Some((actor, verb, reason)) = step.order {
-            let detail = json!({ "rollout": record.spec.name, "reason": reason });
+            let mut detail = json!({ "rollout": record.spec.name, "reason": reason });
+            if let Some(classes) = tried_again {
+                detail["classes"] = json!(classes);
+                detail["devices"] = json!(applied.requeued);
+            }
             audit::append(&mut tx, actor, now, &format!("rollout.{}", verb.as_str()), record.id.as_str(), &detail).await?;
         }
         let mut made = None;
@@ -102,16 +115,22 @@ impl Rollouts {
 
     /// Does this to a rollout. `digest` is what an approval is of; `reason` is a decision's remark, otherwise why. A start before its time is what only
     /// somebody can do who may approve it: its approval was for another time. A promotion goes without the rest of the soak, or without devices that don't
-    /// come; a retry offers it again to devices that failed or timed out.
+    /// come; a retry offers it again to devices that failed or timed out, or to those that were chosen by how their updates ended.
     pub async fn act(&self, actor: &Actor, id: &RolloutId, verb: Verb, digest: Option<&Digest>, reason: &str) -> Result<()> {
-        self.act_on(actor, id, verb, Saw { digest, stage: None }, reason).await
+        self.act_on(actor, id, verb, Saw { digest, ..Saw::default() }, reason).await
     }
 
     /// The same of somebody who saw this. An order for a stage is refused when another one is the current stage by now: to go on means to start the next
     /// stage or to end a watch, and which of them it was is not known of an order that comes late.
-    pub async fn act_on(&self, actor: &Actor, id: &RolloutId, verb: Verb, Saw { digest, stage }: Saw<'_>, reason: &str) -> Result<()> {
+    pub async fn act_on(&self, actor: &Actor, id: &RolloutId, verb: Verb, saw: Saw<'_>, reason: &str) -> Result<()> {
+        let digest = saw.digest;
+        if saw.classes.is_some() && verb != Verb::Retry {
+            return Err(
+                Error::invalid("classes", "Only a retry is of those whose updates ended in a certain way: leave the classes out.").into()
+            );
+        }
         match verb {
-            Verb::Submit | Verb::Approve | Verb::Reject | Verb::BreakGlass if stage.is_some() => {
+            Verb::Submit | Verb::Approve | Verb::Reject | Verb::BreakGlass if saw.stage.is_some() => {
                 Err(Error::invalid("stage", "That is decided before the first stage: leave it out.").into())
             }
             Verb::Edit => Err(Error::NotNow("A plan is changed by sending the new one.".to_owned()).into()),
@@ -119,7 +138,7 @@ impl Rollouts {
             Verb::Approve => self.approve(actor, id, digest.ok_or(Error::NoDigest)?, reason).await,
             Verb::Reject => self.reject(actor, id, reason).await,
             Verb::Start | Verb::Promote | Verb::Retry | Verb::Pause | Verb::Resume | Verb::Stop | Verb::RollBack => {
-                self.give(actor, id, (verb, stage), reason).await
+                self.give(actor, id, (verb, saw), reason).await
             }
             Verb::BreakGlass => self.break_glass(actor, id, digest.ok_or(Error::NoDigest)?, reason).await.map(drop),
         }
@@ -127,35 +146,37 @@ impl Rollouts {
 
     /// No new offers for now; what is not yet downloading is taken back.
     pub async fn pause(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
-        self.give(actor, id, (Verb::Pause, None), reason).await
+        self.give(actor, id, (Verb::Pause, Saw::default()), reason).await
     }
 
     /// Goes on, also after a gate said no: what is known by now is not held against the stage again.
     pub async fn resume(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
-        self.give(actor, id, (Verb::Resume, None), reason).await
+        self.give(actor, id, (Verb::Resume, Saw::default()), reason).await
     }
 
     /// Ends it before its end. Updates under way go on to theirs.
     pub async fn stop(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
-        self.give(actor, id, (Verb::Stop, None), reason).await
+        self.give(actor, id, (Verb::Stop, Saw::default()), reason).await
     }
 
     /// Takes the release back from the devices that run it, by the way back that was approved with the plan. Like going on after a halt it is an
     /// operator's decision: whoever approved the plan has signed where devices go back to, and a bad release should not have to wait for an admin.
     pub async fn roll_back(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
-        self.give(actor, id, (Verb::RollBack, None), reason).await
+        self.give(actor, id, (Verb::RollBack, Saw::default()), reason).await
     }
 
     /// Gives an order; where a stage is said, only while it is the current one.
-    async fn give(&self, actor: &Actor, id: &RolloutId, (verb, stage): (Verb, Option<u32>), reason: &str) -> Result<()> {
+    async fn give(&self, actor: &Actor, id: &RolloutId, (verb, saw): (Verb, Saw<'_>), reason: &str) -> Result<()> {
         may(actor, Act::Control)?;
         let reason = reason_of(reason)?;
+        let classes = chosen(saw.classes)?;
         for _ in 0..TRIES {
             let mut on = self.db.read().await?;
             let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
             let glass = if verb == Verb::Resume { self.broken(&mut on, actor, id).await? } else { None };
+            let cancelled = if classes.contains(&EndClass::Cancelled) { turns::cancelled(&mut on, id).await? } else { 0 };
             drop(on);
-            if let Some(saw) = stage.filter(|saw| *saw != course.stage) {
+            if let Some(saw) = saw.stage.filter(|saw| *saw != course.stage) {
                 let now = summary(&record, course.current().map(|s| (s.state, s.counts)));
                 return Err(Error::MovedOn { saw, now }.into());
             }
@@ -163,7 +184,12 @@ impl Rollouts {
             if let Some(why) = not_by(verb, &record, actor, glass.as_ref(), now) {
                 return Err(why.into());
             }
-            let changes = order(verb, &course, &actor.label(), reason, now).map_err(Error::NotNow)?;
+            let ordered = if verb == Verb::Retry {
+                control::retry(&course, &classes, cancelled, now)
+            } else {
+                order(verb, &course, &actor.label(), reason, now)
+            };
+            let changes = ordered.map_err(Error::NotNow)?;
             if verb == Verb::Resume && course.state == RolloutState::Halted && reason.is_empty() {
                 return Err(Error::invalid("reason", "Say why it goes on although it was halted.").into());
             }
@@ -212,6 +238,29 @@ fn not_before_its_time(record: &Record, actor: &Actor) -> Option<Error> {
     }
 }
 
+/// Whose retry was ordered: each class once, in one order. An error when somebody chose, and chose nobody.
+fn chosen(classes: Option<&[EndClass]>) -> Result<Vec<EndClass>> {
+    let mut classes = classes.unwrap_or(EndClass::USUAL).to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    if classes.is_empty() {
+        let why = format!("Choose at least one way in which the updates ended that are tried again: {}.", retry::choices());
+        return Err(Error::invalid("classes", why).into());
+    }
+    Ok(classes)
+}
+
+/// Whom a change has tried again.
+fn tries_again(change: &Change) -> Option<&[EndClass]> {
+    if let Change::Requeue { classes } = change { Some(classes) } else { None }
+}
+
+/// How many are tried again, for the history; of whom, where that is not as usual.
+fn requeued(devices: i64, classes: &[EndClass]) -> String {
+    let of = if classes == EndClass::USUAL { String::new() } else { format!(" of those that {},", retry::of_those(classes)) };
+    format!("{} to try again,{of}", devices_of(devices))
+}
+
 /// How many updates were overdue, for the history.
 fn overdue(silent: i64, unproven: i64) -> String {
     let fell_silent = format!("{} fell silent and timed out", devices_of(silent));
@@ -225,7 +274,7 @@ fn overdue(silent: i64, unproven: i64) -> String {
 
 /// Whether a change lets devices come that could not before.
 const fn opens(change: &Change) -> bool {
-    matches!(change, Change::Begin { .. } | Change::Doors { .. } | Change::Reopen { .. } | Change::Requeue)
+    matches!(change, Change::Begin { .. } | Change::Doors { .. } | Change::Reopen { .. } | Change::Requeue { .. })
 }
 
 /// How many devices a change sends back by a rollout of its own.

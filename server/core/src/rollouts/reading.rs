@@ -15,6 +15,7 @@ use super::{
     store::{
         back, glass, history, lists, parts,
         records::{self, Record},
+        turns,
     },
     uses,
     verbs::{Around, actions},
@@ -165,6 +166,7 @@ impl Rollouts {
         let broken = self.broken(on, actor, &record.id).await?;
         let breakable = terms(on, &actor.org).await?.breakable(now);
         let history = lists::events(on, &record.id).await?;
+        let cancelled = turns::cancelled(on, &record.id).await?;
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
         let mut counts = course.totals();
@@ -187,7 +189,14 @@ impl Rollouts {
             back_of: back::back_of(on, record).await?,
             verdict: whole_view(course),
             history,
-            actions: actions(actor, record, course, &Around { standing: standing.as_ref(), glass: broken.as_ref(), breakable }, now),
+            cancelled,
+            actions: actions(
+                actor,
+                record,
+                course,
+                &Around { standing: standing.as_ref(), glass: broken.as_ref(), breakable, cancelled },
+                now,
+            ),
             standing: standing.as_ref().map(Standing::view),
             ahead,
             start_by: record.start_by.filter(|_| matches!(record.state(), RolloutState::Approved | RolloutState::Scheduled)),

@@ -58,6 +58,7 @@ impl Rollouts {
         let may = allowed(actor, Act::Control);
         for rollout in &mut why.rollouts {
             rollout.may_confirm &= may;
+            rollout.may_cancel &= may;
         }
         Ok(why)
     }

@@ -1,9 +1,9 @@
-//! Pure: what is tried again by itself, and when. A device that did not make it waits in a penalty box, longer each time, and counts as it ended until it
-//! is offered the release again.
+//! Pure: what is tried again by itself, and when, and what a person has tried again. A device that did not make it waits in a penalty box, longer each time,
+//! and counts as it ended until it is offered the release again.
 
 use wire::{
     Timestamp,
-    rollouts::{Problem, Retry, RetryClass},
+    rollouts::{EndClass, Problem, Retry, RetryClass},
     states::UpdateState,
     time::duration,
 };
@@ -69,6 +69,32 @@ const fn spoken(class: RetryClass) -> &'static str {
     }
 }
 
+/// How updates ended that a person has tried again, as a sentence about devices has it.
+pub fn of_those(classes: &[EndClass]) -> String {
+    let of = |class: &EndClass| match class {
+        EndClass::Failed => "failed",
+        EndClass::TimedOut => "fell silent",
+        EndClass::Reverted => "went back",
+        EndClass::Rejected => "refused it",
+        EndClass::Cancelled => "somebody cancelled",
+    };
+    classes.iter().map(of).collect::<Vec<_>>().join(" or ")
+}
+
+/// Why nobody is tried again, of those that were asked for.
+pub fn nobody(classes: &[EndClass]) -> String {
+    if classes == EndClass::USUAL {
+        return "No device has failed or timed out. Devices that refused or went back are not tried again unless that is asked for."
+            .to_owned();
+    }
+    format!("There is no device that {}.", of_those(classes))
+}
+
+/// The words by which people choose.
+pub fn choices() -> String {
+    EndClass::ALL.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 /// What the device's page says of one that waits to be tried again; `goes_out` unless somebody has to resume the rollout first.
 pub fn waits(attempts: i64, at: Timestamp, now: Timestamp, goes_out: bool) -> String {
     let tried = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
@@ -105,6 +131,20 @@ mod tests {
         assert_eq!(fields(Retry { classes: vec![], ..retry() }), ["retry.classes"]);
         assert_eq!(fields(Retry { classes: vec![RetryClass::Failed; 2], ..retry() }), ["retry.classes"]);
         assert_eq!(fields(Retry { times: 11, wait_min: 0, ..retry() }), ["retry.times", "retry.wait_min"]);
+    }
+
+    #[test]
+    fn a_retry_by_hand_says_of_whom_it_is() {
+        assert_eq!(of_those(&[EndClass::Reverted]), "went back");
+        assert_eq!(of_those(EndClass::USUAL), "failed or fell silent");
+        assert_eq!(nobody(&[EndClass::Reverted, EndClass::Rejected]), "There is no device that went back or refused it.");
+        assert!(nobody(EndClass::USUAL).starts_with("No device has failed or timed out."));
+        // What may be tried again by itself may be tried again by hand, under the same word.
+        for class in RetryClass::ALL {
+            let by_hand: EndClass = class.as_str().parse().unwrap();
+            assert_eq!((by_hand.state().as_str(), super::class(by_hand.state())), (class.as_str(), Some(*class)));
+            assert!(choices().contains(class.as_str()));
+        }
     }
 
     #[test]

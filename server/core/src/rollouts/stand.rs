@@ -2,6 +2,7 @@
 
 use super::{
     explain::words,
+    state::cancellable,
     why::{blocks, met},
 };
 use wire::{
@@ -93,7 +94,8 @@ impl UnderWay {
         let reports = Reason { again_at: self.deadline, ..reports };
         let (id, name, version) = (self.id.clone(), self.rollout.clone(), self.version.clone());
         let rules = vec![time, agreed, reports];
-        let rollout = WhyRollout { id, name, version, outlook: Outlook::UnderWay, rules, may_confirm: self.confirmable };
+        let (may_confirm, may_cancel) = (self.confirmable, cancellable(self.state));
+        let rollout = WhyRollout { id, name, version, outlook: Outlook::UnderWay, rules, may_confirm, may_cancel };
         Why { outlook: Outlook::UnderWay, answer, rollouts: vec![rollout] }
     }
 

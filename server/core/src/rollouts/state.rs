@@ -50,6 +50,11 @@ pub const fn devices_word(state: UpdateState) -> bool {
     )
 }
 
+/// Whether a person may cancel an update in this state: a device that changes itself already can only go on.
+pub fn cancellable(state: UpdateState) -> bool {
+    state != UpdateState::Queued && legal(UPDATE, state, UpdateState::Cancelled)
+}
+
 /// The classes of [`Counts`]: each update is in exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {

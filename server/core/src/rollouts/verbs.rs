@@ -1,7 +1,7 @@
 //! What may be done with a rollout now, by whoever asks, and why not. Refuses to know how it is shown, and how it is done.
 
 use super::{
-    control::order,
+    control::{order, retry},
     course::Course,
     deciding::{Word, not_decidable},
     drafting::not_editable,
@@ -13,7 +13,7 @@ use super::{
 use crate::access::{Act, Actor, allowed};
 use wire::{
     Timestamp,
-    rollouts::{Action, GlassBreak, Verb},
+    rollouts::{Action, EndClass, GlassBreak, Verb},
     states::RolloutState,
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Around<'a> {
     pub glass: Option<&'a GlassBreak>,
     /// Whether the organization lets the glass be broken.
     pub breakable: bool,
+    /// How many of its updates people have cancelled.
+    pub cancelled: i64,
 }
 
 /// What the caller may do now, and where not, why. Verbs that their role can never use are left out.
@@ -55,6 +57,8 @@ pub(super) fn actions(actor: &Actor, record: &Record, course: &Course, around: &
             V::Approve => decidable(Word::Yes),
             V::Reject => decidable(Word::No),
             V::BreakGlass => not_breakable(record, around.breakable, now),
+            // Whoever does it chooses of whom.
+            V::Retry => retry(course, EndClass::ALL, around.cancelled, now).err(),
             _ => {
                 not_by(verb, record, actor, around.glass, now).map(|e| e.fault().message).or_else(|| order(verb, course, "", "", now).err())
             }

@@ -72,7 +72,7 @@ impl Concern {
     }
 
     fn own_turn(&self, now: Timestamp) -> Reason {
-        use RolloutState as R;
+        use {RolloutState as R, UpdateState as U};
         let rule = Rule::OwnTurn;
         let Some((state, detail)) = &self.ended else {
             return met(rule, if self.waits_again { "it is to be tried again." } else { "it had no turn in this rollout yet." });
@@ -87,7 +87,8 @@ impl Concern {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let what = if self.download_only && *state == UpdateState::Succeeded { "the device has fetched it" } else { words(*state) };
         let retried = again.map_or_else(String::new, |(tried, at)| format!(" {}", retry::waits(tried, at, now, goes_out)));
-        let tried_again = matches!(state, UpdateState::Failed | UpdateState::TimedOut);
+        // Of a rollout that goes on, an update that does not come again was cancelled by a person.
+        let tried_again = matches!(state, U::Failed | U::TimedOut | U::Reverted | U::Rejected | U::Cancelled);
         let by_people = if tried_again { self.never().unwrap_or("When a person has it tried again.") } else { "" };
         let next = match again {
             Some(_) if goes_out => "When its wait is over.",

@@ -66,6 +66,8 @@ pub(super) enum Rollout {
     Shown(shown::Shown),
     #[command(flatten)]
     Order(orders::Order),
+    /// Cancel the update of one device while the rollout goes on, as long as it has not begun to install; retry --class cancelled offers it again
+    CancelDevice(orders::OfDevice),
     /// What became of every device of a rollout, as CSV
     Report {
         /// The rollout's id
@@ -140,6 +142,7 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
         }
         Rollout::Shown(command) => shown::told(fleet, &shell, command).await,
         Rollout::Order(order) => orders::give(fleet, shell, order).await,
+        Rollout::CancelDevice(of) => orders::cancel(fleet, shell, of).await,
         // It is printed part by part.
         Rollout::Report { .. } => Ok(String::new()),
     }

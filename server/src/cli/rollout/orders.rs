@@ -7,8 +7,8 @@ use clap::Subcommand;
 use fleet::{Fleet, access::Actor, rollouts::Saw};
 use std::path::PathBuf;
 use wire::{
-    ids::{Digest, RolloutId},
-    rollouts::Verb,
+    ids::{DeviceId, Digest, RolloutId},
+    rollouts::{EndClass, Verb},
 };
 
 #[derive(Debug, Subcommand)]
@@ -35,8 +35,8 @@ pub(in crate::cli) enum Order {
     Promote(Staged),
     /// End a rollout before its end
     Stop(Reasoned),
-    /// Offer it again to the devices that failed or timed out
-    Retry(Reasoned),
+    /// Offer it again to the devices that failed or timed out, or to those whose updates ended as --class says
+    Retry(Again),
     /// Take devices back by the way back of the plan
     RollBack(Reasoned),
 }
@@ -58,6 +58,15 @@ pub(in crate::cli) struct Explained {
     /// Why, for the history
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(super) reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct OfDevice {
+    #[command(flatten)]
+    pub(super) by: Reasoned,
+    /// The device's id
+    #[arg(value_name = "DEVICE")]
+    pub(super) device: DeviceId,
 }
 
 #[derive(Debug, clap::Args)]
@@ -97,6 +106,15 @@ pub(in crate::cli) struct Staged {
     pub(super) stage: Option<u32>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Again {
+    #[command(flatten)]
+    pub(super) by: Reasoned,
+    /// How the updates ended that are tried again: failed, timed_out, reverted, rejected or cancelled. May be given several times; failed and timed_out unless given
+    #[arg(long = "class", value_name = "CLASS")]
+    pub(super) classes: Vec<EndClass>,
+}
+
 /// What is asked of the core.
 struct Asked {
     verb: Verb,
@@ -104,12 +122,14 @@ struct Asked {
     token_file: Option<PathBuf>,
     digest: Option<Digest>,
     stage: Option<u32>,
+    classes: Vec<EndClass>,
     reason: String,
 }
 
 impl Order {
     fn asked(self) -> Asked {
-        let plain = |verb, Plain { id, token_file }, reason| Asked { verb, id, token_file, digest: None, stage: None, reason };
+        let plain =
+            |verb, Plain { id, token_file }, reason| Asked { verb, id, token_file, digest: None, stage: None, classes: Vec::new(), reason };
         let signed = |verb, Signed { id, token_file }, reason| plain(verb, Plain { id, token_file: Some(token_file) }, reason);
         let staged = |verb, Staged { by: Reasoned { of, reason }, stage }| Asked { stage, ..plain(verb, of, reason) };
         match self {
@@ -121,21 +141,33 @@ impl Order {
             Self::Resume(by) => staged(Verb::Resume, by),
             Self::Promote(by) => staged(Verb::Promote, by),
             Self::Stop(Reasoned { of, reason }) => plain(Verb::Stop, of, reason),
-            Self::Retry(Reasoned { of, reason }) => plain(Verb::Retry, of, reason),
+            Self::Retry(Again { by: Reasoned { of, reason }, classes }) => Asked { classes, ..plain(Verb::Retry, of, reason) },
             Self::RollBack(Reasoned { of, reason }) => plain(Verb::RollBack, of, reason),
         }
     }
 }
 
+/// Cancels the update of one device.
+pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<String> {
+    let OfDevice { by: Reasoned { of: Plain { id, token_file }, reason }, device } = of;
+    let actor = match token_file {
+        Some(file) => person(fleet, &file).await?,
+        None => shell,
+    };
+    Box::pin(fleet.rollouts().cancel_update(&actor, &id, &device, None, &reason)).await?;
+    Ok(format!("{device}: its update by {id} is cancelled. A running server tells the device within a second, or when it asks.\n"))
+}
+
 /// Gives the order, and says how the rollout stands then.
 pub(super) async fn give(fleet: &Fleet, shell: Actor, order: Order) -> Result<String> {
-    let Asked { verb, id, token_file, digest, stage, reason } = order.asked();
+    let Asked { verb, id, token_file, digest, stage, classes, reason } = order.asked();
     let actor = match token_file {
         Some(file) => person(fleet, &file).await?,
         None => shell,
     };
     let rollouts = fleet.rollouts();
-    Box::pin(rollouts.act_on(&actor, &id, verb, Saw { digest: digest.as_ref(), stage }, &reason)).await?;
+    let saw = Saw { digest: digest.as_ref(), stage, classes: (!classes.is_empty()).then_some(&*classes) };
+    Box::pin(rollouts.act_on(&actor, &id, verb, saw, &reason)).await?;
     let now = Box::pin(rollouts.detail(&actor, &id)).await?;
     let digest = if verb == Verb::Submit { format!("digest {}\n", now.digest) } else { String::new() };
     Ok(format!("{id} “{}”: {}. {}\n{digest}", now.row.name, now.row.state, now.row.summary))

@@ -25,7 +25,7 @@ use wire::{
     ids::{Digest, RolloutId},
     page::{DEFAULT_ROWS, Page},
     rollouts::{
-        Preview, PreviewDevice, PreviewQuery, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow,
+        EndClass, Preview, PreviewDevice, PreviewQuery, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow,
         UpdateSort, Verb,
     },
     updates::UpdateFailure,
@@ -315,13 +315,17 @@ struct Act {
     /// The current stage as you saw it, from 1, for an order to what runs: where another one is the current stage by now it is refused with `moved_on`.
     /// Without it an order is for whichever stage that is.
     stage: Option<u32>,
+    /// For `retry`: it is offered again to devices whose updates ended like this, of `failed`, `timed_out`, `reverted`, `rejected` and `cancelled`; at least one. Without it
+    /// to those that failed or timed out.
+    classes: Option<Vec<EndClass>>,
 }
 
 /// Do something to a rollout
 ///
 /// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop`, `retry` or `roll-back` (both after a halt; the last by the way back of the plan),
 /// or `break-glass` (with `digest` and `reason`): in an emergency it starts without its approvals, and two other people review that afterwards. `promote`
-/// starts the next stage or ends the watch of the one that runs: a script says by `stage` which one it means, so that a second try moves no other.
+/// starts the next stage or ends the watch of the one that runs: a script says by `stage` which one it means, so that a second try moves no other. `retry` says by
+/// `classes` how the updates ended that are tried again; where no update ended like that, it is refused.
 #[utoipa::path(
     post, path = "/rollouts/{id}/{verb}", operation_id = "act_on_rollout", tag = "rollouts", params(("id" = RolloutId, Path), ("verb" = Verb, Path)), request_body = Act,
     responses((status = OK, body = RolloutDetail), Refusals)
@@ -330,7 +334,7 @@ async fn act(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named((id, verb)): Named<(RolloutId, Verb)>,
-    Sent(Act { digest, reason, remark, stage }): Sent<Act>,
+    Sent(Act { digest, reason, remark, stage, classes }): Sent<Act>,
 ) -> Answer<Json<RolloutDetail>> {
     if verb == Verb::Edit {
         return Err(Problem::new(FaultKind::Invalid, "edit_by_put", "Send the new plan with PUT to the rollout itself."));
@@ -339,7 +343,8 @@ async fn act(
         (Some(_), Some(_)) => return Err(Problem::new(FaultKind::Invalid, "two_reasons", "Give reason or remark: they are the same.")),
         (reason, remark) => reason.or(remark).unwrap_or_default(),
     };
-    fleet.rollouts().act_on(&actor, &id, verb, Saw { digest: digest.as_ref(), stage }, &reason).await?;
+    let saw = Saw { digest: digest.as_ref(), stage, classes: classes.as_deref() };
+    fleet.rollouts().act_on(&actor, &id, verb, saw, &reason).await?;
     read(&fleet, &actor, &id).await
 }
 

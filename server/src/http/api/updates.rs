@@ -1,4 +1,4 @@
-//! A device's updates: listed, what it said of each, and pinning it so that it gets no more.
+//! A device's updates: listed, what it said of each, cancelling one, and pinning the device so that it gets no more.
 
 use super::{
     Answer,
@@ -11,13 +11,13 @@ use fleet::Fleet;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    ids::{DeviceId, UpdateId},
+    ids::{DeviceId, RolloutId, UpdateId},
     page::{DEFAULT_ROWS, Page},
     updates::{AttemptsQuery, DeviceUpdate, LogLine, Pin},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(log)).routes(routes!(pin, unpin))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(log)).routes(routes!(cancel)).routes(routes!(pin, unpin))
 }
 
 /// A device's updates, the newest in front
@@ -50,6 +50,36 @@ async fn log(
     Named((id, update)): Named<(DeviceId, UpdateId)>,
 ) -> Answer<Json<Page<LogLine>>> {
     Ok(Json(fleet.update_log(&actor, &id, &update).await?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Cancelled {
+    /// The rollout whose update of this device is cancelled.
+    rollout: RolloutId,
+    /// The update as you saw it: where another attempt stands by now it is refused. Without it, it is for whichever attempt that is.
+    update: Option<UpdateId>,
+    /// Why, for the history; at most 500 characters.
+    #[serde(default)]
+    reason: String,
+}
+
+/// Cancel a rollout's update of one device, while the rollout goes on
+///
+/// As long as the device has not begun to install it; from there on it can only go on, and this is refused. The device is told to stop: by its channel, or by
+/// `cancelAction` when it asks. It counts as left out, and is not offered this rollout again unless somebody retries those that were `cancelled`. May be repeated.
+#[utoipa::path(
+    post, path = "/devices/{device_id}/cancel-update", operation_id = "cancel_device_update", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Cancelled,
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn cancel(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<DeviceId>,
+    Sent(sent): Sent<Cancelled>,
+) -> Answer<StatusCode> {
+    fleet.rollouts().cancel_update(&actor, &sent.rollout, &id, sent.update.as_ref(), &sent.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

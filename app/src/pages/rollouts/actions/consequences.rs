@@ -85,9 +85,8 @@ fn back_says(c: &Counts, version: &str, back: &str) -> String {
 
 fn retry_says(c: &Counts) -> String {
     let decided = c.reverted + c.rejected;
-    let left =
-        if decided > 0 { format!(" {} that went back or refused are left as they are.", devices_of(decided)) } else { String::new() };
-    format!("The release is offered again to {} that failed or fell silent.{left}", devices_of(c.retriable()))
+    let more = if decided > 0 { format!(", {} went back or refused it", devices_of(decided)) } else { String::new() };
+    format!("The release is offered again to the devices that you choose: {} failed or fell silent{more}.", devices_of(c.retriable()))
 }
 
 #[cfg(test)]
@@ -148,11 +147,11 @@ mod tests {
         let counts = Counts { total: 20, succeeded: 10, failed: 2, timed_out: 1, reverted: 4, rejected: 3, ..Counts::default() };
         assert_eq!(
             retry_says(&counts),
-            "The release is offered again to 3 devices that failed or fell silent. 7 devices that went back or refused are left as they are."
+            "The release is offered again to the devices that you choose: 3 devices failed or fell silent, 7 devices went back or refused it."
         );
         assert_eq!(
             retry_says(&Counts { failed: 1, ..Counts::default() }),
-            "The release is offered again to 1 device that failed or fell silent."
+            "The release is offered again to the devices that you choose: 1 device failed or fell silent."
         );
     }
 

@@ -4,7 +4,7 @@ use crate::rollouts::draw::Cut;
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    rollouts::{Finding, Verdict},
+    rollouts::{EndClass, Finding, Verdict},
     states::{RolloutState, StageState},
 };
 
@@ -129,8 +129,11 @@ pub enum Change {
         /// They don't come again.
         for_good: bool,
     },
-    /// Devices that failed or timed out wait again, in the running stage.
-    Requeue,
+    /// Devices whose updates ended like this wait again, in the running stage.
+    Requeue {
+        /// How; each once.
+        classes: Vec<EndClass>,
+    },
     /// The rollout that takes devices back is made.
     SetOut {
         /// How many devices are to go back.

@@ -16,8 +16,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    ids::{RolloutId, UpdateId},
-    rollouts::Counts,
+    ids::{OrgId, RolloutId, UpdateId},
+    rollouts::{Counts, EndClass},
     states::UpdateState,
 };
 
@@ -25,6 +25,8 @@ pub(super) const MOVE: Sql = Sql::same(
     "UPDATE rollouts SET state = $4, summary = $5, begin_at = $6, stage = $7, cut = $8, doors_until = $9, last_device = $10,
      generation = generation + 1, updated_at = $11, verdict = $12 WHERE org_id = $1 AND id = $2 AND generation = $3",
 );
+/// Another generation, for something that is done to one device of a rollout.
+pub(super) const TOUCH: Sql = Sql::same("UPDATE rollouts SET generation = generation + 1, updated_at = $3 WHERE org_id = $1 AND id = $2");
 pub(super) const MOVE_STAGE: Sql = Sql::same(
     "UPDATE rollout_stages SET state = $3, cut = $4, total = total + $5, waiting = waiting + $6, tally = tally + $7, counted = $8, counted_at = $9,
      seen_finished = $10, seen_succeeded = $11, seen_errors = $12, started_at = $13, soak_until = $14, ended_at = $15, verdict = $16,
@@ -76,9 +78,17 @@ pub(super) const WITHDRAW_RECALLED: Sql = Sql::same(
      WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')
      AND deadline > 0 RETURNING id, device, stage, state, attempts",
 );
+/// Those that ended badly in this state. The states are said as the index of such updates has them.
 pub(super) const REQUEUE: Sql = Sql::same(
     "UPDATE updates SET again = TRUE, retry_at = NULL, updated_at = $2
-     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state IN ('failed', 'timed_out') RETURNING id, device, stage, state, attempts",
+     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state IN ('failed', 'reverted', 'timed_out', 'rejected') AND state = $3
+     RETURNING id, device, stage, state, attempts",
+);
+/// Those that a person has cancelled, as the index of such updates has them.
+pub(super) const REQUEUE_CANCELLED: Sql = Sql::same(
+    "UPDATE updates SET again = TRUE, retry_at = NULL, updated_at = $2
+     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = 'cancelled_by_hand'
+     RETURNING id, device, stage, state, attempts",
 );
 
 pub(super) const RETRY_AT: Sql =
@@ -155,16 +165,7 @@ pub(in crate::rollouts) async fn apply(
                 super::strata::keep(tx, &record.id, strata).await?;
                 super::strata::keep_members(tx, &record.id, members.as_deref()).await?;
             }
-            Change::Requeue => {
-                let moved = rows!(tx, MovedRow, REQUEUE, id, now.0)?;
-                applied.requeued = i64::try_from(moved.len()).unwrap_or(i64::MAX);
-                for class in [Class::Failed, Class::TimedOut] {
-                    let of_class: Vec<MovedRow> =
-                        moved.iter().filter(|r| (r.3 == UpdateState::Failed.as_str()) == (class == Class::Failed)).cloned().collect();
-                    recount(tx, record, &of_class, class, None, before.stage).await?;
-                }
-                clamp_seen(tx, &record.id).await?;
-            }
+            Change::Requeue { classes } => applied.requeued = requeue(tx, record, classes, before.stage, now).await?,
             _ => {}
         }
     }
@@ -179,6 +180,31 @@ pub(in crate::rollouts) async fn apply(
         }
     }
     Ok(Some(applied))
+}
+
+/// Has those tried again whose updates ended like this: how many wait now. Stages are counted after all updates have moved, because that is the order of locks.
+async fn requeue(tx: &mut Tx, record: &Record, classes: &[EndClass], current: u32, now: Timestamp) -> Result<i64, Error> {
+    let (id, mut moved) = (record.id.as_str(), Vec::<(Class, Vec<MovedRow>)>::new());
+    for class in classes {
+        let state = class.state();
+        let some = match class {
+            EndClass::Cancelled => rows!(tx, MovedRow, REQUEUE_CANCELLED, id, now.0)?,
+            EndClass::Failed | EndClass::TimedOut | EndClass::Reverted | EndClass::Rejected => {
+                rows!(tx, MovedRow, REQUEUE, id, now.0, state.as_str())?
+            }
+        };
+        moved.push((Class::of(state), some));
+    }
+    for (class, some) in &moved {
+        recount(tx, record, some, *class, None, current).await?;
+    }
+    clamp_seen(tx, &record.id).await?;
+    Ok(i64::try_from(moved.iter().map(|(_, some)| some.len()).sum::<usize>()).unwrap_or(i64::MAX))
+}
+
+/// Gives a rollout another generation; false when there is no such rollout. It is held until the transaction ends.
+pub(in crate::rollouts) async fn touch(tx: &mut Tx, org: &OrgId, id: &RolloutId, now: Timestamp) -> Result<bool, Error> {
+    Ok(exec!(tx, TOUCH, org.as_str(), id.as_str(), now.0)? == 1)
 }
 
 /// Ends what is overdue: how many fell silent, and how many did not prove that they had succeeded.

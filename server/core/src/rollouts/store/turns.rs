@@ -38,6 +38,15 @@ pub(super) const WITHDRAW_ONE: Sql = Sql::same(
     "UPDATE updates SET state = 'cancelled', open = FALSE, again = TRUE, ended_at = $2, updated_at = $2
      WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation')",
 );
+/// An update that its device has not begun to install is cancelled by a person: it is not offered again by itself.
+pub(super) const CANCEL_ONE: Sql = Sql::same(
+    "UPDATE updates SET state = 'cancelled', open = FALSE, again = FALSE, retry_at = NULL, code = 'cancelled_by_hand', detail = $3, ended_at = $2, updated_at = $2
+     WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')",
+);
+/// How many of a rollout's updates people have cancelled, and nobody has had tried again.
+pub(super) const CANCELLED: Sql = Sql::same(
+    "SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = 'cancelled_by_hand'",
+);
 /// When the first device of a rollout that did not make it is offered it again.
 pub(super) const TO_RETRY: Sql =
     Sql::same("SELECT MIN(retry_at) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND retry_at IS NOT NULL");
@@ -214,6 +223,20 @@ pub(in crate::rollouts) async fn withdraw(tx: &mut Tx, update: &Update, now: Tim
         shift(tx, &update.rollout, stage, &delta).await?;
     }
     Ok(true)
+}
+
+/// Cancels an update by a person's order, with this line: its device is left out. False, and nothing is changed, when it has begun to install by now.
+pub(in crate::rollouts) async fn cancel(tx: &mut Tx, update: &Update, detail: &str, now: Timestamp) -> Result<bool, Error> {
+    if exec!(tx, CANCEL_ONE, update.id.as_str(), now.0, detail)? != 1 {
+        return Ok(false);
+    }
+    shift(tx, &update.rollout, update.stage, &Counts { updating: -1, left_out: 1, ..Counts::default() }).await?;
+    Ok(true)
+}
+
+/// How many of a rollout's updates people have cancelled, and nobody has had tried again.
+pub(in crate::rollouts) async fn cancelled(on: &mut impl Conn, rollout: &RolloutId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), CANCELLED, rollout.as_str())?.map_or(0, |(n,)| n))
 }
 
 /// When the first of those that did not make it is to be offered it again; none when nobody is.

@@ -245,7 +245,8 @@ async fn an_order_for_a_stage_that_was_seen_moves_no_other(#[case] kind: EngineK
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.everybody_updates().await, 1);
     assert_eq!(s.detail(&id).await.stages[0].state, StageState::Soaking);
-    let on = async |who: &Actor, verb, stage| s.rollouts().act_on(who, &id, verb, Saw { digest: None, stage: Some(stage) }, "looked").await;
+    let on =
+        async |who: &Actor, verb, stage| s.rollouts().act_on(who, &id, verb, Saw { stage: Some(stage), ..Saw::default() }, "looked").await;
 
     // Two people who see the same stage: one of them ends it, and the other one does nothing to the next.
     let both = tokio::join!(on(&s.oli, Verb::Promote, 1), on(&s.ada, Verb::Promote, 1));

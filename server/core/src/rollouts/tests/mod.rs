@@ -8,7 +8,9 @@ mod approvers;
 mod back;
 mod beside;
 mod budgets;
+mod cancelling;
 mod changes;
+mod choosing;
 mod confirming;
 mod course;
 mod ddi;
@@ -284,8 +286,8 @@ fn states_listed_in_statements_are_those_of_the_machines() {
         std::slice::from_ref(&not_installing)
     );
     let withdrawn: BTreeSet<_> = all.iter().filter(|s| s.sqlite.contains("SET state = 'cancelled'")).map(|s| s.sqlite).collect();
-    assert_eq!(withdrawn.len(), 3);
-    for (sql, expected) in withdrawn.iter().zip([&not_begun, &not_installing, &not_begun]) {
+    assert_eq!(withdrawn.len(), 4);
+    for (sql, expected) in withdrawn.iter().zip([&not_begun, &not_installing, &not_installing, &not_begun]) {
         assert_eq!(lists_in(all, sql), std::slice::from_ref(expected));
     }
     for text in ["SET state = 'superseded'", "AND NOT (x.sequence < $3"] {

@@ -9,7 +9,7 @@ use fleet::rollouts::{
 use std::collections::BTreeSet;
 use wire::{
     Timestamp,
-    rollouts::{Budget, Counts},
+    rollouts::{Budget, Counts, EndClass},
     states::{ReleaseState, UpdateState},
 };
 
@@ -34,7 +34,7 @@ impl World {
             match change {
                 Change::TimeOut => self.time_out(run),
                 Change::Withdraw { recalled, for_good } => self.withdraw(run, *recalled, *for_good, before.stage),
-                Change::Requeue => self.requeue(run, before.stage),
+                Change::Requeue { classes } => self.requeue(run, classes, before.stage),
                 Change::SetOut { devices, .. } => self.set_out(run, *devices),
                 Change::Recount { .. } => self.tally.recounts += 1,
                 Change::Draw { cuts, strata, members, .. } => {
@@ -113,12 +113,12 @@ impl World {
         }
     }
 
-    fn requeue(&mut self, run: usize, current: u32) {
+    fn requeue(&mut self, run: usize, classes: &[EndClass], current: u32) {
         let latest: Vec<usize> = self.runs[run].latest.values().copied().collect();
         for i in latest {
             let row = &mut self.rows[i];
             let class = Class::of(row.state);
-            if row.again || !matches!(class, Class::Failed | Class::TimedOut) {
+            if row.again || !classes.iter().any(|chosen| chosen.state() == row.state) {
                 continue;
             }
             (row.again, row.retry_at) = (true, None);

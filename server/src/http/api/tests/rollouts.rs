@@ -72,6 +72,13 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     let stale = s.post(&format!("/rollouts/{id}/promote"), &json!({ "stage": 2 })).await;
     assert_eq!(stale.code(), (409, "moved_on"), "{}", stale.body);
     assert!(stale.body["detail"].as_str().unwrap().contains("By now: Stage 1 of 1 is running"), "{}", stale.body);
+    let retry = async |classes: Value| s.post(&format!("/rollouts/{id}/retry"), &json!({ "classes": classes })).await;
+    let unknown = retry(json!(["failed", "lost"])).await;
+    assert_eq!(unknown.code(), (400, "bad_json"));
+    let told = unknown.body["detail"].as_str().unwrap();
+    assert!(["failed", "timed_out", "reverted", "rejected"].iter().all(|word| told.contains(word)), "{told}");
+    assert_eq!(retry(json!([])).await.code(), (400, "invalid"), "nobody was chosen");
+    assert_eq!(retry(json!(["rejected"])).await.code(), (409, "not_now"), "no update ended like that");
     let verdict = &approved.ok()["stages"][0]["verdict"];
     assert_eq!((&verdict["failed"], &verdict["rejected"]), (&json!(0), &json!(0)), "a verdict counts each class: {verdict}");
     assert_eq!(s.get("/rollouts").await.ok()["items"][0]["id"], id.as_str());
