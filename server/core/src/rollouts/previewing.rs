@@ -17,7 +17,7 @@ use super::{
         records::{self, Record},
     },
     survey::{Found, Target, Walk},
-    ticking::{asked, walk},
+    ticking::{asked, target, walk},
     timing::Timing,
     unheard::Unheard,
     validate::{self, Reads},
@@ -28,7 +28,7 @@ use crate::{
     access::{Act, Actor, may},
     db::{Error as DbError, Read},
     devices::Selector,
-    releases::{self, RolloutRelease},
+    releases::{self, RolloutRelease, Signed},
     telemetry::LastValues,
     transfers,
 };
@@ -122,7 +122,7 @@ impl Rollouts {
             return Ok(Preview { selector_error, problems, draw, ..Preview::default() });
         };
         problems.extend(unsigned(on, org, &release).await?);
-        let target = asks(&release, selector);
+        let target = asks(&release, selector, releases::signed(on, org, &release).await?);
         let mut zones = Zones::default();
         // A stage's selector that can't be read is one of the problems.
         let Ok(lot) = Lot::of(spec) else { return Ok(Preview { selector_error, problems, draw, ..Preview::default() }) };
@@ -199,8 +199,8 @@ impl Rollouts {
     }
 }
 
-/// What a release and the selector of a plan that is not kept ask of a device.
-pub(super) fn asks(release: &RolloutRelease, selector: Selector) -> Target {
+/// What a release, its signatures and the selector of a plan that is not kept ask of a device.
+pub(super) fn asks(release: &RolloutRelease, selector: Selector, signed: Signed) -> Target {
     Target {
         device_type: release.row.device_type.clone(),
         hardware: release.manifest.hardware.clone(),
@@ -209,6 +209,7 @@ pub(super) fn asks(release: &RolloutRelease, selector: Selector) -> Target {
         min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
         runs: None,
         selector,
+        signed: Some(signed),
     }
 }
 
@@ -224,7 +225,7 @@ fn of_stages(problem: &Problem) -> bool {
 
 /// The draw a kept plan would get now.
 pub(super) async fn draw(on: &mut Read, record: &Record, last: Option<&LastValues>, now: Timestamp) -> Result<Found, DbError> {
-    let target = record.target()?;
+    let target = target(on, record).await?;
     let lot = record.lot()?;
     let mut taken = Walk::new(&target, &lot, &record.id, false);
     let rank = Rank { sequence: record.sequence, priority: record.spec.priority };

@@ -31,6 +31,7 @@ mod report;
 mod said;
 mod storm;
 mod time;
+mod trusting;
 mod uses;
 
 use super::{
