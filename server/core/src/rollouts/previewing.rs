@@ -106,6 +106,7 @@ impl Rollouts {
     pub(super) async fn proposed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
         let mut preview = Box::pin(self.previewed(on, org, id, (spec, Selector::parse))).await?;
         preview.problems.extend(validate::begun(spec, self.clock.now()));
+        preview.problems.extend(validate::names(spec));
         Ok(preview)
     }
 

@@ -77,7 +77,7 @@ struct Scene {
 }
 
 fn stage(reach: Reach) -> StageSpec {
-    StageSpec { name: "a stage".into(), reach, soak_s: 0, confirm: false, gate: GateSpec::default() }
+    StageSpec { name: String::new(), reach, soak_s: 0, confirm: false, gate: GateSpec::default() }
 }
 
 fn key() -> SigningKeyPair {
@@ -131,6 +131,7 @@ impl Scene {
     }
 
     fn spec(&self, stages: Vec<StageSpec>) -> RolloutSpec {
+        let stages = (1..).zip(stages).map(|(n, stage)| StageSpec { name: StageSpec::usual_name(n), ..stage }).collect();
         RolloutSpec { release: self.release.clone(), reason: "because".into(), ..super::testing::spec(stages) }
     }
 
