@@ -11,6 +11,7 @@ use super::{
     foreseeing::{Zones, foresee},
     going_back::known,
     lot::Lot,
+    misspelt::Misspelt,
     store::{
         deltas, freezes, history,
         parts::Rank,
@@ -27,7 +28,7 @@ use crate::{
     Result,
     access::{Act, Actor, may},
     db::{Error as DbError, Read},
-    devices::Selector,
+    devices::{Selector, groups},
     releases::{self, RolloutRelease, Signed},
     telemetry::LastValues,
     transfers,
@@ -42,7 +43,7 @@ use tokio::time::Instant;
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{Excluded, Expected, Preview, Problem, RolloutSpec},
+    rollouts::{Excluded, Expected, Preview, Problem, Reach, RolloutSpec, StageSpec},
     states::RolloutState,
 };
 
@@ -140,7 +141,10 @@ impl Rollouts {
         };
         let mut load = Load::new(bounds.clone(), spent);
         let (mut fitting, mut alike, mut unheard) = (Fitting::default(), Alike::new(spec.budget.as_ref()), Unheard::new(spec));
+        let own: Vec<Selector> = spec.stages.iter().filter_map(|stage| own_of(stage, reads)).collect();
+        let mut misspelt = Misspelt::new(std::iter::once(&target.selector).chain(&own));
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
+            misspelt.take(facts);
             let missed = taken.take(device, facts, busy);
             fitting.take(&target, facts, missed);
             alike.take(facts, missed.is_none());
@@ -153,6 +157,8 @@ impl Rollouts {
         .await?;
         let mut found = taken.finish(&spec.stages, SAMPLE);
         let weighed = load.weigh(spec, &found.who);
+        let groups = if misspelt.asks_for_groups() { groups::names(on, org).await? } else { Vec::new() };
+        let warnings = misspelt.said(&groups).into_iter().chain(unheard.said()).collect();
         let frosts = freezes::not_over(on, org, now).await?;
         let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
@@ -195,7 +201,7 @@ impl Rollouts {
             silent: fitting.silent(),
             fit: Some(fitting.of(release.row.id.clone())),
             spread_over: lot.spread_over().map(str::to_owned),
-            warnings: unheard.said(),
+            warnings,
         })
     }
 }
@@ -218,6 +224,14 @@ pub(super) fn asks(release: &RolloutRelease, selector: Selector, signed: Signed)
 pub(super) async fn unsigned(on: &mut Read, org: &OrgId, release: &RolloutRelease) -> Result<Option<Problem>, DbError> {
     let short = releases::short_of_signatures(on, org, release).await?;
     Ok(short.map(|why| Problem { field: "release".to_owned(), message: format!("The release has {why}.") }))
+}
+
+/// A stage's own selector, where it can be read.
+fn own_of(stage: &StageSpec, reads: Reads) -> Option<Selector> {
+    match &stage.reach {
+        Reach::Matching(own) => reads(own).ok(),
+        Reach::Percent(_) | Reach::Count(_) => None,
+    }
 }
 
 fn of_stages(problem: &Problem) -> bool {
