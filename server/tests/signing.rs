@@ -48,6 +48,11 @@ struct Rig {
 
 impl Rig {
     async fn start(kind: EngineKind, threshold: u32) -> Self {
+        Self::with(kind, threshold, false).await
+    }
+
+    /// The same, whose devices may say which keys they trust.
+    async fn with(kind: EngineKind, threshold: u32, says_keys: bool) -> Self {
         let server = TestServer::start(kind).await;
         let rest = Rest::of(&server, TYPE).await;
         server.running.fleet.releases().add_key(&server.system(), "second", &key(2).public_pem()).await.unwrap();
@@ -56,6 +61,7 @@ impl Rig {
         keys.add(key(2).public());
         let (devices, state) = simulated(&server, TYPE, 2, |config| Config {
             keys,
+            says_keys,
             interval: Duration::from_millis(500),
             pace: Duration::from_millis(100),
             ..config
@@ -147,6 +153,33 @@ async fn u_1_a_server_that_asks_for_less_than_the_devices_installs_nothing(#[cas
     assert_eq!(halted["row"]["counts"]["succeeded"], 0, "{halted:#}");
     assert!(rig.said("sim-0001").await.contains("1 of 2 signatures") || rig.said("sim-0002").await.contains("1 of 2 signatures"));
     rig.run("1.0.0").await;
+    rig.stop().await;
+}
+
+/// Devices that say which keys they trust are offered nothing that too few of these have signed, and it once enough have.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn u_1_devices_that_say_whom_they_trust_are_spared_what_they_would_refuse(#[case] kind: EngineKind) {
+    let rig = Rig::with(kind, 2, true).await;
+    let release = rig.uploaded("1.1.0", 2, |signed| signed).await;
+    let id = rig.publish(&release).await;
+    let stage = json!({ "name": "All", "reach": { "percent": 100.0 } });
+    let spec = json!({ "name": "All", "release": id, "stages": [stage], "timeout_min": 5, "reason": "test" });
+    let preview = async || rig.rest.post(&rig.rest.operator, "/rollouts/preview", &spec).await;
+    let left_out = json!([{ "reason": "trusts too few of the keys that have signed 1.1.0", "devices": 2 }]);
+    eventually("both are left out", Duration::from_secs(30), || async { preview().await["excluded"] == left_out }).await;
+    let manifest = rig.rest.request(reqwest::Method::GET, &format!("/releases/{id}/manifest")).send().await.unwrap();
+    let envelope: Envelope = manifest.json().await.unwrap();
+    let payload = STANDARD.decode(&envelope.payload).unwrap();
+    let signature = serde_json::to_value(key(2).signature(&envelope.payload_type, &payload).unwrap()).unwrap();
+    rig.rest.post(&rig.rest.operator, &format!("/releases/{id}/signatures"), &signature).await;
+    assert_eq!(preview().await["total"], 2);
+    let rollout = rig.rest.approved_rollout(&id).await;
+    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
+    assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
+    rig.run("1.1.0").await;
     rig.stop().await;
 }
 

@@ -22,7 +22,7 @@ use crate::ui::number::{plain, read_decimal};
 use stage::{first_of, template};
 use wire::{
     ids::ReleaseId,
-    rollouts::{Problem, RolloutSpec},
+    rollouts::{Problem, RolloutSpec, StageSpec},
     selector::Selector,
 };
 use words::{instant as instant_of, limit_text, number, optional, problem, speed, speed_text};
@@ -327,7 +327,10 @@ impl Draft {
         };
         let before = reach(self.stages.iter().take(at).rfind(|s| s.unit == "percent"), 0.0);
         let middle = f64::midpoint(before, reach(self.stages.last(), 100.0)).round();
-        let mut stage = StageDraft::new(&format!("Stage {}", at + 1), &plain(middle), "10 min", false);
+        // After others were removed its number may be another one's name.
+        let free = |name: &String| self.stages.iter().all(|stage| stage.name.trim() != name);
+        let name = (at + 1..).map(StageSpec::usual_name).find(free).unwrap_or_default();
+        let mut stage = StageDraft::new(&name, &plain(middle), "10 min", false);
         if let Some(model) = self.stages.get(at) {
             stage.copy_gate(model);
         }

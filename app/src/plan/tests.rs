@@ -175,6 +175,17 @@ fn a_plan_begins_with_one_site_and_goes_on_by_percent() {
 }
 
 #[test]
+fn a_stage_that_is_added_is_called_as_no_other_one() {
+    let mut draft = plan();
+    draft.apply("template.careful");
+    for what in ["add", "remove.1", "add", "remove.0", "add", "add"] {
+        draft.apply(what);
+    }
+    let names: std::collections::BTreeSet<_> = draft.stages.iter().map(|stage| &stage.name).collect();
+    assert_eq!(names.len(), draft.stages.len(), "{names:?}");
+}
+
+#[test]
 fn a_hostile_query_makes_no_giant_plan() {
     let draft = Draft::read("stages.4000000000.name=x&stages.49.name=last&stages.-1.name=y&stages.1.nothing=z&do=add");
     assert_eq!(draft.stages.len(), 50);

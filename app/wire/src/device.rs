@@ -51,6 +51,13 @@ pub const WAITS_FOR_WINDOW: &str = "waits_for_window";
 /// The attribute in which a device says `yes` when it asks somebody before it begins an offer that wants that ([`Offer::needs_confirmation`]). Every other
 /// device is offered such an update only after somebody has confirmed it in the console.
 pub const CONFIRMS_UPDATES: &str = "confirms_updates";
+/// The attribute in which a device says which keys it trusts to sign firmware: their ids, or their first 16 hex digits at least, apart by spaces, or
+/// [`NO_KEYS`]. It is not offered what they have not signed. One that says nothing is offered everything and looks itself.
+pub const TRUSTED_KEYS: &str = "trusted_keys";
+/// What a device says there that trusts no key.
+pub const NO_KEYS: &str = "none";
+/// The attribute in which a device says how many of the keys that it trusts must have signed; one unless it says so.
+pub const SIGNATURES_NEEDED: &str = "signatures_needed";
 /// A sample may be at most this far ahead of the server's clock, in milliseconds.
 pub const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
 /// A sample may be at most this old, in milliseconds (30 days): what a device buffered while it was cut off.

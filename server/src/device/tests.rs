@@ -111,7 +111,7 @@ async fn rollout_in(w: &World, ada: &Actor, oli: &Actor, window: Option<Window>)
     w.fleet.releases().add_key(ada, "build", &key.public_pem()).await.unwrap();
     let manifest = manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]);
     let release = w.publish(oli, &key, &manifest, &[("fw.bin", b"firmware")]).await;
-    let everybody = StageSpec { name: String::new(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let everybody = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
     let spec = RolloutSpec { window, ..RolloutSpec::new("all".into(), release, vec![everybody]) };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();

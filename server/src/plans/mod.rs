@@ -11,7 +11,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, GateSpec, Order, Problem, Rate, Retry, RolloutSpec, StageSpec, StepLimits, Urgency, Window},
+    rollouts::{Budget, GateSpec, Order, Problem, Rate, Retry, RolloutSpec, StepLimits, Urgency, Window, WrittenStage},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -27,7 +27,7 @@ pub(crate) struct PlanFile {
     pub release: Spanned<ReleaseName>,
     #[serde(default)]
     selector: String,
-    stages: Vec<Spanned<StageSpec>>,
+    stages: Vec<Spanned<WrittenStage>>,
     #[serde(default)]
     start_at: Option<Spanned<String>>,
     #[serde(default = "default_timeout_min")]
@@ -116,7 +116,7 @@ impl PlanFile {
             name: self.name.clone(),
             release,
             selector: self.selector.clone(),
-            stages: self.stages.iter().map(|s| s.value.clone()).collect(),
+            stages: (1..).zip(&self.stages).map(|(number, s)| s.value.clone().numbered(number)).collect(),
             start_at,
             timeout_min: self.timeout_min,
             reason: self.reason.clone(),
@@ -379,6 +379,14 @@ mod tests {
         let negative = wrong(&text.replace("max_failed: 2", "max_failed: -1"));
         assert!(negative.starts_with("plan.yaml:20:"), "{negative}");
         assert!(wrong(&text.replace("max_rejected", "max_refused")).contains("max_refused"));
+    }
+
+    #[test]
+    fn stages_without_names_are_called_by_their_numbers() {
+        let text = EXAMPLE.replace("  - name: A quarter\n    reach", "  - reach");
+        assert_ne!(text, EXAMPLE);
+        let spec = read(&text).unwrap().spec(Path::new("plan.yaml"), release(), None).unwrap();
+        assert_eq!(spec.stages.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["Canary", "Stage 2", "Everybody"]);
     }
 
     #[test]

@@ -76,6 +76,7 @@ const fn title(rule: Rule) -> &'static str {
         Rule::Older => "Something older runs",
         Rule::TakenBack => "What is taken back runs",
         Rule::Direct => "New enough to go there directly",
+        Rule::Signed => "Signed by keys it trusts",
         Rule::GoesOut => "The rollout goes out",
         Rule::Stage => "Its stage",
         Rule::Time => "Window and freezes",

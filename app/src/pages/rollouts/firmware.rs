@@ -147,7 +147,7 @@ fn standing(fit: &ReleaseFit, over: &str) -> (Vec<String>, Vec<String>) {
     let of = |n: i64| format!("{} of {}", grouped(n), counted(fit.meant, "device", "devices"));
     let verb = |n: i64, one: &'static str, many: &'static str| if n == 1 { one } else { many };
     let (mut wrong, mut said) = (Vec::new(), Vec::new());
-    let rest = fit.meant - fit.other_hardware - fit.newer - fit.on_it - fit.too_old;
+    let rest = fit.meant - fit.other_hardware - fit.newer - fit.on_it - fit.too_old - fit.unsigned;
     said.push(format!("{} can take it", of(rest)));
     if fit.on_it > 0 {
         said.push(format!("{} {} it already", of(fit.on_it), verb(fit.on_it, "runs", "run")));
@@ -174,6 +174,15 @@ fn standing(fit: &ReleaseFit, over: &str) -> (Vec<String>, Vec<String>) {
         let n = fit.too_old;
         wrong.push(format!("{} {} something too old for it: it installs over {over}.", of(n), verb(n, "runs", "run")));
     }
+    if fit.unsigned > 0 {
+        let n = fit.unsigned;
+        wrong.push(format!(
+            "{} {} too few of the keys that have signed it, and {} left out: add a signature, or give them a key.",
+            of(n),
+            verb(n, "trusts", "trust"),
+            verb(n, "is", "are")
+        ));
+    }
     (wrong, said)
 }
 
@@ -183,7 +192,7 @@ mod tests {
 
     fn fit() -> ReleaseFit {
         let release = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
-        ReleaseFit { release, meant: 1200, other_hardware: 0, newer: 0, newer_version: None, on_it: 0, too_old: 0 }
+        ReleaseFit { release, meant: 1200, other_hardware: 0, newer: 0, newer_version: None, on_it: 0, too_old: 0, unsigned: 0 }
     }
 
     #[test]
@@ -197,15 +206,16 @@ mod tests {
 
     #[test]
     fn what_many_have_left_behind_and_what_does_not_fit_warns_with_the_count() {
-        let behind = ReleaseFit { newer: 300, newer_version: Some("4.13.0".into()), other_hardware: 1, too_old: 20, ..fit() };
+        let behind = ReleaseFit { newer: 300, newer_version: Some("4.13.0".into()), other_hardware: 1, too_old: 20, unsigned: 4, ..fit() };
         let (wrong, said) = standing(&behind, "4.0.0 (sequence 7) or newer");
-        assert_eq!(said, ["879 of 1,200 devices can take it"]);
+        assert_eq!(said, ["875 of 1,200 devices can take it"]);
         assert_eq!(
             wrong,
             [
                 "It is older than what many of your devices run: 300 of 1,200 devices run something newer, most of them 4.13.0. They are left out, no device goes back by itself.",
                 "1 of 1,200 devices has hardware that it does not run on, and is left out.",
                 "20 of 1,200 devices run something too old for it: it installs over 4.0.0 (sequence 7) or newer.",
+                "4 of 1,200 devices trust too few of the keys that have signed it, and are left out: add a signature, or give them a key.",
             ]
         );
         let (wrong, said) = standing(&ReleaseFit { newer: 2, ..fit() }, "any version");

@@ -6,7 +6,7 @@ use super::{
     when::{Urgency, Window},
 };
 use crate::{Timestamp, ids::ReleaseId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a rollout should do: this, with the release's digest, is what an approver signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ pub struct RolloutSpec {
     pub selector: String,
     /// In which order; 1 to 50 stages. A device is in the first stage that takes it. The last stage is `percent: 100` and takes the rest, or names its
     /// own devices, and then what no stage takes is left out.
+    #[serde(deserialize_with = "numbered")]
     pub stages: Vec<StageSpec>,
     /// Start then instead of at once after the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +128,8 @@ const fn default_timeout_min() -> u32 {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StageSpec {
-    /// What people call it.
+    /// What people call it, 1 to 100 characters; no two stages of a plan are called the same. Left out of a plan it is `Stage 1`, `Stage 2` and so on.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub name: String,
     /// Up to where it reaches.
     pub reach: Reach,
@@ -140,6 +142,41 @@ pub struct StageSpec {
     /// What lets it pass and what stops it.
     #[serde(default)]
     pub gate: GateSpec,
+}
+
+impl StageSpec {
+    /// What the stage of this number, from 1, is called unless somebody says otherwise.
+    pub fn usual_name(number: usize) -> String {
+        format!("Stage {number}")
+    }
+}
+
+/// A stage as it is written, whose name may be left out.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename = "StageSpec")]
+pub struct WrittenStage {
+    #[serde(default)]
+    name: Option<String>,
+    reach: Reach,
+    #[serde(default)]
+    soak_s: u32,
+    #[serde(default)]
+    confirm: bool,
+    #[serde(default)]
+    gate: GateSpec,
+}
+
+impl WrittenStage {
+    /// The stage that it is as the one of this number, from 1.
+    pub fn numbered(self, number: usize) -> StageSpec {
+        let Self { name, reach, soak_s, confirm, gate } = self;
+        StageSpec { name: name.unwrap_or_else(|| StageSpec::usual_name(number)), reach, soak_s, confirm, gate }
+    }
+}
+
+fn numbered<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<StageSpec>, D::Error> {
+    let written = Vec::<WrittenStage>::deserialize(from)?;
+    Ok((1..).zip(written).map(|(number, stage)| stage.numbered(number)).collect())
 }
 
 /// How far a stage reaches. Percentages and numbers are cumulative, so they read as "up to".
@@ -214,5 +251,27 @@ impl GateSpec {
 impl Default for GateSpec {
     fn default() -> Self {
         Self::USUAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_without_a_name_is_called_by_its_number_and_what_was_kept_is_read_as_it_is() {
+        let read = |stages: &str| {
+            let text = format!(r#"{{"name":"x","release":"rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2","stages":{stages}}}"#);
+            serde_json::from_str::<RolloutSpec>(&text)
+        };
+        let names = |spec: RolloutSpec| spec.stages.into_iter().map(|stage| stage.name).collect::<Vec<_>>();
+        let reach = r#""reach":{"percent":100}"#;
+        let some = read(&format!(r#"[{{{reach}}},{{"name":"Rest",{reach}}},{{"soak_s":5,{reach}}}]"#)).unwrap();
+        assert_eq!(some.stages[2].soak_s, 5);
+        assert_eq!(names(some), ["Stage 1", "Rest", "Stage 3"]);
+        let kept = read(&format!(r#"[{{"name":"",{reach}}},{{"name":"",{reach}}}]"#)).unwrap();
+        assert_eq!(serde_json::from_str::<RolloutSpec>(&serde_json::to_string(&kept).unwrap()).unwrap(), kept);
+        assert_eq!(names(kept), ["", ""]);
+        assert!(read(&format!(r#"[{{"nme":"x",{reach}}}]"#)).unwrap_err().to_string().starts_with("unknown field `nme`"));
     }
 }

@@ -58,7 +58,7 @@ pub struct Preview {
     /// The attribute that its devices are spread over; none where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread_over: Option<String>,
-    /// What it names that no device of it has, in sentences: it can be sent, but does not do what was meant.
+    /// What it names that no device of it has, and types and groups that there are none of, in sentences: it can be sent, but does not do what was meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -67,7 +67,7 @@ pub struct Preview {
 pub const SILENT_DAYS: i64 = 7;
 
 /// How a release stands to the devices that a plan means: the active ones of its type that the selector matches, without those that are pinned. Each counts
-/// once, by the first of these that holds for it: other hardware, newer, the same, too old.
+/// once, by the first of these that holds for it: other hardware, newer, the same, too old, unsigned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseFit {
@@ -86,6 +86,8 @@ pub struct ReleaseFit {
     pub on_it: i64,
     /// Run something that it can't be installed over.
     pub too_old: i64,
+    /// Say which keys they trust, and too few of them have signed it: they are left out until they say another one, or one of theirs has signed it.
+    pub unsigned: i64,
 }
 
 /// From which share of the devices on, in percent, a release is said to be older than what many of them run.
@@ -315,7 +317,7 @@ mod tests {
     fn a_release_is_behind_when_many_run_something_newer() {
         let fit = |newer, meant| {
             let release = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
-            ReleaseFit { release, meant, other_hardware: 0, newer, newer_version: None, on_it: 0, too_old: 0 }.is_behind()
+            ReleaseFit { release, meant, other_hardware: 0, newer, newer_version: None, on_it: 0, too_old: 0, unsigned: 0 }.is_behind()
         };
         assert_eq!([(0, 0), (0, 9), (1, 10), (9, 100), (10, 100)].map(|(n, of)| fit(n, of)), [false, false, true, false, true]);
     }

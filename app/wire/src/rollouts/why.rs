@@ -41,6 +41,8 @@ words! {
         TakenBack = "taken_back",
         /// It runs something new enough to be updated directly.
         Direct = "direct",
+        /// Enough of the keys that it says it trusts have signed the release.
+        Signed = "signed",
         /// The rollout goes out.
         GoesOut = "goes_out",
         /// The turn of its stage has come.

@@ -54,11 +54,11 @@ fn value(rest: &str) -> &str {
     if end == 0 { "abc" } else { &rest[..end] }
 }
 
-/// The one of these that a slip of a finger or two makes of it.
+/// The one of these that a slip of a finger or two makes of it; upper and lower case are no slips.
 #[must_use]
 pub fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let least = known.iter().map(|field| (distance(&name, field), *field)).min_by_key(|(slips, _)| *slips);
+    let least = known.iter().map(|field| (distance(&name, &field.to_lowercase()), *field)).min_by_key(|(slips, _)| *slips);
     // Of a short name nothing would be left.
     least.filter(|(slips, field)| *slips <= (field.len() / 3).min(2)).map(|(_, field)| field)
 }
@@ -109,6 +109,14 @@ mod tests {
         ] {
             let hint = Selector::parse(text).unwrap_err().hint;
             assert!(hint.starts_with(says), "{text}: {hint}");
+        }
+    }
+
+    #[test]
+    fn case_is_no_slip() {
+        let known = ["GATEWAY-4", "Sensor", "gw"];
+        for (text, meant) in [("gatewya-4", Some("GATEWAY-4")), ("SENSOR", Some("Sensor")), ("GW", Some("gw")), ("gx", None), ("", None)] {
+            assert_eq!(near(text, &known), meant, "{text}");
         }
     }
 

@@ -207,8 +207,8 @@ impl Told {
     fn of(settings: &Settings) -> Self {
         let mut attributes = metrics::Host::attributes();
         attributes.extend(settings.attributes.clone());
-        // The console shows it, so that nobody has to wait for a first update to learn that there is none.
-        attributes.insert("trusted_keys".to_owned(), settings.trusted_keys.named());
+        // Shown before a first update, and looked at before one is offered.
+        attributes.extend(settings.trust().said());
         Self {
             device_type: settings.device_type.clone().unwrap_or_else(|| "linux-host".to_owned()),
             hardware: settings.hardware.clone().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),

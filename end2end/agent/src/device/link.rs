@@ -7,6 +7,7 @@ use crate::{
     buffer::Step,
     channel::{self, Channel, Receiver, Sender},
     tls::Fingerprint,
+    update::keys::TrustedKeys,
 };
 use parking_lot::Mutex;
 use std::{
@@ -17,7 +18,7 @@ use std::{
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wire::device::{CONFIRMS_UPDATES, Down, Hello, StatusReport, Up, WAITS_FOR_WINDOW};
+use wire::device::{CONFIRMS_UPDATES, Down, Hello, StatusReport, TRUSTED_KEYS, Up, WAITS_FOR_WINDOW};
 
 /// Most frames of samples that wait for their acknowledgement: enough to keep a long line full, few enough to be sent again.
 const WINDOW: u64 = 64;
@@ -132,7 +133,7 @@ impl Core {
             agent: AGENT.to_owned(),
             boot_id: self.boot_id.clone(),
             firmware: self.updates.running()?,
-            attributes: attributes(&self.config.attributes),
+            attributes: attributes(&self.config.attributes, &self.updates.trusted()),
             stream: self.buffer.lock().stream().to_owned(),
         };
         let shown = identity.borrow().fingerprint();
@@ -246,9 +247,13 @@ impl Core {
     }
 }
 
-/// What the device says of itself, that it waits for the window of an offer, and that it asks somebody where an offer wants that.
-fn attributes(of: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// What the device says of itself, that it waits for the window of an offer, and that it asks somebody where an offer wants that. One that says which keys
+/// it trusts says those that it trusts by now: it may have followed key sets since it was told.
+fn attributes(of: &BTreeMap<String, String>, trusted: &TrustedKeys) -> BTreeMap<String, String> {
     let mut attributes = of.clone();
+    if attributes.contains_key(TRUSTED_KEYS) {
+        attributes.extend(trusted.said());
+    }
     for can in [WAITS_FOR_WINDOW, CONFIRMS_UPDATES] {
         attributes.insert(can.to_owned(), "yes".to_owned());
     }

@@ -71,9 +71,10 @@ impl Life {
     }
 
     fn device_config(&self, device_id: &str) -> device::Config {
+        let keys = self.config.keys.said().into_iter().filter(|_| self.config.says_keys);
         device::Config {
             facts: self.facts(),
-            attributes: Config::attributes(self.number),
+            attributes: Config::attributes(self.number).into_iter().chain(keys).collect(),
             keys: self.config.keys.clone(),
             interval: self.config.interval,
             buffer_bytes: self.config.buffer_bytes,

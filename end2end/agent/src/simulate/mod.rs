@@ -60,6 +60,8 @@ pub struct Config {
     pub factory_version: String,
     /// Whose firmware they install.
     pub keys: TrustedKeys,
+    /// Whether they say so to the server; it then offers them nothing that they would refuse for its signatures.
+    pub says_keys: bool,
     /// The keys they make for themselves.
     pub key: AgentKey,
     /// Time between two measurements.
@@ -88,6 +90,7 @@ impl Config {
             hardware: vec!["A".into(), "B".into()],
             factory_version: "1.0.0".into(),
             keys: TrustedKeys::none(),
+            says_keys: false,
             key: AgentKey::USUAL,
             interval: Duration::from_secs(1),
             pace: Duration::from_secs(5),

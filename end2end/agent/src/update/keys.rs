@@ -9,7 +9,10 @@ use std::{
     fs,
     path::Path,
 };
-use wire::manifest::Signature;
+use wire::{
+    device::{NO_KEYS, SIGNATURES_NEEDED, TRUSTED_KEYS},
+    manifest::Signature,
+};
 
 /// What precedes the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410 §4).
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -75,7 +78,12 @@ impl TrustedKeys {
     /// The ids of those trusted, in words for people; `none` without any.
     pub fn named(&self) -> String {
         let ids: Vec<&str> = self.keys.keys().filter_map(|id| id.get(..16)).collect();
-        if ids.is_empty() { "none".to_owned() } else { ids.join(" ") }
+        if ids.is_empty() { NO_KEYS.to_owned() } else { ids.join(" ") }
+    }
+
+    /// The attributes in which a device says whom it believes, so that it is not offered what it would refuse.
+    pub fn said(&self) -> [(String, String); 2] {
+        [(TRUSTED_KEYS.to_owned(), self.named()), (SIGNATURES_NEEDED.to_owned(), self.threshold.to_string())]
     }
 
     /// How many there are.
@@ -131,6 +139,20 @@ fn parse(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_them_names_each_and_how_many_must_have_signed() {
+        let said = |keys: &TrustedKeys| keys.said().map(|(_, value)| value);
+        assert_eq!(said(&TrustedKeys::none()), ["none", "1"].map(str::to_owned));
+        let mut keys = TrustedKeys::none().with_threshold(2);
+        let ids = [[1; 32], [2; 32]].map(|key| {
+            keys.add(key);
+            hex::encode(digest::digest(&digest::SHA256, &key))[..16].to_owned()
+        });
+        let [named, need] = said(&keys);
+        assert!(named.len() == 33 && ids.iter().all(|id| named.split(' ').any(|said| said == id)), "{named}");
+        assert_eq!(need, "2");
+    }
 
     #[test]
     fn a_key_reads_in_each_of_its_forms() {

@@ -126,6 +126,11 @@ impl Updates {
         self.journal.lock().floor
     }
 
+    /// Whose firmware it installs by now, and how many of them must have signed it.
+    pub fn trusted(&self) -> TrustedKeys {
+        self.trust.lock().keys(&self.facts.device_type)
+    }
+
     /// The slots.
     pub fn slots(&self) -> &Slots {
         &self.slots

@@ -9,13 +9,13 @@ use super::{
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::{Sql, Tx, column, exec, many, row, rows},
+    db::{Conn, Sql, Tx, column, exec, many, row, rows},
 };
 use serde_json::json;
 use wire::{
     Timestamp,
     devices::{DeviceGroup, GroupMany, Tagged},
-    ids::GroupId,
+    ids::{GroupId, OrgId},
 };
 
 /// Most groups of an organization.
@@ -58,12 +58,17 @@ pub(super) const OF: Sql = Sql::same(
     "SELECT g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device = $2 ORDER BY g.name",
 );
 /// For the filter of a list.
-pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE org_id = $1 ORDER BY name");
+const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE org_id = $1 ORDER BY name");
 /// Takes a device out of all its groups.
 pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
 
 pub(crate) const ALL: &[&Sql] =
     &[&INSERT, &COUNT, &LIST, &BY_NAME, &KEPT, &CLOSED, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
+
+/// The names of all groups, in order.
+pub(crate) async fn names(on: &mut impl Conn, org: &OrgId) -> Result<Vec<String>, crate::db::Error> {
+    Ok(rows!(on, (String,), NAMES, org.as_str())?.into_iter().map(|r| r.0).collect())
+}
 
 impl Devices {
     /// Groups by their names, with how many devices are in each.

@@ -104,7 +104,7 @@ async fn facets(db: Db, org: OrgId) -> Result<Facets, Error> {
     Ok(Facets {
         types: types.into_iter().take(OFFERED).map(str::to_owned).collect(),
         tags: rows!(&mut on, (String,), store::ALL_TAGS, org.as_str())?.into_iter().map(|r| r.0).collect(),
-        groups: rows!(&mut on, (String,), groups::NAMES, org.as_str())?.into_iter().map(|r| r.0).collect(),
+        groups: groups::names(&mut on, &org).await?,
         fleet: versions.iter().map(|v| v.devices).sum(),
         versions: versions.into_iter().take(OFFERED).collect(),
     })

@@ -36,6 +36,7 @@ pub(crate) mod store;
 pub mod succession;
 #[cfg(test)]
 mod tests;
+mod trusting;
 mod turns;
 mod uploading;
 
@@ -43,9 +44,10 @@ pub use blobs::ArtifactFile;
 pub use checksums::Checksums;
 pub use error::Error;
 pub use making::Created;
-pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures};
+pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures, signed, taken_by};
 pub use scrubbing::Figures;
 pub(crate) use store::{damaged_in, has_damage};
+pub use trusting::{Signed, says_trust};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use blobs::{Disk, Staging};

@@ -1,12 +1,15 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
-use super::{ArtifactFile, Error, Releases, acceptance, containers, deltas, label, manifest, ordering, policy, state, store};
+use super::{
+    ArtifactFile, Error, Releases, Signed, acceptance, containers, deltas, label, manifest, ordering, policy, state, store, succession,
+};
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
     db::{self, Conn},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::collections::BTreeMap;
 use wire::{
     ids::{Digest, OrgId, ReleaseId},
     manifest::{Envelope, Manifest, version_again},
@@ -70,6 +73,32 @@ pub async fn for_rollout(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Res
     envelope.signatures.extend(store::added(on, org, id).await?.into_iter().map(|s| s.signature));
     let key_set = store::newest_key_set(on, org).await?.map_or(0, |(version, _)| version.unsigned_abs());
     Ok(Some(RolloutRelease { state: row.state, row, manifest, envelope, digest: sha256(&bytes), key_set }))
+}
+
+/// By whom a release is signed, and whom the organization's key sets lead to it.
+pub async fn signed(on: &mut impl Conn, org: &OrgId, release: &RolloutRelease) -> Result<Signed, db::Error> {
+    let signed = Signed::of(&release.envelope);
+    if release.key_set == 0 {
+        return Ok(signed);
+    }
+    let mut sets = Vec::new();
+    for (bytes, ..) in store::key_sets(on, org).await? {
+        let (envelope, _, set) = succession::open(&bytes).map_err(db::Error::corrupt)?;
+        sets.push((envelope, set));
+    }
+    // Who knows older ones than are read is offered it and looks itself.
+    Ok(if sets.len() < store::KEY_SETS { signed.led(&release.row.device_type, &sets) } else { signed.anybody() })
+}
+
+/// Whether a device with these attributes takes a release, as far as they say. Key sets are read only where that can't be said without them.
+pub async fn taken_by(
+    on: &mut impl Conn,
+    org: &OrgId,
+    release: &RolloutRelease,
+    attributes: &BTreeMap<String, String>,
+) -> Result<bool, db::Error> {
+    Ok(Signed::of(&release.envelope).is_enough_for(attributes)
+        || (release.key_set > 0 && signed(on, org, release).await?.is_enough_for(attributes)))
 }
 
 impl Releases {

@@ -241,6 +241,7 @@ pub(super) async fn checked(
     let back = release_back(on, org, spec).await?;
     let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
     problems.extend(validate::begun(spec, now));
+    problems.extend(validate::names(spec));
     problems.extend(way_back::problems(spec, release.as_ref().map(known), back.as_ref().map(known), now));
     match release {
         Some(release) if problems.is_empty() => Ok((release, back)),

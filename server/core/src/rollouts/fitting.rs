@@ -20,6 +20,7 @@ pub struct Fitting {
     newer: HashMap<String, i64>,
     on_it: i64,
     too_old: i64,
+    unsigned: i64,
     silent: i64,
 }
 
@@ -38,6 +39,7 @@ impl Fitting {
             Some(Miss::Newer) => self.on_it += 1,
             Some(Miss::TooOld) => self.too_old += 1,
             None => self.silent += i64::from(!facts.online && facts.last_seen_at < facts.at.0 - SILENT_MS),
+            Some(Miss::Unsigned) => self.unsigned += 1,
             Some(Miss::Busy | Miss::RunsOther) => {}
         }
         self.meant += 1;
@@ -62,6 +64,7 @@ impl Fitting {
             newer_version,
             on_it: self.on_it,
             too_old: self.too_old,
+            unsigned: self.unsigned,
         }
     }
 }
@@ -69,8 +72,12 @@ impl Fitting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::devices::Selector;
-    use wire::{Timestamp, updates::Pin};
+    use crate::{devices::Selector, rollouts::testing::signed_by};
+    use wire::{
+        Timestamp,
+        device::{NO_KEYS, TRUSTED_KEYS},
+        updates::Pin,
+    };
 
     const NOW: Timestamp = Timestamp(30 * DAY_MS);
 
@@ -83,6 +90,7 @@ mod tests {
             min_sequence: 2,
             runs: None,
             selector: Selector::parse("-tag:lab").unwrap(),
+            signed: Some(signed_by(&["a"])),
         }
     }
 
@@ -112,6 +120,7 @@ mod tests {
             (facts("3.1.0", 7), false),
             (facts("3.1.0", 7), false),
             (facts("0.9.0", 1), false),
+            (Facts { attributes: [(TRUSTED_KEYS.to_owned(), NO_KEYS.to_owned())].into(), ..facts("1.0.0", 3) }, false),
             (Facts { hardware: "B".into(), ..facts("3.1.0", 7) }, false),
             (Facts { tags: vec!["lab".into()], ..facts("3.1.0", 7) }, false),
             (Facts { device_type: "camera".into(), ..facts("9.0.0", 90) }, false),
@@ -130,12 +139,13 @@ mod tests {
         let fit = found.of(release.clone());
         let expected = ReleaseFit {
             release: release.clone(),
-            meant: 11,
+            meant: 12,
             other_hardware: 1,
             newer: 3,
             newer_version: Some("3.1.0".into()),
             on_it: 1,
             too_old: 1,
+            unsigned: 1,
         };
         assert_eq!(fit, expected);
         assert!(fit.is_behind());

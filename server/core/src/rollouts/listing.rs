@@ -13,7 +13,7 @@ use super::{
         strata,
     },
     survey::Target,
-    ticking::{asked, waits},
+    ticking::{asked, target, waits},
     wanted::{COUNTED, Wanted},
 };
 use crate::{
@@ -67,7 +67,7 @@ impl Rollouts {
         let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
         let stage = query.stage.unwrap_or(0);
         let wanted = Wanted { after, stage, rows, show: query.show, outcome: query.outcome, search, few: few.as_deref() };
-        let mut turns = Turns::of(record, course)?;
+        let mut turns = Turns::of(on, record, course).await?;
         let small = wanted.small(&course.totals());
         let whole = if wanted.walks() {
             self.all(on, record, &mut turns, &wanted).await?
@@ -271,12 +271,12 @@ pub(super) struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn of(record: &'a Record, course: &'a Course) -> Result<Self> {
+    pub(super) async fn of(on: &mut Read, record: &'a Record, course: &'a Course) -> Result<Self> {
         let cuts = course.stages.iter().map(|s| s.cut).collect();
         // Nobody is a member before they are read.
         let kept = Kept { lot: record.lot()?, strata: HashMap::new(), cuts, members: Some(HashSet::new()) };
         let (back_of, members) = (record.back_of.as_ref(), Some(HashSet::new()));
-        Ok(Self { id: &record.id, course, target: record.target()?, back_of, members, kept })
+        Ok(Self { id: &record.id, course, target: target(on, record).await?, back_of, members, kept })
     }
 
     /// Reads what decides about these devices, which are in the order of their numbers, and forgets it of others: a page must not cost what the rollout does.

@@ -144,6 +144,10 @@ impl Rollouts {
                 }
             }
             let Some(release) = releases::for_rollout(&mut on, &org, &record.release).await? else { continue };
+            // Who says whom it trusts would refuse what others have signed, and the gate would take that for the release's fault.
+            if !releases::taken_by(&mut on, &org, &release, &facts.attributes).await? {
+                continue;
+            }
             // What can't be fetched is not offered: the device would try until it gives up, and the gate would take that for the firmware's fault.
             if !may_install(release.state) || releases::has_damage(&mut on, &record.release).await? {
                 continue;

@@ -103,6 +103,7 @@ mod tests {
             min_sequence: 0,
             runs: None,
             selector: Selector::parse("-tag:lab").unwrap(),
+            signed: None,
         };
         let seen = (1..=devices).map(|device| Seen { device, name: format!("gw-{device}"), missed: None, stage: Some(1), late: false });
         Placed { target, late: String::new(), pinned: HashMap::new(), seen: seen.collect() }

@@ -12,7 +12,7 @@ use super::{
     reading::before_draw,
     store::{parts::Rank, records},
     survey::{LEFT_OUT, Miss, Target, Walk},
-    ticking::{asked, walk},
+    ticking::{asked, target, walk},
 };
 use crate::{
     Result,
@@ -43,7 +43,7 @@ impl Rollouts {
         let list = if let Some(list) = self.lists.get(&record.digest) {
             list
         } else {
-            let (at, target, lot) = (Instant::now(), record.target()?, record.lot()?);
+            let (at, target, lot) = (Instant::now(), target(&mut on, &record).await?, record.lot()?);
             let mut list = List::new(&target, &lot, &record.id);
             self.walk(&mut on, &record, |device, facts, busy| list.take(device, facts, busy)).await?;
             let late = self.late(&mut on, &actor.org, &record.spec).await?;
@@ -72,7 +72,8 @@ impl Rollouts {
         let list = if let Some(list) = self.lists.get(&digest) {
             list
         } else {
-            let (at, target) = (Instant::now(), asks(&release, selector));
+            let signed = releases::signed(&mut on, &actor.org, &release).await?;
+            let (at, target) = (Instant::now(), asks(&release, selector, signed));
             let rank = Rank { sequence: target.sequence, priority: spec.priority };
             let measured = (self.last.as_ref(), &asked(&target, &lot));
             let mut list = List::new(&target, &lot, draw);

@@ -11,13 +11,14 @@ use super::{
     foreseeing::{Zones, foresee},
     going_back::known,
     lot::Lot,
+    misspelt::Misspelt,
     store::{
         deltas, freezes, history,
         parts::Rank,
         records::{self, Record},
     },
     survey::{Found, Target, Walk},
-    ticking::{asked, walk},
+    ticking::{asked, target, walk},
     timing::Timing,
     unheard::Unheard,
     validate::{self, Reads},
@@ -27,8 +28,8 @@ use crate::{
     Result,
     access::{Act, Actor, may},
     db::{Error as DbError, Read},
-    devices::Selector,
-    releases::{self, RolloutRelease},
+    devices::{Selector, groups},
+    releases::{self, RolloutRelease, Signed},
     telemetry::LastValues,
     transfers,
 };
@@ -42,7 +43,7 @@ use tokio::time::Instant;
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{Excluded, Expected, Preview, Problem, RolloutSpec},
+    rollouts::{Excluded, Expected, Preview, Problem, Reach, RolloutSpec, StageSpec},
     states::RolloutState,
 };
 
@@ -106,6 +107,7 @@ impl Rollouts {
     pub(super) async fn proposed(&self, on: &mut Read, org: &OrgId, id: &RolloutId, spec: &RolloutSpec) -> Result<Preview> {
         let mut preview = Box::pin(self.previewed(on, org, id, (spec, Selector::parse))).await?;
         preview.problems.extend(validate::begun(spec, self.clock.now()));
+        preview.problems.extend(validate::names(spec));
         Ok(preview)
     }
 
@@ -122,7 +124,7 @@ impl Rollouts {
             return Ok(Preview { selector_error, problems, draw, ..Preview::default() });
         };
         problems.extend(unsigned(on, org, &release).await?);
-        let target = asks(&release, selector);
+        let target = asks(&release, selector, releases::signed(on, org, &release).await?);
         let mut zones = Zones::default();
         // A stage's selector that can't be read is one of the problems.
         let Ok(lot) = Lot::of(spec) else { return Ok(Preview { selector_error, problems, draw, ..Preview::default() }) };
@@ -139,7 +141,10 @@ impl Rollouts {
         };
         let mut load = Load::new(bounds.clone(), spent);
         let (mut fitting, mut alike, mut unheard) = (Fitting::default(), Alike::new(spec.budget.as_ref()), Unheard::new(spec));
+        let own: Vec<Selector> = spec.stages.iter().filter_map(|stage| own_of(stage, reads)).collect();
+        let mut misspelt = Misspelt::new(std::iter::once(&target.selector).chain(&own));
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
+            misspelt.take(facts);
             let missed = taken.take(device, facts, busy);
             fitting.take(&target, facts, missed);
             alike.take(facts, missed.is_none());
@@ -152,6 +157,8 @@ impl Rollouts {
         .await?;
         let mut found = taken.finish(&spec.stages, SAMPLE);
         let weighed = load.weigh(spec, &found.who);
+        let groups = if misspelt.asks_for_groups() { groups::names(on, org).await? } else { Vec::new() };
+        let warnings = misspelt.said(&groups).into_iter().chain(unheard.said()).collect();
         let frosts = freezes::not_over(on, org, now).await?;
         let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
@@ -194,13 +201,13 @@ impl Rollouts {
             silent: fitting.silent(),
             fit: Some(fitting.of(release.row.id.clone())),
             spread_over: lot.spread_over().map(str::to_owned),
-            warnings: unheard.said(),
+            warnings,
         })
     }
 }
 
-/// What a release and the selector of a plan that is not kept ask of a device.
-pub(super) fn asks(release: &RolloutRelease, selector: Selector) -> Target {
+/// What a release, its signatures and the selector of a plan that is not kept ask of a device.
+pub(super) fn asks(release: &RolloutRelease, selector: Selector, signed: Signed) -> Target {
     Target {
         device_type: release.row.device_type.clone(),
         hardware: release.manifest.hardware.clone(),
@@ -209,6 +216,7 @@ pub(super) fn asks(release: &RolloutRelease, selector: Selector) -> Target {
         min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
         runs: None,
         selector,
+        signed: Some(signed),
     }
 }
 
@@ -218,13 +226,21 @@ pub(super) async fn unsigned(on: &mut Read, org: &OrgId, release: &RolloutReleas
     Ok(short.map(|why| Problem { field: "release".to_owned(), message: format!("The release has {why}.") }))
 }
 
+/// A stage's own selector, where it can be read.
+fn own_of(stage: &StageSpec, reads: Reads) -> Option<Selector> {
+    match &stage.reach {
+        Reach::Matching(own) => reads(own).ok(),
+        Reach::Percent(_) | Reach::Count(_) => None,
+    }
+}
+
 fn of_stages(problem: &Problem) -> bool {
     problem.field.starts_with("stages") && !problem.field.contains("gate")
 }
 
 /// The draw a kept plan would get now.
 pub(super) async fn draw(on: &mut Read, record: &Record, last: Option<&LastValues>, now: Timestamp) -> Result<Found, DbError> {
-    let target = record.target()?;
+    let target = target(on, record).await?;
     let lot = record.lot()?;
     let mut taken = Walk::new(&target, &lot, &record.id, false);
     let rank = Rank { sequence: record.sequence, priority: record.spec.priority };

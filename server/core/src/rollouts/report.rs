@@ -58,7 +58,7 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        let mut turns = Turns::of(&record, &course)?;
+        let mut turns = Turns::of(&mut on, &record, &course).await?;
         let mut batch = devices::facts_page(&mut on, &actor.org, after, BATCH, self.clock.now()).await?;
         devices::measured(self.last.as_ref(), &actor.org, &turns.asked(), &mut batch).await?;
         turns.turn_to(&mut on, &batch).await?;

@@ -4,7 +4,10 @@ use super::{
     draw::{self, Cut, Entry},
     lot::Lot,
 };
-use crate::devices::{DeviceNo, Facts, Selector};
+use crate::{
+    devices::{DeviceNo, Facts, Selector},
+    releases::Signed,
+};
 use std::collections::{BTreeMap, HashMap};
 use wire::{
     ids::{DeviceId, RolloutId},
@@ -29,6 +32,8 @@ pub struct Target {
     pub runs: Option<i64>,
     /// Who should get it.
     pub selector: Selector,
+    /// By whom it is signed; none where that is not looked at.
+    pub signed: Option<Signed>,
 }
 
 /// Why a device that was meant is not in.
@@ -50,13 +55,24 @@ pub enum Miss {
     RunsOther,
     /// Runs something too old to be updated to this directly.
     TooOld,
+    /// Says which keys it trusts, and too few of them have signed the release: it would refuse it.
+    Unsigned,
     /// Another rollout is updating it.
     Busy,
 }
 
 /// What is asked of a device's facts, in this order.
-const RULES: [Miss; 8] =
-    [Miss::NotSelected, Miss::OtherType, Miss::NotActive, Miss::Pinned, Miss::Hardware, Miss::Newer, Miss::RunsOther, Miss::TooOld];
+const RULES: [Miss; 9] = [
+    Miss::NotSelected,
+    Miss::OtherType,
+    Miss::NotActive,
+    Miss::Pinned,
+    Miss::Hardware,
+    Miss::Newer,
+    Miss::RunsOther,
+    Miss::TooOld,
+    Miss::Unsigned,
+];
 
 impl Target {
     /// Whether a device is in; `busy` when another rollout is updating it. The first reason against it otherwise.
@@ -76,6 +92,7 @@ impl Target {
             Miss::Newer => facts.sequence >= self.sequence,
             Miss::RunsOther => self.runs.is_some_and(|taken_back| facts.sequence != taken_back),
             Miss::TooOld => facts.sequence < self.min_sequence,
+            Miss::Unsigned => self.signed.as_ref().is_some_and(|signed| !signed.is_enough_for(&facts.attributes)),
             Miss::Busy => false,
         }
     }
@@ -91,6 +108,7 @@ impl Target {
             Miss::Newer => format!("already on {} or newer", self.version),
             Miss::RunsOther => "does not run the firmware that is taken back".to_owned(),
             Miss::TooOld => format!("too old for {}: needs sequence {} first", self.version, self.min_sequence),
+            Miss::Unsigned => format!("trusts too few of the keys that have signed {}", self.version),
             Miss::Busy => "another rollout is updating it".to_owned(),
         }
     }
@@ -241,9 +259,10 @@ fn count(n: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollouts::testing::{rollout_id, spec, stage};
+    use crate::rollouts::testing::{rollout_id, signed_by, spec, stage};
     use wire::{
         Timestamp,
+        device::{NO_KEYS, TRUSTED_KEYS},
         rollouts::{Order, Reach, RolloutSpec},
         updates::Pin,
     };
@@ -263,6 +282,11 @@ mod tests {
         Pin { at: Timestamp(0), by: "oli".into(), reason: "on show".into() }
     }
 
+    /// A device that trusts no key says this.
+    fn nobody() -> BTreeMap<String, String> {
+        [(TRUSTED_KEYS.to_owned(), NO_KEYS.to_owned())].into()
+    }
+
     fn target() -> Target {
         Target {
             device_type: "gateway".into(),
@@ -272,6 +296,7 @@ mod tests {
             min_sequence: 2,
             runs: None,
             selector: Selector::parse("-tag:lab").unwrap(),
+            signed: Some(signed_by(&["a"])),
         }
     }
 
@@ -286,7 +311,8 @@ mod tests {
             (Miss::Pinned, Facts { pin: Some(pin()), hardware: "C".into(), ..facts("x") }, false),
             (Miss::Hardware, Facts { hardware: "C".into(), ..facts("x") }, false),
             (Miss::Newer, Facts { sequence: 5, ..facts("x") }, true),
-            (Miss::TooOld, Facts { sequence: 1, ..facts("x") }, false),
+            (Miss::TooOld, Facts { sequence: 1, attributes: nobody(), ..facts("x") }, false),
+            (Miss::Unsigned, Facts { attributes: nobody(), ..facts("x") }, true),
             (Miss::Busy, facts("x"), true),
         ] {
             assert_eq!(target.check(&facts, busy), Err(miss));
@@ -309,6 +335,7 @@ mod tests {
         walk.take(21, &Facts { sequence: 7, ..facts("gw-21") }, false);
         walk.take(22, &Facts { tags: vec!["lab".into()], ..facts("gw-22") }, false);
         walk.take(23, &Facts { pin: Some(pin()), ..facts("gw-23") }, false);
+        walk.take(24, &Facts { attributes: nobody(), ..facts("gw-24") }, false);
         let found = walk.finish(&stages, 3);
         assert_eq!(found.stages.iter().map(|s| s.devices).collect::<Vec<_>>(), [2, 4, 14]);
         assert_eq!(found.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [2, 3, 3]);
@@ -316,9 +343,16 @@ mod tests {
         turns.sort_unstable();
         assert_eq!(turns, (0..20).collect::<Vec<_>>(), "each of those it is for in one stage");
         assert_eq!(found.stages[0].sample[0].as_str(), format!("gw-{}", found.who[0][0] + 1));
-        assert_eq!((found.total, found.last_device), (20, 23));
+        assert_eq!((found.total, found.last_device), (20, 24));
         let excluded = |reason: &str| Excluded { reason: reason.into(), devices: 1 };
-        assert_eq!(found.excluded, [excluded("pinned to what it runs"), excluded("already on 1.2.0 or newer")]);
+        assert_eq!(
+            found.excluded,
+            [
+                excluded("pinned to what it runs"),
+                excluded("already on 1.2.0 or newer"),
+                excluded("trusts too few of the keys that have signed 1.2.0"),
+            ]
+        );
         assert_eq!((found.strata.len(), found.overlaps, found.stages[0].values), (0, vec![0, 0, 0], None));
         assert_eq!(found.members.map(|m| m.len()), Some(4), "of the stage that is given as a number");
     }

@@ -3,10 +3,14 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "tests may stop at the first surprise")]
 
 use super::course::{Course, Stage};
-use crate::entropy::{Entropy, SeededEntropy};
+use crate::{
+    entropy::{Entropy, SeededEntropy},
+    releases::Signed,
+};
 use wire::{
     Timestamp,
     ids::RolloutId,
+    manifest::{Envelope, Signature},
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
     states::{ReleaseState, RolloutState},
 };
@@ -15,6 +19,12 @@ use wire::{
 pub fn rollout_id(seed: u64) -> RolloutId {
     let entropy: &dyn Entropy = &SeededEntropy::new(seed);
     entropy.id(Timestamp(1_700_000_000_000))
+}
+
+/// A release that keys of these ids have signed.
+pub fn signed_by(ids: &[&str]) -> Signed {
+    let signatures = ids.iter().map(|id| Signature { keyid: (*id).to_owned(), sig: String::new() }).collect();
+    Signed::of(&Envelope { payload_type: String::new(), payload: String::new(), signatures })
 }
 
 /// A stage with this reach and nothing else said.

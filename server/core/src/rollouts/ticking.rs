@@ -20,8 +20,9 @@ use super::{
 };
 use crate::{
     Result,
-    db::{Error as DbError, Read},
+    db::{Conn, Error as DbError, Read},
     devices::{DeviceNo, Facts, store as devices},
+    releases,
     telemetry::LastValues,
 };
 use std::collections::BTreeSet;
@@ -106,7 +107,7 @@ impl Rollouts {
     }
 
     async fn survey(&self, on: &mut Read, record: &Record, course: &Course, need: Need) -> Result<Survey> {
-        let target = record.target()?;
+        let target = target(on, record).await?;
         match need {
             Need::Targets => {
                 let lot = record.lot()?;
@@ -152,6 +153,15 @@ impl Rollouts {
         })
         .await
     }
+}
+
+/// What a rollout asks of a device, also by whom its release is signed now.
+pub(super) async fn target(on: &mut impl Conn, record: &Record) -> Result<Target, DbError> {
+    let signed = match releases::for_rollout(on, &record.org, &record.release).await? {
+        Some(release) => Some(releases::signed(on, &record.org, &release).await?),
+        None => None,
+    };
+    Ok(Target { signed, ..record.target()? })
 }
 
 /// The metrics that a rollout asks for.

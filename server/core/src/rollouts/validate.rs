@@ -2,6 +2,7 @@
 
 use super::{comparable, gate::counts_dark, plan::devices_of, sharing, steps, window};
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
+use std::collections::HashMap;
 use wire::{
     Timestamp,
     devices::SelectorError,
@@ -114,6 +115,22 @@ pub fn begun(spec: &RolloutSpec, now: Timestamp) -> Option<Problem> {
     let at = spec.start_at.filter(|at| now.since(*at) > LATE_MS)?;
     let message = format!("{} is over. Choose a later time, or none: then it starts at once after the approval.", at.readable());
     Some(Problem { field: "start_at".to_owned(), message })
+}
+
+/// Stages without a name, and with that of an earlier one, in a plan that nobody has been asked about yet: one that was sent before this was asked runs on.
+pub fn names(spec: &RolloutSpec) -> Vec<Problem> {
+    let (mut known, mut found) = (HashMap::new(), Found(Vec::new()));
+    for (i, stage) in spec.stages.iter().enumerate() {
+        let (name, number, at) = (stage.name.trim(), i + 1, format!("stages.{i}.name"));
+        if name.is_empty() {
+            found.add(&at, format!("Stage {number} has no name. Give it one, for example {}.", StageSpec::usual_name(number)));
+        } else if let Some(first) = known.get(name) {
+            found.add(&at, format!("Stage {number} is called as stage {first} is. Give each stage a name of its own."));
+        } else {
+            known.insert(name, number);
+        }
+    }
+    found.0
 }
 
 /// The gate of the whole rollout.

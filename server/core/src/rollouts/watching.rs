@@ -8,6 +8,7 @@ use super::{
     evidence::{self, Groups, Look, MOST},
     plan::Survey,
     store::{parts, records::Record},
+    ticking::target,
 };
 use crate::{Result, db::Read, devices::DeviceNo};
 use std::collections::{BinaryHeap, HashSet};
@@ -20,7 +21,7 @@ impl Rollouts {
         for device in parts::updated(on, &record.id, course.stage, look.from).await? {
             updated.take(device);
         }
-        let target = record.target()?;
+        let target = target(on, record).await?;
         let touched: HashSet<DeviceNo> = parts::touched(on, &record.id).await?.into_iter().collect();
         let mut control = Lowest::new(&record.id);
         self.walk(on, record, |device, facts, busy| {

@@ -9,7 +9,7 @@ use super::{
     stand::Stand,
     survey::Miss,
 };
-use crate::devices::Facts;
+use crate::{devices::Facts, releases::says_trust};
 use wire::{
     Timestamp,
     rollouts::{Outlook, Reason, Rule, Says},
@@ -125,6 +125,11 @@ impl Concern {
             (Miss::Newer, format!("it runs sequence {own}, and this is {}.", t.sequence), "When the device reports older firmware."),
             (Miss::RunsOther, format!("it runs sequence {own}."), "When the device reports that it runs it."),
             (Miss::TooOld, format!("it runs sequence {own}, and {} is enough.", t.min_sequence), "When the device reports newer firmware."),
+            (
+                Miss::Unsigned,
+                "enough of the keys that it trusts have signed it.".to_owned(),
+                "When the device reports other keys, or one that it trusts has signed the release.",
+            ),
         ];
         all.into_iter()
             .map(|(miss, fact, again)| {
@@ -137,6 +142,9 @@ impl Concern {
                     Miss::Hardware if t.hardware.is_empty() => no_matter(rule, "the release runs on all hardware."),
                     Miss::RunsOther if t.runs.is_none() => no_matter(rule, "this is no way back."),
                     Miss::TooOld if t.min_sequence == 0 => no_matter(rule, "the release goes over any firmware."),
+                    Miss::Unsigned if t.signed.is_none() || !says_trust(&facts.attributes) => {
+                        no_matter(rule, "the device does not say which keys it trusts.")
+                    }
                     _ => met(rule, fact),
                 }
             })
@@ -268,6 +276,7 @@ const fn rule_of(miss: Miss) -> Rule {
         Miss::Newer => Rule::Older,
         Miss::RunsOther => Rule::TakenBack,
         Miss::TooOld => Rule::Direct,
+        Miss::Unsigned => Rule::Signed,
         Miss::Busy => Rule::LastWord,
     }
 }

@@ -95,6 +95,8 @@ async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
 
     let wrong = desk.apply(&EXAMPLE.replace("percent: 25", "percent: 250")).await.unwrap_err();
     assert!(wrong.contains("plan.yaml:20 stages.1.reach: Choose a percentage over 0 and up to 100."), "{wrong}");
+    let twice = desk.apply(&EXAMPLE.replace("A quarter", "Canary")).await.unwrap_err();
+    assert!(twice.contains("plan.yaml:20 stages.1.name: Stage 2 is called as stage 1 is. Give each"), "{twice}");
 }
 
 #[rstest]

@@ -61,7 +61,8 @@ fn bytes_and_budgets_read_like_speech() {
 fn who_is_silent_and_who_runs_newer_is_said() {
     let release = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
     let newer_version = Some("4.13.0".to_owned());
-    let fit = wire::rollouts::ReleaseFit { release, meant: 40, other_hardware: 0, newer: 2, newer_version, on_it: 0, too_old: 0 };
+    let fit =
+        wire::rollouts::ReleaseFit { release, meant: 40, other_hardware: 0, newer: 2, newer_version, on_it: 0, too_old: 0, unsigned: 0 };
     let p = Preview { silent: 1, fit: Some(fit), ..Preview::default() };
     assert_eq!(
         beside(&p),

@@ -114,7 +114,10 @@ pub(in crate::releases) async fn key_set(on: &mut impl Conn, org: &OrgId, versio
     Ok(row!(on, (Vec<u8>,), KEY_SET, org.as_str(), version)?.map(|r| r.0))
 }
 
-/// The newest 100: envelope, when, by whom.
+/// Most key sets that are read at once.
+pub(in crate::releases) const KEY_SETS: usize = 100;
+
+/// The newest [`KEY_SETS`]: envelope, when, by whom.
 pub(in crate::releases) async fn key_sets(on: &mut impl Conn, org: &OrgId) -> Result<Vec<(Vec<u8>, Timestamp, String)>, Error> {
     let found = rows!(on, (Vec<u8>, i64, String), ALL_KEY_SETS, org.as_str())?;
     Ok(found.into_iter().map(|(envelope, at, by)| (envelope, Timestamp(at), by)).collect())

@@ -5,10 +5,15 @@ use crate::{
     devices::Selector,
     rollouts::{
         stand::{Owed, Owes, UnderWay},
+        testing::signed_by,
         throttle::Full,
     },
 };
-use wire::{rollouts::Budget, updates::Pin};
+use wire::{
+    device::{NO_KEYS, TRUSTED_KEYS},
+    rollouts::Budget,
+    updates::Pin,
+};
 
 /// A rollout that runs, and whose turn the device is in.
 fn running() -> Concern {
@@ -20,6 +25,7 @@ fn running() -> Concern {
         min_sequence: 0,
         runs: None,
         selector: Selector::everything(),
+        signed: None,
     };
     Concern {
         id: crate::rollouts::testing::rollout_id(1),
@@ -75,6 +81,9 @@ fn the_first_blocker_is_told() {
     };
     let away = Facts { online: false, ..facts.clone() };
     let pin = Pin { at: Timestamp(0), by: "Oli".into(), reason: "it is on show until May.".into() };
+    let says_keys = |keys: &str| Facts { attributes: [(TRUSTED_KEYS.to_owned(), keys.to_owned())].into(), ..facts.clone() };
+    let signed = Target { signed: Some(signed_by(&["00000000000000aa"])), ..running.target.clone() };
+    let signed = Concern { target: signed, ..running.clone() };
     let mut said = Vec::new();
     for (name, facts, stand, concerns) in [
         ("nothing", facts.clone(), Stand::default(), vec![]),
@@ -135,6 +144,9 @@ fn the_first_blocker_is_told() {
         ("halted", facts.clone(), Stand::default(), vec![halted]),
         ("newer", Facts { sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
         ("pinned", Facts { pin: Some(pin), sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
+        ("trusts nobody", says_keys(NO_KEYS), Stand::default(), vec![signed.clone()]),
+        ("trusts others", says_keys("00000000000000bb"), Stand::default(), vec![signed.clone()]),
+        ("trusts who has signed", says_keys("00000000000000bb 00000000000000aa"), Stand::default(), vec![signed]),
         (
             "failed",
             facts.clone(),
@@ -233,4 +245,21 @@ fn nobody_is_told_to_wait_for_what_can_not_come() {
     assert_eq!(again(halted.clone(), Rule::GoesOut), "When a person resumes it.");
     let recalled = Concern { release: ReleaseState::Recalled, ..halted };
     assert_eq!(again(recalled, Rule::GoesOut), "Never by this rollout. Draft one with another release.");
+}
+
+#[test]
+fn who_does_not_say_whom_it_trusts_is_asked_nothing() {
+    let signed = Target { signed: Some(signed_by(&["00000000000000aa"])), ..running().target };
+    let signed = Concern { target: signed, ..running() };
+    let rule = |keys: Option<&str>| {
+        let attributes = keys.map(|keys| (TRUSTED_KEYS.to_owned(), keys.to_owned())).into_iter().collect();
+        let facts = Facts { device_type: "gateway".into(), state: "active".into(), attributes, ..Facts::default() };
+        let why = explain(&facts, &Stand::default(), std::slice::from_ref(&signed), Timestamp(0));
+        why.rollouts[0].rules.iter().find(|r| r.rule == Rule::Signed).unwrap().clone()
+    };
+    assert_eq!(rule(None).says, Says::NoMatter);
+    assert_eq!(rule(Some("00000000000000aa")).says, Says::Met);
+    let kept_back = rule(Some(NO_KEYS));
+    assert_eq!(kept_back.says, Says::Blocks);
+    assert_eq!(kept_back.again, "When the device reports other keys, or one that it trusts has signed the release.");
 }

@@ -115,7 +115,7 @@ impl Record {
     pub fn begin_at(&self) -> Option<Timestamp> {
         self.course.begin_at
     }
-    /// What it asks of a device. An error when its selector can't be parsed any more.
+    /// What it asks of a device, but for whose keys have signed its release. An error when its selector can't be parsed any more.
     pub fn target(&self) -> Result<Target, Error> {
         let selector =
             Selector::parse_kept(&self.spec.selector).map_err(|e| Error::corrupt(format!("selector of {}: {}", self.id, e.message)))?;
@@ -128,6 +128,7 @@ impl Record {
             // The lowest sequence that is kept of a way back is the one that it takes back.
             runs: self.back_of.is_some().then_some(self.min_sequence),
             selector,
+            signed: None,
         })
     }
     /// How its plan arranges devices. An error when a stage's selector can't be parsed any more.

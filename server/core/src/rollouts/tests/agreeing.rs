@@ -10,7 +10,7 @@ use crate::{
 use rstest::rstest;
 use std::collections::BTreeMap;
 use wire::{
-    device::{CONFIRMS_UPDATES, WAITS_FOR_WINDOW},
+    device::{CONFIRMS_UPDATES, NO_KEYS, TRUSTED_KEYS, WAITS_FOR_WINDOW},
     ids::{FreezeId, ReleaseId, RolloutId},
     rollouts::{Budget, Growth, NewFreeze, Outlook, Rate, Reach, Retry, RetryClass, RolloutSpec, Rule, WhyRollout},
     states::UpdateState,
@@ -103,7 +103,7 @@ impl Turmoil {
     async fn act(&mut self) {
         let (room, device) = (self.s.rollouts(), self.device());
         let rollout = self.pick(&self.rollouts);
-        match self.roll(17) {
+        match self.roll(18) {
             0 | 1 => {
                 let id = room.draft(&self.s.oli, self.plan()).await.unwrap();
                 if self.chance(90) && room.submit(&self.s.oli, &id).await.is_ok() && self.chance(90) {
@@ -171,6 +171,10 @@ impl Turmoil {
                 } else {
                     room.unpin(&self.s.oli, &name).await
                 };
+            }
+            15 => {
+                let own = &super::key().keyid()[..16];
+                self.write(SAYS, device, TRUSTED_KEYS, if self.chance(20) { NO_KEYS } else { own }).await;
             }
             _ => {
                 let minutes = self.pick(&[1, 7, 40, 200]).unwrap();
@@ -256,6 +260,7 @@ async fn what_is_explained_is_what_is_offered(#[case] kind: EngineKind, #[case] 
             Rule::Active,
             Rule::Pinned,
             Rule::Older,
+            Rule::Signed,
             Rule::GoesOut,
             Rule::Stage,
             Rule::Time,

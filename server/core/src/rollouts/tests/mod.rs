@@ -33,6 +33,7 @@ mod report;
 mod said;
 mod storm;
 mod time;
+mod trusting;
 mod uses;
 
 use super::{
@@ -78,7 +79,7 @@ struct Scene {
 }
 
 fn stage(reach: Reach) -> StageSpec {
-    StageSpec { name: "a stage".into(), reach, soak_s: 0, confirm: false, gate: GateSpec::default() }
+    StageSpec { name: String::new(), reach, soak_s: 0, confirm: false, gate: GateSpec::default() }
 }
 
 fn key() -> SigningKeyPair {
@@ -132,6 +133,7 @@ impl Scene {
     }
 
     fn spec(&self, stages: Vec<StageSpec>) -> RolloutSpec {
+        let stages = (1..).zip(stages).map(|(n, stage)| StageSpec { name: StageSpec::usual_name(n), ..stage }).collect();
         RolloutSpec { release: self.release.clone(), reason: "because".into(), ..super::testing::spec(stages) }
     }
 

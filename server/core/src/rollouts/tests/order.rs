@@ -258,3 +258,19 @@ async fn a_number_is_a_limit_however_many_come_later(#[case] kind: EngineKind) {
     assert_eq!((course.stage, course.stages[0].counts.total, course.stages[0].counts.succeeded), (2, 3, 3));
     assert_eq!(s.offered().await.len(), 37, "the stage that takes everybody takes them");
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_type_or_a_group_that_there_is_none_of_is_told_beside_the_preview(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    s.w.fleet.devices().create_group(&s.oli, "lab").await.unwrap();
+    let told = async |selector: &str| {
+        let spec = RolloutSpec { selector: selector.into(), ..s.spec(vec![own("group:labs"), stage(Reach::Percent(100.0))]) };
+        s.rollouts().preview(&s.oli, &spec).await.unwrap().warnings
+    };
+    let of_stage = "There is no group labs. Did you mean lab?";
+    assert_eq!(told("type:gateway -group:lab").await, [of_stage], "a group may be empty");
+    assert_eq!(told("type:gatway").await, ["No device is of the type gatway. Did you mean gateway?", of_stage]);
+}

@@ -61,6 +61,7 @@ async fn a_preview_says_how_the_release_stands_to_the_devices_and_who_is_silent(
         newer_version: Some("3.0.0".into()),
         on_it: 1,
         too_old: 0,
+        unsigned: 0,
     };
     assert_eq!((&fit, preview.total, preview.silent), (&expected, 3, 1));
     assert!(fit.is_behind());

@@ -76,6 +76,21 @@ fn a_good_plan_has_no_problems() {
     assert_eq!(fields(&good), Vec::<String>::new());
 }
 
+#[test]
+fn each_stage_has_a_name_of_its_own() {
+    let called = |all: &[&str]| {
+        let stages = all.iter().map(|name| StageSpec { name: (*name).to_owned(), ..stage(Reach::Percent(100.0)) });
+        names(&spec(stages.collect())).into_iter().map(|p| (p.field, p.message)).collect::<Vec<_>>()
+    };
+    assert!(called(&["Canary", "canary", "Rest"]).is_empty());
+    let wrong = [
+        ("stages.0.name", "Stage 1 has no name. Give it one, for example Stage 1."),
+        ("stages.2.name", "Stage 3 is called as stage 2 is. Give each stage a name of its own."),
+        ("stages.3.name", "Stage 4 has no name. Give it one, for example Stage 4."),
+    ];
+    assert_eq!(called(&[" ", "Half", "Half ", "", "Rest"]), wrong.map(|(field, message)| (field.to_owned(), message.to_owned())));
+}
+
 fn compares() -> GateSpec {
     GateSpec { metrics: vec![MetricGate::new("cpu.load".into(), Worse::Higher)], ..GateSpec::USUAL }
 }

@@ -20,7 +20,7 @@ use wire::{
 fn everybody() -> Target {
     let selector = Selector::everything();
     let (device_type, hardware, version) = (String::new(), Vec::new(), String::new());
-    Target { device_type, hardware, version, sequence: i64::MAX, min_sequence: 0, runs: None, selector }
+    Target { device_type, hardware, version, sequence: i64::MAX, min_sequence: 0, runs: None, selector, signed: None }
 }
 
 impl World {

@@ -100,6 +100,36 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn a_stage_is_called_by_its_number_or_by_a_name_of_its_own(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    s.trust().await;
+    let release = s.release("1.0.0", 1).await;
+    let plan = |first: &Value, second: &Value| {
+        let stage = |name: &Value, percent: f64| {
+            let mut stage = json!({ "reach": { "percent": percent } });
+            if !name.is_null() {
+                stage["name"] = name.clone();
+            }
+            stage
+        };
+        json!({ "name": "Gateway", "release": release, "stages": [stage(first, 10.0), stage(second, 100.0)] })
+    };
+    let drafted = s.post("/rollouts", &plan(&Value::Null, &Value::Null)).await;
+    assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
+    let stages = &drafted.body["spec"]["stages"];
+    assert_eq!((&stages[0]["name"], &stages[1]["name"]), (&json!("Stage 1"), &json!("Stage 2")));
+    for (first, second, field) in
+        [("", "Rest", "stages.0.name"), ("Rest", " Rest", "stages.1.name"), ("Stage 2", "Stage 2", "stages.1.name")]
+    {
+        let refused = s.post("/rollouts", &plan(&json!(first), &json!(second))).await;
+        assert_eq!((refused.code(), &refused.body["field"]), ((400, "plan_has_problems"), &json!(field)), "{}", refused.body);
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn a_plan_as_a_file_is_compared_applied_and_found_by_its_name(#[case] kind: EngineKind) {
     let s = Script::new(kind, Role::Admin).await;
     s.world.device("gw-1", "gateway").await;
