@@ -41,6 +41,13 @@ export const ASKING: Asking[] = [
       return { path: `/certificates/${id}`, opener: link(page, "Revoke…") };
     },
   },
+  {
+    name: "a certificate that is revoked",
+    prepare: async (page) => {
+      const { id } = (await rest("GET", `/certificates?q=${await aRevoked()}`)).items[0];
+      return { path: `/certificates/${id}`, opener: link(page, "Raise the reason…") };
+    },
+  },
   { name: "a release", prepare: async (page) => ({ path: `/firmware/${await aRelease()}`, opener: link(page, "Deprecate…") }) },
   {
     name: "a signing key",
@@ -96,3 +103,13 @@ const aStranger = () => {
 /** One for all questions: none of them is answered. */
 let device: Promise<string> | undefined;
 const aDevice = () => (device ??= enrolled([unique("test-asked")]).then(([made]) => made!.id));
+
+/** One whose certificate is revoked for a reason that a compromise may follow. */
+let revoked: Promise<string> | undefined;
+const aRevoked = () => (revoked ??= revocation());
+async function revocation() {
+  const [made] = await enrolled([unique("test-asked-revoked")]);
+  const { id } = (await rest("GET", `/certificates?q=${made!.id}`)).items[0];
+  await rest("POST", `/certificates/${id}/revoke`, { reason: "superseded" });
+  return made!.id;
+}

@@ -23,6 +23,7 @@ mod own_ca;
 mod publish;
 mod recovery;
 mod refusals;
+mod renewals;
 mod rest;
 mod roots;
 mod server_keys;

@@ -218,6 +218,16 @@ pub async fn change_device(id: String, step: DeviceStep, #[server(default)] conf
     Ok(then)
 }
 
+/// Orders a device to renew its certificate now.
+#[server(prefix = "/rpc", endpoint = "/device/renew")]
+pub async fn order_renewal(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device: wire::ids::DeviceId = call.id(&id)?;
+    call.answer(call.fleet.devices().order_renewal(&call.actor, &device).await)?;
+    call.lead_to(&format!("/devices/{device}/certificates"));
+    Ok(())
+}
+
 /// Says that the sign of a possible clone was looked at.
 #[server(prefix = "/rpc", endpoint = "/device/clear")]
 pub async fn clear_suspicion(id: String) -> Result<(), ApiFault> {

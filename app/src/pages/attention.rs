@@ -22,6 +22,7 @@ pub const fn tone(matter: &Matter) -> Tone {
         | Matter::GlassBroken { .. }
         | Matter::Halted { .. }
         | Matter::PossibleClone { .. }
+        | Matter::TokenReused { .. }
         | Matter::Damaged { .. }
         | Matter::Quarantined { .. }
         | Matter::UpdateFailed { .. } => Tone::Bad,
@@ -43,6 +44,7 @@ pub fn href(matter: &Matter) -> String {
         Matter::ConsentAsked { .. } => "/certificates/authorities/requests".to_owned(),
         Matter::Halted { rollout, .. } | Matter::WaitsForApproval { rollout, .. } => format!("/rollouts/{rollout}"),
         Matter::PossibleClone { device, .. } | Matter::Silent { device } => format!("/devices/{device}"),
+        Matter::TokenReused { .. } => "/enrolment".to_owned(),
         Matter::Damaged { release, .. } | Matter::Quarantined { release, .. } => format!("/firmware/{release}"),
         Matter::UpdateFailed { device, .. } => format!("/devices/{device}/firmware"),
     }
@@ -89,6 +91,9 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
         Matter::Halted { name, summary, .. } => short_digests(&format!("{name} was halted: {summary}")),
         Matter::WaitsForApproval { name, .. } => format!("{name} waits for approval"),
         Matter::PossibleClone { device, sign } => short_digests(&format!("Somebody else may hold the key of {device}. {sign}")),
+        Matter::TokenReused { label, from } => {
+            format!("The enrolment token {label} is used up and was tried again from {from}: somebody else may have its secret")
+        }
         Matter::Damaged { device_type, version, file, damage, .. } => {
             format!("{file} of {device_type} {version} is {damage} in the store; upload it again")
         }
@@ -134,6 +139,10 @@ mod tests {
         let (text, _) = told(Matter::SignerLost(SignerLost { why: "Device CA G1-1 signs nothing: no key".to_owned(), whole: false }));
         assert_eq!(text, "Device CA G1-1 signs nothing: no key. What others sign and devices that are in go on");
         assert_eq!(href, "/certificates/authorities");
+
+        let (text, href) = told(Matter::TokenReused { label: "Hall 3".to_owned(), from: "198.51.100.7".to_owned() });
+        assert!(text.starts_with("The enrolment token Hall 3 is used up and was tried again from 198.51.100.7"), "{text}");
+        assert_eq!(href, "/enrolment");
 
         let (text, href) = told(Matter::KeySetEnds { version: 1, end: NOW.plus(1) });
         assert!(text.starts_with("Key set 1 ends on 22 Nov 2026"), "{text}");

@@ -9,7 +9,7 @@ use leptos_router::hooks::{use_query_map, use_url};
 use std::fmt::Display;
 
 /// The words that ask. A page that were asked by another one would go on asking when the person has left the question.
-pub(super) const WORDS: [&str; 8] = ["approve", "ask", "disable", "end", "forget", "reject", "revoke", "revoke-batch"];
+pub(super) const WORDS: [&str; 9] = ["approve", "ask", "disable", "end", "forget", "raise", "reject", "revoke", "revoke-batch"];
 
 /// What a form that was refused without script has put into the address: it goes with the question that it belongs to.
 const REFUSAL: [&str; 3] = ["__err", "__path", "__typed"];

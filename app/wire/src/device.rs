@@ -15,7 +15,7 @@
 //! | `offer` | down | there is an update |
 //! | `cancel` | down | the update was taken back |
 //! | `status_ack` | down | the status is recorded |
-//! | `renew` | down | renew your certificate now |
+//! | `renew` | down | renew your certificate now, with the key it has or another one: it is overdue, its authority retires, or an operator has ordered it |
 //! | `trust_bundle` | down | there is another trust bundle: fetch it |
 
 use crate::{
@@ -203,7 +203,8 @@ pub enum Down {
         /// The state as the server holds it now.
         state: UpdateState,
     },
-    /// Renew the certificate now, without waiting for its window.
+    /// Renew the certificate now, without waiting for its window: it is overdue, its authority retires, or an operator has ordered it. Said once on a
+    /// connection for each of these, and again on the next one with the same certificate; of a certificate that has been renewed meanwhile it means nothing.
     Renew,
     /// There is another trust bundle than the one the device said it holds: fetch it from [`TRUST_BUNDLE`] and connect again with it.
     TrustBundle {

@@ -146,6 +146,13 @@ pub enum Matter {
         /// Its name.
         name: String,
     },
+    /// An enrolment token that is used up was tried again from somewhere else.
+    TokenReused {
+        /// What it was for.
+        label: String,
+        /// From where.
+        from: String,
+    },
     /// Somebody else may hold a device's key.
     PossibleClone {
         /// Which.

@@ -11,7 +11,9 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use certificates::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate};
+pub use certificates::{
+    CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate, RenewalOrder,
+};
 
 pub use crate::{
     profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileKeys, ProfileRules},

@@ -27,6 +27,8 @@ use wire::{
 const ATTENTION: usize = 8;
 /// A device that was silent this long needs a look.
 const SILENT_MS: i64 = 24 * 3600 * 1000;
+/// An enrolment token that was tried again from elsewhere needs a look for this long.
+const REUSED_MS: i64 = 24 * 3600 * 1000;
 /// A certificate that ends within this time is expiring.
 const EXPIRING_MS: i64 = 30 * 24 * 3600 * 1000;
 
@@ -96,6 +98,9 @@ impl Fleet {
         }
         for (device, sign, since) in self.devices().suspected(org, 8).await? {
             tell(since, Matter::PossibleClone { device, sign });
+        }
+        for (label, from, since) in self.devices().reused_tokens(org, now.plus(-REUSED_MS), 8).await? {
+            tell(since, Matter::TokenReused { label, from });
         }
         for found in self.releases().damaged(org, ATTENTION).await? {
             let (release, device_type, version) = (found.release, found.device_type, found.version);

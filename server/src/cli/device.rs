@@ -18,7 +18,7 @@ use std::{
 use tokio_util::io::ReaderStream;
 use wire::{
     enrolment::{BatchLineState, BatchState},
-    ids::{DeviceId, EnrolmentBatchId, RolloutId},
+    ids::{CertificateId, DeviceId, EnrolmentBatchId, RolloutId},
     pki::RevocationReason,
     rollouts::Why,
     states::DeviceStep,
@@ -39,6 +39,8 @@ pub(super) enum Device {
     Recommission(Which),
     /// Take a device out for good and delete what it has sent; its id is free once its last certificate has ended
     Delete(Which),
+    /// Order a device to renew its certificate now, whatever its age: it is told at once where it is connected, and otherwise when it connects
+    Renew(Which),
     /// Say that the sign of a possible clone was looked at
     Clear(Which),
     #[command(flatten)]
@@ -129,6 +131,14 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
         Device::Decommission(which) => (which, DeviceStep::Decommission),
         Device::Recommission(which) => (which, DeviceStep::Recommission),
         Device::Delete(which) => (which, DeviceStep::Delete),
+        Device::Renew(Which { device }) => {
+            let order = fleet.devices().order_renewal(&actor, &device).await?;
+            println!(
+                "{device}: ordered to renew {}. A running server tells it within seconds where it is connected.",
+                words(&order.certificates)
+            );
+            return Ok(());
+        }
         Device::Clear(Which { device }) => {
             fleet.devices().clear_suspicion(&actor, &device).await?;
             println!("{device}: the next sign of a clone will be told again.");
@@ -166,6 +176,11 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
     fleet.devices().change(&actor, &device, step).await?;
     println!("{device}: {step} is done. A running server follows within a second.");
     Ok(())
+}
+
+/// Pure: these ids in words.
+fn words(ids: &[CertificateId]) -> String {
+    ids.iter().map(CertificateId::as_str).collect::<Vec<_>>().join(" and ")
 }
 
 /// Pure: an explanation in lines: the answer, then the rules of each rollout, the one that keeps the device back marked.

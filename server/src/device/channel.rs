@@ -138,11 +138,11 @@ impl Channel<'_> {
             trust_bundle: self.bundle_version(),
         };
         self.bundle = welcome.trust_bundle;
+        let trust = self.devices.fleet.pki().trust();
+        let mut told = trust.renewal_asked(&self.peer.peer);
         if self.send(Down::Welcome(welcome)).await.is_err() || self.look(false).await.is_err() {
             return GONE;
         }
-        let trust = self.devices.fleet.pki().trust();
-        let mut told = trust.renewal_overdue(&self.peer.peer);
         if told && self.send(Down::Renew).await.is_err() {
             return GONE;
         }
@@ -276,14 +276,17 @@ impl Channel<'_> {
         self.devices.fleet.pki().trust_bundle(&self.peer.peer.org).version
     }
 
-    /// Compares what the device was told with what stands: an update that was taken back is cancelled, a new offer is sent. With `again` also
-    /// one that the device has not begun: it may have been busy when it came. In a box, with all that it asks the core: the task of an
+    /// Compares what the device was told with what stands: an order to renew is told, an update that was taken back is cancelled, a new offer is sent. With
+    /// `again` also one that the device has not begun: it may have been busy when it came. In a box, with all that it asks the core: the task of an
     /// idle channel would have room for it all the time.
     fn look(&mut self, again: bool) -> BoxFuture<'_, Result<(), Gone>> {
         self.compare(again).boxed()
     }
 
     async fn compare(&mut self, again: bool) -> Result<(), Gone> {
+        if self.devices.fleet.pki().trust().renewal_ordered(&self.peer.peer) {
+            self.send(Down::Renew).await?;
+        }
         let standing = match self.devices.fleet.rollouts().standing(self.peer.peer.device, self.told.as_ref()).await {
             Ok(standing) => standing,
             Err(e) => {

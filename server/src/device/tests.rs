@@ -199,6 +199,33 @@ async fn a_device_that_misses_its_renewal_is_told() {
     assert_eq!(device.hear().await, Down::Renew);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn r_1_a_device_on_its_channel_is_told_once_of_an_order_to_renew() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, PERIOD).await;
+    device.hello().await;
+    let id = "gw-1".parse().unwrap();
+    let oli = w.operator().await;
+    for _ in 0..2 {
+        w.clock.advance(1000);
+        w.fleet.devices().order_renewal(&oli, &id).await.unwrap();
+        assert_eq!(device.hear().await, Down::Renew);
+        let more = timeout(6 * PERIOD, device.hear()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_1_a_device_that_comes_is_told_of_an_order_to_renew() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, PERIOD).await;
+    w.fleet.devices().order_renewal(&w.operator().await, &"gw-1".parse().unwrap()).await.unwrap();
+    device.hello().await;
+    assert_eq!(device.hear().await, Down::Renew);
+    let more = timeout(6 * PERIOD, device.hear()).await;
+    assert!(more.is_err(), "{more:?}");
+}
+
 /// What one library writes for a value that it could not measure must not hold up a stream for ever.
 #[tokio::test]
 async fn a_value_that_is_no_number_costs_only_itself() {

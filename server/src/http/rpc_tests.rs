@@ -161,6 +161,13 @@ async fn what_cannot_be_taken_back_is_only_done_with_its_name() {
     assert_eq!(b.post("certificate_revoke", &wrong).await.unwrap_err(), (400, "invalid".to_owned()));
     assert_eq!(b.post("certificate_revoke", &revoke).await.unwrap(), "/certificates");
     assert_eq!(b.world.fleet.pki().certificate(&b.admin, &row.id).await.unwrap().revocation_note, "stolen");
+    // A weaker reason is raised by the same call.
+    let other = page.certificates.items.iter().find(|c| c.device_id.as_str() == "gw-2").unwrap();
+    for reason in ["superseded", "key_compromise"] {
+        let form = [("id", other.id.as_str()), ("reason", reason), ("confirm", "gw-2")];
+        assert_eq!(b.post("certificate_revoke", &form).await.unwrap(), "/certificates");
+        assert_eq!(b.world.fleet.pki().certificate(&b.admin, &other.id).await.unwrap().row.reason, reason);
+    }
 
     let (release, key) = b.release().await;
     let recall = [("id", release.as_str()), ("verb", "recall"), ("reason", "bricks the radio")];

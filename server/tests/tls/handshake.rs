@@ -28,7 +28,7 @@ async fn a_31_a_device_is_known_by_its_certificate_and_by_nothing_else() {
 
 /// Attack list 1, 2, 3, 4, 9.
 #[tokio::test]
-async fn a_1_to_4_strangers_are_refused_with_the_alert_that_says_why() {
+async fn a_01_to_04_strangers_are_refused_with_the_alert_that_says_why() {
     let rig = rig().await;
     let good = rig.enrol("gw-1").await;
 
@@ -137,7 +137,7 @@ async fn a_06_no_session_is_ever_resumed() {
 
 /// a claim's certificate asks on the enrol listener and is a stranger on the device listener.
 #[tokio::test]
-async fn a_9_a_claim_is_no_device() {
+async fn a_09_a_claim_is_no_device() {
     let rig = rig().await;
     let new = wire::enrolment::NewClaim {
         label: "image".into(),

@@ -44,12 +44,12 @@ async fn cut_within_a_second(kind: EngineKind) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_5_a_revocation_cuts_live_connections_on_sqlite() {
+async fn a_05_a_revocation_cuts_live_connections_on_sqlite() {
     Box::pin(cut_within_a_second(EngineKind::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_5_a_revocation_cuts_live_connections_on_postgres() {
+async fn a_05_a_revocation_cuts_live_connections_on_postgres() {
     Box::pin(cut_within_a_second(EngineKind::Postgres)).await;
 }
 
@@ -61,7 +61,7 @@ const AT_A_TIME: u64 = 10;
 
 /// H-5, attack list 5: connect and revoke at the same time, a thousand times; nobody slips through between the two checks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_5_nobody_survives_a_race_of_connecting_and_revoking() {
+async fn a_05_nobody_survives_a_race_of_connecting_and_revoking() {
     let rig = Arc::new(rig().await);
     let mut raced = 0;
     for first in (0..RACES).step_by(usize::try_from(AT_A_TIME).unwrap()) {

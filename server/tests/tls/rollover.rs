@@ -90,7 +90,7 @@ async fn r10_devices_with_the_old_root_and_with_both_follow_to_the_new_one(#[cas
 
 /// Attack list 9: what is signed by a device authority, but is no device's certificate of the profile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_9_certificates_of_other_kinds_are_refused_even_from_the_right_authority() {
+async fn a_09_certificates_of_other_kinds_are_refused_even_from_the_right_authority() {
     let rig = rig_with(EngineKind::Sqlite, Limits::default()).await;
     let pki = rig.world.fleet.pki();
     let system = Actor::system(rig.world.org.clone());

@@ -3,7 +3,7 @@
 use super::{
     authorities::authorities,
     common_name,
-    revoke::{Revoke, question, revocable, revoke_dialog, revoke_link, revoking},
+    revoke::{Revoke, question, raisable, raising, revocable, revoke_dialog, revoke_link, revoking},
 };
 use crate::{
     api::{certificates::ReadCertificate, packed::reading},
@@ -19,25 +19,31 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{ids::CertificateId, live::Topic, pki::CertificateDetail as Model, states::CertificateState};
 
-/// `/certificates/{id}`; `?revoke=ID` asks without JavaScript.
+/// `/certificates/{id}`; `?revoke=ID` and `?raise=ID` ask without JavaScript.
 #[component]
 pub fn CertificatePage() -> AnyView {
     let (params, query) = (use_params_map(), use_query_map());
     let model = reading(move || ReadCertificate { id: params.with(|p| p.get("id").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let revoke = revoking(model);
+    let (revoke, raise) = (revoking(model), raising(model));
     let content = page(model, move |model: Model| {
-        let asked = query.with_untracked(|q| q.get("revoke").is_some());
-        content(&model, asked, revoke)
+        let asked = |word: &str| query.with_untracked(|q| q.get(word).is_some());
+        let left = to_say(&model, revoke, raise);
+        content(&model, left, asked("revoke") && revocable(&model.row) || asked("raise") && raisable(&model.row))
     });
-    view! { {content}{revoke_dialog(revoke)} }.into_any()
+    view! { {content}{revoke_dialog(revoke)}{revoke_dialog(raise)} }.into_any()
 }
 
-fn content(m: &Model, asked: bool, revoke: Revoke) -> AnyView {
+/// What this person may still say of it: that it is revoked; of one that is, that its key is compromised.
+fn to_say(m: &Model, revoke: Revoke, raise: Revoke) -> Option<Revoke> {
+    let left = if revocable(&m.row) { Some(revoke) } else { raisable(&m.row).then_some(raise) };
+    left.filter(|_| m.may_revoke)
+}
+
+fn content(m: &Model, left: Option<Revoke>, asked: bool) -> AnyView {
     let c = &m.row;
     let (tone, word) = words::certificate(c.state, c.not_after.since(m.at));
-    let may_revoke = m.may_revoke && revocable(c);
-    let button = may_revoke.then(|| revoke_link(c, ("danger", ""), revoke));
+    let button = left.map(|say| revoke_link(c, ("danger", ""), say));
     let download = |form: &'static str, label: &'static str| {
         view! { <a class="btn" href=format!("/api/v1/certificates/{}/{form}", c.id) download="" rel="external">{icon("download")}{label}</a> }
     };
@@ -45,7 +51,7 @@ fn content(m: &Model, asked: bool, revoke: Revoke) -> AnyView {
     view! {
         <PageHead title=format!("Certificate of {}", c.device_id) marks=badge(tone, word) sub=sub.into_any()
             actions=view! { {download("pem", "PEM")}{download("der", "DER")}{button} }.into_any()/>
-        {(asked && may_revoke).then(|| question(c, revoke))}
+        {left.filter(|_| asked).map(|say| question(c, say))}
         <div class="split mt-4">
             <div class="stack">{written(m)}{card("PEM", None, code_block(m.pem.clone(), "The certificate as PEM"))}</div>
             <div class="stack">{standing(m)}{machines::certificate(c)}</div>

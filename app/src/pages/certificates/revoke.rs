@@ -1,13 +1,13 @@
-//! Revoking a certificate: the call, its dialog, and the question in the page for browsers without script.
+//! Revoking a certificate, and saying of one that was revoked that its key is compromised: the call, its dialog, and the question in the page for
+//! browsers without script.
 
 use crate::{
     api::{certificates::RevokeCertificate, packed::Reading},
     ui::{
-        Control, Tone, asked, dialog,
+        Control, asked, dialog,
         dialog::{buttons, dialog_link_about},
-        form::{self, ActionForm, FormCall, action, fault_banner, on_success, refusal},
+        form::{self, ActionForm, FormCall, fault_banner, refusal, said},
         page, select,
-        toast::toasts,
     },
 };
 use leptos::prelude::*;
@@ -19,26 +19,83 @@ use wire::{
 /// The call, and the certificate its dialog asks about: one dialog serves all rows.
 #[derive(Clone, Copy)]
 pub struct Revoke {
+    what: What,
     call: FormCall<RevokeCertificate>,
     /// The certificate that the dialog asks about.
     chosen: RwSignal<Option<CertificateRow>>,
 }
 
-/// The dialog's id.
-const REVOKE: &str = "revoke-dialog";
+/// What is asked about a certificate.
+#[derive(Clone, Copy)]
+enum What {
+    /// To revoke it.
+    Revoke,
+    /// To say of one that was revoked for another reason that its key is compromised (R-5).
+    Raise,
+}
+
+impl What {
+    /// Its word in an address, which begins the ids too.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Revoke => "revoke",
+            Self::Raise => "raise",
+        }
+    }
+
+    const fn dialog(self) -> &'static str {
+        match self {
+            Self::Revoke => "revoke-dialog",
+            Self::Raise => "raise-dialog",
+        }
+    }
+
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Revoke => "Revoke a certificate",
+            Self::Raise => "Raise the reason to key compromise",
+        }
+    }
+
+    const fn opener(self) -> &'static str {
+        match self {
+            Self::Revoke => "Revoke…",
+            Self::Raise => "Raise the reason…",
+        }
+    }
+
+    const fn said(self) -> &'static str {
+        match self {
+            Self::Revoke => "Certificate revoked",
+            Self::Raise => "The reason is key compromise now",
+        }
+    }
+
+    fn title(self, c: &CertificateRow) -> String {
+        match self {
+            Self::Revoke => format!("Revoke the certificate of {}", c.device_id),
+            Self::Raise => format!("Raise the reason of {}’s certificate to key compromise", c.device_id),
+        }
+    }
+
+    /// What names the question about one certificate among all that the dialog may ask.
+    fn about(self, c: &CertificateRow) -> String {
+        format!("{}-{}", self.word(), c.id)
+    }
+}
 
 /// The call of a page that reads `model` again when something was revoked.
 pub fn revoking(model: Reading) -> Revoke {
-    let revoke = Revoke { call: action(), chosen: RwSignal::new(None) };
-    let notes = toasts();
-    on_success(revoke.call, move |()| {
-        crate::ui::dialog::close_all();
-        if let Some(notes) = notes {
-            notes.say(Tone::Ok, "Certificate revoked");
-        }
-        model.refetch();
-    });
-    revoke
+    asking(What::Revoke, model)
+}
+
+/// The same when what was revoked is said to be a key compromise.
+pub fn raising(model: Reading) -> Revoke {
+    asking(What::Raise, model)
+}
+
+fn asking(what: What, model: Reading) -> Revoke {
+    Revoke { what, call: said(what.said(), model), chosen: RwSignal::new(None) }
 }
 
 /// Whether anything is left to revoke: it may be used, now or until its follower is.
@@ -46,53 +103,64 @@ pub const fn revocable(c: &CertificateRow) -> bool {
     matches!(c.state, CertificateState::Active | CertificateState::Superseded)
 }
 
-/// A button that asks about one certificate.
-pub fn revoke_link(c: &CertificateRow, look: (&'static str, &'static str), revoke: Revoke) -> AnyView {
-    let row = c.clone();
-    let choose = move || revoke.chosen.set(Some(row.clone()));
-    dialog_link_about(REVOKE, &about(c), asked::asking("revoke", &c.id), look, "Revoke…".into_any(), choose)
+/// Whether it was revoked for a reason that a compromise of its key may follow.
+pub fn raisable(c: &CertificateRow) -> bool {
+    c.state == CertificateState::Revoked && c.reason != RevocationReason::KeyCompromise.as_str()
 }
 
-/// What names the question about one certificate among all that the dialog may ask.
-fn about(c: &CertificateRow) -> String {
-    format!("revoke-{}", c.id)
+/// A button that asks about one certificate.
+pub fn revoke_link(c: &CertificateRow, look: (&'static str, &'static str), revoke: Revoke) -> AnyView {
+    let (what, row) = (revoke.what, c.clone());
+    let choose = move || revoke.chosen.set(Some(row.clone()));
+    dialog_link_about(what.dialog(), &what.about(c), asked::asking(what.word(), &c.id), look, what.opener().into_any(), choose)
 }
 
 /// The question in the page itself.
 pub fn question(c: &CertificateRow, revoke: Revoke) -> AnyView {
-    page::question(question_title(c), ask(c, "page", revoke))
+    page::question(revoke.what.title(c), ask(c, "page", revoke))
 }
 
 /// The dialog. It stands beside the page's content: that is built anew whenever the page is read again, and would take along what is typed here.
 pub fn revoke_dialog(revoke: Revoke) -> AnyView {
     let body = move || revoke.chosen.get().map(|c| ask(&c, "dialog", revoke));
-    dialog(REVOKE, "Revoke a certificate", body.into_any()).into_any()
+    dialog(revoke.what.dialog(), revoke.what.heading(), body.into_any()).into_any()
 }
 
-fn question_title(c: &CertificateRow) -> String {
-    format!("Revoke the certificate of {}", c.device_id)
-}
-
-/// The form that asks; `place` begins the ids of its inputs.
+/// The form that asks; `place` is where it stands, for the ids of its inputs.
 fn ask(c: &CertificateRow, place: &'static str, revoke: Revoke) -> AnyView {
-    let (call, back) = (revoke.call, asked::unasked());
-    let (device, cancel) = (c.device_id.to_string(), asked::way_out(&about(c)));
-    // Nothing is chosen at first: a reason that nobody thought of is none.
-    let reasons = RevocationReason::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " ")));
-    let options = std::iter::once((String::new(), "Choose one".to_owned())).chain(reasons).collect();
+    let (what, call, back) = (revoke.what, revoke.call, asked::unasked());
+    let (device, cancel) = (c.device_id.to_string(), asked::way_out(&what.about(c)));
+    let id = |input: &str| format!("{}-{place}-{input}", what.word());
+    let (lead, reason, note_hint) = match what {
+        What::Revoke => (
+            " is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."
+                .to_owned(),
+            reasons(id("reason"), call),
+            "For those who look at it later; it stays here.",
+        ),
+        What::Raise => (
+            raised(c),
+            view! { <input type="hidden" name="reason" value="key_compromise"/> }.into_any(),
+            "For those who look at it later; it stays here. Empty keeps the note that is there.",
+        ),
+    };
+    let doing = match what {
+        What::Revoke => "Revoke certificate",
+        What::Raise => "Raise the reason",
+    };
     let inside = view! {
             <div class="body">
                 {move || fault_banner(refusal(call).as_ref())}
-                <p><b class="mono">{device.clone()}</b>" is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
-                {select("reason", "Reason", options).id(format!("{place}-reason")).required().refused(call).view()}
-                {form::field("invalidity_date", "Wrong since (UTC)", Control::Input("datetime-local")).id(format!("{place}-since"))
+                <p><b class="mono">{device.clone()}</b>{lead}</p>
+                {reason}
+                {form::field("invalidity_date", "Wrong since (UTC)", Control::Input("datetime-local")).id(id("since"))
                     .hint("When its key got into other hands, if you know. It is published with the revocation.").refused(call).view()}
-                {form::field("note", "Note", Control::Area).id(format!("{place}-note")).max_length(MAX_REVOCATION_NOTE)
-                    .hint("For those who look at it later; it stays here.").refused(call).view()}
+                {form::field("note", "Note", Control::Area).id(id("note")).max_length(MAX_REVOCATION_NOTE)
+                    .hint(note_hint).refused(call).view()}
                 {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text"))
-                    .id(format!("{place}-confirm")).exactly(&device).required().autocomplete("off").refused(call).view()}
+                    .id(id("confirm")).exactly(&device).required().autocomplete("off").refused(call).view()}
             </div>
-            {buttons("Keep it", cancel, form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
+            {buttons("Keep it", cancel, form::submit(doing, "danger-solid", move || call.pending().get()))}
     }
     .into_any();
     let hidden = c.id.to_string();
@@ -104,4 +172,21 @@ fn ask(c: &CertificateRow, place: &'static str, revoke: Revoke) -> AnyView {
         </ActionForm>
     }
     .into_any()
+}
+
+/// What there is to choose. Nothing is chosen at first: a reason that nobody thought of is none.
+fn reasons(id: String, call: FormCall<RevokeCertificate>) -> AnyView {
+    let reasons = RevocationReason::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " ")));
+    let options = std::iter::once((String::new(), "Choose one".to_owned())).chain(reasons).collect();
+    select("reason", "Reason", options).id(id).required().refused(call).view()
+}
+
+/// What follows when the reason is raised; behind the device's id.
+fn raised(c: &CertificateRow) -> String {
+    let was = c.reason.replace('_', " ");
+    format!(
+        " lost this certificate for the reason “{was}”. Raised to key compromise, its key never gets a certificate again, also after a backup is put \
+         back; and the list of revoked certificates and the responder say that what was signed with it is not to be relied on. When it was revoked stays. \
+         This cannot be undone."
+    )
 }

@@ -199,6 +199,7 @@ fn said(action: &str) -> (Tone, Option<&'static str>) {
         "device.recommission" => (Tone::Ok, "Recommissioned"),
         "device.delete" => (Tone::Bad, "Deleted"),
         "device.possible_clone" => (Tone::Bad, "Somebody else may hold its key"),
+        "device.renew" => (Tone::Info, "Renewal ordered"),
         "device.cleared" => (Tone::Info, "The sign of a clone was looked at"),
         "target_token.create" => (Tone::Info, "Target token made"),
         "target_token.revoke" => (Tone::Hold, "Target token revoked"),

@@ -43,11 +43,12 @@ fn form(d: &DeviceDetail, update: &DeviceUpdate, call: FormCall<CancelUpdate>) -
         update.rollout_name,
         if d.row.version.is_empty() { "what it runs" } else { &d.row.version },
     );
+    let (device, rollout, update) = (d.row.device_id.to_string(), update.rollout.to_string(), update.id.to_string());
     view! {
         <ActionForm action=call>
-            <input type="hidden" name="id" value=d.row.device_id.to_string()/>
-            <input type="hidden" name="rollout" value=update.rollout.to_string()/>
-            <input type="hidden" name="update" value=update.id.to_string()/>
+            <input type="hidden" name="id" value=device/>
+            <input type="hidden" name="rollout" value=rollout/>
+            <input type="hidden" name="update" value=update/>
             <div class="body">
                 {move || fault_banner(form::refusal(call).as_ref())}
                 <p>{says}</p>

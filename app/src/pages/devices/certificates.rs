@@ -1,7 +1,8 @@
 //! The certificates of a device, newest first, and the shared secret of one that has none.
 
+use super::overview::Actions;
 use crate::{
-    api::shared::DropTargetToken,
+    api::{devices::OrderRenewal, shared::DropTargetToken},
     pages::words,
     ui::{
         Column, card, copyable, empty,
@@ -14,7 +15,7 @@ use leptos::prelude::*;
 use wire::{Timestamp, devices::DeviceDetail, pki::CertificateRow, states::CertificateState};
 
 /// The tab.
-pub fn tab(d: &DeviceDetail, call: FormCall<DropTargetToken>) -> AnyView {
+pub fn tab(d: &DeviceDetail, actions: &Actions) -> AnyView {
     let body = if d.certificates.is_empty() {
         empty("shield-check", "No certificate", "The device gets one when it enrols.", None)
     } else {
@@ -32,7 +33,34 @@ pub fn tab(d: &DeviceDetail, call: FormCall<DropTargetToken>) -> AnyView {
         table("Certificates of this device", columns, rows)
     };
     let all = card_flush("Certificates", Some(view! { <a href="/certificates">"All certificates"</a> }.into_any()), body);
-    view! { <div class="stack">{all}{secret(d, call)}</div> }.into_any()
+    view! { <div class="stack">{all}{renewal(d, actions.renew)}{secret(d, actions.target)}</div> }.into_any()
+}
+
+/// The order to renew; nothing where there is nothing to renew.
+fn renewal(d: &DeviceDetail, call: FormCall<OrderRenewal>) -> AnyView {
+    let active = || d.certificates.iter().filter(|c| c.state == CertificateState::Active);
+    if active().next().is_none() {
+        return ().into_any();
+    }
+    let ordered = active().filter_map(|c| c.renew_ordered_at).max();
+    let said = match ordered {
+        Some(at) => {
+            view! { <p>"Ordered "{time::ago(at)}": it is told on its channel, when that is open, and the order ends with the first use of a new certificate."</p> }
+                .into_any()
+        }
+        None => view! { <p>"It renews its certificate by itself in time. Told to, it renews at once, or when it connects next."</p> }.into_any(),
+    };
+    let id = d.row.device_id.to_string();
+    let button = d.may_edit.then(|| {
+        view! {
+            {move || fault_banner(refusal(call).as_ref())}
+            <ActionForm action=call>
+                <input type="hidden" name="id" value=id/>
+                {form::submit(if ordered.is_some() { "Order again" } else { "Renew now" }, "", move || call.pending().get())}
+            </ActionForm>
+        }
+    });
+    card("Renewal", None, view! { <div class="stack">{said}{button}</div> }.into_any())
 }
 
 /// Its target token; nothing for a device that has a certificate and no token, because none would count.

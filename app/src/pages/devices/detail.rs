@@ -119,7 +119,7 @@ fn content(
         Section::Overview => overview::tab(view, range, feed, actions),
         Section::Telemetry => telemetry::tab(view, range, feed),
         Section::Firmware => firmware::tab(&view.detail, view.attempts.as_ref(), &updates, actions),
-        Section::Certificates => certificates::tab(&view.detail, actions.target),
+        Section::Certificates => certificates::tab(&view.detail, actions),
         Section::Connections => connections::tab(&view.detail, view.connections.as_ref(), before),
         Section::Activity => activity::tab(&row.device_id, view.activity.as_ref(), past),
         Section::Life(step) => life::question(step, &view.detail, actions.life),

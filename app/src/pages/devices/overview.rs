@@ -4,7 +4,7 @@ use super::{detail::with_icon, life, telemetry};
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::{
-        devices::{CancelUpdate, ChangeDevice, ClearSuspicion, ConfirmUpdate, DeviceView, PinDevice, SetTags, UnpinDevice},
+        devices::{CancelUpdate, ChangeDevice, ClearSuspicion, ConfirmUpdate, DeviceView, OrderRenewal, PinDevice, SetTags, UnpinDevice},
         groups::page_of,
         shared::DropTargetToken,
     },
@@ -34,6 +34,8 @@ pub struct Actions {
     pub life: FormCall<ChangeDevice>,
     /// A possible clone was looked at.
     pub clear: FormCall<ClearSuspicion>,
+    /// It renews its certificate now.
+    pub renew: FormCall<OrderRenewal>,
     /// Its shared secret is taken away.
     pub target: FormCall<DropTargetToken>,
     /// A rollout's update of it is confirmed.
@@ -53,6 +55,7 @@ impl Actions {
             tags: form::action(),
             life: form::action(),
             clear: form::action(),
+            renew: form::action(),
             target: form::action(),
             confirm: form::action(),
             cancel: form::action(),
@@ -66,6 +69,7 @@ impl Actions {
         };
         form::on_success(all.tags, move |()| done());
         form::on_success(all.clear, move |()| done());
+        form::on_success(all.renew, move |()| done());
         form::on_success(all.target, move |()| done());
         form::on_success(all.confirm, move |()| done());
         form::on_success(all.cancel, move |()| done());

@@ -140,7 +140,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
             view! {
                 <tr>
                     <th scope="row">{t.label.clone()}<div class="small dim">"by "{t.created_by.clone()}</div>{crate::ui::status::tags_below(&gives)}</th>
-                    <td>{badge(tone, word)}{frozen_since(t.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
+                    <td>{badge(tone, word)}{reused(t)}{frozen_since(t.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
                     <td class="num">{format!("{} of {}", grouped(left), grouped(t.max_uses))}</td>
                     <td class="num">{grouped(t.connected)}<div class="small dim">{used}</div></td>
                     <td>{time::ago(t.expires_at)}</td>
@@ -150,6 +150,12 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
         })
         .collect_view();
     table("Enrolment tokens", columns, rows.into_any())
+}
+
+/// That it was tried again from elsewhere; nothing for others.
+fn reused(t: &EnrolmentToken) -> AnyView {
+    let from = t.reused_from.clone();
+    t.reused_at.map(|at| view! { <div class="small dim">"tried again from "{from}", "{time::ago(at)}</div> }).into_any()
 }
 
 /// Since when a token or claim is frozen; nothing for others.

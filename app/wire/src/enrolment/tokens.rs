@@ -68,6 +68,12 @@ pub struct EnrolmentToken {
     /// The authority that was given up as compromised since it was made; it counts for nothing until an admin lifts that.
     #[serde(default)]
     pub frozen_by: Option<String>,
+    /// When it was last tried again from somewhere else after it was used up: somebody else may have its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_at: Option<Timestamp>,
+    /// From where that was; empty for never.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reused_from: String,
 }
 
 const fn once() -> i64 {

@@ -56,7 +56,11 @@ impl Core {
                 Err(error) => {
                     let wait = backoff.wait(self.entropy.unit());
                     tracing::warn!(%error, ?wait, "the certificate is not renewed");
-                    tokio::time::sleep(wait).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        // Whoever orders it now may have mended why it failed.
+                        () = self.ordered(asked.clone()) => {}
+                    }
                     continue;
                 }
             };
@@ -65,6 +69,17 @@ impl Core {
             tracing::info!(until = %renewed.not_after(), "the certificate is renewed");
             // The channel comes back with it, which is also how the server learns that it arrived.
             self.identity.send_replace(renewed);
+        }
+    }
+
+    /// Waits until the server asks on a channel: unlike a server that lets nobody in, it may be asked again before the wait is over. What it said is left for
+    /// [`Core::asked`].
+    async fn ordered(&self, mut asked: watch::Receiver<Option<Fingerprint>>) {
+        loop {
+            self.asked(&mut asked).await;
+            if !self.turned_away.load(Ordering::Relaxed) {
+                return;
+            }
         }
     }
 

@@ -34,6 +34,7 @@ struct Given<'a> {
     device: DeviceNo,
     certificate: &'a str,
     at: i64,
+    address: &'a str,
 }
 
 /// What the credential of each gave last for its key, under the same name.
@@ -79,7 +80,8 @@ pub(super) async fn give(tx: &mut Tx, given: &[(&Admission, DeviceNo, &Certifica
         match &a.credential {
             Credential::Token(token) => {
                 let token = token.as_str();
-                by_token.push(Given { token, org, csr: Bytes(csr), spki: Bytes(spki), device, certificate, at: now.0 });
+                let address = a.address.as_str();
+                by_token.push(Given { token, org, csr: Bytes(csr), spki: Bytes(spki), device, certificate, at: now.0, address });
             }
             Credential::Claim(claim) => {
                 exec!(&mut *tx, claims::ENROLMENT_INSERT, claim.as_str(), org, csr, spki, device, certificate, now.0)?;

@@ -29,6 +29,7 @@ pub(crate) mod pins;
 mod presence;
 mod recovery;
 mod registry;
+mod renewals;
 mod requests;
 pub(crate) mod rows;
 pub use wire::selector;

@@ -12,14 +12,21 @@ use super::{
 use crate::{
     access::attacks::{Kind, Sign},
     bearer,
-    db::row,
+    bus::Event,
+    db::{exec, row, rows},
     pki::{self, csr},
+    source::Source,
 };
 use serde_json::{Map, json};
 use wire::{
     Timestamp,
     ids::{DeviceId, EnrolmentTokenId, OrgId},
 };
+
+/// A token that is tried again and again is noted once in so many milliseconds.
+const NOTED_FOR: i64 = 60_000;
+/// Of the addresses from which a token let devices in, the books name so many.
+const NAMED: usize = 5;
 
 /// Whose credential an attempt came with.
 #[derive(Default)]
@@ -66,10 +73,44 @@ impl Devices {
             Some(token) => {
                 let code = if matches!(refusal, Error::Frozen(_)) { "frozen_token" } else { why(&token, now) };
                 detail.insert("code".into(), json!(code));
-                Kind::SpentToken
+                let let_in_from = self.elsewhere(&token, attempt.address, now).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, token = token.id, "from where a token is used again could not be looked at");
+                    None
+                });
+                let kind = if let_in_from.is_some() { Kind::TokenElsewhere } else { Kind::SpentToken };
+                detail.extend(let_in_from.map(|from| ("let_in_from".to_owned(), json!(from))));
+                kind
             }
         };
         self.pki.attacks().tell(Sign { kind, org, from: attempt.address.to_owned(), object, detail });
+    }
+
+    /// From where a token that is used up let devices in, if it was from nowhere here: then somebody else may have its secret (E-3), and the token says so from
+    /// now on.
+    async fn elsewhere(&self, token: &TokenRow, address: &str, now: Timestamp) -> Result<Option<Vec<String>>, Error> {
+        if token.uses < token.max_uses || address.is_empty() {
+            return Ok(None);
+        }
+        let (org, id) = (token.org_id.as_str(), token.id.as_str());
+        let origins = rows!(&mut self.db.read().await?, (String,), store::TOKEN_ORIGINS, org, id)?;
+        let here = Source::of(address);
+        if origins.is_empty() || origins.iter().any(|(origin,)| Source::of(origin) == here) {
+            return Ok(None);
+        }
+        let noted = token.reused_at.is_some_and(|at| now.since(Timestamp(at)) < NOTED_FOR);
+        if !noted {
+            let mut tx = self.db.write().await?;
+            exec!(&mut tx, store::TOKEN_REUSED, id, now.0, address, now.plus(-NOTED_FOR).0)?;
+            tx.commit().await?;
+            self.bus.tell(Event::Enrolment { org: org.parse().map_err(crate::db::Error::corrupt)? });
+        }
+        Ok(Some(origins.into_iter().map(|(origin,)| origin).take(NAMED).collect()))
+    }
+
+    /// Tokens that were tried again from elsewhere after they were used up, since an instant: label, from where last, and when.
+    pub(crate) async fn reused_tokens(&self, org: &OrgId, since: Timestamp, limit: i64) -> Result<Vec<(String, String, Timestamp)>, Error> {
+        let found = rows!(&mut self.db.read().await?, (String, String, i64), store::TOKENS_REUSED, org.as_str(), since.0, limit)?;
+        Ok(found.into_iter().map(|(label, from, at)| (label, from, Timestamp(at))).collect())
     }
 
     /// What an attempt came with, as the database knows it.

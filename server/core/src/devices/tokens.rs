@@ -52,6 +52,8 @@ pub(super) struct TokenRow {
     pub(super) csr_sha256: String,
     pub(super) profile: String,
     pub(super) group_ids: String,
+    pub(super) reused_at: Option<i64>,
+    reused_from: String,
     connected: i64,
 }
 
@@ -79,6 +81,8 @@ impl TokenRow {
             profile: self.profile,
             connected: self.connected,
             frozen_by: frozen,
+            reused_at: self.reused_at.map(Timestamp),
+            reused_from: self.reused_from,
         })
     }
 }
@@ -187,6 +191,8 @@ impl Devices {
             profile,
             connected: 0,
             frozen_by: None,
+            reused_at: None,
+            reused_from: String::new(),
         };
         Ok(self.enrolment_card(token, secret, key))
     }

@@ -2,11 +2,12 @@
 //! refuses what asks for more. Refuses to know devices and databases: whether the key is taken is asked when the certificate is issued.
 
 mod keys;
+mod weak;
 
 use super::der::{self, DerError};
 pub use crate::hash::sha256;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-pub(super) use keys::{key, signature};
+pub(super) use keys::{key, signature, sound_key};
 use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
 use wire::{Fault, FaultKind, ids::DeviceId, states::KeyOrigin};
 use x509_parser::{
@@ -110,6 +111,9 @@ pub enum CsrError {
     /// Of a type of P-1, but not its size, exponent or form.
     #[error("the key is refused: {0}; use P-256, P-384, Ed25519, or RSA with 2048 to 4096 bits")]
     WeakKey(&'static str),
+    /// As P-1 wants it, and all the same no secret of its holder's.
+    #[error("the key is refused: {0}; make a new one on the device")]
+    Weak(&'static str),
     /// Signature algorithm outside the key's list, which is named.
     #[error("the CSR's signature algorithm is refused; a key of its type signs with {0}")]
     Algorithm(&'static str),
@@ -139,7 +143,7 @@ impl CsrError {
         let (kind, code) = match self {
             Self::TooLarge => (FaultKind::TooLarge, "csr_too_large"),
             Self::NotPem | Self::NotBase64 | Self::Der(_) | Self::Malformed(_) => (FaultKind::Invalid, "csr_malformed"),
-            Self::WeakKey(_) => (FaultKind::Invalid, "weak_key"),
+            Self::WeakKey(_) | Self::Weak(_) => (FaultKind::Invalid, "weak_key"),
             Self::Algorithm(_) | Self::KeyType(_) => (FaultKind::Invalid, "unsupported_alg"),
             Self::Possession => (FaultKind::Invalid, "pop_failed"),
             Self::ForbiddenExtension(_) => (FaultKind::Invalid, "csr_forbidden_extension"),
@@ -168,7 +172,7 @@ pub fn gate_over(input: &[u8], expected: Option<&DeviceId>, channel: Option<&[u8
     if info.version != X509Version::V1 {
         return Err(CsrError::Malformed("version is not 0"));
     }
-    let key_alg = key(&info.subject_pki)?;
+    let key_alg = sound_key(&info.subject_pki)?;
     signature(&request, key_alg)?;
     let asked = attributes(&request, channel)?;
     let common_name = common_name(&request, expected)?;

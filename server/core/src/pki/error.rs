@@ -80,6 +80,9 @@ pub enum Error {
     /// Renewed before its time.
     #[error("renewal is not due before {0}")]
     RenewTooEarly(wire::Timestamp),
+    /// The device has no certificate whose renewal could be ordered.
+    #[error("nothing to renew")]
+    NothingToRenew,
     /// The certificate was renewed, and what it was renewed to is in use.
     #[error("the successor is in use")]
     SuccessorInUse,

@@ -51,6 +51,12 @@ impl Error {
                 "renew_too_early",
                 format!("The certificate is due for renewal from {at}; keep using it until then, or send a CSR for a new key."),
             ),
+            Self::NothingToRenew => Fault::new(
+                FaultKind::Conflict,
+                "nothing_to_renew",
+                "This device has no certificate that is renewed here: none may be used any more, or they come from its owner's authority. Enrol it again, or \
+                 renew it there.",
+            ),
             Self::SuccessorInUse => Fault::new(
                 FaultKind::Conflict,
                 "successor_in_use",

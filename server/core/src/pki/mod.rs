@@ -103,7 +103,13 @@ pub use suspicion::{Sign, Suspicion, apart};
 pub use token::{TokenSettings, TokenTrouble};
 pub use trust::TrustHandle;
 
-use crate::{access::attacks::Attacks, bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use crate::{
+    access::attacks::Attacks,
+    bus::{Bus, Event},
+    clock::Clock,
+    db::Db,
+    entropy::Entropy,
+};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{
     path::PathBuf,
@@ -301,7 +307,10 @@ impl Pki {
             self.trust.set_authorities(&all, registered);
             self.authorities.store(Arc::new(all));
         }
-        self.trust.reload(&self.db, &self.trust_domain).await?;
+        for (org, device) in self.trust.reload(&self.db, &self.trust_domain).await? {
+            // Its channel looks, and finds the order; also where that was given elsewhere.
+            self.bus.tell(Event::Device { org, device });
+        }
         self.statuses.reload(&self.db, &*self.clock).await
     }
 

@@ -36,7 +36,7 @@ const WINDOW: i64 = 30 * 60 * 1000;
 const TOGETHER: usize = 128;
 
 impl Pki {
-    /// Renews the certificate a device is connected with. The name stays; the key may change, and then it may be early.
+    /// Renews the certificate a device is connected with. The name stays; the key may change, and then it may be early, or an operator has ordered it.
     pub async fn renew(&self, actor: &Actor, peer: &DevicePeer, csr: &[u8], device_url: &str) -> Result<Enrolled, Error> {
         let csr = csr::gate(csr, Some(&peer.device_id))?;
         self.renew_with(actor, peer, &csr, device_url).await
@@ -81,8 +81,8 @@ impl Pki {
             // Its owner's authority renews it (E-10); one of ours beside it would end it with its first use.
             return Err(Error::NotOurs);
         }
-        // The server asked for it when the authority is retiring.
-        let early = now < due && !self.trust.retiring(&issuer);
+        // The server asked for it when the authority is retiring, or an operator has ordered it.
+        let early = now < due && !self.trust.retiring(&issuer) && current.renew_ordered_at.is_none();
         let same_key = store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await?;
         match store::rekey(&mut tx, &peer.org, &current.validity_profile).await? {
             RekeyPolicy::Required if same_key => return Err(Error::RekeyRequired),
@@ -130,6 +130,17 @@ impl Pki {
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Device { org: peer.org.clone(), device: peer.device });
         Ok(self.just_enrolled(&issued, device_url, now))
+    }
+
+    /// Orders inside the caller's transaction that a device renews its certificates, whatever their age: those that are renewed here and have no
+    /// successor in use. After the commit call [`Pki::reload`]; a channel that is open on any instance is told then, every other one when it opens.
+    pub(crate) async fn order_renewal(&self, tx: &mut Tx, device: i64, now: Timestamp) -> Result<Vec<CertificateId>, Error> {
+        let seq = store::next_trust(tx).await?;
+        let ordered = store::order_renewal(tx, device, now, seq).await?;
+        if ordered.is_empty() {
+            return Err(Error::NothingToRenew);
+        }
+        ordered.iter().map(|id| id.parse::<CertificateId>().map_err(|e| Error::from(crate::db::Error::corrupt(e)))).collect()
     }
 
     /// Writes first uses down and gives the predecessors a day.

@@ -15,6 +15,7 @@ use wire::{
     devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort, StepMany, Stepped, TagMany, Tagged},
     ids::{DeviceId, RolloutId},
     page::Page,
+    pki::RenewalOrder,
     rollouts::Why,
     states::DeviceStep,
 };
@@ -30,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(confirm))
         .routes(routes!(tag))
         .routes(routes!(step))
+        .routes(routes!(renew))
         .routes(routes!(clear))
 }
 
@@ -225,6 +227,20 @@ struct Life {
 async fn step(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>, Sent(sent): Sent<Life>) -> Answer<StatusCode> {
     fleet.devices().change(&actor, &id, sent.step).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Order a device to renew its certificate now
+///
+/// Whatever the age of the certificate, and with the key that it has, where the rules let it keep that. A device that is connected over the native channel is told
+/// within a second, every other one when it connects over it; one that only speaks EST is not told, and may renew before its time from then on. The
+/// order ends when the device has used a new certificate. May be said again. Where nothing of the device is renewed here it is refused with 409
+/// `nothing_to_renew`.
+#[utoipa::path(
+    post, path = "/devices/{device_id}/renew", operation_id = "renew_device", tag = "devices", params(("device_id" = DeviceId, Path)),
+    responses((status = OK, body = RenewalOrder), Refusals)
+)]
+async fn renew(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<Json<RenewalOrder>> {
+    Ok(Json(fleet.devices().order_renewal(&actor, &id).await?))
 }
 
 /// Say that the sign of a possible clone was looked at

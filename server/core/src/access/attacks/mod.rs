@@ -57,6 +57,8 @@ kinds! {
     GuessedToken = "guessed_token" in "enrolment.guess",
     /// A right enrolment secret that is used up, over or withdrawn, with a key that it never let in (E-3).
     SpentToken = "spent_token" in "enrolment_token.reuse",
+    /// The same of one that is used up, from an address from which it let nobody in: somebody else may have it.
+    TokenElsewhere = "token_elsewhere" in "enrolment_token.reuse",
     /// A device asks for a certificate for a key that is not its own.
     KeyInUse = "key_in_use" in "certificate.refuse",
     /// Somebody tried to sign in with a wrong password, or as nobody who is here.

@@ -9,13 +9,13 @@ pub(in crate::devices) const TOKEN_INSERT: Sql = Sql::same(
 );
 pub(in crate::devices) const TOKEN: Sql = Sql::same(
     "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at,
-            source, mode, spki_sha256, csr_sha256, profile, group_ids, CAST(0 AS BIGINT) AS connected
+            source, mode, spki_sha256, csr_sha256, profile, group_ids, reused_at, reused_from, CAST(0 AS BIGINT) AS connected
      FROM enrolment_tokens WHERE id = $1",
 );
 /// With how many devices have used a certificate that the token gave.
 pub(in crate::devices) const TOKENS: Sql = Sql::same(
     "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at,
-            source, mode, spki_sha256, csr_sha256, profile, group_ids,
+            source, mode, spki_sha256, csr_sha256, profile, group_ids, reused_at, reused_from,
             (SELECT COUNT(DISTINCT c.device) FROM certificates c WHERE c.first_used_at IS NOT NULL AND c.id IN (
                 SELECT e.certificate_id FROM enrolments e WHERE e.token_id = t.id
                 UNION ALL SELECT r.certificate_id FROM enrolment_requests r WHERE r.org_id = t.org_id AND r.token_id = t.id)) AS connected
@@ -33,6 +33,18 @@ pub(in crate::devices) const TOKEN_USE: Sql = Sql::same(
 );
 /// Gives back $2 uses that came to nothing.
 pub(in crate::devices) const TOKEN_RETURN: Sql = Sql::same("UPDATE enrolment_tokens SET uses = uses - $2 WHERE id = $1 AND uses >= $2");
+/// From where a token let devices in, as far as that was kept.
+pub(in crate::devices) const TOKEN_ORIGINS: Sql = Sql::same(
+    "SELECT address FROM enrolments WHERE token_id = $2 AND address <> ''
+     UNION SELECT address FROM enrolment_requests WHERE org_id = $1 AND token_id = $2 AND state = 'enrolled' AND address <> ''",
+);
+/// Notes that a token which is used up was tried from somewhere else, unless that was noted after $4.
+pub(in crate::devices) const TOKEN_REUSED: Sql =
+    Sql::same("UPDATE enrolment_tokens SET reused_at = $2, reused_from = $3 WHERE id = $1 AND (reused_at IS NULL OR reused_at <= $4)");
+/// Tokens of which that was noted after $2, the last ones first.
+pub(in crate::devices) const TOKENS_REUSED: Sql = Sql::same(
+    "SELECT label, reused_from, reused_at FROM enrolment_tokens WHERE org_id = $1 AND reused_at > $2 ORDER BY reused_at DESC, id LIMIT $3",
+);
 /// Tokens that keep their state until the transaction ends.
 pub(in crate::devices) const TOKENS_HELD: Sql = many!(
     "SELECT t.id, t.uses, t.max_uses, t.expires_at, t.revoked_at FROM (SELECT ",
@@ -52,9 +64,9 @@ pub(in crate::devices) const ENROLMENTS: Sql = many!(
     ") AS w JOIN enrolments e ON e.token_id = w.token AND e.spki_sha256 = w.spki JOIN devices d ON d.number = e.device ORDER BY e.at"
 );
 pub(in crate::devices) const ENROLMENTS_INSERT: Sql = many!(
-    "INSERT INTO enrolments (token_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at) SELECT ",
-    [text token, text org, bytes csr, bytes spki, int device, text certificate, int at],
-    " ON CONFLICT (token_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at"
+    "INSERT INTO enrolments (token_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at, address) SELECT ",
+    [text token, text org, bytes csr, bytes spki, int device, text certificate, int at, text address],
+    " ON CONFLICT (token_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at, address = excluded.address"
 );
 
 pub(in crate::devices) const REQUEST_INSERT: Sql = Sql::same(

@@ -13,6 +13,7 @@ use serde_json::Value;
 use wire::{
     access::AuditEntry,
     enrolment::{EnrolRequest, Enrolled},
+    overview::Matter,
 };
 
 const MINUTE: i64 = 60_000;
@@ -149,4 +150,46 @@ async fn a_14_a_key_of_another_device_is_in_the_books_and_counts_as_a_guess(#[ca
     );
     // Who has a right request pays for nobody's guesses.
     enrol(&w, &token.secret, &csr("gw-3"), "gw-3", "198.51.100.1").await.unwrap();
+}
+
+/// E-3: "a different CSR on a spent token → 401, audit `token_reuse`, alert when from another IP".
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e_3_a_spent_token_from_another_address_is_an_alarm_and_from_its_own_is_not(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (operator, devices) = (w.operator().await, w.fleet.devices());
+    let token = devices.create_enrolment_token(&operator, new_token("gw-*", 1)).await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let first = csr_by(&key, "gw-1");
+    let given = enrol(&w, &token.secret, &first, "gw-1", "2001:db8:1:2::1").await.unwrap();
+    // A lost answer, wherever the device has moved to meanwhile.
+    assert_eq!(enrol(&w, &token.secret, &first, "gw-1", "198.51.100.9").await.unwrap().certificate, given.certificate);
+    assert!(booked(&w, "enrolment_token.reuse").await.is_empty());
+
+    let seen = |code: &str| w.fleet.attacks().seen().find(|(kind, _)| kind.code() == code).unwrap().1;
+    let alarms = async || {
+        let all = w.fleet.overview(&operator).await.unwrap().attention;
+        all.into_iter().filter(|told| matches!(told.matter, Matter::TokenReused { .. })).collect::<Vec<_>>()
+    };
+    let shown = async || devices.enrolment_tokens(&operator, None, None).await.unwrap().items.remove(0);
+    // Its own network: a device that was made anew, or a person who has not seen that it is used up.
+    let refused = enrol(&w, &token.secret, &csr("gw-2"), "gw-2", "2001:db8:1:2::9").await;
+    assert!(matches!(refused, Err(Error::BadToken)));
+    assert_eq!((seen("spent_token"), seen("token_elsewhere"), alarms().await.len(), shown().await.reused_at), (1, 0, 0, None));
+    let refused = enrol(&w, &token.secret, &csr("gw-3"), "gw-3", "198.51.100.7").await;
+    assert!(matches!(refused, Err(Error::BadToken)), "and hears no more than anybody");
+    assert_eq!((seen("spent_token"), seen("token_elsewhere")), (1, 1));
+    let [told] = alarms().await.try_into().unwrap();
+    assert_eq!(told.matter, Matter::TokenReused { label: token.token.label.clone(), from: "198.51.100.7".to_owned() });
+    let row = shown().await;
+    assert_eq!((row.reused_at, row.reused_from.as_str()), (Some(w.clock_now()), "198.51.100.7"));
+    let rows = booked(&w, "enrolment_token.reuse").await;
+    let codes: Vec<_> = rows.iter().map(|(_, detail)| (detail["code"].clone(), detail["let_in_from"].clone())).collect();
+    assert_eq!(codes, [("spent_token".into(), Value::Null), ("spent_token".into(), serde_json::json!(["2001:db8:1:2::1"]))]);
+
+    w.clock.advance(25 * 60 * MINUTE);
+    assert!(alarms().await.is_empty(), "a day is long enough");
+    assert!(shown().await.reused_at.is_some(), "its row goes on saying so");
 }

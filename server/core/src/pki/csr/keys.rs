@@ -1,6 +1,6 @@
 //! Pure: which keys a certificate may be for (P-1), and by which algorithms they sign a request for one.
 
-use super::{CsrError, KeyAlg};
+use super::{CsrError, KeyAlg, weak};
 use crate::pki::der;
 use x509_parser::{
     certification_request::X509CertificationRequest,
@@ -47,6 +47,13 @@ pub(in crate::pki) fn key(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlg, Csr
     } else {
         Err(CsrError::KeyType("its type is not supported"))
     }
+}
+
+/// The same of a key that a certificate is to be made for: one that is weak all the same gets none (E-4).
+pub(in crate::pki) fn sound_key(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlg, CsrError> {
+    let alg = key(spki)?;
+    weak::look(spki, alg)?;
+    Ok(alg)
 }
 
 /// The upper bound keeps verification cheap; the exponent's keeps it safe.

@@ -146,7 +146,7 @@ pub fn authority(input: &[u8], now: Timestamp) -> Result<AuthorityCertificate, R
     if parsed.extended_key_usage().map_err(unreadable)?.is_some_and(|u| !u.value.client_auth && !u.value.any) {
         return Err(Refused::NotAuthority("its extended key usage lacks clientAuth"));
     }
-    let key_alg = csr::key(parsed.public_key()).map_err(Refused::Key)?;
+    let key_alg = csr::sound_key(parsed.public_key()).map_err(Refused::Key)?;
     let (not_before, not_after) = validity(&parsed);
     if now > not_after {
         return Err(Refused::Ended);
@@ -238,7 +238,7 @@ pub fn device(leaf: &[u8], now: Timestamp) -> Result<DeviceCertificate, &'static
     if usage.is_some_and(|u| !u.value.client_auth && !u.value.any) || !signs {
         return Err("wrong_usage");
     }
-    let key_alg = csr::key(parsed.public_key()).map_err(|_: CsrError| "weak_key")?;
+    let key_alg = csr::sound_key(parsed.public_key()).map_err(|_: CsrError| "weak_key")?;
     let (not_before, not_after) = validity(&parsed);
     if now < not_before || now > not_after {
         return Err("not_valid_now");

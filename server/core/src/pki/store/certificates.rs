@@ -35,7 +35,7 @@ pub(super) const SIGNED: Sql = many!(
     ") AS s WHERE certificates.id = s.id AND certificates.state = 'issuing'"
 );
 pub(super) const ISSUED: Sql = Sql::same(
-    "SELECT c.issuer_id, d.device_id, c.der, c.not_before, c.not_after, c.validity_profile FROM certificates c JOIN devices d ON d.number = c.device \
+    "SELECT c.issuer_id, d.device_id, c.der, c.not_before, c.not_after, c.validity_profile, c.renew_ordered_at FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
 pub(super) const LEAF_FILES: Sql = many!(
@@ -172,6 +172,7 @@ pub(in crate::pki) struct IssuedRecord {
     pub not_before: i64,
     pub not_after: i64,
     pub validity_profile: String,
+    pub renew_ordered_at: Option<i64>,
 }
 
 /// A device's certificate with its bytes.

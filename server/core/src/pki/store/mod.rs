@@ -25,6 +25,7 @@ mod journal;
 mod listing;
 mod profiles;
 mod publication;
+mod renewals;
 mod requests;
 mod roots;
 mod rules;
@@ -41,6 +42,7 @@ pub(super) use journal::*;
 pub(super) use listing::*;
 pub(super) use profiles::*;
 pub(super) use publication::*;
+pub(super) use renewals::*;
 pub(super) use requests::*;
 pub(super) use roots::*;
 pub(super) use rules::*;
@@ -158,6 +160,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &publication::CRLS,
     &publication::CRL,
     &publication::STANDINGS,
+    &renewals::ORDER_RENEWAL,
     &requests::REQUEST,
     &requests::REQUESTS,
     &requests::END_REQUEST,

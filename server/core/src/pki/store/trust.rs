@@ -6,7 +6,8 @@ use wire::{Timestamp, ids::CertificateId};
 pub(super) const NEXT_TRUST: Sql = Sql::same("UPDATE trust_clock SET seq = seq + 1 WHERE id = 1 RETURNING seq");
 pub(super) const LEAVES: Sql = Sql::same(
     "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, o.slug, c.issuer_id, c.fingerprint, c.state, c.not_before, c.not_after, c.usable_until, \
-     CASE WHEN c.profile = 'registered' THEN c.der ELSE NULL END AS foreign_der, CAST(CASE WHEN c.first_used_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS used \
+     CASE WHEN c.profile = 'registered' THEN c.der ELSE NULL END AS foreign_der, CAST(CASE WHEN c.first_used_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS used, \
+     c.renew_ordered_at \
      FROM certificates c JOIN devices d ON d.number = c.device JOIN organizations o ON o.id = c.org_id \
      WHERE c.trust_seq > $1 AND c.fingerprint IS NOT NULL AND c.not_after > $2 ORDER BY c.trust_seq",
 );
@@ -22,7 +23,7 @@ pub(super) const TOUCH_DEVICES: Sql =
 pub(super) const FIRST_USE: Sql =
     Sql::same("UPDATE certificates SET first_used_at = $2 WHERE id = $1 AND first_used_at IS NULL RETURNING device, issued_at");
 pub(super) const RETIRE_OLDER: Sql = Sql::same(
-    "UPDATE certificates SET usable_until = $4, trust_seq = $5 \
+    "UPDATE certificates SET usable_until = $4, trust_seq = $5, renew_ordered_at = NULL \
      WHERE device = $1 AND id <> $2 AND issued_at <= $3 AND state = 'active' AND usable_until > $4",
 );
 pub(super) const SUPERSEDE: Sql = Sql::same(
@@ -78,6 +79,7 @@ pub(in crate::pki) struct LeafRecord {
     pub usable_until: i64,
     pub foreign_der: Option<Vec<u8>>,
     pub used: i64,
+    pub renew_ordered_at: Option<i64>,
 }
 
 /// Device leaves that changed after `seq` and had not ended at `since`.
@@ -120,7 +122,7 @@ pub(in crate::pki) async fn first_use(tx: &mut Tx, id: &CertificateId, now: Time
     row!(tx, (i64, i64), FIRST_USE, id.as_str(), now.0)
 }
 
-/// Ends the device's certificates issued before this one at `end`.
+/// Ends the device's certificates issued before this one at `end`. That they be renewed has been carried out.
 pub(in crate::pki) async fn retire_older(
     tx: &mut Tx,
     device: i64,

@@ -103,6 +103,17 @@ fn every_kind_looks_like_the_table() {
     insta::assert_snapshot!(text);
 }
 
+/// P-4: no serial number of hardware, and no country either: TLS 1.2 shows a client's certificate to whoever listens.
+#[test]
+fn p_4_subjects_have_organization_and_common_name_and_nothing_else() {
+    for (kind, der) in all().certificates {
+        let (_, c) = X509Certificate::from_der(&der).unwrap();
+        let named: Vec<String> = c.subject().iter_attributes().map(|a| a.attr_type().to_id_string()).collect();
+        assert!(named.iter().all(|oid| ["2.5.4.10", "2.5.4.3"].contains(&oid.as_str())), "{kind:?}: {named:?}");
+        assert!(named.iter().any(|oid| oid == "2.5.4.3"), "{kind:?}");
+    }
+}
+
 #[test]
 fn authority_key_identifiers_are_the_issuers_octet_for_octet() {
     let set = all();

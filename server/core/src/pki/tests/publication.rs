@@ -6,15 +6,16 @@ use crate::{
     clock::Clock as _,
     db::{EngineKind, Sql, Store, exec, row},
     entropy::SeededEntropy,
-    pki::{Pki, der, recognise},
+    pki::{Pki, Refusal, der, recognise},
     testing::{START, World, store},
 };
 use rcgen::{CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, SerialNumber};
 use rstest::rstest;
 use wire::{
     Timestamp,
-    ids::{AuthorityId, CertificateId, OrgId},
+    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
     pki::{Revocation, RevocationReason},
+    states::DeviceStep,
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
@@ -280,4 +281,31 @@ async fn r_5_what_was_superseded_may_be_declared_compromised_and_its_key_never_c
     let log = w.fleet.access().search_audit(&admin, "certificate.revoke", None).await.unwrap().entries.items;
     let told: Vec<_> = log.iter().filter(|e| e.object == id.as_str()).map(|e| e.detail.as_str()).collect();
     assert!(told.len() == 2 && told[0].contains("\"reason_was\":\"superseded\""), "{told:?}");
+}
+
+/// The table of steps, and R-5: who is suspended is on no list, so that nothing has to be taken off one; a hold (6) is no reason that anybody can give.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r5_a_suspended_device_is_on_no_list_and_a_hold_is_no_reason(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, system) = (w.fleet.pki(), Actor::system(w.org.clone()));
+    let id: DeviceId = "gw-1".parse().unwrap();
+    let (_, _, leaf) = enrol(&w, "gw-1").await;
+    let device = authority(pki, &w.org, "device");
+    let listed = async |step: DeviceStep| {
+        w.fleet.devices().change(&system, &id, step).await.unwrap();
+        w.clock.advance(13 * HOUR);
+        pki.publish().await.unwrap();
+        read(pki, &device).entries
+    };
+    assert!(listed(DeviceStep::Suspend).await.is_empty());
+    assert_eq!(check(&w, &leaf), Err(Refusal::DeviceInactive), "and it is out all the same");
+    assert!(listed(DeviceStep::Resume).await.is_empty());
+    assert!(check(&w, &leaf).is_ok());
+    assert!(listed(DeviceStep::Suspend).await.is_empty());
+    assert_eq!(listed(DeviceStep::Decommission).await, [(serial(&leaf), Some(5))]);
+    assert_eq!(RevocationReason::ALL.iter().map(|reason| reason.code()).collect::<Vec<_>>(), [0, 1, 3, 4, 5, 9]);
+    assert!("certificate_hold".parse::<RevocationReason>().is_err());
 }

@@ -3,13 +3,14 @@
 use super::life::{check, enrol, leaf, request};
 use crate::{
     access::Actor,
+    bus::Event,
     db::EngineKind,
     pki::{DevicePeer, Error, Refusal},
     testing::World,
 };
 use rcgen::KeyPair;
 use rstest::rstest;
-use wire::{FaultKind, enrolment::Enrolled, pki::RevocationReason};
+use wire::{FaultKind, enrolment::Enrolled, ids::DeviceId, pki::RevocationReason};
 
 const WINDOW: i64 = 30 * 60_000;
 
@@ -84,4 +85,69 @@ async fn a_35_a_device_has_a_share_of_renewals(#[case] kind: EngineKind) {
     assert_eq!(renew(&w, &peer, &fresh()).await.unwrap_err().fault().retry_after, Some(1));
     w.clock.advance(1);
     assert!(renew(&w, &peer, &fresh()).await.is_ok());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, id): (_, DeviceId) = (w.fleet.pki(), "gw-1".parse().unwrap());
+    let (key, _, own) = enrol(&w, "gw-1").await;
+    let peer = check(&w, &own).unwrap();
+    let asked = request("gw-1", &key);
+    assert!(matches!(renew(&w, &peer, &asked).await, Err(Error::RenewTooEarly(_))));
+    let trust = pki.trust();
+    assert!(!trust.renewal_asked(&peer) && !trust.renewal_ordered(&peer));
+    assert!(w.fleet.devices().order_renewal(&w.viewer().await, &id).await.is_err(), "a viewer may not");
+
+    let mut heard = w.fleet.bus().listen();
+    let oli = w.operator().await;
+    let order = w.fleet.devices().order_renewal(&oli, &id).await.unwrap();
+    assert_eq!((order.certificates, order.ordered_at), (vec![peer.certificate.clone()], w.clock_now()));
+    let mut nudged = false;
+    while let Ok(event) = heard.try_recv() {
+        nudged |= event == Event::Device { org: w.org.clone(), device: peer.device };
+    }
+    assert!(nudged, "its channel looks");
+    assert!(trust.renewal_ordered(&peer) && !trust.renewal_ordered(&peer), "told once");
+    assert!(trust.renewal_asked(&peer) && trust.renewal_asked(&peer), "and on each connection that it makes");
+    w.clock.advance(1000);
+    w.fleet.devices().order_renewal(&oli, &id).await.unwrap();
+    assert!(trust.renewal_ordered(&peer), "ordered again, told again");
+    let rows = async || pki.certificates_of(&mut pki.db.read().await.unwrap(), peer.device).await.unwrap();
+    assert_eq!(rows().await[0].renew_ordered_at, Some(w.clock_now()));
+
+    let new = leaf(&renew(&w, &peer, &asked).await.unwrap());
+    let next = check(&w, &new).unwrap();
+    assert!(!trust.renewal_asked(&next), "carried out");
+    assert!(matches!(renew(&w, &next, &request("gw-1", &key)).await, Err(Error::RenewTooEarly(_))));
+    assert!(trust.renewal_asked(&peer), "an answer that was lost leaves the order");
+    pki.first_use(&[next.certificate.clone()]).await.unwrap();
+    pki.reload().await.unwrap();
+    assert!(!trust.renewal_asked(&peer), "it ends with the first use of what came of it");
+    assert!(rows().await.iter().all(|c| c.renew_ordered_at.is_none()));
+
+    w.fleet.devices().decommission(&oli, &id).await.unwrap();
+    let refused = w.fleet.devices().order_renewal(&oli, &id).await.unwrap_err().fault();
+    assert_eq!(refused.code, "nothing_to_renew");
+    let log = w.fleet.access().search_audit(&w.admin().await, "device.renew", None).await.unwrap().entries.items;
+    assert_eq!(log.len(), 2);
+}
+
+/// On another instance, or ordered beside it by the command line: it is found with what else has changed.
+#[tokio::test]
+async fn r_1_an_order_given_elsewhere_is_told_here() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let (_, _, own) = enrol(&w, "gw-1").await;
+    let (pki, peer) = (w.fleet.pki(), check(&w, &own).unwrap());
+    let mut heard = w.fleet.bus().listen();
+    let mut tx = pki.db.write().await.unwrap();
+    pki.order_renewal(&mut tx, peer.device, w.clock_now()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(!pki.trust().renewal_ordered(&peer), "nobody here has heard");
+    pki.reload().await.unwrap();
+    assert_eq!(heard.try_recv().unwrap(), Event::Device { org: w.org.clone(), device: peer.device });
+    assert!(pki.trust().renewal_ordered(&peer));
 }

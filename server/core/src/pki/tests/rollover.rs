@@ -160,7 +160,7 @@ const ANCHOR_ENDED: Sql = Sql::same("UPDATE authorities SET not_after = $1 WHERE
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn a_3_a_leaf_under_an_anchor_that_has_ended_is_refused(#[case] kind: EngineKind) {
+async fn a_03_a_leaf_under_an_anchor_that_has_ended_is_refused(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (_, enrolled, leaf) = enrol(&w, "gw-1").await;
     let mut tx = w.fleet.pki().db.write().await.unwrap();

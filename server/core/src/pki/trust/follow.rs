@@ -21,7 +21,7 @@ use std::sync::{
 use tokio::time::Instant;
 use wire::{
     Timestamp,
-    ids::DeviceId,
+    ids::{DeviceId, OrgId},
     states::{AuthorityState, CertificateState, DeviceState},
 };
 
@@ -41,6 +41,8 @@ impl TrustHandle {
             used: AtomicBool::new(false),
             suspected: AtomicBool::new(false),
             anchored: AtomicU64::new(0),
+            ordered: None,
+            told: AtomicBool::new(false),
         };
         // A new certificate changes nothing for the connections there are, so nobody is woken.
         self.0.leaves.write().entry(leaf.peer.fingerprint).or_insert_with(|| Arc::new(leaf));
@@ -73,12 +75,14 @@ impl TrustHandle {
         }
     }
 
-    /// Takes over what changed in the database since the last time. Idempotent; calls queue up.
-    pub(in crate::pki) async fn reload(&self, db: &Db, trust_domain: &str) -> Result<(), Error> {
+    /// Takes over what changed in the database since the last time; gives the devices of which an operator has ordered since then that they renew.
+    /// Idempotent; calls queue up.
+    pub(in crate::pki) async fn reload(&self, db: &Db, trust_domain: &str) -> Result<Vec<(OrgId, i64)>, Error> {
         let mut seq = self.0.seq.lock().await;
         let mut on = db.read().await?;
         // Changes are numbered in the order their transactions end, so every row up to this number can be seen by the next statement.
         let latest = store::trust_seq(&mut on).await?;
+        let mut ordered = Vec::new();
         if latest > *seq {
             let records = store::leaves(&mut on, *seq, self.0.clock.now().plus(-profile::BACKDATE)).await?;
             let claims = store::claims(&mut on, *seq).await?;
@@ -96,6 +100,10 @@ impl TrustHandle {
                     if leaf.says_what(before) {
                         leaf.anchored.store(before.anchored.load(Ordering::Relaxed), Ordering::Relaxed);
                     }
+                    leaf.told.store(leaf.ordered == before.ordered && before.told.load(Ordering::Relaxed), Ordering::Relaxed);
+                    if leaf.ordered.is_some() && leaf.ordered != before.ordered {
+                        ordered.push((leaf.peer.org.clone(), leaf.peer.device));
+                    }
                     // What was issued here comes back as it is known.
                     tighter |= !leaf.stands_like(before);
                 }
@@ -108,7 +116,7 @@ impl TrustHandle {
             }
         }
         *self.0.heard.write() = Instant::now();
-        Ok(())
+        Ok(ordered)
     }
 
     /// The database was heard, and had nothing new.
@@ -169,6 +177,8 @@ fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
         used: AtomicBool::new(r.used != 0),
         suspected: AtomicBool::new(false),
         anchored: AtomicU64::new(0),
+        ordered: r.renew_ordered_at.map(Timestamp),
+        told: AtomicBool::new(false),
         peer: DevicePeer {
             org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
             device: r.device,

@@ -3,6 +3,7 @@
 
 mod anchored;
 mod follow;
+mod renewals;
 mod signs;
 mod strangers;
 
@@ -11,7 +12,6 @@ pub(super) use strangers::Stranger;
 use super::{
     csr::sha256,
     peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal},
-    profile::{self, Validity},
     recognise,
     registered::{Arrival, Arrivals, Between, RegisteredAnchor, Signed, Waiting, signed},
     suspicion::Suspicion,
@@ -39,9 +39,6 @@ use wire::{
 /// An instance that could not read the database for so long refuses new connections: it may have missed a revocation (H-6).
 pub const STALE: Duration = Duration::from_mins(1);
 
-/// How long after the opening of its window a device is told to renew.
-const OVERDUE: i64 = 24 * 3_600_000;
-
 #[derive(Debug, Clone)]
 struct Claim {
     who: Claimant,
@@ -66,6 +63,10 @@ struct Leaf {
     suspected: AtomicBool,
     /// The version of the anchors that its chain was last found to end in, its names being those of its row; 0 when it never was.
     anchored: AtomicU64,
+    /// When its renewal was ordered.
+    ordered: Option<Timestamp>,
+    /// Whether a connection here was told of that order.
+    told: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -300,24 +301,6 @@ impl TrustHandle {
     /// Whether a connection with this certificate was ever made, as far as memory knows: the row learns of it a moment later.
     pub(super) fn was_used(&self, fingerprint: &Fingerprint) -> bool {
         self.leaf(fingerprint).is_some_and(|leaf| leaf.used.load(Ordering::Relaxed))
-    }
-
-    /// Whether a certificate's window of renewal opened more than a day ago: its device should have renewed by itself, and does not notice,
-    /// for example because its clock stands. Also when its authority is retiring.
-    pub fn renewal_overdue(&self, peer: &DevicePeer) -> bool {
-        self.leaf(&peer.fingerprint).is_some_and(|leaf| {
-            if self.registered(&leaf.issuer) {
-                // Its own authority renews it.
-                return false;
-            }
-            let validity = Validity { from: leaf.not_before, until: leaf.ends };
-            self.retiring(&leaf.issuer) || self.0.clock.now() > profile::renew_after(validity, &peer.device_id).plus(OVERDUE)
-        })
-    }
-
-    /// Whether the authority's leaves are to be renewed whatever their age.
-    pub(super) fn retiring(&self, issuer: &AuthorityId) -> bool {
-        self.0.issuers.read().get(issuer).is_some_and(|i| i.retiring)
     }
 
     /// What clients' chains may end in.

@@ -85,7 +85,8 @@ fn the_first_blocker_is_told() {
     let signed = Target { signed: Some(signed_by(&["00000000000000aa"])), ..running.target.clone() };
     let signed = Concern { target: signed, ..running.clone() };
     let mut said = Vec::new();
-    for (name, facts, stand, concerns) in [
+    // More than a stack should hold.
+    let cases = vec![
         ("nothing", facts.clone(), Stand::default(), vec![]),
         ("its turn", facts.clone(), Stand::default(), vec![running.clone()]),
         ("offline", away.clone(), Stand::default(), vec![running.clone()]),
@@ -173,7 +174,8 @@ fn the_first_blocker_is_told() {
             },
             vec![running],
         ),
-    ] {
+    ];
+    for (name, facts, stand, concerns) in cases {
         said.push(format!("{name}: {}", explain(&facts, &stand, &concerns, Timestamp(0)).answer));
     }
     insta::assert_snapshot!(said.join("\n"));

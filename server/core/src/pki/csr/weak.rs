@@ -1,0 +1,173 @@
+//! Pure: keys that no certificate is made for although their type and size are right (E-4): how they were made gives their private half away, or it is
+//! published. Keys that were compromised here are the database's, and are asked for when the certificate is issued.
+
+use super::{CsrError, KeyAlg, sha256};
+use num_bigint::BigUint;
+use x509_parser::{prelude::FromDer as _, public_key::RSAPublicKey, x509::SubjectPublicKeyInfo};
+
+/// SHA-256 of the `SubjectPublicKeyInfo` of keys whose private half stands in a standard, or is guessed first; behind each where it is from.
+const PUBLISHED: &str = include_str!("published_keys.txt");
+
+/// Primes below this divide no good modulus (CA/Browser Forum Baseline Requirements §6.1.6).
+const SMALL: u32 = 752;
+
+/// Primes below this tell a modulus of the library behind ROCA (CVE-2017-15361): of others one in 240 million looks like that.
+const TELLING: u32 = 168;
+
+/// Rounds of Fermat's factorisation, which finds primes that are close to each other (CVE-2022-26320; the same requirements).
+const ROUNDS: u32 = 100;
+
+/// Points of small order as an Ed25519 key may have them, the sign left out: for these anybody makes signatures (RFC 8032 §5.1.7 lets them pass).
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    filled(0, 0),
+    filled(1, 0),
+    high(0xec),
+    high(0xed),
+    high(0xee),
+    *b"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
+    *b"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a",
+];
+
+/// A number by its first octet and what the others are, little end first.
+const fn filled(first: u8, rest: u8) -> [u8; 32] {
+    let mut bytes = [rest; 32];
+    bytes[0] = first;
+    bytes
+}
+
+/// One at the field's upper end, 2^255 − 19, or above it.
+const fn high(first: u8) -> [u8; 32] {
+    let mut bytes = filled(first, 0xff);
+    bytes[31] = 0x7f;
+    bytes
+}
+
+/// Whether nobody but its holder can be expected to have the private half of a key of this type.
+pub(super) fn look(spki: &SubjectPublicKeyInfo<'_>, alg: KeyAlg) -> Result<(), CsrError> {
+    let digest = hex::encode(sha256(spki.raw));
+    if PUBLISHED.lines().any(|line| line.split(' ').next() == Some(digest.as_str())) {
+        return Err(CsrError::Weak("its private key is published"));
+    }
+    let data: &[u8] = &spki.subject_public_key.data;
+    match alg {
+        KeyAlg::Rsa(_) => {
+            let (_, key) = RSAPublicKey::from_der(data).map_err(|_| CsrError::WeakKey("it is not an RSA key"))?;
+            modulus(&BigUint::from_bytes_be(key.modulus))
+        }
+        KeyAlg::Ed25519 => {
+            let mut point: Vec<u8> = data.to_vec();
+            if let Some(last) = point.last_mut() {
+                *last &= 0x7f;
+            }
+            let small = SMALL_ORDER.iter().any(|known| known.as_slice() == point);
+            if small { Err(CsrError::Weak("its point is of small order")) } else { Ok(()) }
+        }
+        KeyAlg::P256 | KeyAlg::P384 => Ok(()),
+    }
+}
+
+fn modulus(n: &BigUint) -> Result<(), CsrError> {
+    if primes(SMALL).any(|p| rest(n, p) == 0) {
+        return Err(CsrError::Weak("its RSA modulus has a small factor"));
+    }
+    if roca(n) {
+        return Err(CsrError::Weak("its RSA modulus is made as by the library of CVE-2017-15361 (ROCA), and can be factored"));
+    }
+    if close(n) {
+        return Err(CsrError::Weak("the primes of its RSA modulus are close to each other, and can be found"));
+    }
+    Ok(())
+}
+
+/// Odd primes below this.
+fn primes(below: u32) -> impl Iterator<Item = u32> {
+    (3..below).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d)))
+}
+
+fn rest(n: &BigUint, by: u32) -> u32 {
+    (n % by).iter_u32_digits().next().unwrap_or(0)
+}
+
+/// Whether it is a power of 65537 modulo each of the telling primes: so are both of its factors there, and their product with them.
+fn roca(n: &BigUint) -> bool {
+    primes(TELLING).all(|p| {
+        let (rest, mut power) = (rest(n, p), 1);
+        (0..p).any(|_| {
+            let found = power == rest;
+            power = power * (65_537 % p) % p;
+            found
+        })
+    })
+}
+
+/// Whether Fermat's way finds its factors: n = a² − b² for an a little above its root.
+fn close(n: &BigUint) -> bool {
+    let mut a = n.sqrt();
+    if &a * &a < *n {
+        a += 1_u32;
+    }
+    let mut b_squared = &a * &a - n;
+    for _ in 0..ROUNDS {
+        if is_square(&b_squared) {
+            return true;
+        }
+        b_squared += &a * 2_u32 + 1_u32;
+        a += 1_u32;
+    }
+    false
+}
+
+/// Few numbers are squares modulo all of these; only their roots are drawn.
+fn is_square(n: &BigUint) -> bool {
+    let may_be = [64, 63, 65, 11].into_iter().all(|m| {
+        let rest = rest(n, m);
+        (0..m).any(|x| x * x % m == rest)
+    });
+    may_be && {
+        let root = n.sqrt();
+        &root * &root == *n
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(n: &BigUint) -> String {
+        modulus(n).map_or_else(|e| e.to_string(), |()| "good".to_owned())
+    }
+
+    /// The first prime at or above this, for numbers so small that division finds it.
+    fn prime_from(n: u64) -> BigUint {
+        let is = |n: u64| (2..).take_while(|d: &u64| d * d <= n).all(|d| !n.is_multiple_of(d));
+        BigUint::from((n..).find(|n| is(*n)).unwrap())
+    }
+
+    #[test]
+    fn e_4_each_weakness_of_a_modulus_is_found_and_no_other() {
+        let (p, q) = (prime_from(4_000_000_000), prime_from(3_000_000_000));
+        assert_eq!(said(&(&p * &q)), "good");
+        assert!(said(&(&p * 751_u32)).contains("small factor"));
+        assert_eq!(said(&(&p * prime_from(u64::from(SMALL)))), "good", "the next one is large enough");
+        assert!(said(&(&p * prime_from(4_000_001_000))).contains("close to each other"));
+        assert!(said(&(&p * &p)).contains("close to each other"), "a square has one prime twice");
+        // Both are 65537 to some power modulo each of the telling primes, and so is their product.
+        let product = primes(TELLING).fold(BigUint::from(2_u32), |product, p| product * p);
+        let generator = BigUint::from(65_537_u32);
+        let (one, other) = (generator.pow(7) % &product, generator.pow(11) % &product + &product * 6_u32);
+        assert!(said(&(one * other)).contains("CVE-2017-15361"));
+    }
+
+    #[test]
+    fn e_4_the_list_of_published_keys_is_well_formed() {
+        let lines: Vec<_> = PUBLISHED.lines().collect();
+        assert!(lines.len() > 20);
+        for line in lines {
+            let (digest, from) = line.split_once(' ').unwrap();
+            assert!(
+                hex::decode(digest).is_ok_and(|bytes| bytes.len() == 32) && digest == digest.to_lowercase() && !from.is_empty(),
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Which devices are asked to renew: one that misses its window, one whose authority retires, and one of which an operator has ordered it.
+
+use super::{
+    super::{
+        peer::DevicePeer,
+        profile::{self, Validity},
+    },
+    TrustHandle,
+};
+use std::sync::atomic::Ordering;
+use wire::ids::AuthorityId;
+
+/// How long after the opening of its window a device is told to renew.
+const OVERDUE: i64 = 24 * 3_600_000;
+
+impl TrustHandle {
+    /// Whether a certificate's window of renewal opened more than a day ago: its device should have renewed by itself, and does not notice,
+    /// for example because its clock stands. Also when its authority is retiring.
+    pub fn renewal_overdue(&self, peer: &DevicePeer) -> bool {
+        self.leaf(&peer.fingerprint).is_some_and(|leaf| {
+            if self.registered(&leaf.issuer) {
+                // Its own authority renews it.
+                return false;
+            }
+            let validity = Validity { from: leaf.not_before, until: leaf.ends };
+            self.retiring(&leaf.issuer) || self.0.clock.now() > profile::renew_after(validity, &peer.device_id).plus(OVERDUE)
+        })
+    }
+
+    /// Whether a device that has just connected is asked to renew: that is overdue, or ordered. Such an order counts as told then.
+    pub fn renewal_asked(&self, peer: &DevicePeer) -> bool {
+        let ordered = self.leaf(&peer.fingerprint).is_some_and(|leaf| {
+            leaf.told.store(true, Ordering::Relaxed);
+            leaf.ordered.is_some()
+        });
+        ordered || self.renewal_overdue(peer)
+    }
+
+    /// Whether there is an order to renew this certificate that no connection here was told of. It counts as told from then on: whoever comes
+    /// back with the same certificate is asked again by [`TrustHandle::renewal_asked`].
+    pub fn renewal_ordered(&self, peer: &DevicePeer) -> bool {
+        self.leaf(&peer.fingerprint).is_some_and(|leaf| leaf.ordered.is_some() && !leaf.told.swap(true, Ordering::Relaxed))
+    }
+
+    /// Whether the authority's leaves are to be renewed whatever their age.
+    pub(in crate::pki) fn retiring(&self, issuer: &AuthorityId) -> bool {
+        self.0.issuers.read().get(issuer).is_some_and(|i| i.retiring)
+    }
+}
