@@ -97,7 +97,7 @@ impl Device {
 
 fn greeting(attributes: BTreeMap<String, String>) -> Hello {
     let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-    Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0 }
+    Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots: None }
 }
 
 /// A running rollout of a published release to every gateway.

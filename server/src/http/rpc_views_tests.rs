@@ -152,6 +152,7 @@ async fn a_device_is_pinned_on_its_firmware_tab_which_tells_what_it_said() {
         detail: Some("<b>wrong</b> bytes".into()),
         firmware: None,
         deferred_until: None,
+        slots: None,
     };
     rollouts.report(device, report).await.unwrap();
     let page = b.page(here).await;
