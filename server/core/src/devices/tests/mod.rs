@@ -22,6 +22,7 @@ mod presence;
 mod recovery;
 mod server_keys;
 mod signs;
+mod slots;
 mod stepping;
 mod tagging;
 mod views;
