@@ -3,6 +3,7 @@
 mod deltas;
 mod directed;
 mod early;
+mod told;
 
 use super::*;
 use crate::{

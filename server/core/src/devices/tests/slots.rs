@@ -87,7 +87,9 @@ async fn slots_that_are_said_again_are_read_once_for_all_and_not_written(#[case]
         numbers.push(w.device(&format!("gw-{n}"), "gateway").await);
     }
     let all_come = async || {
-        numbers.iter().for_each(|device| up(&w, *device, Some(slots(&RUNS_A))));
+        for device in &numbers {
+            up(&w, *device, Some(slots(&RUNS_A)));
+        }
         let (flushed, ran) = counting::counted(w.fleet.devices().flush_presence(false)).await;
         flushed.unwrap();
         let of = |verb: &str| ran.iter().filter(|one| one.sql.contains("device_slots") && one.sql.starts_with(verb)).count();
