@@ -3,7 +3,7 @@
 mod deltas;
 mod directed;
 mod early;
-mod told;
+mod standing;
 
 use super::*;
 use crate::{
