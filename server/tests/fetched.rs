@@ -78,7 +78,8 @@ impl Rig {
 /// Says it, and gives the state that the server holds.
 async fn say(device: &Client, offer: &Offer, state: UpdateState) -> UpdateState {
     let update_id = offer.update_id.clone();
-    let report = StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: None };
+    let report =
+        StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: None, slots: None };
     match device.post("/device/v1/status", None, &report).await.unwrap() {
         Down::StatusAck { state, .. } => state,
         other => panic!("{other:?}"),

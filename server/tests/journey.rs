@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use wire::{
     devices::DeviceQuery,
     enrolment::{CreatedEnrolmentToken, EnrolRequest, NewEnrolmentToken},
+    slots::SlotState,
     transfers::TransferLimits,
 };
 
@@ -93,6 +94,12 @@ impl Rig {
         Self { server, rest, devices, _state: state }
     }
 
+    /// The slots of a device as they are shown: name, version and state of each.
+    async fn slots(&self, device_id: &str) -> Vec<(String, String, SlotState)> {
+        let shown = self.server.running.fleet.device(&self.server.system(), &device_id.parse().unwrap()).await.unwrap().slots;
+        shown.into_iter().map(|slot| (slot.name, slot.version.unwrap_or_default(), slot.state)).collect()
+    }
+
     async fn stop(self) {
         self.devices.stop().await;
         self.server.stop().await;
@@ -118,6 +125,9 @@ async fn six_devices_stream_and_update_in_two_stages(#[case] kind: EngineKind) {
     })
     .await;
 
+    let stand = |a: (&str, SlotState), b: (&str, SlotState)| [("a".to_owned(), a.0.to_owned(), a.1), ("b".to_owned(), b.0.to_owned(), b.1)];
+    assert_eq!(rig.slots("sim-0003").await, stand(("1.0.0", SlotState::Running), ("", SlotState::Empty)));
+
     let release = rig.rest.release("1.1.0", 2, &vec![7; 300_000]).await;
     let rollout = rig.rest.approved_rollout(&release).await;
     let ended = rig.rest.rollout_ends(&rollout, "completed").await;
@@ -131,6 +141,10 @@ async fn six_devices_stream_and_update_in_two_stages(#[case] kind: EngineKind) {
         fleet.devices().list(&system, &updated).await.unwrap().total == 6
     })
     .await;
+    let switched = stand(("1.0.0", SlotState::Good), ("1.1.0", SlotState::Running));
+    eventually("it runs from its other slot", Duration::from_secs(30), || async { rig.slots("sim-0003").await == switched }).await;
+    let rest = rig.rest.get("/devices/sim-0003").await;
+    assert_eq!((&rest["slots"][1]["name"], &rest["slots"][1]["state"]), (&json!("b"), &json!("running")), "{rest:#}");
     let verified = fleet.access().verify_audit(&system).await.unwrap();
     assert_eq!(verified.broken_at, None);
     rig.stop().await;
@@ -157,6 +171,14 @@ async fn a_release_that_does_not_boot_is_stopped_in_its_first_stage(#[case] kind
     let (fleet, system) = (rig.server.running.fleet.clone(), rig.server.system());
     eventually("all six run the old version", Duration::from_secs(30), || async {
         fleet.devices().list(&system, &old).await.unwrap().total == 6
+    })
+    .await;
+    eventually("both that tried it say that the slot is bad", Duration::from_secs(30), || async {
+        let mut bad = 0;
+        for n in 1..=6 {
+            bad += usize::from(rig.slots(&format!("sim-{n:04}")).await.contains(&("b".into(), "1.1.0".into(), SlotState::Bad)));
+        }
+        bad == 2
     })
     .await;
     // Whatever the planner had left to do, it has done now.

@@ -7,6 +7,7 @@ use wire::{
     pki::CertificateRow,
     registered::RegisteredState,
     releases::{Damage, DeltaState, FileChange, ImageSignatureState},
+    slots::SlotState,
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
     updates::UpdateFailure,
 };
@@ -56,6 +57,17 @@ pub const fn image_signature(state: ImageSignatureState) -> (Tone, &'static str)
         ImageSignatureState::UnknownSigner => (Tone::Warn, "Unknown signer"),
         ImageSignatureState::Invalid => (Tone::Bad, "Signature invalid"),
         ImageSignatureState::Unchecked => (Tone::Off, "Signature not checked"),
+    }
+}
+
+/// A slot of a device.
+pub const fn slot(state: SlotState) -> (Tone, &'static str) {
+    match state {
+        SlotState::Running => (Tone::Ok, "Running"),
+        SlotState::Trying => (Tone::Info, "On trial"),
+        SlotState::Good => (Tone::Off, "Good"),
+        SlotState::Bad => (Tone::Bad, "Bad"),
+        SlotState::Empty => (Tone::Off, "Empty"),
     }
 }
 

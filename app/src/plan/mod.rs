@@ -329,7 +329,7 @@ impl Draft {
         let middle = f64::midpoint(before, reach(self.stages.last(), 100.0)).round();
         // After others were removed its number may be another one's name.
         let free = |name: &String| self.stages.iter().all(|stage| stage.name.trim() != name);
-        let name = (at + 1..).map(StageSpec::usual_name).find(free).unwrap_or_default();
+        let name = (at + 1..=at + 1 + self.stages.len()).map(StageSpec::usual_name).find(free).unwrap_or_default();
         let mut stage = StageDraft::new(&name, &plain(middle), "10 min", false);
         if let Some(model) = self.stages.get(at) {
             stage.copy_gate(model);

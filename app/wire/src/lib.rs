@@ -30,6 +30,7 @@ pub mod rollouts;
 pub mod roots;
 pub mod selector;
 pub mod signing;
+pub mod slots;
 pub mod states;
 pub mod telemetry;
 pub mod time;

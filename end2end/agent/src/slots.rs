@@ -62,6 +62,9 @@ pub struct Seal {
     pub sequence: u64,
     /// Its payloads; each is a file named by its digest.
     pub payloads: Vec<Payload>,
+    /// Whether it was installed or tried, and is not well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bad: bool,
 }
 
 /// Why a slot cannot be sealed or made current.
@@ -102,8 +105,8 @@ impl Slots {
         let this = Self { a: slots.folder("a")?, b: slots.folder("b")?, state };
         if this.link()?.is_none() {
             if this.seal(Slot::A)?.is_none() {
-                let seal = Seal { version: factory_version.to_owned(), sequence: 0, payloads: Vec::new() };
-                this.a.write(SEAL, &serde_json::to_vec_pretty(&seal).map_err(io::Error::from)?)?;
+                let seal = Seal { version: factory_version.to_owned(), sequence: 0, payloads: Vec::new(), bad: false };
+                this.put(Slot::A, &seal)?;
             }
             this.activate(Slot::A)?;
         }
@@ -189,8 +192,13 @@ impl Slots {
             }
         }
         let Manifest { version, sequence, payloads, .. } = manifest.clone();
-        let seal = Seal { version, sequence, payloads };
-        Ok(self.folder(slot).write(SEAL, &serde_json::to_vec_pretty(&seal).map_err(io::Error::from)?)?)
+        self.put(slot, &Seal { version, sequence, payloads, bad: false })
+    }
+
+    /// Notes that what a slot holds is not well, until something else is put into it.
+    pub fn condemn(&self, slot: Slot) -> Result<(), Error> {
+        let Some(seal) = self.seal(slot)?.filter(|seal| !seal.bad) else { return Ok(()) };
+        self.put(slot, &Seal { bad: true, ..seal })
     }
 
     /// Makes a sealed slot the one that runs after the next restart, at once.
@@ -199,6 +207,10 @@ impl Slots {
             return Err(Error::Unsealed(slot));
         }
         Ok(self.state.link(CURRENT, &Path::new("slots").join(slot.name()))?)
+    }
+
+    fn put(&self, slot: Slot, seal: &Seal) -> Result<(), Error> {
+        Ok(self.folder(slot).write(SEAL, &serde_json::to_vec_pretty(seal).map_err(io::Error::from)?)?)
     }
 
     fn folder(&self, slot: Slot) -> &Folder {
@@ -282,6 +294,30 @@ mod tests {
         let again = Slots::open(Folder::open(dir.path()).unwrap(), "1.0").unwrap();
         assert_eq!(again.active().unwrap(), Slot::B);
         assert_eq!(again.seal(Slot::B).unwrap().unwrap().version, "2.0");
+    }
+
+    #[test]
+    fn what_is_not_well_is_known_until_something_else_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let slots = Slots::open(Folder::open(dir.path()).unwrap(), "1.0").unwrap();
+        slots.condemn(Slot::B).unwrap();
+        assert_eq!(slots.seal(Slot::B).unwrap(), None, "nothing is there");
+        let manifest = manifest(b"firmware");
+        fs::write(slots.payload(Slot::B, &manifest.payloads[0].sha256), b"firmware").unwrap();
+        slots.verify_and_seal(Slot::B, &manifest).unwrap();
+        let well = slots.seal(Slot::B).unwrap().unwrap();
+        slots.condemn(Slot::B).unwrap();
+        assert_eq!(slots.seal(Slot::B).unwrap().unwrap(), Seal { bad: true, ..well.clone() });
+        slots.prepare(Slot::B, &manifest, &[]).unwrap();
+        slots.verify_and_seal(Slot::B, &manifest).unwrap();
+        assert_eq!(slots.seal(Slot::B).unwrap().unwrap(), well);
+    }
+
+    #[test]
+    fn a_seal_of_before_says_nothing_bad() {
+        let seal: Seal = serde_json::from_str(r#"{"version":"1.0","sequence":1,"payloads":[]}"#).unwrap();
+        assert!(!seal.bad);
+        assert!(!serde_json::to_string(&seal).unwrap().contains("bad"));
     }
 
     #[test]

@@ -107,8 +107,15 @@ mod tests {
 
         w.clock.advance(1_000);
         let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-        let hello =
-            Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes: BTreeMap::new(), stream: "s".into(), trust_bundle: 0 };
+        let hello = Hello {
+            agent: "t".into(),
+            boot_id: "b".into(),
+            firmware,
+            attributes: BTreeMap::new(),
+            stream: "s".into(),
+            trust_bundle: 0,
+            slots: None,
+        };
         devices.connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello });
         devices.flush_presence(true).await.unwrap();
         w.clock.advance(1_000);

@@ -283,6 +283,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::pins::ALL,
         crate::devices::rows::ALL,
         crate::devices::sizes::ALL,
+        crate::devices::slots::ALL,
         crate::devices::views::ALL,
         crate::in_force::ALL,
         crate::releases::store::ALL,

@@ -247,7 +247,8 @@ mod tests {
         for n in 1..=2 {
             let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
             let attributes = BTreeMap::from([("site".to_owned(), "hall 3".to_owned())]);
-            let hello = Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0 };
+            let hello =
+                Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots: None };
             devices.connected(Connected { org: w.org.clone(), device, address: format!("192.0.2.{n}"), hello });
             w.clock.advance(90_000);
             if n == 1 {
@@ -272,7 +273,7 @@ mod tests {
         let offered = rollouts.poll(device).await.unwrap().expect("an offer").update_id;
         let says = |state, progress, code: Option<&str>, detail: Option<&str>| {
             let (code, detail) = (code.map(str::to_owned), detail.map(str::to_owned));
-            StatusReport { update_id: offered.clone(), state, progress, code, detail, firmware: None, deferred_until: None }
+            StatusReport { update_id: offered.clone(), state, progress, code, detail, firmware: None, deferred_until: None, slots: None }
         };
         rollouts.report(device, says(UpdateState::Downloading, Some(10), None, None)).await.unwrap();
         let under_way = tell(Watched::Updates(which("gw-1"))).await.unwrap();

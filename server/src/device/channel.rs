@@ -246,9 +246,13 @@ impl Channel<'_> {
         }
     }
 
-    async fn report(&mut self, report: StatusReport) -> Result<(), Gone> {
-        let update_id = report.update_id.clone();
-        match Box::pin(self.devices.fleet.rollouts().report(self.peer.peer.device, report)).await {
+    async fn report(&mut self, mut report: StatusReport) -> Result<(), Gone> {
+        let (peer, update_id) = (&self.peer.peer, report.update_id.clone());
+        // What the device is made of counts, whatever its report is worth.
+        if let Some(slots) = report.slots.take() {
+            self.devices.fleet.devices().says_slots(&peer.org, peer.device, slots);
+        }
+        match Box::pin(self.devices.fleet.rollouts().report(peer.device, report)).await {
             Ok(state) => {
                 let over = state.finished();
                 if over && self.told.as_ref() == Some(&update_id) {

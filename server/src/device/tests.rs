@@ -28,6 +28,7 @@ use wire::{
     live::{Data, Topic},
     pki::CertificateQuery,
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, Weekday, Window},
+    slots::SlotState,
 };
 
 const PERIOD: Duration = Duration::from_millis(50);
@@ -97,7 +98,7 @@ impl Device {
 
 fn greeting(attributes: BTreeMap<String, String>) -> Hello {
     let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-    Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0 }
+    Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots: None }
 }
 
 /// A running rollout of a published release to every gateway.
@@ -180,13 +181,7 @@ async fn a_device_may_ping_before_it_speaks_and_learns_that_a_frame_was_too_larg
     device.hello().await;
     // The answer may come before the whole frame is sent.
     let _ = device.0.send(Message::text(" ".repeat(MAX_FRAME + 1))).await;
-    loop {
-        match timeout(Duration::from_secs(10), device.0.next()).await.expect("a close in time") {
-            Some(Ok(Message::Close(Some(frame)))) => break assert_eq!(frame.code, CloseCode::Size),
-            Some(Ok(_)) => {}
-            other => panic!("{other:?}"),
-        }
-    }
+    assert_eq!(closed(&mut device).await, CloseCode::Size);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,6 +237,54 @@ async fn a_value_that_is_no_number_costs_only_itself() {
     device.0.send(Message::text(nothing)).await.unwrap();
     assert!(matches!(device.hear().await, Down::Refused { seq: Some(2), samples: 1, .. }));
     assert_eq!(device.hear().await, Down::Ack { seq: 2 }, "a frame of which nothing is left is acknowledged");
+}
+
+/// A socket that was closed from there, with this code.
+async fn closed(device: &mut Device) -> CloseCode {
+    loop {
+        match timeout(Duration::from_secs(10), device.0.next()).await.expect("a close in time") {
+            Some(Ok(Message::Close(Some(frame)))) => return frame.code,
+            Some(Ok(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn slots_come_with_a_report_and_a_bad_list_is_a_bad_frame() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, Duration::from_secs(30)).await;
+    device.hello().await;
+    let report = |slots: &str| {
+        let update = r#""update_id":"upd_0123456789abcdef0123456789abcdef","state":"rebooting""#;
+        Message::text(format!(r#"{{"type":"status",{update},"slots":{slots}}}"#))
+    };
+    let many = format!("[{}]", (0..9).map(|n| format!(r#"{{"name":"s{n}","state":"good"}}"#)).collect::<Vec<_>>().join(","));
+    for bad in [r#"[{"name":"","state":"good"}]"#, r#"[{"name":"a","state":"booted"}]"#, r#"[["a","1.0","good"]]"#, many.as_str()] {
+        device.0.send(report(bad)).await.unwrap();
+        let refused = device.hear().await;
+        assert!(matches!(&refused, Down::Refused { seq: None, code, .. } if code == "bad_frame"), "{bad}: {refused:?}");
+    }
+    device.0.send(report(r#"[{"name":"a","version":"1.0.0","state":"running"},{"name":"b","state":"empty"}]"#)).await.unwrap();
+    let refused = device.hear().await;
+    assert!(matches!(&refused, Down::Refused { code, .. } if code != "bad_frame"), "there is no such update: {refused:?}");
+    w.fleet.devices().flush_presence(false).await.unwrap();
+    let slots = w.fleet.device(&Actor::system(w.org.clone()), &"gw-1".parse().unwrap()).await.unwrap().slots;
+    assert_eq!(
+        slots.iter().map(|slot| (slot.name.as_str(), slot.state)).collect::<Vec<_>>(),
+        [("a", SlotState::Running), ("b", SlotState::Empty)]
+    );
+}
+
+#[tokio::test]
+async fn a_hello_with_a_bad_list_of_slots_is_no_hello() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, Duration::from_secs(30)).await;
+    let firmware = r#""firmware":{"version":"1.0","device_type":"gateway"}"#;
+    let twice = r#"[{"name":"a","state":"good"},{"name":"a","state":"bad"}]"#;
+    let hello = format!(r#"{{"type":"hello","agent":"a","boot_id":"b","stream":"s",{firmware},"slots":{twice}}}"#);
+    device.0.send(Message::text(hello)).await.unwrap();
+    assert_eq!(closed(&mut device).await, CloseCode::Protocol);
 }
 
 /// R-9, R-10: the welcome says what there is, and a change is told with a ping.

@@ -32,8 +32,11 @@ pub(super) async fn report(
     headers: HeaderMap,
     Whole(body): Whole<LARGEST_BODY>,
 ) -> Result<Response, Problem> {
-    let report: StatusReport = json(&headers, &body)?;
-    let update_id = report.update_id.clone();
-    let state = devices.fleet.rollouts().report(peer.peer.device, report).await?;
+    let mut report: StatusReport = json(&headers, &body)?;
+    let (peer, update_id) = (&peer.peer, report.update_id.clone());
+    if let Some(slots) = report.slots.take() {
+        devices.fleet.devices().says_slots(&peer.org, peer.device, slots);
+    }
+    let state = devices.fleet.rollouts().report(peer.device, report).await?;
     Ok(Json(wire::device::Down::StatusAck { update_id, state }).into_response())
 }

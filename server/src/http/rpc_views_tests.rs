@@ -6,6 +6,7 @@ use serde_json::json;
 use wire::{
     device::StatusReport,
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, Verb},
+    slots::{Slot, SlotState},
     states::{Role, UpdateState},
 };
 
@@ -120,6 +121,25 @@ async fn a_device_says_rule_by_rule_why_it_waits_and_is_confirmed_there() {
 }
 
 #[tokio::test]
+async fn the_firmware_tab_shows_the_slots_that_a_device_reports() {
+    let b = Browser::new().await;
+    let device = b.world.device("gw-1", "gateway").await;
+    let here = "/devices/gw-1/firmware";
+    assert!(!b.page(here).await.contains("Slots of this device"), "it has reported none");
+    let slot = |name: &str, version: &str, state| Slot { name: name.into(), version: Some(version.into()), state };
+    let slots = vec![slot("rootfs.0", "1.0.0", SlotState::Running), slot("rootfs.1", "<b>2</b>", SlotState::Bad)];
+    b.world.fleet.devices().says_slots(&b.world.org, device, slots.try_into().unwrap());
+    b.world.fleet.devices().flush_presence(false).await.unwrap();
+    let page = b.page(here).await;
+    for said in ["Slots of this device", "rootfs.0", "Running", "rootfs.1", "&lt;b&gt;2&lt;/b&gt;", "Bad"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let detail = b.api("GET", "/devices/gw-1", Vec::new()).await;
+    assert_eq!((&detail["slots"][0]["version"], &detail["slots"][1]["state"]), (&json!("1.0.0"), &json!("bad")), "{detail}");
+    assert!(detail["slots"][0]["since"].is_string(), "{detail}");
+}
+
+#[tokio::test]
 async fn a_device_is_pinned_on_its_firmware_tab_which_tells_what_it_said() {
     let b = Browser::new().await;
     let device = b.world.device("gw-1", "gateway").await;
@@ -152,6 +172,7 @@ async fn a_device_is_pinned_on_its_firmware_tab_which_tells_what_it_said() {
         detail: Some("<b>wrong</b> bytes".into()),
         firmware: None,
         deferred_until: None,
+        slots: None,
     };
     rollouts.report(device, report).await.unwrap();
     let page = b.page(here).await;

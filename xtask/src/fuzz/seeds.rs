@@ -11,10 +11,14 @@ use crate::paths;
 const REQUESTS: &str = "server/core/src/pki/testdata/requests.txt";
 
 /// One of each frame, and what odd devices make of them.
-const FRAMES: [(&str, &str); 14] = [
+const FRAMES: [(&str, &str); 16] = [
     (
         "hello",
         r#"{"type":"hello","agent":"a/1","boot_id":"b","firmware":{"version":"1.0.0","sequence":7,"device_type":"gw","hardware":"A"},"attributes":{"os":"linux"},"stream":"s"}"#,
+    ),
+    (
+        "hello-slots",
+        r#"{"type":"hello","agent":"a/1","boot_id":"b","firmware":{"version":"1.0.0","device_type":"gw"},"stream":"s","slots":[{"name":"rootfs.0","version":"1.0.0","state":"running"},{"name":"rootfs.1","state":"empty"}]}"#,
     ),
     ("samples", r#"{"type":"samples","seq":7,"samples":[{"m":"cpu.load","t":1700000000000,"v":0.5},{"m":"t","t":-1,"v":-1.5e-7}]}"#),
     ("samples-empty", r#"{"type":"samples","seq":18446744073709551615,"samples":[]}"#),
@@ -25,6 +29,10 @@ const FRAMES: [(&str, &str); 14] = [
     (
         "status-failed",
         r#"{"type":"status","update_id":"upd_0197a2b4c5d67e8f9a0b1c2d3e4f5a6b","state":"failed","code":"digest_mismatch","detail":"\u00e9\ud83d\ude00","firmware":{"version":"2","device_type":"gw"}}"#,
+    ),
+    (
+        "status-slots",
+        r#"{"type":"status","update_id":"upd_0197a2b4c5d67e8f9a0b1c2d3e4f5a6b","state":"reverted","slots":[{"name":"a","version":"1","state":"good"},{"name":"b","version":"2","state":"bad"}]}"#,
     ),
     ("welcome", r#"{"type":"welcome","device_id":"gw-1","server_time":"2026-11-22T10:00:00.000Z","acked":7,"ping_s":30}"#),
     ("ack", r#"{"type":"ack","seq":7}"#),

@@ -1,10 +1,16 @@
-//! The updates of a device: what it runs, why it does or doesn't update, and every rollout it was part of.
+//! The updates of a device: what it runs and from which slot, why it does or doesn't update, and every rollout it was part of.
 
 use super::{attempts, cancel, connections::Place, overview::Actions, pin, why};
 use crate::{
-    pages::machines,
+    pages::{machines, words},
     plan::query::push,
-    ui::{icon, number::grouped, page::card, progress::progress, time},
+    ui::{
+        Column, icon,
+        number::grouped,
+        page::{card, card_flush},
+        progress::progress,
+        status, table, time,
+    },
 };
 use leptos::prelude::*;
 use wire::{
@@ -12,6 +18,7 @@ use wire::{
     ids::{DeviceId, UpdateId},
     page::Page,
     selector::{Field, Selector},
+    slots::DeviceSlot,
     states::DeviceState,
     updates::Attempt,
 };
@@ -38,6 +45,7 @@ pub fn tab(d: &DeviceDetail, attempts: Option<&Page<Attempt>>, asked: &Asked, ac
             {pin::pinned(d, actions)}
             {why::explanation(&d.row.device_id, &d.why, actions.confirm)}
             {doing(d)}
+            {slots(&d.slots)}
             {attempts::history(d, attempts, &asked.place, asked.whole.as_ref())}
             {d.updates.first().map(machines::update)}
             {card("Data", None, data(d))}
@@ -51,6 +59,29 @@ fn doing(d: &DeviceDetail) -> Option<AnyView> {
     let (install, cancel, pin) = (install(d), cancel::button(d), pin::button(d));
     let any = install.is_some() || cancel.is_some() || pin.is_some();
     any.then(|| view! { <div class="row">{install}{cancel}{pin}</div> }.into_any())
+}
+
+/// The places in which it keeps firmware; nothing of a device that reports none.
+fn slots(of: &[DeviceSlot]) -> Option<AnyView> {
+    if of.is_empty() {
+        return None;
+    }
+    let columns: Vec<Column> = ["Slot", "Holds", "State", "Reported since"].map(Column::text).into();
+    let rows = of.iter().map(slot).collect_view().into_any();
+    Some(card_flush("Slots", None, table("Slots of this device", columns, rows)))
+}
+
+fn slot(of: &DeviceSlot) -> AnyView {
+    let (tone, word) = words::slot(of.state);
+    view! {
+        <tr>
+            <th scope="row" class="mono">{of.name.clone()}</th>
+            <td class="mono">{of.version.clone().unwrap_or_else(|| "–".to_owned())}</td>
+            <td>{status(tone, word)}</td>
+            <td class="dim">{time::ago(of.since)}</td>
+        </tr>
+    }
+    .into_any()
 }
 
 /// The way to a plan for this device alone, for those who may change it; it is approved like any other. A plan leaves out who is pinned.

@@ -39,13 +39,6 @@ pub(super) fn stops(gate: &GateSpec) -> String {
     format!("{} above {} % errors{at}{more}", phrases::acts(gate.action).to_lowercase(), plain(gate.error_percent))
 }
 
-/// When it starts, and how long a device may be silent.
-pub(super) fn start(spec: &RolloutSpec) -> String {
-    let silent = duration(i64::from(spec.timeout_min) * 60_000);
-    let steps = of(phrases::again(spec), &["Steps"]).map_or_else(String::new, |steps| format!("; {steps}"));
-    format!("starts {}; times out after {silent} without a word{steps}", phrases::starts(spec))
-}
-
 /// When devices install.
 pub(super) fn window(spec: &RolloutSpec) -> String {
     spec.window.as_ref().map_or_else(|| "at any time".to_owned(), when::hours)
@@ -124,7 +117,6 @@ mod tests {
     fn settings_say_what_is_usual_until_something_else_is_written() {
         let usual = Draft::read(RELEASE).so_far().unwrap();
         for (said, words) in [
-            (start(&usual), "starts as soon as it is approved; times out after 1 h 00 min without a word"),
             (window(&usual), "at any time"),
             (urgency(&usual), "at once"),
             (order(&usual), "as usual here"),
@@ -137,7 +129,7 @@ mod tests {
         }
         let told = "window.days=sat&window.from=22:00&window.until=02:00&urgency=soft&during_freeze=true&order=random&at_once=5&rate.per_minute=2&bandwidth=500&priority=3&steps.installing_min=30&gate.error_percent=1&gate.success_percent=90&gate.min_sample=3";
         let told = Draft::read(&format!("{RELEASE}&{told}")).so_far().unwrap();
-        assert!(start(&told).ends_with("; installing within 30 min") && window(&told).starts_with("Sat from 22:00 until 02:00"));
+        assert!(window(&told).starts_with("Sat from 22:00 until 02:00"));
         assert_eq!(urgency(&told), "devices may put it off; goes on during freezes");
         assert_eq!(
             (order(&told).as_str(), at_once(&told).as_str()),

@@ -52,15 +52,16 @@ impl Address {
                 let first = value("first").unwrap_or_default();
                 unfit_first = draft.first(first).err().map(|why| (first.to_owned(), why));
             }
-            Some(what) => match filtered(&draft.selector, what) {
-                Some(selector) => draft.selector = selector,
-                None => {
+            Some(what) => {
+                if let Some(selector) = filtered(&draft.selector, what) {
+                    draft.selector = selector;
+                } else {
                     let before = draft.stages.len();
                     draft.apply(what);
                     // It stands in front of the last one.
                     added = draft.stages.len().checked_sub(2).filter(|_| draft.stages.len() > before && what == "add");
                 }
-            },
+            }
             None => {}
         }
         Self {

@@ -43,7 +43,9 @@ impl Arguments {
         let active = slots.active()?;
         for slot in [Slot::A, Slot::B] {
             let holds = match slots.seal(slot)? {
-                Some(Seal { version, sequence, .. }) => format!("version {version}, sequence {sequence}"),
+                Some(Seal { version, sequence, bad, .. }) => {
+                    format!("version {version}, sequence {sequence}{}", if bad { ", not well" } else { "" })
+                }
                 None => "nothing verified".to_owned(),
             };
             println!("slot {slot}       {holds}{}", if slot == active { " (current)" } else { "" });

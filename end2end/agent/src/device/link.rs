@@ -18,7 +18,10 @@ use std::{
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wire::device::{CONFIRMS_UPDATES, Down, Hello, StatusReport, TRUSTED_KEYS, Up, WAITS_FOR_WINDOW};
+use wire::{
+    device::{CONFIRMS_UPDATES, Down, Hello, StatusReport, TRUSTED_KEYS, Up, WAITS_FOR_WINDOW},
+    slots::Slots,
+};
 
 /// Most frames of samples that wait for their acknowledgement: enough to keep a long line full, few enough to be sent again.
 const WINDOW: u64 = 64;
@@ -43,6 +46,8 @@ struct Talk {
     heard: Mutex<Instant>,
     /// The certificate that we show on it.
     shown: Option<Fingerprint>,
+    /// How the slots stood when they were said last.
+    slots: Mutex<Option<Slots>>,
 }
 
 /// Why a connection ended.
@@ -135,6 +140,7 @@ impl Core {
             firmware: self.updates.running()?,
             attributes: attributes(&self.config.attributes, &self.updates.trusted()),
             stream: self.buffer.lock().stream().to_owned(),
+            slots: self.updates.told_slots()?,
         };
         let shown = identity.borrow().fingerprint();
         let (tls, url) = (Arc::clone(&self.tls.lock()), identity.borrow().device_url().to_owned());
@@ -151,7 +157,7 @@ impl Core {
         tracing::info!(device = %welcome.device_id, acked = welcome.acked, "connected");
 
         let (mut up, mut down) = channel.split();
-        let talk = Talk { said: Mutex::new(None), heard: Mutex::new(Instant::now()), shown };
+        let talk = Talk { said: Mutex::new(None), heard: Mutex::new(Instant::now()), shown, slots: Mutex::new(hello.slots) };
         let end = tokio::select! {
             end = self.send(&mut up, &talk) => end,
             end = self.receive(&mut down, &talk) => end,
@@ -171,7 +177,8 @@ impl Core {
             // One report at a time, so that an acknowledgement is always that of the last one said.
             let free = talk.said.lock().as_ref().is_none_or(|said| said.at.elapsed() >= REPEAT);
             if let Some(report) = self.updates.report().filter(|_| free) {
-                up.send(&Up::Status(report.clone())).await?;
+                let slots = self.other_slots(talk)?;
+                up.send(&Up::Status(StatusReport { slots, ..report.clone() })).await?;
                 *talk.said.lock() = Some(Said { report, at: Instant::now() });
                 continue;
             }
@@ -206,6 +213,17 @@ impl Core {
                 () = tokio::time::sleep(REPEAT) => {}
             }
         }
+    }
+
+    /// The slots, where they stand otherwise than was said last on this connection: after an installation, a trial, a way back.
+    fn other_slots(&self, talk: &Talk) -> Result<Option<Slots>, crate::update::Error> {
+        let stand = self.updates.told_slots()?;
+        let mut said = talk.slots.lock();
+        if *said == stand {
+            return Ok(None);
+        }
+        said.clone_from(&stand);
+        Ok(stand)
     }
 
     async fn receive(&self, down: &mut Receiver, talk: &Talk) -> Result<End, End> {

@@ -148,6 +148,9 @@ impl Updates {
                 .await
                 .map_err(|e| Error::Journal(std::io::Error::other(e)))??;
             let installed = means.platform.install(self.slots.path(to), &paths).await;
+            if installed.is_err() {
+                self.slots.condemn(to)?;
+            }
             installed.map_err(|detail| Stop::Failed { state: UpdateState::Failed, code: "install_failed", detail })
         })
         .await?;

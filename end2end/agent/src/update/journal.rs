@@ -300,7 +300,7 @@ impl Journal {
 
 /// A report of nothing but the state.
 const fn says(update_id: UpdateId, state: UpdateState) -> StatusReport {
-    StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: None }
+    StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: None, slots: None }
 }
 
 /// Bytes for people.

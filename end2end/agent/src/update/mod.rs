@@ -18,10 +18,10 @@ pub use execute::Means;
 
 use crate::{
     files::Folder,
-    slots::{self, Slots},
+    slots::{self, Slot, Slots},
 };
 use assignment::{Director, Problem};
-use journal::{Journal, Offered, Start};
+use journal::{Journal, Offered, Phase, Start};
 use keys::TrustedKeys;
 use parking_lot::Mutex;
 use std::io;
@@ -31,6 +31,7 @@ use wire::{
     Timestamp,
     device::{Offer, Running, StatusReport},
     ids::UpdateId,
+    slots::{self as told, SlotState},
     states::UpdateState,
 };
 
@@ -121,6 +122,29 @@ impl Updates {
         })
     }
 
+    /// Every slot and how it stands; none where that can't be told, because a version is too long.
+    pub fn told_slots(&self) -> Result<Option<told::Slots>, Error> {
+        let active = self.slots.active()?;
+        let (runs, how) = match self.journal.lock().phase() {
+            // Until the restart, what ran before runs on.
+            Phase::Trial { from, boots: 0, .. } => (*from, SlotState::Running),
+            Phase::Trial { to, .. } if *to == active => (active, SlotState::Trying),
+            _ => (active, SlotState::Running),
+        };
+        let mut all = Vec::with_capacity(2);
+        for slot in [Slot::A, Slot::B] {
+            let seal = self.slots.seal(slot)?;
+            let state = match &seal {
+                _ if slot == runs => how,
+                None => SlotState::Empty,
+                Some(seal) if seal.bad => SlotState::Bad,
+                Some(_) => SlotState::Good,
+            };
+            all.push(told::Slot { name: slot.to_string(), version: seal.map(|seal| seal.version), state });
+        }
+        Ok(told::Slots::try_from(all).ok())
+    }
+
     /// The sequence below which nothing is installed any more.
     pub fn floor(&self) -> u64 {
         self.journal.lock().floor
@@ -192,12 +216,13 @@ impl Updates {
 
     /// Whether `update_id` is being worked on, before anything is at stake.
     fn working_on(&self, update_id: &UpdateId) -> bool {
-        matches!(self.journal.lock().phase(), journal::Phase::Working { offer } if offer.update_id == *update_id)
+        matches!(self.journal.lock().phase(), Phase::Working { offer } if offer.update_id == *update_id)
     }
 
     fn go_back(&self, code: &str, detail: &str) -> Result<(), Error> {
         if let Some(from) = self.journal.lock().fallback() {
             self.slots.activate(from)?;
+            self.slots.condemn(from.other())?;
         }
         let firmware = self.running()?;
         self.change(|journal| journal.reverted(code, detail, firmware))

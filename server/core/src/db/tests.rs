@@ -265,10 +265,11 @@ async fn a_store_exists_after_it_was_opened_and_takes_small_writes() {
 }
 
 /// Tables with a row or more for each device.
-const GROWING: [&str; 15] = [
+const GROWING: [&str; 16] = [
     "devices",
     "device_tags",
     "device_attributes",
+    "device_slots",
     "device_words",
     "group_members",
     "certificates",

@@ -2,7 +2,7 @@
 //! in [`super::state`]; certificates are the `pki` room's, which is asked in the same transaction.
 
 use super::{
-    DeviceNo, Devices, Error, groups, pins, shared,
+    DeviceNo, Devices, Error, groups, pins, shared, slots,
     state::{action, goal, step},
     store,
 };
@@ -75,7 +75,8 @@ impl Devices {
             if exec!(&mut tx, store::DELETE, device, now.0)? == 0 {
                 return Err(Error::NotFound("device"));
             }
-            for forgotten in [store::TAGS_CLEAR, store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR, shared::TARGET_CLEAR, groups::LEAVE] {
+            let said = [store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR, slots::CLEAR];
+            for forgotten in said.into_iter().chain([store::TAGS_CLEAR, shared::TARGET_CLEAR, groups::LEAVE]) {
                 exec!(&mut tx, forgotten, device)?;
             }
         }

@@ -1,6 +1,6 @@
 //! Devices: who is in the fleet, how they get in, what is known of them, and whether they are there.
 //!
-//! Owns the device's row, tags, attributes, presence, pins, enrolment tokens and the selector language. Refuses to know certificates' insides (the
+//! Owns the device's row, tags, attributes, presence, slots, pins, enrolment tokens and the selector language. Refuses to know certificates' insides (the
 //! `pki` room signs), samples, and how an update goes.
 
 pub(crate) mod admission;
@@ -37,6 +37,7 @@ mod server_keys;
 pub(crate) mod shared;
 mod signs;
 pub(crate) mod sizes;
+pub(crate) mod slots;
 mod source;
 pub mod state;
 mod stepping;

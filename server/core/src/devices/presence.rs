@@ -1,7 +1,7 @@
 //! Presence: who is connected, since when, from where. Written in batches, so that ten thousand devices that come back at once cost a few
 //! commits. Presence is never acknowledged to anybody; a crash loses at most the last batch, and the next start closes what it left open.
 
-use super::{DeviceNo, Devices, Error, store};
+use super::{DeviceNo, Devices, Error, slots, store};
 use crate::{
     bus::{Bus, Event},
     db::{self, Conn, Db, Tx, exec, list, rows},
@@ -16,6 +16,7 @@ use wire::{
     device::{Hello, Telling},
     ids::OrgId,
     selector::order_of,
+    slots::Slots,
 };
 
 /// The attribute in which a device without a channel says its firmware's version, as in the manifest.
@@ -51,6 +52,7 @@ pub struct Connected {
 enum Change {
     Up(Box<Connected>, Timestamp),
     Down { org: OrgId, device: DeviceNo, reason: &'static str, at: Timestamp },
+    Slots { org: OrgId, device: DeviceNo, slots: Slots, at: Timestamp },
 }
 
 pub(super) struct Presence {
@@ -75,7 +77,7 @@ impl Change {
     const fn device(&self) -> DeviceNo {
         match self {
             Self::Up(c, _) => c.device,
-            Self::Down { device, .. } => *device,
+            Self::Down { device, .. } | Self::Slots { device, .. } => *device,
         }
     }
 }
@@ -89,17 +91,27 @@ impl Presence {
         // Rows are locked in the order of devices by everybody who locks many; each device's own changes keep their order.
         batch.sort_by_key(Change::device);
         let mut tx = self.db.write().await?;
+        // Asked once of all: they come with every hello, and are seldom others.
+        let say: Vec<DeviceNo> = batch.iter().filter(|change| !matches!(change, Change::Down { .. })).map(Change::device).collect();
+        let mut kept = slots::of_many(&mut tx, &say).await?;
         let mut touched = Vec::with_capacity(batch.len());
         for change in batch {
             match change {
                 Change::Up(c, at) => {
                     connect(&mut tx, &c, at).await?;
+                    let said = c.hello.slots.as_ref().map_or(&[][..], Slots::as_slice);
+                    slots::keep(&mut tx, (&c.org, c.device), said, at, &mut kept).await?;
                     touched.push((c.org, c.device));
                 }
                 Change::Down { org, device, reason, at } => {
                     exec!(&mut tx, store::DISCONNECTED, device, at.0)?;
                     exec!(&mut tx, store::CONNECTION_CLOSE, device, at.0, reason)?;
                     touched.push((org, device));
+                }
+                Change::Slots { org, device, slots, at } => {
+                    if slots::keep(&mut tx, (&org, device), slots.as_slice(), at, &mut kept).await? {
+                        touched.push((org, device));
+                    }
                 }
             }
         }
@@ -252,6 +264,13 @@ impl Devices {
         heard.open.remove(&device);
         heard.changes.push_back(Change::Down { org: org.clone(), device, reason, at });
         drop(heard);
+        self.presence.wake.notify_one();
+    }
+
+    /// A device says its slots other than in a hello. Written with what came before it, so that its newest word stands.
+    pub fn says_slots(&self, org: &OrgId, device: DeviceNo, slots: Slots) {
+        let at = self.clock.now();
+        self.presence.heard.lock().changes.push_back(Change::Slots { org: org.clone(), device, slots, at });
         self.presence.wake.notify_one();
     }
 

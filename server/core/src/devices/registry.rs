@@ -1,6 +1,6 @@
 //! One device: what is known of it, and what a person may change.
 
-use super::{DeviceNo, Devices, Error, groups, pins, rows::Listed, store, words::check_tags};
+use super::{DeviceNo, Devices, Error, groups, pins, rows::Listed, slots, store, words::check_tags};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bus::Event,
@@ -70,6 +70,7 @@ impl Devices {
         let groups = rows!(&mut on, (String,), groups::OF, actor.org.as_str(), device)?.into_iter().map(|r| r.0).collect();
         let target_token = super::shared::token_of(&mut on, device).await?;
         let pin = pins::of(&mut on, device).await?;
+        let slots = slots::of(&mut on, device).await?;
         let certificates = self.pki.certificates_of(&mut on, device).await?;
         let row = d.listed.shown(tags)?;
         let state = row.state;
@@ -89,6 +90,7 @@ impl Devices {
             update_reason: String::new(),
             why: Why::default(),
             pin,
+            slots,
             data: DataUse::default(),
             suspicion: d.suspected_at.map(|at| Suspicion { at: Timestamp(at), sign: d.suspicion }),
             may_clear: allowed(actor, Act::Suspend),

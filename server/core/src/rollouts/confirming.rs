@@ -104,7 +104,7 @@ impl Action {
     fn waits(&self, detail: &str) -> StatusReport {
         let detail = (!detail.is_empty()).then(|| detail.to_owned());
         let (update_id, state) = (self.update.clone(), AwaitingConfirmation);
-        StatusReport { update_id, state, progress: None, code: None, detail, firmware: None, deferred_until: None }
+        StatusReport { update_id, state, progress: None, code: None, detail, firmware: None, deferred_until: None, slots: None }
     }
 }
 

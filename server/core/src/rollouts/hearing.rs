@@ -167,6 +167,7 @@ mod tests {
             detail: None,
             firmware: None,
             deferred_until: None,
+            slots: None,
         }
     }
 

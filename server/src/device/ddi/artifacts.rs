@@ -158,5 +158,14 @@ impl Watch {
 }
 
 fn says(action: &Action, state: UpdateState) -> StatusReport {
-    StatusReport { update_id: action.update.clone(), state, progress: None, code: None, detail: None, firmware: None, deferred_until: None }
+    StatusReport {
+        update_id: action.update.clone(),
+        state,
+        progress: None,
+        code: None,
+        detail: None,
+        firmware: None,
+        deferred_until: None,
+        slots: None,
+    }
 }

@@ -89,6 +89,7 @@ fn report(action: &Action, feedback: &Feedback, to: UpdateState) -> StatusReport
         detail,
         firmware: None,
         deferred_until: None,
+        slots: None,
     }
 }
 

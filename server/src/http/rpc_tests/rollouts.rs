@@ -131,8 +131,16 @@ async fn the_limits_of_a_gate_stand_beside_what_the_fleets_updates_came_to() {
     rollouts.approve(&b.admin, &id, &digest, "fine").await.unwrap();
     let update_id = rollouts.poll(device).await.unwrap().unwrap().update_id;
     let state = wire::states::UpdateState::Rejected;
-    let refuses =
-        wire::device::StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: None };
+    let refuses = wire::device::StatusReport {
+        update_id,
+        state,
+        progress: None,
+        code: None,
+        detail: None,
+        firmware: None,
+        deferred_until: None,
+        slots: None,
+    };
     rollouts.report(device, refuses).await.unwrap();
     rollouts.tick().await.unwrap();
     let halted = b.page(&format!("/rollouts/{id}")).await.replace("<!>", "");

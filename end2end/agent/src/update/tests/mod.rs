@@ -3,6 +3,7 @@
 mod deltas;
 mod directed;
 mod early;
+mod standing;
 
 use super::*;
 use crate::{

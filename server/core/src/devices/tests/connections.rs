@@ -22,7 +22,15 @@ const LONG: Duration = Duration::from_mins(1);
 
 fn hello() -> Hello {
     let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-    Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes: BTreeMap::new(), stream: "s".into(), trust_bundle: 0 }
+    Hello {
+        agent: "t".into(),
+        boot_id: "b".into(),
+        firmware,
+        attributes: BTreeMap::new(),
+        stream: "s".into(),
+        trust_bundle: 0,
+        slots: None,
+    }
 }
 
 #[rstest]

@@ -26,6 +26,7 @@ async fn presence_follows_the_newest_channel_and_a_restart_closes_the_rest(#[cas
         attributes: BTreeMap::from([(nasty.to_owned(), "x".repeat(10_000))]),
         stream: "s".into(),
         trust_bundle: 0,
+        slots: None,
     };
     let devices = w.fleet.devices();
     let up = |v: &str| devices.connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello: hello(v) });
@@ -52,7 +53,15 @@ async fn presence_follows_the_newest_channel_and_a_restart_closes_the_rest(#[cas
 
 fn hello() -> Hello {
     let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-    Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes: BTreeMap::new(), stream: "s".into(), trust_bundle: 0 }
+    Hello {
+        agent: "t".into(),
+        boot_id: "b".into(),
+        firmware,
+        attributes: BTreeMap::new(),
+        stream: "s".into(),
+        trust_bundle: 0,
+        slots: None,
+    }
 }
 
 async fn online(w: &World, id: &str) -> bool {

@@ -139,8 +139,8 @@ mod tests {
 
     /// The first prime at or above this, for numbers so small that division finds it.
     fn prime_from(n: u64) -> BigUint {
-        let is = |n: u64| (2..).take_while(|d: &u64| d * d <= n).all(|d| !n.is_multiple_of(d));
-        BigUint::from((n..).find(|n| is(*n)).unwrap())
+        let is = |n: u64| (2..=n.isqrt()).all(|d| !n.is_multiple_of(d));
+        BigUint::from((n..2 * n).find(|n| is(*n)).unwrap())
     }
 
     #[test]

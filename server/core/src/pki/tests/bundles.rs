@@ -29,8 +29,15 @@ async fn holds_in(w: &World, org: &OrgId, id: &str, version: i64) {
     let system = Actor::system(org.clone());
     let device = w.fleet.devices().find(&system, &id.parse().unwrap()).await.unwrap();
     let firmware = Running { version: "1".into(), sequence: 1, device_type: "sim".into(), hardware: "A".into() };
-    let hello =
-        Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes: [].into(), stream: "s".into(), trust_bundle: version };
+    let hello = Hello {
+        agent: "t".into(),
+        boot_id: "b".into(),
+        firmware,
+        attributes: [].into(),
+        stream: "s".into(),
+        trust_bundle: version,
+        slots: None,
+    };
     w.fleet.devices().connected(Connected { org: org.clone(), device, address: "::1".into(), hello });
     w.fleet.devices().flush_presence(false).await.unwrap();
 }

@@ -124,7 +124,7 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
     assert!(!trust.renewal_asked(&next), "carried out");
     assert!(matches!(renew(&w, &next, &request("gw-1", &key)).await, Err(Error::RenewTooEarly(_))));
     assert!(trust.renewal_asked(&peer), "an answer that was lost leaves the order");
-    pki.first_use(&[next.certificate.clone()]).await.unwrap();
+    pki.first_use(std::slice::from_ref(&next.certificate)).await.unwrap();
     pki.reload().await.unwrap();
     assert!(!trust.renewal_asked(&peer), "it ends with the first use of what came of it");
     assert!(rows().await.iter().all(|c| c.renew_ordered_at.is_none()));

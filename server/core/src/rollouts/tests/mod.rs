@@ -225,7 +225,16 @@ impl Scene {
 }
 
 fn says(update: &UpdateId, state: UpdateState) -> StatusReport {
-    StatusReport { update_id: update.clone(), state, progress: None, code: None, detail: None, firmware: None, deferred_until: None }
+    StatusReport {
+        update_id: update.clone(),
+        state,
+        progress: None,
+        code: None,
+        detail: None,
+        firmware: None,
+        deferred_until: None,
+        slots: None,
+    }
 }
 
 #[tokio::test]

@@ -105,8 +105,16 @@ async fn act(room: &Rollouts, device: i64, luck: u64) {
     let lies = device % 9 == 0;
     let runs = |version: &str, sequence| Running { version: version.into(), sequence, device_type: "gateway".into(), hardware: "A".into() };
     let firmware = (next == U::Succeeded).then(|| if lies { runs("1.0.0", 1) } else { runs("2.0.0", 2) });
-    let report =
-        StatusReport { update_id: offer.update_id, state: next, progress: None, code: None, detail: None, firmware, deferred_until: None };
+    let report = StatusReport {
+        update_id: offer.update_id,
+        state: next,
+        progress: None,
+        code: None,
+        detail: None,
+        firmware,
+        deferred_until: None,
+        slots: None,
+    };
     let now = room.report(device, report).await.unwrap();
     assert!(!(lies && now == U::Succeeded), "a lie was believed");
 }

@@ -201,6 +201,7 @@ impl World {
             detail: None,
             firmware: Some(runs.clone()),
             deferred_until: None,
+            slots: None,
         };
         let row = self.rows[i].clone();
         let heard = if row.latest {
