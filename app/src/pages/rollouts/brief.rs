@@ -5,10 +5,7 @@ use crate::{
     plan::Draft,
     ui::number::{counted, plain},
 };
-use wire::{
-    rollouts::{GateSpec, RolloutSpec},
-    time::duration,
-};
+use wire::rollouts::{GateSpec, RolloutSpec};
 
 /// A stage, from 0: its name, how far it reaches, how many devices that makes, what follows it and what stops it. What of it can't be read is left out.
 pub(super) fn stage(draft: &Draft, index: usize, devices: Option<i64>) -> String {

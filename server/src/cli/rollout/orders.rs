@@ -110,7 +110,7 @@ pub(in crate::cli) struct Staged {
 pub(in crate::cli) struct Again {
     #[command(flatten)]
     pub(super) by: Reasoned,
-    /// How the updates ended that are tried again: failed, timed_out, reverted, rejected or cancelled. May be given several times; failed and timed_out unless given
+    /// How the updates ended that are tried again: `failed`, `timed_out`, `reverted`, `rejected` or `cancelled`. May be given several times; failed and timed out unless given
     #[arg(long = "class", value_name = "CLASS")]
     pub(super) classes: Vec<EndClass>,
 }
