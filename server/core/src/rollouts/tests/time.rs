@@ -18,7 +18,8 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const ATTRIBUTE: Sql = Sql::same(
     "INSERT INTO device_attributes (device, org_id, name, value, place)
-     VALUES ($1, $2, $3, $4, (SELECT device_id_lower FROM devices WHERE number = $1))",
+     VALUES ($1, $2, $3, $4, (SELECT device_id_lower FROM devices WHERE number = $1))
+     ON CONFLICT (device, name) DO UPDATE SET value = excluded.value",
 );
 
 impl Scene {
