@@ -24,8 +24,10 @@ use wire::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub(super) enum Entry {
-    /// A certificate was revoked.
+    /// A certificate was revoked. Where the reason is that its key is compromised, the key is blocked from then on, whatever became of the certificate.
     Revoked(Revoked),
+    /// A key was blocked of which no line of a revocation tells. Lines that earlier versions can't read are left out by them.
+    Blocked(BlockedKey),
     /// An authority was given up, because somebody else may have its key.
     Compromised {
         /// Its organization.
@@ -119,6 +121,16 @@ pub(super) struct Revoked {
     pub invalidity_date: Option<i64>,
     #[serde(default)]
     pub revocation_note: String,
+}
+
+/// A key that gets no certificate any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub(super) struct BlockedKey {
+    #[serde(with = "hexed")]
+    pub spki_sha256: Vec<u8>,
+    pub org_id: String,
+    pub reason: String,
+    pub blocked_at: i64,
 }
 
 /// Bytes as hex.
@@ -289,12 +301,14 @@ mod tests {
         let mark = ListMark { number: format!("{:0>40}", "5f"), this_update: Timestamp(3), sha256: vec![7; 32] };
         let (org, authority) = (format!("org_{:032}", 1).parse().unwrap(), format!("ca_{:032}", 2).parse().unwrap());
         let list = Entry::owners_list(org, authority, mark);
-        Journal::open(&path).unwrap().append(&[entry("a"), list.clone(), entry("b")]).await.unwrap();
+        let blocked =
+            Entry::Blocked(BlockedKey { spki_sha256: vec![5; 32], org_id: "o".into(), reason: "key_compromise".into(), blocked_at: 3 });
+        Journal::open(&path).unwrap().append(&[entry("a"), list.clone(), blocked.clone(), entry("b")]).await.unwrap();
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(br#"{"what":"revoked","id":"#).unwrap();
         let again = Journal::open(&path).unwrap();
         again.append(&[entry("c")]).await.unwrap();
-        assert_eq!(again.read().unwrap(), [entry("a"), list, entry("b"), entry("c")]);
+        assert_eq!(again.read().unwrap(), [entry("a"), list, blocked, entry("b"), entry("c")]);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

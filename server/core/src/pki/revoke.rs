@@ -1,6 +1,11 @@
 //! Revocation: committed, then taken into memory, then told; the listeners cut live connections on the way (H-5, H-6).
 
-use super::{Error, Pki, journal::Entry, profile::second, store};
+use super::{
+    Error, Pki,
+    journal::{BlockedKey, Entry},
+    profile::second,
+    store,
+};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -111,7 +116,17 @@ impl Pki {
             let at = record.revoked_at.map_or(now, Timestamp);
             return Ok(Revoked { device, before: Some((at, record.reason)) });
         }
-        told.extend(self.for_journal(tx, id).await?);
+        match self.for_journal(tx, id).await? {
+            Some(entry) => told.push(entry),
+            // It was never signed; its key is blocked all the same.
+            None if compromised => told.push(Entry::Blocked(BlockedKey {
+                spki_sha256: record.spki_sha256.clone(),
+                org_id: actor.org.as_str().to_owned(),
+                reason: how.reason.as_str().to_owned(),
+                blocked_at: now.0,
+            })),
+            None => {}
+        }
         let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
         if before {
             detail["reason_was"] = json!(record.reason);

@@ -98,9 +98,6 @@ pub(super) const COMPROMISE: Sql = Sql::same(
      revocation_note = CASE WHEN $5 = '' THEN revocation_note ELSE $5 END \
      WHERE id = $1 AND org_id = $2 AND state = 'revoked' AND reason <> 'key_compromise'",
 );
-pub(super) const BLOCK: Sql = Sql::same(
-    "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
-);
 /// A key that a device is to have from an issuer.
 #[derive(Serialize)]
 pub(in crate::pki) struct Wanted<'a> {
@@ -311,9 +308,4 @@ pub(in crate::pki) async fn revoke(
 pub(in crate::pki) async fn compromise(tx: &mut Tx, id: &CertificateId, org: &OrgId, how: &Revocation, seq: i64) -> Result<bool, Error> {
     let since = how.invalidity_date.map(|at| at.0);
     Ok(exec!(tx, COMPROMISE, id.as_str(), org.as_str(), seq, since, how.note.as_str())? == 1)
-}
-
-pub(in crate::pki) async fn block_key(tx: &mut Tx, spki_sha256: &[u8], org: &OrgId, reason: &str, now: Timestamp) -> Result<(), Error> {
-    exec!(tx, BLOCK, spki_sha256, org.as_str(), reason, now.0)?;
-    Ok(())
 }
