@@ -2,7 +2,7 @@
 
 use super::{
     Error, Pki,
-    journal::{BlockedKey, Entry},
+    journal::{Entry, LeakedKey},
     profile::second,
     store,
 };
@@ -116,16 +116,19 @@ impl Pki {
             let at = record.revoked_at.map_or(now, Timestamp);
             return Ok(Revoked { device, before: Some((at, record.reason)) });
         }
+        let leaked = compromised.then(|| LeakedKey {
+            spki_sha256: record.spki_sha256.clone(),
+            org_id: actor.org.as_str().to_owned(),
+            reason: how.reason.as_str().to_owned(),
+            blocked_at: now.0,
+            blocked_by: actor.label(),
+            certificate_id: id.as_str().to_owned(),
+            note: String::new(),
+        });
         match self.for_journal(tx, id).await? {
             Some(entry) => told.push(entry),
             // It was never signed; its key is blocked all the same.
-            None if compromised => told.push(Entry::Blocked(BlockedKey {
-                spki_sha256: record.spki_sha256.clone(),
-                org_id: actor.org.as_str().to_owned(),
-                reason: how.reason.as_str().to_owned(),
-                blocked_at: now.0,
-            })),
-            None => {}
+            None => told.extend(leaked.clone().map(Entry::Blocked)),
         }
         let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
         if before {
@@ -138,8 +141,8 @@ impl Pki {
             detail["note"] = json!(how.note);
         }
         audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;
-        if compromised {
-            store::block_key(tx, &record.spki_sha256, &actor.org, how.reason.as_str(), now).await?;
+        if let Some(key) = &leaked {
+            store::block_key(tx, key).await?;
         }
         Ok(Revoked { device, before: None })
     }

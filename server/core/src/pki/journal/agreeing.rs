@@ -3,7 +3,8 @@
 
 use super::{
     super::{Error, Pki, aftermath, bundle, recall, store},
-    BlockedKey, Entry, Revoked,
+    Entry, LeakedKey, Revoked,
+    leaked::Leaked,
 };
 use crate::access::{Actor, audit};
 use serde_json::json;
@@ -21,11 +22,6 @@ const SLICE: usize = 500;
 /// Whether a stored reason says that somebody else may have the key.
 fn compromised(reason: &str) -> bool {
     reason == RevocationReason::KeyCompromise.as_str()
-}
-
-/// The key of a certificate that was revoked because somebody else may have it.
-fn key_of(one: &Revoked) -> BlockedKey {
-    BlockedKey { spki_sha256: one.spki_sha256.clone(), org_id: one.org_id.clone(), reason: one.reason.clone(), blocked_at: one.revoked_at }
 }
 
 impl Pki {
@@ -49,8 +45,7 @@ impl Pki {
         // Each with whether its key is said to be compromised: that may be said later than the revocation.
         let mut known: HashMap<Vec<u8>, bool> = HashMap::with_capacity(told.len());
         let mut given_up: HashSet<AuthorityId> = HashSet::new();
-        // Keys outlive their certificates: who has one can ask for another certificate at any time.
-        let mut blocked: HashMap<Vec<u8>, BlockedKey> = HashMap::new();
+        let mut leaked = Leaked::default();
         let mut recalled = recall::Told::default();
         let revoked = store::revoked_fingerprints(&mut self.db.read().await?, now).await?;
         let revoked: HashMap<Vec<u8>, bool> =
@@ -62,16 +57,15 @@ impl Pki {
                     let worst = compromised(&one.reason);
                     *known.entry(one.fingerprint.clone()).or_default() |= worst;
                     if worst {
-                        blocked.entry(one.spki_sha256.clone()).or_insert_with(|| key_of(&one));
+                        leaked.hear(LeakedKey::of(&one));
                     }
                     // What has ended by itself is refused by itself.
                     if revoked.get(&one.fingerprint).is_none_or(|said| worst && !said) && one.not_after > now.0 {
                         missing.push(one);
                     }
                 }
-                Entry::Blocked(key) => {
-                    blocked.entry(key.spki_sha256.clone()).or_insert(key);
-                }
+                Entry::Blocked(key) => leaked.hear(key),
+                Entry::Unblocked { org, spki_sha256, .. } => leaked.free(&org, spki_sha256),
                 Entry::Compromised { org, authority, at } => {
                     self.give_up_again(&org, &authority, at).await?;
                     given_up.insert(authority);
@@ -82,14 +76,7 @@ impl Pki {
         for slice in missing.chunks(SLICE) {
             self.revoke_again(slice, now).await?;
         }
-        let held = store::blocked(&mut self.db.read().await?).await?;
-        let mut untold: Vec<Entry> =
-            held.iter().filter(|key| !blocked.contains_key(&key.spki_sha256)).cloned().map(Entry::Blocked).collect();
-        let held: HashSet<Vec<u8>> = held.into_iter().map(|key| key.spki_sha256).collect();
-        let open: Vec<BlockedKey> = blocked.into_values().filter(|key| !held.contains(&key.spki_sha256)).collect();
-        for slice in open.chunks(SLICE) {
-            self.block_again(slice, now).await?;
-        }
+        let mut untold = self.block_all_again(leaked, now).await?;
         for (org, authority, at) in store::compromised(&mut self.db.read().await?).await? {
             let authority: AuthorityId = authority.parse().map_err(crate::db::Error::corrupt)?;
             if !given_up.contains(&authority) {
@@ -121,29 +108,11 @@ impl Pki {
             }
             let org: OrgId = one.org_id.parse().map_err(crate::db::Error::corrupt)?;
             if compromised(&one.reason) {
-                store::block_key(&mut tx, &one.spki_sha256, &org, &one.reason, Timestamp(one.revoked_at)).await?;
+                store::block_key(&mut tx, &LeakedKey::of(one)).await?;
             }
             let detail = json!({ "reason": one.reason, "by": one.revoked_by, "from": "journal", "subject": one.subject });
             audit::append(&mut tx, &Actor::system(org), now, "certificate.revoke", &one.id, &detail).await?;
             tracing::warn!(certificate = one.id, device = one.subject, "revoked again from the journal: the database was set back");
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Blocks keys that a database that was set back does not know as blocked: their certificates have ended, or it has never heard of them.
-    async fn block_again(&self, keys: &[BlockedKey], now: Timestamp) -> Result<(), Error> {
-        let mut tx = self.db.write().await?;
-        for key in keys {
-            let name = hex::encode(&key.spki_sha256);
-            if !store::block_again(&mut tx, key).await? {
-                tracing::error!(key = name, "the organization of a blocked key is not in this database");
-                continue;
-            }
-            let org: OrgId = key.org_id.parse().map_err(crate::db::Error::corrupt)?;
-            let detail = json!({ "reason": key.reason, "from": "journal" });
-            audit::append(&mut tx, &Actor::system(org), now, "key.block", &name, &detail).await?;
-            tracing::warn!(key = name, "blocked again from the journal: the database was set back");
         }
         tx.commit().await?;
         Ok(())

@@ -13,7 +13,9 @@ pub(super) const KEY_USERS: Sql = many!(
     [bytes spki, int device, text issuer],
     ") SELECT w.spki, 'authority' FROM want w JOIN authorities a ON a.spki_sha256 = w.spki \
      UNION ALL SELECT w.spki, 'authority' FROM want w JOIN authority_requests q ON q.spki_sha256 = w.spki \
-     UNION ALL SELECT w.spki, 'blocked' FROM want w JOIN blocked_keys b ON b.spki_sha256 = w.spki \
+     UNION ALL SELECT w.spki, CASE WHEN b.reason = 'by_hand' THEN 'blocked_by_hand' ELSE 'blocked' END \
+     FROM want w JOIN authorities i ON i.id = w.issuer JOIN blocked_keys b ON b.spki_sha256 = w.spki \
+     AND (b.reason <> 'by_hand' OR b.org_id = i.org_id) \
      UNION ALL SELECT w.spki, 'device' FROM want w JOIN certificates c ON c.spki_sha256 = w.spki WHERE c.device IS NULL OR c.device <> w.device \
      UNION ALL SELECT w.spki, 'ended' FROM want w JOIN authorities i ON i.id = w.issuer AND i.state IN ('retired', 'compromised')"
 );
@@ -111,7 +113,7 @@ pub(in crate::pki) async fn holder(on: &mut impl Conn, org: &OrgId, spki_sha256:
     Ok(row!(on, (String,), HOLDER, org.as_str(), spki_sha256)?.map(|(id,)| id))
 }
 
-/// Why devices may not have keys: `authority`, `blocked`, `device`, or `ended` when it is the issuer that may not.
+/// Why devices may not have keys: `authority`, `blocked` after a compromise, `blocked_by_hand` in the issuer's organization, `device`, or `ended` when it is the issuer that may not.
 pub(in crate::pki) async fn key_users(on: &mut impl Conn, wanted: &[Wanted<'_>]) -> Result<Vec<(Vec<u8>, String)>, Error> {
     rows!(on, (Vec<u8>, String), KEY_USERS, list(wanted)?)
 }
