@@ -26,7 +26,7 @@ pub(super) enum BlockedKeys {
 /// The key, and why.
 #[derive(Debug, clap::Args)]
 pub(super) struct Add {
-    /// SHA-256 of its SubjectPublicKeyInfo, 64 hex digits with or without colons
+    /// SHA-256 of the public key's DER (openssl pkey -pubout -outform DER), 64 hex digits with or without colons
     #[arg(long, value_name = "SHA256", required_unless_present = "public", conflicts_with = "public")]
     spki: Option<String>,
     /// A file with its public key, a CSR or a certificate for it, as PEM; never the private key
