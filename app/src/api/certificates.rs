@@ -93,6 +93,26 @@ pub async fn remove_profile(name: String) -> Result<(), ApiFault> {
     Ok(())
 }
 
+/// Blocks a key that was found where others can read it: `public_key` is the SHA-256 of its `SubjectPublicKeyInfo`, or PEM that it is in.
+#[server(prefix = "/rpc", endpoint = "/key_block")]
+pub async fn block_key(public_key: String, reason: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let (spki_sha256, public_key) =
+        if public_key.contains("-----BEGIN ") { (String::new(), public_key) } else { (public_key, String::new()) };
+    call.answer(call.fleet.pki().block_key(&call.actor, &wire::blocked::NewBlockedKey { spki_sha256, public_key, reason }).await)?;
+    call.lead_to("/certificates/rules");
+    Ok(())
+}
+
+/// Lets a key that was blocked by hand be used again.
+#[server(prefix = "/rpc", endpoint = "/key_unblock")]
+pub async fn unblock_key(spki_sha256: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.pki().unblock_key(&call.actor, &spki_sha256).await)?;
+    call.lead_to("/certificates/rules");
+    Ok(())
+}
+
 /// The authorities and how far the fleet is with the newest trust bundle, as [`wire::pki::AuthoritiesPage`]. The
 /// devices that don't hold it are those behind `after`; empty means the first ones.
 #[server(prefix = "/rpc", endpoint = "/authorities", input = GetUrl)]

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod activity;
+pub mod blocked;
 pub mod change;
 pub mod connections;
 pub mod consents;

@@ -5,6 +5,7 @@ pub mod steps;
 
 use crate::{
     Timestamp,
+    blocked::BlockedKey,
     ids::{AuthorityId, DeviceId},
     roots::{AuthorityRequest, ListStanding, RootDuty},
     states::{AuthorityState, AuthorityStep, ClonePolicy, KeyPlace, RecoveryPolicy, RekeyPolicy},
@@ -356,8 +357,14 @@ pub struct RulesPage {
     pub rules: IdentityRules,
     /// The profiles, by name.
     pub profiles: Vec<CertificateProfile>,
-    /// Whether the caller may change them.
+    /// The keys that were blocked last, newest first.
+    pub blocked: Vec<BlockedKey>,
+    /// How many are blocked in all.
+    pub blocked_total: i64,
+    /// Whether the caller may change rules and profiles, and let a key that was blocked by hand be used again.
     pub may_edit: bool,
+    /// Whether the caller may block keys.
+    pub may_block: bool,
 }
 
 /// What an issuing authority issues to.

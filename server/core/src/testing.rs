@@ -63,7 +63,7 @@ static WORLDS: AtomicU64 = AtomicU64::new(1);
 pub struct World {
     /// The fleet.
     pub fleet: Fleet,
-    /// Its clock; stands still at [`START`].
+    /// Its clock; stands still at [`START`], unless it was opened at another time.
     pub clock: Arc<ManualClock>,
     /// Its randomness.
     pub entropy: Arc<dyn Entropy>,
@@ -138,6 +138,11 @@ impl Backup {
         World::open_at(folder, self.url.clone(), seed).await
     }
 
+    /// The same at another time than [`START`].
+    pub async fn open_when(&self, folder: tempfile::TempDir, seed: u64, at: Timestamp) -> World {
+        World::open_when(folder, self.url.clone(), seed, at, |pki| pki).await.expect("the fleet opens")
+    }
+
     /// Takes it.
     pub async fn take(&self, world: &tempfile::TempDir) {
         match &self.url {
@@ -189,7 +194,18 @@ impl World {
         seed: u64,
         change: impl FnOnce(PkiSettings) -> PkiSettings,
     ) -> crate::Result<Self> {
-        let clock = Arc::new(ManualClock::at(START));
+        Self::open_when(folder, postgres, seed, START, change).await
+    }
+
+    /// The same at another time than [`START`].
+    pub async fn open_when(
+        folder: tempfile::TempDir,
+        postgres: Option<String>,
+        seed: u64,
+        at: Timestamp,
+        change: impl FnOnce(PkiSettings) -> PkiSettings,
+    ) -> crate::Result<Self> {
+        let clock = Arc::new(ManualClock::at(at));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let settings = Settings {
             data: folder.path().to_owned(),

@@ -1,7 +1,9 @@
 //! `fleetward cert`: the certificates of devices, for when the console is out of reach. The words are those of the REST API.
 
 use super::{
-    authority, files, one_of,
+    authority,
+    blocked::{self, BlockedKeys},
+    files, one_of,
     profile::{self, Profile},
     said::{Named, every, instant_flag, table},
 };
@@ -47,6 +49,9 @@ pub(super) enum Cert {
     /// Profiles: kinds of device certificates that tokens, claims, batches and approvals without a token give
     #[command(subcommand)]
     Profile(Profile),
+    /// Keys that get no certificate any more: compromised ones, and those that were found where others can read them
+    #[command(subcommand)]
+    BlockedKey(BlockedKeys),
     /// Revoke a certificate: connections that use it are closed within a second, and it can't be taken back. What was revoked may still be said to be a key compromise
     Revoke {
         /// The certificate's id
@@ -147,6 +152,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
             }
         }
         Cert::Profile(command) => profile::run(fleet, &actor, command).await?,
+        Cert::BlockedKey(command) => blocked::run(fleet, &actor, command).await?,
         Cert::Pem { id, out } => {
             let c = pki.certificate(&actor, &id).await?;
             let text: String = std::iter::once(c.pem).chain(c.chain.into_iter().map(|a| a.pem)).collect();

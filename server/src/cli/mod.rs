@@ -9,6 +9,7 @@ mod audit;
 mod authority;
 mod batches;
 mod beside;
+mod blocked;
 mod ca;
 mod cert;
 mod clock;

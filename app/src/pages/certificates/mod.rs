@@ -1,6 +1,7 @@
 //! Certificates: the list with the calendar of ends, one certificate, and the authorities with the guided change from one to the next.
 
 pub mod authorities;
+mod blocked;
 pub mod detail;
 pub mod list;
 mod profiles;

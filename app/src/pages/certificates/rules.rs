@@ -1,9 +1,9 @@
-//! What an organization wants of its devices' certificates: clones, keys at renewal, and certificates that have ended.
+//! What an organization wants of its devices' certificates: clones, keys at renewal, certificates that have ended, profiles, and keys that get none.
 
-use super::profiles;
+use super::{blocked, profiles};
 use crate::{
     api::{
-        certificates::{ReadRules, RemoveProfile, SetProfile, SetRules},
+        certificates::{BlockKey, ReadRules, RemoveProfile, SetProfile, SetRules, UnblockKey},
         packed::reading,
     },
     ui::{
@@ -26,11 +26,14 @@ pub fn RulesPage() -> AnyView {
     let call = said::<SetRules>("Rules saved", model);
     let calls =
         profiles::Calls { set: said::<SetProfile>("Profile saved", model), remove: said::<RemoveProfile>("Profile removed", model) };
+    let keys =
+        blocked::Calls { block: said::<BlockKey>("Key blocked", model), unblock: said::<UnblockKey>("Key may be used again", model) };
     page(model, move |model: Model| {
         view! {
             <PageHead title="Certificate rules" sub=view! { "What holds for the certificates of all devices. "<a href="/certificates">"All certificates"</a> }.into_any()/>
             {if model.may_edit { card("Rules", None, edit(&model, call)) } else { read_only(&model) }}
             {profiles::section(&model, calls)}
+            {blocked::section(&model, keys)}
         }
         .into_any()
     })

@@ -12,7 +12,7 @@ pub enum Error {
     /// The CSR is not one we sign (E-4).
     #[error(transparent)]
     Csr(#[from] CsrError),
-    /// The public key belongs to another device, an authority, or is blocked after a compromise.
+    /// The public key belongs to another device, an authority, or is blocked after a compromise or by hand.
     #[error("the public key is already in use or blocked ({0})")]
     KeyInUse(&'static str),
     /// No authority issues certificates of this kind.
@@ -139,6 +139,18 @@ pub enum Error {
     /// Something is of it.
     #[error("the profile is in use: {0}")]
     ProfileInUse(String),
+    /// Neither the hash of a key nor something that a key can be read from, or both.
+    #[error("no key is named: {0}")]
+    NoKeyNamed(&'static str),
+    /// Not a reason for which a key is blocked.
+    #[error("a key is blocked for a reason")]
+    BlockReason,
+    /// The organization has not blocked such a key.
+    #[error("no such blocked key")]
+    NoBlockedKey,
+    /// It was compromised.
+    #[error("a compromised key stays blocked")]
+    BlockedForGood,
     /// Not a number of days.
     #[error("recovery_days is out of bounds")]
     RecoveryDays,

@@ -131,6 +131,18 @@ impl Error {
                 );
                 Fault::new(FaultKind::Conflict, "profile_in_use", text)
             }
+            Self::NoKeyNamed(why) => Fault::new(FaultKind::Invalid, "invalid", *why).at("public_key"),
+            Self::BlockReason => {
+                let most = wire::blocked::MAX_BLOCK_REASON;
+                let text = format!("Say why, in 1 to {most} characters without control characters: others will want to know.");
+                Fault::new(FaultKind::Invalid, "invalid", text).at("reason")
+            }
+            Self::NoBlockedKey => Fault::new(FaultKind::NotFound, "blocked_key_not_found", "This key is not blocked by this organization."),
+            Self::BlockedForGood => Fault::new(
+                FaultKind::Conflict,
+                "blocked_for_good",
+                "A certificate for this key was revoked because the key is compromised. It stays blocked for good: make a new key.",
+            ),
             Self::RecoveryDays => {
                 let text = format!("Give 1 to {} days.", wire::pki::MAX_RECOVERY_DAYS);
                 Fault::new(FaultKind::Invalid, "invalid", text).at("recovery_days")

@@ -202,8 +202,12 @@ impl Pki {
     async fn insert_brought(&self, tx: &mut Tx, actor: &Actor, c: &Read<'_>, b: &Brought<'_>) -> Result<(), Error> {
         let now = self.clock.now();
         let (spki_sha256, fingerprint) = (sha256(c.parsed.public_key().raw), sha256(c.der));
-        if let Some((whose, _)) = registered::store::key(tx, &spki_sha256).await? {
-            let why = if whose == "blocked" { "was blocked after a compromise; make a new one" } else { "is an authority's here already" };
+        if let Some((whose, _)) = registered::store::key(tx, &actor.org, &spki_sha256).await? {
+            let why = match whose.as_str() {
+                "blocked" => "was blocked after a compromise; make a new one",
+                "blocked_by_hand" => "is blocked; make a new one",
+                _ => "is an authority's here already",
+            };
             return Err(Unfit(format!("The key of {} {why}.", c.subject)).into());
         }
         let (key_alg, sig_alg) =

@@ -108,6 +108,7 @@ fn refusal(who: &str, issuer: &Authority) -> Error {
         "ended" => Error::NoAuthority(issuer.kind.as_str()),
         "authority" => Error::KeyInUse("by an authority"),
         "blocked" => Error::KeyInUse("blocked after a compromise"),
+        "blocked_by_hand" => Error::KeyInUse("blocked by hand"),
         _ => Error::KeyInUse("by another device"),
     }
 }

@@ -5,6 +5,7 @@
 //! A line whose transaction failed afterwards is done with the next start all the same: somebody wanted it.
 
 mod agreeing;
+mod leaked;
 
 use super::{Error, Pki, registered::ListMark, store};
 use crate::{db::Tx, lines};
@@ -17,6 +18,7 @@ use std::{
 };
 use wire::{
     Timestamp,
+    blocked::BY_HAND,
     ids::{AuthorityId, OrgId},
 };
 
@@ -24,8 +26,20 @@ use wire::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub(super) enum Entry {
-    /// A certificate was revoked.
+    /// A certificate was revoked. Where the reason is that its key is compromised, the key is blocked from then on, whatever became of the certificate.
     Revoked(Revoked),
+    /// A key was blocked by hand, or one of which no line of a revocation tells. Lines that earlier versions can't read are left out by them.
+    Blocked(LeakedKey),
+    /// A key that was blocked by hand may be used again. It has to be in the journal first: what stands there wins with the next start.
+    Unblocked {
+        /// The organization that had blocked it.
+        org: OrgId,
+        /// SHA-256 of its `SubjectPublicKeyInfo`.
+        #[serde(with = "hexed")]
+        spki_sha256: Vec<u8>,
+        /// When.
+        at: Timestamp,
+    },
     /// An authority was given up, because somebody else may have its key.
     Compromised {
         /// Its organization.
@@ -119,6 +133,41 @@ pub(super) struct Revoked {
     pub invalidity_date: Option<i64>,
     #[serde(default)]
     pub revocation_note: String,
+}
+
+/// A key that gets no certificate any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub(super) struct LeakedKey {
+    #[serde(with = "hexed")]
+    pub spki_sha256: Vec<u8>,
+    pub org_id: String,
+    // That of a certificate's revocation, or that it was blocked by hand.
+    pub reason: String,
+    pub blocked_at: i64,
+    pub blocked_by: String,
+    // The certificate that was revoked; empty where none was.
+    pub certificate_id: String,
+    pub note: String,
+}
+
+impl LeakedKey {
+    /// The key of a revoked certificate.
+    pub fn of(one: &Revoked) -> Self {
+        Self {
+            spki_sha256: one.spki_sha256.clone(),
+            org_id: one.org_id.clone(),
+            reason: one.reason.clone(),
+            blocked_at: one.revoked_at,
+            blocked_by: one.revoked_by.clone(),
+            certificate_id: one.id.clone(),
+            note: String::new(),
+        }
+    }
+
+    /// Whether a person has blocked it: one that was compromised stays blocked for good.
+    pub fn by_hand(&self) -> bool {
+        self.reason == BY_HAND
+    }
 }
 
 /// Bytes as hex.
@@ -233,6 +282,12 @@ impl Pki {
         journal.append(&[Entry::Registered { org: org.clone(), authority: authority.clone(), believed: true, at }]).await
     }
 
+    /// The same of a key that may be used again.
+    pub(super) async fn journal_unblocked(&self, org: &OrgId, spki_sha256: &[u8], at: Timestamp) -> Result<(), Error> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        journal.append(&[Entry::Unblocked { org: org.clone(), spki_sha256: spki_sha256.to_vec(), at }]).await
+    }
+
     /// The same of a list that was brought.
     pub(super) async fn journal_list(&self, org: &OrgId, authority: &AuthorityId, list: &super::PublishedCrl) {
         if let Some(journal) = &self.journal {
@@ -289,12 +344,21 @@ mod tests {
         let mark = ListMark { number: format!("{:0>40}", "5f"), this_update: Timestamp(3), sha256: vec![7; 32] };
         let (org, authority) = (format!("org_{:032}", 1).parse().unwrap(), format!("ca_{:032}", 2).parse().unwrap());
         let list = Entry::owners_list(org, authority, mark);
-        Journal::open(&path).unwrap().append(&[entry("a"), list.clone(), entry("b")]).await.unwrap();
+        let blocked = Entry::Blocked(LeakedKey {
+            spki_sha256: vec![5; 32],
+            org_id: "o".into(),
+            reason: "key_compromise".into(),
+            blocked_at: 3,
+            blocked_by: "ada".into(),
+            certificate_id: "a".into(),
+            note: String::new(),
+        });
+        Journal::open(&path).unwrap().append(&[entry("a"), list.clone(), blocked.clone(), entry("b")]).await.unwrap();
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(br#"{"what":"revoked","id":"#).unwrap();
         let again = Journal::open(&path).unwrap();
         again.append(&[entry("c")]).await.unwrap();
-        assert_eq!(again.read().unwrap(), [entry("a"), list, entry("b"), entry("c")]);
+        assert_eq!(again.read().unwrap(), [entry("a"), list, blocked, entry("b"), entry("c")]);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

@@ -10,6 +10,7 @@ mod ahead;
 mod alarms;
 pub(crate) mod assignments;
 mod authorities;
+mod blocked;
 mod bundle;
 mod claims;
 mod consent;

@@ -49,7 +49,7 @@ impl Told {
                     self.owners.insert(authority, (org, list));
                 }
             }
-            Entry::Revoked(_) | Entry::Compromised { .. } => {}
+            Entry::Revoked(_) | Entry::Blocked(_) | Entry::Unblocked { .. } | Entry::Compromised { .. } => {}
         }
     }
 }

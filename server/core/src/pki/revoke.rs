@@ -1,6 +1,11 @@
 //! Revocation: committed, then taken into memory, then told; the listeners cut live connections on the way (H-5, H-6).
 
-use super::{Error, Pki, journal::Entry, profile::second, store};
+use super::{
+    Error, Pki,
+    journal::{Entry, LeakedKey},
+    profile::second,
+    store,
+};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -111,7 +116,20 @@ impl Pki {
             let at = record.revoked_at.map_or(now, Timestamp);
             return Ok(Revoked { device, before: Some((at, record.reason)) });
         }
-        told.extend(self.for_journal(tx, id).await?);
+        let leaked = compromised.then(|| LeakedKey {
+            spki_sha256: record.spki_sha256.clone(),
+            org_id: actor.org.as_str().to_owned(),
+            reason: how.reason.as_str().to_owned(),
+            blocked_at: now.0,
+            blocked_by: actor.label(),
+            certificate_id: id.as_str().to_owned(),
+            note: String::new(),
+        });
+        match self.for_journal(tx, id).await? {
+            Some(entry) => told.push(entry),
+            // It was never signed; its key is blocked all the same.
+            None => told.extend(leaked.clone().map(Entry::Blocked)),
+        }
         let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
         if before {
             detail["reason_was"] = json!(record.reason);
@@ -123,8 +141,8 @@ impl Pki {
             detail["note"] = json!(how.note);
         }
         audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;
-        if compromised {
-            store::block_key(tx, &record.spki_sha256, &actor.org, how.reason.as_str(), now).await?;
+        if let Some(key) = &leaked {
+            store::block_key(tx, key).await?;
         }
         Ok(Revoked { device, before: None })
     }

@@ -1,7 +1,7 @@
 //! What an organization wants of its devices' certificates: clones, keys at renewal, recovery. Owns the settings; each is applied
 //! where it matters.
 
-use super::{Error, Pki, store};
+use super::{Error, Pki, blocked, store};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     db::Conn,
@@ -19,7 +19,10 @@ impl Pki {
         let mut on = self.db.read().await?;
         let rules = self.rules_of(&mut on, &actor.org).await?;
         let profiles = store::profiles(&mut on, &actor.org).await?;
-        Ok(RulesPage { rules, profiles, may_edit: allowed(actor, Act::Rules) })
+        let blocked = store::blocked(&mut on, &actor.org, blocked::NEWEST, blocked::FEW).await?;
+        let blocked_total = store::blocked_count(&mut on, &actor.org).await?;
+        let (may_edit, may_block) = (allowed(actor, Act::Rules), allowed(actor, Act::Revoke));
+        Ok(RulesPage { rules, profiles, blocked, blocked_total, may_edit, may_block })
     }
 
     /// The rules of an organization, for rooms that apply them.

@@ -15,6 +15,7 @@ mod approvals;
 mod audit;
 mod authorities;
 mod batches;
+mod blocked;
 mod certificates;
 mod claims;
 mod clock;
@@ -115,6 +116,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(shared::routes())
         .merge(certificates::routes())
         .merge(profiles::routes())
+        .merge(blocked::routes())
         .merge(authorities::routes())
         .merge(consents::routes())
         .merge(clock::routes())

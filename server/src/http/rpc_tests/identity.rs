@@ -35,6 +35,23 @@ async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
     assert!(b.page("/certificates/rules").await.contains("3,650 days"));
 }
 
+#[tokio::test]
+async fn keys_are_blocked_and_unblocked_by_forms() {
+    let b = Browser::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let (public, private) = (key.public_key_pem(), key.serialize_pem());
+    for wrong in [private.as_str(), "12", ""] {
+        let refused = b.post("key_block", &[("public_key", wrong), ("reason", "found")]).await.unwrap_err();
+        assert_eq!(refused, (400, "invalid".to_owned()), "{wrong}");
+    }
+    assert_eq!(b.post("key_block", &[("public_key", &public), ("reason", "in the image of 2.1")]).await.unwrap(), "/certificates/rules");
+    let page = b.page("/certificates/rules").await;
+    assert!(page.contains("in the image of 2.1") && page.contains("Unblock"), "{page}");
+    let spki = b.world.fleet.pki().blocked_keys(&b.admin, None, None).await.unwrap().items.remove(0).spki_sha256;
+    assert_eq!(b.post("key_unblock", &[("spki_sha256", &spki)]).await.unwrap(), "/certificates/rules");
+    assert!(b.page("/certificates/rules").await.contains("No key is blocked"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_batches_and_the_open_door_name_a_profile_by_forms() {
     let b = Browser::new().await;

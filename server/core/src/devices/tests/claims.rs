@@ -9,7 +9,7 @@ use wire::{
     ids::ClaimId,
 };
 
-fn new(pattern: &str, max_uses: i64, per_minute: i64) -> NewClaim {
+pub(super) fn new(pattern: &str, max_uses: i64, per_minute: i64) -> NewClaim {
     NewClaim {
         label: "line 3".into(),
         pattern: pattern.into(),
@@ -25,11 +25,11 @@ fn new(pattern: &str, max_uses: i64, per_minute: i64) -> NewClaim {
     }
 }
 
-async fn claim(w: &World, actor: &Actor, new: NewClaim) -> CreatedClaim {
+pub(super) async fn claim(w: &World, actor: &Actor, new: NewClaim) -> CreatedClaim {
     w.fleet.devices().create_claim(actor, new).await.unwrap()
 }
 
-async fn enrol(w: &World, claim: &ClaimId, request: &EnrolRequest) -> Result<Enrolled, Error> {
+pub(super) async fn enrol(w: &World, claim: &ClaimId, request: &EnrolRequest) -> Result<Enrolled, Error> {
     let over = Over { claim: Some(claim), ..Over::default() };
     w.fleet.devices().enrol_over(Attempt { secret: "", request, address: "192.0.2.1" }, over).await
 }

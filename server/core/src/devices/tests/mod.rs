@@ -3,6 +3,7 @@
 mod admission;
 mod agree;
 mod approval;
+mod blocked;
 mod bounds;
 mod claims;
 mod clones;

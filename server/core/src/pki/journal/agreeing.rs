@@ -3,7 +3,8 @@
 
 use super::{
     super::{Error, Pki, aftermath, bundle, recall, store},
-    Entry, Revoked,
+    Entry, LeakedKey, Revoked,
+    leaked::Leaked,
 };
 use crate::access::{Actor, audit};
 use serde_json::json;
@@ -44,6 +45,7 @@ impl Pki {
         // Each with whether its key is said to be compromised: that may be said later than the revocation.
         let mut known: HashMap<Vec<u8>, bool> = HashMap::with_capacity(told.len());
         let mut given_up: HashSet<AuthorityId> = HashSet::new();
+        let mut leaked = Leaked::default();
         let mut recalled = recall::Told::default();
         let revoked = store::revoked_fingerprints(&mut self.db.read().await?, now).await?;
         let revoked: HashMap<Vec<u8>, bool> =
@@ -54,11 +56,16 @@ impl Pki {
                 Entry::Revoked(one) => {
                     let worst = compromised(&one.reason);
                     *known.entry(one.fingerprint.clone()).or_default() |= worst;
+                    if worst {
+                        leaked.hear(LeakedKey::of(&one));
+                    }
                     // What has ended by itself is refused by itself.
                     if revoked.get(&one.fingerprint).is_none_or(|said| worst && !said) && one.not_after > now.0 {
                         missing.push(one);
                     }
                 }
+                Entry::Blocked(key) => leaked.hear(key),
+                Entry::Unblocked { org, spki_sha256, .. } => leaked.free(&org, spki_sha256),
                 Entry::Compromised { org, authority, at } => {
                     self.give_up_again(&org, &authority, at).await?;
                     given_up.insert(authority);
@@ -69,7 +76,7 @@ impl Pki {
         for slice in missing.chunks(SLICE) {
             self.revoke_again(slice, now).await?;
         }
-        let mut untold: Vec<Entry> = Vec::new();
+        let mut untold = self.block_all_again(leaked, now).await?;
         for (org, authority, at) in store::compromised(&mut self.db.read().await?).await? {
             let authority: AuthorityId = authority.parse().map_err(crate::db::Error::corrupt)?;
             if !given_up.contains(&authority) {
@@ -101,7 +108,7 @@ impl Pki {
             }
             let org: OrgId = one.org_id.parse().map_err(crate::db::Error::corrupt)?;
             if compromised(&one.reason) {
-                store::block_key(&mut tx, &one.spki_sha256, &org, &one.reason, Timestamp(one.revoked_at)).await?;
+                store::block_key(&mut tx, &LeakedKey::of(one)).await?;
             }
             let detail = json!({ "reason": one.reason, "by": one.revoked_by, "from": "journal", "subject": one.subject });
             audit::append(&mut tx, &Actor::system(org), now, "certificate.revoke", &one.id, &detail).await?;

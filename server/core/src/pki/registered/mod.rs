@@ -299,9 +299,10 @@ impl Pki {
 
     /// Refuses a key of our own, one that was blocked, one that another organization has proved to hold, and our own authorities' names (P-7).
     async fn key_is_free(&self, tx: &mut Tx, actor: &Actor, certificate: &gate::AuthorityCertificate) -> Result<(), Error> {
-        if let Some((kind, org)) = store::key(tx, &certificate.spki_sha256).await? {
+        if let Some((kind, org)) = store::key(tx, &actor.org, &certificate.spki_sha256).await? {
             return Err(match kind.as_str() {
                 "blocked" => Refused::Blocked,
+                "blocked_by_hand" => Refused::BlockedByHand,
                 "registered" if org == actor.org.as_str() => Refused::Known,
                 "registered" => Refused::Taken,
                 _ => Refused::Ours,

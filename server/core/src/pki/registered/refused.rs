@@ -51,6 +51,9 @@ pub enum Refused {
     /// Its key was blocked after a compromise.
     #[error("this key was blocked after a compromise; make a new authority")]
     Blocked,
+    /// A person has blocked its key.
+    #[error("this key is blocked (Certificates, Rules); make a new authority")]
+    BlockedByHand,
     /// As many as there may be.
     #[error("an organization has at most {} registered authorities; remove one that is not used", super::MOST)]
     TooMany,
@@ -116,7 +119,7 @@ impl Refused {
             Self::Known | Self::NotLater => (FaultKind::Conflict, "authority_registered", "certificate"),
             Self::OtherName => (FaultKind::Conflict, "authority_other_name", "certificate"),
             Self::NotYet => (FaultKind::Invalid, "authority_not_yet_valid", "certificate"),
-            Self::Blocked => (FaultKind::Conflict, "key_blocked", "certificate"),
+            Self::Blocked | Self::BlockedByHand => (FaultKind::Conflict, "key_blocked", "certificate"),
             Self::TooMany => (FaultKind::Conflict, "too_many_authorities", ""),
             Self::State(_) => (FaultKind::Conflict, "authority_state", ""),
             Self::NoCode => (FaultKind::Conflict, "verification_code_ended", ""),

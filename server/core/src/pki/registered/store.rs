@@ -49,10 +49,11 @@ const INSERT: Sql = Sql::same(
      ON CONFLICT (org_id, spki_sha256) DO NOTHING",
 );
 const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM registered_authorities WHERE org_id = $1");
-/// Whose key it is: an authority's of its kind and organization, or one that was blocked, which comes first of all kinds.
+/// Whose key it is: an authority's of its kind and organization, or one that was blocked, which comes first of all kinds; by hand in this organization alone.
 const KEY: Sql = Sql::same(
     "SELECT kind, org_id FROM authorities WHERE spki_sha256 = $1 \
-     UNION ALL SELECT 'blocked', org_id FROM blocked_keys WHERE spki_sha256 = $1 ORDER BY 1 LIMIT 1",
+     UNION ALL SELECT CASE WHEN reason = 'by_hand' THEN 'blocked_by_hand' ELSE 'blocked' END, org_id FROM blocked_keys \
+     WHERE spki_sha256 = $1 AND (reason <> 'by_hand' OR org_id = $2) ORDER BY 1 LIMIT 1",
 );
 const OF_KEY: Sql = Sql::same("SELECT id FROM registered_authorities WHERE org_id = $1 AND spki_sha256 = $2");
 /// Another certificate for the key it has; only for one that ends later, so of two at once the later end stays.
@@ -214,9 +215,9 @@ pub(super) async fn count(on: &mut impl Conn, org: &OrgId) -> Result<i64, Error>
     Ok(row!(on, (i64,), COUNT, org.as_str())?.map_or(0, |(n,)| n))
 }
 
-/// Kind and organization of whoever has this key already.
-pub(in crate::pki) async fn key(on: &mut impl Conn, spki_sha256: &[u8]) -> Result<Option<(String, String)>, Error> {
-    row!(on, (String, String), KEY, spki_sha256)
+/// Kind and organization of whoever has this key already, or that it is `blocked`, or `blocked_by_hand` in this organization.
+pub(in crate::pki) async fn key(on: &mut impl Conn, org: &OrgId, spki_sha256: &[u8]) -> Result<Option<(String, String)>, Error> {
+    row!(on, (String, String), KEY, spki_sha256, org.as_str())
 }
 
 /// The organization's authority with this key.

@@ -13,7 +13,9 @@ pub(super) const KEY_USERS: Sql = many!(
     [bytes spki, int device, text issuer],
     ") SELECT w.spki, 'authority' FROM want w JOIN authorities a ON a.spki_sha256 = w.spki \
      UNION ALL SELECT w.spki, 'authority' FROM want w JOIN authority_requests q ON q.spki_sha256 = w.spki \
-     UNION ALL SELECT w.spki, 'blocked' FROM want w JOIN blocked_keys b ON b.spki_sha256 = w.spki \
+     UNION ALL SELECT w.spki, CASE WHEN b.reason = 'by_hand' THEN 'blocked_by_hand' ELSE 'blocked' END \
+     FROM want w JOIN authorities i ON i.id = w.issuer JOIN blocked_keys b ON b.spki_sha256 = w.spki \
+     AND (b.reason <> 'by_hand' OR b.org_id = i.org_id) \
      UNION ALL SELECT w.spki, 'device' FROM want w JOIN certificates c ON c.spki_sha256 = w.spki WHERE c.device IS NULL OR c.device <> w.device \
      UNION ALL SELECT w.spki, 'ended' FROM want w JOIN authorities i ON i.id = w.issuer AND i.state IN ('retired', 'compromised')"
 );
@@ -98,9 +100,6 @@ pub(super) const COMPROMISE: Sql = Sql::same(
      revocation_note = CASE WHEN $5 = '' THEN revocation_note ELSE $5 END \
      WHERE id = $1 AND org_id = $2 AND state = 'revoked' AND reason <> 'key_compromise'",
 );
-pub(super) const BLOCK: Sql = Sql::same(
-    "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
-);
 /// A key that a device is to have from an issuer.
 #[derive(Serialize)]
 pub(in crate::pki) struct Wanted<'a> {
@@ -114,7 +113,7 @@ pub(in crate::pki) async fn holder(on: &mut impl Conn, org: &OrgId, spki_sha256:
     Ok(row!(on, (String,), HOLDER, org.as_str(), spki_sha256)?.map(|(id,)| id))
 }
 
-/// Why devices may not have keys: `authority`, `blocked`, `device`, or `ended` when it is the issuer that may not.
+/// Why devices may not have keys: `authority`, `blocked` after a compromise, `blocked_by_hand` in the issuer's organization, `device`, or `ended` when it is the issuer that may not.
 pub(in crate::pki) async fn key_users(on: &mut impl Conn, wanted: &[Wanted<'_>]) -> Result<Vec<(Vec<u8>, String)>, Error> {
     rows!(on, (Vec<u8>, String), KEY_USERS, list(wanted)?)
 }
@@ -311,9 +310,4 @@ pub(in crate::pki) async fn revoke(
 pub(in crate::pki) async fn compromise(tx: &mut Tx, id: &CertificateId, org: &OrgId, how: &Revocation, seq: i64) -> Result<bool, Error> {
     let since = how.invalidity_date.map(|at| at.0);
     Ok(exec!(tx, COMPROMISE, id.as_str(), org.as_str(), seq, since, how.note.as_str())? == 1)
-}
-
-pub(in crate::pki) async fn block_key(tx: &mut Tx, spki_sha256: &[u8], org: &OrgId, reason: &str, now: Timestamp) -> Result<(), Error> {
-    exec!(tx, BLOCK, spki_sha256, org.as_str(), reason, now.0)?;
-    Ok(())
 }

@@ -18,6 +18,7 @@ macro_rules! cut {
 pub(crate) use cut;
 
 mod authorities;
+mod blocked;
 mod bundles;
 mod certificates;
 mod consents;
@@ -35,6 +36,7 @@ mod trust;
 mod unbooked;
 
 pub(super) use authorities::*;
+pub(super) use blocked::*;
 pub(super) use bundles::*;
 pub(super) use certificates::*;
 pub(super) use consents::*;
@@ -80,6 +82,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::THAW,
     &authorities::WAY_BACK,
     &authorities::LEFT_BEHIND,
+    &blocked::BLOCK,
+    &blocked::UNBLOCK,
+    &blocked::ALL_BLOCKED,
+    &blocked::BLOCKED_ONE,
+    &blocked::BLOCKED,
+    &blocked::BLOCKED_COUNT,
     &bundles::BUNDLE_NEWEST,
     &bundles::BUNDLES,
     &bundles::BUNDLES_BESIDE,
@@ -112,7 +120,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::USABLE_OF,
     &certificates::REVOKE,
     &certificates::COMPROMISE,
-    &certificates::BLOCK,
     &listing::PAGE,
     &listing::PAGE_DESC,
     &listing::PAGE_BY_DEVICE,

@@ -4,6 +4,7 @@
 mod alarms;
 mod anchored;
 mod answers;
+mod blocked;
 mod bundles;
 mod clock;
 mod consents;

@@ -179,3 +179,59 @@ async fn k7_a_backup_put_back_takes_no_compromise_back(#[case] kind: EngineKind)
     let w = backup.open(w.close().await, 4).await;
     assert_eq!(w.fleet.access().audit_page(&system, None).await.unwrap().entries.items.len(), entries);
 }
+
+/// R-5 and K-7 together: a key that others have is refused longer than its certificate would have held, also one of which the backup knows nothing.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k7_a_backup_put_back_frees_no_compromised_key_whose_certificate_has_ended(#[case] kind: EngineKind) {
+    let backup = Backup::of(kind).await;
+    let w = backup.open(tempfile::tempdir().unwrap(), 1).await;
+    let system = Actor::system(w.org.clone());
+    let (known_key, _, known) = enrol(&w, "gw-1").await;
+    let (raised_key, _, raised) = enrol(&w, "gw-2").await;
+    let (withdrawn_key, _, withdrawn) = enrol(&w, "gw-3").await;
+    let raised = check(&w, &raised).unwrap().certificate;
+    w.fleet.pki().revoke(&system, &raised, RevocationReason::Superseded).await.unwrap();
+    let folder = w.close().await;
+    backup.take(&folder).await;
+
+    let w = backup.open(folder, 2).await;
+    let (lost_key, _, lost) = enrol(&w, "gw-4").await;
+    let pki = w.fleet.pki();
+    for leaf in [&known, &lost] {
+        pki.revoke(&system, &check(&w, leaf).unwrap().certificate, RevocationReason::KeyCompromise).await.unwrap();
+    }
+    pki.revoke(&system, &check(&w, &withdrawn).unwrap().certificate, RevocationReason::PrivilegeWithdrawn).await.unwrap();
+    pki.revoke(&system, &raised, RevocationReason::KeyCompromise).await.unwrap();
+    let folder = w.close().await;
+
+    // The backup is put back when every one of them has ended by itself.
+    backup.put_back(&folder).await;
+    let later = START.plus(200 * DAY);
+    let w = backup.open_when(folder, 3, later).await;
+    for (id, key) in [("gw-1", &known_key), ("gw-2", &raised_key), ("gw-4", &lost_key)] {
+        assert_eq!(enrol_with(&w, id, key).await.unwrap_err().fault().code, "key_in_use", "{id}");
+    }
+    assert!(enrol_with(&w, "gw-3", &withdrawn_key).await.is_ok(), "nobody else has this one");
+    w.fleet.attacks().write_down().await.unwrap();
+    let log = w.fleet.access().audit_page(&system, None).await.unwrap().entries.items;
+    assert_eq!(log.iter().filter(|e| e.action == "key.block" && e.actor == "automatic").count(), 3, "{log:#?}");
+
+    // A second start has nothing left to do.
+    let journal = |folder: &tempfile::TempDir| std::fs::read_to_string(folder.path().join("revocations.log")).unwrap();
+    let (entries, lines) = (log.len(), journal(&w.folder));
+    let w = backup.open_when(w.close().await, 4, later).await;
+    assert_eq!(w.fleet.access().audit_page(&system, None).await.unwrap().entries.items.len(), entries);
+    assert_eq!(journal(&w.folder), lines, "and the journal has nothing to learn");
+
+    // A journal that was lost learns it from the database, ended or not.
+    let folder = w.close().await;
+    std::fs::remove_file(folder.path().join("revocations.log")).unwrap();
+    let folder = backup.open_when(folder, 5, later).await.close().await;
+    assert_eq!(journal(&folder).matches("\"what\":\"blocked\"").count(), 3);
+    backup.put_back(&folder).await;
+    let w = backup.open_when(folder, 6, later).await;
+    assert_eq!(enrol_with(&w, "gw-4", &lost_key).await.unwrap_err().fault().code, "key_in_use", "by a line of its own");
+}

@@ -1,4 +1,4 @@
-//! The audit log: read, and taken out.
+//! The audit log: read, and taken out; and what stands in it of profiles and blocked keys.
 
 use super::Script;
 use axum::{
@@ -9,6 +9,32 @@ use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::json;
 use wire::states::Role;
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn keys_are_blocked_listed_and_unblocked(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    let spki = "ab".repeat(32);
+    let block = async |body: &serde_json::Value| {
+        let request = s.request(Method::POST, "/blocked-keys").header("content-type", "application/json");
+        s.send(request.body(Body::from(body.to_string())).unwrap()).await
+    };
+    assert_eq!(block(&json!({ "reason": "found" })).await.code(), (400, "invalid"));
+    assert_eq!(block(&json!({ "spki_sha256": spki, "reason": "" })).await.code(), (400, "invalid"));
+    let made = block(&json!({ "spki_sha256": spki.to_uppercase(), "reason": "in a public repository" })).await;
+    assert_eq!((made.status, &made.body["spki_sha256"], &made.body["by_hand"]), (StatusCode::CREATED, &json!(spki), &json!(true)));
+    let listed = s.get("/blocked-keys").await;
+    assert_eq!((&listed.ok()["total"], &listed.body["items"][0]), (&json!(1), &made.body));
+    assert_eq!(s.get("/audit?q=key.block").await.ok()["items"][0]["object"], json!(spki));
+    let free = async || s.send(s.request(Method::DELETE, &format!("/blocked-keys/{spki}")).body(Body::empty()).unwrap()).await;
+    assert_eq!(free().await.status, StatusCode::NO_CONTENT);
+    assert_eq!(free().await.code(), (404, "blocked_key_not_found"));
+    let operator = Script::new(kind, Role::Operator).await;
+    let gone = operator.send(operator.request(Method::DELETE, &format!("/blocked-keys/{spki}")).body(Body::empty()).unwrap()).await;
+    assert_eq!(gone.code(), (403, "denied"));
+}
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
