@@ -99,7 +99,7 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
     let asked = request("gw-1", &key);
     assert!(matches!(renew(&w, &peer, &asked).await, Err(Error::RenewTooEarly(_))));
     let trust = pki.trust();
-    assert!(!trust.renewal_asked(&peer) && !trust.renewal_ordered(&peer));
+    assert_eq!(trust.renewal_ordered(&peer), None);
     assert!(w.fleet.devices().order_renewal(&w.viewer().await, &id).await.is_err(), "a viewer may not");
 
     let mut heard = w.fleet.bus().listen();
@@ -111,22 +111,23 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
         nudged |= event == Event::Device { org: w.org.clone(), device: peer.device };
     }
     assert!(nudged, "its channel looks");
-    assert!(trust.renewal_ordered(&peer) && !trust.renewal_ordered(&peer), "told once");
-    assert!(trust.renewal_asked(&peer) && trust.renewal_asked(&peer), "and on each connection that it makes");
+    let first = trust.renewal_ordered(&peer);
+    assert_eq!(first, Some(order.ordered_at));
+    assert_eq!(trust.renewal_ordered(&peer), first, "each connection that it has or makes is told");
     w.clock.advance(1000);
     w.fleet.devices().order_renewal(&oli, &id).await.unwrap();
-    assert!(trust.renewal_ordered(&peer), "ordered again, told again");
+    assert_eq!(trust.renewal_ordered(&peer), Some(w.clock_now()), "ordered again, told again");
     let rows = async || pki.certificates_of(&mut pki.db.read().await.unwrap(), peer.device).await.unwrap();
     assert_eq!(rows().await[0].renew_ordered_at, Some(w.clock_now()));
 
     let new = leaf(&renew(&w, &peer, &asked).await.unwrap());
     let next = check(&w, &new).unwrap();
-    assert!(!trust.renewal_asked(&next), "carried out");
+    assert_eq!(trust.renewal_ordered(&next), None, "carried out");
     assert!(matches!(renew(&w, &next, &request("gw-1", &key)).await, Err(Error::RenewTooEarly(_))));
-    assert!(trust.renewal_asked(&peer), "an answer that was lost leaves the order");
+    assert!(trust.renewal_ordered(&peer).is_some(), "an answer that was lost leaves the order");
     pki.first_use(std::slice::from_ref(&next.certificate)).await.unwrap();
     pki.reload().await.unwrap();
-    assert!(!trust.renewal_asked(&peer), "it ends with the first use of what came of it");
+    assert_eq!(trust.renewal_ordered(&peer), None, "it ends with the first use of what came of it");
     assert!(rows().await.iter().all(|c| c.renew_ordered_at.is_none()));
 
     w.fleet.devices().decommission(&oli, &id).await.unwrap();
@@ -146,8 +147,8 @@ async fn r_1_an_order_given_elsewhere_is_told_here() {
     let mut tx = pki.db.write().await.unwrap();
     pki.order_renewal(&mut tx, peer.device, w.clock_now()).await.unwrap();
     tx.commit().await.unwrap();
-    assert!(!pki.trust().renewal_ordered(&peer), "nobody here has heard");
+    assert_eq!(pki.trust().renewal_ordered(&peer), None, "nobody here has heard");
     pki.reload().await.unwrap();
     assert_eq!(heard.try_recv().unwrap(), Event::Device { org: w.org.clone(), device: peer.device });
-    assert!(pki.trust().renewal_ordered(&peer));
+    assert_eq!(pki.trust().renewal_ordered(&peer), Some(w.clock_now()));
 }
