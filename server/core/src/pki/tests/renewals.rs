@@ -137,6 +137,25 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
     assert_eq!(log.len(), 2);
 }
 
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_1_nothing_is_ordered_of_a_certificate_that_its_device_cannot_connect_with(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, oli) = (w.admin().await, w.operator().await);
+    let order = async |id: &str| w.fleet.devices().order_renewal(&oli, &id.parse().unwrap()).await;
+    let (_, enrolled, _) = enrol(&w, "gw-1").await;
+    w.clock.advance(enrolled.not_after.since(w.clock_now()) + 1);
+    assert_eq!(order("gw-1").await.unwrap_err().fault().code, "nothing_to_renew", "it is past its end, which nobody has written down yet");
+
+    let (_, _, own) = enrol(&w, "gw-2").await;
+    assert!(order("gw-2").await.is_ok());
+    let authority = w.fleet.pki().trust().issuer(&own).unwrap();
+    w.fleet.pki().compromise_authority(&admin, &authority).await.unwrap();
+    assert_eq!(order("gw-2").await.unwrap_err().fault().code, "nothing_to_renew", "its authority was given up");
+}
+
 /// On another instance, or ordered beside it by the command line: it is found with what else has changed.
 #[tokio::test]
 async fn r_1_an_order_given_elsewhere_is_told_here() {
