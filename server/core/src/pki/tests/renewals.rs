@@ -156,6 +156,26 @@ async fn r_1_nothing_is_ordered_of_a_certificate_that_its_device_cannot_connect_
     assert_eq!(order("gw-2").await.unwrap_err().fault().code, "nothing_to_renew", "its authority was given up");
 }
 
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_1_an_order_of_a_certificates_last_day_ends_with_what_came_of_it(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let pki = w.fleet.pki();
+    let (_, enrolled, own) = enrol(&w, "gw-1").await;
+    w.clock.advance(enrolled.not_after.since(w.clock_now()) - 12 * 3_600_000);
+    let peer = check(&w, &own).unwrap();
+    w.fleet.devices().order_renewal(&w.operator().await, &peer.device_id).await.unwrap();
+    let new = leaf(&renew(&w, &peer, &fresh()).await.unwrap());
+    pki.first_use(&[check(&w, &new).unwrap().certificate]).await.unwrap();
+    pki.reload().await.unwrap();
+    assert_eq!(pki.trust().renewal_ordered(&peer), None);
+    let rows = pki.certificates_of(&mut pki.db.read().await.unwrap(), peer.device).await.unwrap();
+    assert!(rows.len() == 2 && rows.iter().all(|c| c.renew_ordered_at.is_none()));
+    assert_eq!(check(&w, &own).unwrap().not_after, enrolled.not_after, "it ends when it would have ended");
+}
+
 /// On another instance, or ordered beside it by the command line: it is found with what else has changed.
 #[tokio::test]
 async fn r_1_an_order_given_elsewhere_is_told_here() {
