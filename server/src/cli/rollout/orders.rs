@@ -1,7 +1,7 @@
 //! Orders to a rollout, by the words of the REST API. What four eyes have to see is done by a person, who shows an API token: whoever has the command line
 //! alone sends nothing for approval, approves nothing and starts nothing. Each order is refused as the console would refuse it.
 
-use super::super::said::person;
+use super::super::said::{one_of, person};
 use anyhow::Result;
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor, rollouts::Saw};
@@ -110,8 +110,8 @@ pub(in crate::cli) struct Staged {
 pub(in crate::cli) struct Again {
     #[command(flatten)]
     pub(super) by: Reasoned,
-    /// How the updates ended that are tried again: `failed`, `timed_out`, `reverted`, `rejected` or `cancelled`. May be given several times; failed and timed out unless given
-    #[arg(long = "class", value_name = "CLASS")]
+    /// How the updates ended that are tried again. May be given several times; failed and timed out unless given
+    #[arg(long = "class", value_name = "CLASS", value_parser = one_of::<EndClass>(EndClass::ALL.iter().map(|c| c.as_str())))]
     pub(super) classes: Vec<EndClass>,
 }
 
