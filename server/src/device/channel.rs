@@ -55,10 +55,18 @@ pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, per
             let socket = Box::new(socket);
             async move {
                 let _open = OneMore::of(&devices.metrics.channels);
-                let ended =
-                    Channel { devices: &devices, peer: &peer, socket, period, told: None, installs: None, renews: Timestamp(0), bundle: 0 }
-                        .run()
-                        .await;
+                let channel = Channel {
+                    devices: &devices,
+                    peer: &peer,
+                    socket,
+                    period,
+                    told: None,
+                    installs: None,
+                    renews: Timestamp(0),
+                    bundle: 0,
+                    ordered: None,
+                };
+                let ended = channel.run().await;
                 tracing::debug!(device = %peer.peer.device_id, reason = ended, "channel ended");
             }
         })
@@ -78,6 +86,8 @@ struct Channel<'a> {
     renews: Timestamp,
     /// The version of the trust bundle that the device knows of: what it was welcomed with, or told last.
     bundle: i64,
+    /// The order to renew its certificate that it was told of on this connection.
+    ordered: Option<Timestamp>,
 }
 
 /// A frame of samples that waits for room in the queue.
@@ -139,7 +149,8 @@ impl Channel<'_> {
         };
         self.bundle = welcome.trust_bundle;
         let trust = self.devices.fleet.pki().trust();
-        let mut told = trust.renewal_asked(&self.peer.peer);
+        self.ordered = trust.renewal_ordered(&self.peer.peer);
+        let mut told = self.ordered.is_some() || trust.renewal_overdue(&self.peer.peer);
         if self.send(Down::Welcome(welcome)).await.is_err() || self.look(false).await.is_err() {
             return GONE;
         }
@@ -288,7 +299,9 @@ impl Channel<'_> {
     }
 
     async fn compare(&mut self, again: bool) -> Result<(), Gone> {
-        if self.devices.fleet.pki().trust().renewal_ordered(&self.peer.peer) {
+        let ordered = self.devices.fleet.pki().trust().renewal_ordered(&self.peer.peer);
+        if ordered.is_some() && ordered != self.ordered {
+            self.ordered = ordered;
             self.send(Down::Renew).await?;
         }
         let standing = match self.devices.fleet.rollouts().standing(self.peer.peer.device, self.told.as_ref()).await {

@@ -37,6 +37,15 @@ struct Device(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// A device's socket to a listener of this world; pings come in this period.
 async fn connect(w: &World, period: Duration) -> Device {
+    connect_to(&listen(w, period).await).await
+}
+
+async fn connect_to(url: &str) -> Device {
+    Device(connect_async(url).await.unwrap().0)
+}
+
+/// A listener of this world for one device: where it is.
+async fn listen(w: &World, period: Duration) -> String {
     let (devices, peer) = served(w).await;
     let open =
         move |State(devices): State<Devices>, peer: Peer, upgrade: WebSocketUpgrade| async move { speak(devices, peer, upgrade, period) };
@@ -44,7 +53,7 @@ async fn connect(w: &World, period: Duration) -> Device {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Device(connect_async(format!("ws://{at}/")).await.unwrap().0)
+    format!("ws://{at}/")
 }
 
 /// What the handlers need, and a device of this world as its certificate proves it.
@@ -219,6 +228,20 @@ async fn r_1_a_device_that_comes_is_told_of_an_order_to_renew() {
     assert_eq!(device.hear().await, Down::Renew);
     let more = timeout(6 * PERIOD, device.hear()).await;
     assert!(more.is_err(), "{more:?}");
+}
+
+/// One may be half open: nobody reads what is sent there, for as long as its pings may go unanswered.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_1_each_channel_of_a_device_is_told_of_an_order_to_renew() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let oli = w.operator().await;
+    let url = listen(&w, PERIOD).await;
+    let (mut one, mut other) = (connect_to(&url).await, connect_to(&url).await);
+    tokio::join!(one.hello(), other.hello());
+    w.fleet.devices().order_renewal(&oli, &"gw-1".parse().unwrap()).await.unwrap();
+    assert_eq!(tokio::join!(one.hear(), other.hear()), (Down::Renew, Down::Renew));
+    let more = tokio::join!(timeout(6 * PERIOD, one.hear()), timeout(6 * PERIOD, other.hear()));
+    assert!(more.0.is_err() && more.1.is_err(), "{more:?}");
 }
 
 /// What one library writes for a value that it could not measure must not hold up a stream for ever.

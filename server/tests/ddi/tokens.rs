@@ -66,6 +66,13 @@ impl Rig {
         let log = self.server.running.fleet.access().audit_page(&self.server.system(), None).await.unwrap();
         log.entries.items.iter().filter(|entry| entry.action == action).count()
     }
+
+    /// Under which request the newest row of this action stands in the books.
+    async fn request_of(&self, action: &str) -> String {
+        let log = self.server.running.fleet.access().search_audit(&self.server.system(), action, None).await.unwrap();
+        let detail: Value = serde_json::from_str(&log.entries.items[0].detail).unwrap();
+        detail["request"].as_str().unwrap_or_default().to_owned()
+    }
 }
 
 /// Status and code of a poll.
@@ -93,6 +100,7 @@ async fn a_target_token_takes_one_device_through_an_update(#[case] kind: EngineK
     device.link("configData").await;
     assert_eq!(rig.state("gw-1").await, "active", "a person has named it");
     assert_eq!(rig.audited("device.admit").await, 1);
+    assert_eq!(rig.request_of("device.admit").await.len(), 36, "K-8: under an id of ours");
     let put = device.http.put(format!("{}/configData", device.base)).json(&json!({ "data": { "site": "hall-3" } })).send().await.unwrap();
     assert_eq!(put.status(), 200);
 
@@ -111,6 +119,8 @@ async fn a_target_token_takes_one_device_through_an_update(#[case] kind: EngineK
         assert_eq!(device.get(base).await.status(), 401, "{base}");
     }
     assert_eq!(rig.state("gw-2").await, "preregistered", "nothing has happened to it");
+    assert_eq!(other.http.get(&other.base).header("x-request-id", "poll-2").send().await.unwrap().status(), 200);
+    assert_eq!(rig.request_of("device.admit").await, "poll-2", "K-8: under its own");
     assert_eq!(refused(&rig.with_secret("gw-1", "targettoken ftt_x")).await, is(401, "no_token"));
 
     // A new one ends the old one; without one nobody speaks.

@@ -23,15 +23,19 @@ impl Core {
     pub(super) async fn keep_certificate(&self) -> Result<Ending, Error> {
         let mut backoff = Backoff::renewal();
         let mut asked = self.renew.subscribe();
+        // What was asked for once stays to be done.
+        let mut again = false;
         loop {
             let due = async {
                 while self.clock.now() < self.identity.borrow().renew_after() {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
             };
-            tokio::select! {
-                () = due => {}
-                () = self.asked(&mut asked) => {}
+            if !std::mem::take(&mut again) {
+                tokio::select! {
+                    () = due => {}
+                    () = self.asked(&mut asked) => {}
+                }
             }
             self.carrier.clone().up().await;
             let current = Arc::clone(&self.identity.borrow());
@@ -57,8 +61,9 @@ impl Core {
                     let wait = backoff.wait(self.entropy.unit());
                     tracing::warn!(%error, ?wait, "the certificate is not renewed");
                     tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        // Whoever orders it now may have mended why it failed.
+                        // A device that was turned away is asked again by its next attempt to connect.
+                        () = tokio::time::sleep(wait) => again = !ended,
+                        // Whoever orders it now may have mended why it failed; the order is taken above, so that it shortens one wait only.
                         () = self.ordered(asked.clone()) => {}
                     }
                     continue;

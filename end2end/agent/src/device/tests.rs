@@ -204,6 +204,75 @@ async fn a_certificate_is_renewed_once_however_often_that_was_asked_for() {
     assert_eq!(running.await.unwrap().unwrap(), Ending::Stopped);
 }
 
+/// The server asks once on a channel; the first answer may be that it is busy.
+#[tokio::test]
+async fn a_renewal_that_was_asked_for_is_tried_again_while_the_channel_stays_open() {
+    let authority = Authority::new("busy");
+    let issuer = Arc::clone(&authority);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let peer = Peer::of(authority, move |number, mut stream| {
+        let (issuer, asked) = (Arc::clone(&issuer), Arc::clone(&asked));
+        async move {
+            if number == 1 || number == 2 {
+                asked.fetch_add(1, Ordering::Relaxed);
+                let (_, granted) = issuer.granted(&mut stream, "gw-1").await;
+                let busy = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n".to_vec();
+                stream.write_all(if number == 1 { &busy } else { &granted }).await.unwrap();
+                stream.flush().await.unwrap();
+                return;
+            }
+            let mut socket = accept_async(stream).await.unwrap();
+            let say = |frame: &Down| Message::text(serde_json::to_string(frame).unwrap());
+            let welcome =
+                Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked: 0, ping_s: 3600, trust_bundle: 0 };
+            socket.send(say(&Down::Welcome(welcome))).await.unwrap();
+            if number == 0 {
+                socket.send(say(&Down::Renew)).await.unwrap();
+            }
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    peer.authority.enrol(dir.path(), "gw-1", &peer.url);
+    let parts = Parts {
+        source: Box::new(Counter(0.0)),
+        platform: Arc::new(Host::default()),
+        clock: clock::System::new(),
+        entropy: Entropy::seeded(3),
+        carrier: Carrier::always(),
+    };
+    // Nothing is measured meanwhile: this peer acknowledges nothing.
+    let config = Config { interval: Duration::from_hours(24), ..Config::new(dir.path(), "gw") };
+    let device = Device::open(config, parts).unwrap();
+    let mut view = device.view();
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn(device.run(cancel.clone()));
+    timeout(Duration::from_secs(30), async {
+        while counted.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("it asks");
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if counted.load(Ordering::Relaxed) > 1 {
+            break;
+        }
+        // No first wait is longer.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_mins(1)).await;
+        tokio::time::resume();
+    }
+    let back = view.wait_for(|view| view.welcomes == 2);
+    assert!(timeout(Duration::from_secs(30), back).await.expect("it comes back with the new certificate").is_ok());
+    assert_eq!(counted.load(Ordering::Relaxed), 2);
+    cancel.cancel();
+    assert_eq!(running.await.unwrap().unwrap(), Ending::Stopped);
+}
+
 #[tokio::test]
 async fn two_agents_do_not_share_a_folder() {
     let dir = tempfile::tempdir().unwrap();

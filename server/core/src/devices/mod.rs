@@ -20,6 +20,7 @@ pub(crate) mod groups;
 mod hook;
 pub(crate) mod just_in_time;
 mod known;
+mod let_in;
 mod life;
 pub(crate) mod listing;
 pub(crate) mod naming;
@@ -96,6 +97,7 @@ pub struct Devices {
     hook_refusals: Throttle,
     shared: shared::Counts,
     known: known::Known,
+    let_in: let_in::LetIn,
     last: Option<LastValues>,
 }
 
@@ -148,6 +150,7 @@ impl Devices {
             hook_refusals: Throttle::new(hook::REFUSALS, 60_000),
             shared: shared::Counts::default(),
             known: known::Known::default(),
+            let_in: let_in::LetIn::default(),
             last: None,
         }
     }

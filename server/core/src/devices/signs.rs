@@ -91,20 +91,18 @@ impl Devices {
         if token.uses < token.max_uses || address.is_empty() {
             return Ok(None);
         }
-        let (org, id) = (token.org_id.as_str(), token.id.as_str());
-        let origins = rows!(&mut self.db.read().await?, (String,), store::TOKEN_ORIGINS, org, id)?;
-        let here = Source::of(address);
-        if origins.is_empty() || origins.iter().any(|(origin,)| Source::of(origin) == here) {
+        let (origins, here) = (self.let_in_from(token, now).await?, Source::of(address));
+        if origins.is_empty() || origins.iter().any(|origin| Source::of(origin) == here) {
             return Ok(None);
         }
         let noted = token.reused_at.is_some_and(|at| now.since(Timestamp(at)) < NOTED_FOR);
         if !noted {
             let mut tx = self.db.write().await?;
-            exec!(&mut tx, store::TOKEN_REUSED, id, now.0, address, now.plus(-NOTED_FOR).0)?;
+            exec!(&mut tx, store::TOKEN_REUSED, token.id.as_str(), now.0, address, now.plus(-NOTED_FOR).0)?;
             tx.commit().await?;
-            self.bus.tell(Event::Enrolment { org: org.parse().map_err(crate::db::Error::corrupt)? });
+            self.bus.tell(Event::Enrolment { org: token.org_id.parse().map_err(crate::db::Error::corrupt)? });
         }
-        Ok(Some(origins.into_iter().map(|(origin,)| origin).take(NAMED).collect()))
+        Ok(Some(origins.iter().take(NAMED).cloned().collect()))
     }
 
     /// Tokens that were tried again from elsewhere after they were used up, since an instant: label, from where last, and when.

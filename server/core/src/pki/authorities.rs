@@ -4,7 +4,7 @@
 mod forge;
 mod plan;
 
-pub(super) use forge::{Asking, Forge, MadeCross, Parent, Product, aad};
+pub(super) use forge::{Asking, Forge, Found, MadeCross, Parent, Product, aad};
 pub(super) use plan::{Blank, By, Drawn, ISSUING, Plan};
 
 use super::{

@@ -54,8 +54,8 @@ impl Error {
             Self::NothingToRenew => Fault::new(
                 FaultKind::Conflict,
                 "nothing_to_renew",
-                "This device has no certificate that is renewed here: none may be used any more, or they come from its owner's authority. Enrol it again, or \
-                 renew it there.",
+                "This device has no certificate that is renewed here: none may be used any more, their authority was given up, or they come from its owner's \
+                 authority. Enrol it again, or renew it there.",
             ),
             Self::SuccessorInUse => Fault::new(
                 FaultKind::Conflict,

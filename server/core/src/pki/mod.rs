@@ -288,11 +288,11 @@ impl Pki {
 
     /// Reads authorities and changed certificates again; connections that are no longer allowed learn of it at once.
     pub async fn reload(&self) -> Result<(), Error> {
-        self.reload_anew(&[]).await
+        self.reload_anew(&[], authorities::Found::new()).await
     }
 
-    /// The same; the keys of these authorities are looked for as on a start.
-    async fn reload_anew(&self, anew: &[AuthorityId]) -> Result<(), Error> {
+    /// The same; these authorities are opened as on a start, with those of their keys that were found. The token is asked for the others, while trust waits.
+    async fn reload_anew(&self, anew: &[AuthorityId], found: authorities::Found) -> Result<(), Error> {
         {
             // One after the other: what was read before a change must not be stored after it.
             let _turn = self.reloading.lock().await;
@@ -302,7 +302,7 @@ impl Pki {
                 // Who is believed must not wait for it: `look_at_token` looks for keys once it answers.
                 forge.token = None;
             }
-            let all = forge.open(&known).await?;
+            let all = forge.open(&known, found).await?;
             self.bundles.store(Arc::new(bundle::Bundles::read(&self.db).await?));
             let registered = registered::anchors::read(&mut self.db.read().await?, &self.trust.device_anchors().registered).await?;
             self.trust.set_authorities(&all, registered);

@@ -132,8 +132,8 @@ impl Pki {
         Ok(self.just_enrolled(&issued, device_url, now))
     }
 
-    /// Orders inside the caller's transaction that a device renews its certificates, whatever their age: those that are renewed here and have no
-    /// successor in use. After the commit call [`Pki::reload`]; a channel that is open on any instance is told then, every other one when it opens.
+    /// Orders inside the caller's transaction that a device renews its certificates, whatever their age: those that it may connect with, that are
+    /// renewed here and have no successor in use. After the commit call [`Pki::reload`]; a channel that is open on any instance is told then, every other one when it opens.
     pub(crate) async fn order_renewal(&self, tx: &mut Tx, device: i64, now: Timestamp) -> Result<Vec<CertificateId>, Error> {
         let seq = store::next_trust(tx).await?;
         let ordered = store::order_renewal(tx, device, now, seq).await?;

@@ -39,7 +39,7 @@ mod tests {
     use crate::{
         access::Actor,
         db::EngineKind,
-        pki::{Error, Kek, KeyError},
+        pki::{Error, Kek, KeyError, authorities::Found},
         testing::World,
     };
     use rstest::rstest;
@@ -56,11 +56,11 @@ mod tests {
         let system = Actor::system(w.org.clone());
         assert_eq!(pki.rotate_kek(&system, &new).await.unwrap(), 5);
         assert_eq!(pki.rotate_kek(&system, &new).await.unwrap(), 5, "a second run is harmless");
-        let closed = pki.forge().open(&Vec::new()).await.map(drop);
+        let closed = pki.forge().open(&Vec::new(), Found::new()).await.map(drop);
         assert!(matches!(closed, Err(Error::Key(KeyError::WrongKek))));
         let mut forge = pki.forge();
         forge.kek = new;
-        assert_eq!(forge.open(&Vec::new()).await.unwrap().len(), 3);
+        assert_eq!(forge.open(&Vec::new(), Found::new()).await.unwrap().len(), 3);
         assert!(w.fleet.access().verify_audit(&system).await.unwrap().broken_at.is_none());
     }
 }

@@ -1,7 +1,12 @@
 //! Whether anything is signed at the moment, for whoever looks after the machine: a token that hangs, is gone, takes nobody in, or lacks a key (K-4).
 //! Owns the answer; what a token says is `token.rs`'s, who waits for it `turns.rs`'s. Devices that are in need no signature, and go on.
 
-use super::{Error, Pki, authorities::Authority, turns};
+use super::{
+    Error, Pki,
+    authorities::{Authorities, Authority, Found},
+    guard::belongs,
+    turns,
+};
 use wire::ids::{AuthorityId, OrgId};
 
 /// Why not all that is asked for is signed.
@@ -82,17 +87,32 @@ impl Pki {
     }
 
     /// Asks the token whether it would sign, so that it is known before somebody needs it, and for keys that it did not have when their authorities were
-    /// opened: those that it has now sign from here on.
+    /// opened: those that it has now, and that are theirs, sign from here on.
     pub(super) async fn look_at_token(&self) -> Result<(), Error> {
         let Some(token) = self.token.clone() else { return Ok(()) };
-        let lacking: Vec<AuthorityId> = self.authorities.load().iter().filter(|a| signs(a) && !a.has_key()).map(|a| a.id.clone()).collect();
+        let lacking: Authorities = self.authorities.load().iter().filter(|a| signs(a) && !a.has_key()).cloned().collect();
         let look = move || {
-            let answers = token.look();
-            lacking.into_iter().filter(|id| answers && matches!(token.find(id.as_str()), Ok(Some(_)))).collect::<Vec<_>>()
+            let mut found = Found::new();
+            if !token.look() {
+                return found;
+            }
+            for authority in lacking {
+                let Ok(Some(key)) = token.find(authority.id.as_str()) else { continue };
+                if belongs(&key, &authority.der).is_ok() {
+                    found.insert(authority.id.clone(), key);
+                } else {
+                    tracing::error!(
+                        authority = authority.subject,
+                        "the key of its name on the token is not its own, or does not sign; it signs nothing"
+                    );
+                }
+            }
+            found
         };
-        // That it is late is what `turns` knows from then on.
+        // That it is late is what `turns` knows from then on. What was found is handed on: whoever follows trust does not wait for the token again.
         let found = self.turns.take(turns::LONGEST, look).await.unwrap_or_default();
-        if found.is_empty() { Ok(()) } else { self.reload_anew(&found).await }
+        let anew: Vec<AuthorityId> = found.keys().cloned().collect();
+        if anew.is_empty() { Ok(()) } else { self.reload_anew(&anew, found).await }
     }
 }
 

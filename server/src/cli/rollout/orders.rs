@@ -1,7 +1,7 @@
 //! Orders to a rollout, by the words of the REST API. What four eyes have to see is done by a person, who shows an API token: whoever has the command line
 //! alone sends nothing for approval, approves nothing and starts nothing. Each order is refused as the console would refuse it.
 
-use super::super::said::person;
+use super::super::said::{one_of, person};
 use anyhow::Result;
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor, rollouts::Saw};
@@ -110,8 +110,8 @@ pub(in crate::cli) struct Staged {
 pub(in crate::cli) struct Again {
     #[command(flatten)]
     pub(super) by: Reasoned,
-    /// How the updates ended that are tried again: `failed`, `timed_out`, `reverted`, `rejected` or `cancelled`. May be given several times; failed and timed out unless given
-    #[arg(long = "class", value_name = "CLASS")]
+    /// How the updates ended that are tried again. May be given several times; failed and timed out unless given
+    #[arg(long = "class", value_name = "CLASS", value_parser = one_of::<EndClass>(EndClass::ALL.iter().map(|c| c.as_str())))]
     pub(super) classes: Vec<EndClass>,
 }
 
@@ -147,13 +147,18 @@ impl Order {
     }
 }
 
+/// Who does it: whose token is in the file, and the command line where there is none.
+async fn by(fleet: &Fleet, shell: Actor, token_file: Option<PathBuf>) -> Result<Actor> {
+    match token_file {
+        Some(file) => person(fleet, &file).await,
+        None => Ok(shell),
+    }
+}
+
 /// Cancels the update of one device.
 pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<String> {
     let OfDevice { by: Reasoned { of: Plain { id, token_file }, reason }, device } = of;
-    let actor = match token_file {
-        Some(file) => person(fleet, &file).await?,
-        None => shell,
-    };
+    let actor = by(fleet, shell, token_file).await?;
     Box::pin(fleet.rollouts().cancel_update(&actor, &id, &device, None, &reason)).await?;
     Ok(format!("{device}: its update by {id} is cancelled. A running server tells the device within a second, or when it asks.\n"))
 }
@@ -161,10 +166,7 @@ pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<
 /// Gives the order, and says how the rollout stands then.
 pub(super) async fn give(fleet: &Fleet, shell: Actor, order: Order) -> Result<String> {
     let Asked { verb, id, token_file, digest, stage, classes, reason } = order.asked();
-    let actor = match token_file {
-        Some(file) => person(fleet, &file).await?,
-        None => shell,
-    };
+    let actor = by(fleet, shell, token_file).await?;
     let rollouts = fleet.rollouts();
     let saw = Saw { digest: digest.as_ref(), stage, classes: (!classes.is_empty()).then_some(&*classes) };
     Box::pin(rollouts.act_on(&actor, &id, verb, saw, &reason)).await?;

@@ -1,7 +1,7 @@
 //! Who speaks: a device by its certificate, or somebody by a secret that may speak for it. A certificate counts before a secret, which is then not read.
 
 use super::{Devices, Problem};
-use crate::device::address;
+use crate::{device::address, http::asked};
 use axum::http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use fleet::{
     devices::{Said, Spoken},
@@ -53,8 +53,9 @@ impl Speaker {
                 "Send Authorization: TargetToken … or GatewayToken …, or connect to the device listener with a client certificate.",
             ))
         })?;
-        let spoken = devices.fleet.devices().spoken_for(tenant, controller, said, &address).await?;
-        let Spoken { org, device, device_id, waits } = spoken;
+        // A first word and a refusal come into the books. A poll does not, and there are many.
+        let spoken = asked::seldom(&parts.headers, devices.fleet.devices().spoken_for(tenant, controller, said, &address));
+        let Spoken { org, device, device_id, waits } = spoken.await?;
         Ok(Self { org, device, device_id, address, by_secret: true, waits })
     }
 }

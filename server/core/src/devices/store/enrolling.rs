@@ -33,10 +33,10 @@ pub(in crate::devices) const TOKEN_USE: Sql = Sql::same(
 );
 /// Gives back $2 uses that came to nothing.
 pub(in crate::devices) const TOKEN_RETURN: Sql = Sql::same("UPDATE enrolment_tokens SET uses = uses - $2 WHERE id = $1 AND uses >= $2");
-/// From where a token let devices in, as far as that was kept.
+/// From where a token let devices in, as far as that was kept; $3 addresses at most.
 pub(in crate::devices) const TOKEN_ORIGINS: Sql = Sql::same(
     "SELECT address FROM enrolments WHERE token_id = $2 AND address <> ''
-     UNION SELECT address FROM enrolment_requests WHERE org_id = $1 AND token_id = $2 AND state = 'enrolled' AND address <> ''",
+     UNION SELECT address FROM enrolment_requests WHERE org_id = $1 AND token_id = $2 AND state = 'enrolled' AND address <> '' LIMIT $3",
 );
 /// Notes that a token which is used up was tried from somewhere else, unless that was noted after $4.
 pub(in crate::devices) const TOKEN_REUSED: Sql =

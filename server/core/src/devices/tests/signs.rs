@@ -3,8 +3,9 @@
 use super::{new_token, request};
 use crate::{
     access::Actor,
-    db::EngineKind,
-    devices::{Attempt, Error, Over},
+    db::{EngineKind, Sql, exec, row},
+    devices::{Attempt, Error, Over, let_in::MOST, store, tokens::TokenRow},
+    pki::csr::sha256,
     testing::{World, csr, csr_by},
 };
 use rcgen::KeyPair;
@@ -17,6 +18,11 @@ use wire::{
 };
 
 const MINUTE: i64 = 60_000;
+/// Another use of a token, by key and address.
+const USED: Sql = Sql::same(
+    "INSERT INTO enrolments (token_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at, address) \
+     SELECT token_id, org_id, csr_sha256, $2, device, certificate_id, at, $3 FROM enrolments WHERE token_id = $1 AND address = '192.0.2.1'",
+);
 
 async fn enrol(w: &World, secret: &str, csr: &str, id: &str, address: &str) -> Result<Enrolled, Error> {
     let over = Over { open: Some(&w.org), ..Over::default() };
@@ -192,4 +198,33 @@ async fn e_3_a_spent_token_from_another_address_is_an_alarm_and_from_its_own_is_
     w.clock.advance(25 * 60 * MINUTE);
     assert!(alarms().await.is_empty(), "a day is long enough");
     assert!(shown().await.reused_at.is_some(), "its row goes on saying so");
+}
+
+/// A whole hall may try a token of many uses again after its last, and of one that is used from everywhere one address more says nothing.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e_3_from_where_a_token_let_devices_in_is_looked_up_once_a_minute_and_up_to_a_bound(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (operator, devices) = (w.operator().await, w.fleet.devices());
+    let token = devices.create_enrolment_token(&operator, new_token("gw-*", 1)).await.unwrap();
+    enrol(&w, &token.secret, &csr("gw-1"), "gw-1", "192.0.2.1").await.unwrap();
+    let id = token.token.id.as_str();
+    let kept = row!(&mut devices.db.read().await.unwrap(), TokenRow, store::TOKEN, id).unwrap().unwrap();
+    let places = async || devices.let_in_from(&kept, w.clock_now()).await.unwrap().to_vec();
+    assert_eq!(places().await, ["192.0.2.1"]);
+    let mut tx = devices.db.write().await.unwrap();
+    for n in 0..MOST {
+        let key = sha256(n.to_string().as_bytes()).to_vec();
+        exec!(&mut tx, USED, id, key, format!("198.51.{}.{}", n / 250, n % 250)).unwrap();
+    }
+    tx.commit().await.unwrap();
+    w.clock.advance(MINUTE - 1);
+    assert_eq!(places().await.len(), 1, "as it was remembered");
+    w.clock.advance(1);
+    assert!(places().await.is_empty());
+    assert!(matches!(enrol(&w, &token.secret, &csr("gw-2"), "gw-2", "203.0.113.7").await, Err(Error::BadToken)));
+    let seen = |code: &str| w.fleet.attacks().seen().find(|(kind, _)| kind.code() == code).unwrap().1;
+    assert_eq!((seen("spent_token"), seen("token_elsewhere")), (1, 0));
 }

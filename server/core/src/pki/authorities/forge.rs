@@ -13,7 +13,7 @@ use super::{
         ocsp::IssuerNames,
         profile::{self, Kind, Publication, Subject},
         recognise, requests, store,
-        token::Token,
+        token::{Token, TokenKey},
     },
     Authorities, Authority, Blank, By, Drawn, ISSUING, Plan,
 };
@@ -23,7 +23,7 @@ use crate::{
 };
 use rcgen::{Issuer, KeyPair, PublicKeyData as _};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
@@ -108,6 +108,9 @@ pub(in crate::pki) struct Parent<'a> {
     pub not_after: Timestamp,
     pub signer: &'a Issuer<'static, GuardedKey>,
 }
+
+/// Keys of authorities that were found on the token, and tested.
+pub(in crate::pki) type Found = HashMap<AuthorityId, TokenKey>;
 
 /// What making and opening authorities takes, also on a thread of its own.
 pub(in crate::pki) struct Forge {
@@ -279,13 +282,14 @@ impl Forge {
         Ok(crate::access::audit::append(tx, actor, now, "authority.create", a.id.as_str(), &detail).await?)
     }
 
-    /// Reads every authority. Keys that `known` holds are kept, new ones are opened and tested; a wrong one is an error, never skipped (K-2).
-    pub async fn open(&self, known: &Authorities) -> Result<Authorities, Error> {
+    /// Reads every authority. Keys that `known` holds are kept, new ones are opened and tested; a wrong one is an error, never skipped (K-2). For those that
+    /// were found the token is not asked again.
+    pub async fn open(&self, known: &Authorities, mut found: Found) -> Result<Authorities, Error> {
         let records = {
             let mut on = self.db.read().await?;
             store::authorities(&mut on).await?
         };
-        records.into_iter().map(|record| self.open_one(record, known)).collect()
+        records.into_iter().map(|record| self.open_one(record, known, &mut found)).collect()
     }
 
     /// The authority's key on the token, tested. A token that does not answer is an authority that does not sign for now: who is believed must not wait
@@ -296,7 +300,11 @@ impl Forge {
         der: &CertificateDer<'static>,
         kind: Kind,
         subject: &str,
+        found: &mut Found,
     ) -> Result<Option<Arc<Issuer<'static, GuardedKey>>>, Error> {
+        if let Some(key) = found.remove(id) {
+            return Ok(Some(Arc::new(guarded(der, kind, Held::Token(key))?)));
+        }
         let key = match self.token.as_ref().map(|token| token.find(id.as_str())).transpose() {
             Ok(Some(Some(key))) => key,
             Ok(_) => return Ok(None),
@@ -309,7 +317,7 @@ impl Forge {
         Ok(Some(Arc::new(guarded(der, kind, Held::Token(key))?)))
     }
 
-    fn open_one(&self, r: store::AuthorityRecord, known: &Authorities) -> Result<Arc<Authority>, Error> {
+    fn open_one(&self, r: store::AuthorityRecord, known: &Authorities, found: &mut Found) -> Result<Arc<Authority>, Error> {
         let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
         let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
         let exported_at = r.exported_at.map(Timestamp);
@@ -346,7 +354,7 @@ impl Forge {
             // What changed is its state, not its key.
             None => match known.iter().find(|a| a.id == id && a.on_token()) {
                 Some(same) => same.signer.clone(),
-                None => self.on_token(&id, &der, kind, &r.subject)?,
+                None => self.on_token(&id, &der, kind, &r.subject, found)?,
             },
         };
         Ok(Arc::new(Authority {

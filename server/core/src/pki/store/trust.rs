@@ -23,8 +23,8 @@ pub(super) const TOUCH_DEVICES: Sql =
 pub(super) const FIRST_USE: Sql =
     Sql::same("UPDATE certificates SET first_used_at = $2 WHERE id = $1 AND first_used_at IS NULL RETURNING device, issued_at");
 pub(super) const RETIRE_OLDER: Sql = Sql::same(
-    "UPDATE certificates SET usable_until = $4, trust_seq = $5, renew_ordered_at = NULL \
-     WHERE device = $1 AND id <> $2 AND issued_at <= $3 AND state = 'active' AND usable_until > $4",
+    "UPDATE certificates SET usable_until = CASE WHEN usable_until > $4 THEN $4 ELSE usable_until END, trust_seq = $5, renew_ordered_at = NULL \
+     WHERE device = $1 AND id <> $2 AND issued_at <= $3 AND state = 'active' AND (usable_until > $4 OR renew_ordered_at IS NOT NULL)",
 );
 pub(super) const SUPERSEDE: Sql = Sql::same(
     "UPDATE certificates SET state = 'superseded', revoked_at = $1, revoked_by = 'automatic', reason = 'superseded', trust_seq = $2 \
@@ -122,7 +122,7 @@ pub(in crate::pki) async fn first_use(tx: &mut Tx, id: &CertificateId, now: Time
     row!(tx, (i64, i64), FIRST_USE, id.as_str(), now.0)
 }
 
-/// Ends the device's certificates issued before this one at `end`. That they be renewed has been carried out.
+/// Ends the device's certificates issued before this one at `end`, unless they end sooner. That they be renewed has been carried out.
 pub(in crate::pki) async fn retire_older(
     tx: &mut Tx,
     device: i64,

@@ -99,7 +99,7 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
     let asked = request("gw-1", &key);
     assert!(matches!(renew(&w, &peer, &asked).await, Err(Error::RenewTooEarly(_))));
     let trust = pki.trust();
-    assert!(!trust.renewal_asked(&peer) && !trust.renewal_ordered(&peer));
+    assert_eq!(trust.renewal_ordered(&peer), None);
     assert!(w.fleet.devices().order_renewal(&w.viewer().await, &id).await.is_err(), "a viewer may not");
 
     let mut heard = w.fleet.bus().listen();
@@ -111,22 +111,23 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
         nudged |= event == Event::Device { org: w.org.clone(), device: peer.device };
     }
     assert!(nudged, "its channel looks");
-    assert!(trust.renewal_ordered(&peer) && !trust.renewal_ordered(&peer), "told once");
-    assert!(trust.renewal_asked(&peer) && trust.renewal_asked(&peer), "and on each connection that it makes");
+    let first = trust.renewal_ordered(&peer);
+    assert_eq!(first, Some(order.ordered_at));
+    assert_eq!(trust.renewal_ordered(&peer), first, "each connection that it has or makes is told");
     w.clock.advance(1000);
     w.fleet.devices().order_renewal(&oli, &id).await.unwrap();
-    assert!(trust.renewal_ordered(&peer), "ordered again, told again");
+    assert_eq!(trust.renewal_ordered(&peer), Some(w.clock_now()), "ordered again, told again");
     let rows = async || pki.certificates_of(&mut pki.db.read().await.unwrap(), peer.device).await.unwrap();
     assert_eq!(rows().await[0].renew_ordered_at, Some(w.clock_now()));
 
     let new = leaf(&renew(&w, &peer, &asked).await.unwrap());
     let next = check(&w, &new).unwrap();
-    assert!(!trust.renewal_asked(&next), "carried out");
+    assert_eq!(trust.renewal_ordered(&next), None, "carried out");
     assert!(matches!(renew(&w, &next, &request("gw-1", &key)).await, Err(Error::RenewTooEarly(_))));
-    assert!(trust.renewal_asked(&peer), "an answer that was lost leaves the order");
+    assert!(trust.renewal_ordered(&peer).is_some(), "an answer that was lost leaves the order");
     pki.first_use(std::slice::from_ref(&next.certificate)).await.unwrap();
     pki.reload().await.unwrap();
-    assert!(!trust.renewal_asked(&peer), "it ends with the first use of what came of it");
+    assert_eq!(trust.renewal_ordered(&peer), None, "it ends with the first use of what came of it");
     assert!(rows().await.iter().all(|c| c.renew_ordered_at.is_none()));
 
     w.fleet.devices().decommission(&oli, &id).await.unwrap();
@@ -134,6 +135,45 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
     assert_eq!(refused.code, "nothing_to_renew");
     let log = w.fleet.access().search_audit(&w.admin().await, "device.renew", None).await.unwrap().entries.items;
     assert_eq!(log.len(), 2);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_1_nothing_is_ordered_of_a_certificate_that_its_device_cannot_connect_with(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, oli) = (w.admin().await, w.operator().await);
+    let order = async |id: &str| w.fleet.devices().order_renewal(&oli, &id.parse().unwrap()).await;
+    let (_, enrolled, _) = enrol(&w, "gw-1").await;
+    w.clock.advance(enrolled.not_after.since(w.clock_now()) + 1);
+    assert_eq!(order("gw-1").await.unwrap_err().fault().code, "nothing_to_renew", "it is past its end, which nobody has written down yet");
+
+    let (_, _, own) = enrol(&w, "gw-2").await;
+    assert!(order("gw-2").await.is_ok());
+    let authority = w.fleet.pki().trust().issuer(&own).unwrap();
+    w.fleet.pki().compromise_authority(&admin, &authority).await.unwrap();
+    assert_eq!(order("gw-2").await.unwrap_err().fault().code, "nothing_to_renew", "its authority was given up");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_1_an_order_of_a_certificates_last_day_ends_with_what_came_of_it(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let pki = w.fleet.pki();
+    let (_, enrolled, own) = enrol(&w, "gw-1").await;
+    w.clock.advance(enrolled.not_after.since(w.clock_now()) - 12 * 3_600_000);
+    let peer = check(&w, &own).unwrap();
+    w.fleet.devices().order_renewal(&w.operator().await, &peer.device_id).await.unwrap();
+    let new = leaf(&renew(&w, &peer, &fresh()).await.unwrap());
+    pki.first_use(&[check(&w, &new).unwrap().certificate]).await.unwrap();
+    pki.reload().await.unwrap();
+    assert_eq!(pki.trust().renewal_ordered(&peer), None);
+    let rows = pki.certificates_of(&mut pki.db.read().await.unwrap(), peer.device).await.unwrap();
+    assert!(rows.len() == 2 && rows.iter().all(|c| c.renew_ordered_at.is_none()));
+    assert_eq!(check(&w, &own).unwrap().not_after, enrolled.not_after, "it ends when it would have ended");
 }
 
 /// On another instance, or ordered beside it by the command line: it is found with what else has changed.
@@ -146,8 +186,8 @@ async fn r_1_an_order_given_elsewhere_is_told_here() {
     let mut tx = pki.db.write().await.unwrap();
     pki.order_renewal(&mut tx, peer.device, w.clock_now()).await.unwrap();
     tx.commit().await.unwrap();
-    assert!(!pki.trust().renewal_ordered(&peer), "nobody here has heard");
+    assert_eq!(pki.trust().renewal_ordered(&peer), None, "nobody here has heard");
     pki.reload().await.unwrap();
     assert_eq!(heard.try_recv().unwrap(), Event::Device { org: w.org.clone(), device: peer.device });
-    assert!(pki.trust().renewal_ordered(&peer));
+    assert_eq!(pki.trust().renewal_ordered(&peer), Some(w.clock_now()));
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     access::Actor,
     db::{EngineKind, Sql, exec, row},
-    pki::{PkiSettings, store, token::Destroyed},
+    pki::{PkiSettings, authorities::Found, store, token::Destroyed},
     testing::{World, postgres, token},
 };
 use rcgen::KeyPair;
@@ -134,6 +134,11 @@ async fn k4_a_key_that_was_missing_at_the_start_is_found_when_the_token_has_it(#
         assert_eq!(enrol_with(&w, "gw-1", &KeyPair::generate().unwrap()).await.unwrap_err().fault().code, "no_authority");
         pki.look_at_token().await.unwrap();
     }
+    // Another key of its name is not taken, and holds nobody up.
+    held.generate(device.as_str(), RootKey::P256).unwrap();
+    pki.look_at_token().await.unwrap();
+    assert_eq!(pki.keys_missing(), 1);
+    assert_eq!(held.destroy(device.as_str()).unwrap(), Destroyed::Gone);
     held.rename("away", device.as_str()).unwrap();
     pki.reload().await.unwrap();
     assert_eq!(pki.keys_missing(), 1, "who follows trust does not ask for it");
@@ -144,7 +149,7 @@ async fn k4_a_key_that_was_missing_at_the_start_is_found_when_the_token_has_it(#
     // A new authority is read while somebody hangs at the token.
     let (answer, hanging) = mpsc::channel::<()>();
     assert!(pki.turns.take(Duration::from_millis(50), move || hanging.recv().is_ok()).await.is_err());
-    pki.reload_anew(std::slice::from_ref(&device)).await.unwrap();
+    pki.reload_anew(std::slice::from_ref(&device), Found::new()).await.unwrap();
     assert_eq!((pki.not_signing(None).map(|not| not.code), pki.keys_missing()), (Some("token_hangs"), 1), "it is not asked");
     answer.send(()).unwrap();
     while pki.turns.hang() {

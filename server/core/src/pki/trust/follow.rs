@@ -42,7 +42,6 @@ impl TrustHandle {
             suspected: AtomicBool::new(false),
             anchored: AtomicU64::new(0),
             ordered: None,
-            told: AtomicBool::new(false),
         };
         // A new certificate changes nothing for the connections there are, so nobody is woken.
         self.0.leaves.write().entry(leaf.peer.fingerprint).or_insert_with(|| Arc::new(leaf));
@@ -100,7 +99,6 @@ impl TrustHandle {
                     if leaf.says_what(before) {
                         leaf.anchored.store(before.anchored.load(Ordering::Relaxed), Ordering::Relaxed);
                     }
-                    leaf.told.store(leaf.ordered == before.ordered && before.told.load(Ordering::Relaxed), Ordering::Relaxed);
                     if leaf.ordered.is_some() && leaf.ordered != before.ordered {
                         ordered.push((leaf.peer.org.clone(), leaf.peer.device));
                     }
@@ -178,7 +176,6 @@ fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
         suspected: AtomicBool::new(false),
         anchored: AtomicU64::new(0),
         ordered: r.renew_ordered_at.map(Timestamp),
-        told: AtomicBool::new(false),
         peer: DevicePeer {
             org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
             device: r.device,

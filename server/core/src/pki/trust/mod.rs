@@ -65,8 +65,6 @@ struct Leaf {
     anchored: AtomicU64,
     /// When its renewal was ordered.
     ordered: Option<Timestamp>,
-    /// Whether a connection here was told of that order.
-    told: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]

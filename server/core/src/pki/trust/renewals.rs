@@ -7,8 +7,7 @@ use super::{
     },
     TrustHandle,
 };
-use std::sync::atomic::Ordering;
-use wire::ids::AuthorityId;
+use wire::{Timestamp, ids::AuthorityId};
 
 /// How long after the opening of its window a device is told to renew.
 const OVERDUE: i64 = 24 * 3_600_000;
@@ -27,19 +26,10 @@ impl TrustHandle {
         })
     }
 
-    /// Whether a device that has just connected is asked to renew: that is overdue, or ordered. Such an order counts as told then.
-    pub fn renewal_asked(&self, peer: &DevicePeer) -> bool {
-        let ordered = self.leaf(&peer.fingerprint).is_some_and(|leaf| {
-            leaf.told.store(true, Ordering::Relaxed);
-            leaf.ordered.is_some()
-        });
-        ordered || self.renewal_overdue(peer)
-    }
-
-    /// Whether there is an order to renew this certificate that no connection here was told of. It counts as told from then on: whoever comes
-    /// back with the same certificate is asked again by [`TrustHandle::renewal_asked`].
-    pub fn renewal_ordered(&self, peer: &DevicePeer) -> bool {
-        self.leaf(&peer.fingerprint).is_some_and(|leaf| leaf.ordered.is_some() && !leaf.told.swap(true, Ordering::Relaxed))
+    /// When it was ordered that this certificate be renewed, as long as that has not been carried out. Whoever holds a connection keeps of which order
+    /// it was told there: that is a matter of the connection, and one that is dead already may be open beside the one that lives.
+    pub fn renewal_ordered(&self, peer: &DevicePeer) -> Option<Timestamp> {
+        self.leaf(&peer.fingerprint).and_then(|leaf| leaf.ordered)
     }
 
     /// Whether the authority's leaves are to be renewed whatever their age.
