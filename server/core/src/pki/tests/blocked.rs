@@ -37,7 +37,7 @@ async fn r_5_blocked_keys_are_listed_with_who_when_why_and_from_which_certificat
     assert_eq!(pki.block_key(&admin, &named(&found, "again")).await.unwrap(), first, "what was said first stands");
     let (key, _, leaf) = enrol(&w, "gw-1").await;
     let known = pki.block_key(&admin, &named(&key, "in the image of 2.1")).await.unwrap();
-    assert_eq!(known.used_by.as_ref().map(|id| id.as_str()), Some("gw-1"), "somebody should revoke that");
+    assert_eq!(known.used_by.as_ref().map(wire::ids::DeviceId::as_str), Some("gw-1"), "somebody should revoke that");
     let id = check(&w, &leaf).unwrap().certificate;
     w.clock.advance(1000);
     pki.revoke(&operator, &id, RevocationReason::KeyCompromise).await.unwrap();
