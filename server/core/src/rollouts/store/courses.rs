@@ -85,11 +85,12 @@ pub(super) const REQUEUE: Sql = Sql::same(
      RETURNING id, device, stage, state, attempts",
 );
 /// Those that a person has cancelled, as the index of such updates has them.
-pub(super) const REQUEUE_CANCELLED: Sql = Sql::same(
+pub(super) const REQUEUE_CANCELLED: Sql = Sql::same(concat!(
     "UPDATE updates SET again = TRUE, retry_at = NULL, updated_at = $2
-     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = 'cancelled_by_hand'
-     RETURNING id, device, stage, state, attempts",
-);
+     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
+    cancelled_by_hand!(),
+    "' RETURNING id, device, stage, state, attempts",
+));
 
 pub(super) const RETRY_AT: Sql =
     many!("UPDATE updates SET retry_at = w.at FROM (SELECT ", [text id, int at], ") AS w WHERE updates.id = w.id");

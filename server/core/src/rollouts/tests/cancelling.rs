@@ -98,6 +98,7 @@ async fn one_device_is_taken_out_and_comes_again_only_by_a_person(#[case] kind: 
     let again = fault(s.cancel(&id, 1).await);
     assert!(again.message.contains("nothing under way"), "it only waits: {again:?}");
     s.everybody_updates().await;
+    assert_eq!(room.updates_of(s.devices[0]).await.unwrap()[0].attempt, 2, "what a person cancelled was an attempt");
     assert_eq!(s.detail(&id).await.row.summary, "Completed: 5 of 5 succeeded");
     assert_eq!(fault(s.cancel(&id, 1).await).message, "This update has ended already: the device runs it.");
     s.checked(&id).await;
