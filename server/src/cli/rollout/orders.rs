@@ -155,7 +155,9 @@ pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<
         None => shell,
     };
     Box::pin(fleet.rollouts().cancel_update(&actor, &id, &device, None, &reason)).await?;
-    Ok(format!("{device}: its update by {id} is cancelled. A running server tells the device within a second, or when it asks.\n"))
+    Ok(format!(
+        "{device}: its update by {id} is cancelled. A running server tells the device with its next ping (30 seconds), or when it asks.\n"
+    ))
 }
 
 /// Gives the order, and says how the rollout stands then.

@@ -74,7 +74,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &uses::ASSIGNED,
     &uses::COUNTED,
     &courses::MOVE,
-    &courses::TOUCH,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,
     &courses::CLAMP_SEEN,
