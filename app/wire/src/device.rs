@@ -22,7 +22,7 @@ use crate::{
     Timestamp,
     ids::{DeviceId, Digest, RolloutId, UpdateId},
     manifest::Envelope,
-    slots::Slots,
+    slots::{Slots, read_if_right},
     states::UpdateState,
 };
 use serde::{Deserialize, Serialize};
@@ -105,8 +105,9 @@ pub struct Hello {
     /// The version of the trust bundle that this connection was made with; 0 when the device knows of none.
     #[serde(default)]
     pub trust_bundle: i64,
-    /// Every place in which the device keeps firmware; replaces what it said before. None from an agent that doesn't say: none are shown then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Every place in which the device keeps firmware; replaces what it said before. None from an agent that doesn't say, or not in words that can be read: none
+    /// are shown then.
+    #[serde(default, deserialize_with = "read_if_right", skip_serializing_if = "Option::is_none")]
     pub slots: Option<Slots>,
 }
 
@@ -168,8 +169,8 @@ pub struct StatusReport {
     /// With `awaiting_confirmation` or `awaiting_window`: it was put off until then, and is not counted as silent before; at most 7 days from the offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferred_until: Option<Timestamp>,
-    /// Its slots, where they stand otherwise than it said last. They count whatever becomes of the report.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its slots, where they stand otherwise than it said last. They count whatever becomes of the report, which counts whether they can be read or not.
+    #[serde(default, deserialize_with = "read_if_right", skip_serializing_if = "Option::is_none")]
     pub slots: Option<Slots>,
 }
 

@@ -1,7 +1,7 @@
 //! Pure: the places in which a device keeps firmware, as it says them (RAUC's slot and boot status), and as they are shown.
 
-use crate::Timestamp;
-use serde::{Deserialize, Serialize};
+use crate::{Timestamp, objects::Objects};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 
 /// Most slots that a device may say.
@@ -43,6 +43,14 @@ pub struct Slot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Slot>", into = "Vec<Slot>")]
 pub struct Slots(Vec<Slot>);
+
+/// Reads what a device says of its slots, beside other things that count: none where it can't be read or breaks the rules of [`Slots`], because a word that
+/// is newer than this server must not cost the connection.
+pub(crate) fn read_if_right<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Slots>, D::Error> {
+    let said = serde_json::Value::deserialize(from)?;
+    // What was put by is judged as what is read at once: a list is no object.
+    Ok(Slots::deserialize(Objects(said)).ok())
+}
 
 /// Why a list of slots is refused; the message is fit to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +128,7 @@ mod tests {
         Slot { name: name.into(), version: version.map(str::to_owned), state }
     }
 
+    const REPORT: &str = r#""update_id":"upd_0123456789abcdef0123456789abcdef","state":"rebooting""#;
     const HELLO: &str = r#""agent":"a","boot_id":"b","stream":"s","firmware":{"version":"1.0","device_type":"gw"}"#;
 
     #[test]
@@ -143,10 +152,17 @@ mod tests {
         let hello: Hello = serde_json::from_str(&format!("{{{HELLO}}}")).unwrap();
         assert_eq!(hello.slots, None);
         assert!(!serde_json::to_string(&hello).unwrap().contains("slots"), "a server that is older is told what it was told before");
-        let report: StatusReport =
-            serde_json::from_str(r#"{"update_id":"upd_0123456789abcdef0123456789abcdef","state":"rebooting"}"#).unwrap();
+        let report: StatusReport = serde_json::from_str(&format!("{{{REPORT}}}")).unwrap();
         assert_eq!(report.slots, None);
         assert!(!serde_json::to_string(&report).unwrap().contains("slots"));
+    }
+
+    /// With such slots a hello and a report are read as without.
+    fn costs_only_itself(slots: &str) {
+        let hello = |slots: &str| serde_json::from_str::<Hello>(&format!("{{{HELLO}{slots}}}")).unwrap();
+        let report = |slots: &str| serde_json::from_str::<StatusReport>(&format!("{{{REPORT}{slots}}}")).unwrap();
+        let said = format!(r#","slots":{slots}"#);
+        assert_eq!((hello(&said), report(&said)), (hello(""), report("")), "{slots}");
     }
 
     #[test]
@@ -170,11 +186,21 @@ mod tests {
         ] {
             let text = serde_json::to_string(&wrong).unwrap();
             assert_eq!(Slots::try_from(wrong), Err(why));
-            let error = serde_json::from_str::<Hello>(&format!(r#"{{{HELLO},"slots":{text}}}"#)).unwrap_err().to_string();
+            let error = serde_json::from_str::<Slots>(&text).unwrap_err().to_string();
             assert!(error.starts_with(&why.to_string()), "{error}");
+            costs_only_itself(&text);
         }
         for wrong in [r#"[{"name":"a"}]"#, r#"[{"name":"a","state":"booted"}]"#, r#"{"a":"good"}"#, r#"["a"]"#] {
             assert!(serde_json::from_str::<Slots>(wrong).is_err(), "{wrong}");
+            costs_only_itself(wrong);
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_slots_or_has_a_newer_word_costs_only_itself() {
+        let newer = r#"[{"name":"a","state":"running"},{"name":"b","state":"booted"}]"#;
+        for wrong in [newer, r#"[["a","1.0","good"]]"#, r#"[{"name":7,"state":"good"}]"#, r#""a""#, "7", "true", "null"] {
+            costs_only_itself(wrong);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The rollouts' controller against a hostile fleet, from seeds: devices that are offline, slow, fail, lie, revert, flap, fall silent and
-//! come back late; two planners that act on stale snapshots; people who pause, resume, promote, retry, stop, recall and set the clock; a fleet that
-//! changes meanwhile.
+//! come back late; two planners that act on stale snapshots; people who pause, resume, promote, retry, stop, recall, cancel the updates of single
+//! devices and set the clock; a fleet that changes meanwhile.
 //!
 //! After every step the invariants hold, and when the turmoil is over every rollout ends or has halted with a reason. The controller here is
 //! the shipped one (`plan`, `control`, `hearing`, `Course`); only the table of updates is a `Vec`. The same invariants are asserted by the
@@ -113,6 +113,8 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.too_few, "looks with too few devices"),
         (seen.stuck, "devices that were stuck in a step"),
         (seen.whole_halts, "gates of the whole rollout that said no"),
+        (seen.cancelled, "updates that people cancelled"),
+        (seen.cancelled_again, "cancelled updates that people had tried again"),
     ] {
         assert!(n > 0, "no seed had any {what}");
     }

@@ -8,6 +8,7 @@ use super::{
     channels::Place,
     frame::{self, Frame},
     here::{Here, Reason},
+    slots,
 };
 use crate::observe::OneMore;
 use axum::{
@@ -130,7 +131,10 @@ impl Channel<'_> {
             match self.socket.recv().await {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Text(text))) => match frame::read(&text) {
-                    Ok(Frame { up: Up::Hello(hello), .. }) => return Ok(hello),
+                    Ok(Frame { up: Up::Hello(hello), .. }) => {
+                        slots::note(&self.peer.peer, &text, hello.slots.as_ref());
+                        return Ok(hello);
+                    }
                     _ => return Err(self.close(1002, "the first frame must be a hello").await),
                 },
                 Some(Err(e)) if too_large(&e) => return Err(self.close(1009, "a frame was too large").await),
@@ -231,7 +235,10 @@ impl Channel<'_> {
                 *sending = Some(async move { (seq, count, intake.send(seq, samples).await) }.boxed());
                 Ok(())
             }
-            Ok(Frame { up: Up::Status(report), .. }) => Box::pin(self.report(report)).await,
+            Ok(Frame { up: Up::Status(report), .. }) => {
+                slots::note(&self.peer.peer, text, report.slots.as_ref());
+                Box::pin(self.report(report)).await
+            }
             Ok(Frame { up: Up::Hello(_), .. }) => {
                 self.refuse(None, 0, "bad_frame", "Hello is said once, at the beginning of a connection.").await
             }

@@ -10,6 +10,7 @@ mod enrol;
 mod est;
 mod frame;
 mod here;
+mod slots;
 mod updates;
 mod whole;
 

@@ -1,6 +1,6 @@
 //! Updates without a channel: a device that can't keep a websocket polls and reports by plain requests. Same offers, same reports.
 
-use super::{DONE, Devices, LARGEST_BODY, Peer, json, whole::Whole};
+use super::{DONE, Devices, LARGEST_BODY, Peer, json, slots, whole::Whole};
 use crate::http::fault::Problem;
 use axum::{
     Json,
@@ -34,6 +34,9 @@ pub(super) async fn report(
 ) -> Result<Response, Problem> {
     let mut report: StatusReport = json(&headers, &body)?;
     let (peer, update_id) = (&peer.peer, report.update_id.clone());
+    if let Ok(text) = std::str::from_utf8(&body) {
+        slots::note(peer, text, report.slots.as_ref());
+    }
     if let Some(slots) = report.slots.take() {
         devices.fleet.devices().says_slots(&peer.org, peer.device, slots);
     }

@@ -11,7 +11,7 @@ use crate::paths;
 const REQUESTS: &str = "server/core/src/pki/testdata/requests.txt";
 
 /// One of each frame, and what odd devices make of them.
-const FRAMES: [(&str, &str); 16] = [
+const FRAMES: [(&str, &str); 17] = [
     (
         "hello",
         r#"{"type":"hello","agent":"a/1","boot_id":"b","firmware":{"version":"1.0.0","sequence":7,"device_type":"gw","hardware":"A"},"attributes":{"os":"linux"},"stream":"s"}"#,
@@ -19,6 +19,10 @@ const FRAMES: [(&str, &str); 16] = [
     (
         "hello-slots",
         r#"{"type":"hello","agent":"a/1","boot_id":"b","firmware":{"version":"1.0.0","device_type":"gw"},"stream":"s","slots":[{"name":"rootfs.0","version":"1.0.0","state":"running"},{"name":"rootfs.1","state":"empty"}]}"#,
+    ),
+    (
+        "hello-slots-later",
+        r#"{"type":"hello","agent":"a/1","boot_id":"b","firmware":{"version":"1.0.0","device_type":"gw"},"stream":"s","slots":[{"name":"a","version":"1.0.0","state":"booted"},{"name":"b","state":"empty"}]}"#,
     ),
     ("samples", r#"{"type":"samples","seq":7,"samples":[{"m":"cpu.load","t":1700000000000,"v":0.5},{"m":"t","t":-1,"v":-1.5e-7}]}"#),
     ("samples-empty", r#"{"type":"samples","seq":18446744073709551615,"samples":[]}"#),

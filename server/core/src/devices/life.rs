@@ -44,8 +44,8 @@ impl Devices {
     /// no CRL says anything. *Resume*: it is let in again with the certificates it has. *Decommission*: its certificates are revoked
     /// (`cessationOfOperation`), its id stays reserved, it is pinned no longer, and enrolment tokens for exactly this id are void. *Recommission*: its id may be enrolled
     /// again; what was revoked or voided stays so, and it comes back with a new token and a new certificate, under its old history. *Delete*: as
-    /// decommissioned, and gone from every list with its tags, attributes, connections and samples; its certificates stay on the revocation list until
-    /// they end, and only then is its id free. The audit log and the history of rollouts keep its name.
+    /// decommissioned, and gone from every list with its tags, attributes, connections, samples and the addresses it was enrolled from; its certificates stay
+    /// on the revocation list until they end, and only then is its id free. The audit log and the history of rollouts keep its name.
     pub async fn change(&self, actor: &Actor, device_id: &DeviceId, by: Step) -> Result<(), Error> {
         may(actor, act(by))?;
         let now = self.clock.now();
@@ -75,7 +75,7 @@ impl Devices {
             if exec!(&mut tx, store::DELETE, device, now.0)? == 0 {
                 return Err(Error::NotFound("device"));
             }
-            let said = [store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR, slots::CLEAR];
+            let said = [store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR, store::ENROLMENT_ADDRESSES_CLEAR, slots::CLEAR];
             for forgotten in said.into_iter().chain([store::TAGS_CLEAR, shared::TARGET_CLEAR, groups::LEAVE]) {
                 exec!(&mut tx, forgotten, device)?;
             }

@@ -230,6 +230,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &REQUESTS_ENDED,
     &TOKEN_RETURN,
     &TOKEN_ORIGINS,
+    &ENROLMENT_ADDRESSES_CLEAR,
     &TOKEN_REUSED,
     &TOKENS_REUSED,
     &REQUEST_DECIDE,

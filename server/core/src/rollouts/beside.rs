@@ -59,15 +59,6 @@ impl Rollouts {
         }
     }
 
-    /// Takes note of the same of a generation that it has made by itself, and of which it tells what there is to tell.
-    pub(super) fn own_touch(&self, record: &Record) {
-        let mut seen = self.beside.0.lock();
-        // What somebody else did before is still to be told.
-        if seen.generations.get(&record.id).is_some_and(|(_, last)| *last + 1 >= record.generation()) {
-            seen.moved(&record.org, &record.id, record.generation());
-        }
-    }
-
     /// Tells the same of rollouts that somebody else has ended. To be called with those that live before each look at them.
     pub(super) fn notice_ends(&self, alive: &[(OrgId, RolloutId)]) {
         let alive: HashSet<&RolloutId> = alive.iter().map(|(_, id)| id).collect();

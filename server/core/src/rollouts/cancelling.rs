@@ -7,7 +7,7 @@ use super::{
     explain::words,
     moving::said,
     state::cancellable,
-    store::{courses, lists, records, turns, updates},
+    store::{lists, records, turns, updates},
 };
 use crate::{
     Result,
@@ -24,7 +24,7 @@ use wire::{
 impl Rollouts {
     /// Cancels the update of one device by a rollout, in whichever state that is, as long as the device has not begun to install. `update` is the one that
     /// somebody saw: another attempt that is under way by now is left alone. It counts as left out, so that no gate takes it for a success or an error. May be
-    /// repeated.
+    /// repeated. Of what another process does a device hears at its next look.
     pub async fn cancel_update(
         &self,
         actor: &Actor,
@@ -37,10 +37,6 @@ impl Rollouts {
         let reason = reason_of(reason)?;
         let (now, by) = (self.clock.now(), actor.label());
         let mut tx = self.db.write().await?;
-        // By another generation other processes see that something was done to it, and tell the devices.
-        if !courses::touch(&mut tx, &actor.org, id, now).await? {
-            return Err(Error::NotFound("rollout").into());
-        }
         let record = records::record(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let device = devices::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
         let last = turns::last_in(&mut tx, id, device).await?.ok_or_else(|| Error::NotNow(NOTHING.to_owned()))?;
@@ -49,6 +45,10 @@ impl Rollouts {
             return Err(Error::NotNow("Another attempt stands by now. Look at that one, then decide again.".to_owned()).into());
         }
         let open = updates::update(&mut tx, &last).await?.ok_or(Error::NotFound("update"))?;
+        // Another attempt was made since it was looked up.
+        if !open.latest {
+            return Err(Error::Stale.into());
+        }
         if open.state == UpdateState::Cancelled && !open.again {
             return Ok(());
         }
@@ -64,7 +64,6 @@ impl Rollouts {
         let detail = json!({ "rollout": id, "name": record.spec.name, "update": open.id, "was": open.state, "reason": reason });
         audit::append(&mut tx, actor, now, "device.cancel_update", device_id.as_str(), &detail).await?;
         tx.commit().await?;
-        self.own_touch(&record);
         self.look_again(device);
         let org = &actor.org;
         self.bus.tell(Event::Rollout { org: org.clone(), id: id.clone() });

@@ -276,7 +276,9 @@ impl<'a> Turns<'a> {
         // Nobody is a member before they are read.
         let kept = Kept { lot: record.lot()?, strata: HashMap::new(), cuts, members: Some(HashSet::new()) };
         let (back_of, members) = (record.back_of.as_ref(), Some(HashSet::new()));
-        Ok(Self { id: &record.id, course, target: target(on, record).await?, back_of, members, kept })
+        // Nobody comes any more: by whom it is signed is looked at of nobody.
+        let target = if over(course) { record.target()? } else { target(on, record).await? };
+        Ok(Self { id: &record.id, course, target, back_of, members, kept })
     }
 
     /// Reads what decides about these devices, which are in the order of their numbers, and forgets it of others: a page must not cost what the rollout does.

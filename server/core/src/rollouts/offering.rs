@@ -261,8 +261,6 @@ impl Rollouts {
         if !terms.may_begin() {
             return Ok(None);
         }
-        // An offer that was taken back before the device began was no attempt.
-        let tried = last.as_ref().map_or(0, |last| if last.state == UpdateState::Cancelled { last.attempts - 1 } else { last.attempts });
         let deadline = terms.waits_from(UpdateState::Offered).plus(held.timeout_ms);
         let id: UpdateId = self.entropy.id(now);
         let new = NewUpdate {
@@ -272,7 +270,7 @@ impl Rollouts {
             device,
             stage: held.stage,
             from_version: &facts.version,
-            attempts: tried + 1,
+            attempts: last.as_ref().map_or(0, turns::Last::tried) + 1,
             deadline,
             after: last.as_ref(),
             newcomer: last.is_none() && device > held.last_device,

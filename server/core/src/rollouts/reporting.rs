@@ -205,6 +205,10 @@ async fn retry_at(tx: &mut Tx, update: &Update, to: UpdateState, now: Timestamp)
     if !matches!(Class::of(to), Class::Failed | Class::Reverted | Class::Rejected) {
         return Ok(None);
     }
+    // What was taken back from a device for good stays so, however it ends there: only a person has it tried again.
+    if update.state == UpdateState::Cancelled && !update.again {
+        return Ok(None);
+    }
     let record = records::record(tx, &update.org, &update.rollout).await?;
     Ok(record.and_then(|r| retry::at(r.spec.retry.as_ref(), to, update.attempts, now)))
 }

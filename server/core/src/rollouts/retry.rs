@@ -84,7 +84,7 @@ pub fn of_those(classes: &[EndClass]) -> String {
 /// Why nobody is tried again, of those that were asked for.
 pub fn nobody(classes: &[EndClass]) -> String {
     if classes == EndClass::USUAL {
-        return "No device has failed or timed out. Devices that refused or went back are not tried again unless that is asked for."
+        return "No device has failed or timed out. Devices that refused, went back or were cancelled are not tried again unless that is asked for."
             .to_owned();
     }
     format!("There is no device that {}.", of_those(classes))
@@ -138,7 +138,9 @@ mod tests {
         assert_eq!(of_those(&[EndClass::Reverted]), "went back");
         assert_eq!(of_those(EndClass::USUAL), "failed or fell silent");
         assert_eq!(nobody(&[EndClass::Reverted, EndClass::Rejected]), "There is no device that went back or refused it.");
-        assert!(nobody(EndClass::USUAL).starts_with("No device has failed or timed out."));
+        assert!(
+            nobody(EndClass::USUAL).starts_with("No device has failed or timed out. Devices that refused, went back or were cancelled")
+        );
         // What may be tried again by itself may be tried again by hand, under the same word.
         for class in RetryClass::ALL {
             let by_hand: EndClass = class.as_str().parse().unwrap();

@@ -107,10 +107,9 @@ impl Rollouts {
     }
 
     async fn survey(&self, on: &mut Read, record: &Record, course: &Course, need: Need) -> Result<Survey> {
-        let target = target(on, record).await?;
         match need {
             Need::Targets => {
-                let lot = record.lot()?;
+                let (target, lot) = (target(on, record).await?, record.lot()?);
                 let mut walk = Walk::new(&target, &lot, &record.id, false);
                 self.walk(on, record, |device, facts, busy| {
                     walk.take(device, facts, busy);
@@ -123,6 +122,7 @@ impl Rollouts {
             Need::Dark => Ok(Survey::Dark { devices: dark::dark(on, &record.id, course.stage, self.clock.now()).await? }),
             Need::Figures(look) => self.figures(on, record, course, look).await,
             Need::Remaining => {
+                let target = target(on, record).await?;
                 let kept = strata::of(on, record, course.stages.iter().map(|s| s.cut).collect()).await?;
                 let settled = parts::settled(on, &record.id).await?;
                 let (mut waiting, mut last_device) = (0, 0);

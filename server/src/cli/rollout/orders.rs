@@ -160,7 +160,9 @@ pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<
     let OfDevice { by: Reasoned { of: Plain { id, token_file }, reason }, device } = of;
     let actor = by(fleet, shell, token_file).await?;
     Box::pin(fleet.rollouts().cancel_update(&actor, &id, &device, None, &reason)).await?;
-    Ok(format!("{device}: its update by {id} is cancelled. A running server tells the device within a second, or when it asks.\n"))
+    Ok(format!(
+        "{device}: its update by {id} is cancelled. A running server tells the device with its next ping (30 seconds), or when it asks.\n"
+    ))
 }
 
 /// Gives the order, and says how the rollout stands then.

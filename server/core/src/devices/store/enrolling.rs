@@ -38,6 +38,9 @@ pub(in crate::devices) const TOKEN_ORIGINS: Sql = Sql::same(
     "SELECT address FROM enrolments WHERE token_id = $2 AND address <> ''
      UNION SELECT address FROM enrolment_requests WHERE org_id = $1 AND token_id = $2 AND state = 'enrolled' AND address <> '' LIMIT $3",
 );
+/// Forgets from where a token let this device in.
+pub(in crate::devices) const ENROLMENT_ADDRESSES_CLEAR: Sql =
+    Sql::same("UPDATE enrolments SET address = '' WHERE device = $1 AND address <> ''");
 /// Notes that a token which is used up was tried from somewhere else, unless that was noted after $4.
 pub(in crate::devices) const TOKEN_REUSED: Sql =
     Sql::same("UPDATE enrolment_tokens SET reused_at = $2, reused_from = $3 WHERE id = $1 AND (reused_at IS NULL OR reused_at <= $4)");

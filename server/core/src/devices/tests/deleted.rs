@@ -2,7 +2,7 @@
 
 use super::{enrol, new_token, request};
 use crate::{
-    db::EngineKind,
+    db::{EngineKind, Sql, rows},
     devices::Error,
     testing::{World, csr},
 };
@@ -15,6 +15,8 @@ use wire::{
 };
 
 const DAY: i64 = 86_400_000;
+const LET_IN_FROM: Sql =
+    Sql::same("SELECT d.device_id, e.address FROM enrolments e JOIN devices d ON d.number = e.device ORDER BY d.device_id");
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -36,6 +38,8 @@ async fn a_deleted_device_is_gone_and_its_id_comes_free_with_its_last_certificat
 
     assert!(matches!(devices.change(&operator, &id, Step::Delete).await, Err(Error::Access(_))), "admins only");
     devices.change(&admin, &id, Step::Delete).await.unwrap();
+    let let_in_from = rows!(&mut devices.db.read().await.unwrap(), (String, String), LET_IN_FROM).unwrap();
+    assert_eq!(let_in_from, [("gw-1", ""), ("gw-2", "192.0.2.1")].map(|(id, from)| (id.to_owned(), from.to_owned())));
     assert!(matches!(devices.change(&admin, &id, Step::Delete).await, Err(Error::NotFound(_))));
     assert!(matches!(devices.change(&admin, &id, Step::Recommission).await, Err(Error::NotFound(_))), "it does not come back unseen");
     assert!(matches!(devices.detail(&admin, &id).await, Err(Error::NotFound(_))));

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    ids::{OrgId, RolloutId, UpdateId},
+    ids::{RolloutId, UpdateId},
     rollouts::{Counts, EndClass},
     states::UpdateState,
 };
@@ -25,8 +25,6 @@ pub(super) const MOVE: Sql = Sql::same(
     "UPDATE rollouts SET state = $4, summary = $5, begin_at = $6, stage = $7, cut = $8, doors_until = $9, last_device = $10,
      generation = generation + 1, updated_at = $11, verdict = $12 WHERE org_id = $1 AND id = $2 AND generation = $3",
 );
-/// Another generation, for something that is done to one device of a rollout.
-pub(super) const TOUCH: Sql = Sql::same("UPDATE rollouts SET generation = generation + 1, updated_at = $3 WHERE org_id = $1 AND id = $2");
 pub(super) const MOVE_STAGE: Sql = Sql::same(
     "UPDATE rollout_stages SET state = $3, cut = $4, total = total + $5, waiting = waiting + $6, tally = tally + $7, counted = $8, counted_at = $9,
      seen_finished = $10, seen_succeeded = $11, seen_errors = $12, started_at = $13, soak_until = $14, ended_at = $15, verdict = $16,
@@ -85,11 +83,12 @@ pub(super) const REQUEUE: Sql = Sql::same(
      RETURNING id, device, stage, state, attempts",
 );
 /// Those that a person has cancelled, as the index of such updates has them.
-pub(super) const REQUEUE_CANCELLED: Sql = Sql::same(
+pub(super) const REQUEUE_CANCELLED: Sql = Sql::same(concat!(
     "UPDATE updates SET again = TRUE, retry_at = NULL, updated_at = $2
-     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = 'cancelled_by_hand'
-     RETURNING id, device, stage, state, attempts",
-);
+     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
+    cancelled_by_hand!(),
+    "' RETURNING id, device, stage, state, attempts",
+));
 
 pub(super) const RETRY_AT: Sql =
     many!("UPDATE updates SET retry_at = w.at FROM (SELECT ", [text id, int at], ") AS w WHERE updates.id = w.id");
@@ -200,11 +199,6 @@ async fn requeue(tx: &mut Tx, record: &Record, classes: &[EndClass], current: u3
     }
     clamp_seen(tx, &record.id).await?;
     Ok(i64::try_from(moved.iter().map(|(_, some)| some.len()).sum::<usize>()).unwrap_or(i64::MAX))
-}
-
-/// Gives a rollout another generation; false when there is no such rollout. It is held until the transaction ends.
-pub(in crate::rollouts) async fn touch(tx: &mut Tx, org: &OrgId, id: &RolloutId, now: Timestamp) -> Result<bool, Error> {
-    Ok(exec!(tx, TOUCH, org.as_str(), id.as_str(), now.0)? == 1)
 }
 
 /// Ends what is overdue: how many fell silent, and how many did not prove that they had succeeded.

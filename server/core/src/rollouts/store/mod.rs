@@ -3,6 +3,13 @@
 //! succeeded and went dark, the calendar of freezes, who approves, ways back, starts without approval, where the stages of a draw end, which rollouts use a
 //! release, and the lists people read.
 
+/// [`CANCELLED_BY_HAND`], for the text of statements: their index has it as well.
+macro_rules! cancelled_by_hand {
+    () => {
+        "cancelled_by_hand"
+    };
+}
+
 pub(super) mod approvers;
 pub(super) mod back;
 pub(super) mod confirming;
@@ -30,6 +37,9 @@ use crate::{
     db::{Error, Sql, column},
     devices::DeviceNo,
 };
+
+/// The word for programs of an update that a person has cancelled.
+pub(super) const CANCELLED_BY_HAND: &str = cancelled_by_hand!();
 
 /// Every statement of the room.
 pub(crate) const ALL: &[&Sql] = &[
@@ -64,7 +74,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &uses::ASSIGNED,
     &uses::COUNTED,
     &courses::MOVE,
-    &courses::TOUCH,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,
     &courses::CLAMP_SEEN,

@@ -1,6 +1,9 @@
 //! Whose turn it is: what is open of a device, what it had before, what may come next, and what is tried again.
 
-use super::updates::{Update, shift, timing};
+use super::{
+    CANCELLED_BY_HAND,
+    updates::{Update, shift, timing},
+};
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
@@ -39,14 +42,18 @@ pub(super) const WITHDRAW_ONE: Sql = Sql::same(
      WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation')",
 );
 /// An update that its device has not begun to install is cancelled by a person: it is not offered again by itself.
-pub(super) const CANCEL_ONE: Sql = Sql::same(
-    "UPDATE updates SET state = 'cancelled', open = FALSE, again = FALSE, retry_at = NULL, code = 'cancelled_by_hand', detail = $3, ended_at = $2, updated_at = $2
+pub(super) const CANCEL_ONE: Sql = Sql::same(concat!(
+    "UPDATE updates SET state = 'cancelled', open = FALSE, again = FALSE, retry_at = NULL, code = '",
+    cancelled_by_hand!(),
+    "', detail = $3, ended_at = $2, updated_at = $2
      WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')",
-);
+));
 /// How many of a rollout's updates people have cancelled, and nobody has had tried again.
-pub(super) const CANCELLED: Sql = Sql::same(
-    "SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = 'cancelled_by_hand'",
-);
+pub(super) const CANCELLED: Sql = Sql::same(concat!(
+    "SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
+    cancelled_by_hand!(),
+    "'",
+));
 /// When the first device of a rollout that did not make it is offered it again.
 pub(super) const TO_RETRY: Sql =
     Sql::same("SELECT MIN(retry_at) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND retry_at IS NOT NULL");
@@ -182,6 +189,13 @@ impl Last {
     /// Whether the device may be offered the release once more.
     pub fn may_come(&self, now: Timestamp) -> bool {
         self.again || self.retry_at.is_some_and(|at| at <= now)
+    }
+
+    /// How often its device has tried it. An offer that was taken back before the device began was no attempt; what a person cancelled the device may have
+    /// fetched, as what failed.
+    pub fn tried(&self) -> i64 {
+        let taken_back = self.state == UpdateState::Cancelled && self.code != CANCELLED_BY_HAND;
+        if taken_back { self.attempts - 1 } else { self.attempts }
     }
 }
 

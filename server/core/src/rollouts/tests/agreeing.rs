@@ -6,13 +6,14 @@ use crate::{
     db::{EngineKind, Sql, exec},
     devices::DeviceNo,
     entropy::{Entropy, SeededEntropy},
+    rollouts::Saw,
 };
 use rstest::rstest;
 use std::collections::BTreeMap;
 use wire::{
     device::{CONFIRMS_UPDATES, NO_KEYS, TRUSTED_KEYS, WAITS_FOR_WINDOW},
     ids::{FreezeId, ReleaseId, RolloutId},
-    rollouts::{Budget, Growth, NewFreeze, Outlook, Rate, Reach, Retry, RetryClass, RolloutSpec, Rule, WhyRollout},
+    rollouts::{Budget, EndClass, Growth, NewFreeze, Outlook, Rate, Reach, Retry, RetryClass, RolloutSpec, Rule, Verb, WhyRollout},
     states::UpdateState,
     transfers::TransferLimits,
 };
@@ -103,7 +104,7 @@ impl Turmoil {
     async fn act(&mut self) {
         let (room, device) = (self.s.rollouts(), self.device());
         let rollout = self.pick(&self.rollouts);
-        match self.roll(18) {
+        match self.roll(19) {
             0 | 1 => {
                 let id = room.draft(&self.s.oli, self.plan()).await.unwrap();
                 if self.chance(90) && room.submit(&self.s.oli, &id).await.is_ok() && self.chance(90) {
@@ -176,12 +177,26 @@ impl Turmoil {
                 let own = &super::key().keyid()[..16];
                 self.write(SAYS, device, TRUSTED_KEYS, if self.chance(20) { NO_KEYS } else { own }).await;
             }
+            16 => self.by_hand(rollout).await,
             _ => {
                 let minutes = self.pick(&[1, 7, 40, 200]).unwrap();
                 self.s.w.clock.advance(minutes * MINUTE);
             }
         }
         self.s.rollouts().tick().await.unwrap();
+    }
+
+    /// Somebody cancels the update of a device, or has everybody tried again who is not done.
+    async fn by_hand(&self, rollout: Option<RolloutId>) {
+        let Some(id) = rollout else { return };
+        let room = self.s.rollouts();
+        if self.chance(70) {
+            let name = format!("gw-{}", self.roll(5) + 1).parse().unwrap();
+            let _ = room.cancel_update(&self.s.oli, &id, &name, None, "it is on show").await;
+        } else {
+            let all = Saw { classes: Some(EndClass::ALL), ..Saw::default() };
+            let _ = room.act_on(&self.s.oli, &id, Verb::Retry, all, "").await;
+        }
     }
 
     async fn write(&self, sql: Sql, device: DeviceNo, name: &str, value: &str) {
@@ -242,7 +257,7 @@ async fn run(kind: EngineKind, seed: u64, steps: usize) -> BTreeMap<String, u32>
 }
 
 #[rstest]
-#[case::sqlite(EngineKind::Sqlite, 14)]
+#[case::sqlite(EngineKind::Sqlite, 18)]
 #[case::postgres(EngineKind::Postgres, 3)]
 #[tokio::test]
 async fn what_is_explained_is_what_is_offered(#[case] kind: EngineKind, #[case] seeds: u64) {

@@ -78,6 +78,39 @@ async fn every_order_that_is_given_beside_a_server_reaches_its_devices_with_the_
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn what_is_cancelled_beside_a_server_its_device_hears_at_its_next_look_and_nobody_else_is_asked(#[case] kind: EngineKind) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let s = Scene::over(World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await, 3).await;
+    let cli = s.w.beside(url).await;
+    let mut events = s.w.fleet.bus().listen();
+    s.rollouts().hears(None);
+    let id = s.approved(s.spec(vec![stage(Reach::Count(2)), stage(Reach::Percent(100.0))])).await;
+    let offered = s.poll_all().await;
+    for (device, offer) in &offered {
+        s.say(*device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+    }
+    ticked(&s, &mut events, &id).await;
+    assert!(!ticked(&s, &mut events, &id).await, "nothing has happened");
+
+    let at = s.devices.iter().position(|device| *device == offered[0].0).unwrap();
+    let device_id = format!("gw-{}", at + 1).parse().unwrap();
+    cli.rollouts().cancel_update(&s.oli, &id, &device_id, None, "on show").await.unwrap();
+    assert!(!ticked(&s, &mut events, &id).await, "it opens nothing for anybody");
+    for (at, (device, offer)) in offered.iter().enumerate() {
+        let told = s.rollouts().standing(*device, Some(&offer.update_id)).await.unwrap();
+        assert_eq!((told.taken_back, told.offer.is_none()), (at == 0, at == 0), "{at}");
+    }
+    s.checked(&id).await;
+    cli.close().await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn a_server_tells_nothing_twice_of_what_it_does_itself(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 2).await;
     let mut events = s.w.fleet.bus().listen();

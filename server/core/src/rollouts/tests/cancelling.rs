@@ -10,7 +10,7 @@ use rstest::rstest;
 use wire::{
     FaultKind,
     ids::{DeviceId, RolloutId},
-    rollouts::{EndClass, GateSpec, Outlook, Reach, StageSpec},
+    rollouts::{EndClass, GateSpec, Outlook, Reach, Retry, RetryClass, RolloutSpec, StageSpec},
     states::{RolloutState, UpdateState},
 };
 
@@ -21,8 +21,13 @@ fn named(n: usize) -> DeviceId {
 impl Scene {
     /// A rollout to everybody, whatever is said of it.
     async fn lenient_to_all(&self) -> RolloutId {
+        self.approved(self.whatever_is_said()).await
+    }
+
+    /// Its plan.
+    fn whatever_is_said(&self) -> RolloutSpec {
         let gate = GateSpec { success_percent: 0.0, error_percent: 100.0, ..GateSpec::default() };
-        self.approved(self.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])).await
+        self.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])
     }
 
     /// Oli cancels the update of the device that joined as this one.
@@ -93,6 +98,7 @@ async fn one_device_is_taken_out_and_comes_again_only_by_a_person(#[case] kind: 
     let again = fault(s.cancel(&id, 1).await);
     assert!(again.message.contains("nothing under way"), "it only waits: {again:?}");
     s.everybody_updates().await;
+    assert_eq!(room.updates_of(s.devices[0]).await.unwrap()[0].attempt, 2, "what a person cancelled was an attempt");
     assert_eq!(s.detail(&id).await.row.summary, "Completed: 5 of 5 succeeded");
     assert_eq!(fault(s.cancel(&id, 1).await).message, "This update has ended already: the device runs it.");
     s.checked(&id).await;
@@ -117,6 +123,34 @@ async fn the_last_one_that_a_stage_waits_for_may_be_cancelled_also_while_it_is_p
     s.rollouts().resume(&s.oli, &id, "").await.unwrap();
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Completed, "one of one has succeeded");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_installs_what_was_cancelled_is_not_tried_again_by_itself(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let retry = Retry { classes: vec![RetryClass::Reverted], times: 3, wait_min: 1 };
+    let id = s.approved(RolloutSpec { retry: Some(retry), ..s.whatever_is_said() }).await;
+    let offered = s.poll_all().await;
+    for (device, offer) in &offered {
+        s.say(*device, &offer.update_id, UpdateState::Downloaded).await.unwrap();
+    }
+    s.cancel(&id, 1).await.unwrap();
+    // It began before it was told; what is under way with the third keeps the stage running.
+    for (device, offer) in &offered[..2] {
+        assert_eq!(s.say(*device, &offer.update_id, UpdateState::Reverted).await.unwrap(), UpdateState::Reverted);
+    }
+    s.w.clock.advance(2 * 60_000);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.rollouts().poll(s.devices[0]).await.unwrap(), None, "a person has taken it out");
+    assert!(s.rollouts().poll(s.devices[1]).await.unwrap().is_some(), "the plan says so of the others");
+    assert_eq!(s.checked(&id).await.totals().reverted, 1);
+    s.retry(&id, &[EndClass::Reverted]).await.unwrap();
+    let again = s.rollouts().poll(s.devices[0]).await.unwrap().expect("a person has it tried again");
+    assert_ne!(again.update_id, offered[0].1.update_id);
     s.checked(&id).await;
 }
 

@@ -6,14 +6,15 @@ use crate::{
     db::EngineKind,
     entropy::{Entropy, SeededEntropy},
     rollouts::{
-        Rollouts,
+        Rollouts, Saw,
         state::{ROLLOUT, ended},
     },
 };
 use rstest::rstest;
 use wire::{
     device::{Running, StatusReport},
-    rollouts::{GateSpec, Reach, StageSpec, Verb},
+    ids::DeviceId,
+    rollouts::{EndClass, GateSpec, Reach, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -45,14 +46,21 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
     let rooms = [s.rollouts(), &second];
 
     for round in 0..60u64 {
-        // Devices: each does one thing, all at once.
-        let acts = s.devices.iter().map(|device| act(rooms[usize::try_from(dice.below(2)).unwrap()], *device, dice.below(1000)));
-        futures::future::join_all(acts).await;
+        // Devices: each does one thing, all at once, while somebody cancels the update of one, if it has one that can be.
+        let room = || rooms[usize::try_from(dice.below(2)).unwrap()];
+        let acts = s.devices.iter().map(|device| act(room(), *device, dice.below(1000)));
+        let named: DeviceId = format!("gw-{}", dice.below(40) + 1).parse().unwrap();
+        let cancels = Box::pin(room().cancel_update(&s.oli, &id, &named, None, "storm"));
+        let (_, cancelled) = tokio::join!(futures::future::join_all(acts), cancels);
+        drop(cancelled);
         if round % 7 == 3 {
             let reason = "storm";
             match dice.below(4) {
                 0 => drop(rooms[0].pause(&s.oli, &id, reason).await),
-                1 => drop(rooms[1].act(&s.oli, &id, Verb::Retry, None, reason).await),
+                1 => {
+                    let all = Saw { classes: Some(EndClass::ALL), ..Saw::default() };
+                    drop(rooms[1].act_on(&s.oli, &id, Verb::Retry, all, reason).await);
+                }
                 _ => drop(rooms[1].resume(&s.oli, &id, reason).await),
             }
         }

@@ -1,7 +1,7 @@
 //! What happens in the world: devices ask and report, the fleet changes, people meddle.
 
 use super::{OPEN_MIN, Row, TIMEOUT, World, ZONES};
-use crate::devices::{Device, Fault};
+use crate::devices::{Device, Dice, Fault};
 use fleet::rollouts::{
     control::order,
     course::Change,
@@ -118,6 +118,7 @@ impl World {
             let (current, newcomer) = (r.course.stage, last.is_none() && self.devices[device].number > r.course.last_device);
             let mut retried = false;
             if let Some(i) = last {
+                self.check_by_hand(i);
                 let row = &mut self.rows[i];
                 retried = !row.again;
                 let (stage, class) = (row.stage, Class::of(row.state));
@@ -140,6 +141,7 @@ impl World {
                 open: true,
                 latest: true,
                 again: false,
+                by_hand: false,
                 deadline: self.now + TIMEOUT,
                 step_deadline: None,
                 unproven: false,
@@ -298,6 +300,14 @@ impl World {
         let run = self.dice.index(self.runs.len());
         if self.runs[run].course.state == RolloutState::WaitingForApproval {
             return self.approve(run);
+        }
+        // These two have dice of their own, so that whatever else a seed says stays as it is.
+        let mut others = Dice::new(self.dice.clone().below(u64::MAX));
+        if others.percent(50) {
+            self.cancel(run, &mut others);
+        }
+        if others.percent(30) {
+            self.choose(run, &mut others);
         }
         let held = matches!(self.runs[run].course.state, RolloutState::Halted | RolloutState::Stopping);
         // Who recalls a release mostly does it after a gate has halted it.

@@ -3,13 +3,18 @@
 use super::{World, load, undrawn};
 use crate::devices::{Device, Fault};
 use fleet::rollouts::course::{Course, Stage};
-use wire::rollouts::{GateSpec, MetricGate, Reach, RolloutSpec, StageSpec, TooFew};
+use wire::rollouts::{GateSpec, MetricGate, Reach, RetryClass, RolloutSpec, StageSpec, TooFew};
 
 impl World {
     /// A whole run: turmoil, then calm until everything has ended.
     pub fn run(seed: u64, talk: bool) -> Self {
         let faults = [0, 5, 15, 40][usize::try_from(seed % 4).unwrap()];
         let mut world = Self::new(seed, faults, if seed.is_multiple_of(3) { 2 } else { 1 }, talk);
+        if seed.is_multiple_of(2) {
+            for retry in world.runs.iter_mut().filter_map(|run| run.spec.retry.as_mut()) {
+                retry.classes.push(RetryClass::Reverted);
+            }
+        }
         let steps = 12 * world.devices.len() as u64;
         for _ in 0..steps {
             world.step(true);

@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    fn open_rows(&self, run: usize, wanted: impl Fn(&Row) -> bool) -> Vec<usize> {
+    pub(super) fn open_rows(&self, run: usize, wanted: impl Fn(&Row) -> bool) -> Vec<usize> {
         (0..self.rows.len()).filter(|i| self.rows[*i].run == run && self.rows[*i].open && wanted(&self.rows[*i])).collect()
     }
 
@@ -118,7 +118,9 @@ impl World {
         for i in latest {
             let row = &mut self.rows[i];
             let class = Class::of(row.state);
-            if row.again || !classes.iter().any(|chosen| chosen.state() == row.state) {
+            // What the server took back for good was nobody's choice.
+            let chosen = classes.iter().any(|chosen| chosen.state() == row.state) && (row.state != UpdateState::Cancelled || row.by_hand);
+            if row.again || !chosen {
                 continue;
             }
             (row.again, row.retry_at) = (true, None);
@@ -133,6 +135,9 @@ impl World {
     /// When a device whose row ended like this is offered the release again by itself.
     pub(super) fn retry_at(&self, i: usize, ended: UpdateState) -> Option<i64> {
         let row = &self.rows[i];
+        if row.state == UpdateState::Cancelled && !row.again {
+            return None;
+        }
         retry::at(self.runs[row.run].spec.retry.as_ref(), ended, row.attempts, Timestamp(self.now)).map(|t| t.0)
     }
 

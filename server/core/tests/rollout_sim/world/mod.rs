@@ -2,6 +2,7 @@
 
 mod act;
 mod back;
+mod by_hand;
 mod check;
 mod kinds;
 mod ledger;
@@ -48,6 +49,8 @@ struct Row {
     open: bool,
     latest: bool,
     again: bool,
+    /// A person has cancelled it.
+    by_hand: bool,
     deadline: i64,
     /// When it has been too long in its step.
     step_deadline: Option<i64>,

@@ -42,6 +42,8 @@ pub struct Tally {
     pub too_few: u64,
     pub stuck: u64,
     pub whole_halts: u64,
+    pub cancelled: u64,
+    pub cancelled_again: u64,
 }
 
 impl Tally {
@@ -85,5 +87,7 @@ impl Tally {
         self.too_few += o.too_few;
         self.stuck += o.stuck;
         self.whole_halts += o.whole_halts;
+        self.cancelled += o.cancelled;
+        self.cancelled_again += o.cancelled_again;
     }
 }

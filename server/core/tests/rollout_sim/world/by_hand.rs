@@ -1,0 +1,51 @@
+//! What people do to single devices: they cancel an update, and have those tried again that they choose by how their updates ended.
+
+use super::{World, ledger::retractable};
+use crate::devices::Dice;
+use fleet::rollouts::{
+    control::retry,
+    state::{Class, UPDATE, legal},
+};
+use wire::{Timestamp, rollouts::EndClass, states::UpdateState};
+
+impl World {
+    /// Somebody cancels the update of one device. Now and then that has begun before it hears of it, and goes back.
+    pub(super) fn cancel(&mut self, run: usize, dice: &mut Dice) {
+        let open = self.open_rows(run, |r| retractable(r.state));
+        if open.is_empty() {
+            return;
+        }
+        let i = open[dice.index(open.len())];
+        let (stage, device) = (self.rows[i].stage, self.rows[i].device);
+        assert!(legal(UPDATE, self.rows[i].state, UpdateState::Cancelled));
+        let row = &mut self.rows[i];
+        (row.state, row.open, row.by_hand, row.ended_at) = (UpdateState::Cancelled, false, true, self.now);
+        self.shift(run, stage, Class::Updating, -1);
+        self.shift(run, stage, Class::LeftOut, 1);
+        self.tally.cancelled += 1;
+        self.note(run, format!("the update of device {device} is cancelled by oli"));
+        if dice.percent(30) {
+            self.report(device, i, UpdateState::Reverted);
+            assert_eq!(self.rows[i].retry_at, None, "seed {}: it is tried again by itself", self.seed);
+        }
+        self.check_now(run);
+    }
+
+    /// Somebody has those tried again whose updates ended in any of some ways.
+    pub(super) fn choose(&mut self, run: usize, dice: &mut Dice) {
+        let classes: Vec<EndClass> = EndClass::ALL.iter().copied().filter(|_| dice.percent(50)).collect();
+        let cancelled = self.runs[run].latest.values().map(|i| &self.rows[*i]);
+        let cancelled = cancelled.filter(|row| row.state == UpdateState::Cancelled && row.by_hand && !row.again).count();
+        let course = self.with_way_back(run);
+        let Ok(changes) = retry(&course, &classes, i64::try_from(cancelled).unwrap(), Timestamp(self.now)) else { return };
+        assert!(self.commit(run, &changes, course.generation, None, "oli"), "seed {}", self.seed);
+        self.note(run, format!("{classes:?} are tried again by oli"));
+    }
+
+    /// Whose update a person has cancelled is offered the release again only after a person has had it tried again.
+    pub(super) fn check_by_hand(&mut self, last: usize) {
+        let row = &self.rows[last];
+        assert!(row.again || !row.by_hand, "seed {}: device {} was cancelled, and comes again by itself", self.seed, row.device);
+        self.tally.cancelled_again += u64::from(row.by_hand);
+    }
+}
