@@ -26,7 +26,7 @@ use crate::{
         Confirm, PageHead, Tab, Tone, asked, badge, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty,
-        form::{action, on_success, refusal, said},
+        form::{action, on_success, said},
         icon,
         number::{counted, grouped},
         page::{banner, card, page},
@@ -285,18 +285,16 @@ fn decide(c: &ApprovalCard, here: &str, yes: bool, call: FormCall<ActOnRollout>)
     };
     let form_id = dialog_of(r, yes);
     let (back, here) = (asked::back_to(here, &form_id), here.to_owned());
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.clone(),
-            verb: if yes { "Approve" } else { "Reject" }.to_owned(),
-            cancel: "Not now",
-            back: back.clone(),
-            danger: !yes,
-            type_name: None,
-            reason: Some((if yes { "Remark" } else { "Reason" }, true)),
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text,
+        verb: if yes { "Approve" } else { "Reject" }.to_owned(),
+        cancel: "Not now",
+        back,
+        danger: !yes,
+        type_name: None,
+        reason: Some((if yes { "Remark" } else { "Reason" }, true)),
     };
+    let inside = confirm_dialog_as(&form_id, confirm, call);
     let (id, digest) = (r.id.to_string(), c.digest.to_string());
     view! {
         <ActionForm action=call>

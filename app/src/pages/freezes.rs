@@ -135,18 +135,8 @@ fn consequences(f: &FreezeRow, model: &Model) -> String {
 fn ask(f: &FreezeRow, model: &Model, place: &str, end: FormCall<EndFreeze>) -> AnyView {
     let (text, verb, danger) = (consequences(f, model), verb(f, model), f.holds(model.at));
     let (form_id, id, back) = (format!("{place}end-{}", f.id), f.id.to_string(), asked::way_out(&dialog_of(f)));
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.clone(),
-            verb: verb.to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger,
-            type_name: None,
-            reason: Some(("Reason", true)),
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(end).as_ref(), move || end.pending().get())
-    };
+    let confirm = Confirm { text, verb: verb.to_owned(), cancel: "Keep it", back, danger, type_name: None, reason: Some(("Reason", true)) };
+    let inside = confirm_dialog_as(&form_id, confirm, end);
     view! { <ActionForm action=end><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }
 

@@ -244,21 +244,19 @@ fn rename_form(g: &DeviceGroup, place: &str, call: FormCall<RenameGroup>) -> Any
 fn delete_form(g: &DeviceGroup, place: &str, call: FormCall<DeleteGroup>) -> AnyView {
     let (name, devices, back, id) = (g.name.clone(), g.devices, asked::way_out(DELETE), format!("{place}delete"));
     let hidden = name.clone();
-    let inside = move || {
-        let confirm = Confirm {
-            text: format!(
-                "The group goes; its {} stay as they are. Selectors that ask for it find nothing then, and tokens that put devices into it do without.",
-                counted(devices, "device", "devices")
-            ),
-            verb: "Delete group".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: Some(name.clone()),
-            reason: None,
-        };
-        confirm_dialog_as(&id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text: format!(
+            "The group goes; its {} stay as they are. Selectors that ask for it find nothing then, and tokens that put devices into it do without.",
+            counted(devices, "device", "devices")
+        ),
+        verb: "Delete group".to_owned(),
+        cancel: "Keep it",
+        back,
+        danger: true,
+        type_name: Some(name),
+        reason: None,
     };
+    let inside = confirm_dialog_as(&id, confirm, call);
     view! { <ActionForm action=call><input type="hidden" name="name" value=hidden/>{inside}</ActionForm> }.into_any()
 }
 
