@@ -73,6 +73,7 @@ const TABS: [(InboxTab, &str, &str, &str); 5] = [
 
 /// Words of the inbox's address.
 const WORDS: [Word; 1] = [("tab", "list of approvals", is_tab)];
+const OTHERS: [&str; 2] = ["cur", "from"];
 
 fn is_tab(word: &str) -> bool {
     word.parse::<InboxTab>().is_ok()
@@ -102,10 +103,11 @@ pub fn ApprovalsPage() -> AnyView {
         gone: said("Group deleted", model),
         terms: said("Saved", model),
     };
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
         content(&model, before.max(0), decisions, review, &calls)
-    })
+    });
+    view! { {unread::notice(&WORDS, &OTHERS)}{content} }.into_any()
 }
 
 /// The two calls behind the cards.
@@ -163,7 +165,6 @@ fn content(model: &Model, before: i64, decisions: Decisions, review: FormCall<Re
         <PageHead title="Approvals" sub=sub.into_any()/>
         {glass::open_ones(&model.glass, review)}
         {about_authorities(model.authorities)}
-        {unread::notice(&WORDS, &[])}
         {tabs("Approvals by what became of them", links)}
         <div class="mt-4">{body}</div>
         {pager(before, shown, counts.of(tab), (before > 0).then_some(base), next)}

@@ -11,7 +11,7 @@ use crate::{
         dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
         page::{banner, card, card_flush, page, question},
-        table, text, time,
+        table, text, time, unread,
     },
 };
 use leptos::prelude::*;
@@ -27,7 +27,8 @@ pub fn FreezesPage() -> AnyView {
     let query = use_query_map();
     let model = reading(|| ReadFreezes {});
     let (create, end) = (said::<CreateFreeze>("Frozen", model), said::<EndFreeze>("Ended", model));
-    page(model, move |model: Model| content(&model, query.with_untracked(|q| q.get("end")).as_deref(), create, end))
+    let content = page(model, move |model: Model| content(&model, query.with_untracked(|q| q.get("end")).as_deref(), create, end));
+    view! { {unread::notice(&[], &[])}{content} }.into_any()
 }
 
 fn content(model: &Model, asked: Option<&str>, create: FormCall<CreateFreeze>, end: FormCall<EndFreeze>) -> AnyView {

@@ -11,7 +11,7 @@ use crate::{
         dialog_link, empty, field,
         form::{self, fault_banner, refusal, said},
         page::{self, card_flush, page},
-        select, table, text, time,
+        select, table, text, time, unread,
     },
 };
 use leptos::prelude::*;
@@ -33,10 +33,11 @@ pub fn PeoplePage() -> AnyView {
         create: said("Token made", model),
         revoke: said("Token revoked", model),
     };
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("disable").or_else(|| q.get("revoke")));
         content(&model, asked.as_deref(), calls)
-    })
+    });
+    view! { {unread::notice(&[], &[])}{content} }.into_any()
 }
 
 #[derive(Clone, Copy)]

@@ -261,6 +261,14 @@ async fn a_list_says_what_of_its_address_it_does_not_understand() {
         ("/approvals?tab=odd", "“odd” is no list of approvals.", "/approvals"),
         ("/audit?since=soon&q=ada", "“soon” is no date and time.", "/audit?q=ada"),
         ("/devices/gw-1/activity?show=luck", "“luck” is no part of what happens.", "/devices/gw-1/activity"),
+        ("/devices/gw-1/connections?show=all", "“show” says nothing here.", "/devices/gw-1/connections"),
+        ("/devices/gw-1/firmware?log=all", "“all” is no update's id.", "/devices/gw-1/firmware"),
+        ("/certificates?sort=-revoked", "“-revoked” is no order of certificates without “state=revoked”.", "/certificates"),
+        ("/certificates/authorities?q=root", "“q” says nothing here.", "/certificates/authorities"),
+        ("/groups?q=tag:eu", "“q” says nothing here.", "/groups"),
+        ("/enrolment?tab=odd", "“odd” is no way to add devices.", "/enrolment"),
+        ("/people?tab=odd", "“tab” says nothing here.", "/people"),
+        ("/freezes?state=holds", "“state” says nothing here.", "/freezes"),
     ] {
         let shown = page(path).await;
         let way = format!("<a href=\"{rest}\">Leave it out of the address</a>");
