@@ -130,12 +130,16 @@ test("a stage says in a line what it is, opens with a key, and keeps what is typ
   await expect(page.getByLabel("Name of stage 3")).toBeVisible();
   await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
 
-  // What is wrong is open too, and its line says so.
+  // What is wrong is open too, and its line says so; what was opened by hand stays so.
+  await stage(page, 4).locator("summary").click();
+  await page.locator("details.fold").filter({ has: page.getByRole("heading", { level: 2, name: "Order", exact: true }) }).locator("summary").click();
   await page.getByLabel("Reach of stage 3").fill("30");
   await page.getByRole("button", { name: "Preview", exact: true }).click();
   await expect(stage(page, 3).locator("summary")).toContainText("Percentages are cumulative");
   await expect(page.getByLabel("Reach of stage 3")).toBeVisible();
   await expect(page.getByLabel("Reach of stage 3")).toHaveAttribute("aria-invalid", "true");
+  for (const label of ["Reach of stage 4", "Devices come"]) await expect(page.getByLabel(label)).toBeVisible();
+  await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
   await look(page, "journey-stages-refused");
 });
 
