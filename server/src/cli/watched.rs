@@ -258,7 +258,8 @@ mod tests {
             let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
             let attributes = BTreeMap::from([("site".to_owned(), "hall 3".to_owned())]);
             let slots = Some(slots.clone());
-            let hello = Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots };
+            let hello =
+                Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots };
             devices.connected(Connected { org: w.org.clone(), device, address: format!("192.0.2.{n}"), hello });
             w.clock.advance(90_000);
             if n == 1 {
