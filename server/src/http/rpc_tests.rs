@@ -82,6 +82,21 @@ impl Browser {
         Err((status.as_u16(), fault["code"].as_str().unwrap_or_default().to_owned()))
     }
 
+    /// Posts a form of the page `from` as a browser without JavaScript does; where that leads.
+    pub(super) async fn posted(&self, function: &str, from: &str, form: String) -> String {
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("/rpc/{function}"))
+            .header(header::COOKIE, &self.session)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, FORM)
+            .header(header::ACCEPT, "text/html")
+            .header(header::REFERER, format!("http://localhost{from}"));
+        let response = self.router.clone().oneshot(request.body(Body::from(form)).unwrap()).await.unwrap();
+        let to = response.headers()[header::LOCATION].to_str().unwrap();
+        to.strip_prefix("http://localhost").unwrap_or(to).to_owned()
+    }
+
     pub(super) async fn api(&self, method: &str, path: &str, body: Vec<u8>) -> Value {
         let (status, _, body) = self.send(method, &format!("/api/v1{path}"), "application/json", body, "application/json").await;
         assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
