@@ -59,8 +59,8 @@ export async function asking(ids: string[], at: Reach = system()) {
   }
 }
 
-/** Connects a device that is enrolled. */
-export const connected = (device: Device) => spawn(agent(), ["run", "--state", device.state], { stdio: "ignore" });
+/** Connects a device that is enrolled; `how` is what else its agent is told. */
+export const connected = (device: Device, how: string[] = []) => spawn(agent(), ["run", "--state", device.state, ...how], { stdio: "ignore" });
 
 /** Stops it and waits until it is gone. */
 export async function gone(process: ChildProcess) {

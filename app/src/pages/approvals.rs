@@ -26,7 +26,7 @@ use crate::{
         Confirm, PageHead, Tab, Tone, asked, badge, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty,
-        form::{action, on_success, refusal, said},
+        form::{action, on_success, said},
         icon,
         number::{counted, grouped},
         page::{banner, card, page},
@@ -73,6 +73,7 @@ const TABS: [(InboxTab, &str, &str, &str); 5] = [
 
 /// Words of the inbox's address.
 const WORDS: [Word; 1] = [("tab", "list of approvals", is_tab)];
+const OTHERS: [&str; 2] = ["cur", "from"];
 
 fn is_tab(word: &str) -> bool {
     word.parse::<InboxTab>().is_ok()
@@ -102,10 +103,11 @@ pub fn ApprovalsPage() -> AnyView {
         gone: said("Group deleted", model),
         terms: said("Saved", model),
     };
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
         content(&model, before.max(0), decisions, review, &calls)
-    })
+    });
+    view! { {unread::notice(&WORDS, &OTHERS)}{content} }.into_any()
 }
 
 /// The two calls behind the cards.
@@ -163,7 +165,6 @@ fn content(model: &Model, before: i64, decisions: Decisions, review: FormCall<Re
         <PageHead title="Approvals" sub=sub.into_any()/>
         {glass::open_ones(&model.glass, review)}
         {about_authorities(model.authorities)}
-        {unread::notice(&WORDS, &[])}
         {tabs("Approvals by what became of them", links)}
         <div class="mt-4">{body}</div>
         {pager(before, shown, counts.of(tab), (before > 0).then_some(base), next)}
@@ -285,18 +286,16 @@ fn decide(c: &ApprovalCard, here: &str, yes: bool, call: FormCall<ActOnRollout>)
     };
     let form_id = dialog_of(r, yes);
     let (back, here) = (asked::back_to(here, &form_id), here.to_owned());
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.clone(),
-            verb: if yes { "Approve" } else { "Reject" }.to_owned(),
-            cancel: "Not now",
-            back: back.clone(),
-            danger: !yes,
-            type_name: None,
-            reason: Some((if yes { "Remark" } else { "Reason" }, true)),
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text,
+        verb: if yes { "Approve" } else { "Reject" }.to_owned(),
+        cancel: "Not now",
+        back,
+        danger: !yes,
+        type_name: None,
+        reason: Some((if yes { "Remark" } else { "Reason" }, true)),
     };
+    let inside = confirm_dialog_as(&form_id, confirm, call);
     let (id, digest) = (r.id.to_string(), c.digest.to_string());
     view! {
         <ActionForm action=call>

@@ -92,7 +92,9 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
         Matter::WaitsForApproval { name, .. } => format!("{name} waits for approval"),
         Matter::PossibleClone { device, sign } => short_digests(&format!("Somebody else may hold the key of {device}. {sign}")),
         Matter::TokenReused { label, from } => {
-            format!("The enrolment token {label} is used up and was tried again from {from}: somebody else may have its secret")
+            format!(
+                "The enrolment token {label} is used up and was tried again from {from}, where it has let nobody in: one device too many, or somebody else has its secret"
+            )
         }
         Matter::Damaged { device_type, version, file, damage, .. } => {
             format!("{file} of {device_type} {version} is {damage} in the store; upload it again")

@@ -36,7 +36,7 @@ struct Asked {
 
 /// Words of the log's address whose values have to be instants, and those that mean something whatever they say.
 const WORDS: [Word; 2] = [("since", "date and time", is_instant), ("until", "date and time", is_instant)];
-const OTHERS: [&str; 3] = ["actor", "action", "entry"];
+const OTHERS: [&str; 6] = ["q", "actor", "action", "entry", "cur", "from"];
 
 fn is_instant(text: &str) -> bool {
     text.trim().is_empty() || instant(text.trim()).is_some()
@@ -101,10 +101,11 @@ pub fn AuditPage() -> AnyView {
             ReadAudit { q, cursor, actor, action, since, until, entry }
         })
     });
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let (asked, place) = query.with_untracked(|query| (Asked::of(query), Place::of(query)));
         content(&model, &asked, &place)
-    })
+    });
+    view! { {unread::notice(&WORDS, &OTHERS)}{content} }.into_any()
 }
 
 fn content(model: &Model, asked: &Asked, place: &Place) -> AnyView {
@@ -133,7 +134,6 @@ fn content(model: &Model, asked: &Asked, place: &Place) -> AnyView {
         <PageHead title="Audit log" sub=view! { "Every change, who made it and from where; a chain of hashes that shows if a line was altered." }.into_any()
             actions=view! { {export} }.into_any()/>
         {opened(model, asked, place)}
-        {unread::notice(&WORDS, &OTHERS)}
         {filters(asked)}
         {body}
         {looked}

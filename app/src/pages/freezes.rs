@@ -11,7 +11,7 @@ use crate::{
         dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
         page::{banner, card, card_flush, page, question},
-        table, text, time,
+        table, text, time, unread,
     },
 };
 use leptos::prelude::*;
@@ -27,7 +27,8 @@ pub fn FreezesPage() -> AnyView {
     let query = use_query_map();
     let model = reading(|| ReadFreezes {});
     let (create, end) = (said::<CreateFreeze>("Frozen", model), said::<EndFreeze>("Ended", model));
-    page(model, move |model: Model| content(&model, query.with_untracked(|q| q.get("end")).as_deref(), create, end))
+    let content = page(model, move |model: Model| content(&model, query.with_untracked(|q| q.get("end")).as_deref(), create, end));
+    view! { {unread::notice(&[], &[])}{content} }.into_any()
 }
 
 fn content(model: &Model, asked: Option<&str>, create: FormCall<CreateFreeze>, end: FormCall<EndFreeze>) -> AnyView {
@@ -135,18 +136,8 @@ fn consequences(f: &FreezeRow, model: &Model) -> String {
 fn ask(f: &FreezeRow, model: &Model, place: &str, end: FormCall<EndFreeze>) -> AnyView {
     let (text, verb, danger) = (consequences(f, model), verb(f, model), f.holds(model.at));
     let (form_id, id, back) = (format!("{place}end-{}", f.id), f.id.to_string(), asked::way_out(&dialog_of(f)));
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.clone(),
-            verb: verb.to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger,
-            type_name: None,
-            reason: Some(("Reason", true)),
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(end).as_ref(), move || end.pending().get())
-    };
+    let confirm = Confirm { text, verb: verb.to_owned(), cancel: "Keep it", back, danger, type_name: None, reason: Some(("Reason", true)) };
+    let inside = confirm_dialog_as(&form_id, confirm, end);
     view! { <ActionForm action=end><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }
 

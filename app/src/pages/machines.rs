@@ -34,7 +34,7 @@ pub fn certificate(c: &CertificateRow) -> Option<AnyView> {
         C::Superseded | C::Revoked | C::Expired | C::Untrusted => &[C::Active],
     };
     let stops = CERTIFICATE.iter().map(|(state, _)| stop(words::certificate(*state, i64::MAX))).collect();
-    (c.reason != "owners_list").then(|| card("States", None, machine(&drawing(CERTIFICATE, stops, way, c.state, "The certificate"))))
+    (!c.is_on_owners_list()).then(|| card("States", None, machine(&drawing(CERTIFICATE, stops, way, c.state, "The certificate"))))
 }
 
 /// Where a rollout is, and the way it came.

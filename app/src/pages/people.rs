@@ -11,7 +11,7 @@ use crate::{
         dialog_link, empty, field,
         form::{self, fault_banner, refusal, said},
         page::{self, card_flush, page},
-        select, table, text, time,
+        select, table, text, time, unread,
     },
 };
 use leptos::prelude::*;
@@ -33,10 +33,11 @@ pub fn PeoplePage() -> AnyView {
         create: said("Token made", model),
         revoke: said("Token revoked", model),
     };
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("disable").or_else(|| q.get("revoke")));
         content(&model, asked.as_deref(), calls)
-    })
+    });
+    view! { {unread::notice(&[], &[])}{content} }.into_any()
 }
 
 #[derive(Clone, Copy)]
@@ -263,36 +264,32 @@ fn token_rows(p: &Page, revoke: FormCall<RevokeApiToken>) -> AnyView {
 /// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
 fn ask_disable(u: &User, place: &str, call: FormCall<DisableUser>) -> AnyView {
     let (form_id, email, back) = (format!("{place}off-{}", u.id), u.email.clone(), asked::way_out(&format!("disable-{}", u.id)));
-    let inside = move || {
-        let confirm = Confirm {
-            text: "They can't sign in any more, and their sessions end at once. What they did stays in the audit log.".to_owned(),
-            verb: "Switch off".to_owned(),
-            cancel: "Keep",
-            back: back.clone(),
-            danger: true,
-            type_name: Some(email.clone()),
-            reason: None,
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text: "They can't sign in any more, and their sessions end at once. What they did stays in the audit log.".to_owned(),
+        verb: "Switch off".to_owned(),
+        cancel: "Keep",
+        back,
+        danger: true,
+        type_name: Some(email),
+        reason: None,
     };
+    let inside = confirm_dialog_as(&form_id, confirm, call);
     let id = u.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }
 
 fn ask_revoke(t: &ApiToken, place: &str, call: FormCall<RevokeApiToken>) -> AnyView {
     let (form_id, back) = (format!("{place}token-{}", t.id), asked::way_out(&format!("revoke-{}", t.id)));
-    let inside = move || {
-        let confirm = Confirm {
-            text: "Scripts that use it are refused from now on.".to_owned(),
-            verb: "Revoke token".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: None,
-            reason: None,
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text: "Scripts that use it are refused from now on.".to_owned(),
+        verb: "Revoke token".to_owned(),
+        cancel: "Keep it",
+        back,
+        danger: true,
+        type_name: None,
+        reason: None,
     };
+    let inside = confirm_dialog_as(&form_id, confirm, call);
     let id = t.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }

@@ -217,7 +217,7 @@ pub const fn certificate(state: CertificateState, left_ms: i64) -> (Tone, &'stat
 
 /// Why a certificate is what its state says, where that says more than the state.
 pub fn certificate_reason(c: &CertificateRow) -> Option<String> {
-    if c.reason == "owners_list" {
+    if c.is_on_owners_list() {
         return Some("on its owner's list".to_owned());
     }
     (!c.reason.is_empty() && c.reason != c.state.as_str()).then(|| c.reason.replace('_', " "))

@@ -25,7 +25,7 @@ use wire::{
     rollouts::{Problem, RolloutSpec, StageSpec},
     selector::Selector,
 };
-use words::{instant as instant_of, limit_text, number, optional, problem, speed, speed_text};
+use words::{limit_text, number, optional, problem, speed, speed_text};
 
 /// Stages a plan has at most; more in a query are not read.
 pub const MOST_STAGES: usize = 50;
@@ -236,7 +236,7 @@ impl Draft {
         words::selector(&self.selector, "selector", wrong);
         let start_at = match self.start_at.trim() {
             "" => None,
-            text => instant_of(text).or_else(|| {
+            text => instant(text).or_else(|| {
                 wrong.push(problem("start_at", "Write date and time in UTC, for example 2026-11-22T09:30, or leave it empty."));
                 None
             }),

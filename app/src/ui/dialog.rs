@@ -3,9 +3,12 @@
 //! Whether one is open lives in the DOM, so a page that is read again underneath does not close it. [`super::behaviour`] opens and closes them.
 //! A question that the address asks is left by [`asked`].
 
-use super::{asked, form, icon::icon};
+use super::{
+    asked,
+    form::{self, Post, refusal},
+    icon::icon,
+};
 use leptos::prelude::*;
-use wire::Fault;
 
 /// A dialog. `title` names the object; `body` is most often a form whose last element is a [`buttons`] row.
 pub fn dialog(id: impl Into<String>, title: impl Into<String>, body: AnyView) -> AnyView {
@@ -83,29 +86,19 @@ pub struct Confirm {
     pub reason: Option<(&'static str, bool)>,
 }
 
-/// The inside of the form that asks: put it into an `ActionForm` with its hidden inputs. Focus starts on the way out.
-pub fn confirm_dialog(confirm: Confirm, fault: Option<&Fault>, pending: impl Fn() -> bool + Copy + Send + Sync + 'static) -> AnyView {
-    confirm_dialog_as("f", confirm, fault, pending)
+/// The inside of the form that asks: put it into an `ActionForm` of this call, with its hidden inputs. Focus starts on the way out. Only what the call's
+/// last post was refused with comes and goes: what is typed stays, also while the page around it is read again ([`form::Field::refused`]).
+pub fn confirm_dialog(confirm: Confirm, call: impl Into<Post>) -> AnyView {
+    confirm_dialog_as("f", confirm, call)
 }
 
 /// The same, for a page with several such forms: `id` begins the ids of this one's inputs.
-pub fn confirm_dialog_as(
-    id: &str,
-    confirm: Confirm,
-    fault: Option<&Fault>,
-    pending: impl Fn() -> bool + Copy + Send + Sync + 'static,
-) -> AnyView {
-    confirm_dialog_of(id, confirm, ().into_any(), fault, pending)
+pub fn confirm_dialog_as(id: &str, confirm: Confirm, call: impl Into<Post>) -> AnyView {
+    confirm_dialog_of(id, confirm, ().into_any(), call.into())
 }
 
-/// The same, with inputs that are filled in before the reason is said.
-pub fn confirm_dialog_of(
-    id: &str,
-    confirm: Confirm,
-    inputs: AnyView,
-    fault: Option<&Fault>,
-    pending: impl Fn() -> bool + Copy + Send + Sync + 'static,
-) -> AnyView {
+/// The same, with inputs that are filled in before the reason is said. They keep what is chosen in the same way.
+pub fn confirm_dialog_of(id: &str, confirm: Confirm, inputs: AnyView, call: Post) -> AnyView {
     let Confirm { text, verb, cancel, back, danger, type_name, reason } = confirm;
     let name_field = type_name.map(|name| {
         form::text("confirm", format!("Type {name} to confirm"))
@@ -113,23 +106,23 @@ pub fn confirm_dialog_of(
             .exactly(&name)
             .required()
             .autocomplete("off")
-            .fault(fault)
+            .refused(call)
             .view()
     });
     let reason_field = reason.map(|(label, required)| {
         let label = format!("{label} ({})", if required { "required" } else { "optional" });
-        let field = form::field("reason", label, form::Control::Area).id(format!("{id}-reason")).max_length(500).fault(fault);
+        let field = form::field("reason", label, form::Control::Area).id(format!("{id}-reason")).max_length(500).refused(call);
         if required { field.required() } else { field }.view()
     });
     view! {
         <div class="body">
-            {form::fault_banner(fault)}
+            {move || form::fault_banner(refusal(call).as_ref())}
             <p>{text}</p>
             {inputs}
             {name_field}
             {reason_field}
         </div>
-        {buttons(cancel, back, form::submit(verb, if danger { "danger-solid" } else { "primary" }, pending))}
+        {buttons(cancel, back, form::submit(verb, if danger { "danger-solid" } else { "primary" }, move || call.pending().get()))}
     }
     .into_any()
 }

@@ -11,11 +11,12 @@ use crate::plan::query;
 use leptos::prelude::*;
 use leptos_router::hooks::use_url;
 
-/// A word of a list's address with a value that has to be one of some: the word, what its value is called, and whether this is one.
+/// A word of a list's address with a value that has to be one of some: the word, what its value is called, and whether this is one. A word that is there twice
+/// has a value that has to be both.
 pub type Word = (&'static str, &'static str, fn(&str) -> bool);
 
-/// What every list's address may have beside its own words: the search, and the place in the list.
-const EVERYWHERE: [&str; 5] = ["q", "cur", "cursor", "from", "before"];
+/// What a list understands: words whose values have to be some, and words that mean something whatever they say: a search, the place in the list.
+pub type Known = (&'static [Word], &'static [&'static str]);
 
 /// Characters of a value that are repeated.
 const REPEATED: usize = 40;
@@ -30,7 +31,7 @@ pub struct Unread {
 }
 
 /// Pure: what of a query is not understood; none where all of it is. A list understands its own `words`, where they are empty or have one of their values,
-/// `others` whatever they say, and what every address may have.
+/// `others` whatever they say, and the words of questions and refusals, which every address may have.
 pub fn unread(search: &str, words: &[Word], others: &[&str]) -> Option<Unread> {
     let (mut said, mut rest): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
     for pair in search.strip_prefix('?').unwrap_or(search).split('&').filter(|pair| !pair.is_empty()) {
@@ -46,11 +47,12 @@ pub fn unread(search: &str, words: &[Word], others: &[&str]) -> Option<Unread> {
 
 /// What is wrong with a pair; none where it is understood.
 fn misread(key: &str, value: &str, words: &[Word], others: &[&str]) -> Option<String> {
-    if let Some((_, what, is_one)) = words.iter().find(|(word, ..)| *word == key) {
-        let wrong = !value.is_empty() && !is_one(value);
-        return wrong.then(|| format!("“{}” is no {what}", short(value)));
+    let own = || words.iter().filter(|(word, ..)| *word == key);
+    if own().next().is_some() {
+        let wrong = own().find(|(.., is_one)| !value.is_empty() && !is_one(value));
+        return wrong.map(|(_, what, _)| format!("“{}” is no {what}", short(value)));
     }
-    let known = EVERYWHERE.contains(&key) || others.contains(&key) || asked::WORDS.contains(&key) || key.starts_with("__");
+    let known = others.contains(&key) || asked::WORDS.contains(&key) || key.starts_with("__");
     (!known).then(|| format!("“{}” says nothing here", short(key)))
 }
 
@@ -62,13 +64,23 @@ fn short(text: &str) -> String {
     out
 }
 
-/// The notice above a list, while something of its address is not understood. It follows the address as long as the page is this one.
+/// The notice above a list, while something of its address is not understood. It follows the address as long as the page is this one. It stands beside the
+/// page's content: that is built anew whenever the page is read again, and the notice would be read aloud each time.
 pub fn notice(words: &'static [Word], others: &'static [&'static str]) -> AnyView {
+    let own = use_url().with_untracked(|url| url.path().to_owned());
+    notice_of(move |path| (path == own).then_some((words, others)))
+}
+
+/// The same for a page that has several lists: `known` says of an address's path what is understood there, and nothing where no list is. It is asked again
+/// when what it has read changes.
+pub fn notice_of(known: impl Fn(&str) -> Option<Known> + Send + Sync + 'static) -> AnyView {
     let url = use_url();
-    let path = url.with_untracked(|url| url.path().to_owned());
     let shown = move || {
-        let unread = url.with(|url| (url.path() == path).then(|| unread(url.search(), words, others)).flatten())?;
-        let without = address(&path, &unread.rest);
+        let (without, unread) = url.with(|url| {
+            let (words, others) = known(url.path())?;
+            let unread = unread(url.search(), words, others)?;
+            Some((address(url.path(), &unread.rest), unread))
+        })?;
         let text = view! { {unread.said}" "<a href=without>"Leave it out of the address"</a> };
         Some(view! { <div class="mb-4">{banner(Tone::Warn, text.into_any())}</div> })
     };
@@ -82,7 +94,7 @@ mod tests {
     const WORDS: [Word; 2] = [("state", "state", |word| word == "active"), ("sort", "order", |word| word == "-name")];
 
     fn of(search: &str) -> Option<(String, String)> {
-        unread(search, &WORDS, &["type"]).map(|Unread { said, rest }| (said, rest))
+        unread(search, &WORDS, &["type", "q", "cur", "from"]).map(|Unread { said, rest }| (said, rest))
     }
 
     #[test]
@@ -105,5 +117,15 @@ mod tests {
         let (said, _) = of(&format!("state={}", "é".repeat(50))).unwrap();
         assert!(said.starts_with(&format!("“{}…” is no state", "é".repeat(REPEATED))), "{said}");
         assert_eq!(of("state=%3Cb%3E").unwrap().0, "“<b>” is no state. This is shown without it.");
+        assert_eq!(of("q=a&before=50").unwrap().0, "“before” says nothing here. This is shown without it.", "a list has its own place");
+    }
+
+    #[test]
+    fn a_value_that_has_to_be_two_things_is_told_the_first_that_it_is_not() {
+        let words: [Word; 2] = [("n", "number", |n| n.parse::<u32>().is_ok()), ("n", "small number", |n| n.len() < 2)];
+        let said = |search: &str| unread(search, &words, &[]).map(|u| u.said);
+        assert_eq!(said("n=7"), None);
+        assert_eq!(said("n=seven").unwrap(), "“seven” is no number. This is shown without it.");
+        assert_eq!(said("n=77").unwrap(), "“77” is no small number. This is shown without it.");
     }
 }

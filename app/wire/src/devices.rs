@@ -262,6 +262,9 @@ pub struct DeviceDetail {
     pub attributes: BTreeMap<String, String>,
     /// Its certificates, newest first.
     pub certificates: Vec<CertificateRow>,
+    /// Whether an order to renew would be of anything now: it has a certificate that is renewed here, which one of an owner's authority is not.
+    #[serde(default)]
+    pub renewable: bool,
     /// Its updates, newest first; at most 20.
     pub updates: Vec<DeviceUpdate>,
     /// Latest value of each series, by metric.

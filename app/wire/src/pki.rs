@@ -13,7 +13,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 pub use certificates::{
-    CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate, RenewalOrder,
+    CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate, OWNERS_LIST, RenewalOrder,
 };
 
 pub use crate::{

@@ -1,7 +1,7 @@
 // A rollout in the making: metrics that devices report are suggested where a metric is asked for, and the draft says which approval it will take.
 import type { Page } from "@playwright/test";
 import { unique } from "../../support/system";
-import { card, expect, fact, look, open, picture, state, test } from "../../support/test";
+import { card, expect, fact, look, open, picture, refusedByBrowser, state, test } from "../../support/test";
 
 test("metrics are suggested, a gate on one is checked beside its input, and the draft says who may approve it", async ({ page }) => {
   const name = unique("Draft");
@@ -130,13 +130,36 @@ test("a stage says in a line what it is, opens with a key, and keeps what is typ
   await expect(page.getByLabel("Name of stage 3")).toBeVisible();
   await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
 
-  // What is wrong is open too, and its line says so.
+  // What is wrong is open too, and its line says so; what was opened by hand stays so.
+  await stage(page, 4).locator("summary").click();
+  await page.locator("details.fold").filter({ has: page.getByRole("heading", { level: 2, name: "Order", exact: true }) }).locator("summary").click();
   await page.getByLabel("Reach of stage 3").fill("30");
   await page.getByRole("button", { name: "Preview", exact: true }).click();
   await expect(stage(page, 3).locator("summary")).toContainText("Percentages are cumulative");
   await expect(page.getByLabel("Reach of stage 3")).toBeVisible();
   await expect(page.getByLabel("Reach of stage 3")).toHaveAttribute("aria-invalid", "true");
+  for (const label of ["Reach of stage 4", "Devices come"]) await expect(page.getByLabel(label)).toBeVisible();
+  await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
   await look(page, "journey-stages-refused");
+});
+
+test("what the browser wants put right before it goes on is opened where it is folded away", async ({ page }) => {
+  await open(page, "/rollouts/new");
+  await page.getByLabel("Name of the rollout").fill(unique("Draft"));
+  await page.getByRole("radio", { name: "1.1.0", exact: true }).check();
+  for (const step of ["devices", "stages"]) await page.getByRole("button", { name: `Continue to ${step}` }).click();
+  // No input that is folded away has such a limit by itself.
+  const zone = page.getByLabel("Zone of devices that report none");
+  await zone.evaluate((el: HTMLInputElement) => void (el.required = true));
+  await expect(zone).toBeHidden();
+  await page.getByRole("button", { name: "Continue to health gates" }).click();
+  await expect(zone).toBeVisible();
+  await expect(zone).toBeFocused();
+  expect(await refusedByBrowser(zone)).not.toBe("");
+  await expect(page).toHaveURL(/go=stages/);
+  await zone.fill("Europe/Berlin");
+  await page.getByRole("button", { name: "Continue to health gates" }).click();
+  await expect(page.getByLabel("Success percentage to pass, stage 1")).toBeVisible();
 });
 
 /** A stage of the plan, as the part of the form that opens. */

@@ -18,6 +18,7 @@ use wire::{
     ids::{DeviceId, UpdateId},
     page::MAX_ROWS,
     pki::CertificateRow,
+    slots::DeviceSlot,
     states::DeviceStep,
     time::duration,
     updates::{AttemptsQuery, DeviceUpdate, LogLine, Pin},
@@ -192,10 +193,16 @@ fn lines(device: &DeviceDetail) -> String {
     }
     let certificate = |c: &CertificateRow| vec![c.id.to_string(), c.state.to_string(), c.not_after.to_string(), c.serial.clone()];
     let certificates = device.certificates.iter().map(certificate);
+    let held = |s: &DeviceSlot| {
+        let holds = s.version.clone().unwrap_or_else(|| "–".to_owned());
+        vec![s.name.clone(), holds, s.state.to_string(), s.since.to_string()]
+    };
+    let slots = device.slots.iter().map(held);
     let facts = device.attributes.iter().map(|(name, text)| vec![name.clone(), text.clone()]);
     let latest = device.latest.iter().map(|l| vec![l.metric.clone(), value(l.value), l.at.to_string()]);
     for (head, rows) in [
         (&["CERTIFICATE", "STATE", "UNTIL", "SERIAL"][..], certificates.collect::<Vec<_>>()),
+        (&["SLOT", "HOLDS", "STATE", "SINCE"], slots.collect()),
         (&["ATTRIBUTE", "VALUE"], facts.collect()),
         (&["METRIC", "VALUE", "AT"], latest.collect()),
     ] {
@@ -221,6 +228,7 @@ mod tests {
     use wire::{
         device::{Hello, Running, StatusReport},
         rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
+        slots::{Slot, SlotState, Slots},
         states::UpdateState,
     };
 
@@ -244,11 +252,14 @@ mod tests {
             assert_eq!(tell(command).await.unwrap_err(), "There is no such device.");
         }
 
+        let slot = |name: &str, version: Option<&str>, state| Slot { name: name.into(), version: version.map(str::to_owned), state };
+        let slots = Slots::try_from(vec![slot("a", Some("1.0.0"), SlotState::Running), slot("b", None, SlotState::Empty)]).unwrap();
         for n in 1..=2 {
             let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
             let attributes = BTreeMap::from([("site".to_owned(), "hall 3".to_owned())]);
+            let slots = Some(slots.clone());
             let hello =
-                Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots: None };
+                Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots };
             devices.connected(Connected { org: w.org.clone(), device, address: format!("192.0.2.{n}"), hello });
             w.clock.advance(90_000);
             if n == 1 {
@@ -301,6 +312,9 @@ mod tests {
             "hall 3",
         ] {
             assert!(shown.contains(part), "{part:?} in:\n{shown}");
+        }
+        for slot in [["a", "1.0.0", "running"], ["b", "–", "empty"]] {
+            assert!(shown.lines().any(|line| line.split_whitespace().take(3).eq(slot)), "{slot:?} in:\n{shown}");
         }
         assert!(shown.contains("Possible      ") && shown.contains("suspend"), "{shown}");
     }

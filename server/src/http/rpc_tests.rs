@@ -82,6 +82,21 @@ impl Browser {
         Err((status.as_u16(), fault["code"].as_str().unwrap_or_default().to_owned()))
     }
 
+    /// Posts a form of the page `from` as a browser without JavaScript does; where that leads.
+    pub(super) async fn posted(&self, function: &str, from: &str, form: String) -> String {
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("/rpc/{function}"))
+            .header(header::COOKIE, &self.session)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, FORM)
+            .header(header::ACCEPT, "text/html")
+            .header(header::REFERER, format!("http://localhost{from}"));
+        let response = self.router.clone().oneshot(request.body(Body::from(form)).unwrap()).await.unwrap();
+        let to = response.headers()[header::LOCATION].to_str().unwrap();
+        to.strip_prefix("http://localhost").unwrap_or(to).to_owned()
+    }
+
     pub(super) async fn api(&self, method: &str, path: &str, body: Vec<u8>) -> Value {
         let (status, _, body) = self.send(method, &format!("/api/v1{path}"), "application/json", body, "application/json").await;
         assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
@@ -261,6 +276,14 @@ async fn a_list_says_what_of_its_address_it_does_not_understand() {
         ("/approvals?tab=odd", "“odd” is no list of approvals.", "/approvals"),
         ("/audit?since=soon&q=ada", "“soon” is no date and time.", "/audit?q=ada"),
         ("/devices/gw-1/activity?show=luck", "“luck” is no part of what happens.", "/devices/gw-1/activity"),
+        ("/devices/gw-1/connections?show=all", "“show” says nothing here.", "/devices/gw-1/connections"),
+        ("/devices/gw-1/firmware?log=all", "“all” is no update's id.", "/devices/gw-1/firmware"),
+        ("/certificates?sort=-revoked", "“-revoked” is no order of certificates without “state=revoked”.", "/certificates"),
+        ("/certificates/authorities?q=root", "“q” says nothing here.", "/certificates/authorities"),
+        ("/groups?q=tag:eu", "“q” says nothing here.", "/groups"),
+        ("/enrolment?tab=odd", "“odd” is no way to add devices.", "/enrolment"),
+        ("/people?tab=odd", "“tab” says nothing here.", "/people"),
+        ("/freezes?state=holds", "“state” says nothing here.", "/freezes"),
     ] {
         let shown = page(path).await;
         let way = format!("<a href=\"{rest}\">Leave it out of the address</a>");

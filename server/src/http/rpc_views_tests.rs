@@ -213,6 +213,14 @@ async fn one_update_is_cancelled_on_the_firmware_tab_and_tried_again_when_that_i
     assert_eq!(b.post("rollout_act", &of("lost")).await.unwrap_err(), (400, "invalid".to_owned()));
     assert_eq!(b.post("rollout_act", &of("failed")).await.unwrap_err(), (409, "not_now".to_owned()), "nobody has failed");
     assert_eq!(rollouts.poll(device).await.unwrap(), None);
+    // Without scripts a refusal gives back what was chosen.
+    let chosen = format!("id={rollout}&verb=retry&back=%2Frollouts&classes%5B%5D=failed&classes%5B%5D=reverted&reason=once+more");
+    let again = b.page(&b.posted("rollout_act", &format!("/rollouts/{rollout}/retry"), chosen).await).await;
+    assert!(again.contains("There is no device that failed or went back.") && again.contains("once more"), "{again}");
+    for (class, checked) in [("failed", true), ("timed_out", false), ("reverted", true), ("rejected", false), ("cancelled", false)] {
+        let (_, input) = again.split_once(&format!("id=\"retry-classes-{class}\"")).unwrap();
+        assert_eq!(input.split('>').next().unwrap().contains("checked"), checked, "{class}: {again}");
+    }
     assert_eq!(b.post("rollout_act", &of("cancelled")).await.unwrap(), "/rollouts");
     assert!(rollouts.poll(device).await.unwrap().is_some());
 }

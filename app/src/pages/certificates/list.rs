@@ -47,7 +47,8 @@ pub fn CertificatesPage() -> AnyView {
         let shown = content(&model, &query.get_untracked(), from.parse().unwrap_or(0_i64).max(0), &asked, revoke);
         view! { {clock(&model.clock, accept)}{shown} }.into_any()
     });
-    view! { {content}{revoke_dialog(revoke)} }.into_any()
+    let notice = unread::notice_of(move |path| (path == "/certificates").then(|| query.with(query::known)));
+    view! { {notice}{content}{revoke_dialog(revoke)} }.into_any()
 }
 
 /// What the server's clock has done, with the button that accepts its time.
@@ -106,7 +107,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         {kinds(query)}
         {question}
         {(!is_revoked(query)).then(|| view! { <div class="mt-4">{weeks(&model.weeks, model.at, query.week)}</div> })}
-        <div class="mt-4">{unread::notice(&query::WORDS, &[])}{filter_bar(model, query)}</div>
+        <div class="mt-4">{filter_bar(model, query)}</div>
         {list}
         {pager(before, shown, model.certificates.total, first, next)}
         <div class="mt-4">{card_flush("Authorities", Some(view! { <a href="/certificates/authorities">"Manage authorities"</a> }.into_any()), authorities(&model.authorities, model.at))}</div>

@@ -2,7 +2,7 @@
 
 use crate::{
     plan::query::{address, push, push_place},
-    ui::unread::Word,
+    ui::unread::{Known, Word},
 };
 use wire::{
     ids::AuthorityId,
@@ -10,14 +10,23 @@ use wire::{
     states::CertificateState,
 };
 
-/// Words of the list's address, each with what its value has to be.
-pub const WORDS: [Word; 5] = [
+/// Words of the list's address, each with what its value has to be; the last one only of a list that is not of revoked certificates alone.
+static WORDS: [Word; 6] = [
     ("state", "state of a certificate", |word| word.parse::<CertificateState>().is_ok()),
     ("week", "week from now", |word| word.parse::<u32>().is_ok_and(|week| week < WEEKS)),
     ("within", "number of days", |word| word.parse::<u32>().is_ok()),
     ("authority", "authority's id", |word| word.parse::<AuthorityId>().is_ok()),
     ("sort", "order of certificates", |word| word.parse::<CertificateSort>().is_ok()),
+    ("sort", "order of certificates without “state=revoked”", |word| {
+        word.parse::<CertificateSort>().is_ok_and(|sort| !sort.of_revoked())
+    }),
 ];
+
+/// What the list's address may say, where it says this.
+pub fn known(query: &CertificateQuery) -> Known {
+    let revoked = query.state == Some(CertificateState::Revoked);
+    (if revoked { &WORDS[..5] } else { &WORDS }, &["q", "cur", "from"])
+}
 
 /// What the list's address asks for; a word that is not understood counts as not said.
 pub fn read(get: impl Fn(&str) -> Option<String>) -> CertificateQuery {
@@ -89,7 +98,7 @@ pub fn href(query: &CertificateQuery, before: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::query::pairs;
+    use crate::{plan::query::pairs, ui::unread::unread};
 
     #[test]
     fn the_address_keeps_what_was_asked_for() {
@@ -114,6 +123,19 @@ mod tests {
         assert_eq!(read(|key| (key == "authority").then(|| "none".into())).authority, None);
         assert_eq!(read(|key| (key == "week").then(|| "99".into())).week, None);
         assert_eq!(href(&CertificateQuery::default(), 0), "/certificates");
+    }
+
+    #[test]
+    fn an_order_of_revoked_ones_is_said_to_be_none_of_others() {
+        let said = |state: Option<CertificateState>, sort: &str| {
+            let (words, others) = known(&CertificateQuery { state, ..CertificateQuery::default() });
+            unread(&format!("q=x&sort={sort}"), words, others).map(|unread| unread.said)
+        };
+        assert_eq!(said(Some(CertificateState::Revoked), "-revoked"), None);
+        assert_eq!(said(Some(CertificateState::Active), "-device"), None);
+        let without = "“-revoked” is no order of certificates without “state=revoked”. This is shown without it.";
+        assert_eq!(said(None, "-revoked").unwrap(), without);
+        assert_eq!(said(None, "-serial").unwrap(), "“-serial” is no order of certificates. This is shown without it.");
     }
 
     #[test]

@@ -103,9 +103,10 @@ pub const fn revocable(c: &CertificateRow) -> bool {
     matches!(c.state, CertificateState::Active | CertificateState::Superseded)
 }
 
-/// Whether it was revoked for a reason that a compromise of its key may follow.
+/// Whether it was revoked here for a reason that a compromise of its key may follow. One that is only on its owner's list was not: there is no reason to
+/// raise.
 pub fn raisable(c: &CertificateRow) -> bool {
-    c.state == CertificateState::Revoked && c.reason != RevocationReason::KeyCompromise.as_str()
+    c.state == CertificateState::Revoked && c.reason != RevocationReason::KeyCompromise.as_str() && !c.is_on_owners_list()
 }
 
 /// A button that asks about one certificate.
@@ -189,4 +190,37 @@ fn raised(c: &CertificateRow) -> String {
          back; and the list of revoked certificates and the responder say that what was signed with it is not to be relied on. When it was revoked stays. \
          This cannot be undone."
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{Timestamp, pki::OWNERS_LIST, states::KeyOrigin};
+
+    #[test]
+    fn a_reason_is_raised_where_there_is_one_of_ours() {
+        let of = |state: CertificateState, reason: &str| {
+            let row = CertificateRow {
+                id: "crt_00000000000000000000000000000001".parse().unwrap(),
+                device_id: "gw-1".parse().unwrap(),
+                serial: String::new(),
+                fingerprint: String::new(),
+                issuer: String::new(),
+                key_alg: String::new(),
+                not_before: Timestamp(0),
+                not_after: Timestamp(1),
+                state,
+                reason: reason.to_owned(),
+                first_used_at: None,
+                revoked_at: None,
+                key_origin: KeyOrigin::Device,
+                renew_ordered_at: None,
+            };
+            raisable(&row)
+        };
+        assert!(of(CertificateState::Revoked, "superseded"));
+        assert!(!of(CertificateState::Revoked, RevocationReason::KeyCompromise.as_str()), "there is no worse one");
+        assert!(!of(CertificateState::Revoked, OWNERS_LIST), "nobody here has revoked it");
+        assert!(!of(CertificateState::Active, ""));
+    }
 }

@@ -4,12 +4,7 @@ use crate::{
     api::decode::parse,
     pages::words,
     plan::query::{address, push},
-    ui::{
-        Tone, banner, card, dot, empty, icon,
-        page::skeleton,
-        time,
-        unread::{self, Word},
-    },
+    ui::{Tone, banner, card, dot, empty, icon, page::skeleton, time, unread::Known},
 };
 use leptos::prelude::*;
 use serde_json::Value;
@@ -46,8 +41,8 @@ const FOR_INQUIRIES: [&str; 15] = [
     "taken_back",
 ];
 
-/// Words of the tab's address.
-const WORDS: [Word; 1] = [("show", "part of what happens", |word| word.parse::<ActivityKind>().is_ok())];
+/// What the tab's address may say.
+pub const KNOWN: Known = (&[("show", "part of what happens", |word| word.parse::<ActivityKind>().is_ok())], &["before"]);
 
 /// Reads the address: `show` and `before`; what is not understood is as if it was not there.
 pub fn asked(get: impl Fn(&str) -> Option<String>) -> ActivityQuery {
@@ -92,7 +87,6 @@ pub fn tab(id: &DeviceId, page: Option<&ActivityPage>, asked: ActivityQuery) -> 
     let rows = if page.items.is_empty() { nothing(id, asked) } else { timeline(&page.items) };
     view! {
         <div class="stack">
-            {unread::notice(&WORDS, &[])}
             <nav class="seg activity-kinds" aria-label="What to show">{kinds}</nav>
             {card("Activity", log, view! { <div class="stack">{hidden}{rows}</div> }.into_any())}
             {pages(id, page, asked)}

@@ -36,19 +36,18 @@ pub fn tab(d: &DeviceDetail, actions: &Actions) -> AnyView {
     view! { <div class="stack">{all}{renewal(d, actions.renew)}{secret(d, actions.target)}</div> }.into_any()
 }
 
-/// The order to renew; nothing where there is nothing to renew.
+/// The order to renew; nothing where there is nothing to renew here.
 fn renewal(d: &DeviceDetail, call: FormCall<OrderRenewal>) -> AnyView {
-    let active = || d.certificates.iter().filter(|c| c.state == CertificateState::Active);
-    if active().next().is_none() {
+    if !d.renewable {
         return ().into_any();
     }
-    let ordered = active().filter_map(|c| c.renew_ordered_at).max();
+    let ordered = d.certificates.iter().filter(|c| c.state == CertificateState::Active).filter_map(|c| c.renew_ordered_at).max();
     let said = match ordered {
         Some(at) => {
             view! { <p>"Ordered "{time::ago(at)}": it is told on its channel, when that is open, and the order ends with the first use of a new certificate."</p> }
                 .into_any()
         }
-        None => view! { <p>"It renews its certificate by itself in time. Told to, it renews at once, or when it connects next."</p> }.into_any(),
+        None => view! { <p>"It renews its certificate by itself in time. Our agent, told to, renews at once, or when it connects next."</p> }.into_any(),
     };
     let id = d.row.device_id.to_string();
     let button = d.may_edit.then(|| {

@@ -7,6 +7,7 @@ use crate::{
         number::percent,
         page::{card, card_flush, skeleton},
         pager, status, svg, table, time,
+        unread::Known,
     },
 };
 use leptos::prelude::*;
@@ -26,6 +27,9 @@ pub struct Place {
     /// `from`: how many rows lie in front of the page.
     pub before: i64,
 }
+
+/// What the tab's address may say.
+pub const KNOWN: Known = (&[], &["cur", "from"]);
 
 /// Reads the address; what is not understood is as if it was not there.
 pub fn place(get: impl Fn(&str) -> Option<String>) -> Place {

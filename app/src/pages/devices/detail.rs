@@ -10,7 +10,12 @@ use crate::{
     api::devices::{DeviceView, ReadDevice},
     live,
     pages::words,
-    ui::{PageHead, Tab, Tone, badge, card, empty, icon, page, status, status::badge_with, status::tags, tabs, time},
+    ui::{
+        PageHead, Tab, Tone, badge, card, empty, icon, page, status,
+        status::{badge_with, tags},
+        tabs, time,
+        unread::{self, Known},
+    },
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -52,6 +57,15 @@ impl Section {
     }
     const fn charts(self) -> bool {
         matches!(self, Self::Overview | Self::Telemetry)
+    }
+    /// What the address of a tab that is a list may say.
+    const fn known(self) -> Option<Known> {
+        match self {
+            Self::Firmware => Some(firmware::KNOWN),
+            Self::Connections => Some(connections::KNOWN),
+            Self::Activity => Some(activity::KNOWN),
+            Self::Overview | Self::Telemetry | Self::Certificates | Self::Life(_) | Self::Unknown => None,
+        }
     }
 }
 
@@ -100,11 +114,13 @@ pub fn DevicePage() -> AnyView {
     });
     live::refetch_on(|| Some(Topic::Rollouts), 2000, model);
     let actions = Actions::new(move || model.refetch());
-    page(model, move |view: DeviceView| {
+    let notice = unread::notice_of(move |path| path.starts_with("/devices/").then(|| section.get().known()).flatten());
+    let content = page(model, move |view: DeviceView| {
         shown.set_value(Some(view.detail.row.online));
         let asked = (range.get_untracked(), past.get_untracked(), place.get_untracked().before, updates.get_untracked());
         content(&view, section.get(), asked, feed, &actions)
-    })
+    });
+    view! { {notice}{content} }.into_any()
 }
 
 fn content(

@@ -12,8 +12,9 @@ use wire::{
 /// Words of the list's address whose values have to be some; the others are in [`OTHERS`].
 pub const WORDS: [Word; 2] =
     [("sort", "order of devices", |word| DeviceSort::of(word).is_some()), ("cols", "choice of columns", are_columns)];
-/// Words of the address that mean something whatever they say: devices that were ticked, and how many were meant.
-pub const OTHERS: [&str; 2] = ["sel", "all"];
+/// Words of the address that mean something whatever they say: what is searched for and the place in the list, devices that were ticked, and how many were
+/// meant.
+pub const OTHERS: [&str; 5] = ["q", "cursor", "before", "sel", "all"];
 
 /// Whether each word of a text is a column, or it names none on purpose.
 fn are_columns(text: &str) -> bool {

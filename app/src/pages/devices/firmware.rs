@@ -10,6 +10,7 @@ use crate::{
         page::{card, card_flush},
         progress::progress,
         status, table, time,
+        unread::Known,
     },
 };
 use leptos::prelude::*;
@@ -22,6 +23,9 @@ use wire::{
     states::DeviceState,
     updates::Attempt,
 };
+
+/// What the tab's address may say.
+pub const KNOWN: Known = (&[("log", "update's id", |word| word.parse::<UpdateId>().is_ok())], &["cur", "from"]);
 
 /// What the address asks for, beside the tab.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

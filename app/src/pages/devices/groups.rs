@@ -19,6 +19,7 @@ use crate::{
         number::{counted, grouped},
         page::{card, card_flush, page, question},
         pager, status, submit, table, text, time,
+        unread::{self, Known},
     },
 };
 use leptos::prelude::*;
@@ -55,6 +56,12 @@ struct Asked {
     ask: Option<String>,
 }
 
+/// What the address may say: a list of groups has no words of its own.
+fn known(asked: &Asked) -> Known {
+    let others: &'static [&'static str] = if asked.name.is_empty() { &["name"] } else { &["name", "q", "cursor", "before"] };
+    (&[], others)
+}
+
 /// `/groups`, `/groups?name=…`
 #[component]
 pub fn GroupsPage() -> AnyView {
@@ -80,14 +87,16 @@ pub fn GroupsPage() -> AnyView {
         members: said("Changed", model),
         ways: Completing::new("members-q"),
     };
-    page(model, move |model: GroupsModel| {
+    let notice = unread::notice_of(move |path| (path == "/groups").then(|| asked.with(known)));
+    let content = page(model, move |model: GroupsModel| {
         let asked = asked.get_untracked();
         match (&model.list, &model.group) {
             (_, Some(group)) => one(group, &asked, &calls),
             (Some(all), None) => list(all, &calls),
             (None, None) => ().into_any(),
         }
-    })
+    });
+    view! { {notice}{content} }.into_any()
 }
 
 /// The address of its devices in the list.
@@ -244,21 +253,19 @@ fn rename_form(g: &DeviceGroup, place: &str, call: FormCall<RenameGroup>) -> Any
 fn delete_form(g: &DeviceGroup, place: &str, call: FormCall<DeleteGroup>) -> AnyView {
     let (name, devices, back, id) = (g.name.clone(), g.devices, asked::way_out(DELETE), format!("{place}delete"));
     let hidden = name.clone();
-    let inside = move || {
-        let confirm = Confirm {
-            text: format!(
-                "The group goes; its {} stay as they are. Selectors that ask for it find nothing then, and tokens that put devices into it do without.",
-                counted(devices, "device", "devices")
-            ),
-            verb: "Delete group".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: Some(name.clone()),
-            reason: None,
-        };
-        confirm_dialog_as(&id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text: format!(
+            "The group goes; its {} stay as they are. Selectors that ask for it find nothing then, and tokens that put devices into it do without.",
+            counted(devices, "device", "devices")
+        ),
+        verb: "Delete group".to_owned(),
+        cancel: "Keep it",
+        back,
+        danger: true,
+        type_name: Some(name),
+        reason: None,
     };
+    let inside = confirm_dialog_as(&id, confirm, call);
     view! { <ActionForm action=call><input type="hidden" name="name" value=hidden/>{inside}</ActionForm> }.into_any()
 }
 

@@ -9,7 +9,7 @@ use crate::{
         alarm::alarm,
         asked, banner,
         dialog::{confirm_dialog_as, dialog, dialog_link},
-        form, page,
+        page,
     },
 };
 use leptos::prelude::*;
@@ -117,9 +117,10 @@ pub fn buttons(d: &DeviceDetail) -> AnyView {
         .into_any()
 }
 
-/// Their dialogs.
+/// Their dialogs. Each has a place of its own, so that it stays as it is filled in when another step becomes possible.
 pub fn dialogs(d: &DeviceDetail, call: FormCall<ChangeDevice>) -> AnyView {
-    steps(d).map(|step| dialog(dialog_of(step), title(step, d), form(step, d, call))).collect_view().into_any()
+    let of = |step: DeviceStep| offered(step, d).then(|| dialog(dialog_of(step), title(step, d), form(step, d, call)));
+    DeviceStep::ALL.iter().copied().map(of).collect_view().into_any()
 }
 
 fn dialog_of(step: DeviceStep) -> String {
@@ -132,24 +133,22 @@ fn title(step: DeviceStep, d: &DeviceDetail) -> String {
 
 fn form(step: DeviceStep, d: &DeviceDetail, call: FormCall<ChangeDevice>) -> AnyView {
     let id = d.row.device_id.to_string();
-    let pending = move || call.pending().get();
+    let Words { verb, cancel, text, danger, typed, .. } = words(step);
+    let confirm = Confirm {
+        text: text.to_owned(),
+        verb: verb.to_owned(),
+        cancel,
+        back: asked::back_to(&format!("/devices/{id}"), &dialog_of(step)),
+        danger,
+        type_name: typed.then(|| id.clone()),
+        reason: None,
+    };
+    let inside = confirm_dialog_as(step.as_str(), confirm, call);
     view! {
         <ActionForm action=call>
-            <input type="hidden" name="id" value=id.clone()/>
+            <input type="hidden" name="id" value=id/>
             <input type="hidden" name="step" value=step.as_str()/>
-            {move || {
-                let Words { verb, cancel, text, danger, typed, .. } = words(step);
-                let confirm = Confirm {
-                    text: text.to_owned(),
-                    verb: verb.to_owned(),
-                    cancel,
-                    back: asked::back_to(&format!("/devices/{id}"), &dialog_of(step)),
-                    danger,
-                    type_name: typed.then(|| id.clone()),
-                    reason: None,
-                };
-                confirm_dialog_as(step.as_str(), confirm, form::refusal(call).as_ref(), pending)
-            }}
+            {inside}
         </ActionForm>
     }
     .into_any()

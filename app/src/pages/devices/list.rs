@@ -115,12 +115,13 @@ pub fn DevicesPage() -> AnyView {
     on_success(calls.1, move |()| after_grouping());
     on_success(calls.2, move |()| done());
     let keep = (said::<SaveView>("View saved", model), said::<ForgetView>("View removed", model));
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         if let Some(found) = &model.facets {
             counts.set(Some(found.clone()));
         }
         content(&model, (&shown.get_untracked(), before.get_untracked()), calls, keep, (ways, counts, &asked.get_untracked(), ticked))
-    })
+    });
+    view! { {unread::notice(&filters::WORDS, &filters::OTHERS)}{content} }.into_any()
 }
 
 fn content(
@@ -152,7 +153,6 @@ fn content(
     let groups = view! { <a class="btn" href="/groups">{icon("bookmark")}"Groups"</a> };
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=view! { {groups}{add} }.into_any()/>
-        {unread::notice(&filters::WORDS, &filters::OTHERS)}
         {filter_bar(model, (shown, before), asked, (ways, counts))}
         {bulk::ask(model, shown, tag, asked)}
         {grouping::ask(model, shown, group, asked)}

@@ -169,18 +169,8 @@ pub(super) fn ask(c: &Claim, call: FormCall<DisableClaim>) -> AnyView {
     let text =
         format!("Every device that still has it is refused from now on. The {} it let in stay.", counted(c.uses, "device", "devices"));
     let back = asked::way_out(&dialog_of(c));
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.clone(),
-            verb: "Disable claim".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: None,
-            reason: None,
-        };
-        confirm_dialog(confirm, refusal(call).as_ref(), move || call.pending().get())
-    };
+    let confirm = Confirm { text, verb: "Disable claim".to_owned(), cancel: "Keep it", back, danger: true, type_name: None, reason: None };
+    let inside = confirm_dialog(confirm, call);
     let id = c.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }

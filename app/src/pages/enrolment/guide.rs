@@ -36,6 +36,11 @@ impl Way {
             _ => Self::Agent,
         }
     }
+
+    /// Whether this word of an address is one.
+    pub(super) fn is_one(tab: &str) -> bool {
+        tab == "agent" || Self::of(tab) != Self::Agent
+    }
 }
 
 /// The guide with its tabs.

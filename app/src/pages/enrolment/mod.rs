@@ -29,6 +29,7 @@ use crate::{
         number::grouped,
         page::{self, page},
         select,
+        unread::{self, Word},
     },
 };
 use leptos::prelude::*;
@@ -39,6 +40,10 @@ use wire::{
     pki::{KeyType, SignerLost},
     registered::RegisteredState,
 };
+
+/// Words of the page's address.
+const WORDS: [Word; 1] = [("tab", "way to add devices", guide::Way::is_one)];
+const OTHERS: [&str; 4] = ["batch", "ca", "cur", "device"];
 
 /// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?approve=ID`, `?reject=ID` and `?disable=ID` ask
 /// without JavaScript, `?ca=ID` shows a registered authority, `?cur=` the rows of a list behind those that are shown first.
@@ -100,7 +105,7 @@ pub fn EnrolmentPage() -> AnyView {
         });
         content(&model, &asked, (way.get(), ca.get()), calls, (lots, own, shares))
     });
-    view! { {content}{requests::decide_dialog(calls.deciding)} }.into_any()
+    view! { {unread::notice(&WORDS, &OTHERS)}{content}{requests::decide_dialog(calls.deciding)} }.into_any()
 }
 
 /// What the address asks about, by id.

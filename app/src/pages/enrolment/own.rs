@@ -363,18 +363,9 @@ pub(super) fn ask(a: &RegisteredAuthority, call: FormCall<DisableAuthority>) -> 
         counted(a.devices, "device", "devices")
     );
     let back = asked::way_out(&dialog_of(a));
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.clone(),
-            verb: "Disable authority".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: None,
-            reason: None,
-        };
-        confirm_dialog(confirm, refusal(call).as_ref(), move || call.pending().get())
-    };
+    let confirm =
+        Confirm { text, verb: "Disable authority".to_owned(), cancel: "Keep it", back, danger: true, type_name: None, reason: None };
+    let inside = confirm_dialog(confirm, call);
     let id = a.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }

@@ -192,18 +192,9 @@ fn ask_reject(r: &EnrolmentRequest, call: FormCall<RejectEnrolment>) -> AnyView 
         r.device_id, r.code
     );
     let back = asked::way_out(&about(r, Decision::Reject));
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.clone(),
-            verb: "Reject device".to_owned(),
-            cancel: "Let it wait",
-            back: back.clone(),
-            danger: true,
-            type_name: None,
-            reason: None,
-        };
-        confirm_dialog(confirm, refusal(call).as_ref(), move || call.pending().get())
-    };
+    let confirm =
+        Confirm { text, verb: "Reject device".to_owned(), cancel: "Let it wait", back, danger: true, type_name: None, reason: None };
+    let inside = confirm_dialog(confirm, call);
     let id = r.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }

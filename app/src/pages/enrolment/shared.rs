@@ -167,18 +167,16 @@ fn dialog_of(t: &GatewayToken) -> String {
 pub(super) fn ask(t: &GatewayToken, call: FormCall<RevokeGatewayToken>) -> AnyView {
     let text = "Every device that speaks by it is refused from now on, until its gateway has another token. The devices stay in the fleet.";
     let back = asked::way_out(&dialog_of(t));
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.to_owned(),
-            verb: "Revoke token".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: None,
-            reason: None,
-        };
-        confirm_dialog(confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text: text.to_owned(),
+        verb: "Revoke token".to_owned(),
+        cancel: "Keep it",
+        back,
+        danger: true,
+        type_name: None,
+        reason: None,
     };
+    let inside = confirm_dialog(confirm, call);
     let id = t.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }

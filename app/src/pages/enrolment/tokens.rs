@@ -182,18 +182,8 @@ pub(super) fn ask(t: &EnrolmentToken, call: FormCall<RevokeEnrolmentToken>) -> A
         counted((t.max_uses - t.uses).max(0), "use", "uses")
     );
     let back = asked::way_out(&dialog_of(t));
-    let inside = move || {
-        let confirm = Confirm {
-            text: text.clone(),
-            verb: "Revoke token".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: None,
-            reason: None,
-        };
-        confirm_dialog(confirm, refusal(call).as_ref(), move || call.pending().get())
-    };
+    let confirm = Confirm { text, verb: "Revoke token".to_owned(), cancel: "Keep it", back, danger: true, type_name: None, reason: None };
+    let inside = confirm_dialog(confirm, call);
     let id = t.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }

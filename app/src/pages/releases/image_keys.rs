@@ -113,18 +113,16 @@ fn dialog_of(key: &ImageKey) -> String {
 /// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
 fn ask(key: &ImageKey, place: &str, call: FormCall<RemoveImageKey>) -> AnyView {
     let (form_id, id, back) = (format!("{place}image-key-{}", key.id), key.id.to_string(), asked::way_out(&dialog_of(key)));
-    let inside = move || {
-        let confirm = Confirm {
-            text: "Signatures by it are told to be by nobody who is known then. Releases and devices stay as they are.".to_owned(),
-            verb: "Remove key".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: None,
-            reason: None,
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text: "Signatures by it are told to be by nobody who is known then. Releases and devices stay as they are.".to_owned(),
+        verb: "Remove key".to_owned(),
+        cancel: "Keep it",
+        back,
+        danger: true,
+        type_name: None,
+        reason: None,
     };
+    let inside = confirm_dialog_as(&form_id, confirm, call);
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }
 

@@ -99,20 +99,18 @@ pub fn question(k: &SigningKey, call: FormCall<RevokeSigningKey>) -> AnyView {
 /// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
 fn ask_revoke(k: &SigningKey, place: &str, call: FormCall<RevokeSigningKey>) -> AnyView {
     let (form_id, name, back) = (format!("{place}key-{}", k.id), k.name.clone(), asked::way_out(&format!("revoke-{}", k.id)));
-    let inside = move || {
-        let confirm = Confirm {
-            text: "Its signatures count no more: new uploads that too few other keys have signed will be quarantined. Releases that are published stay, \
-                   and say where they fall short."
-                .to_owned(),
-            verb: "Revoke key".to_owned(),
-            cancel: "Keep it",
-            back: back.clone(),
-            danger: true,
-            type_name: Some(name.clone()),
-            reason: None,
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    let confirm = Confirm {
+        text: "Its signatures count no more: new uploads that too few other keys have signed will be quarantined. Releases that are published stay, \
+               and say where they fall short."
+            .to_owned(),
+        verb: "Revoke key".to_owned(),
+        cancel: "Keep it",
+        back,
+        danger: true,
+        type_name: Some(name),
+        reason: None,
     };
+    let inside = confirm_dialog_as(&form_id, confirm, call);
     let id = k.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }

@@ -47,12 +47,13 @@ pub fn ReleasesPage() -> AnyView {
         retire: said::<RetireAssignmentKey>("Key retired", model),
     };
     let uploader = Uploader::new();
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let before = address.with_untracked(|a| a.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
         let (revoke, forget) = address.with_untracked(|a| (a.get("revoke"), a.get("forget")));
         let questions = view! { {revoking(&model, revoke.as_deref(), calls)}{image_keys::forgetting(&model, forget.as_deref(), images)} };
         content(&model, (&query.get_untracked(), before.max(0)), questions.into_any(), (calls, images), (signing, limits), uploader)
-    })
+    });
+    view! { {unread::notice(&query::WORDS, &query::OTHERS)}{content} }.into_any()
 }
 
 /// The question before a signing key is revoked, in the page.
@@ -104,7 +105,6 @@ fn content(
         <div class="split">
             <div class="stack">
                 <div>
-                    {unread::notice(&query::WORDS, &query::OTHERS)}
                     {(filtered || model.all > 0).then(|| filter_bar(model, query))}
                     {list}
                     {pager(before, shown, model.releases.total, first, next)}

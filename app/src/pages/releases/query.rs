@@ -15,7 +15,7 @@ pub const WORDS: [Word; 2] = [
     ("check", "result of a check", |word| word.parse::<ReleaseCheck>().is_ok()),
 ];
 /// Words of the address that mean something whatever they say.
-pub const OTHERS: [&str; 1] = ["type"];
+pub const OTHERS: [&str; 4] = ["type", "q", "cur", "from"];
 
 /// What the list's address asks for; a word that is not understood counts as not said.
 pub fn read(get: impl Fn(&str) -> Option<String>) -> ReleaseQuery {

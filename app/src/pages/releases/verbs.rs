@@ -8,7 +8,7 @@ use crate::{
         Confirm, asked, dialog,
         dialog::{confirm_dialog_as, off_button},
         dialog_link,
-        form::{ActionForm, FormCall, refusal},
+        form::{ActionForm, FormCall},
         icon,
         number::{counted, grouped},
         page,
@@ -111,10 +111,10 @@ fn roll(m: &Model, title: &str) -> Option<AnyView> {
     m.may_draft.then(|| off_button("roll", "", label(), why.to_owned()))
 }
 
-/// The dialogs that [`buttons`] opens.
+/// The dialogs that [`buttons`] opens. Each has a place of its own, so that it stays as it is filled in when another verb becomes possible.
 pub(super) fn dialogs(m: &Model, call: FormCall<ActOnRelease>) -> AnyView {
-    let offered = VERBS.into_iter().filter(|v| v.allowed(m));
-    offered.map(|v| dialog(v.dialog(), title(m, v), ask(m, v, "", call))).collect_view().into_any()
+    let of = |v: Verb| v.allowed(m).then(|| dialog(v.dialog(), title(m, v), ask(m, v, "", call)));
+    VERBS.into_iter().map(of).collect_view().into_any()
 }
 
 /// The question in the page itself; none where that can't be done now.
@@ -131,39 +131,36 @@ fn ask(m: &Model, verb: Verb, place: &str, call: FormCall<ActOnRelease>) -> AnyV
     let r = &m.row;
     let (version, installed, uses) = (r.version.clone(), r.installed, r.rollouts);
     let (form_id, back) = (format!("{place}{}", verb.word()), asked::way_out(&verb.dialog()));
-    let warnings = m.warnings.clone();
-    let inside = move || {
-        let text = match verb {
-            Verb::Publish => {
-                let mut text = "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned();
-                for warning in &warnings {
-                    text.push_str(" But look: ");
-                    text.push_str(warning);
-                    text.push('.');
-                }
-                text
+    let text = match verb {
+        Verb::Publish => {
+            let mut text = "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned();
+            for warning in &m.warnings {
+                text.push_str(" But look: ");
+                text.push_str(warning);
+                text.push('.');
             }
-            Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
-            Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),
-            Verb::Recall => format!(
-                "No device installs it any more, and running rollouts with it halt ({} in all use it). {} run it now.",
-                grouped(uses),
-                counted(installed, "device", "devices")
-            ),
-            Verb::Remove => "The upload and its files are deleted. This cannot be undone.".to_owned(),
-        };
-        let harms = matches!(verb, Verb::Recall | Verb::Remove);
-        let confirm = Confirm {
-            text,
-            verb: verb.label().to_owned(),
-            cancel: "Not now",
-            back: back.clone(),
-            danger: harms,
-            type_name: (asks_for_version(verb.word()) && !version.is_empty()).then(|| version.clone()),
-            reason: (verb == Verb::Recall).then_some(("Reason", true)),
-        };
-        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+            text
+        }
+        Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
+        Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),
+        Verb::Recall => format!(
+            "No device installs it any more, and running rollouts with it halt ({} in all use it). {} run it now.",
+            grouped(uses),
+            counted(installed, "device", "devices")
+        ),
+        Verb::Remove => "The upload and its files are deleted. This cannot be undone.".to_owned(),
     };
+    let harms = matches!(verb, Verb::Recall | Verb::Remove);
+    let confirm = Confirm {
+        text,
+        verb: verb.label().to_owned(),
+        cancel: "Not now",
+        back,
+        danger: harms,
+        type_name: (asks_for_version(verb.word()) && !version.is_empty()).then_some(version),
+        reason: (verb == Verb::Recall).then_some(("Reason", true)),
+    };
+    let inside = confirm_dialog_as(&form_id, confirm, call);
     let hidden = r.id.to_string();
     view! {
         <ActionForm action=call>

@@ -12,7 +12,7 @@ use crate::{
         Confirm, Tone, asked, dialog,
         dialog::{confirm_dialog_of, off_button},
         dialog_link,
-        form::{Control, action, field, on_success, refusal},
+        form::{Control, action, field, on_success},
         icon,
         number::counted,
         toast::toasts,
@@ -20,7 +20,6 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    Fault,
     rollouts::{Action, Counts, EndClass, Preview, RolloutDetail, RolloutPage, Verb},
     states::{RolloutState, StageState},
 };
@@ -113,37 +112,27 @@ pub fn blocked_note(rollout: &RolloutDetail) -> Option<String> {
     rollout.actions.iter().find(|a| a.verb == first)?.blocked.clone()
 }
 
-/// The dialogs that [`buttons`] opens. `back` is the address of the page they stand on.
+/// The dialogs that [`buttons`] opens. Each has a place of its own, so that it stays as it is filled in when another verb becomes possible. `back` is the
+/// address of the page they stand on.
 pub fn dialogs(model: &RolloutPage, asks: Asks, back: &str) -> AnyView {
     let rollout = &model.rollout;
-    rollout
-        .actions
-        .iter()
-        .filter(|a| a.blocked.is_none())
-        .filter_map(|a| {
-            let form = ask(model, a.verb, asks, back)?;
-            Some(dialog(dialog_id(a.verb), title(rollout, a.verb), form))
-        })
-        .collect_view()
-        .into_any()
+    let possible = |verb: Verb| rollout.actions.iter().any(|a| a.verb == verb && a.blocked.is_none());
+    let of = |verb: Verb| {
+        let form = possible(verb).then(|| ask(model, verb, asks, back)).flatten()?;
+        Some(dialog(dialog_id(verb), title(rollout, verb), form))
+    };
+    ASKING.into_iter().map(of).collect_view().into_any()
 }
 
 /// The form that asks and does it; none for a verb that does not ask. `back` is where it leads, done or not.
 pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<AnyView> {
     let call = asks.of(verb)?;
-    let (id, digest) = (model.rollout.row.id.to_string(), model.rollout.digest.to_string());
-    let back = back.to_owned();
-    let stage = about_its_stage(verb).then(|| view! { <input type="hidden" name="stage" value=model.rollout.row.stage.to_string()/> });
-    let dry_run = model.preview.clone().filter(|_| verb == Verb::Approve);
-    let question = StoredValue::new((model.rollout.clone(), dry_run, back.clone()));
-    let inside = move || {
-        question.with_value(|(rollout, dry_run, back)| {
-            let question = question_of(rollout, dry_run.as_ref(), verb, back);
-            let fault = refusal(call);
-            let inputs = if verb == Verb::Retry { choice(rollout, fault.as_ref()) } else { ().into_any() };
-            confirm_dialog_of(verb.as_str(), question, inputs, fault.as_ref(), move || call.pending().get())
-        })
-    };
+    let rollout = &model.rollout;
+    let (id, digest, back) = (rollout.row.id.to_string(), rollout.digest.to_string(), back.to_owned());
+    let stage = about_its_stage(verb).then(|| view! { <input type="hidden" name="stage" value=rollout.row.stage.to_string()/> });
+    let dry_run = model.preview.as_ref().filter(|_| verb == Verb::Approve);
+    let inputs = if verb == Verb::Retry { choice(rollout, call) } else { ().into_any() };
+    let inside = confirm_dialog_of(verb.as_str(), question_of(rollout, dry_run, verb, &back), inputs, call.into());
     Some(
         view! {
             <ActionForm action=call>
@@ -159,21 +148,21 @@ pub fn ask(model: &RolloutPage, verb: Verb, asks: Asks, back: &str) -> Option<An
     )
 }
 
-/// Of whom a retry is: a box for each way in which updates ended, with how many did.
-fn choice(rollout: &RolloutDetail, fault: Option<&Fault>) -> AnyView {
-    let (options, usual) = choices(&rollout.row.counts, rollout.cancelled);
-    let boxes = field("classes", "It is offered again to devices whose update ended as", Control::Checks(options));
-    boxes.id(format!("{}-classes", Verb::Retry.as_str())).value(usual).fault(fault).view()
+/// Of whom a retry is: a box for each way in which updates end, with how many did by now. All are there always, so that each stays where it is.
+fn choice(rollout: &RolloutDetail, call: FormCall<ActOnRollout>) -> AnyView {
+    let boxes = Control::Checks(choices(&rollout.row.counts, rollout.cancelled));
+    let usual: Vec<&str> = EndClass::USUAL.iter().map(|class| class.as_str()).collect();
+    field("classes", "It is offered again to devices whose update ended as", boxes)
+        .id(format!("{}-classes", Verb::Retry.as_str()))
+        .value(usual.join(" "))
+        .refused(call)
+        .view()
 }
 
-/// The ways in which updates ended, with how many did, and which of them are chosen at first.
-fn choices(counts: &Counts, cancelled: i64) -> (Vec<(String, String)>, String) {
-    let devices = |class: EndClass| class.devices(counts, cancelled);
-    let there: Vec<EndClass> = EndClass::ALL.iter().copied().filter(|class| devices(*class) > 0).collect();
-    let label = |class: &EndClass| format!("{} ({})", words::update(class.state()).1, devices_of(devices(*class)));
-    let options = there.iter().map(|class| (class.as_str().to_owned(), label(class))).collect();
-    let usual: Vec<&str> = there.iter().filter(|class| EndClass::USUAL.contains(class)).map(|class| class.as_str()).collect();
-    (options, usual.join(" "))
+/// The ways in which updates end, with how many did.
+fn choices(counts: &Counts, cancelled: i64) -> Vec<(String, String)> {
+    let label = |class: EndClass| format!("{} ({})", words::update(class.state()).1, devices_of(class.devices(counts, cancelled)));
+    EndClass::ALL.iter().map(|class| (class.as_str().to_owned(), label(*class))).collect()
 }
 
 /// The heading of a question; it names the rollout.
@@ -327,15 +316,17 @@ mod tests {
     fn a_retry_says_how_many_it_tries_again() {
         let counts = Counts { total: 20, succeeded: 10, failed: 2, timed_out: 1, reverted: 4, rejected: 3, ..Counts::default() };
         assert_eq!(retry_of(&counts), "Retry 3 devices…");
-        let (options, usual) = choices(&counts, 0);
-        let options: Vec<_> = options.iter().map(|(value, label)| (value.as_str(), label.as_str())).collect();
-        let all = [("failed", "Failed (2 devices)"), ("timed_out", "Timed out (1 device)"), ("reverted", "Reverted (4 devices)")];
-        assert_eq!(options[..3], all);
-        assert_eq!((options.len(), options[3].0, usual.as_str()), (4, "rejected", "failed timed_out"));
-        // Who went back or refused is tried again only when somebody says so.
+        let all =
+            |counts: &Counts, cancelled: i64| choices(counts, cancelled).into_iter().map(|(value, label)| format!("{value}: {label}"));
+        let said: Vec<String> = all(&counts, 0).collect();
+        assert_eq!(said[..2], ["failed: Failed (2 devices)", "timed_out: Timed out (1 device)"]);
+        assert_eq!(said[2], "reverted: Reverted (4 devices)");
+        // Who is in none of them may be in one the next moment: each is there, and stays where it is.
         let decided = Counts { total: 20, reverted: 4, ..Counts::default() };
-        assert_eq!((retry_of(&decided).as_str(), choices(&decided, 1).1.as_str()), ("Retry devices…", ""));
-        assert_eq!(choices(&decided, 1).0[1], ("cancelled".to_owned(), "Cancelled (1 device)".to_owned()));
+        assert_eq!(retry_of(&decided), "Retry devices…");
+        let said: Vec<String> = all(&decided, 1).collect();
+        assert_eq!((said[0].as_str(), said.len()), ("failed: Failed (0 devices)", EndClass::ALL.len()));
+        assert_eq!(said[4], "cancelled: Cancelled (1 device)");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub const WORDS: [Word; 4] = [
     ("outcome", "end of an update", |word| word.parse::<UpdateFailure>().is_ok()),
     ("sort", "order of devices", |word| word.parse::<UpdateSort>().is_ok()),
 ];
+/// Words of the address that mean something whatever they say.
+pub const OTHERS: [&str; 3] = ["q", "cur", "from"];
 
 /// What the page's address chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

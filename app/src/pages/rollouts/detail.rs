@@ -3,7 +3,7 @@
 use super::{
     actions::{self, Asks},
     ahead,
-    choice::{Choice, WORDS},
+    choice::{Choice, OTHERS, WORDS},
     course, phrases,
     preview::{changes, dry_run},
     updates,
@@ -32,7 +32,8 @@ pub fn RolloutPage() -> AnyView {
     live::refetch_on(move || id.get().parse().ok().map(Topic::Rollout), 500, model);
     let asks = Asks::new(move || model.refetch());
     let ways = Completing::new("rollout-device-search");
-    page(model, move |model: Model| content(&model, &choice.get_untracked(), &asks, ways))
+    let content = page(model, move |model: Model| content(&model, &choice.get_untracked(), &asks, ways));
+    view! { {unread::notice(&WORDS, &OTHERS)}{content} }.into_any()
 }
 
 /// What became of the devices, as a file and on paper; nothing before the first stage has begun.
@@ -64,7 +65,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> Any
         {blocked}
         {super::back::back_of_note(r)}
         <div class="split mt-4">
-            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{unread::notice(&WORDS, &[])}{updates::devices(model, choice, ways)}</div>
+            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{updates::devices(model, choice, ways)}</div>
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {ahead::card_of(r.ahead.as_ref())}

@@ -115,7 +115,7 @@ fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> (Any
 
 /// The gate of the whole rollout.
 pub(super) fn whole(typed: Typed<'_>, past: Option<&PastUpdates>) -> AnyView {
-    let (of, problems) = (&typed.0.whole, typed.1);
+    let (of, problems) = (&typed.0.draft.whole, typed.1);
     let input = |field: &str, label: &str, value: &str, hint: &'static str| {
         let (name, hint) = (format!("gate.{field}"), lately::beside(hint, past, field));
         text(&name, label).value(value.to_owned()).autocomplete("off").hint(hint).fault(fault_of(problems, &name).as_ref()).view()

@@ -8,10 +8,10 @@ use crate::{
 use leptos::prelude::*;
 use wire::rollouts::{Preview, Problem, RolloutSpec};
 
-/// The plan as the page came with it, what is wrong with it, and what is typed meanwhile.
-pub(super) type Typed<'a> = (&'a Draft, &'a [Problem], LivePreview);
+/// The address with the plan as the page came with it, what is wrong with it, and what is typed meanwhile.
+pub(super) type Typed<'a> = (&'a Address, &'a [Problem], LivePreview);
 
-/// A stage, from 0. The first one is open at first, one that was only just added, and one that something in this step is wrong with.
+/// A stage, from 0. At first the first one is open; later what was left open, one that was only just added, and one that something in this step is wrong with.
 pub(super) fn stage_fold(
     at: &Address,
     index: usize,
@@ -21,31 +21,33 @@ pub(super) fn stage_fold(
     let (step, prefix) = (at.step, format!("stages.{index}."));
     let own = move |field: &str| field.starts_with(&prefix) && Step::of_field(field) == step;
     let wrong = message_where(problems, &own);
-    let open = index == 0 || at.added == Some(index) || wrong.is_some();
+    let name = index.to_string();
+    let open = at.is_open(&name, index == 0) || wrong.is_some();
     let devices = preview.and_then(|p| p.stages.get(index)).map(|s| s.devices);
     let before = brief::stage(&at.draft, index, devices);
     let says = move || {
         let typed = live.of_typed(|draft| brief::stage(draft, index, live.devices(index, devices)));
         typed.unwrap_or_else(|| before.clone())
     };
-    fold(format!("Stage {}", index + 1), line(live.wrong_where(own, wrong), says), open, body)
+    fold(name, format!("Stage {}", index + 1), line(live.wrong_where(own, wrong), says), open, body)
 }
 
-/// Some settings of a plan. They are open at first where something is wrong with one; `inputs` is what the names of theirs begin with.
+/// Some settings of a plan. They are open where they were left so, or something is wrong with one; `inputs` is what the names of theirs begin with.
 pub(super) fn settings(
     title: &'static str,
     words: fn(&RolloutSpec) -> String,
     inputs: &'static [&'static str],
-    (draft, problems, live): Typed<'_>,
+    (at, problems, live): Typed<'_>,
     body: AnyView,
 ) -> AnyView {
     let own = move |field: &str| inputs.iter().any(|input| field.starts_with(input));
     let wrong = message_where(problems, own);
-    let open = wrong.is_some();
+    let name = inputs.first().copied().unwrap_or_default();
+    let open = at.is_open(name, false) || wrong.is_some();
     let said = move |draft: &Draft| draft.so_far().map(|spec| words(&spec)).unwrap_or_default();
-    let before = said(draft);
+    let before = said(&at.draft);
     let says = move || live.of_typed(said).unwrap_or_else(|| before.clone());
-    fold_card(title, line(live.wrong_where(own, wrong), says), open, body)
+    fold_card(name, title, line(live.wrong_where(own, wrong), says), open, body)
 }
 
 /// What a part says, or what is wrong with it while something is.

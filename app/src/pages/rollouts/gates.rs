@@ -46,7 +46,7 @@ pub(super) fn gates(at: &Address, model: &Model, problems: &[Problem], live: Liv
             stage_fold(at, i, (preview, problems, live), body.into_any())
         })
         .collect_view();
-    let typed: Typed = (&at.draft, problems, live);
+    let typed: Typed = (at, problems, live);
     let body = view! {
         {folds}
         <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit."{lately::rests_on(past)}</footer>

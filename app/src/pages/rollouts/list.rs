@@ -36,6 +36,7 @@ const TABS: [(&str, &str, &str); 5] = [
 
 /// Words of the list's address.
 const WORDS: [Word; 1] = [("tab", "list of rollouts", is_tab)];
+const OTHERS: [&str; 3] = ["q", "cur", "from"];
 
 fn is_tab(word: &str) -> bool {
     word.parse::<wire::rollouts::Tab>().is_ok()
@@ -71,10 +72,11 @@ pub fn RolloutsPage() -> AnyView {
         ReadRollouts { tab, cursor: word("cur"), q }
     });
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
-    crate::ui::page::page(model, move |model: Model| {
+    let content = crate::ui::page::page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
         content(&model, &untrack(asked), before.max(0))
-    })
+    });
+    view! { {unread::notice(&WORDS, &OTHERS)}{content} }.into_any()
 }
 
 fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
@@ -102,7 +104,6 @@ fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
     let first = (before > 0).then(|| asked.address(&[]));
     view! {
         <PageHead title="Rollouts" sub=view! { "Releases on their way to devices, stage by stage. "<a href="/freezes">"Freezes"</a>" hold all of them." }.into_any() actions=new.unwrap_or_else(|| ().into_any())/>
-        {unread::notice(&WORDS, &[])}
         {tabs("Rollouts by state", links)}
         <form class="filters mt-4" method="get" action="/rollouts" role="search">
             {search_input("Search rollouts", "Name, version or device type", &asked.q)}

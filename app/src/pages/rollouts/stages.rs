@@ -145,7 +145,7 @@ pub(super) fn stages(at: &Address, model: &Model, problems: &[Problem], live: Li
         </div>
     };
     let limits = view! { {limits}<div class="mt-4">{rate_fields(&draft.order, problems)}</div> };
-    let typed: Typed = (draft, problems, live);
+    let typed: Typed = (at, problems, live);
     view! {
         {whole}
         {card_flush("Stages", None, view! { {folds}{footer}{one_first(at, model)} }.into_any())}

@@ -108,6 +108,8 @@ pub(super) fn step_form(at: &Address, path: &str, model: &Model, problems: &[Pro
             // The first submit button is the one Enter presses.
             <button type="submit" name="go" value=next.word() hidden=""></button>
             <input type="hidden" name="step" value=step.word()/>
+            // Which parts are open each of them says itself; this one that nothing was said where none is.
+            <input type="hidden" name="open" value=""/>
             {hidden}
             {body}
             <div class="row mt-4">

@@ -24,7 +24,7 @@ const fn named(day: Weekday) -> &'static str {
 
 /// The inputs.
 pub(super) fn cards(typed: Typed<'_>) -> AnyView {
-    let (draft, problems) = (&typed.0.when, typed.1);
+    let (draft, problems) = (&typed.0.draft.when, typed.1);
     let fault = |name: &str| fault_of(problems, name);
     let days = Weekday::ALL
         .iter()

@@ -23,6 +23,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map};
+use std::collections::BTreeSet;
 use wire::rollouts::WizardPage as Model;
 
 /// What the address says: the step and the plan so far.
@@ -36,8 +37,8 @@ pub struct Address {
     planned: bool,
     /// Which devices were to go first, and why they can't; none when nobody asked, or they do.
     pub unfit_first: Option<(String, String)>,
-    /// The stage that was only just added, from 0.
-    pub added: Option<usize>,
+    /// Which parts of the step are open, a stage by its number from 0; none where nothing says so.
+    open: Option<BTreeSet<String>>,
 }
 
 impl Address {
@@ -46,11 +47,16 @@ impl Address {
         let pairs = query::pairs(search);
         let value = |key: &str| pairs.iter().rev().find(|p| p.0 == key).map(|p| p.1.as_str());
         let mut draft = Draft::read(search);
-        let (mut unfit_first, mut added) = (None, None);
+        // Another step has other parts.
+        let said = value("go").is_none() && pairs.iter().any(|p| p.0 == "open");
+        let all = pairs.iter().filter(|p| p.0 == "open" && !p.1.is_empty()).map(|p| p.1.clone());
+        let mut open: Option<BTreeSet<String>> = said.then(|| all.collect());
+        let mut unfit_first = None;
         match value("do") {
             Some("first") => {
                 let first = value("first").unwrap_or_default();
                 unfit_first = draft.first(first).err().map(|why| (first.to_owned(), why));
+                open = open.filter(|_| unfit_first.is_some());
             }
             Some(what) => {
                 if let Some(selector) = filtered(&draft.selector, what) {
@@ -58,8 +64,7 @@ impl Address {
                 } else {
                     let before = draft.stages.len();
                     draft.apply(what);
-                    // It stands in front of the last one.
-                    added = draft.stages.len().checked_sub(2).filter(|_| draft.stages.len() > before && what == "add");
+                    open = left_open(open, what, (before, draft.stages.len()));
                 }
             }
             None => {}
@@ -69,13 +74,47 @@ impl Address {
             draft,
             planned: pairs.iter().any(|p| p.0 == "release" || p.0.starts_with("stages.")),
             unfit_first,
-            added,
+            open,
         }
+    }
+
+    /// Whether a part of the step is open, where nothing says which are `at_first`.
+    pub fn is_open(&self, part: &str, at_first: bool) -> bool {
+        self.open.as_ref().map_or(at_first, |open| open.contains(part))
     }
 
     /// The query string that leads to a step with this plan.
     pub fn query(&self, step: Step) -> String {
         format!("step={}&{}", step.word(), self.draft.write())
+    }
+}
+
+/// Which parts are open after `what` was done to the stages, of which there were so many before and are so many now. A stage stays open under another number,
+/// and one that was only just added is open; other stages altogether are open as at first.
+fn left_open(open: Option<BTreeSet<String>>, what: &str, (before, now): (usize, usize)) -> Option<BTreeSet<String>> {
+    let renumbered = |open: BTreeSet<String>, number: &dyn Fn(usize) -> Option<usize>| -> BTreeSet<String> {
+        let of = |part: String| match part.parse::<usize>() {
+            Ok(stage) => number(stage).map(|stage| stage.to_string()),
+            Err(_) => Some(part),
+        };
+        open.into_iter().filter_map(of).collect()
+    };
+    match what.split_once('.') {
+        None if what == "add" && now > before => {
+            // It stands in front of the last one.
+            let new = now.saturating_sub(2);
+            let open = open.unwrap_or_else(|| BTreeSet::from(["0".to_owned()]));
+            let mut open = renumbered(open, &|stage| Some(if stage < new { stage } else { stage + 1 }));
+            open.insert(new.to_string());
+            Some(open)
+        }
+        Some(("remove", gone)) if now < before => {
+            let gone = gone.parse::<usize>().unwrap_or(before);
+            let number = |stage: usize| (stage != gone).then(|| if stage < gone { stage } else { stage - 1 });
+            open.map(|open| renumbered(open, &number))
+        }
+        Some(("template", _)) => None,
+        _ => open,
     }
 }
 
@@ -226,10 +265,31 @@ mod tests {
         let at = Address::read("?step=stages&go=gates&stages.0.name=A&stages.0.reach=100&do=add");
         assert_eq!(at.step, Step::Gates);
         assert_eq!(at.draft.stages.len(), 2);
-        assert!(at.planned && at.added == Some(0), "the one that is new");
-        assert_eq!(Address::read("?step=stages&stages.0.reach=100&do=remove.0").added, None);
+        assert!(at.planned && at.is_open("0", false), "the one that is new");
         assert!(!Address::read("").planned);
         assert_eq!(Address::read(&at.query(Step::Review)).draft, at.draft);
+    }
+
+    #[test]
+    fn what_was_left_open_stays_so_under_whichever_number() {
+        let three = "?step=stages&stages.0.reach=10&stages.1.reach=50&stages.2.reach=100";
+        let open = |more: &str| {
+            let at = Address::read(&format!("{three}{more}"));
+            (0..4).filter(|n| at.is_open(&n.to_string(), *n == 0)).collect::<Vec<_>>()
+        };
+        assert_eq!(open(""), [0], "the first one, where nothing says which");
+        assert_eq!(open("&open="), [0; 0]);
+        assert_eq!(open("&open=&open=1&open=2&do=preview"), [1, 2]);
+        assert_eq!(open("&open=&open=1&open=2&do=add"), [1, 2, 3], "the new one stands in front of the last");
+        assert_eq!(open("&do=add"), [0, 2]);
+        assert_eq!(open("&open=&open=0&open=2&do=remove.1"), [0, 1]);
+        assert_eq!(open("&open=&open=0&open=2&do=remove.0"), [1]);
+        assert_eq!(open("&open=&open=2&do=template.canary"), [0], "other stages");
+        assert_eq!(open("&open=&open=2&do=first&first=attr.site%3Arotterdam"), [0]);
+        assert_eq!(open("&open=&open=2&do=first&first=tag%3A"), [2], "the plan stays");
+        assert_eq!(open("&open=&open=2&go=gates"), [0], "another step has other parts");
+        let at = Address::read(&format!("{three}&open=&open=order&do=add"));
+        assert!(at.is_open("order", false) && !at.is_open("window", false), "settings too");
     }
 
     #[test]

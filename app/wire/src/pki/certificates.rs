@@ -9,6 +9,9 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The [reason](CertificateRow::reason) of one that is shown as revoked because its owner's list names it (E-10): nobody here has revoked it.
+pub const OWNERS_LIST: &str = "owners_list";
+
 /// A certificate in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -42,6 +45,13 @@ pub struct CertificateRow {
     /// When an operator ordered that it is renewed; none where nobody did, or when its successor has been used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_ordered_at: Option<Timestamp>,
+}
+
+impl CertificateRow {
+    /// Whether it is shown as revoked because its owner's list names it, and may come back with the next one.
+    pub fn is_on_owners_list(&self) -> bool {
+        self.reason == OWNERS_LIST
+    }
 }
 
 crate::states::words! {

@@ -72,6 +72,7 @@ impl Devices {
         let pin = pins::of(&mut on, device).await?;
         let slots = slots::of(&mut on, device).await?;
         let certificates = self.pki.certificates_of(&mut on, device).await?;
+        let renewable = self.pki.renewable(&mut on, device, now).await?;
         let row = d.listed.shown(tags)?;
         let state = row.state;
         let detail = DeviceDetail {
@@ -84,6 +85,7 @@ impl Devices {
             agent: d.agent,
             attributes,
             certificates,
+            renewable,
             updates: Vec::new(),
             latest: Vec::new(),
             connections,

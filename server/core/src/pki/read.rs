@@ -10,7 +10,7 @@ use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId, DeviceId, OrgId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    pki::{AuthorityRow, CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, WEEKS},
+    pki::{AuthorityRow, CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, OWNERS_LIST, WEEKS},
     states::{CertificateState, KeyPlace},
 };
 
@@ -149,9 +149,6 @@ fn placed(cursor: &str, sort: CertificateSort) -> Option<store::Place> {
     let (id, device) = rest.split_once('.').unwrap_or((rest, ""));
     Some(store::Place { at: at.parse().ok()?, id: id.to_owned(), device: device.to_owned() })
 }
-
-/// Why a certificate is shown as revoked that its owner's list names (E-10).
-const OWNERS_LIST: &str = "owners_list";
 
 /// Which list that is, as the page of authorities names its number.
 fn owners_list(number: &str) -> String {

@@ -11,7 +11,11 @@ use super::{
     profile::{self, Validity},
     store,
 };
-use crate::{access::Actor, bus::Event, db::Tx};
+use crate::{
+    access::Actor,
+    bus::Event,
+    db::{Conn, Tx},
+};
 use serde_json::Map;
 use std::collections::VecDeque;
 use wire::{
@@ -130,6 +134,11 @@ impl Pki {
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Device { org: peer.org.clone(), device: peer.device });
         Ok(self.just_enrolled(&issued, device_url, now))
+    }
+
+    /// Whether an [order](Self::order_renewal) would be of anything now.
+    pub(crate) async fn renewable(&self, on: &mut impl Conn, device: i64, now: Timestamp) -> Result<bool, Error> {
+        Ok(store::renewable(on, device, now).await?)
     }
 
     /// Orders inside the caller's transaction that a device renews its certificates, whatever their age: those that it may connect with, that are

@@ -44,18 +44,7 @@ impl Browser {
     /// Sends the form of the wizard's review as a browser without JavaScript does; where that leads.
     async fn save(&self, from: &str, shown: &str, reason: &str) -> String {
         let plan = super::super::guard::encode(&hidden(shown, "plan"));
-        let form = format!("plan={plan}&id=&generation=0&reason={reason}&then=draft");
-        let request = Request::builder()
-            .method("POST")
-            .uri("/rpc/rollout_save")
-            .header(header::COOKIE, &self.session)
-            .header("sec-fetch-site", "same-origin")
-            .header(header::CONTENT_TYPE, FORM)
-            .header(header::ACCEPT, "text/html")
-            .header(header::REFERER, format!("http://localhost{from}"));
-        let response = self.router.clone().oneshot(request.body(Body::from(form)).unwrap()).await.unwrap();
-        let to = response.headers()[header::LOCATION].to_str().unwrap();
-        to.strip_prefix("http://localhost").unwrap_or(to).to_owned()
+        self.posted("rollout_save", from, format!("plan={plan}&id=&generation=0&reason={reason}&then=draft")).await
     }
 }
 

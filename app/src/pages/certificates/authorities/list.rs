@@ -13,7 +13,7 @@ use crate::{
         number::{counted, grouped, percent},
         page::{card, card_flush, page},
         progress::progress,
-        table, time,
+        table, time, unread,
     },
 };
 use leptos::prelude::*;
@@ -32,7 +32,8 @@ pub fn AuthoritiesPage() -> AnyView {
     let model = reading(move || ReadAuthorities { after: after.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let claims = said::<MakeClaimAuthority>("Claims have their authority", model);
-    page(model, move |model: Model| content(&model, !after.get_untracked().is_empty(), claims))
+    let content = page(model, move |model: Model| content(&model, !after.get_untracked().is_empty(), claims));
+    view! { {unread::notice(&[], &["after"])}{content} }.into_any()
 }
 
 fn content(m: &Model, further: bool, claims: FormCall<MakeClaimAuthority>) -> AnyView {

@@ -6,7 +6,7 @@ use crate::{
     ui::{
         Confirm, Tone, asked, dialog,
         dialog::{confirm_dialog_as, dialog_link_about},
-        form::{ActionForm, FormCall, action, on_success, refusal},
+        form::{ActionForm, FormCall, action, on_success},
         number::counted,
         page::card,
         toast::toasts,
@@ -134,11 +134,7 @@ pub fn ask(m: &Model, a: &AuthorityAction, asks: Asks) -> Option<AnyView> {
     let call = asks.of(a.step)?;
     asks.second.set_value(m.second_person);
     let (id, step, forced) = (m.standing.row.id.to_string(), a.step, a.forced);
-    let question = StoredValue::new((m.clone(), a.clone()));
-    let inside = move || {
-        question
-            .with_value(|(m, a)| confirm_dialog_as(step.as_str(), question_of(m, a), refusal(call).as_ref(), move || call.pending().get()))
-    };
+    let inside = confirm_dialog_as(step.as_str(), question_of(m, a), call);
     Some(
         view! {
             <ActionForm action=call>

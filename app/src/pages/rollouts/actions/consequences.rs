@@ -7,6 +7,9 @@ use wire::{
     states::{RolloutState, StageState},
 };
 
+/// What is said before a retry. The numbers stand at the boxes, which say of whom it is.
+const RETRY_SAYS: &str = "The release is offered again to the devices that you choose. Who went back, refused or was cancelled has decided; choose them only on purpose.";
+
 /// What follows from `verb`, in numbers.
 pub(super) fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Preview>) -> String {
     let c = &r.row.counts;
@@ -38,7 +41,7 @@ pub(super) fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Previ
             c.succeeded,
             r.row.version
         ),
-        Verb::Retry => retry_says(c),
+        Verb::Retry => RETRY_SAYS.to_owned(),
         Verb::RollBack => back_says(c, &r.row.version, r.way_back.as_ref().map_or("the way back", |b| b.version.as_str())),
     }
 }
@@ -81,12 +84,6 @@ fn back_says(c: &Counts, version: &str, back: &str) -> String {
         "Nobody gets {version} any more, and what has not begun to install is taken back. A rollout of its own sends {back} to the devices that run {version}: {} by now, a few first. It was approved with this plan.",
         devices_of(c.succeeded)
     )
-}
-
-fn retry_says(c: &Counts) -> String {
-    let decided = c.reverted + c.rejected;
-    let more = if decided > 0 { format!(", {} went back or refused it", devices_of(decided)) } else { String::new() };
-    format!("The release is offered again to the devices that you choose: {} failed or fell silent{more}.", devices_of(c.retriable()))
 }
 
 #[cfg(test)]
@@ -139,19 +136,6 @@ mod tests {
         assert_eq!(
             promote_says(&both(StageState::Succeeded), 2, 3, "2.0.0"),
             "The last stage ends, and with it the rollout. 3 devices that wait are left as they are."
-        );
-    }
-
-    #[test]
-    fn a_retry_speaks_of_those_it_tries_again() {
-        let counts = Counts { total: 20, succeeded: 10, failed: 2, timed_out: 1, reverted: 4, rejected: 3, ..Counts::default() };
-        assert_eq!(
-            retry_says(&counts),
-            "The release is offered again to the devices that you choose: 3 devices failed or fell silent, 7 devices went back or refused it."
-        );
-        assert_eq!(
-            retry_says(&Counts { failed: 1, ..Counts::default() }),
-            "The release is offered again to the devices that you choose: 1 device failed or fell silent."
         );
     }
 

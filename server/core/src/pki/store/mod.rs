@@ -168,6 +168,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &publication::CRL,
     &publication::STANDINGS,
     &renewals::ORDER_RENEWAL,
+    &renewals::RENEWED_HERE,
     &requests::REQUEST,
     &requests::REQUESTS,
     &requests::END_REQUEST,

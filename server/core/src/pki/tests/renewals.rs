@@ -104,6 +104,7 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
 
     let mut heard = w.fleet.bus().listen();
     let oli = w.operator().await;
+    assert!(w.fleet.device(&oli, &id).await.unwrap().renewable, "so a page offers it");
     let order = w.fleet.devices().order_renewal(&oli, &id).await.unwrap();
     assert_eq!((order.certificates, order.ordered_at), (vec![peer.certificate.clone()], w.clock_now()));
     let mut nudged = false;
@@ -133,6 +134,7 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
     w.fleet.devices().decommission(&oli, &id).await.unwrap();
     let refused = w.fleet.devices().order_renewal(&oli, &id).await.unwrap_err().fault();
     assert_eq!(refused.code, "nothing_to_renew");
+    assert!(!w.fleet.device(&oli, &id).await.unwrap().renewable);
     let log = w.fleet.access().search_audit(&w.admin().await, "device.renew", None).await.unwrap().entries.items;
     assert_eq!(log.len(), 2);
 }

@@ -16,7 +16,7 @@ use wire::{
     enrolment::Returns,
     pki::RevocationReason,
     registered::{JustInTime, RegisteredAuthority, RegisteredState},
-    states::Role,
+    states::{CertificateState, Role},
 };
 
 async fn revoke(w: &World, leaf: &[u8], reason: RevocationReason) {
@@ -271,4 +271,23 @@ async fn e_10_a_device_keeps_its_place_when_a_nearer_authority_is_registered(#[c
     assert_eq!(trust.check_registered(&below.fresh(&w, "meter-3"), &line), Err(Refusal::Authority));
     assert!(trust.check_registered(&held, &plant).is_ok());
     assert_eq!(w.fleet.devices().list(&admin, &DeviceQuery::default()).await.unwrap().total, 1);
+}
+
+/// A certificate of ours beside the one of its owner's authority would end that with its first use.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_1_what_an_owners_authority_issued_is_not_renewed_here(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, operator) = (w.admin().await, w.operator().await);
+    let theirs = Theirs::new(&w, "Plant CA");
+    let plant = theirs.enabled(&w, &admin, policy(JustInTime::Auto)).await;
+    let leaf = theirs.fresh(&w, "meter-1");
+    assert_eq!(dial(&w, &plant, &leaf).await, Err(Refusal::Arriving));
+    let meter = dial(&w, &plant, &leaf).await.unwrap();
+    let shown = w.fleet.device(&operator, &meter).await.unwrap();
+    assert_eq!((shown.certificates[0].state, shown.renewable), (CertificateState::Active, false), "no page offers it");
+    let refused = w.fleet.devices().order_renewal(&operator, &meter).await.unwrap_err().fault();
+    assert_eq!(refused.code, "nothing_to_renew");
 }
