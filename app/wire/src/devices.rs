@@ -243,6 +243,7 @@ pub struct SelectorError {
 /// All a device's page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that may be done, named for whoever shows it")]
 pub struct DeviceDetail {
     /// The row as in the list.
     pub row: DeviceRow,
