@@ -79,7 +79,7 @@ impl Turmoil {
             budget: self.chance(25).then(|| self.budget()),
             rate: self.chance(25).then(|| self.rate()),
             confirm_at_device: self.chance(30),
-            ignore_data_budget: self.chance(60),
+            ignore_data_budget: self.chance(40),
             window: self.chance(30).then(|| self.s.opens_in(i64::try_from(self.roll(300)).unwrap())),
             during_freeze: self.chance(20),
             retry: self.chance(50).then_some(retry),
@@ -151,7 +151,7 @@ impl Turmoil {
                 let mut tx = room.db.write().await.unwrap();
                 exec!(&mut tx, ONLINE, device, self.chance(70)).unwrap();
                 let day = crate::transfers::budget::day(self.s.w.clock_now());
-                exec!(&mut tx, SENT, device, day, if self.chance(30) { 2_000_000_i64 } else { 0 }).unwrap();
+                exec!(&mut tx, SENT, device, day, if self.chance(55) { 2_000_000_i64 } else { 0 }).unwrap();
                 tx.commit().await.unwrap();
             }
             12 | 13 => {
