@@ -2,9 +2,13 @@
 
 use fleet::{access::attacks::Kind, pki::Refusal};
 use rustls::{CertificateError, Error, OtherError};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use std::{
     io,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 macro_rules! reasons { ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
@@ -160,6 +164,24 @@ pub(super) fn is_an_authority(error: &Error) -> bool {
     matches!(error.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
+/// Why a certificate's chain ends nowhere when nobody is believed: what is wrong with it by itself, as where somebody is, and otherwise that nobody has
+/// signed it. Never that it is good.
+pub(super) fn of_nobody(leaf: &CertificateDer<'_>, now: UnixTime) -> Error {
+    use CertificateError as C;
+    use webpki::Error as W;
+    let Ok(certificate) = webpki::EndEntityCert::try_from(leaf) else { return C::BadEncoding.into() };
+    let followed = certificate.verify_for_usage(&[], &[], &[], now, webpki::KeyUsage::client_auth(), None, None);
+    let why = match followed.err().unwrap_or(W::UnknownIssuer) {
+        W::UnknownIssuer => C::UnknownIssuer,
+        W::CertExpired { .. } | W::InvalidCertValidity => C::Expired,
+        W::CertNotValidYet { .. } => C::NotValidYet,
+        W::RequiredEkuNotFoundContext(_) => C::InvalidPurpose,
+        W::BadDer | W::BadDerTime | W::TrailingData(_) => C::BadEncoding,
+        other => C::Other(OtherError(Arc::new(other))),
+    };
+    why.into()
+}
+
 /// A counter of each reason.
 #[derive(Debug)]
 pub struct Reasons([AtomicU64; Reason::ALL.len()]);
@@ -191,7 +213,28 @@ impl Reasons {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
+    use std::time::Duration;
+
+    #[test]
+    fn where_nobody_is_believed_a_certificate_is_refused_for_what_it_is() {
+        let now = UnixTime::since_unix_epoch(Duration::from_hours(498_706));
+        let why = |change: fn(&mut CertificateParams)| {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::ExplicitNoCa;
+            change(&mut params);
+            let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            of_nobody(made.der(), now)
+        };
+        let reason = |change: fn(&mut CertificateParams)| Reason::of_chain(&why(change));
+        assert_eq!(reason(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]), Reason::UnknownIssuer);
+        assert_eq!(reason(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]), Reason::WrongPurpose);
+        assert_eq!(reason(|params| params.extended_key_usages = Vec::new()), Reason::UnknownIssuer);
+        assert_eq!(reason(|params| params.not_after = date_time_ymd(2026, 1, 1)), Reason::Expired);
+        assert_eq!(reason(|params| params.not_before = date_time_ymd(2027, 1, 1)), Reason::NotYetValid);
+        assert!(is_an_authority(&why(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))));
+        assert_eq!(Reason::of_chain(&of_nobody(&CertificateDer::from_slice(&[]), now)), Reason::Malformed);
+    }
 
     #[test]
     fn what_webpki_says_is_told_apart() {

@@ -40,8 +40,19 @@ const SCHEMES: &[SignatureScheme] = &[
 /// The chain check over one version of the anchors.
 struct Chains {
     version: u64,
-    webpki: Arc<dyn ClientCertVerifier>,
+    /// Over our own authorities; none when none of them is believed. Registered ones stand beside them, whatever becomes of ours (E-10).
+    ours: Option<Arc<dyn ClientCertVerifier>>,
     registered: Ends,
+}
+
+impl Chains {
+    /// Whether a chain ends in one of our own authorities.
+    fn end_in_ours(&self, leaf: &CertificateDer<'_>, between: &[CertificateDer<'_>], now: UnixTime) -> Result<ClientCertVerified, Error> {
+        match &self.ours {
+            Some(webpki) => webpki.verify_client_cert(leaf, between, now),
+            None => Err(reason::of_nobody(leaf, now)),
+        }
+    }
 }
 
 /// Follows the anchors without a restart of the listener.
@@ -63,7 +74,7 @@ impl DeviceVerifier {
         Self { trust, provider, mandatory, chains: ArcSwapOption::empty() }
     }
 
-    /// webpki's verifier over the anchors as they are now.
+    /// webpki's verifiers over the anchors as they are now.
     fn chains(&self) -> Result<Arc<Chains>, Error> {
         let anchors = self.trust.device_anchors();
         if let Some(chains) = self.chains.load().as_ref()
@@ -77,12 +88,20 @@ impl DeviceVerifier {
         for certificate in anchors.certificates.iter().chain(claims) {
             roots.add(certificate.clone())?;
         }
-        let webpki = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider)).build().map_err(|error| {
-            tracing::error!(%error, "no authority to check devices with");
-            Error::InvalidCertificate(CertificateError::UnknownIssuer)
-        })?;
+        // webpki makes no verifier over nothing.
+        let ours = if roots.is_empty() {
+            tracing::warn!(listener = self.listener(), "no authority of ours is believed; only devices of registered ones are let in");
+            None
+        } else {
+            let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider));
+            let built = builder.build().map_err(|error| {
+                tracing::error!(%error, "no authority to check devices with");
+                Error::InvalidCertificate(CertificateError::UnknownIssuer)
+            })?;
+            Some(built)
+        };
         let registered = Ends::of(&anchors.registered, &self.provider);
-        let chains = Arc::new(Chains { version: anchors.version, webpki, registered });
+        let chains = Arc::new(Chains { version: anchors.version, ours, registered });
         self.chains.store(Some(Arc::clone(&chains)));
         Ok(chains)
     }
@@ -133,9 +152,12 @@ impl DeviceVerifier {
 
     /// Says to the handshake's own task why it fails.
     fn refuse(&self, leaf: &CertificateDer<'_>, reason: Reason, error: Error) -> Error {
-        let listener = if self.mandatory { "device" } else { "enrol" };
-        witness::note(Seen { reason, leaf: leaf.to_vec(), listener });
+        witness::note(Seen { reason, leaf: leaf.to_vec(), listener: self.listener() });
         error
+    }
+
+    const fn listener(&self) -> &'static str {
+        if self.mandatory { "device" } else { "enrol" }
     }
 
     /// A signature that does not fit the certificate: it was shown by somebody who has no key for it.
@@ -199,7 +221,7 @@ impl ClientCertVerifier for DeviceVerifier {
         {
             return self.decided(leaf, ClientCertVerified::assertion(), allowed);
         }
-        let (verified, allowed) = match chains.webpki.verify_client_cert(leaf, intermediates, now) {
+        let (verified, allowed) = match chains.end_in_ours(leaf, intermediates, now) {
             Ok(verified) => {
                 let allowed = if self.mandatory {
                     self.trust.check_at(leaf, chains.version)

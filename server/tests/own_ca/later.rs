@@ -203,3 +203,53 @@ async fn e_10_an_owners_list_cuts_off_and_est_gives_a_certificate_of_ours(#[case
     assert!(tokio::time::timeout(Duration::from_millis(200), other.wait()).await.is_err(), "others don't notice");
     rig.server.stop().await;
 }
+
+/// E-10, A-33: what becomes of our own authorities says nothing about an owner's.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn e_10_an_own_authority_is_believed_also_when_the_last_of_ours_is_given_up(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    rig.authority(&[]).await;
+    let id = rig.enabled(&json!({ "just_in_time": "auto", "exchange": true })).await;
+    for name in ["meter-1", "meter-2"] {
+        rig.leaf(name, "ca", "extendedKeyUsage=clientAuth").await;
+        rig.let_in(name).await;
+    }
+    rig.stock.request("ours", "/CN=meter-2").await;
+    let given = rig.stock.est("simpleenroll", "", "ours.b64", &["--cert", "meter-2.pem", "--key", "meter-2.key"]).await;
+    assert_eq!((given.status, rig.stock.unpack(&given, "ours.pem").await), (200, 1), "{given:?}");
+    assert_eq!(rig.dial("ours").await, 200);
+
+    let (system, pki) = (rig.server.system(), rig.server.running.fleet.pki());
+    let mut live = rig.stays("meter-1").await;
+    let device = pki.list_authorities(&system).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
+    pki.compromise_authority(&system, &device.id).await.unwrap();
+    assert!(pki.trust().device_anchors().certificates.is_empty(), "none of ours is left");
+    assert_eq!(rig.dial("ours").await, 0, "cut off with its authority");
+    assert_eq!(rig.dial("meter-1").await, 200);
+    assert_eq!(rig.dial_by("meter-1", &["--tls-max", "1.2"]).await, 200);
+    assert!(tokio::time::timeout(Duration::from_millis(200), live.wait()).await.is_err(), "nor is it cut off");
+    // New ones come by it, and by nobody else.
+    rig.leaf("meter-3", "ca", "extendedKeyUsage=clientAuth").await;
+    rig.let_in("meter-3").await;
+    rig.stock.shell("mv ca.pem plant.pem; mv ca.key plant.key").await;
+    rig.authority(&[]).await;
+    rig.leaf("meter-4", "ca", "extendedKeyUsage=clientAuth").await;
+    rig.leaf("meter-5", "plant", "extendedKeyUsage=serverAuth").await;
+    for name in ["meter-4", "meter-4", "meter-5", "meter-5"] {
+        assert_eq!(rig.dial(name).await, 0, "{name}");
+    }
+    assert_eq!(rig.admitted(&id).await, 3);
+
+    // Disabled, it takes its devices along: then nobody at all is believed.
+    assert_eq!(rig.call(Method::POST, &format!("/{id}/disable"), json!({})).await.0, 200);
+    tokio::time::timeout(Duration::from_secs(1), live.wait()).await.expect("cut within a second").unwrap();
+    for name in ["ours", "meter-1", "meter-3", "meter-4"] {
+        assert_eq!(rig.dial(name).await, 0, "{name}");
+    }
+    assert_eq!(rig.call(Method::POST, &format!("/{id}/enable"), json!({ "just_in_time": "off" })).await.0, 200);
+    assert_eq!(rig.dial("meter-1").await, 200, "enabled again it is as before");
+    rig.server.stop().await;
+}
