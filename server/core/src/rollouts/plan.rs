@@ -147,7 +147,7 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
             let devices = cuts.last().map_or(0, |c| c.reach);
             Plan::default()
                 .then(Change::Draw { cuts: cuts.clone(), strata: strata.clone(), members: members.clone(), last_device: *last_device })
-                .enter(RolloutState::Running, format!("Started: {} in {} stages", devices_of(devices), course.stages.len()))
+                .enter(RolloutState::Running, format!("Started: {} in {}", devices_of(devices), stages_of(course.stages.len())))
         }
         _ => Plan::needs(Need::Targets),
     }
@@ -384,6 +384,10 @@ pub(super) fn close_all(course: &Course) -> Plan {
 pub fn alive(state: RolloutState) -> bool {
     use RolloutState as R;
     !state::ended(ROLLOUT, state) && !matches!(state, R::Draft | R::WaitingForApproval | R::Rejected)
+}
+
+fn stages_of(n: usize) -> String {
+    if n == 1 { "1 stage".to_owned() } else { format!("{n} stages") }
 }
 
 /// `1 device`, `2 devices`.
