@@ -137,6 +137,9 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
 /// The changes by which devices whose updates ended like this are tried again, or why they can't be now. `cancelled` is how many people have cancelled.
 pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timestamp) -> Result<Vec<Change>, String> {
     use RolloutState as R;
+    if matches!(course.state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled) {
+        return Err("It has not begun.".to_owned());
+    }
     let all = course.totals();
     if classes.iter().all(|class| class.devices(&all, cancelled) == 0) {
         return Err(nobody(classes));
@@ -220,6 +223,10 @@ mod tests {
         assert_eq!(of(&[E::Cancelled]).unwrap_err(), "There is no device that somebody cancelled.");
         assert!(retry(&course, &[E::Cancelled], 1, Timestamp(0)).is_ok());
         assert_eq!(order(Verb::Retry, &course, "oli", "", Timestamp(0)), of(E::USUAL), "unless somebody chooses");
+        for state in [RolloutState::Draft, RolloutState::WaitingForApproval, RolloutState::Scheduled] {
+            let course = Course { state, ..approved(vec![stage(Reach::Percent(100.0))]) };
+            assert_eq!(retry(&course, E::ALL, 0, Timestamp(0)).unwrap_err(), "It has not begun.");
+        }
     }
 
     #[test]
