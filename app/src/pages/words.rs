@@ -7,6 +7,7 @@ use wire::{
     pki::CertificateRow,
     registered::RegisteredState,
     releases::{Damage, DeltaState, FileChange, ImageSignatureState},
+    rollouts::{Call, Verdict},
     slots::SlotState,
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
     updates::UpdateFailure,
@@ -169,14 +170,16 @@ pub const fn rollout(state: RolloutState) -> (Tone, &'static str) {
 }
 
 /// A stage of a rollout; `judged` says whether its gate did, or something else has stopped it.
-pub const fn stage(state: StageState, judged: bool) -> (Tone, &'static str) {
+pub const fn stage(state: StageState, verdict: &Verdict) -> (Tone, &'static str) {
     match state {
         StageState::Pending => (Tone::Off, "Waiting"),
         StageState::Running => (Tone::Info, "Running"),
         StageState::Soaking => (Tone::Info, "Soaking"),
         StageState::AwaitingPromotion => (Tone::Hold, "Waits for a person"),
+        // Its gate has not let it pass: a person did.
+        StageState::Succeeded if matches!(verdict.call, Call::Wait) => (Tone::Warn, "Went on"),
         StageState::Succeeded => (Tone::Ok, "Passed"),
-        StageState::Failed if judged => (Tone::Bad, "Stopped by its gate"),
+        StageState::Failed if verdict.is_judged() => (Tone::Bad, "Stopped by its gate"),
         StageState::Failed => (Tone::Bad, "Stopped"),
         StageState::Skipped => (Tone::Off, "Skipped"),
     }

@@ -22,7 +22,7 @@ pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
         .stages
         .iter()
         .map(|s| {
-            let (tone, word) = words::stage(s.state, s.verdict.is_judged());
+            let (tone, word) = words::stage(s.state, &s.verdict);
             // A stage whose rollout stands still does not move, whatever its own state.
             let tone = match (r.row.state, s.state) {
                 (RolloutState::Halted, StageState::Running | StageState::Soaking) => Tone::Bad,
@@ -97,13 +97,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             None => ().into_any(),
         },
         S::Running => match waiting {
-            Some(s) => banner(
-                Tone::Hold,
-                strong(
-                    "Waits for a person.",
-                    format!("Stage {}, {}, has passed: {}.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.')),
-                ),
-            ),
+            Some(s) => banner(Tone::Hold, strong("Waits for a person.", waits_words(s))),
             None => ().into_any(),
         },
         S::Draft | S::Approved | S::Completed => ().into_any(),
@@ -114,6 +108,12 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
 fn halted_words(s: &StageView) -> String {
     let why = s.verdict.text.trim_end_matches('.');
     format!("Stage {}, {}: {why}. No further device gets it.", s.number, s.spec.name)
+}
+
+/// Pure: what a stage that waits for a person says: that it has passed where its gate says so.
+fn waits_words(s: &StageView) -> String {
+    let (passed, why) = (if s.verdict.call == Call::Pass { ", has passed" } else { "" }, s.verdict.text.trim_end_matches('.'));
+    format!("Stage {}, {}{passed}: {why}.", s.number, s.spec.name)
 }
 
 /// How devices that run a release which may not be installed any more get off it, for who may do that.

@@ -85,6 +85,17 @@ impl Verdict {
         self.sample > 0
     }
 
+    /// Whether a gate came to it and said no.
+    pub fn refuses(&self) -> bool {
+        self.call == Call::Halt && self.is_judged()
+    }
+
+    /// What is kept of a gate's no, with the numbers it saw, when a person goes on in spite of it.
+    #[must_use]
+    pub fn overruled(self, by: &str) -> Self {
+        Self { call: Call::Wait, text: format!("went on by {by} in spite of the gate: {}", self.text), ..self }
+    }
+
     /// One that rests on no device yet.
     pub fn new(call: Call, text: impl Into<String>) -> Self {
         Self {
@@ -134,7 +145,7 @@ impl Verdict {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
-    /// Not enough evidence yet.
+    /// Not enough evidence yet, or of one that is kept: the gate has not let it pass, a person went on.
     Wait,
     /// The stage may pass.
     Pass,

@@ -36,7 +36,7 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
             R::Paused => Err("It is paused already.".to_owned()),
             _ => Err("Only a running rollout can be paused.".to_owned()),
         },
-        Verb::Resume => resume(course, now, enter(R::Running, "Resumed")),
+        Verb::Resume => resume(course, by, now, enter(R::Running, "Resumed")),
         Verb::Promote => promote(course),
         Verb::Stop => match course.state {
             R::WaitingForApproval | R::Approved | R::Scheduled | R::Running | R::Paused | R::Halted => {
@@ -82,7 +82,7 @@ pub fn halted(course: &Course, why: &str) -> Vec<Change> {
 
 const RECALLED: &str = "The release was recalled. Stop this rollout and draft one with another release.";
 
-fn resume(course: &Course, now: Timestamp, running: Change) -> Result<Vec<Change>, String> {
+fn resume(course: &Course, by: &str, now: Timestamp, running: Change) -> Result<Vec<Change>, String> {
     use RolloutState as R;
     if !matches!(course.state, R::Paused | R::Halted) {
         return Err("Only a paused or halted rollout can be resumed.".to_owned());
@@ -92,15 +92,16 @@ fn resume(course: &Course, now: Timestamp, running: Change) -> Result<Vec<Change
     }
     let doors_until = now.plus(course.patience(course.stage));
     let (mut changes, stage) = (vec![running], course.stage);
+    let reopen = Change::Reopen { stage, doors_until, by: by.to_owned() };
     if course.verdict.is_some() {
         changes.push(Change::GoOn);
     }
     let refused = course.current().and_then(|s| s.verdict.as_ref()).is_some_and(|v| v.call == Call::Halt);
     match course.current().map(|s| s.state) {
-        Some(StageState::Failed) => changes.push(Change::Reopen { stage, doors_until }),
+        Some(StageState::Failed) => changes.push(reopen),
         // A gate paused it: as after a halt, what is known by now is not held against the stage.
         Some(StageState::Running | StageState::Soaking) if refused => {
-            changes.extend([Change::Close { stage, to: StageState::Failed, verdict: None }, Change::Reopen { stage, doors_until }]);
+            changes.extend([Change::Close { stage, to: StageState::Failed, verdict: None }, reopen]);
         }
         Some(StageState::Running) => changes.push(Change::Doors { until: doors_until }),
         _ => {}
@@ -123,7 +124,11 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
         // Nothing is under way: a person may go on without those that don't come, if the gate is content with the rest.
         StageState::Running => {
             let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
-            if verdict.call == Call::Pass { Ok(close(Some(verdict))) } else { Err(format!("The gate is not content: {}.", verdict.text)) }
+            if verdict.call == Call::Pass {
+                Ok(close(Some(stage.keeps(verdict))))
+            } else {
+                Err(format!("The gate is not content: {}.", verdict.text))
+            }
         }
         _ => Err("The next stage begins by itself in a moment.".to_owned()),
     }
@@ -132,6 +137,9 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
 /// The changes by which devices whose updates ended like this are tried again, or why they can't be now. `cancelled` is how many people have cancelled.
 pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timestamp) -> Result<Vec<Change>, String> {
     use RolloutState as R;
+    if matches!(course.state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled) {
+        return Err("It has not begun.".to_owned());
+    }
     let all = course.totals();
     if classes.iter().all(|class| class.devices(&all, cancelled) == 0) {
         return Err(nobody(classes));
@@ -215,6 +223,10 @@ mod tests {
         assert_eq!(of(&[E::Cancelled]).unwrap_err(), "There is no device that somebody cancelled.");
         assert!(retry(&course, &[E::Cancelled], 1, Timestamp(0)).is_ok());
         assert_eq!(order(Verb::Retry, &course, "oli", "", Timestamp(0)), of(E::USUAL), "unless somebody chooses");
+        for state in [RolloutState::Draft, RolloutState::WaitingForApproval, RolloutState::Scheduled] {
+            let course = Course { state, ..approved(vec![stage(Reach::Percent(100.0))]) };
+            assert_eq!(retry(&course, E::ALL, 0, Timestamp(0)).unwrap_err(), "It has not begun.");
+        }
     }
 
     #[test]

@@ -119,6 +119,14 @@ impl Stage {
         }
     }
 
+    /// What is kept of it with this verdict: that itself. But where a person went on in spite of the gate and nobody was judged since, what the gate saw then
+    /// stays, with who went on.
+    pub(super) fn keeps(&self, verdict: Verdict) -> Verdict {
+        let overruled = |kept: &&Verdict| kept.call == Call::Wait && kept.is_judged();
+        let empty = verdict.call == Call::Pass && verdict.finished == 0;
+        self.verdict.as_ref().filter(|kept| empty && overruled(kept)).cloned().unwrap_or(verdict)
+    }
+
     /// What is known by now is not held against it again.
     fn forgive(&mut self) {
         self.seen = Seen::all(&self.counts, self.dark.unwrap_or(self.seen.dark));
@@ -207,7 +215,7 @@ impl Course {
             Change::Draw { cuts, strata: _, members: _, last_device } => self.draw(cuts, *last_device),
             Change::Begin { stage, doors_until } => self.begin(*stage, *doors_until, now),
             Change::Doors { until } => self.doors_until = *until,
-            Change::Reopen { stage, doors_until } => {
+            Change::Reopen { stage, doors_until, by } => {
                 self.doors_until = *doors_until;
                 if let Some(stage) = self.stage_mut(*stage) {
                     move_stage(stage, StageState::Running);
@@ -215,7 +223,7 @@ impl Course {
                     stage.dark = None;
                     stage.findings.iter_mut().filter(|f| f.call == Call::Halt).for_each(|f| f.seen = true);
                     stage.ended_at = None;
-                    stage.verdict = None;
+                    stage.verdict = stage.verdict.take().filter(Verdict::refuses).map(|v| v.overruled(by));
                     stage.tally += 1;
                 }
             }

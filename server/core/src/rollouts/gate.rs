@@ -86,7 +86,7 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     }
     if closed {
         if judged == 0 {
-            return say(Call::Pass, "nobody is left to judge".to_owned());
+            return say(Call::Pass, format!("nobody is left to judge{so_far}"));
         }
         if finished < sample && finished == judged {
             let text =

@@ -147,7 +147,7 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
             let devices = cuts.last().map_or(0, |c| c.reach);
             Plan::default()
                 .then(Change::Draw { cuts: cuts.clone(), strata: strata.clone(), members: members.clone(), last_device: *last_device })
-                .enter(RolloutState::Running, format!("Started: {} in {} stages", devices_of(devices), course.stages.len()))
+                .enter(RolloutState::Running, format!("Started: {} in {}", devices_of(devices), stages_of(course.stages.len())))
         }
         _ => Plan::needs(Need::Targets),
     }
@@ -273,6 +273,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Ti
     if verdict.call == Call::Halt {
         return say_no(course, number, verdict);
     }
+    let verdict = stage.keeps(verdict);
     let not_reached = if counts.waiting > 0 { format!("; {} not reached", devices_of(counts.waiting)) } else { String::new() };
     if stage.spec.soak_s > 0 {
         let millis = i64::from(stage.spec.soak_s) * 1000;
@@ -287,14 +288,15 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Ti
 }
 
 pub(super) fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reached: &str) -> Plan {
-    let text = &verdict.text;
+    // Where a person went on in spite of the gate its sentence says so.
+    let text = if verdict.call == Call::Pass { format!("passed: {}", verdict.text) } else { verdict.text.clone() };
     let plan = Plan::default().resting_on(number, stage);
     if stage.spec.confirm && !course.is_last(number) {
         return plan
-            .because(format!("Stage {number} passed: {text}{not_reached}; it waits for a person to go on"))
+            .because(format!("Stage {number} {text}{not_reached}; it waits for a person to go on"))
             .then(Change::Hold { stage: number, verdict });
     }
-    plan.because(format!("Stage {number} passed: {text}{not_reached}")).then(Change::Close {
+    plan.because(format!("Stage {number} {text}{not_reached}")).then(Change::Close {
         stage: number,
         to: StageState::Succeeded,
         verdict: Some(verdict),
@@ -382,6 +384,10 @@ pub(super) fn close_all(course: &Course) -> Plan {
 pub fn alive(state: RolloutState) -> bool {
     use RolloutState as R;
     !state::ended(ROLLOUT, state) && !matches!(state, R::Draft | R::WaitingForApproval | R::Rejected)
+}
+
+fn stages_of(n: usize) -> String {
+    if n == 1 { "1 stage".to_owned() } else { format!("{n} stages") }
 }
 
 /// `1 device`, `2 devices`.

@@ -71,6 +71,7 @@ fn looked(course: &Course, (number, stage): (u32, &Stage), (look, groups): (Look
 
 /// A watched stage may pass, unless there was too little to compare and its plan wants a person to say so.
 fn passes(course: &Course, number: u32, stage: &Stage, verdict: Verdict) -> Plan {
+    let verdict = stage.keeps(verdict);
     let Some(why) = evidence::asks(stage).filter(|_| !course.is_last(number)) else { return pass(course, number, stage, verdict, "") };
     let text = format!("{}; {why}", verdict.text);
     Plan::default()

@@ -12,9 +12,9 @@ use super::{
 use crate::{devices::Facts, releases::says_trust};
 use wire::{
     Timestamp,
+    device::{NO_KEYS, TRUSTED_KEYS},
     rollouts::{Outlook, Reason, Rule, Says},
     states::{RolloutState, StageState, UpdateState},
-    updates::Pin,
 };
 
 fn reason(rule: Rule, says: Says, fact: impl Into<String>) -> Reason {
@@ -135,7 +135,14 @@ impl Concern {
             .map(|(miss, fact, again)| {
                 let rule = rule_of(miss);
                 if t.misses(facts, miss) {
-                    let why = facts.pin.as_ref().filter(|_| miss == Miss::Pinned).map_or_else(|| t.words(miss), Pin::words);
+                    let keyless = || facts.attributes.get(TRUSTED_KEYS).is_some_and(|said| said == NO_KEYS);
+                    let why = match (miss, &facts.pin) {
+                        (Miss::Pinned, Some(pin)) => pin.words(),
+                        (Miss::Unsigned, _) if keyless() => {
+                            format!("{}: it trusts none at all, start it once with --trusted-key", t.words(miss))
+                        }
+                        _ => t.words(miss),
+                    };
                     return blocks(rule, format!("{}.", why.trim_end_matches('.')), again);
                 }
                 match miss {

@@ -24,7 +24,8 @@ use wire::{
     change::FieldChange,
     ids::RolloutId,
     page::MAX_ROWS,
-    rollouts::{RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
+    rollouts::{Call, RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
+    states::StageState,
 };
 
 #[derive(Debug, Subcommand)]
@@ -212,6 +213,10 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
             c.waiting,
             if row.state.ended() { "not reached" } else { "waiting" }
         );
+        // Its gate has not let it pass: who did.
+        if stage.state == StageState::Succeeded && stage.verdict.call == Call::Wait {
+            let _ = writeln!(out, "  {}", stage.verdict.text);
+        }
         for line in proves(&stage.verdict) {
             let _ = writeln!(out, "  {line}");
         }

@@ -54,6 +54,8 @@ pub enum Change {
         stage: u32,
         /// Until when devices may come.
         doors_until: Timestamp,
+        /// Who goes on in spite of what stopped it.
+        by: String,
     },
     /// A stage is watched for a while.
     Soak {

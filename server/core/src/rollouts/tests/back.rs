@@ -12,7 +12,7 @@ use wire::{
     device::Offer,
     ids::{ReleaseId, RolloutId, UpdateId},
     releases::ReleaseVerb,
-    rollouts::{GateAction, GateSpec, Reach, RolloutDetail, RolloutSpec, StageSpec, Verb},
+    rollouts::{Call, GateAction, GateSpec, Reach, RolloutDetail, RolloutSpec, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -163,6 +163,51 @@ async fn a_gate_that_pauses_is_not_asked_twice_about_the_same(#[case] kind: Engi
     s.rollouts().resume(&s.oli, &id, "go on").await.unwrap();
     assert_eq!((s.state(&id).await, s.everybody_updates().await), (RolloutState::Running, 4));
     assert_eq!(s.detail(&id).await.row.summary, "Completed: 4 of 5 succeeded, 1 failed");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_stage_that_a_person_took_past_its_gate_keeps_what_the_gate_saw(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 8).await;
+    let gate = GateSpec { success_percent: 80.0, error_percent: 20.0, min_sample: 3, action: GateAction::Pause, ..GateSpec::default() };
+    let id = s.approved(s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])).await;
+    let offered = s.poll_all().await;
+    for (device, offer) in &offered[..5] {
+        s.succeed(*device, &offer.update_id, "2.0.0", 2).await;
+    }
+    for (device, offer) in &offered[5..7] {
+        s.say(*device, &offer.update_id, UpdateState::Failed).await.unwrap();
+    }
+    s.rollouts().tick().await.unwrap();
+    let first = s.detail(&id).await;
+    assert_eq!((first.row.state, first.stages[0].verdict.errors, first.stages[0].verdict.finished), (RolloutState::Paused, 2, 7));
+    // The two are tried again and fail once more, with the last one.
+    s.rollouts().act(&s.oli, &id, Verb::Retry, None, "").await.unwrap();
+    s.rollouts().resume(&s.oli, &id, "").await.unwrap();
+    let again = s.poll_all().await;
+    assert_eq!(again.len(), 3);
+    for (device, offer) in &again {
+        s.say(*device, &offer.update_id, UpdateState::Failed).await.unwrap();
+    }
+    s.rollouts().tick().await.unwrap();
+    let second = s.detail(&id).await;
+    let seen = second.stages[0].verdict.clone();
+    assert_eq!((second.row.state, seen.call, seen.errors, seen.finished), (RolloutState::Paused, Call::Halt, 3, 3));
+    s.w.clock.advance(60_000);
+    s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let ended = s.detail(&id).await;
+    let kept = &ended.stages[0].verdict;
+    assert_eq!((ended.row.state, ended.stages[0].state), (RolloutState::Completed, StageState::Succeeded));
+    assert_eq!((kept.call, kept.errors, kept.finished, kept.at), (Call::Wait, 3, 3, seen.at));
+    assert_eq!(kept.text, format!("went on by oli in spite of the gate: {}", seen.text));
+    let told: Vec<&str> = ended.history.iter().map(|e| e.text.as_str()).filter(|text| text.starts_with("Stage 1 ")).collect();
+    assert!(told.contains(&format!("Stage 1 {}", kept.text).as_str()), "{told:?}");
+    assert!(ended.history.iter().all(|e| !e.text.contains("passed")), "{told:?}");
     s.checked(&id).await;
 }
 
