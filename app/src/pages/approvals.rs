@@ -10,7 +10,7 @@ use super::{
         back::way_back_line,
         phrases,
         preview::{changes, figures, stage_lines},
-        when,
+        when, would_be,
     },
     words,
 };
@@ -203,6 +203,7 @@ fn about_authorities(waiting: i64) -> Option<AnyView> {
 fn one(c: &ApprovalCard, here: &str, decisions: Decisions) -> AnyView {
     let r = &c.rollout;
     let href = format!("/rollouts/{}", r.id);
+    let who = format!("{href}#{}", would_be::ID);
     let (tone, word) = words::rollout(r.state);
     let signers = if c.signed_by.is_empty() { "nobody".to_owned() } else { c.signed_by.join(", ") };
     let selector = if c.spec.selector.is_empty() { format!("every {}", r.device_type) } else { c.spec.selector.clone() };
@@ -237,6 +238,7 @@ fn one(c: &ApprovalCard, here: &str, decisions: Decisions) -> AnyView {
                 </dl>
                 {changes(&c.changes)}
                 {figures(&c.preview, &r.name)}
+                <p><a href=who>"Who would be in it"</a></p>
                 {given(c)}
                 {deciding}
             </div>

@@ -9,9 +9,13 @@ test.describe.configure({ mode: "serial", timeout: 180_000 });
 test("the waiting rollout is approved by the admin and runs to its end before everyone's eyes", async ({ page, browser }) => {
   await open(page, `/rollouts/${system().rollout}`);
   await expect(state(page, "Waiting for approval")).toBeVisible();
+  // Who would be in which stage is listed before anybody says yes to it.
+  const whom = page.getByRole("table", { name: "Who would be in it" });
+  await expect(whom.getByRole("row").filter({ has: page.getByRole("rowheader") }).first()).toBeVisible();
 
   const admin = await someoneElse(browser, "admin");
   await open(admin, "/approvals");
+  await expect(admin.locator(`a[href="/rollouts/${system().rollout}#would-be"]`)).toHaveText("Who would be in it");
   await picture(admin, "journey-approvals");
   await admin.getByRole("link", { name: system().rollout_name }).first().click();
   await decide(admin, "Approve", "Tried on the bench for a day.");

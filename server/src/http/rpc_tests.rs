@@ -31,6 +31,7 @@ use wire::{
 
 mod identity;
 mod rollouts;
+mod waiting;
 
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 

@@ -6,7 +6,7 @@ use super::{
     choice::{Choice, OTHERS, WORDS},
     course, phrases,
     preview::{changes, dry_run},
-    updates,
+    updates, would_be,
 };
 use crate::api::packed::reading;
 use crate::{
@@ -57,6 +57,10 @@ fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> Any
     };
     let here = choice.address(&r.row.id.to_string());
     let blocked = actions::blocked_note(r).map(|why| view! { <p class="small text-2 mt-2">{why}</p> });
+    let devices = match &model.would_be {
+        Some(found) => would_be::devices(r, choice, found),
+        None => updates::devices(model, choice, ways),
+    };
     view! {
         <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=view! { {taken_along(r)}{actions::buttons(r)} }.into_any()/>
         {crate::pages::approvals::glass::note(r.glass.as_ref())}
@@ -65,7 +69,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> Any
         {blocked}
         {super::back::back_of_note(r)}
         <div class="split mt-4">
-            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{updates::devices(model, choice, ways)}</div>
+            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{devices}</div>
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {ahead::card_of(r.ahead.as_ref())}

@@ -25,3 +25,4 @@ pub mod steps;
 pub mod updates;
 pub mod when;
 pub mod wizard;
+pub mod would_be;

@@ -101,8 +101,7 @@ fn nobody(model: &RolloutPage, choice: &Choice, id: &str) -> AnyView {
         return empty("search", "No device matches", "Take a filter away, or search for a part of an id.", way(others, "Clear filters"));
     }
     if choice.show == Show::All {
-        let text = "Who is in a stage is settled when it begins. The plan's preview shows who it would be now.";
-        return empty("cpu", "No devices here", text, None);
+        return empty("cpu", "No devices here", "Who is in a stage is settled when it begins.", None);
     }
     let text = if model.rollout.row.state.ended() && choice.show == Show::Waiting {
         "The rollout has ended: nobody waits for it any more."

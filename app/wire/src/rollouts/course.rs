@@ -1,8 +1,8 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
 use super::{
-    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, Preview, RolloutLink, RolloutSpec, StageSpec,
-    UpdateRow, Verb, Verdict, WayBack,
+    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, Preview, PreviewDevice, RolloutLink, RolloutSpec,
+    StageSpec, UpdateRow, Verb, Verdict, WayBack,
 };
 use crate::{
     Timestamp,
@@ -220,6 +220,10 @@ pub struct RolloutPage {
     /// What it would do as of now, by what is approved: none unless it waits for that.
     #[serde(default)]
     pub preview: Option<Preview>,
+    /// The devices asked for of those that its selector matches, and where they would be as of now: none once it has begun, and none where they are
+    /// narrowed to such as have or had an update, or searched.
+    #[serde(default)]
+    pub would_be: Option<Page<PreviewDevice>>,
 }
 
 /// Devices that did not make it for the same reason.

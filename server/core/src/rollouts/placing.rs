@@ -10,7 +10,10 @@ use super::{
     placed::{Placed, Seen},
     previewing::asks,
     reading::before_draw,
-    store::{parts::Rank, records},
+    store::{
+        parts::Rank,
+        records::{self, Record},
+    },
     survey::{LEFT_OUT, Miss, Target, Walk},
     ticking::{asked, target, walk},
 };
@@ -26,7 +29,7 @@ use tokio::time::Instant;
 use wire::{
     ids::{OrgId, RolloutId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    rollouts::{PreviewDevice, PreviewQuery, RolloutSpec, StageSpec},
+    rollouts::{PreviewDevice, PreviewQuery, RolloutSpec, Show, StageSpec, UpdateQuery},
 };
 
 impl Rollouts {
@@ -34,19 +37,24 @@ impl Rollouts {
     /// it has begun: its devices are listed then with how they fare.
     pub async fn preview_devices(&self, actor: &Actor, id: &RolloutId, query: &PreviewQuery) -> Result<Page<PreviewDevice>> {
         may(actor, Act::Read)?;
-        let cut = Cut::of(query)?;
         let mut on = self.db.read().await?;
         let record = records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         if !before_draw(record.state()) {
             return Err(Error::NotNow("It has begun: its devices are listed with how they fare, under updates.".to_owned()).into());
         }
+        Box::pin(self.foretold(&mut on, &record, query)).await
+    }
+
+    /// The same of a rollout that was read, and that has not begun.
+    pub(super) async fn foretold(&self, on: &mut Read, record: &Record, query: &PreviewQuery) -> Result<Page<PreviewDevice>> {
+        let cut = Cut::of(query)?;
         let list = if let Some(list) = self.lists.get(&record.digest) {
             list
         } else {
-            let (at, target, lot) = (Instant::now(), target(&mut on, &record).await?, record.lot()?);
+            let (at, target, lot) = (Instant::now(), target(on, record).await?, record.lot()?);
             let mut list = List::new(&target, &lot, &record.id);
-            self.walk(&mut on, &record, |device, facts, busy| list.take(device, facts, busy)).await?;
-            let late = self.late(&mut on, &actor.org, &record.spec).await?;
+            self.walk(on, record, |device, facts, busy| list.take(device, facts, busy)).await?;
+            let late = self.late(on, &record.org, &record.spec).await?;
             self.lists.keep(record.digest.clone(), at, list.placed(&record.spec.stages, late))
         };
         Ok(page(&list, &cut)?)
@@ -102,6 +110,13 @@ impl Rollouts {
 struct Late {
     why: String,
     spent: HashMap<DeviceNo, i64>,
+}
+
+/// Which of the devices that a rollout would have its page lists, where it is asked for devices like this: none once it has begun, and none where they are
+/// narrowed to such as have or had an update, or searched.
+pub(super) fn asked_ahead(record: &Record, query: &UpdateQuery) -> Option<PreviewQuery> {
+    let all = matches!(query.show, Show::All | Show::Waiting) && query.outcome.is_none() && query.q.trim().is_empty();
+    (all && before_draw(record.state())).then(|| PreviewQuery { stage: query.stage, cursor: query.cursor.clone(), rows: query.rows })
 }
 
 /// Which part of the list a page is.

@@ -10,6 +10,7 @@ use super::{
     explain::progress,
     gate,
     listing::{Listed, searched},
+    placing::asked_ahead,
     quorum::rule_for,
     standing::{People, Standing},
     store::{
@@ -91,7 +92,7 @@ impl Rollouts {
         Ok((running, waiting + glass::waiting_for(&mut on, &actor.org, user).await?))
     }
 
-    /// A rollout and a page of its devices.
+    /// A rollout and a page of its devices; before it has begun, of those that would be in it.
     pub async fn page(&self, actor: &Actor, id: &RolloutId, query: &UpdateQuery) -> Result<RolloutPage> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
@@ -115,12 +116,16 @@ impl Rollouts {
         let stage = query.stage.unwrap_or(0);
         let gone = parts::gone(&mut on, &actor.org, id, stage).await?;
         let failures = parts::failures(&mut on, id, stage).await?;
+        let would_be = match asked_ahead(&record, query) {
+            Some(query) => Some(Box::pin(self.foretold(&mut on, &record, &query)).await?),
+            None => None,
+        };
         let dry_run = self.dry_run(&mut on, &record).await?;
         let rollout = self.shown(&mut on, actor, (&record, &course), dry_run.as_deref()).await?;
         drop(on);
         let rollout = self.with_installed(&actor.org, rollout).await?;
         let preview = dry_run.filter(|_| record.state() == RolloutState::WaitingForApproval).map(|found| (*found).clone());
-        Ok(RolloutPage { rollout, updates, sorts, selector_error, gone, failures, preview })
+        Ok(RolloutPage { rollout, updates, sorts, selector_error, gone, failures, preview, would_be })
     }
 
     /// A rollout.

@@ -150,6 +150,7 @@ async fn who_approves_a_plan_from_before_slips_were_refused_sees_whom_it_reaches
     assert_eq!(page.rollout.row.counts.total, 3);
     let devices = s.rollouts().preview_devices(&s.ada, &id, &PreviewQuery::default()).await.unwrap();
     assert_eq!(devices.items.len(), 3);
+    assert_eq!(page.would_be, Some(devices), "the page has them too");
     // Whoever writes such a plan is told.
     let again = s.spec(vec![stage(Reach::Percent(100.0))]);
     let written = s.rollouts().preview(&s.oli, &RolloutSpec { selector: "-state:activ".into(), ..again }).await.unwrap();
