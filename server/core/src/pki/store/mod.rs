@@ -118,6 +118,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::GIVEN_TO,
     &certificates::FOR_REVOCATION,
     &certificates::USABLE_OF,
+    &certificates::FOR_SAME_KEY,
     &certificates::REVOKE,
     &certificates::COMPROMISE,
     &listing::PAGE,
