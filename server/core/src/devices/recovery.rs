@@ -35,7 +35,7 @@ impl Devices {
     /// wants. The same key gets the same certificate again until that was used.
     pub async fn recover(&self, request: &RecoverRequest, address: &str) -> Result<Enrolled, Error> {
         let now = self.clock.now();
-        let proven = match self.pki.prove(request).await {
+        let proven = match self.pki.prove(request, address).await {
             Ok(proven) => proven,
             Err(refusal) => {
                 tracing::info!(address, error = %refusal, "recovery refused");

@@ -1,10 +1,12 @@
 //! Keys that are blocked by hand: found in a repository or a firmware image, maybe before any certificate for them exists. Owns the list and who may change
 //! it; whoever issues asks the database (`issue.rs`), and what was compromised is blocked where its certificate is revoked (`revoke.rs`).
 //!
+//! A blocked key proves nothing either: whoever shows a certificate for it, to come back or to have another, may be anybody, and gets none.
+//!
 //! An organization blocks for itself alone: anybody knows the public keys of others' devices.
 
 use super::{
-    Error, Pki,
+    Csr, Error, Pki,
     csr::{self, sha256},
     der,
     journal::{Entry, LeakedKey},
@@ -12,12 +14,14 @@ use super::{
 };
 use crate::{
     access::{Act, Actor, audit, may},
+    db::Conn,
     text::unseen,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
-use serde_json::json;
+use serde_json::{Map, json};
 use wire::{
     blocked::{BY_HAND, BlockedKey, MAX_BLOCK_REASON, NewBlockedKey},
+    ids::{CertificateId, DeviceId, OrgId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
 };
 use x509_parser::{
@@ -26,6 +30,10 @@ use x509_parser::{
 
 /// Where the list begins.
 pub(super) const NEWEST: (i64, &[u8]) = (i64::MAX, &[]);
+/// Why nobody may have such a key, as refusals and the books say it.
+pub(super) const BLOCKED_BY_HAND: &str = "blocked by hand";
+/// The same of one that was compromised.
+pub(super) const BLOCKED_FOR_GOOD: &str = "blocked after a compromise";
 /// How many the page of rules shows.
 pub(super) const FEW: i64 = 20;
 
@@ -83,6 +91,33 @@ impl Pki {
         self.journal_unblocked(&actor.org, &spki, now).await?;
         tx.commit().await?;
         Ok(())
+    }
+}
+
+/// A certificate that somebody wants another one with, and whose key is blocked.
+pub(super) struct BlockedProof {
+    certificate: CertificateId,
+    spki_sha256: Vec<u8>,
+    whose: &'static str,
+}
+
+impl Pki {
+    /// Whether the key of this certificate is blocked.
+    pub(super) async fn blocked_proof(&self, on: &mut impl Conn, certificate: &CertificateId) -> Result<Option<BlockedProof>, Error> {
+        let Some((spki_sha256, reason)) = store::blocked_key_of(on, certificate).await? else { return Ok(None) };
+        let whose = if reason == BY_HAND { BLOCKED_BY_HAND } else { BLOCKED_FOR_GOOD };
+        Ok(Some(BlockedProof { certificate: certificate.clone(), spki_sha256, whose }))
+    }
+
+    /// Tells that somebody wants a certificate with it. Call it with no transaction open.
+    pub(super) async fn tell_blocked_proof(&self, org: &OrgId, from: &str, device: &DeviceId, csr: &Csr, proof: &BlockedProof) {
+        let mut detail = Map::new();
+        detail.insert("proved_with".into(), json!(proof.certificate));
+        detail.insert("spki_sha256".into(), json!(hex::encode(&proof.spki_sha256)));
+        if let Some(digest) = csr.digest() {
+            detail.insert("csr_sha256".into(), json!(digest));
+        }
+        self.tell_key_in_use(Some(org.clone()), from, device.to_string(), None, proof.whose, detail).await;
     }
 }
 

@@ -175,6 +175,9 @@ pub enum Error {
     /// The certificate that asks is no longer usable.
     #[error("the certificate is not usable: {0}")]
     NotUsable(super::peer::Refusal),
+    /// The key of the certificate that asks is blocked, so it proves nothing.
+    #[error("the key of the certificate is blocked")]
+    ProofBlocked,
     /// No such certificate in this organization.
     #[error("no such certificate")]
     NotFound,

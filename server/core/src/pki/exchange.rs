@@ -61,6 +61,11 @@ impl Pki {
         // Its owner's list of revoked certificates is in memory only.
         self.trust.still(&peer.fingerprint).map_err(Error::NotUsable)?;
         self.still_active(&mut tx, peer).await?;
+        if let Some(proof) = self.blocked_proof(&mut tx, &peer.certificate).await? {
+            drop(tx);
+            self.tell_blocked_proof(&peer.org, &actor.address, &peer.device_id, csr, &proof).await;
+            return Err(Error::ProofBlocked);
+        }
         if let Some(given) = self.given_again(&mut tx, peer, csr, now).await? {
             drop(tx);
             return self.enrolled(&peer.org, &given, device_url, now).await;

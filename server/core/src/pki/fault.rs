@@ -175,10 +175,10 @@ impl Error {
             Self::NotRecoverable => Fault::new(
                 FaultKind::Forbidden,
                 "not_recoverable",
-                "The certificate was revoked or replaced, ended too long ago, its authority was given up, or its device is not active. Enrol the device \
-                 again, or ask an administrator whether devices of this authority may come back.",
+                "The certificate was revoked or replaced, its key is blocked, it ended too long ago, its authority was given up, or its device is not \
+                 active. Enrol the device again, or ask an administrator whether devices of this authority may come back.",
             ),
-            Self::NotUsable(_) => {
+            Self::NotUsable(_) | Self::ProofBlocked => {
                 Fault::new(FaultKind::Forbidden, "certificate_not_usable", "This certificate can't be renewed. Enrol the device again.")
             }
             Self::AuthorityExpiring => Fault::new(

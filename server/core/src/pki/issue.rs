@@ -4,6 +4,7 @@
 use super::{
     Csr, Error, Pki,
     authorities::{self, Authorities, Authority},
+    blocked::{BLOCKED_BY_HAND, BLOCKED_FOR_GOOD},
     csr::CsrError,
     peer::{DevicePeer, Fingerprint},
     profile::{self, Kind, Subject, Validity},
@@ -107,8 +108,8 @@ fn refusal(who: &str, issuer: &Authority) -> Error {
     match who {
         "ended" => Error::NoAuthority(issuer.kind.as_str()),
         "authority" => Error::KeyInUse("by an authority"),
-        "blocked" => Error::KeyInUse("blocked after a compromise"),
-        "blocked_by_hand" => Error::KeyInUse("blocked by hand"),
+        "blocked" => Error::KeyInUse(BLOCKED_FOR_GOOD),
+        "blocked_by_hand" => Error::KeyInUse(BLOCKED_BY_HAND),
         _ => Error::KeyInUse("by another device"),
     }
 }

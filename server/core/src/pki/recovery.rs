@@ -56,8 +56,9 @@ impl Pki {
         RecoveryNonce { nonce: STANDARD.encode([body.as_slice(), &tag].concat()), expires_at: now.plus(NONCE_MS) }
     }
 
-    /// Whose certificate it is, once its key has signed. Until then every refusal sounds the same, so nobody learns which certificates exist.
-    pub(crate) async fn prove(&self, request: &RecoverRequest) -> Result<Proven, Error> {
+    /// Whose certificate it is, once its key has signed. Until then every refusal sounds the same, so nobody learns which certificates exist. A blocked key
+    /// proves nothing: whoever signs with it, `from` where, is told of as a sign of attack.
+    pub(crate) async fn prove(&self, request: &RecoverRequest, from: &str) -> Result<Proven, Error> {
         let now = self.clock.now();
         let nonce = self.fresh(&request.nonce, now).ok_or(Error::RecoveryNonce)?;
         if request.certificate.len() > MAX_PEM {
@@ -78,6 +79,12 @@ impl Pki {
             return Err(csr::CsrError::Identity("another device").into());
         }
         let org: OrgId = found.org_id.parse().map_err(crate::db::Error::corrupt)?;
+        let certificate: CertificateId = found.id.parse().map_err(crate::db::Error::corrupt)?;
+        if let Some(proof) = self.blocked_proof(&mut on, &certificate).await? {
+            drop(on);
+            self.tell_blocked_proof(&org, from, &device_id, &csr, &proof).await;
+            return Err(Error::NotRecoverable);
+        }
         let mut rules = self.rules_of(&mut on, &org).await?;
         if found.ended_issuer {
             // An admin's word about this authority counts, whatever holds for certificates that end by themselves.
@@ -94,7 +101,6 @@ impl Pki {
         }
         let fingerprint = sha256(&leaf);
         replaceable(&found, rules, now)?;
-        let certificate = found.id.parse().map_err(crate::db::Error::corrupt)?;
         Ok(Proven { org, device: found.device, device_id, certificate, fingerprint, csr, rules })
     }
 
@@ -116,6 +122,9 @@ impl Pki {
         let now = self.clock.now();
         // From here on no other change of trust comes in between; what the proof saw is looked at again.
         let seq = store::next_trust(tx).await?;
+        if self.blocked_proof(tx, &proven.certificate).await?.is_some() {
+            return Err(Error::NotRecoverable);
+        }
         if let Some(given) = store::given_for(tx, &proven.certificate, &proven.csr.spki_sha256).await? {
             return Ok(Err(given.parse().map_err(crate::db::Error::corrupt)?));
         }

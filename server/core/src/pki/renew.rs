@@ -97,6 +97,12 @@ impl Pki {
             return Err(Error::RenewTooEarly(due));
         }
         self.still_active(&mut tx, peer).await?;
+        // A CSR for the blocked key itself is refused where it is issued, as for everybody.
+        if !same_key && let Some(proof) = self.blocked_proof(&mut tx, &peer.certificate).await? {
+            drop(tx);
+            self.tell_blocked_proof(&peer.org, &actor.address, &peer.device_id, csr, &proof).await;
+            return Err(Error::ProofBlocked);
+        }
         // A lost answer: the same request gets the same certificate (E-3).
         let again = store::renewed_for(&mut tx, &peer.certificate, &csr.spki_sha256, &csr.csr_sha256, now.plus(-AGAIN)).await?;
         if let Some(given) = again {

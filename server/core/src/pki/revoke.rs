@@ -24,7 +24,7 @@ impl Pki {
     /// Revokes a certificate for good. When this returns no handshake with it passes on this instance, and its connections are being cut.
     /// Idempotent: the first reason, date and note stand and are the answer, and another reason is refused with that ([`Error::AlreadyRevoked`]).
     /// One reason may follow every other: that its key is compromised. When it was revoked stays; lists and responders say the new reason. A
-    /// compromised key is blocked forever.
+    /// compromised key is blocked forever, and the organization's other certificates for it are revoked with this one.
     pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<RevokedCertificate, Error> {
         may(actor, Act::Revoke)?;
         let how = checked(&how.into(), self.clock.now())?;
@@ -95,6 +95,9 @@ impl Pki {
         Ok(())
     }
 
+    /// Revokes a certificate and, when its key is compromised, the others for the same key: a device may keep its key when it renews, and whoever has the
+    /// key can use each of them. A key is one device's, so all of them are. Said again it finds those that were left, by a version before this one for example.
+    ///
     /// What the journal has to know before the commit comes behind `told`: one write of it for many certificates, because each waits for the disk while
     /// the transaction keeps other writers away.
     async fn revoke_one(
@@ -106,6 +109,26 @@ impl Pki {
         told: &mut Vec<Entry>,
     ) -> Result<Revoked, Error> {
         let now = self.clock.now();
+        let revoked = self.revoke_alone(tx, actor, id, how, (now, None), told).await?;
+        if how.reason == RevocationReason::KeyCompromise {
+            for (other,) in store::for_same_key(tx, id, &actor.org, now).await? {
+                let other: CertificateId = other.parse().map_err(crate::db::Error::corrupt)?;
+                self.revoke_alone(tx, actor, &other, how, (now, Some(id)), told).await?;
+            }
+        }
+        Ok(revoked)
+    }
+
+    /// The same of this certificate alone; `follows` is the one for the same key that it is revoked with.
+    async fn revoke_alone(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        id: &CertificateId,
+        how: &Revocation,
+        (now, follows): (Timestamp, Option<&CertificateId>),
+        told: &mut Vec<Entry>,
+    ) -> Result<Revoked, Error> {
         let seq = store::next_trust(tx).await?;
         let record = store::for_revocation(tx, id, &actor.org).await?.ok_or(Error::NotFound)?;
         // Listeners' certificates are replaced, not revoked by hand: nobody would know where the connection went.
@@ -133,6 +156,9 @@ impl Pki {
         let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
         if before {
             detail["reason_was"] = json!(record.reason);
+        }
+        if let Some(first) = follows {
+            detail["follows"] = json!(first);
         }
         if let Some(since) = how.invalidity_date {
             detail["invalid_since"] = json!(since);

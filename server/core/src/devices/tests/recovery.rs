@@ -13,6 +13,7 @@ use rcgen::{KeyPair, SigningKey as _};
 use rstest::rstest;
 use std::collections::BTreeMap;
 use wire::{
+    blocked::NewBlockedKey,
     enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken, RecoverRequest},
     pki::{AuthorityUse, IdentityRules, ProfileRules, RevocationReason, WayBack},
     states::{CertificateState, ClonePolicy, DeviceStep, RecoveryPolicy, RekeyPolicy},
@@ -292,4 +293,56 @@ async fn r11_devices_of_an_authority_that_was_given_up_come_back_by_their_keys(#
     assert_eq!(with_same(3).await.unwrap_err(), "not_recoverable", "the days are over");
     assert_eq!(pki.authority(&admin, &lost.id).await.unwrap().aftermath.unwrap().way_back, RecoveryPolicy::Off);
     assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
+}
+
+/// What the books say of those who asked for a certificate with a blocked key.
+async fn told(w: &World, admin: &Actor) -> Vec<String> {
+    w.fleet.attacks().write_down().await.unwrap();
+    let log = w.fleet.access().audit_page(admin, None).await.unwrap().entries.items;
+    log.into_iter().filter(|e| e.action == "certificate.refuse").map(|e| e.detail).collect()
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_5_nobody_comes_back_by_a_key_that_was_blocked_by_hand(#[case] kind: EngineKind) {
+    let Lost { w, admin, key, certificate } = lost(kind, IdentityRules { recovery: RecoveryPolicy::Auto, ..OFF }).await;
+    let pki = w.fleet.pki();
+    let new = NewBlockedKey { public_key: key.public_key_pem(), reason: "in the image of 2.1".to_owned(), ..NewBlockedKey::default() };
+    let blocked = pki.block_key(&admin, &new).await.unwrap();
+    for csr in [by(&key, "gw-1"), by(&KeyPair::generate().unwrap(), "gw-1")] {
+        assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "not_recoverable");
+    }
+    let told = told(&w, &admin).await;
+    assert!(!told.is_empty() && told.iter().all(|detail| detail.contains("blocked by hand")), "{told:?}");
+    pki.unblock_key(&admin, &blocked.spki_sha256).await.unwrap();
+    assert!(recover(&w, &signed(&w, &key, &certificate, &by(&key, "gw-1"))).await.is_ok());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_5_an_ended_certificate_for_a_compromised_key_brings_nothing_back(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, system, pki) = (w.admin().await, Actor::system(w.org.clone()), w.fleet.pki());
+    pki.set_rules(&admin, IdentityRules { recovery: RecoveryPolicy::Auto, ..OFF }).await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let peer = |certificate: &str| {
+        let leaf: rustls_pki_types::CertificateDer<'static> =
+            rustls_pki_types::pem::PemObject::from_pem_slice(certificate.as_bytes()).unwrap();
+        pki.trust().check(&leaf).unwrap()
+    };
+    let first = w.enrol("gw-1", "sim", by(&key, "gw-1")).await.unwrap();
+    w.clock.advance(first.renew_after.since(w.clock_now()));
+    let second = pki.renew(&system, &peer(&first.certificate), by(&key, "gw-1").as_bytes(), "https://d").await.unwrap();
+    w.clock.advance(first.not_after.since(w.clock_now()) + DAY);
+    pki.tick().await.unwrap();
+    pki.reload().await.unwrap();
+    pki.revoke(&admin, &peer(&second.certificate).certificate, RevocationReason::KeyCompromise).await.unwrap();
+    let csr = by(&KeyPair::generate().unwrap(), "gw-1");
+    assert_eq!(recover(&w, &signed(&w, &key, &first.certificate, &csr)).await.unwrap_err(), "not_recoverable");
+    let told = told(&w, &admin).await;
+    assert!(told.iter().any(|detail| detail.contains("blocked after a compromise")), "{told:?}");
 }

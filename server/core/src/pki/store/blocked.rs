@@ -6,7 +6,7 @@ use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
     blocked::{BY_HAND, BlockedKey},
-    ids::OrgId,
+    ids::{CertificateId, OrgId},
 };
 
 macro_rules! shown {
@@ -31,6 +31,11 @@ pub(super) const UNBLOCK: Sql = Sql::same("DELETE FROM blocked_keys WHERE org_id
 pub(super) const ALL_BLOCKED: Sql = Sql::same(
     "SELECT spki_sha256, org_id, reason, blocked_at, blocked_by, certificate_id, note FROM blocked_keys ORDER BY blocked_at, spki_sha256, org_id",
 );
+/// Why the key of a certificate is blocked, if it is: for everybody, or by hand in the certificate's own organization.
+pub(super) const BLOCKED_KEY_OF: Sql = Sql::same(
+    "SELECT b.spki_sha256, b.reason FROM certificates c JOIN blocked_keys b ON b.spki_sha256 = c.spki_sha256 AND (b.reason <> 'by_hand' OR b.org_id = c.org_id) \
+     WHERE c.id = $1 ORDER BY CASE WHEN b.reason = 'by_hand' THEN 1 ELSE 0 END LIMIT 1",
+);
 pub(super) const BLOCKED_ONE: Sql = shown!("b.spki_sha256 = $2");
 pub(super) const BLOCKED: Sql =
     shown!("(b.blocked_at < $2 OR (b.blocked_at = $2 AND b.spki_sha256 < $3)) ORDER BY b.blocked_at DESC, b.spki_sha256 DESC LIMIT $4");
@@ -46,6 +51,11 @@ pub(in crate::pki) async fn block_key(tx: &mut Tx, key: &LeakedKey) -> Result<bo
 /// Lets a key that was blocked by hand be used again; `false` when there is none.
 pub(in crate::pki) async fn unblock_key(tx: &mut Tx, org: &OrgId, spki_sha256: &[u8]) -> Result<bool, Error> {
     Ok(exec!(tx, UNBLOCK, org.as_str(), spki_sha256)? == 1)
+}
+
+/// The key of a certificate and why it is blocked, when it is.
+pub(in crate::pki) async fn blocked_key_of(on: &mut impl Conn, id: &CertificateId) -> Result<Option<(Vec<u8>, String)>, Error> {
+    row!(on, (Vec<u8>, String), BLOCKED_KEY_OF, id.as_str())
 }
 
 /// Every organization's, in the order of blocking.

@@ -94,6 +94,12 @@ pub(super) const REVOKE: Sql = Sql::same(
     "UPDATE certificates SET state = 'revoked', revoked_at = $3, revoked_by = $4, reason = $5, trust_seq = $6, \
      invalidity_date = $7, revocation_note = $8 WHERE id = $1 AND org_id = $2 AND state <> 'revoked'",
 );
+/// Those that may still be used come first; what is superseded is refused already, and only the lists and responders have a worse reason to tell.
+pub(super) const FOR_SAME_KEY: Sql = Sql::same(
+    "SELECT c.id FROM certificates k JOIN certificates c ON c.spki_sha256 = k.spki_sha256 AND c.org_id = k.org_id AND c.id <> k.id \
+     WHERE k.id = $1 AND k.org_id = $2 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND c.state <> 'revoked' AND c.not_after > $3 \
+     ORDER BY CASE WHEN c.state = 'superseded' THEN 1 ELSE 0 END, c.issued_at DESC, c.id LIMIT 1000",
+);
 /// The date and who said it first stay; what is known now is added to what was.
 pub(super) const COMPROMISE: Sql = Sql::same(
     "UPDATE certificates SET reason = 'key_compromise', trust_seq = $3, invalidity_date = COALESCE($4, invalidity_date), \
@@ -290,6 +296,16 @@ pub(in crate::pki) async fn for_revocation(on: &mut impl Conn, id: &CertificateI
 
 pub(in crate::pki) async fn usable_of(on: &mut impl Conn, device: i64, org: &OrgId) -> Result<Vec<(String,)>, Error> {
     rows!(on, (String,), USABLE_OF, device, org.as_str())
+}
+
+/// The organization's other certificates for this one's key that have not ended and are not revoked: a thousand at most, the usable ones first.
+pub(in crate::pki) async fn for_same_key(
+    on: &mut impl Conn,
+    id: &CertificateId,
+    org: &OrgId,
+    now: Timestamp,
+) -> Result<Vec<(String,)>, Error> {
+    rows!(on, (String,), FOR_SAME_KEY, id.as_str(), org.as_str(), now.0)
 }
 
 /// Revokes; `false` when it was revoked before.

@@ -1,6 +1,6 @@
 //! The list of blocked keys on both engines: who may change it, what it shows, and that a backup takes none of it back (K-7).
 
-use super::life::{check, enrol, enrol_with};
+use super::life::{check, enrol, enrol_with, leaf, request};
 use crate::{
     access::Actor,
     db::EngineKind,
@@ -92,4 +92,34 @@ async fn k7_a_backup_put_back_frees_no_key_that_was_blocked_by_hand(#[case] kind
     // And a second start, with the whole journal, changes nothing.
     let w = backup.open(w.close().await, 4).await;
     assert_eq!(w.fleet.pki().blocked_keys(&system, None, None).await.unwrap(), before);
+}
+
+/// Whoever has found the key could otherwise renew to one that nobody has blocked.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_5_a_certificate_for_a_blocked_key_renews_nothing(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki) = (w.admin().await, w.fleet.pki());
+    let (key, _, held) = enrol(&w, "gw-1").await;
+    let peer = check(&w, &held).unwrap();
+    pki.block_key(&admin, &named(&key, "in the image of 2.1")).await.unwrap();
+    assert!(check(&w, &held).is_ok(), "it stays until it is revoked");
+    let actor = Actor { address: "192.0.2.1".into(), ..Actor::system(w.org.clone()) };
+    let csr = request("gw-1", &KeyPair::generate().unwrap());
+    let refused = pki.renew(&actor, &peer, csr.as_bytes(), "https://d").await.unwrap_err();
+    assert!(matches!(refused, Error::ProofBlocked), "{refused:?}");
+    let by_est = pki.reenrol(&actor, &peer, csr.as_bytes(), None, "https://d").await.unwrap_err();
+    assert_eq!(by_est.fault().code, "certificate_not_usable");
+    w.fleet.attacks().write_down().await.unwrap();
+    let log = w.fleet.access().audit_page(&admin, None).await.unwrap().entries.items;
+    let told = log.iter().find(|e| e.action == "certificate.refuse").unwrap();
+    assert_eq!((told.object.as_str(), told.address.as_str()), ("gw-1", "192.0.2.1"));
+    assert!(told.detail.contains("blocked by hand") && told.detail.contains(&spki(&key)), "{}", told.detail);
+    assert!(told.detail.contains(peer.certificate.as_str()), "{}", told.detail);
+
+    pki.unblock_key(&admin, &spki(&key)).await.unwrap();
+    let new = leaf(&pki.renew(&actor, &peer, csr.as_bytes(), "https://d").await.unwrap());
+    assert!(check(&w, &new).is_ok());
 }

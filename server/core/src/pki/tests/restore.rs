@@ -19,7 +19,7 @@ use wire::{
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
 /// Number and serials of the device authority's list.
-fn list(w: &World) -> (u64, Vec<Vec<u8>>) {
+pub(super) fn list(w: &World) -> (u64, Vec<Vec<u8>>) {
     let pki = w.fleet.pki();
     let authority = pki.list_authorities(&Actor::system(w.org.clone())).unwrap().into_iter().find(|a| a.kind == "device").unwrap().id;
     let list = pki.crl(&authority).unwrap();
@@ -28,7 +28,7 @@ fn list(w: &World) -> (u64, Vec<Vec<u8>>) {
     (u64::try_from(list.number).unwrap(), serials)
 }
 
-fn serial(leaf: &[u8]) -> Vec<u8> {
+pub(super) fn serial(leaf: &[u8]) -> Vec<u8> {
     x509_parser::certificate::X509Certificate::from_der(leaf).unwrap().1.raw_serial().to_vec()
 }
 
