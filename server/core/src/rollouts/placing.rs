@@ -40,6 +40,7 @@ impl Rollouts {
         if !before_draw(record.state()) {
             return Err(Error::NotNow("It has begun: its devices are listed with how they fare, under updates.".to_owned()).into());
         }
+        Error::unless_stage(query.stage, record.spec.stages.len())?;
         let list = if let Some(list) = self.lists.get(&record.digest) {
             list
         } else {
@@ -64,6 +65,7 @@ impl Rollouts {
         let cut = Cut::of(query)?;
         let mut on = self.db.read().await?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
+        Error::unless_stage(query.stage, spec.stages.len())?;
         let release = releases::for_rollout(&mut on, &actor.org, &spec.release).await?.ok_or(Error::NotFound("release"))?;
         let selector = Selector::parse(&spec.selector).map_err(|e| Error::invalid("selector", e.sentence()))?;
         let lot = Lot::of(&spec).map_err(|e| Error::invalid("stages", e.sentence()))?;
