@@ -25,7 +25,7 @@ crate::states::words! {
         Rejected = "rejected",
         /// It succeeded, and the device was not heard of any more.
         WentDark = "went_dark",
-        /// It was cancelled: by a person, or as its rollout stopped. Devices are listed by it; [`Self::of`] calls no update that has failed.
+        /// It was cancelled: by a person, or as its rollout stopped. Devices are listed by it; it is no failure, and [`UpdateFailure::of`] never says it.
         Cancelled = "cancelled",
     }
 }
