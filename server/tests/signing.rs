@@ -47,6 +47,7 @@ struct Rig {
 }
 
 impl Rig {
+    /// Devices that don't say which keys they trust: they are offered everything, and look themselves.
     async fn start(kind: EngineKind, threshold: u32) -> Self {
         Self::with(kind, threshold, false).await
     }

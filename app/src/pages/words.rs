@@ -147,6 +147,7 @@ pub const fn failure(failure: UpdateFailure) -> (Tone, &'static str) {
         UpdateFailure::Reverted => update(UpdateState::Reverted),
         UpdateFailure::Rejected => update(UpdateState::Rejected),
         UpdateFailure::WentDark => (Tone::Bad, "Went dark"),
+        UpdateFailure::Cancelled => update(UpdateState::Cancelled),
     }
 }
 

@@ -25,6 +25,8 @@ crate::states::words! {
         Rejected = "rejected",
         /// It succeeded, and the device was not heard of any more.
         WentDark = "went_dark",
+        /// It was cancelled: by a person, or as its rollout stopped. Devices are listed by it; it is no failure, and [`UpdateFailure::of`] never says it.
+        Cancelled = "cancelled",
     }
 }
 
@@ -157,6 +159,7 @@ mod tests {
             assert!(failure.is_none_or(|failure| failure.as_str() == state.as_str()), "the same word: {state}");
             let dark = UpdateFailure::of(*state, true);
             assert_eq!(dark, if *state == UpdateState::Succeeded { Some(UpdateFailure::WentDark) } else { failure });
+            assert_ne!(failure, Some(UpdateFailure::Cancelled), "a device that was spared it has not failed: {state}");
         }
     }
 

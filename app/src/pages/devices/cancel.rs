@@ -39,7 +39,7 @@ pub fn ask(d: &DeviceDetail, asked: bool, actions: &Actions) -> AnyView {
 fn form(d: &DeviceDetail, update: &DeviceUpdate, call: FormCall<CancelUpdate>) -> AnyView {
     let reason = text("reason", "Why (optional)").id("cancel-reason").max_length(500).autocomplete("off").refused(call).view();
     let says = format!(
-        "“{}” goes on without this device: it is told to stop, keeps {}, counts as left out, and is not offered this rollout again unless somebody retries the devices whose update was cancelled. If it has begun to install when it hears of it, it goes on, and what it says then counts.",
+        "“{}” goes on without this device: it is told to stop, keeps {}, counts as left out, and is not offered this rollout again unless somebody retries the devices whose update was cancelled before the rollout has ended; with its last device it ends. If it has begun to install when it hears of it, it goes on, and what it says then counts.",
         update.rollout_name,
         if d.row.version.is_empty() { "what it runs" } else { &d.row.version },
     );

@@ -11,7 +11,7 @@ use crate::{
         icon,
         number::{bytes, counted},
         page::{card_flush, page},
-        table,
+        table, unread,
     },
 };
 use leptos::prelude::*;
@@ -29,10 +29,11 @@ pub fn ComparePage() -> AnyView {
     let of = move |name: &'static str| query.with(|q| q.get(name).unwrap_or_default());
     let model = reading(move || ReadComparison { before: of("before"), after: of("after") });
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let (before, after) = untrack(|| (of("before"), of("after")));
         content(&model, before, after)
-    })
+    });
+    view! { {unread::notice(&[], &["before", "after"])}{content} }.into_any()
 }
 
 fn content(m: &Model, before: String, after: String) -> AnyView {

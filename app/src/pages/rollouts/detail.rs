@@ -13,7 +13,13 @@ use crate::{
     api::rollouts::ReadRollout,
     live,
     pages::{machines, words},
-    ui::{PageHead, badge, card, completion::Completing, icon, page::page, unread},
+    ui::{
+        PageHead, Tone, badge, card,
+        completion::Completing,
+        icon,
+        page::{banner, page},
+        unread,
+    },
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -48,6 +54,15 @@ fn taken_along(r: &RolloutDetail) -> Option<AnyView> {
     })
 }
 
+/// What is said of a stage that the rollout does not have, and what is chosen without it. How many there are only the rollout itself knows.
+fn known(r: &RolloutDetail, choice: &Choice) -> (Option<String>, Choice) {
+    if choice.stage == 0 || r.stages.iter().any(|s| s.number == choice.stage) {
+        return (None, choice.clone());
+    }
+    let said = format!("“{}” is no stage of this rollout. This is shown without it.", choice.stage);
+    (Some(said), Choice { stage: 0, ..choice.clone() })
+}
+
 fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> AnyView {
     let r = &model.rollout;
     let (tone, word) = words::rollout(r.row.state);
@@ -55,6 +70,8 @@ fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> Any
     let sub = view! {
         "Firmware "<a class="mono" href=release>{r.row.version.clone()}</a>" for "{r.row.device_type.clone()}" · "{phrases::numbers(&r.row.counts)}" · by "{r.row.author.clone()}
     };
+    let (unknown, choice) = known(r, choice);
+    let choice = &choice;
     let here = choice.address(&r.row.id.to_string());
     let blocked = actions::blocked_note(r).map(|why| view! { <p class="small text-2 mt-2">{why}</p> });
     let devices = match &model.would_be {
@@ -64,6 +81,10 @@ fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> Any
     view! {
         <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=view! { {taken_along(r)}{actions::buttons(r)} }.into_any()/>
         {crate::pages::approvals::glass::note(r.glass.as_ref())}
+        {unknown.map(|said| {
+            let text = view! { {said}" "<a href=here.clone()>"Leave it out of the address"</a> };
+            view! { <div class="mb-4">{banner(Tone::Warn, text.into_any())}</div> }
+        })}
         {course::stages(r, choice)}
         <div class="mt-4">{course::state_banner(r)}</div>
         {blocked}

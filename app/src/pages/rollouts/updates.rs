@@ -148,14 +148,14 @@ fn filter_bar(model: &RolloutPage, choice: &Choice, id: &str, counts: &Counts, w
     .into_any()
 }
 
-/// How many ended like this; of those that went dark nothing is counted beside the others.
+/// How many ended like this; of those that went dark and those that were cancelled nothing is counted beside the others.
 const fn ended(c: &Counts, outcome: UpdateFailure) -> Option<i64> {
     match outcome {
         UpdateFailure::Failed => Some(c.failed),
         UpdateFailure::TimedOut => Some(c.timed_out),
         UpdateFailure::Reverted => Some(c.reverted),
         UpdateFailure::Rejected => Some(c.rejected),
-        UpdateFailure::WentDark => None,
+        UpdateFailure::WentDark | UpdateFailure::Cancelled => None,
     }
 }
 

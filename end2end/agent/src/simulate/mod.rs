@@ -60,7 +60,7 @@ pub struct Config {
     pub factory_version: String,
     /// Whose firmware they install.
     pub keys: TrustedKeys,
-    /// Whether they say so to the server; it then offers them nothing that they would refuse for its signatures.
+    /// Whether they say so to the server, as an agent does; it then offers them nothing that they would refuse for its signatures.
     pub says_keys: bool,
     /// The keys they make for themselves.
     pub key: AgentKey,
@@ -75,7 +75,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// So many gateways that enrol there, with the defaults for the rest: revisions `A` and `B`, version `1.0.0`, a measurement a second.
+    /// So many gateways that enrol there, with the defaults for the rest: revisions `A` and `B`, version `1.0.0`, a measurement a second, and no key that they
+    /// trust, which they say.
     pub fn new(enrol_url: impl Into<String>, token: impl Into<String>, trust: Trust, state: impl Into<PathBuf>, count: usize) -> Self {
         Self {
             enrol_url: enrol_url.into(),
@@ -90,7 +91,7 @@ impl Config {
             hardware: vec!["A".into(), "B".into()],
             factory_version: "1.0.0".into(),
             keys: TrustedKeys::none(),
-            says_keys: false,
+            says_keys: true,
             key: AgentKey::USUAL,
             interval: Duration::from_secs(1),
             pace: Duration::from_secs(5),

@@ -78,6 +78,18 @@ impl Error {
         Self::invalid("cursor", wire::page::NOT_A_CURSOR)
     }
 
+    /// Whether a plan with so many stages has the one that is asked for. 0 is none of them, and what it asks for the list says.
+    pub(super) fn unless_stage(asked: Option<u32>, stages: usize) -> Result<(), Self> {
+        if asked.is_none_or(|stage| usize::try_from(stage).is_ok_and(|stage| stage <= stages)) {
+            return Ok(());
+        }
+        let have = match stages {
+            1 => "It has one stage: choose 1".to_owned(),
+            many => format!("It has {many} stages: choose 1 to {many}"),
+        };
+        Err(Self::invalid("stage", format!("{have}, or leave the stage out.")))
+    }
+
     /// What the other side gets to see.
     pub fn fault(&self) -> Fault {
         use FaultKind as K;

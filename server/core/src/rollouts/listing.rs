@@ -115,13 +115,19 @@ impl Rollouts {
             return Ok(if wanted.stage == 0 { course.dark() } else { stage.and_then(|s| s.dark).unwrap_or(0) });
         }
         let mut counts = if wanted.stage == 0 { course.totals() } else { stage.map(|s| s.counts).unwrap_or_default() };
+        let named = wanted.few.map_or(i64::MAX, |few| i64::try_from(few.len()).unwrap_or(i64::MAX));
+        if wanted.cancelled() {
+            // They are counted among those that were left out, and by their rows where there are any.
+            let some = wanted.of(&counts) > 0;
+            let total = if some { parts::count_cancelled(on, &record.id, wanted.stage).await? } else { 0 };
+            return Ok(total.min(named));
+        }
         if over(course) {
             counts.total -= counts.waiting;
             counts.waiting = 0;
         }
         let gone = parts::gone(on, &record.org, &record.id, wanted.stage).await?;
         let total = (wanted.of(&counts) - wanted.of(&gone)).max(0);
-        let named = wanted.few.map_or(i64::MAX, |few| i64::try_from(few.len()).unwrap_or(i64::MAX));
         Ok(total.min(named))
     }
 
@@ -132,6 +138,7 @@ impl Rollouts {
         let (id, after, stage) = (&record.id, wanted.after, wanted.stage);
         let badly: &[UpdateState] = match (wanted.outcome, wanted.show) {
             (Some(UpdateFailure::WentDark), _) => return self.gone_dark(on, record, wanted).await,
+            (Some(UpdateFailure::Cancelled), _) => return Ok((parts::cancelled(on, id, after, stage, limit).await?, None)),
             (Some(UpdateFailure::Failed), _) => &[UpdateState::Failed],
             (Some(UpdateFailure::TimedOut), _) => &[UpdateState::TimedOut],
             (Some(UpdateFailure::Reverted), _) => &[UpdateState::Reverted],

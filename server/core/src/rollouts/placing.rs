@@ -42,6 +42,7 @@ impl Rollouts {
         if !before_draw(record.state()) {
             return Err(Error::NotNow("It has begun: its devices are listed with how they fare, under updates.".to_owned()).into());
         }
+        Error::unless_stage(query.stage, record.spec.stages.len())?;
         Box::pin(self.foretold(&mut on, &record, query)).await
     }
 
@@ -72,6 +73,7 @@ impl Rollouts {
         let cut = Cut::of(query)?;
         let mut on = self.db.read().await?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
+        Error::unless_stage(query.stage, spec.stages.len())?;
         let release = releases::for_rollout(&mut on, &actor.org, &spec.release).await?.ok_or(Error::NotFound("release"))?;
         let selector = Selector::parse(&spec.selector).map_err(|e| Error::invalid("selector", e.sentence()))?;
         let lot = Lot::of(&spec).map_err(|e| Error::invalid("stages", e.sentence()))?;

@@ -97,7 +97,9 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        // What can't be searched or sorted is a part of the page, not an error.
+        // A stage that it does not have counts as not said: the page says so. What can't be searched or sorted is a part of the page, not an error.
+        let stage = query.stage.filter(|stage| course.stage_at(*stage).is_some());
+        let query = &UpdateQuery { stage, ..query.clone() };
         let (Listed { page: updates, sorts }, selector_error) = match searched(query) {
             Err(e) => (Listed { page: Page::whole(Vec::new()), sorts: false }, Some(e)),
             Ok(search) => {
@@ -144,6 +146,7 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        Error::unless_stage(query.stage, course.stages.len())?;
         let search = searched(query).map_err(crate::devices::Error::Selector)?;
         Ok(self.listed(&mut on, (&record, &course), query, search.as_ref()).await?.page)
     }

@@ -40,7 +40,13 @@ impl Wanted<'_> {
         !self.dark() && (self.search.is_some() || (self.outcome.is_none() && matches!(self.show, Show::All | Show::Waiting)))
     }
 
-    /// How many of the counts are of the class asked for; of those that went dark nothing is counted with them.
+    /// Whether it is about those whose updates were cancelled.
+    pub fn cancelled(&self) -> bool {
+        self.outcome == Some(UpdateFailure::Cancelled)
+    }
+
+    /// How many of the counts are of the class asked for; of those that went dark nothing is counted with them, and of those that were cancelled only that they
+    /// are among the ones that were left out.
     pub fn of(&self, counts: &Counts) -> i64 {
         match (self.outcome, self.show) {
             (Some(UpdateFailure::Failed), _) => counts.failed,
@@ -48,6 +54,7 @@ impl Wanted<'_> {
             (Some(UpdateFailure::Reverted), _) => counts.reverted,
             (Some(UpdateFailure::Rejected), _) => counts.rejected,
             (Some(UpdateFailure::WentDark), _) => 0,
+            (Some(UpdateFailure::Cancelled), _) => counts.left_out,
             (None, Show::Updating) => counts.updating,
             (None, Show::Failed) => counts.errors(),
             (None, Show::Succeeded) => counts.succeeded,
@@ -60,6 +67,7 @@ impl Wanted<'_> {
     pub fn has(&self, state: UpdateState) -> bool {
         let class = Class::of(state);
         match (self.outcome, self.show) {
+            (Some(UpdateFailure::Cancelled), _) => state == UpdateState::Cancelled,
             (Some(outcome), _) => UpdateFailure::of(state, false) == Some(outcome),
             (None, Show::Updating) => class == Class::Updating,
             (None, Show::Failed) => state.error(),
@@ -73,7 +81,7 @@ impl Wanted<'_> {
     /// of its updates may have to be passed by.
     pub fn small(&self, totals: &Counts) -> bool {
         let badly = self.outcome.is_some() || self.show == Show::Failed;
-        let rows = if badly && !self.dark() { self.of(totals) } else { totals.total };
+        let rows = if badly && !self.dark() && !self.cancelled() { self.of(totals) } else { totals.total };
         usize::try_from(rows).is_ok_and(|rows| rows <= COUNTED)
     }
 }
@@ -104,6 +112,8 @@ mod tests {
             silent.of(&counts) == 16 && silent.has(UpdateState::TimedOut) && !silent.has(UpdateState::Succeeded),
             "it comes before the other"
         );
+        let cancelled = wanted(Show::Failed, Some(UpdateFailure::Cancelled));
+        assert!(cancelled.has(UpdateState::Cancelled) && !cancelled.has(UpdateState::Superseded) && !cancelled.has(UpdateState::Failed));
     }
 
     #[test]
@@ -112,5 +122,6 @@ mod tests {
         assert!(wanted(Show::Failed, None).small(&counts) && wanted(Show::All, Some(UpdateFailure::Rejected)).small(&counts));
         assert!(!wanted(Show::Updating, None).small(&counts), "a million rows are passed by to find three");
         assert!(!wanted(Show::All, Some(UpdateFailure::WentDark)).small(&counts));
+        assert!(!wanted(Show::All, Some(UpdateFailure::Cancelled)).small(&counts));
     }
 }

@@ -7,13 +7,13 @@ use anyhow::Result;
 use app::ui::number::{counted, grouped};
 use clap::Args;
 use fleet::{Fleet, access::Actor};
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 use wire::{
     Timestamp,
     access::{AuditEntry, AuditQuery},
     ids::ReleaseId,
     page::MAX_ROWS,
-    releases::{ArtifactRow, Container, ReleaseDetail, ReleaseQuery, ReleaseUse},
+    releases::{ArtifactRow, Container, ReleaseDetail, ReleaseQuery, ReleaseRow, ReleaseUse},
     signing::SignatureRow,
     states::ReleaseState,
 };
@@ -42,9 +42,20 @@ impl Chosen {
             ReleaseQuery { q: version.clone(), device_type: self.device_type.clone(), rows: Some(MAX_ROWS), ..ReleaseQuery::default() };
         let page = async |cursor: Option<String>| fleet.releases().list(actor, &ReleaseQuery { cursor, ..query.clone() }).await;
         // The list has those as well that have the text elsewhere.
-        let found = every(page).await?.into_iter().filter(|row| row.version == *version);
-        only("release", version, found.map(|row| row.id).collect())
+        let found = every(page).await?.into_iter().filter(|row| row.version == *version).collect();
+        only("release", version, meant(found).into_iter().map(|row| row.id).collect())
     }
+}
+
+/// Pure: those of one version that somebody may mean who says only that: of a device type the published one, and none in quarantine while another one is not.
+/// An upload that nobody has signed takes no name away.
+fn meant(mut found: Vec<ReleaseRow>) -> Vec<ReleaseRow> {
+    let sound = found.iter().any(|row| row.quarantine.is_empty());
+    found.retain(|row| !sound || row.quarantine.is_empty());
+    let published = found.iter().filter(|row| row.state == ReleaseState::Published);
+    let published: BTreeSet<String> = published.map(|row| row.device_type.clone()).collect();
+    found.retain(|row| row.state == ReleaseState::Published || !published.contains(&row.device_type));
+    found
 }
 
 /// All of a release, in whole lines.
@@ -222,6 +233,15 @@ mod tests {
         assert!(said.ends_with("\nFixes the radio.\n"), "{said}");
         assert_eq!(show("9.9.9").await.unwrap_err(), "there is no release 9.9.9");
 
+        let stranger = SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(2)).unwrap();
+        std::fs::write(at("fw.bin"), b"other").unwrap();
+        let other = stranger.sign(&fleet::testing::manifest("1.0.0", 9, &[("fw.bin", "raw", b"other")])).unwrap();
+        std::fs::write(at("fw.manifest.json"), other).unwrap();
+        let other = upload(&w.fleet, &admin, &[at("fw.bin"), at("fw.manifest.json")]).await.unwrap().created.release.row;
+        assert!(!other.quarantine.is_empty() && other.version == "1.0.0", "{other:?}");
+        assert_eq!(chosen("1.0.0").id(&w.fleet, &shell).await.unwrap(), one, "an upload in quarantine takes no name away");
+        w.fleet.releases().remove(&admin, &other.id).await.unwrap();
+
         let digest = w.fleet.releases().detail(&admin, &one).await.unwrap().artifacts[0].sha256.to_string();
         for (file, out) in [("fw.bin", "by-name"), (digest.as_str(), "by-digest")] {
             fetching::artifact(&w.fleet, &shell, &one, file, &at(out)).await.unwrap();
@@ -246,6 +266,34 @@ mod tests {
             let kept = act(Release::Delete { yes, which: which(&one) }).await.unwrap_err();
             assert_eq!(kept, fleet::releases::Error::Kept.fault().message);
         }
+    }
+
+    #[test]
+    fn a_version_means_the_published_one_of_a_device_type_and_none_in_quarantine() {
+        let row = |id: u32, device_type: &str, state, quarantine: &str| ReleaseRow {
+            id: format!("rel_{id:032x}").parse().unwrap(),
+            device_type: device_type.into(),
+            version: "1.0.0".into(),
+            sequence: 1,
+            state,
+            quarantine: quarantine.into(),
+            size: 8,
+            signed_by: Vec::new(),
+            created_at: Timestamp(0),
+            created_by: "Oli".into(),
+            installed: 0,
+            rollouts: 0,
+            damaged: 0,
+        };
+        let unsigned = row(1, "gateway", ReleaseState::Draft, "no signature counts");
+        let (recalled, published) = (row(2, "gateway", ReleaseState::Recalled, ""), row(3, "gateway", ReleaseState::Published, ""));
+        let (verified, again) = (row(4, "sensor", ReleaseState::Verified, ""), row(5, "sensor", ReleaseState::Verified, ""));
+        let all = |of: &[&ReleaseRow]| meant(of.iter().map(|&row| row.clone()).collect());
+        assert_eq!(all(&[&unsigned, &recalled, &published]), [published.clone()]);
+        assert_eq!(all(&[&unsigned, &verified]), [verified.clone()]);
+        assert_eq!(all(&[&unsigned]), [unsigned.clone()], "where there is no other one");
+        assert_eq!(all(&[&published, &verified]), [published.clone(), verified.clone()], "two types: who asks says which");
+        assert_eq!(all(&[&verified, &again]), [verified.clone(), again.clone()]);
     }
 
     #[test]

@@ -67,7 +67,8 @@ pub(super) enum Rollout {
     Shown(shown::Shown),
     #[command(flatten)]
     Order(orders::Order),
-    /// Cancel the update of one device while the rollout goes on, as long as it has not begun to install; retry --class cancelled offers it again
+    /// Cancel the update of one device while the rollout goes on, as long as it has not begun to install; retry --class cancelled offers it
+    /// again until the rollout has ended, which it does with its last device
     CancelDevice(orders::OfDevice),
     /// What became of every device of a rollout, as CSV
     Report {

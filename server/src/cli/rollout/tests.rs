@@ -188,6 +188,8 @@ async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: Eng
     assert_eq!(ahead.lines().count(), 9, "{ahead}");
     let first = shown(Shown::PreviewDevices { which: which(row.id.as_str()), stage: Some(1) }).await.unwrap();
     assert_eq!(first.lines().count(), 3, "two are the canaries: {first}");
+    let none = shown(Shown::PreviewDevices { which: which(row.id.as_str()), stage: Some(9) }).await.unwrap_err();
+    assert!(none.contains("stages: choose 1 to "), "{none}");
     let nobody = shown(Shown::Show(which("Winter"))).await.unwrap_err();
     assert_eq!(nobody, "there is no rollout Winter");
 

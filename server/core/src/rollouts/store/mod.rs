@@ -124,6 +124,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &parts::TOUCHED,
     &parts::LISTED,
     &parts::LISTED_BADLY,
+    &parts::LISTED_CANCELLED,
+    &parts::COUNT_CANCELLED,
     &dark::LISTED_DARK,
     &dark::LISTED_DARK_AMONG,
     &dark::NEXT_TURNS,

@@ -87,6 +87,15 @@ pub(super) const LISTED_BADLY: Sql = Sql::same(columns_listed!(
     "AND ($3 = 0 OR u.stage = $3) AND u.again = FALSE AND u.state IN ('failed', 'reverted', 'timed_out', 'rejected') AND u.state = $4
      AND d.state <> 'decommissioned' ORDER BY u.device LIMIT $5"
 ));
+/// Those of a stage (0: all) whose update was cancelled, and is not tried again.
+pub(super) const LISTED_CANCELLED: Sql = Sql::same(columns_listed!(
+    "AND ($3 = 0 OR u.stage = $3) AND u.again = FALSE AND u.state = 'cancelled' AND d.state <> 'decommissioned' ORDER BY u.device LIMIT $4"
+));
+/// How many those are.
+pub(super) const COUNT_CANCELLED: Sql = Sql::same(
+    "SELECT COUNT(*) FROM updates u JOIN devices d ON d.number = u.device WHERE u.rollout_id = $1 AND ($2 = 0 OR u.stage = $2) AND u.latest = TRUE
+     AND u.again = FALSE AND u.state = 'cancelled' AND d.state <> 'decommissioned'",
+);
 /// How those of a stage (0: all) fared that have left the fleet since. What is to be tried again counts as waiting, and who waits is counted anew.
 pub(super) const GONE: Sql = Sql::same(
     "SELECT u.state, COUNT(*) FROM devices d JOIN updates u ON u.device = d.number AND u.rollout_id = $2
@@ -291,6 +300,23 @@ pub(in crate::rollouts) async fn ended_badly(
 ) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
     let found = rows!(on, ListedRow, LISTED_BADLY, rollout.as_str(), after, i64::from(stage), state.as_str(), limit)?;
     found.into_iter().map(listed_row).collect()
+}
+
+/// Updates of a rollout that were cancelled and are not tried again, by device number after `after`; stage 0 is every stage.
+pub(in crate::rollouts) async fn cancelled(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    after: DeviceNo,
+    stage: u32,
+    limit: i64,
+) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
+    let found = rows!(on, ListedRow, LISTED_CANCELLED, rollout.as_str(), after, i64::from(stage), limit)?;
+    found.into_iter().map(listed_row).collect()
+}
+
+/// How many updates of a rollout were cancelled and are not tried again; stage 0 is every stage.
+pub(in crate::rollouts) async fn count_cancelled(on: &mut impl Conn, rollout: &RolloutId, stage: u32) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), COUNT_CANCELLED, rollout.as_str(), i64::from(stage))?.map_or(0, |(n,)| n))
 }
 
 /// Devices of a stage, 0 for all, that did not make it, by why; the most frequent first, at most 12.

@@ -10,8 +10,9 @@ use rstest::rstest;
 use wire::{
     FaultKind,
     ids::{DeviceId, RolloutId},
-    rollouts::{EndClass, GateSpec, Outlook, Reach, Retry, RetryClass, RolloutSpec, StageSpec},
+    rollouts::{EndClass, GateSpec, Outlook, Reach, Retry, RetryClass, RolloutSpec, StageSpec, UpdateQuery},
     states::{RolloutState, UpdateState},
+    updates::UpdateFailure,
 };
 
 fn named(n: usize) -> DeviceId {
@@ -82,6 +83,16 @@ async fn one_device_is_taken_out_and_comes_again_only_by_a_person(#[case] kind: 
     let detail = s.detail(&id).await;
     let lines = detail.history.iter().filter(|e| e.text.ends_with(" was cancelled by oli: on show")).count();
     assert_eq!((booked, lines, detail.cancelled), (3, 3, 3));
+    let listed = async |stage: Option<u32>, q: &str| {
+        let query = UpdateQuery { stage, outcome: Some(UpdateFailure::Cancelled), q: q.into(), ..UpdateQuery::default() };
+        let page = room.updates(&s.oli, &id, &query).await.unwrap();
+        assert!(page.items.iter().all(|row| row.state == U::Cancelled));
+        (page.items.iter().map(|row| row.device_id.to_string()).collect::<Vec<_>>(), page.total)
+    };
+    let named_three = ["gw-1", "gw-2", "gw-4"].map(str::to_owned).to_vec();
+    assert_eq!(listed(None, "").await, (named_three.clone(), 3));
+    assert_eq!(listed(Some(1), "").await, (named_three, 3));
+    assert_eq!(listed(None, "gw-2").await.0, ["gw-2"]);
     let counts = s.checked(&id).await.totals();
     assert_eq!((counts.updating, counts.left_out, counts.errors(), counts.total), (2, 3, 0, 5), "nobody has failed");
 
@@ -94,6 +105,7 @@ async fn one_device_is_taken_out_and_comes_again_only_by_a_person(#[case] kind: 
     let detail = s.detail(&id).await;
     assert!(detail.history.iter().any(|e| e.text == "2 devices to try again, of those that somebody cancelled, by oli"), "{detail:?}");
     assert_eq!((detail.cancelled, s.checked(&id).await.totals().waiting), (0, 2));
+    assert_eq!(listed(None, "").await, (Vec::new(), 0), "who waits again is not among them");
     assert_eq!(fault(s.retry(&id, &[EndClass::Cancelled]).await).message, "There is no device that somebody cancelled.");
     let again = fault(s.cancel(&id, 1).await);
     assert!(again.message.contains("nothing under way"), "it only waits: {again:?}");

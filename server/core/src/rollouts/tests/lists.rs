@@ -8,6 +8,7 @@ use crate::{
 use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
+    FaultKind,
     device::StatusReport,
     ids::{DeviceId, RolloutId},
     rollouts::{GateSpec, PreviewQuery, Reach, RolloutSpec, Show, StageSpec, Tab, UpdateQuery},
@@ -73,7 +74,7 @@ async fn pages_of_devices_hold_each_once(#[case] kind: EngineKind) {
 #[tokio::test]
 async fn who_has_left_the_fleet_is_in_no_list_nor_total(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 6).await;
-    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Count(6)), stage(Reach::Percent(100.0))])).await;
     for (i, (device, offer)) in s.poll_all().await.into_iter().enumerate() {
         if i < 4 {
             s.succeed(device, &offer.update_id, "2.0.0", 2).await;
@@ -258,6 +259,8 @@ async fn a_dry_run_says_of_every_device_where_it_would_be_and_why_not(#[case] ki
         (out.total, out.items[0].device_id.as_str(), out.items[0].reason.as_deref()),
         (1, "gw-3", Some("already on 2.0.0 or newer"))
     );
+    let ninth = fault(s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery { stage: Some(9), ..PreviewQuery::default() }).await);
+    assert_eq!((ninth.kind, ninth.message.as_str()), (FaultKind::Invalid, "It has 2 stages: choose 1 to 2, or leave the stage out."));
 
     // What it says is what is drawn.
     s.rollouts().submit(&s.oli, &id).await.unwrap();

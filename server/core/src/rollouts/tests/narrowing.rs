@@ -76,6 +76,15 @@ async fn devices_are_listed_by_how_their_updates_ended(#[case] kind: EngineKind)
     assert_eq!(by(UpdateFailure::WentDark, Show::All).await, ["gw-5"]);
     let searched = UpdateQuery { outcome: Some(UpdateFailure::WentDark), q: "gw-6".into(), ..UpdateQuery::default() };
     assert_eq!(s.rollouts().updates(&s.oli, &id, &searched).await.unwrap().total, 0);
+
+    // A stage that it does not have is refused with how many there are; its page shows all and says so.
+    let ninth = UpdateQuery { stage: Some(9), ..UpdateQuery::default() };
+    let refused = fault(s.rollouts().updates(&s.oli, &id, &ninth).await);
+    assert_eq!(
+        (refused.field.as_deref(), refused.message.as_str()),
+        (Some("stage"), "It has one stage: choose 1, or leave the stage out.")
+    );
+    assert_eq!(s.rollouts().page(&s.oli, &id, &ninth).await.unwrap().updates.total, 8);
 }
 
 #[rstest]
