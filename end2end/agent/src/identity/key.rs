@@ -144,6 +144,19 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_refused_key_is_followed_by_another_each_time() {
+        assert!(wants_another("key_in_use") && wants_another("rekey_required") && !wants_another("renew_too_early"));
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.make_key(AgentKey::USUAL).await.unwrap();
+        let own = store.request("gw-1").unwrap();
+        let next = store.other_key(&own).await.unwrap();
+        assert_eq!(store.other_key(&own).await.unwrap().der_bytes(), next.der_bytes(), "made once");
+        let after = store.other_key(&request_by(&next, "gw-1").unwrap()).await.unwrap();
+        assert_ne!(after.der_bytes(), next.der_bytes());
+    }
+
     #[test]
     fn a_key_that_is_none_of_them_says_so() {
         let dir = tempfile::tempdir().unwrap();
