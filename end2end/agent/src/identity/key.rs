@@ -2,8 +2,8 @@
 
 use super::{Error, KEY, NEXT, Store};
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256,
-    RsaKeySize, SigningKey as _,
+    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
+    PKCS_ED25519, PKCS_RSA_SHA256, PublicKeyData as _, RsaKeySize, SigningKey as _,
 };
 use wire::enrolment::AgentKey;
 
@@ -30,6 +30,17 @@ impl Store {
         Ok(key)
     }
 
+    /// The key to ask with where one was refused, which `csr` is by: the next one, or another in its place where that is the one that was refused.
+    pub(super) async fn other_key(&self, csr: &str) -> Result<KeyPair, Error> {
+        if let Some(next) = self.kept(NEXT)? {
+            let refused = CertificateSigningRequestParams::from_pem(csr).map_err(|e| Error::Key(e.to_string()))?;
+            if refused.public_key.der_bytes() == next.der_bytes() {
+                self.folder.remove(NEXT)?;
+            }
+        }
+        self.next_key().await
+    }
+
     /// What the device's key is; none before there is one.
     pub fn key_type(&self) -> Result<Option<AgentKey>, Error> {
         self.kept(KEY)?.as_ref().map(kind).transpose()
@@ -45,6 +56,11 @@ impl Store {
     pub(super) fn request(&self, device_id: &str) -> Result<String, Error> {
         request_by(&self.key()?, device_id)
     }
+}
+
+/// Whether a refusal by this word is of the key, so that another one may be taken: the rules want one, or this one is blocked or another's.
+pub(super) fn wants_another(code: &str) -> bool {
+    matches!(code, "rekey_required" | "key_in_use")
 }
 
 /// The same by another key.
@@ -95,7 +111,6 @@ fn kind(key: &KeyPair) -> Result<AgentKey, Error> {
 mod tests {
     use super::*;
     use crate::{identity::Identity, peer::Authority};
-    use rcgen::PublicKeyData as _;
 
     #[tokio::test]
     async fn a_key_of_each_type_is_made_kept_and_followed_by_one_of_its_type() {
@@ -127,6 +142,19 @@ mod tests {
             store.make_key(asked).await.unwrap();
             assert!(matches!(Identity::new(certified, &key()), Err(Error::Foreign(_))), "{asked}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_is_followed_by_another_each_time() {
+        assert!(wants_another("key_in_use") && wants_another("rekey_required") && !wants_another("renew_too_early"));
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.make_key(AgentKey::USUAL).await.unwrap();
+        let own = store.request("gw-1").unwrap();
+        let next = store.other_key(&own).await.unwrap();
+        assert_eq!(store.other_key(&own).await.unwrap().der_bytes(), next.der_bytes(), "made once");
+        let after = store.other_key(&request_by(&next, "gw-1").unwrap()).await.unwrap();
+        assert_ne!(after.der_bytes(), next.der_bytes());
     }
 
     #[test]

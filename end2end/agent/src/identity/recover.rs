@@ -1,7 +1,10 @@
 //! Coming back after the certificate has ended or its authority was given up: the old key signs who asks, and a new certificate for the same key is the answer, at once
 //! or when a person has approved it.
 
-use super::{Error, Identity, Store, key::request_by};
+use super::{
+    Error, Identity, Store,
+    key::{request_by, wants_another},
+};
 use crate::{clock::Clock, http, tls, tls::Trust};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::SigningKey as _;
@@ -36,9 +39,9 @@ pub async fn recover(store: &Store, identity: &Identity, url: &str, clock: Arc<d
     };
     let tls = tls::anonymous(&Trust::Roots(identity.roots.clone()), None, Arc::clone(&clock))?;
     let client = http::Client::new(tls, url)?;
-    let enrolled = match ask(store, identity, &client, csr).await {
-        Err(Error::Http(http::Error::Answer { code, .. })) if code == "rekey_required" => {
-            let csr = request_by(&store.next_key().await?, identity.device_id())?;
+    let enrolled = match ask(store, identity, &client, csr.clone()).await {
+        Err(Error::Http(http::Error::Answer { code, .. })) if wants_another(&code) => {
+            let csr = request_by(&store.other_key(&csr).await?, identity.device_id())?;
             let fresh = Outstanding { certificate: identity.enrolled.certificate.clone(), csr };
             store.folder.write(REQUEST, &serde_json::to_vec(&fresh).map_err(io::Error::from)?)?;
             ask(store, identity, &client, fresh.csr).await?

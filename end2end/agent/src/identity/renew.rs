@@ -1,7 +1,10 @@
 //! Renewal over the identity that is being renewed (R-1…R-3). The key stays, because it may live where only one fits, unless the server wants
 //! another one.
 
-use super::{Error, Identity, Store, key::request_by};
+use super::{
+    Error, Identity, Store,
+    key::{request_by, wants_another},
+};
 use crate::{clock::Clock, http};
 use std::{io, sync::Arc};
 use wire::enrolment::{Enrolled, RenewRequest};
@@ -22,8 +25,8 @@ pub async fn renew(store: &Store, identity: &Identity, clock: Arc<dyn Clock>) ->
     };
     let client = identity.client(Arc::clone(&clock))?;
     let renewed: Enrolled = match client.post(PATH, None, &request).await {
-        Err(http::Error::Answer { code, .. }) if code == "rekey_required" => {
-            let request = RenewRequest { csr: request_by(&store.next_key().await?, identity.device_id())? };
+        Err(http::Error::Answer { code, .. }) if wants_another(&code) => {
+            let request = RenewRequest { csr: request_by(&store.other_key(&request.csr).await?, identity.device_id())? };
             store.folder.write(REQUEST, &serde_json::to_vec(&request).map_err(io::Error::from)?)?;
             client.post(PATH, None, &request).await?
         }

@@ -73,6 +73,10 @@ fn rsa(data: &[u8]) -> Result<KeyAlg, CsrError> {
         return Err(CsrError::WeakKey("its RSA modulus is not 2048 to 4096 bits long"));
     }
     let exponent = key.try_exponent().map_err(|_| CsrError::WeakKey("its RSA exponent is too large"))?;
+    // The library that checks signatures takes no longer one, and would say that the key's holder did not sign.
+    if exponent >> 33 != 0 {
+        return Err(CsrError::WeakKey("its RSA exponent is too large"));
+    }
     if exponent < 65_537 || exponent % 2 == 0 || last % 2 == 0 {
         return Err(CsrError::WeakKey("its RSA exponent is below 65537 or its numbers are even"));
     }

@@ -8,6 +8,9 @@ use x509_parser::{prelude::FromDer as _, public_key::RSAPublicKey, x509::Subject
 /// SHA-256 of the `SubjectPublicKeyInfo` of keys whose private half stands in a standard, or is guessed first; behind each where it is from.
 const PUBLISHED: &str = include_str!("published_keys.txt");
 
+/// The x coordinates of k times the generator of P-256 and of P-384, for k up to 16; −k has the same one.
+const GUESSED: &str = include_str!("guessed_points.txt");
+
 /// Primes below this divide no good modulus (CA/Browser Forum Baseline Requirements §6.1.6).
 const SMALL: u32 = 752;
 
@@ -62,7 +65,12 @@ pub(super) fn look(spki: &SubjectPublicKeyInfo<'_>, alg: KeyAlg) -> Result<(), C
             let small = SMALL_ORDER.iter().any(|known| known.as_slice() == point);
             if small { Err(CsrError::Weak("its point is of small order")) } else { Ok(()) }
         }
-        KeyAlg::P256 | KeyAlg::P384 => Ok(()),
+        KeyAlg::P256 | KeyAlg::P384 => {
+            // Uncompressed: 4, x and y, of one length.
+            let x = hex::encode(data.get(1..=data.len() / 2).unwrap_or_default());
+            let guessed = GUESSED.lines().any(|line| line.split(' ').next() == Some(x.as_str()));
+            if guessed { Err(CsrError::Weak("its private key is guessed: a small number, or the negative of one")) } else { Ok(()) }
+        }
     }
 }
 
@@ -76,7 +84,16 @@ fn modulus(n: &BigUint) -> Result<(), CsrError> {
     if close(n) {
         return Err(CsrError::Weak("the primes of its RSA modulus are close to each other, and can be found"));
     }
+    if prime(n) {
+        return Err(CsrError::Weak("its RSA modulus is a prime itself"));
+    }
     Ok(())
+}
+
+/// Fermat's test by 2, one round of it because it is the dearest look there is: every odd prime passes, and of composites only pseudoprimes.
+fn prime(n: &BigUint) -> bool {
+    let one = BigUint::from(1_u32);
+    BigUint::from(2_u32).modpow(&(n - &one), n) == one
 }
 
 /// Odd primes below this.
@@ -147,6 +164,7 @@ mod tests {
     fn e_4_each_weakness_of_a_modulus_is_found_and_no_other() {
         let (p, q) = (prime_from(4_000_000_000), prime_from(3_000_000_000));
         assert_eq!(said(&(&p * &q)), "good");
+        assert!(said(&p).contains("a prime itself"));
         assert!(said(&(&p * 751_u32)).contains("small factor"));
         assert_eq!(said(&(&p * prime_from(u64::from(SMALL)))), "good", "the next one is large enough");
         assert!(said(&(&p * prime_from(4_000_001_000))).contains("close to each other"));
