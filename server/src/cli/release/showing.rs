@@ -289,9 +289,9 @@ mod tests {
         let (recalled, published) = (row(2, "gateway", ReleaseState::Recalled, ""), row(3, "gateway", ReleaseState::Published, ""));
         let (verified, again) = (row(4, "sensor", ReleaseState::Verified, ""), row(5, "sensor", ReleaseState::Verified, ""));
         let all = |of: &[&ReleaseRow]| meant(of.iter().map(|&row| row.clone()).collect());
-        assert_eq!(all(&[&unsigned, &recalled, &published]), [published.clone()]);
-        assert_eq!(all(&[&unsigned, &verified]), [verified.clone()]);
-        assert_eq!(all(&[&unsigned]), [unsigned.clone()], "where there is no other one");
+        assert_eq!(all(&[&unsigned, &recalled, &published]), std::slice::from_ref(&published));
+        assert_eq!(all(&[&unsigned, &verified]), std::slice::from_ref(&verified));
+        assert_eq!(all(&[&unsigned]), std::slice::from_ref(&unsigned), "where there is no other one");
         assert_eq!(all(&[&published, &verified]), [published.clone(), verified.clone()], "two types: who asks says which");
         assert_eq!(all(&[&verified, &again]), [verified.clone(), again.clone()]);
     }
