@@ -78,6 +78,8 @@ export async function someoneElse(browser: Browser, role: Role) {
 
 /** Every rule of WCAG 2.2 AA that a program can check, on the page as it is now; and no id twice, because a label would lead to another form's control. */
 export async function expectAccessible(page: Page) {
+  // What has scrolled below the bar at the top is no target that is too small.
+  await page.evaluate(() => window.scrollTo(0, 0));
   const twice = await page.evaluate(() => {
     const ids = [...document.querySelectorAll("[id]")].map((el) => el.id);
     return [...new Set(ids.filter((id, place) => ids.indexOf(id) !== place))];

@@ -1,7 +1,7 @@
-// A device's firmware tab: a person pins it, so a rollout leaves it out and says so; another one says why it refuses, and that stands there word for word.
+// A device's firmware tab: a person pins it, so a rollout leaves it out and says so; another one says why it fails, and that stands there word for word.
 import type { Page } from "@playwright/test";
-import { connected, enrolled, gone } from "../../support/devices";
-import { rest, signedFirmware, unique, uploaded } from "../../support/system";
+import { connected, enrolled, expectOnline, gone } from "../../support/devices";
+import { rest, signedFirmware, system, unique, uploaded } from "../../support/system";
 import { card, decide, expect, look, open, someoneElse, test } from "../../support/test";
 
 test.describe.configure({ timeout: 120_000 });
@@ -9,7 +9,15 @@ test.describe.configure({ timeout: 120_000 });
 test("a pinned device is left out and says why, and another one is told by its own words", async ({ page, browser }) => {
   // A type of its own: nobody else counts its devices, and no other rollout means them.
   const type = unique("kiosk");
-  const [kept, moved] = await enrolled([unique("test-kept"), unique("test-moved")], [], undefined, "", type);
+  const devices = await enrolled([unique("test-kept"), unique("test-moved")], [], undefined, "", type);
+  const [kept, moved] = devices;
+  // Both have said whom they trust, or nothing would be for them; nothing can be installed on them.
+  const trusting = ["--trusted-key", `${system().signing_key}.pub`, "--install-hook", "/bin/false"];
+  for (const device of devices) {
+    const agent = connected(device, trusting);
+    await expectOnline(device);
+    await gone(agent);
+  }
   await open(page, `/devices/${kept!.id}`);
   await sections(page).getByRole("link", { name: "Firmware" }).click();
   await expect(page.getByRole("heading", { name: "Not updated yet" })).toBeVisible();
@@ -51,14 +59,14 @@ test("a pinned device is left out and says why, and another one is told by its o
   await expect(page.locator("tr[data-reason]")).toContainText("pinned by Olivia Operator on ");
   await look(page, "journey-pinned");
 
-  // The other one trusts nobody's signature, and says so.
-  const agent = connected(moved!);
+  // The other one can't install it, and says so.
+  const agent = connected(moved!, trusting);
   try {
     await open(page, `/devices/${moved!.id}/firmware`);
     const updates = page.getByRole("table", { name: "Updates of this device" });
-    await expect(updates.getByRole("row").nth(1)).toContainText("Rejected", { timeout: 60_000 });
+    await expect(updates.getByRole("row").nth(1)).toContainText("Failed", { timeout: 60_000 });
     const { items } = await rest("GET", `/devices/${moved!.id}/updates`);
-    expect(items[0].failure).toBe("rejected");
+    expect(items[0].failure).toBe("failed");
     expect(items[0].code).not.toBe("");
     await expect(updates.getByRole("row").nth(1)).toContainText(items[0].code);
 
