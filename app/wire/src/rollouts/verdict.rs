@@ -85,15 +85,11 @@ impl Verdict {
         self.sample > 0
     }
 
-    /// Whether a gate came to it and said no.
-    pub fn refuses(&self) -> bool {
-        self.call == Call::Halt && self.is_judged()
-    }
-
-    /// What is kept of a gate's no, with the numbers it saw, when a person goes on in spite of it.
+    /// What is kept of a no, a gate's or that of something else which has halted the stage, with the numbers of then, when a person goes on in spite of it.
     #[must_use]
     pub fn overruled(self, by: &str) -> Self {
-        Self { call: Call::Wait, text: format!("went on by {by} in spite of the gate: {}", self.text), ..self }
+        let no = if self.is_judged() { "the gate" } else { "this" };
+        Self { call: Call::Wait, text: format!("went on by {by} in spite of {no}: {}", self.text), ..self }
     }
 
     /// One that rests on no device yet.

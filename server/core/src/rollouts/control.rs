@@ -165,6 +165,7 @@ pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timesta
 mod tests {
     use super::*;
     use crate::rollouts::{
+        plan::UnderWay,
         testing::{approved, stage},
         way_back::Back,
     };
@@ -227,6 +228,29 @@ mod tests {
             let course = Course { state, ..approved(vec![stage(Reach::Percent(100.0))]) };
             assert_eq!(retry(&course, E::ALL, 0, Timestamp(0)).unwrap_err(), "It has not begun.");
         }
+    }
+
+    #[test]
+    fn a_stage_that_no_gate_has_halted_keeps_what_did_when_nobody_is_judged_after_it() {
+        let mut course = approved(vec![stage(Reach::Percent(100.0))]);
+        (course.state, course.stage, course.stages[0].state) = (RolloutState::Running, 1, StageState::Running);
+        course.stages[0].counts = Counts { total: 5, succeeded: 4, failed: 1, ..Counts::default() };
+        for change in halted(&course, "Halted by max, who objects") {
+            course.apply(&change, Timestamp(1));
+        }
+        for change in order(Verb::Resume, &course, "oli", "known", Timestamp(2)).unwrap() {
+            course.apply(&change, Timestamp(2));
+        }
+        // Who waits was counted.
+        course.stages[0].counted = course.stages[0].tally;
+        let plan = plan::plan(&course, UnderWay::default(), None, Timestamp(3));
+        assert_eq!(plan.reasons, ["Stage 1 went on by oli in spite of this: Halted by max, who objects"]);
+        let [Change::Close { to: StageState::Succeeded, verdict: Some(kept), .. }] = &plan.changes[..] else { panic!("{plan:?}") };
+        assert_eq!((kept.call, kept.finished, kept.errors, kept.at), (Call::Wait, 5, 1, Some(Timestamp(1))));
+        // Whoever comes after that is judged.
+        course.stages[0].counts = Counts { total: 9, succeeded: 8, failed: 1, ..Counts::default() };
+        let plan = plan::plan(&course, UnderWay::default(), None, Timestamp(3));
+        assert!(plan.reasons[0].starts_with("Stage 1 passed: 4 of 4 finished devices succeeded since it was resumed"), "{plan:?}");
     }
 
     #[test]

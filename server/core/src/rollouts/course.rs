@@ -119,12 +119,11 @@ impl Stage {
         }
     }
 
-    /// What is kept of it with this verdict: that itself. But where a person went on in spite of the gate and nobody was judged since, what the gate saw then
-    /// stays, with who went on.
+    /// What is kept of it with this verdict: that itself. But where a person went on in spite of a no and nobody was judged since, what it was and how many
+    /// devices there were then stays, with who went on.
     pub(super) fn keeps(&self, verdict: Verdict) -> Verdict {
-        let overruled = |kept: &&Verdict| kept.call == Call::Wait && kept.is_judged();
         let empty = verdict.call == Call::Pass && verdict.finished == 0;
-        self.verdict.as_ref().filter(|kept| empty && overruled(kept)).cloned().unwrap_or(verdict)
+        self.verdict.as_ref().filter(|kept| empty && kept.call == Call::Wait).cloned().unwrap_or(verdict)
     }
 
     /// What is known by now is not held against it again.
@@ -223,7 +222,7 @@ impl Course {
                     stage.dark = None;
                     stage.findings.iter_mut().filter(|f| f.call == Call::Halt).for_each(|f| f.seen = true);
                     stage.ended_at = None;
-                    stage.verdict = stage.verdict.take().filter(Verdict::refuses).map(|v| v.overruled(by));
+                    stage.verdict = stage.verdict.take().filter(|v| v.call == Call::Halt).map(|v| v.overruled(by));
                     stage.tally += 1;
                 }
             }

@@ -288,7 +288,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Ti
 }
 
 pub(super) fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reached: &str) -> Plan {
-    // Where a person went on in spite of the gate its sentence says so.
+    // Where a person went on in spite of a no its sentence says so.
     let text = if verdict.call == Call::Pass { format!("passed: {}", verdict.text) } else { verdict.text.clone() };
     let plan = Plan::default().resting_on(number, stage);
     if stage.spec.confirm && !course.is_last(number) {
