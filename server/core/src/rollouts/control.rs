@@ -137,8 +137,10 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
 /// The changes by which devices whose updates ended like this are tried again, or why they can't be now. `cancelled` is how many people have cancelled.
 pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timestamp) -> Result<Vec<Change>, String> {
     use RolloutState as R;
-    if matches!(course.state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled) {
-        return Err("It has not begun.".to_owned());
+    match course.state {
+        R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled => return Err("It has not begun.".to_owned()),
+        R::RollingBack | R::RolledBack => return Err("It goes back already.".to_owned()),
+        R::Running | R::Paused | R::Halted | R::Completed | R::Stopped | R::Stopping => {}
     }
     let all = course.totals();
     if classes.iter().all(|class| class.devices(&all, cancelled) == 0) {
@@ -156,8 +158,7 @@ pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timesta
         (R::Running | R::Paused | R::Halted, _) => {
             Err("The stage's devices are done and it is watched; try again in the next stage.".to_owned())
         }
-        (R::Completed | R::Stopped | R::Stopping, _) => Err("It has ended. Draft a new rollout for the devices that failed.".to_owned()),
-        _ => Err("It has not begun.".to_owned()),
+        _ => Err("It has ended. Draft a new rollout for the devices that failed.".to_owned()),
     }
 }
 
@@ -227,6 +228,10 @@ mod tests {
         for state in [RolloutState::Draft, RolloutState::WaitingForApproval, RolloutState::Scheduled] {
             let course = Course { state, ..approved(vec![stage(Reach::Percent(100.0))]) };
             assert_eq!(retry(&course, E::ALL, 0, Timestamp(0)).unwrap_err(), "It has not begun.");
+        }
+        for state in [RolloutState::RollingBack, RolloutState::RolledBack] {
+            let course = Course { state, ..course.clone() };
+            assert_eq!(retry(&course, &[E::Failed], 0, Timestamp(0)).unwrap_err(), "It goes back already.");
         }
     }
 
