@@ -283,8 +283,9 @@ impl<'a> Turns<'a> {
         // Nobody is a member before they are read.
         let kept = Kept { lot: record.lot()?, strata: HashMap::new(), cuts, members: Some(HashSet::new()) };
         let (back_of, members) = (record.back_of.as_ref(), Some(HashSet::new()));
-        // Nobody comes any more: by whom it is signed is looked at of nobody.
-        let target = if over(course) { record.target()? } else { target(on, record).await? };
+        // Where nobody comes, not yet or not any more, by whom it is signed is looked at of nobody.
+        let comes = kept.drawn() && !over(course);
+        let target = if comes { target(on, record).await? } else { record.target()? };
         Ok(Self { id: &record.id, course, target, back_of, members, kept })
     }
 
