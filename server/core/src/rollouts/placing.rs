@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use wire::{
     ids::{OrgId, RolloutId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    rollouts::{PreviewDevice, PreviewQuery, RolloutSpec, Show, StageSpec, UpdateQuery},
+    rollouts::{PreviewDevice, PreviewQuery, RolloutSpec, Show, StageSpec, UpdateQuery, UpdateSort},
 };
 
 impl Rollouts {
@@ -118,7 +118,9 @@ struct Late {
 /// narrowed to such as have or had an update, or searched.
 pub(super) fn asked_ahead(record: &Record, query: &UpdateQuery) -> Option<PreviewQuery> {
     let all = matches!(query.show, Show::All | Show::Waiting) && query.outcome.is_none() && query.q.trim().is_empty();
-    (all && before_draw(record.state())).then(|| PreviewQuery { stage: query.stage, cursor: query.cursor.clone(), rows: query.rows })
+    // They have one order; the cursor of another one has no place in it.
+    let cursor = query.cursor.clone().filter(|_| query.sort == UpdateSort::Joined);
+    (all && before_draw(record.state())).then_some(PreviewQuery { stage: query.stage, cursor, rows: query.rows })
 }
 
 /// Which part of the list a page is.

@@ -3,7 +3,7 @@
 use super::*;
 use rstest::rstest;
 use wire::{
-    rollouts::{Order, PreviewQuery, ReleaseFit},
+    rollouts::{Order, PreviewQuery, ReleaseFit, Show, UpdateSort},
     states::Role,
     transfers::TransferLimits,
 };
@@ -151,6 +151,14 @@ async fn who_approves_a_plan_from_before_slips_were_refused_sees_whom_it_reaches
     let devices = s.rollouts().preview_devices(&s.ada, &id, &PreviewQuery::default()).await.unwrap();
     assert_eq!(devices.items.len(), 3);
     assert_eq!(page.would_be, Some(devices), "the page has them too");
+    let named = async |query: UpdateQuery| {
+        let page = s.rollouts().page(&s.ada, &id, &query).await.unwrap();
+        page.would_be.map(|found| found.items.len())
+    };
+    let sorted = UpdateQuery { sort: UpdateSort::Device, cursor: Some("2.gw-1".into()), ..UpdateQuery::default() };
+    assert_eq!(named(sorted).await, Some(3), "a cursor of another order");
+    assert_eq!(named(UpdateQuery { show: Show::Failed, ..UpdateQuery::default() }).await, None, "nobody has had an update");
+    assert_eq!(named(UpdateQuery { q: "gw-1".into(), ..UpdateQuery::default() }).await, None, "a search is of who has one");
     // Whoever writes such a plan is told.
     let again = s.spec(vec![stage(Reach::Percent(100.0))]);
     let written = s.rollouts().preview(&s.oli, &RolloutSpec { selector: "-state:activ".into(), ..again }).await.unwrap();
