@@ -38,6 +38,22 @@ struct Desk {
 }
 
 impl Desk {
+    /// Of eight gateways and firmware for them, with the tokens of two admins, `token` and `eves`.
+    async fn of_eight(kind: EngineKind) -> (Self, Actor, Actor) {
+        let w = World::open(kind).await;
+        let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
+        publish(&w, &admin).await;
+        for n in 1..=8 {
+            w.device(&format!("gw-{n}"), "gateway").await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (name, actor) in [("token", &admin), ("eves", &eve)] {
+            let token = w.fleet.access().create_token(actor, "ci", Role::Admin, 1).await.unwrap();
+            std::fs::write(folder.path().join(name), token.secret).unwrap();
+        }
+        (Self { w, folder }, admin, eve)
+    }
+
     fn file(&self, text: &str) -> PathBuf {
         let path = self.folder.path().join("plan.yaml");
         std::fs::write(&path, text).unwrap();
@@ -104,18 +120,8 @@ async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: EngineKind) {
-    let w = World::open(kind).await;
-    let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
-    publish(&w, &admin).await;
-    for n in 1..=8 {
-        w.device(&format!("gw-{n}"), "gateway").await;
-    }
-    let desk = Desk { w, folder: tempfile::tempdir().unwrap() };
+    let (desk, admin, _) = Desk::of_eight(kind).await;
     let fleet = &desk.w.fleet;
-    for (name, actor) in [("token", &admin), ("eves", &eve)] {
-        let token = fleet.access().create_token(actor, "ci", Role::Admin, 1).await.unwrap();
-        std::fs::write(desk.folder.path().join(name), token.secret).unwrap();
-    }
     let token = |name: &str| desk.folder.path().join(name);
     let run = async |command| answer(fleet, command).await.map_err(|e| format!("{:#}", super::super::in_words(e)));
     let order = async |order| run(Rollout::Order(order)).await;
@@ -164,16 +170,8 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: EngineKind) {
-    let w = World::open(kind).await;
-    let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
-    publish(&w, &admin).await;
-    for n in 1..=8 {
-        w.device(&format!("gw-{n}"), "gateway").await;
-    }
-    let desk = Desk { w, folder: tempfile::tempdir().unwrap() };
+    let (desk, admin, eve) = Desk::of_eight(kind).await;
     let fleet = &desk.w.fleet;
-    let token = fleet.access().create_token(&admin, "ci", Role::Admin, 1).await.unwrap();
-    std::fs::write(desk.folder.path().join("token"), token.secret).unwrap();
     desk.apply(&EXAMPLE.replace("selector: tag:eu -tag:lab\n", "").replace("percent: 25", "percent: 50")).await.unwrap();
     let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);
     let which = |text: &str| Which { rollout: text.parse().unwrap() };
