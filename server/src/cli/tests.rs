@@ -164,9 +164,10 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["rollout", "devices"], &["<ID|NAME>", "--stage", "--show", "--outcome", "--select", "--sort"]),
         (&["rollout", "approve"], &["--digest", "--reason", "--token-file"]),
         (&["rollout", "start"], &["--reason", "--token-file"]),
-        (&["rollout", "promote"], &["--reason", "--token-file"]),
+        (&["rollout", "report"], &["<ID|NAME>"]),
+        (&["rollout", "promote"], &["<ID|NAME>", "--reason", "--token-file"]),
         (&["rollout", "retry"], &["--class", "--reason", "--token-file"]),
-        (&["rollout", "cancel-device"], &["<ROLLOUT>", "<DEVICE>", "--reason", "--token-file"]),
+        (&["rollout", "cancel-device"], &["<ID|NAME>", "<DEVICE>", "--reason", "--token-file"]),
         (
             &["release"],
             &[

@@ -31,6 +31,10 @@ async fn publish(w: &World, admin: &Actor) {
     w.publish(admin, &key, &manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]), &[("fw.bin", b"firmware")]).await;
 }
 
+fn which(text: &str) -> Which {
+    Which { rollout: text.parse().unwrap() }
+}
+
 /// A folder with a plan and a token, and the fleet they are for.
 struct Desk {
     w: World,
@@ -140,7 +144,7 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     let id = row.id;
     assert!(run(Rollout::List { tab: None }).await.unwrap().contains(id.as_str()));
 
-    let signed = |name: &str| Signed { id: id.clone(), token_file: token(name) };
+    let signed = |name: &str| Signed { which: which(id.as_str()), token_file: token(name) };
     let sent = order(Order::Submit(signed("token"))).await.unwrap();
     let digest = fleet.rollouts().detail(&admin, &id).await.unwrap().digest;
     assert!(sent.contains("waiting_for_approval") && sent.contains(digest.as_str()), "{sent}");
@@ -152,11 +156,13 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     order(approve("eves")).await.unwrap();
     assert_eq!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::Running);
 
-    let reasoned = |reason: &str| Reasoned { of: Plain { id: id.clone(), token_file: None }, reason: reason.into() };
+    let reasoned = |reason: &str| Reasoned { of: Plain { which: which(&row.name), token_file: None }, reason: reason.into() };
     let paused = order(Order::Pause(reasoned("storm"))).await.unwrap();
     assert!(paused.contains("paused") && paused.contains("Paused by command line: storm"), "{paused}");
     let twice = order(Order::Pause(reasoned(""))).await.unwrap_err();
     assert!(twice.contains("paused already"), "{twice}");
+    let nobodys = Reasoned { of: Plain { which: which("Winter"), token_file: None }, reason: String::new() };
+    assert_eq!(order(Order::Stop(nobodys)).await.unwrap_err(), "there is no rollout Winter");
     let staged = |stage| Staged { by: reasoned(""), stage };
     let stale = order(Order::Resume(staged(Some(2)))).await.unwrap_err();
     assert!(stale.contains("It has moved on: stage 2 was the current one"), "{stale}");
@@ -174,7 +180,6 @@ async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: Eng
     let fleet = &desk.w.fleet;
     desk.apply(&EXAMPLE.replace("selector: tag:eu -tag:lab\n", "").replace("percent: 25", "percent: 50")).await.unwrap();
     let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);
-    let which = |text: &str| Which { rollout: text.parse().unwrap() };
     let run = async |command| answer(fleet, command).await.map_err(|e| format!("{:#}", super::super::in_words(e)));
     let shown = async |command| run(Rollout::Shown(command)).await;
     let all = || Devices { which: which(&row.name), stage: None, show: None, outcome: None, select: String::new(), sort: None };
