@@ -256,3 +256,17 @@ fn whom_a_retry_is_of_is_said_by_the_words_there_are() {
     let refused = given(&["lost"]).unwrap_err().to_string();
     assert!(refused.contains("failed, timed_out, reverted, rejected, cancelled"), "{refused}");
 }
+
+#[test]
+fn a_key_to_block_is_named_one_way_and_both_are_told() {
+    let given = |words: &[&str]| {
+        let all = [&["fleetward", "cert", "blocked-key", "add", "--reason", "found"][..], words].concat();
+        Cli::line().try_get_matches_from(all).map_err(|e| e.to_string())
+    };
+    for one in [["--spki", "00"], ["--public", "key.pem"]] {
+        assert!(given(&one).is_ok(), "{one:?}");
+    }
+    let none = given(&[]).unwrap_err();
+    assert!(none.contains("--spki <SHA256>") && none.contains("--public <FILE>"), "{none}");
+    assert!(given(&["--spki", "00", "--public", "key.pem"]).unwrap_err().contains("cannot be used with"));
+}
