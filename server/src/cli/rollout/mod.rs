@@ -50,7 +50,7 @@ pub(super) enum Rollout {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// What a plan would do, and what is wrong with it; changes nothing
+    /// What a plan would do, and what is wrong with it, which is an error; changes nothing
     Preview {
         /// The plan, YAML
         #[arg(value_name = "FILE")]
@@ -127,7 +127,12 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
         }
         Rollout::Preview { file } => {
             let (_, _, spec) = read(fleet, &shell, &file).await?;
-            Ok(foreseen(&fleet.rollouts().preview(&shell, &spec).await?, 0))
+            let preview = fleet.rollouts().preview(&shell, &spec).await?;
+            let told = foreseen(&preview, 0);
+            if preview.selector_error.is_some() || !preview.problems.is_empty() {
+                bail!("{} has problems:\n{}", file.display(), told.trim_end());
+            }
+            Ok(told)
         }
         Rollout::List { tab } => {
             let (rollouts, tab) = (fleet.rollouts(), tab.unwrap_or_default());

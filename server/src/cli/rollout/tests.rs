@@ -134,6 +134,13 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     let preview = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
     assert!(preview.contains("8 devices would get it") && preview.contains("Stage 1 Canary: 2 devices\n"), "{preview}");
     assert!(preview.contains("No limit of bandwidth holds all of it; it is sent to up to "), "{preview}");
+    for (plan, wrong) in [
+        (plan.replace("percent: 50", "percent: 250"), "stages.1.reach: "),
+        (plan.replace("reason:", "selector: tga:eu\nreason:"), "selector: "),
+    ] {
+        let refused = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap_err();
+        assert!(refused.contains("plan.yaml has problems:\n") && refused.contains(wrong), "{refused}");
+    }
     let limits = TransferLimits { bandwidth: Some(10_000), ..TransferLimits::default() };
     fleet.transfers().set_limits(&admin, limits).await.unwrap();
     let limited = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
