@@ -185,7 +185,7 @@ impl Peer {
 }
 
 /// A request's head and body.
-async fn request(stream: &mut Stream) -> (String, String) {
+pub async fn request(stream: &mut Stream) -> (String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());

@@ -2,7 +2,7 @@
 
 use super::said::{every, table};
 use anyhow::{Context as _, Result};
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
 use wire::{
@@ -25,9 +25,10 @@ pub(super) enum BlockedKeys {
 
 /// The key, and why.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("blocked").required(true).args(["spki", "public"]))]
 pub(super) struct Add {
     /// SHA-256 of the public key's DER (openssl pkey -pubout -outform DER), 64 hex digits with or without colons
-    #[arg(long, value_name = "SHA256", required_unless_present = "public", conflicts_with = "public")]
+    #[arg(long, value_name = "SHA256")]
     spki: Option<String>,
     /// A file with its public key, a CSR or a certificate for it, as PEM; never the private key
     #[arg(long, value_name = "FILE")]

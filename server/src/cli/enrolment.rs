@@ -6,7 +6,8 @@ use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
 use std::io::IsTerminal as _;
 use wire::{
-    enrolment::{EnrolmentMode, GivenGroup, NewEnrolmentToken},
+    Timestamp,
+    enrolment::{EnrolmentMode, EnrolmentToken as Kept, GivenGroup, NewEnrolmentToken},
     ids::EnrolmentTokenId,
     page::MAX_ROWS,
 };
@@ -95,17 +96,7 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
             let (devices, now) = (fleet.devices(), fleet.clock().now());
             let tokens = every(async |cursor| devices.enrolment_tokens(&actor, cursor.as_deref(), Some(MAX_ROWS)).await).await?;
             for t in tokens {
-                let standing = match t.revoked_at {
-                    Some(_) => "revoked",
-                    None if t.uses >= t.max_uses => "used up",
-                    None if t.expires_at <= now => "expired",
-                    None if t.frozen_by.is_some() => "frozen",
-                    None => "usable",
-                };
-                let uses = format!("{} of {} used, {} connected", t.uses, t.max_uses, t.connected);
-                let profile = (!t.profile.is_empty()).then(|| format!("profile {}", t.profile));
-                let words: Vec<String> = [t.label].into_iter().chain(t.groups.iter().map(GivenGroup::words)).chain(profile).collect();
-                println!("{}  {standing:<8}  {uses}  until {}  {}", t.id, t.expires_at, words.join("  "));
+                println!("{}", line(t, now));
             }
         }
         EnrolmentToken::Revoke { id } => {
@@ -116,10 +107,49 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
     Ok(())
 }
 
+/// Pure: a token in a line, with what is to be looked at at its end.
+fn line(t: Kept, now: Timestamp) -> String {
+    let standing = match t.revoked_at {
+        Some(_) => "revoked",
+        None if t.uses >= t.max_uses => "used up",
+        None if t.expires_at <= now => "expired",
+        None if t.frozen_by.is_some() => "frozen",
+        None => "usable",
+    };
+    let uses = format!("{} of {} used, {} connected", t.uses, t.max_uses, t.connected);
+    let profile = (!t.profile.is_empty()).then(|| format!("profile {}", t.profile));
+    let reused = t.reused_at.map(|at| format!("tried again from {} on {}", t.reused_from, at.readable()));
+    let words: Vec<String> = [t.label].into_iter().chain(t.groups.iter().map(GivenGroup::words)).chain(profile).chain(reused).collect();
+    format!("{}  {standing:<8}  {uses}  until {}  {}", t.id, t.expires_at, words.join("  "))
+}
+
 /// Prints the code for a camera, and as text for whoever has none.
 fn show(code: &str) -> Result<()> {
     let drawn =
         super::qr::lines(code, std::io::stdout().is_terminal()).context("the code is too long for a QR code; use the line above")?;
     println!("\n{drawn}\n{code}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{db::EngineKind, testing::World};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::sqlite(EngineKind::Sqlite)]
+    #[case::postgres(EngineKind::Postgres)]
+    #[tokio::test]
+    async fn e_3_a_token_that_was_tried_from_elsewhere_says_so(#[case] kind: EngineKind) {
+        let w = World::open(kind).await;
+        let new = NewEnrolmentToken { label: "Hall 3".into(), max_uses: 1, hours: 1, ..NewEnrolmentToken::default() };
+        let token = w.fleet.devices().create_enrolment_token(&w.operator().await, new).await.unwrap().token;
+        let quiet = line(token.clone(), Timestamp(0));
+        assert!(quiet.contains("  usable    0 of 1 used, 0 connected  until ") && quiet.ends_with("  Hall 3"), "{quiet}");
+        let spent = Kept { uses: 1, reused_at: Some(Timestamp(1_795_341_432_000)), reused_from: "198.51.100.7".into(), ..token };
+        let told = line(spent, Timestamp(0));
+        assert!(told.contains("  used up   1 of 1 used"), "{told}");
+        assert!(told.ends_with("  Hall 3  tried again from 198.51.100.7 on 22 Nov 2026 09:57 UTC"), "{told}");
+    }
 }

@@ -164,9 +164,10 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["rollout", "devices"], &["<ID|NAME>", "--stage", "--show", "--outcome", "--select", "--sort"]),
         (&["rollout", "approve"], &["--digest", "--reason", "--token-file"]),
         (&["rollout", "start"], &["--reason", "--token-file"]),
-        (&["rollout", "promote"], &["--reason", "--token-file"]),
+        (&["rollout", "report"], &["<ID|NAME>"]),
+        (&["rollout", "promote"], &["<ID|NAME>", "--reason", "--token-file"]),
         (&["rollout", "retry"], &["--class", "--reason", "--token-file"]),
-        (&["rollout", "cancel-device"], &["<ROLLOUT>", "<DEVICE>", "--reason", "--token-file"]),
+        (&["rollout", "cancel-device"], &["<ID|NAME>", "<DEVICE>", "--reason", "--token-file"]),
         (
             &["release"],
             &[
@@ -254,4 +255,18 @@ fn whom_a_retry_is_of_is_said_by_the_words_there_are() {
     assert!(given(&[]).is_ok() && given(&["failed", "timed_out"]).is_ok());
     let refused = given(&["lost"]).unwrap_err().to_string();
     assert!(refused.contains("failed, timed_out, reverted, rejected, cancelled"), "{refused}");
+}
+
+#[test]
+fn a_key_to_block_is_named_one_way_and_both_are_told() {
+    let given = |words: &[&str]| {
+        let all = [&["fleetward", "cert", "blocked-key", "add", "--reason", "found"][..], words].concat();
+        Cli::line().try_get_matches_from(all).map_err(|e| e.to_string())
+    };
+    for one in [["--spki", "00"], ["--public", "key.pem"]] {
+        assert!(given(&one).is_ok(), "{one:?}");
+    }
+    let none = given(&[]).unwrap_err();
+    assert!(none.contains("--spki <SHA256>") && none.contains("--public <FILE>"), "{none}");
+    assert!(given(&["--spki", "00", "--public", "key.pem"]).unwrap_err().contains("cannot be used with"));
 }

@@ -7,6 +7,7 @@ use crate::{
     platform::Host,
 };
 use futures::{SinkExt as _, StreamExt as _};
+use rcgen::{CertificateSigningRequestParams, KeyPair, PublicKeyData as _};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::atomic::{AtomicUsize, Ordering},
@@ -16,6 +17,7 @@ use tokio_tungstenite::{accept_async, tungstenite::Message};
 use wire::{
     Timestamp,
     device::{Down, Up, Welcome},
+    enrolment::RenewRequest,
 };
 
 /// Measures 0, 1, 2, …
@@ -26,6 +28,25 @@ impl Source for Counter {
         out.push(Sample { m: "n".into(), t: now.millis(), v: self.0 });
         self.0 += 1.0;
     }
+}
+
+/// A device that measures from `first` on and is always on the air.
+fn parts(first: f64) -> Parts {
+    Parts {
+        source: Box::new(Counter(first)),
+        platform: Arc::new(Host::default()),
+        clock: clock::System::new(),
+        entropy: Entropy::seeded(3),
+        carrier: Carrier::always(),
+    }
+}
+
+fn say(frame: &Down) -> Message {
+    Message::text(serde_json::to_string(frame).unwrap())
+}
+
+fn welcome(acked: u64, ping_s: u32) -> Message {
+    say(&Down::Welcome(Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked, ping_s, trust_bundle: 0 }))
 }
 
 /// What the peer holds: by stream the last number, and every value in the order of its arrival.
@@ -39,7 +60,6 @@ struct Held {
 /// Takes so many frames of samples, acknowledges every third of them, then cuts.
 async fn serve(stream: Stream, held: Arc<Mutex<Held>>, frames: usize) {
     let mut socket = accept_async(stream).await.unwrap();
-    let say = |frame: &Down| Message::text(serde_json::to_string(frame).unwrap());
     let mut name = String::new();
     let mut left = frames;
     while let Some(Ok(message)) = socket.next().await {
@@ -49,8 +69,7 @@ async fn serve(stream: Stream, held: Arc<Mutex<Held>>, frames: usize) {
                 // Two less than it holds, as if their commit were still under way.
                 let acked = held.lock().streams.get(&hello.stream).map_or(0, |held| held.saturating_sub(2));
                 name = hello.stream;
-                let welcome = Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked, ping_s: 30, trust_bundle: 0 };
-                socket.send(say(&Down::Welcome(welcome))).await.unwrap();
+                socket.send(welcome(acked, 30)).await.unwrap();
             }
             Up::Samples(frame) => {
                 let acked = {
@@ -92,15 +111,8 @@ async fn samples_arrive_once_and_in_order_over_cuts_and_a_restart() {
 
     let mut first = 0.0;
     for _ in 0..2 {
-        let parts = Parts {
-            source: Box::new(Counter(first)),
-            platform: Arc::new(Host::default()),
-            clock: clock::System::new(),
-            entropy: Entropy::seeded(3),
-            carrier: Carrier::always(),
-        };
         let config = Config { interval: Duration::from_millis(5), ..Config::new(dir.path(), "gw") };
-        let device = Device::open(config, parts).unwrap();
+        let device = Device::open(config, parts(first)).unwrap();
         let view = device.view();
         let cancel = CancellationToken::new();
         let running = tokio::spawn(device.run(cancel.clone()));
@@ -153,9 +165,7 @@ async fn a_certificate_is_renewed_once_however_often_that_was_asked_for() {
                 more.fetch_add(1, Ordering::Relaxed);
                 return;
             };
-            let say = |frame: &Down| Message::text(serde_json::to_string(frame).unwrap());
-            let welcome = Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked: 0, ping_s: 30, trust_bundle: 0 };
-            socket.send(say(&Down::Welcome(welcome))).await.unwrap();
+            socket.send(welcome(0, 30)).await.unwrap();
             if number == 0 {
                 socket.send(say(&Down::Renew)).await.unwrap();
                 begun.notified().await;
@@ -176,14 +186,7 @@ async fn a_certificate_is_renewed_once_however_often_that_was_asked_for() {
     .await;
     let dir = tempfile::tempdir().unwrap();
     peer.authority.enrol(dir.path(), "gw-1", &peer.url);
-    let parts = Parts {
-        source: Box::new(Counter(0.0)),
-        platform: Arc::new(Host::default()),
-        clock: clock::System::new(),
-        entropy: Entropy::seeded(3),
-        carrier: Carrier::always(),
-    };
-    let device = Device::open(Config::new(dir.path(), "gw"), parts).unwrap();
+    let device = Device::open(Config::new(dir.path(), "gw"), parts(0.0)).unwrap();
     let mut view = device.view();
     let cancel = CancellationToken::new();
     let running = tokio::spawn(device.run(cancel.clone()));
@@ -223,10 +226,7 @@ async fn a_renewal_that_was_asked_for_is_tried_again_while_the_channel_stays_ope
                 return;
             }
             let mut socket = accept_async(stream).await.unwrap();
-            let say = |frame: &Down| Message::text(serde_json::to_string(frame).unwrap());
-            let welcome =
-                Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked: 0, ping_s: 3600, trust_bundle: 0 };
-            socket.send(say(&Down::Welcome(welcome))).await.unwrap();
+            socket.send(welcome(0, 3600)).await.unwrap();
             if number == 0 {
                 socket.send(say(&Down::Renew)).await.unwrap();
             }
@@ -236,16 +236,9 @@ async fn a_renewal_that_was_asked_for_is_tried_again_while_the_channel_stays_ope
     .await;
     let dir = tempfile::tempdir().unwrap();
     peer.authority.enrol(dir.path(), "gw-1", &peer.url);
-    let parts = Parts {
-        source: Box::new(Counter(0.0)),
-        platform: Arc::new(Host::default()),
-        clock: clock::System::new(),
-        entropy: Entropy::seeded(3),
-        carrier: Carrier::always(),
-    };
     // Nothing is measured meanwhile: this peer acknowledges nothing.
     let config = Config { interval: Duration::from_hours(24), ..Config::new(dir.path(), "gw") };
-    let device = Device::open(config, parts).unwrap();
+    let device = Device::open(config, parts(0.0)).unwrap();
     let mut view = device.view();
     let cancel = CancellationToken::new();
     let running = tokio::spawn(device.run(cancel.clone()));
@@ -273,21 +266,66 @@ async fn a_renewal_that_was_asked_for_is_tried_again_while_the_channel_stays_ope
     assert_eq!(running.await.unwrap().unwrap(), Ending::Stopped);
 }
 
+/// The server's books have the key as another's, or as blocked.
+#[tokio::test]
+async fn a_key_that_the_server_refuses_is_followed_by_another_in_the_same_renewal() {
+    let authority = Authority::new("refusing");
+    let issuer = Arc::clone(&authority);
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&requests);
+    let peer = Peer::of(authority, move |number, mut stream| {
+        let (issuer, heard) = (Arc::clone(&issuer), Arc::clone(&heard));
+        async move {
+            if number == 1 || number == 2 {
+                let (asked, granted) = issuer.granted(&mut stream, "gw-1").await;
+                heard.lock().push(asked);
+                let problem = r#"{"code":"key_in_use","detail":"This public key can't be used."}"#;
+                let refused = format!("HTTP/1.1 409 Conflict\r\ncontent-length: {}\r\n\r\n{problem}", problem.len()).into_bytes();
+                stream.write_all(if number == 1 { &refused } else { &granted }).await.unwrap();
+                stream.flush().await.unwrap();
+                return;
+            }
+            let mut socket = accept_async(stream).await.unwrap();
+            socket.send(welcome(0, 30)).await.unwrap();
+            if number == 0 {
+                socket.send(say(&Down::Renew)).await.unwrap();
+            }
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    peer.authority.enrol(dir.path(), "gw-1", &peer.url);
+    let key = || KeyPair::from_pem(&std::fs::read_to_string(dir.path().join("key.pem")).unwrap()).unwrap().der_bytes().to_vec();
+    let old = key();
+    let device = Device::open(Config::new(dir.path(), "gw"), parts(0.0)).unwrap();
+    let mut view = device.view();
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn(device.run(cancel.clone()));
+    let back = view.wait_for(|view| view.welcomes == 2);
+    assert!(timeout(Duration::from_secs(30), back).await.expect("it comes back with the new certificate").is_ok());
+    cancel.cancel();
+    assert_eq!(running.await.unwrap().unwrap(), Ending::Stopped);
+    let asked_by = |request: &String| {
+        let (path, body) = request.split_once(' ').unwrap();
+        assert_eq!(path, "/device/v1/renew");
+        let csr = serde_json::from_str::<RenewRequest>(body).unwrap().csr;
+        CertificateSigningRequestParams::from_pem(&csr).unwrap().public_key.der_bytes().to_vec()
+    };
+    let keys: Vec<_> = requests.lock().iter().map(asked_by).collect();
+    assert_ne!(key(), old);
+    assert_eq!(keys, [old, key()]);
+    for outstanding in ["key.next.pem", "renew.json"] {
+        assert!(!dir.path().join(outstanding).exists(), "{outstanding}");
+    }
+}
+
 #[tokio::test]
 async fn two_agents_do_not_share_a_folder() {
     let dir = tempfile::tempdir().unwrap();
     let peer = Peer::start(|_, _| async {}).await;
     peer.authority.enrol(dir.path(), "gw-1", &peer.url);
-    let open = || {
-        let parts = Parts {
-            source: Box::new(Counter(0.0)),
-            platform: Arc::new(Host::default()),
-            clock: clock::System::new(),
-            entropy: Entropy::seeded(3),
-            carrier: Carrier::always(),
-        };
-        Device::open(Config::new(dir.path(), "gw"), parts)
-    };
+    let open = || Device::open(Config::new(dir.path(), "gw"), parts(0.0));
     let one = open().unwrap();
     assert!(matches!(open(), Err(Error::InUse(_))));
     drop(one);

@@ -58,7 +58,8 @@ impl Store {
     }
 }
 
-/// Whether a refusal by this word is of the key, so that another one may be taken: the rules want one, or this one is blocked or another's.
+/// Whether a refusal by this word is of the key, so that another one may be taken: the rules want one, or this one is another's or blocked. Where
+/// the blocked one is that of the certificate which is shown, that proves nothing any more, and the other one is refused as well.
 pub(super) fn wants_another(code: &str) -> bool {
     matches!(code, "rekey_required" | "key_in_use")
 }

@@ -73,3 +73,60 @@ async fn ask(store: &Store, identity: &Identity, client: &http::Client, csr: Str
     let request = RecoverRequest { csr, certificate: identity.enrolled.certificate.clone(), nonce, signature: STANDARD.encode(signature) };
     Ok(client.post(PATH, None, &request).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock,
+        peer::{Authority, Peer, request},
+    };
+    use parking_lot::Mutex;
+    use tokio::io::AsyncWriteExt as _;
+    use wire::Timestamp;
+
+    fn answer(status: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_with_a_refused_key_asks_once_more_with_another() {
+        let authority = Authority::new("back");
+        let issuer = Arc::clone(&authority);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        let peer = Peer::of(authority, move |number, mut stream| {
+            let (issuer, heard) = (Arc::clone(&issuer), Arc::clone(&heard));
+            async move {
+                // Before each question there is a nonce.
+                let answer = if number.is_multiple_of(2) {
+                    request(&mut stream).await;
+                    let nonce = RecoveryNonce { nonce: STANDARD.encode([7_u8; 32]), expires_at: Timestamp(0) };
+                    answer("200 OK", &serde_json::to_string(&nonce).unwrap())
+                } else {
+                    let (question, granted) = issuer.granted(&mut stream, "gw-1").await;
+                    heard.lock().push(question);
+                    if number == 1 { answer("409 Conflict", r#"{"code":"key_in_use","detail":"Another one."}"#) } else { granted }
+                };
+                stream.write_all(&answer).await.unwrap();
+                stream.flush().await.unwrap();
+            }
+        })
+        .await;
+        let dir = tempfile::tempdir().unwrap();
+        peer.authority.enrol(dir.path(), "gw-1", &peer.url);
+        let key = || std::fs::read(dir.path().join("key.pem")).unwrap();
+        let old = key();
+        let store = Store::open(dir.path()).unwrap();
+        let ended = store.load().unwrap().unwrap();
+        let back = recover(&store, &ended, &peer.url, clock::System::new()).await.unwrap();
+        assert_ne!(back.fingerprint(), ended.fingerprint());
+        assert_ne!(key(), old, "its key came with it");
+        let questions: Vec<RecoverRequest> =
+            asked.lock().iter().map(|said: &String| serde_json::from_str(said.split_once(' ').unwrap().1).unwrap()).collect();
+        let [first, second] = questions.try_into().unwrap();
+        assert_eq!(first.certificate, second.certificate);
+        assert_ne!(first.csr, second.csr);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is outstanding");
+    }
+}

@@ -30,7 +30,7 @@ impl Away {
         match self {
             Self::Suspended(id) => {
                 format!(
-                    "{id} is suspended, and nothing is enrolled for it. Ask an operator to resume it: then its certificate is good again."
+                    "{id} is suspended, and nothing is enrolled or renewed for it. Ask an operator to resume it: then its certificate is good again."
                 )
             }
             Self::Gone(id) => format!(

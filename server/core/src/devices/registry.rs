@@ -13,6 +13,7 @@ use wire::{
     devices::{ConnectionSpan, DeviceDetail, Suspicion},
     ids::{DeviceId, OrgId},
     rollouts::Why,
+    states::DeviceState,
     transfers::DataUse,
 };
 
@@ -72,9 +73,9 @@ impl Devices {
         let pin = pins::of(&mut on, device).await?;
         let slots = slots::of(&mut on, device).await?;
         let certificates = self.pki.certificates_of(&mut on, device).await?;
-        let renewable = self.pki.renewable(&mut on, device, now).await?;
         let row = d.listed.shown(tags)?;
         let state = row.state;
+        let renewable = state != DeviceState::Suspended && self.pki.renewable(&mut on, device, now).await?;
         let detail = DeviceDetail {
             row,
             sequence: d.sequence,

@@ -22,7 +22,6 @@ use std::{
 };
 use wire::{
     change::FieldChange,
-    ids::RolloutId,
     page::MAX_ROWS,
     rollouts::{Call, RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
     states::StageState,
@@ -51,7 +50,7 @@ pub(super) enum Rollout {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// What a plan would do, and what is wrong with it; changes nothing
+    /// What a plan would do, and what is wrong with it, which is an error; changes nothing
     Preview {
         /// The plan, YAML
         #[arg(value_name = "FILE")]
@@ -71,25 +70,22 @@ pub(super) enum Rollout {
     /// again until the rollout has ended, which it does with its last device
     CancelDevice(orders::OfDevice),
     /// What became of every device of a rollout, as CSV
-    Report {
-        /// The rollout's id
-        #[arg(value_name = "ROLLOUT")]
-        id: RolloutId,
-    },
+    Report(shown::Which),
 }
 
 pub(super) async fn run(fleet: &Fleet, command: Rollout) -> Result<()> {
-    if let Rollout::Report { id } = command {
-        return report(fleet, &id).await;
+    if let Rollout::Report(which) = command {
+        return report(fleet, which).await;
     }
     print!("{}", answer(fleet, command).await?);
     Ok(())
 }
 
 /// Prints the report part by part, so that the size of the fleet does not matter.
-async fn report(fleet: &Fleet, id: &RolloutId) -> Result<()> {
+async fn report(fleet: &Fleet, which: shown::Which) -> Result<()> {
     let shell = Actor::shell(fleet.default_org().clone());
-    let mut part = fleet.rollouts().report_part(&shell, id, 0).await?;
+    let id = shown::meant(fleet, &shell, which).await?;
+    let mut part = fleet.rollouts().report_part(&shell, &id, 0).await?;
     print!("{}", fleet::csv::line(&REPORT));
     loop {
         let mut text = String::new();
@@ -98,7 +94,7 @@ async fn report(fleet: &Fleet, id: &RolloutId) -> Result<()> {
         }
         print!("{text}");
         let Some(next) = part.next else { return Ok(()) };
-        part = fleet.rollouts().report_part(&shell, id, next).await?;
+        part = fleet.rollouts().report_part(&shell, &id, next).await?;
     }
 }
 
@@ -131,7 +127,12 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
         }
         Rollout::Preview { file } => {
             let (_, _, spec) = read(fleet, &shell, &file).await?;
-            Ok(foreseen(&fleet.rollouts().preview(&shell, &spec).await?, 0))
+            let preview = fleet.rollouts().preview(&shell, &spec).await?;
+            let told = foreseen(&preview, 0);
+            if preview.selector_error.is_some() || !preview.problems.is_empty() {
+                bail!("{} has problems:\n{}", file.display(), told.trim_end());
+            }
+            Ok(told)
         }
         Rollout::List { tab } => {
             let (rollouts, tab) = (fleet.rollouts(), tab.unwrap_or_default());
@@ -146,7 +147,7 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
         Rollout::Order(order) => orders::give(fleet, shell, order).await,
         Rollout::CancelDevice(of) => orders::cancel(fleet, shell, of).await,
         // It is printed part by part.
-        Rollout::Report { .. } => Ok(String::new()),
+        Rollout::Report(_) => Ok(String::new()),
     }
 }
 

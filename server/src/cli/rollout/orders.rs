@@ -1,13 +1,16 @@
 //! Orders to a rollout, by the words of the REST API. What four eyes have to see is done by a person, who shows an API token: whoever has the command line
 //! alone sends nothing for approval, approves nothing and starts nothing. Each order is refused as the console would refuse it.
 
-use super::super::said::{one_of, person};
+use super::{
+    super::said::{one_of, person},
+    shown::{Which, meant},
+};
 use anyhow::Result;
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor, rollouts::Saw};
 use std::path::PathBuf;
 use wire::{
-    ids::{DeviceId, Digest, RolloutId},
+    ids::{DeviceId, Digest},
     rollouts::{EndClass, Verb},
 };
 
@@ -43,9 +46,8 @@ pub(in crate::cli) enum Order {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Signed {
-    /// The rollout's id
-    #[arg(value_name = "ROLLOUT")]
-    pub(super) id: RolloutId,
+    #[command(flatten)]
+    pub(super) which: Which,
     /// File with an API token of the person who does it
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: PathBuf,
@@ -80,9 +82,8 @@ pub(in crate::cli) struct Decision {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Plain {
-    /// The rollout's id
-    #[arg(value_name = "ROLLOUT")]
-    pub(super) id: RolloutId,
+    #[command(flatten)]
+    pub(super) which: Which,
     /// File with an API token of the person who does it; the history says "command line" unless given
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
@@ -118,7 +119,7 @@ pub(in crate::cli) struct Again {
 /// What is asked of the core.
 struct Asked {
     verb: Verb,
-    id: RolloutId,
+    which: Which,
     token_file: Option<PathBuf>,
     digest: Option<Digest>,
     stage: Option<u32>,
@@ -128,9 +129,16 @@ struct Asked {
 
 impl Order {
     fn asked(self) -> Asked {
-        let plain =
-            |verb, Plain { id, token_file }, reason| Asked { verb, id, token_file, digest: None, stage: None, classes: Vec::new(), reason };
-        let signed = |verb, Signed { id, token_file }, reason| plain(verb, Plain { id, token_file: Some(token_file) }, reason);
+        let plain = |verb, Plain { which, token_file }, reason| Asked {
+            verb,
+            which,
+            token_file,
+            digest: None,
+            stage: None,
+            classes: Vec::new(),
+            reason,
+        };
+        let signed = |verb, Signed { which, token_file }, reason| plain(verb, Plain { which, token_file: Some(token_file) }, reason);
         let staged = |verb, Staged { by: Reasoned { of, reason }, stage }| Asked { stage, ..plain(verb, of, reason) };
         match self {
             Self::Submit(by) => signed(Verb::Submit, by, String::new()),
@@ -157,8 +165,9 @@ async fn by(fleet: &Fleet, shell: Actor, token_file: Option<PathBuf>) -> Result<
 
 /// Cancels the update of one device.
 pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<String> {
-    let OfDevice { by: Reasoned { of: Plain { id, token_file }, reason }, device } = of;
+    let OfDevice { by: Reasoned { of: Plain { which, token_file }, reason }, device } = of;
     let actor = by(fleet, shell, token_file).await?;
+    let id = meant(fleet, &actor, which).await?;
     Box::pin(fleet.rollouts().cancel_update(&actor, &id, &device, None, &reason)).await?;
     Ok(format!(
         "{device}: its update by {id} is cancelled. A running server tells the device with its next ping (30 seconds), or when it asks.\n"
@@ -167,8 +176,9 @@ pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<
 
 /// Gives the order, and says how the rollout stands then.
 pub(super) async fn give(fleet: &Fleet, shell: Actor, order: Order) -> Result<String> {
-    let Asked { verb, id, token_file, digest, stage, classes, reason } = order.asked();
+    let Asked { verb, which, token_file, digest, stage, classes, reason } = order.asked();
     let actor = by(fleet, shell, token_file).await?;
+    let id = meant(fleet, &actor, which).await?;
     let rollouts = fleet.rollouts();
     let saw = Saw { digest: digest.as_ref(), stage, classes: (!classes.is_empty()).then_some(&*classes) };
     Box::pin(rollouts.act_on(&actor, &id, verb, saw, &reason)).await?;

@@ -83,7 +83,7 @@ pub(super) async fn told(fleet: &Fleet, actor: &Actor, command: Shown) -> Result
 }
 
 /// The id of the rollout that is meant.
-async fn meant(fleet: &Fleet, actor: &Actor, which: Which) -> Result<RolloutId> {
+pub(super) async fn meant(fleet: &Fleet, actor: &Actor, which: Which) -> Result<RolloutId> {
     match which.rollout {
         Named::Id(id) => Ok(id),
         Named::Name(name) => {

@@ -31,6 +31,10 @@ async fn publish(w: &World, admin: &Actor) {
     w.publish(admin, &key, &manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]), &[("fw.bin", b"firmware")]).await;
 }
 
+fn which(text: &str) -> Which {
+    Which { rollout: text.parse().unwrap() }
+}
+
 /// A folder with a plan and a token, and the fleet they are for.
 struct Desk {
     w: World,
@@ -38,6 +42,22 @@ struct Desk {
 }
 
 impl Desk {
+    /// Of eight gateways and firmware for them, with the tokens of two admins, `token` and `eves`.
+    async fn of_eight(kind: EngineKind) -> (Self, Actor, Actor) {
+        let w = World::open(kind).await;
+        let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
+        publish(&w, &admin).await;
+        for n in 1..=8 {
+            w.device(&format!("gw-{n}"), "gateway").await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (name, actor) in [("token", &admin), ("eves", &eve)] {
+            let token = w.fleet.access().create_token(actor, "ci", Role::Admin, 1).await.unwrap();
+            std::fs::write(folder.path().join(name), token.secret).unwrap();
+        }
+        (Self { w, folder }, admin, eve)
+    }
+
     fn file(&self, text: &str) -> PathBuf {
         let path = self.folder.path().join("plan.yaml");
         std::fs::write(&path, text).unwrap();
@@ -104,18 +124,8 @@ async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: EngineKind) {
-    let w = World::open(kind).await;
-    let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
-    publish(&w, &admin).await;
-    for n in 1..=8 {
-        w.device(&format!("gw-{n}"), "gateway").await;
-    }
-    let desk = Desk { w, folder: tempfile::tempdir().unwrap() };
+    let (desk, admin, _) = Desk::of_eight(kind).await;
     let fleet = &desk.w.fleet;
-    for (name, actor) in [("token", &admin), ("eves", &eve)] {
-        let token = fleet.access().create_token(actor, "ci", Role::Admin, 1).await.unwrap();
-        std::fs::write(desk.folder.path().join(name), token.secret).unwrap();
-    }
     let token = |name: &str| desk.folder.path().join(name);
     let run = async |command| answer(fleet, command).await.map_err(|e| format!("{:#}", super::super::in_words(e)));
     let order = async |order| run(Rollout::Order(order)).await;
@@ -124,6 +134,13 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     let preview = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
     assert!(preview.contains("8 devices would get it") && preview.contains("Stage 1 Canary: 2 devices\n"), "{preview}");
     assert!(preview.contains("No limit of bandwidth holds all of it; it is sent to up to "), "{preview}");
+    for (plan, wrong) in [
+        (plan.replace("percent: 50", "percent: 250"), "stages.1.reach: "),
+        (plan.replace("reason:", "selector: tga:eu\nreason:"), "selector: "),
+    ] {
+        let refused = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap_err();
+        assert!(refused.contains("plan.yaml has problems:\n") && refused.contains(wrong), "{refused}");
+    }
     let limits = TransferLimits { bandwidth: Some(10_000), ..TransferLimits::default() };
     fleet.transfers().set_limits(&admin, limits).await.unwrap();
     let limited = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
@@ -134,7 +151,7 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     let id = row.id;
     assert!(run(Rollout::List { tab: None }).await.unwrap().contains(id.as_str()));
 
-    let signed = |name: &str| Signed { id: id.clone(), token_file: token(name) };
+    let signed = |name: &str| Signed { which: which(id.as_str()), token_file: token(name) };
     let sent = order(Order::Submit(signed("token"))).await.unwrap();
     let digest = fleet.rollouts().detail(&admin, &id).await.unwrap().digest;
     assert!(sent.contains("waiting_for_approval") && sent.contains(digest.as_str()), "{sent}");
@@ -146,11 +163,13 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     order(approve("eves")).await.unwrap();
     assert_eq!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::Running);
 
-    let reasoned = |reason: &str| Reasoned { of: Plain { id: id.clone(), token_file: None }, reason: reason.into() };
+    let reasoned = |reason: &str| Reasoned { of: Plain { which: which(&row.name), token_file: None }, reason: reason.into() };
     let paused = order(Order::Pause(reasoned("storm"))).await.unwrap();
     assert!(paused.contains("paused") && paused.contains("Paused by command line: storm"), "{paused}");
     let twice = order(Order::Pause(reasoned(""))).await.unwrap_err();
     assert!(twice.contains("paused already"), "{twice}");
+    let nobodys = Reasoned { of: Plain { which: which("Winter"), token_file: None }, reason: String::new() };
+    assert_eq!(order(Order::Stop(nobodys)).await.unwrap_err(), "there is no rollout Winter");
     let staged = |stage| Staged { by: reasoned(""), stage };
     let stale = order(Order::Resume(staged(Some(2)))).await.unwrap_err();
     assert!(stale.contains("It has moved on: stage 2 was the current one"), "{stale}");
@@ -164,19 +183,10 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: EngineKind) {
-    let w = World::open(kind).await;
-    let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
-    publish(&w, &admin).await;
-    for n in 1..=8 {
-        w.device(&format!("gw-{n}"), "gateway").await;
-    }
-    let desk = Desk { w, folder: tempfile::tempdir().unwrap() };
+    let (desk, admin, eve) = Desk::of_eight(kind).await;
     let fleet = &desk.w.fleet;
-    let token = fleet.access().create_token(&admin, "ci", Role::Admin, 1).await.unwrap();
-    std::fs::write(desk.folder.path().join("token"), token.secret).unwrap();
     desk.apply(&EXAMPLE.replace("selector: tag:eu -tag:lab\n", "").replace("percent: 25", "percent: 50")).await.unwrap();
     let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);
-    let which = |text: &str| Which { rollout: text.parse().unwrap() };
     let run = async |command| answer(fleet, command).await.map_err(|e| format!("{:#}", super::super::in_words(e)));
     let shown = async |command| run(Rollout::Shown(command)).await;
     let all = || Devices { which: which(&row.name), stage: None, show: None, outcome: None, select: String::new(), sort: None };

@@ -234,7 +234,7 @@ async fn step(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Name
 /// Whatever the age of the certificate, and with the key that it has, where the rules let it keep that. A device that is connected over the native channel is told
 /// within a second, every other one when it connects over it; one that only speaks EST or hawkBit is not told, and may renew before its time from then on.
 /// The order ends when the device has used a new certificate. May be said again. Where nothing of the device is renewed here, also because its authority was
-/// given up, it is refused with 409 `nothing_to_renew`.
+/// given up, it is refused with 409 `nothing_to_renew`; of a suspended device with 403 `device_not_active`, until it is resumed.
 #[utoipa::path(
     post, path = "/devices/{device_id}/renew", operation_id = "renew_device", tag = "devices", params(("device_id" = DeviceId, Path)),
     responses((status = OK, body = RenewalOrder), Refusals)

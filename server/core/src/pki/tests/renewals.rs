@@ -10,7 +10,7 @@ use crate::{
 };
 use rcgen::KeyPair;
 use rstest::rstest;
-use wire::{FaultKind, enrolment::Enrolled, ids::DeviceId, pki::RevocationReason};
+use wire::{FaultKind, enrolment::Enrolled, ids::DeviceId, pki::RevocationReason, states::DeviceStep};
 
 const WINDOW: i64 = 30 * 60_000;
 
@@ -131,6 +131,13 @@ async fn r_1_a_renewal_that_an_operator_ordered_may_be_early_and_keep_the_key(#[
     assert_eq!(trust.renewal_ordered(&peer), None, "it ends with the first use of what came of it");
     assert!(rows().await.iter().all(|c| c.renew_ordered_at.is_none()));
 
+    w.fleet.devices().change(&oli, &id, DeviceStep::Suspend).await.unwrap();
+    let refused = w.fleet.devices().order_renewal(&oli, &id).await.unwrap_err().fault();
+    assert_eq!(refused.code, "device_not_active");
+    assert!(refused.message.contains("nothing is enrolled or renewed for it"), "{refused:?}");
+    assert!(!w.fleet.device(&oli, &id).await.unwrap().renewable, "so no page offers it");
+    w.fleet.devices().change(&oli, &id, DeviceStep::Resume).await.unwrap();
+    assert!(w.fleet.device(&oli, &id).await.unwrap().renewable);
     w.fleet.devices().decommission(&oli, &id).await.unwrap();
     let refused = w.fleet.devices().order_renewal(&oli, &id).await.unwrap_err().fault();
     assert_eq!(refused.code, "nothing_to_renew");
