@@ -4,6 +4,8 @@
 //! for every type. With one type for all models it is written once, which makes the browser's bundle a good deal smaller.
 
 use super::{decode::decode, fault::ApiFault};
+#[cfg(feature = "hydrate")]
+use crate::ui::browser;
 use leptos::{
     prelude::{Get, Memo, Resource, untrack},
     server::codee::{Decoder, Encoder},
@@ -35,7 +37,25 @@ fn reading_of(track: Box<dyn Fn() + Send + Sync>, ask: Box<dyn Fn() -> Answering
         track();
         before.map_or(0, |n| n.wrapping_add(1))
     });
-    Resource::new_with_options(move || change.get(), move |_| ask(), false)
+    Resource::new_with_options(move || change.get(), move |_| held(ask()), false)
+}
+
+/// The page is shown again with every answer. One that comes while somebody answers a dialog or has a menu open waits until that is closed, and what is asked
+/// for after it waits with it: what they have typed would be gone, or about something else. What was open already when it was asked for has nothing against it.
+#[cfg(feature = "hydrate")]
+fn held(answering: Answering) -> Answering {
+    let before = browser::at_work();
+    Box::pin(send_wrapper::SendWrapper::new(async move {
+        let answer = answering.await;
+        browser::left_alone(before.as_ref()).await;
+        answer
+    }))
+}
+
+/// The server shows a page once.
+#[cfg(not(feature = "hydrate"))]
+const fn held(answering: Answering) -> Answering {
+    answering
 }
 
 /// Asks a server function with `input = GetUrl`: on the server it runs, in the browser its address is read.

@@ -298,7 +298,8 @@ fn seconds(ms: f64) -> u32 {
 }
 
 /// Calls at most once in a while: at once, then at the end of the pause if it was asked for again meanwhile. While somebody answers a dialog or has a
-/// menu open it waits, because what is read again is shown again, and what they have typed would be gone.
+/// menu open it waits, because what is read again is shown again, and what they have typed would be gone. What is on its way by
+/// then waits in [`crate::api::packed`].
 pub(super) struct Throttle {
     every: Duration,
     state: Rc<Cell<(bool, bool)>>,
@@ -311,7 +312,7 @@ impl Throttle {
     }
     pub(super) fn call(&self) {
         let (resting, _) = self.state.get();
-        let put_off = resting || at_work();
+        let put_off = resting || browser::at_work().is_some();
         self.state.set((true, put_off));
         if !put_off {
             (self.call)();
@@ -329,9 +330,4 @@ impl Throttle {
             );
         }
     }
-}
-
-/// Whether a dialog or a menu is open.
-fn at_work() -> bool {
-    document().query_selector("dialog[open], :popover-open").ok().flatten().is_some()
 }

@@ -288,16 +288,7 @@ fn decide(c: &ApprovalCard, here: &str, yes: bool, call: FormCall<ActOnRollout>)
     };
     let form_id = dialog_of(r, yes);
     let (back, here) = (asked::back_to(here, &form_id), here.to_owned());
-    let confirm = Confirm {
-        text,
-        verb: if yes { "Approve" } else { "Reject" }.to_owned(),
-        cancel: "Not now",
-        back,
-        danger: !yes,
-        type_name: None,
-        reason: Some((if yes { "Remark" } else { "Reason" }, true)),
-    };
-    let inside = confirm_dialog_as(&form_id, confirm, call);
+    let inside = confirm_dialog_as(&form_id, Confirm::decision(yes, text, "Approve", back), call);
     let (id, digest) = (r.id.to_string(), c.digest.to_string());
     view! {
         <ActionForm action=call>

@@ -2,8 +2,10 @@
 
 #![cfg(feature = "hydrate")]
 
+use js_sys::Promise;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, HtmlDialogElement, HtmlFormElement, VisibilityState};
 
 /// Milliseconds since the page was opened, monotonic.
@@ -76,6 +78,28 @@ pub fn open_dialog(id: &str) -> bool {
         }
     }
     dialog.show_modal().is_ok()
+}
+
+/// The dialog or the menu that is open.
+pub fn at_work() -> Option<Element> {
+    find("dialog[open], :popover-open")
+}
+
+/// Waits while a dialog or a menu is open, unless it is the one that was open `before`.
+pub async fn left_alone(before: Option<&Element>) {
+    while at_work().is_some_and(|open| before != Some(&open)) {
+        pause(100).await;
+    }
+}
+
+/// Waits so many milliseconds; not at all where the browser gives no timer.
+pub async fn pause(ms: i32) {
+    let timer = Promise::new(&mut |resolve, _| {
+        if window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms).is_err() {
+            let _ = resolve.call0(&JsValue::NULL);
+        }
+    });
+    let _ = JsFuture::from(timer).await;
 }
 
 /// Closes every open dialog.

@@ -86,6 +86,14 @@ pub struct Confirm {
     pub reason: Option<(&'static str, bool)>,
 }
 
+impl Confirm {
+    /// Whether what another person wants is approved, or rejected. Either takes a word about why.
+    pub fn decision(yes: bool, text: String, approve: &str, back: String) -> Self {
+        let (verb, why) = if yes { (approve, "Remark") } else { ("Reject", "Reason") };
+        Self { text, verb: verb.to_owned(), cancel: "Not now", back, danger: !yes, type_name: None, reason: Some((why, true)) }
+    }
+}
+
 /// The inside of the form that asks: put it into an `ActionForm` of this call, with its hidden inputs. Focus starts on the way out. Only what the call's
 /// last post was refused with comes and goes: what is typed stays, also while the page around it is read again ([`form::Field::refused`]).
 pub fn confirm_dialog(confirm: Confirm, call: impl Into<Post>) -> AnyView {

@@ -7,23 +7,20 @@ use leptos::{prelude::*, web_sys};
 /// A part of a box that opens. `name` is what is posted while it is open, `title` a heading below that of the box, `says` what is inside as it is now, `open`
 /// whether it is open at first: nothing here opens or closes it later.
 pub fn fold(name: impl Into<String>, title: impl Into<String>, says: AnyView, open: bool, body: AnyView) -> AnyView {
-    let (name, title): (String, String) = (name.into(), title.into());
-    view! {
-        <details class="fold" open=open on:toggle=move |event| note(&event)>
-            <summary>{icon("chevron-right")}<h3>{title}</h3><span class="says">{says}</span></summary>
-            <div class="body">{body}</div>
-            {noted(name, open)}
-        </details>
-    }
-    .into_any()
+    let title: String = title.into();
+    part("fold", name.into(), view! { <h3>{title}</h3> }.into_any(), says, open, body)
 }
 
 /// A box of its own that opens, otherwise the same.
 pub fn fold_card(name: impl Into<String>, title: impl Into<String>, says: AnyView, open: bool, body: AnyView) -> AnyView {
-    let (name, title): (String, String) = (name.into(), title.into());
+    let title: String = title.into();
+    part("card fold mt-4", name.into(), view! { <h2>{title}</h2> }.into_any(), says, open, body)
+}
+
+fn part(class: &'static str, name: String, heading: AnyView, says: AnyView, open: bool, body: AnyView) -> AnyView {
     view! {
-        <details class="card fold mt-4" open=open on:toggle=move |event| note(&event)>
-            <summary>{icon("chevron-right")}<h2>{title}</h2><span class="says">{says}</span></summary>
+        <details class=class open=open on:toggle=move |event| note(&event)>
+            <summary>{icon("chevron-right")}{heading}<span class="says">{says}</span></summary>
             <div class="body">{body}</div>
             {noted(name, open)}
         </details>

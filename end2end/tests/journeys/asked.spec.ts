@@ -1,6 +1,7 @@
-// A question that is left unanswered is not asked again: not by a reload, and not on the way back. The focus goes to what opened it.
+// A question that is left unanswered is not asked again: not by a reload, and not on the way back. The focus goes to what opened it. News leaves it alone.
 import type { Page } from "@playwright/test";
 import { ASKING, address, question, wayOut } from "../../support/questions";
+import { rest, unique } from "../../support/system";
 import { expect, expectAccessible, hydrated, open, test } from "../../support/test";
 
 test.use({ role: "admin" });
@@ -64,3 +65,33 @@ for (const { name, prepare } of ASKING) {
     }
   });
 }
+
+test("news that was on its way when a dialog was opened is shown when it is closed", async ({ page }) => {
+  const [asked, news] = [unique("Asked about"), unique("Made meanwhile")];
+  const row = (label: string) => page.getByRole("row").filter({ hasText: label });
+  await rest("POST", "/enrolment-tokens", { label: asked });
+  // The page is read once more as soon as it follows the fleet; that is held up here until there is something new.
+  let onItsWay = 0;
+  let letPass = () => {};
+  const passes = new Promise<void>((done) => (letPass = done));
+  await page.route(/\/rpc\/enrolment\?/, async (route) => {
+    onItsWay += 1;
+    await passes;
+    await route.continue();
+  });
+  await open(page, "/enrolment");
+  await expect.poll(() => onItsWay).toBe(1);
+  await rest("POST", "/enrolment-tokens", { label: news });
+  await row(asked).getByRole("link", { name: "Revoke…" }).click();
+  const dialog = page.getByRole("dialog", { name: `Revoke ${asked}` });
+  await expect(dialog).toBeVisible();
+  const come = page.waitForResponse(/\/rpc\/enrolment\?/);
+  letPass();
+  await (await come).finished();
+  // As long as a page takes to be shown again, and more.
+  await page.evaluate(() => new Promise((done) => setTimeout(done, 500)));
+  await expect(dialog).toBeVisible();
+  await expect(page.getByText(news)).toHaveCount(0);
+  await page.keyboard.press("Escape");
+  await expect(row(news)).toBeVisible();
+});

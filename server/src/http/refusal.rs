@@ -14,6 +14,8 @@ const TYPED: &str = "__typed=";
 const MAC: &str = "__mac=";
 /// Fields of the console's forms that hold secrets: addresses are written down by browsers and proxies.
 const SECRETS: [&str; 4] = ["password", "old", "new", "code"];
+/// What a private key is recognized by (PEM, as a form encodes it), in whichever field it was pasted by mistake.
+const PRIVATE: &str = "PRIVATE+KEY-----";
 /// Fields that nobody types: the page's own address has what they hold.
 const CARRIED: [&str; 1] = ["plan"];
 /// Most bytes of what is typed that an address takes along.
@@ -63,7 +65,8 @@ impl Refusals {
 fn typed(form: &[u8]) -> Option<String> {
     let form = std::str::from_utf8(form).ok()?;
     let open = |pair: &&str| {
-        pair.split_once('=').is_some_and(|(name, value)| !value.is_empty() && !SECRETS.contains(&name) && !CARRIED.contains(&name))
+        let secret = |name: &str, value: &str| SECRETS.contains(&name) || value.contains(PRIVATE);
+        pair.split_once('=').is_some_and(|(name, value)| !value.is_empty() && !secret(name, value) && !CARRIED.contains(&name))
     };
     let typed = form.split('&').filter(open).collect::<Vec<_>>().join("&");
     (!typed.is_empty() && typed.len() <= MOST_TYPED).then_some(typed)
@@ -136,6 +139,8 @@ mod tests {
         let address = refuse("name=Ada+L&email=ada%40example.com&password=a+long+secret&code=123");
         assert!(address.contains("__typed=name%3DAda%2BL%26email%3Dada%2540example.com&"), "{address}");
         assert!(!address.contains("secret") && !address.contains("123"), "{address}");
+        let pasted = refuse("public_key=-----BEGIN+EC+PRIVATE+KEY-----%0D%0AMHcCAQEE&reason=Found");
+        assert!(pasted.contains("__typed=reason%3DFound&") && !pasted.contains("MHcCAQEE"), "{pasted}");
         assert_eq!(ours.forged(&address.parse().unwrap()), None);
         assert!(ours.forged(&address.replace("Ada", "Eve").parse().unwrap()).is_some(), "nobody else fills a form in");
         assert!(!refuse(&format!("name={}", "x".repeat(MOST_TYPED))).contains(TYPED));

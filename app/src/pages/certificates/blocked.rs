@@ -94,7 +94,7 @@ fn rows(m: &RulesPage, unblock: FormCall<UnblockKey>) -> AnyView {
 
 fn form_of(call: FormCall<BlockKey>) -> AnyView {
     view! {
-        <ActionForm action=call>
+        <ActionForm action=call clears=true>
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
                 {field("public_key", "The key", Control::Area).required()

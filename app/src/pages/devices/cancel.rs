@@ -4,12 +4,10 @@ use super::{detail::with_icon, overview::Actions};
 use crate::{
     api::devices::CancelUpdate,
     ui::{
-        asked,
-        dialog::{buttons, dialog, dialog_link},
-        fault_banner,
-        form::{self, ActionForm, FormCall},
+        Confirm, asked,
+        dialog::{confirm_dialog_as, dialog, dialog_link},
+        form::{ActionForm, FormCall},
         page::question,
-        submit, text,
     },
 };
 use leptos::prelude::*;
@@ -37,24 +35,28 @@ pub fn ask(d: &DeviceDetail, asked: bool, actions: &Actions) -> AnyView {
 }
 
 fn form(d: &DeviceDetail, update: &DeviceUpdate, call: FormCall<CancelUpdate>) -> AnyView {
-    let reason = text("reason", "Why (optional)").id("cancel-reason").max_length(500).autocomplete("off").refused(call).view();
-    let says = format!(
+    let text = format!(
         "“{}” goes on without this device: it is told to stop, keeps {}, counts as left out, and is not offered this rollout again unless somebody retries the devices whose update was cancelled before the rollout has ended; with its last device it ends. If it has begun to install when it hears of it, it goes on, and what it says then counts.",
         update.rollout_name,
         if d.row.version.is_empty() { "what it runs" } else { &d.row.version },
     );
+    let confirm = Confirm {
+        text,
+        verb: "Cancel it".to_owned(),
+        cancel: "Keep it going",
+        back: asked::way_out(DIALOG),
+        danger: true,
+        type_name: None,
+        reason: Some(("Why", false)),
+    };
+    let inside = confirm_dialog_as("cancel", confirm, call);
     let (device, rollout, update) = (d.row.device_id.to_string(), update.rollout.to_string(), update.id.to_string());
     view! {
         <ActionForm action=call>
             <input type="hidden" name="id" value=device/>
             <input type="hidden" name="rollout" value=rollout/>
             <input type="hidden" name="update" value=update/>
-            <div class="body">
-                {move || fault_banner(form::refusal(call).as_ref())}
-                <p>{says}</p>
-                {reason}
-            </div>
-            {buttons("Keep it going", asked::way_out(DIALOG), submit("Cancel it", "danger-solid", move || call.pending().get()))}
+            {inside}
         </ActionForm>
     }
     .into_any()

@@ -13,7 +13,6 @@ use crate::{
         uploads::{Phase, Progress, Uploads},
     },
 };
-use js_sys::Promise;
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::{JsCast, JsValue};
@@ -272,14 +271,8 @@ async fn pause(failures: &mut u32) -> Result<(), Stop> {
     if *failures > MOST_FAILURES {
         return Err(Stop::Cut);
     }
-    let ms = wait_ms(*failures);
-    let timer = Promise::new(&mut |resolve, _| {
-        // Without a timer the next try just comes at once.
-        if window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms).is_err() {
-            let _ = resolve.call0(&JsValue::NULL);
-        }
-    });
-    let _ = JsFuture::from(timer).await;
+    // Without a timer the next try just comes at once.
+    browser::pause(wait_ms(*failures)).await;
     Ok(())
 }
 

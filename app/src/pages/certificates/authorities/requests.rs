@@ -168,16 +168,7 @@ fn decide(c: &ConsentCard, yes: bool, calls: Calls, place: &str) -> AnyView {
     };
     let dialog = dialog_of(row, yes);
     let (form_id, back) = (format!("{place}{dialog}"), asked::way_out(&dialog));
-    let confirm = Confirm {
-        text,
-        verb: if yes { "Approve and do it" } else { "Reject" }.to_owned(),
-        cancel: "Not now",
-        back,
-        danger: !yes,
-        type_name: None,
-        reason: Some((if yes { "Remark" } else { "Reason" }, true)),
-    };
-    let inside = confirm_dialog_as(&form_id, confirm, call);
+    let inside = confirm_dialog_as(&form_id, Confirm::decision(yes, text, "Approve and do it", back), call);
     let (id, digest) = (row.id.to_string(), row.digest.to_string());
     view! {
         <ActionForm action=call>
