@@ -102,11 +102,20 @@ pub(super) struct BlockedProof {
 }
 
 impl Pki {
+    /// The SHA-256 of this certificate's key, and whether that key is blocked.
+    pub(super) async fn proof(&self, on: &mut impl Conn, certificate: &CertificateId) -> Result<(Vec<u8>, Option<BlockedProof>), Error> {
+        let (key, reason) = store::key_of(on, certificate).await?.ok_or(Error::NotFound)?;
+        let blocked = reason.map(|reason| BlockedProof {
+            certificate: certificate.clone(),
+            spki_sha256: key.clone(),
+            whose: if reason == BY_HAND { BLOCKED_BY_HAND } else { BLOCKED_FOR_GOOD },
+        });
+        Ok((key, blocked))
+    }
+
     /// Whether the key of this certificate is blocked.
     pub(super) async fn blocked_proof(&self, on: &mut impl Conn, certificate: &CertificateId) -> Result<Option<BlockedProof>, Error> {
-        let Some((spki_sha256, reason)) = store::blocked_key_of(on, certificate).await? else { return Ok(None) };
-        let whose = if reason == BY_HAND { BLOCKED_BY_HAND } else { BLOCKED_FOR_GOOD };
-        Ok(Some(BlockedProof { certificate: certificate.clone(), spki_sha256, whose }))
+        Ok(self.proof(on, certificate).await?.1)
     }
 
     /// Tells that somebody wants a certificate with it. Call it with no transaction open.

@@ -87,7 +87,8 @@ impl Pki {
         }
         // The server asked for it when the authority is retiring, or an operator has ordered it.
         let early = now < due && !self.trust.retiring(&issuer) && current.renew_ordered_at.is_none();
-        let same_key = store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await?;
+        let (held, blocked) = self.proof(&mut tx, &peer.certificate).await?;
+        let same_key = held == csr.spki_sha256;
         match store::rekey(&mut tx, &peer.org, &current.validity_profile).await? {
             RekeyPolicy::Required if same_key => return Err(Error::RekeyRequired),
             RekeyPolicy::Forbidden if !same_key => return Err(Error::RekeyForbidden),
@@ -98,7 +99,7 @@ impl Pki {
         }
         self.still_active(&mut tx, peer).await?;
         // A CSR for the blocked key itself is refused where it is issued, as for everybody.
-        if !same_key && let Some(proof) = self.blocked_proof(&mut tx, &peer.certificate).await? {
+        if !same_key && let Some(proof) = blocked {
             drop(tx);
             self.tell_blocked_proof(&peer.org, &actor.address, &peer.device_id, csr, &proof).await;
             return Err(Error::ProofBlocked);
