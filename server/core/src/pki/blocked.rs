@@ -15,7 +15,7 @@ use super::{
 use crate::{
     access::{Act, Actor, audit, may},
     db::Conn,
-    text::unseen,
+    text::readable_text,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
 use serde_json::{Map, json};
@@ -145,8 +145,7 @@ fn digest(text: &str) -> Option<[u8; 32]> {
 /// Why it is blocked, as it is written down.
 fn reason(text: &str) -> Result<String, Error> {
     let text = text.trim();
-    let hidden = |c: char| unseen(c) && c != '\n' && c != '\r';
-    if text.is_empty() || text.chars().count() > MAX_BLOCK_REASON as usize || text.chars().any(hidden) {
+    if text.is_empty() || text.chars().count() > MAX_BLOCK_REASON as usize || !readable_text(text) {
         return Err(Error::BlockReason);
     }
     Ok(text.to_owned())
