@@ -12,6 +12,12 @@ pub(crate) fn finished(context: Context) -> [u8; 32] {
     array(&context.finish())
 }
 
+/// A SHA-256 as tools print it: 64 hex digits, with colons and blanks or without.
+pub(crate) fn printed(text: &str) -> Option<[u8; 32]> {
+    let bare: String = text.chars().filter(|c| *c != ':' && !c.is_whitespace()).collect();
+    hex::decode(bare).ok()?.try_into().ok()
+}
+
 fn array(digest: &digest::Digest) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest.as_ref());

@@ -7,6 +7,11 @@ pub(crate) fn unseen(c: char) -> bool {
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// Whether a text of several lines can be read as it is, also in a terminal.
+pub(crate) fn readable_text(text: &str) -> bool {
+    !text.chars().any(|c| unseen(c) && c != '\n' && c != '\r')
+}
+
 /// A text of so many characters at most, with spaces for what controls or reorders what is shown.
 pub(crate) fn spaced(text: &str, most: usize) -> String {
     text.chars().map(|c| if unseen(c) { ' ' } else { c }).take(most).collect()
@@ -14,12 +19,18 @@ pub(crate) fn spaced(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{spaced, unseen};
+    use super::{readable_text, spaced, unseen};
 
     #[test]
     fn letters_of_every_script_are_seen_and_tricks_are_not() {
         assert!("gw-1 Größe 東京 אב 1.0.0+β".chars().all(|c| !unseen(c)));
         assert!("\u{0}\u{7}\u{1b}\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\n".chars().all(unseen));
+    }
+
+    #[test]
+    fn only_the_ends_of_lines_are_readable_of_what_is_not_seen() {
+        assert!(readable_text("stolen in Köln,\r\nsee ticket 7") && readable_text(""));
+        assert!(!["\t", "\u{1b}[2J", "a\u{202e}b"].into_iter().any(readable_text));
     }
 
     #[test]

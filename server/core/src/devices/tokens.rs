@@ -11,6 +11,7 @@ use crate::{
     access::{Act, Actor, allowed, audit, may},
     bearer,
     db::{Tx, exec, row, rows},
+    hash::printed,
     qr,
 };
 use serde_json::json;
@@ -94,11 +95,11 @@ fn only(pattern: &str) -> Option<&str> {
 
 /// A SHA-256 as tools print it, with colons or without; empty means none.
 fn digest(field: &'static str, text: &str) -> Result<String, Error> {
-    let bare: String = text.chars().filter(|c| *c != ':' && !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect();
-    if bare.is_empty() || (bare.len() == 64 && bare.bytes().all(|b| b.is_ascii_hexdigit())) {
-        return Ok(bare);
+    if text.trim().is_empty() {
+        return Ok(String::new());
     }
-    Err(Error::invalid(field, "Give the SHA-256 as 64 hex digits, or leave it empty."))
+    let read = printed(text).ok_or_else(|| Error::invalid(field, "Give the SHA-256 as 64 hex digits, or leave it empty."))?;
+    Ok(hex::encode(read))
 }
 
 /// Takes one use of a token, if there is one left.

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     access::{Act, Actor, audit, may},
     db::Conn,
-    text::unseen,
+    hash::printed,
+    text::readable_text,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
 use serde_json::{Map, json};
@@ -79,7 +80,7 @@ impl Pki {
     /// Lets a key that was blocked by hand be used again. One that was compromised stays blocked.
     pub async fn unblock_key(&self, actor: &Actor, spki_sha256: &str) -> Result<(), Error> {
         may(actor, Act::Rules)?;
-        let (spki, now) = (digest(spki_sha256).ok_or(Error::NoBlockedKey)?, self.clock.now());
+        let (spki, now) = (printed(spki_sha256).ok_or(Error::NoBlockedKey)?, self.clock.now());
         let mut tx = self.db.write().await?;
         store::next_trust(&mut tx).await?;
         let blocked = store::blocked_one(&mut tx, &actor.org, &spki).await?.ok_or(Error::NoBlockedKey)?;
@@ -102,11 +103,20 @@ pub(super) struct BlockedProof {
 }
 
 impl Pki {
+    /// The SHA-256 of this certificate's key, and whether that key is blocked.
+    pub(super) async fn proof(&self, on: &mut impl Conn, certificate: &CertificateId) -> Result<(Vec<u8>, Option<BlockedProof>), Error> {
+        let (key, reason) = store::key_of(on, certificate).await?.ok_or(Error::NotFound)?;
+        let blocked = reason.map(|reason| BlockedProof {
+            certificate: certificate.clone(),
+            spki_sha256: key.clone(),
+            whose: if reason == BY_HAND { BLOCKED_BY_HAND } else { BLOCKED_FOR_GOOD },
+        });
+        Ok((key, blocked))
+    }
+
     /// Whether the key of this certificate is blocked.
     pub(super) async fn blocked_proof(&self, on: &mut impl Conn, certificate: &CertificateId) -> Result<Option<BlockedProof>, Error> {
-        let Some((spki_sha256, reason)) = store::blocked_key_of(on, certificate).await? else { return Ok(None) };
-        let whose = if reason == BY_HAND { BLOCKED_BY_HAND } else { BLOCKED_FOR_GOOD };
-        Ok(Some(BlockedProof { certificate: certificate.clone(), spki_sha256, whose }))
+        Ok(self.proof(on, certificate).await?.1)
     }
 
     /// Tells that somebody wants a certificate with it. Call it with no transaction open.
@@ -124,20 +134,13 @@ impl Pki {
 /// What a cursor says: when, and which.
 fn placed(cursor: &str) -> Option<(i64, Vec<u8>)> {
     let (at, spki) = cursor.split_once('-')?;
-    Some((at.parse().ok()?, digest(spki)?.to_vec()))
-}
-
-/// A SHA-256 as tools print it, with colons or without.
-fn digest(text: &str) -> Option<[u8; 32]> {
-    let bare: String = text.chars().filter(|c| *c != ':' && !c.is_whitespace()).collect();
-    hex::decode(bare).ok()?.try_into().ok()
+    Some((at.parse().ok()?, printed(spki)?.to_vec()))
 }
 
 /// Why it is blocked, as it is written down.
 fn reason(text: &str) -> Result<String, Error> {
     let text = text.trim();
-    let hidden = |c: char| unseen(c) && c != '\n' && c != '\r';
-    if text.is_empty() || text.chars().count() > MAX_BLOCK_REASON as usize || text.chars().any(hidden) {
+    if text.is_empty() || text.chars().count() > MAX_BLOCK_REASON as usize || !readable_text(text) {
         return Err(Error::BlockReason);
     }
     Ok(text.to_owned())
@@ -149,7 +152,7 @@ fn named(new: &NewBlockedKey) -> Result<[u8; 32], Error> {
         ("", "") => {
             Err(Error::NoKeyNamed("Name the key: by the SHA-256 of its SubjectPublicKeyInfo, or by a public key, a CSR or a certificate."))
         }
-        (hash, "") => digest(hash).ok_or(Error::NoKeyNamed("Give the SHA-256 of the key's SubjectPublicKeyInfo as 64 hex digits.")),
+        (hash, "") => printed(hash).ok_or(Error::NoKeyNamed("Give the SHA-256 of the key's SubjectPublicKeyInfo as 64 hex digits.")),
         ("", pem) => Ok(sha256(&key_in(pem)?)),
         _ => Err(Error::NoKeyNamed("Name one key: by its hash or by a file, not by both.")),
     }

@@ -82,7 +82,7 @@ impl Pki {
             profile: "",
             origin: actor.origin(),
         };
-        let issued = self.issue_device(&mut tx, new).await?;
+        let (mut tx, issued) = self.issue_to(tx, peer, &actor.address, new).await?;
         store::leave_two(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
         let detail = json!({
             "by": enrolled_by, "authority": authority, "serial": issued.serial, "replaces": peer.certificate,

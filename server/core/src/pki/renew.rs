@@ -6,7 +6,7 @@ use super::{
     ahead::signed_ahead,
     csr::{self, CsrError},
     exchange::AGAIN,
-    issue::NewLeaf,
+    issue::{Issued, NewLeaf},
     peer::{DevicePeer, Refusal},
     profile::{self, Validity},
     store,
@@ -87,7 +87,8 @@ impl Pki {
         }
         // The server asked for it when the authority is retiring, or an operator has ordered it.
         let early = now < due && !self.trust.retiring(&issuer) && current.renew_ordered_at.is_none();
-        let same_key = store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await?;
+        let (held, blocked) = self.proof(&mut tx, &peer.certificate).await?;
+        let same_key = held == csr.spki_sha256;
         match store::rekey(&mut tx, &peer.org, &current.validity_profile).await? {
             RekeyPolicy::Required if same_key => return Err(Error::RekeyRequired),
             RekeyPolicy::Forbidden if !same_key => return Err(Error::RekeyForbidden),
@@ -98,7 +99,7 @@ impl Pki {
         }
         self.still_active(&mut tx, peer).await?;
         // A CSR for the blocked key itself is refused where it is issued, as for everybody.
-        if !same_key && let Some(proof) = self.blocked_proof(&mut tx, &peer.certificate).await? {
+        if !same_key && let Some(proof) = blocked {
             drop(tx);
             self.tell_blocked_proof(&peer.org, &actor.address, &peer.device_id, csr, &proof).await;
             return Err(Error::ProofBlocked);
@@ -124,15 +125,7 @@ impl Pki {
             profile: &current.validity_profile,
             origin: actor.origin(),
         };
-        let issued = match self.issue_device(&mut tx, new).await {
-            Err(Error::KeyInUse(whose)) => {
-                drop(tx);
-                let object = peer.device_id.to_string();
-                self.tell_key_in_use(Some(peer.org.clone()), &actor.address, object, Some(csr), whose, Map::new()).await;
-                return Err(Error::KeyInUse(whose));
-            }
-            outcome => outcome?,
-        };
+        let (mut tx, issued) = self.issue_to(tx, peer, &actor.address, new).await?;
         store::leave_two(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
         tx.commit().await?;
         self.admit(&issued);
@@ -140,6 +133,20 @@ impl Pki {
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Device { org: peer.org.clone(), device: peer.device });
         Ok(self.just_enrolled(&issued, device_url, now))
+    }
+
+    /// Signs what takes the place of a device's certificate. Whoever wants it for a key that may not be its own, `from` where, is told of as a sign of
+    /// attack.
+    pub(super) async fn issue_to(&self, mut tx: Tx, peer: &DevicePeer, from: &str, new: NewLeaf<'_>) -> Result<(Tx, Issued), Error> {
+        match self.issue_device(&mut tx, new).await {
+            Err(Error::KeyInUse(whose)) => {
+                drop(tx);
+                let object = peer.device_id.to_string();
+                self.tell_key_in_use(Some(peer.org.clone()), from, object, Some(new.csr), whose, Map::new()).await;
+                Err(Error::KeyInUse(whose))
+            }
+            outcome => Ok((tx, outcome?)),
+        }
     }
 
     /// Whether an [order](Self::order_renewal) would be of anything now.

@@ -10,7 +10,7 @@ use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
     db::Tx,
-    text::unseen,
+    text::readable_text,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -184,8 +184,7 @@ struct Revoked {
 /// A revocation as it is written down: whole seconds, as the list has them, and a note without blanks around it.
 fn checked(how: &Revocation, now: Timestamp) -> Result<Revocation, Error> {
     let note = how.note.trim().to_owned();
-    let hidden = |c: char| unseen(c) && c != '\n' && c != '\r';
-    if note.chars().count() > MAX_REVOCATION_NOTE as usize || note.chars().any(hidden) {
+    if note.chars().count() > MAX_REVOCATION_NOTE as usize || !readable_text(&note) {
         return Err(Error::RevocationNote);
     }
     // A list tells of what was; GeneralizedTime knows no instant before our clocks' zero that a person would mean.

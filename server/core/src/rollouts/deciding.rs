@@ -17,7 +17,7 @@ use super::{
         quorum,
         records::{self, Record},
     },
-    validate::{Chosen, MAX_REMARK, readable_text},
+    validate::{Chosen, MAX_REMARK},
     way_back,
 };
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     bus::Event,
     db::Tx,
     releases,
+    text::readable_text,
 };
 use serde_json::json;
 use wire::{

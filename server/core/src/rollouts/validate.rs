@@ -1,7 +1,11 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
 use super::{comparable, gate::counts_dark, plan::devices_of, sharing, steps, window};
-use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
+use crate::{
+    devices::Selector,
+    releases::RolloutRelease,
+    text::{readable_text, unseen},
+};
 use std::collections::HashMap;
 use wire::{
     Timestamp,
@@ -254,11 +258,6 @@ fn time(spec: &RolloutSpec, now: Timestamp, found: &mut Found) {
 
 pub(super) fn plain(text: &str) -> bool {
     !text.chars().any(unseen)
-}
-
-/// Text of several lines that people read, also in a terminal.
-pub(super) fn readable_text(text: &str) -> bool {
-    !text.chars().any(|c| unseen(c) && c != '\n' && c != '\r')
 }
 
 pub(super) const DECIMALS: &str = "Use at most four decimals.";

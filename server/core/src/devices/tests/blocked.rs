@@ -11,7 +11,10 @@ use rcgen::KeyPair;
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::io;
-use wire::{blocked::NewBlockedKey, registered::JustInTime};
+use wire::{
+    blocked::NewBlockedKey,
+    registered::{JustInTime, JustInTimePolicy},
+};
 
 async fn block(w: &World, actor: &Actor, key: &KeyPair) {
     let new = NewBlockedKey { public_key: key.public_key_pem(), reason: "in the image of 2.1".to_owned(), ..NewBlockedKey::default() };
@@ -68,6 +71,41 @@ async fn r_5_a_key_blocked_by_hand_is_refused_by_every_way_in(#[case] kind: Engi
     pki.unblock_key(&admin, &pki.blocked_keys(&admin, None, None).await.unwrap().items[1].spki_sha256).await.unwrap();
     pki.unblock_key(&admin, &pki.blocked_keys(&admin, None, None).await.unwrap().items[0].spki_sha256).await.unwrap();
     assert!(enrol(&w, &token.secret, &request(&csr_by(&key, "gw-2"), "gw-2")).await.is_ok(), "until it is unblocked");
+}
+
+/// What its owner's authority gave a device for a blocked key is traded for nothing, and for the key of another device neither (E-10, A-14).
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_5_a_trade_by_a_blocked_key_or_for_anothers_is_refused_and_told(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki) = (w.admin().await, w.fleet.pki());
+    let theirs = Theirs::new(&w, "Plant CA");
+    let plant = theirs.enabled(&w, &admin, JustInTimePolicy { exchange: true, ..policy(JustInTime::Auto) }).await;
+    let (key, others) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let own = theirs.leaf(&w, "meter-1", &key);
+    assert_eq!(dial(&w, &plant, &own).await, Err(Refusal::Arriving));
+    assert!(dial(&w, &plant, &own).await.is_ok());
+    let peer = pki.trust().check(&own).unwrap();
+    w.enrol("gw-1", "gateway", csr_by(&others, "gw-1")).await.unwrap();
+    let trade = async |from: &str, key: &KeyPair| {
+        let actor = Actor { address: from.to_owned(), ..Actor::system(w.org.clone()) };
+        let traded = pki.exchange(&actor, &peer, csr_by(key, "meter-1").as_bytes(), None, "https://d").await;
+        traded.map(drop).map_err(|e| e.fault().code)
+    };
+    assert_eq!(trade("192.0.2.1", &others).await, Err("key_in_use".to_owned()));
+    block(&w, &admin, &key).await;
+    let fresh = KeyPair::generate().unwrap();
+    assert_eq!(trade("192.0.2.2", &fresh).await, Err("certificate_not_usable".to_owned()));
+    w.fleet.attacks().write_down().await.unwrap();
+    let told = audited(&w, &admin, "certificate.refuse").await;
+    for says in ["by another device", "blocked by hand"] {
+        assert!(told.iter().any(|detail| detail.contains(says)), "{says}: {told:?}");
+    }
+    let blocked = pki.blocked_keys(&admin, None, None).await.unwrap();
+    pki.unblock_key(&admin, &blocked.items[0].spki_sha256).await.unwrap();
+    assert_eq!(trade("192.0.2.2", &fresh).await, Ok(()));
 }
 
 #[rstest]

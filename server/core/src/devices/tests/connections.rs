@@ -3,35 +3,22 @@
 use super::{
     super::{Connected, Devices, sizes::BY_HOUR},
     every_reader,
+    presence::hello,
 };
 use crate::{
     db::{EngineKind, Sql, Value, exec, select},
     testing::World,
 };
 use rstest::rstest;
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 use wire::{
     Timestamp,
     connections::{ConnectionsQuery, DAYS},
-    device::{Hello, Running},
     time::DAY_MS,
 };
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_mins(1);
-
-fn hello() -> Hello {
-    let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-    Hello {
-        agent: "t".into(),
-        boot_id: "b".into(),
-        firmware,
-        attributes: BTreeMap::new(),
-        stream: "s".into(),
-        trust_bundle: 0,
-        slots: None,
-    }
-}
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]

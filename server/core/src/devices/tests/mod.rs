@@ -266,8 +266,7 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
         w.fleet.devices().set_tags(&operator, &id.parse().unwrap(), tags).await.unwrap();
         let firmware = Running { version: format!("1.{i}.0"), sequence: i as u64, device_type: "gateway".into(), hardware: "A".into() };
         let attributes = BTreeMap::from([("site".to_owned(), format!("site {i}"))]);
-        let hello =
-            Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots: None };
+        let hello = Hello { firmware, attributes, ..presence::hello() };
         w.fleet.devices().connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello });
         if i == 1 {
             w.fleet.devices().disconnected(&w.org, device, "test");

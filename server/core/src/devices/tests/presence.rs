@@ -51,7 +51,8 @@ async fn presence_follows_the_newest_channel_and_a_restart_closes_the_rest(#[cas
     assert!(!detail.row.online && detail.connections.iter().all(|c| c.to.is_some()));
 }
 
-fn hello() -> Hello {
+/// What a device says that has nothing special to say.
+pub(super) fn hello() -> Hello {
     let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
     Hello {
         agent: "t".into(),

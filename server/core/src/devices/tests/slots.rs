@@ -1,5 +1,6 @@
 //! The slots that devices say: kept as they were said last, written where they changed.
 
+use super::presence::hello;
 use crate::{
     access::Actor,
     db::{EngineKind, Sql, counting, row},
@@ -7,10 +8,9 @@ use crate::{
     testing::World,
 };
 use rstest::rstest;
-use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    device::{Hello, Running},
+    device::Hello,
     slots::{DeviceSlot, Slot, SlotState, Slots},
     states::DeviceStep,
 };
@@ -25,9 +25,7 @@ fn slots(all: &[(&str, &str, SlotState)]) -> Slots {
 }
 
 fn up(w: &World, device: DeviceNo, slots: Option<Slots>) {
-    let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-    let attributes = BTreeMap::new();
-    let hello = Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0, slots };
+    let hello = Hello { slots, ..hello() };
     w.fleet.devices().connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello });
 }
 

@@ -3,6 +3,7 @@
 
 use super::{CsrError, KeyAlg, sha256};
 use num_bigint::BigUint;
+use std::{collections::HashSet, sync::LazyLock};
 use x509_parser::{prelude::FromDer as _, public_key::RSAPublicKey, x509::SubjectPublicKeyInfo};
 
 /// SHA-256 of the `SubjectPublicKeyInfo` of keys whose private half stands in a standard, or is guessed first; behind each where it is from.
@@ -11,11 +12,23 @@ const PUBLISHED: &str = include_str!("published_keys.txt");
 /// The x coordinates of k times the generator of P-256 and of P-384, for k up to 16; −k has the same one.
 const GUESSED: &str = include_str!("guessed_points.txt");
 
+/// What the lines of both lists begin with, read once: every key is compared with them.
+static PUBLISHED_KEYS: LazyLock<HashSet<Vec<u8>>> = LazyLock::new(|| listed(PUBLISHED));
+static GUESSED_POINTS: LazyLock<HashSet<Vec<u8>>> = LazyLock::new(|| listed(GUESSED));
+
+fn listed(lines: &str) -> HashSet<Vec<u8>> {
+    lines.lines().filter_map(|line| hex::decode(line.split(' ').next()?).ok()).collect()
+}
+
 /// Primes below this divide no good modulus (CA/Browser Forum Baseline Requirements §6.1.6).
 const SMALL: u32 = 752;
 
 /// Primes below this tell a modulus of the library behind ROCA (CVE-2017-15361): of others one in 240 million looks like that.
 const TELLING: u32 = 168;
+
+/// Odd primes below [`SMALL`], found once.
+static PRIMES: LazyLock<Vec<u32>> =
+    LazyLock::new(|| (3..SMALL).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d))).collect());
 
 /// Rounds of Fermat's factorisation, which finds primes that are close to each other (CVE-2022-26320; the same requirements).
 const ROUNDS: u32 = 100;
@@ -47,8 +60,7 @@ const fn high(first: u8) -> [u8; 32] {
 
 /// Whether nobody but its holder can be expected to have the private half of a key of this type.
 pub(super) fn look(spki: &SubjectPublicKeyInfo<'_>, alg: KeyAlg) -> Result<(), CsrError> {
-    let digest = hex::encode(sha256(spki.raw));
-    if PUBLISHED.lines().any(|line| line.split(' ').next() == Some(digest.as_str())) {
+    if PUBLISHED_KEYS.contains(sha256(spki.raw).as_slice()) {
         return Err(CsrError::Weak("its private key is published"));
     }
     let data: &[u8] = &spki.subject_public_key.data;
@@ -67,8 +79,7 @@ pub(super) fn look(spki: &SubjectPublicKeyInfo<'_>, alg: KeyAlg) -> Result<(), C
         }
         KeyAlg::P256 | KeyAlg::P384 => {
             // Uncompressed: 4, x and y, of one length.
-            let x = hex::encode(data.get(1..=data.len() / 2).unwrap_or_default());
-            let guessed = GUESSED.lines().any(|line| line.split(' ').next() == Some(x.as_str()));
+            let guessed = data.get(1..=data.len() / 2).is_some_and(|x| GUESSED_POINTS.contains(x));
             if guessed { Err(CsrError::Weak("its private key is guessed: a small number, or the negative of one")) } else { Ok(()) }
         }
     }
@@ -87,9 +98,9 @@ fn modulus(n: &BigUint) -> Result<(), CsrError> {
     Ok(())
 }
 
-/// Odd primes below this.
+/// Odd primes below this, which is [`SMALL`] at most.
 fn primes(below: u32) -> impl Iterator<Item = u32> {
-    (3..below).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d)))
+    PRIMES.iter().copied().take_while(move |p| *p < below)
 }
 
 fn rest(n: &BigUint, by: u32) -> u32 {
@@ -139,7 +150,12 @@ fn is_square(n: &BigUint) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{super::der::encode, sound_key},
+        *,
+    };
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm};
+    use rcgen::{KeyPair, PublicKeyData as _};
 
     fn said(n: &BigUint) -> String {
         modulus(n).map_or_else(|e| e.to_string(), |()| "good".to_owned())
@@ -176,6 +192,79 @@ mod tests {
                 hex::decode(digest).is_ok_and(|bytes| bytes.len() == 32) && digest == digest.to_lowercase() && !from.is_empty(),
                 "{line}"
             );
+        }
+    }
+
+    /// A curve as the list names it.
+    struct Curve {
+        prime: BigUint,
+        b: BigUint,
+        oid: &'static [u8],
+        alg: &'static EcdsaSigningAlgorithm,
+    }
+
+    fn curve(name: &str) -> Curve {
+        let number = |hex: &str| BigUint::parse_bytes(hex.as_bytes(), 16).unwrap();
+        match name {
+            "P-256" => Curve {
+                prime: number("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff"),
+                b: number("5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b"),
+                oid: &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7],
+                alg: &ECDSA_P256_SHA256_ASN1_SIGNING,
+            },
+            "P-384" => Curve {
+                prime: number("fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff"),
+                b: number("b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef"),
+                oid: &[0x2b, 0x81, 4, 0, 0x22],
+                alg: &ECDSA_P384_SHA384_ASN1_SIGNING,
+            },
+            other => panic!("{other}"),
+        }
+    }
+
+    /// A line's curve and number, and both points that have its x: the number's and the negative one's.
+    fn points(line: &str) -> (Curve, u8, [Vec<u8>; 2]) {
+        let (x, rest) = line.split_once(' ').unwrap();
+        let (name, number) = rest.split_once(' ').unwrap();
+        let (curve, octets) = (curve(name), hex::decode(x).unwrap());
+        let (p, x) = (&curve.prime, BigUint::from_bytes_be(&octets));
+        // y² = x³ − 3x + b, and both primes are 3 modulo 4, so that a root is a power.
+        let square = (&x * &x * &x + p * 3_u32 - &x * 3_u32 + &curve.b) % p;
+        let y = square.modpow(&((p + 1_u32) >> 2_u32), p);
+        assert_eq!(&y * &y % p, square, "{line}: not on the curve");
+        let both = [p - &y, y].map(|y| {
+            let y = y.to_bytes_be();
+            [vec![4], octets.clone(), vec![0; octets.len() - y.len()], y].concat()
+        });
+        (curve, number.parse().unwrap(), both)
+    }
+
+    #[test]
+    fn e_4_each_guessed_point_is_on_its_curve_and_that_of_its_number() {
+        for line in GUESSED.lines() {
+            let (curve, number, both) = points(line);
+            let mut private = vec![0; both[0].len() / 2];
+            *private.last_mut().unwrap() = number;
+            let fits = |point: &&Vec<u8>| EcdsaKeyPair::from_private_key_and_public_key(curve.alg, &private, point).is_ok();
+            assert_eq!(both.iter().filter(fits).count(), 1, "{line}");
+        }
+        assert_eq!((GUESSED.lines().count(), GUESSED_POINTS.len()), (32, 32));
+    }
+
+    #[test]
+    fn e_4_a_key_whose_private_half_is_a_small_number_or_the_negative_of_one_is_guessed() {
+        const EC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+        let said = |spki: &[u8]| sound_key(&SubjectPublicKeyInfo::from_der(spki).unwrap().1).map_err(|e| e.to_string());
+        for line in GUESSED.lines() {
+            let (curve, _, both) = points(line);
+            let algorithm = encode(0x30, &[encode(6, EC_KEY), encode(6, curve.oid)].concat());
+            for point in both {
+                let spki = encode(0x30, &[algorithm.clone(), encode(3, &[vec![0], point].concat())].concat());
+                assert!(said(&spki).unwrap_err().contains("its private key is guessed"), "{line}");
+            }
+        }
+        for alg in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384] {
+            assert!(said(&KeyPair::generate_for(alg).unwrap().subject_public_key_info()).is_ok());
         }
     }
 }

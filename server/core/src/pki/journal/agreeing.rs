@@ -74,7 +74,7 @@ impl Pki {
             }
         }
         for slice in missing.chunks(SLICE) {
-            self.revoke_again(slice, now).await?;
+            self.revoke_again(slice, &leaked, now).await?;
         }
         let mut untold = self.block_all_again(leaked, now).await?;
         for (org, authority, at) in store::compromised(&mut self.db.read().await?).await? {
@@ -95,7 +95,7 @@ impl Pki {
 
     /// Revokes what a database that was set back does not know as revoked. A certificate that it does not know at all is noted as revoked, so that its
     /// issuer's list has it.
-    async fn revoke_again(&self, missing: &[Revoked], now: Timestamp) -> Result<(), Error> {
+    async fn revoke_again(&self, missing: &[Revoked], leaked: &Leaked, now: Timestamp) -> Result<(), Error> {
         let mut tx = self.db.write().await?;
         let seq = store::next_trust(&mut tx).await?;
         for one in missing {
@@ -108,7 +108,7 @@ impl Pki {
             }
             let org: OrgId = one.org_id.parse().map_err(crate::db::Error::corrupt)?;
             if compromised(&one.reason) {
-                store::block_key(&mut tx, &LeakedKey::of(one)).await?;
+                store::block_key(&mut tx, &leaked.whole(LeakedKey::of(one))).await?;
             }
             let detail = json!({ "reason": one.reason, "by": one.revoked_by, "from": "journal", "subject": one.subject });
             audit::append(&mut tx, &Actor::system(org), now, "certificate.revoke", &one.id, &detail).await?;

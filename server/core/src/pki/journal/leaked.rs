@@ -29,12 +29,15 @@ fn place(key: &LeakedKey) -> Place {
 }
 
 impl Leaked {
-    /// A key was blocked. What was said first stands, but for this: that it is compromised follows every other reason.
+    /// A key was blocked. What was said first stands, but for this, as in the database: that it is compromised follows every other reason.
     pub fn hear(&mut self, key: LeakedKey) {
         let place = place(&key);
         self.freed.remove(&place);
         match self.blocked.get_mut(&place) {
-            Some(held) if held.by_hand() && !key.by_hand() => *held = key,
+            Some(held) if held.by_hand() && !key.by_hand() => {
+                held.reason = key.reason;
+                held.certificate_id = key.certificate_id;
+            }
             Some(_) => {}
             None => drop(self.blocked.insert(place, key)),
         }
@@ -47,6 +50,11 @@ impl Leaked {
             self.blocked.remove(&place);
             self.freed.insert(place);
         }
+    }
+
+    /// What is told of this key beside that its certificate was revoked: by whom and when it was blocked first, and why.
+    pub fn whole(&self, key: LeakedKey) -> LeakedKey {
+        self.blocked.get(&place(&key)).cloned().unwrap_or(key)
     }
 
     /// Whether the journal does not know that this one, which the database has, is blocked. One that was freed after a backup is blocked by it again until
@@ -116,7 +124,8 @@ mod tests {
             certificate_id: String::new(),
             note: String::new(),
         };
-        let (by_hand, worst) = (key("by_hand"), key("key_compromise"));
+        let by_hand = LeakedKey { note: "in the image of 2.1".to_owned(), ..key("by_hand") };
+        let worst = LeakedKey { blocked_at: 4, certificate_id: "a".to_owned(), ..key("key_compromise") };
         let mut told = Leaked::default();
         assert!(told.lacks(&by_hand) && told.lacks(&worst));
         told.hear(by_hand.clone());
@@ -127,6 +136,8 @@ mod tests {
         told.hear(worst.clone());
         told.hear(by_hand.clone());
         told.free(&org, vec![5; 32]);
-        assert!(told.blocked.values().eq([&worst]) && !told.lacks(&by_hand) && !told.lacks(&worst));
+        let both = LeakedKey { blocked_at: by_hand.blocked_at, note: by_hand.note.clone(), ..worst.clone() };
+        assert!(told.blocked.values().eq([&both]) && !told.lacks(&by_hand) && !told.lacks(&worst), "who said it first, when and why stay");
+        assert_eq!(told.whole(worst), both);
     }
 }

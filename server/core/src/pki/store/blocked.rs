@@ -31,9 +31,10 @@ pub(super) const UNBLOCK: Sql = Sql::same("DELETE FROM blocked_keys WHERE org_id
 pub(super) const ALL_BLOCKED: Sql = Sql::same(
     "SELECT spki_sha256, org_id, reason, blocked_at, blocked_by, certificate_id, note FROM blocked_keys ORDER BY blocked_at, spki_sha256, org_id",
 );
-/// Why the key of a certificate is blocked, if it is: for everybody, or by hand in the certificate's own organization.
-pub(super) const BLOCKED_KEY_OF: Sql = Sql::same(
-    "SELECT b.spki_sha256, b.reason FROM certificates c JOIN blocked_keys b ON b.spki_sha256 = c.spki_sha256 AND (b.reason <> 'by_hand' OR b.org_id = c.org_id) \
+/// The key of a certificate, and why it is blocked, if it is: for everybody, or by hand in the certificate's own organization.
+pub(super) const KEY_OF: Sql = Sql::same(
+    "SELECT c.spki_sha256, b.reason FROM certificates c \
+     LEFT JOIN blocked_keys b ON b.spki_sha256 = c.spki_sha256 AND (b.reason <> 'by_hand' OR b.org_id = c.org_id) \
      WHERE c.id = $1 ORDER BY CASE WHEN b.reason = 'by_hand' THEN 1 ELSE 0 END LIMIT 1",
 );
 pub(super) const BLOCKED_ONE: Sql = shown!("b.spki_sha256 = $2");
@@ -53,9 +54,9 @@ pub(in crate::pki) async fn unblock_key(tx: &mut Tx, org: &OrgId, spki_sha256: &
     Ok(exec!(tx, UNBLOCK, org.as_str(), spki_sha256)? == 1)
 }
 
-/// The key of a certificate and why it is blocked, when it is.
-pub(in crate::pki) async fn blocked_key_of(on: &mut impl Conn, id: &CertificateId) -> Result<Option<(Vec<u8>, String)>, Error> {
-    row!(on, (Vec<u8>, String), BLOCKED_KEY_OF, id.as_str())
+/// The key of a certificate, and why it is blocked, when it is.
+pub(in crate::pki) async fn key_of(on: &mut impl Conn, id: &CertificateId) -> Result<Option<(Vec<u8>, Option<String>)>, Error> {
+    row!(on, (Vec<u8>, Option<String>), KEY_OF, id.as_str())
 }
 
 /// Every organization's, in the order of blocking.

@@ -85,7 +85,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &blocked::BLOCK,
     &blocked::UNBLOCK,
     &blocked::ALL_BLOCKED,
-    &blocked::BLOCKED_KEY_OF,
+    &blocked::KEY_OF,
     &blocked::BLOCKED_ONE,
     &blocked::BLOCKED,
     &blocked::BLOCKED_COUNT,

@@ -81,6 +81,9 @@ async fn k7_a_backup_put_back_frees_no_key_that_was_blocked_by_hand(#[case] kind
         w.fleet.pki().block_key(&system, &named(key, "in a public repository")).await.unwrap();
     }
     w.fleet.pki().unblock_key(&system, &spki(&freed)).await.unwrap();
+    let (worse, _, held) = enrol(&w, "gw-3").await;
+    w.fleet.pki().block_key(&system, &named(&worse, "in the image of 2.1")).await.unwrap();
+    w.fleet.pki().revoke(&system, &check(&w, &held).unwrap().certificate, RevocationReason::KeyCompromise).await.unwrap();
     let before = w.fleet.pki().blocked_keys(&system, None, None).await.unwrap();
     let folder = w.close().await;
 
