@@ -359,3 +359,24 @@ async fn a_refused_form_comes_back_with_what_was_typed_and_without_secrets() {
         assert!(html.contains("role=\"alert\"") && !html.contains("short&amp;secret"), "each refusal is told");
     }
 }
+
+#[tokio::test]
+async fn limits_of_downloads_are_typed_in_kilobytes_and_kept_in_bytes() {
+    let b = Browser::new().await;
+    let form = |bandwidth: &'static str, site: &'static str| {
+        [("bandwidth", bandwidth), ("site_attribute", "site"), ("site_bandwidth", site), ("data_budget_mb", "200")]
+    };
+    assert_eq!(b.post("transfer_limits", &form("500", " 62.5 ")).await.unwrap(), "/firmware#downloads");
+    let kept = json!({ "bandwidth": 500_000, "site_attribute": "site", "site_bandwidth": 62_500, "data_budget_mb": 200 });
+    assert_eq!(b.api("GET", "/transfer-limits", Vec::new()).await, kept);
+    let page = b.page("/firmware").await;
+    assert!(["value=\"500\"", "value=\"62.5\"", "value=\"200\""].iter().all(|shown| page.contains(shown)), "{page}");
+    for (bandwidth, site) in [("fast", ""), ("500", "-1"), ("9.999", "")] {
+        let refused = b.post("transfer_limits", &form(bandwidth, site)).await.unwrap_err();
+        assert_eq!(refused, (400, "bad_value".to_owned()), "{bandwidth} {site}");
+    }
+    assert_eq!(b.api("GET", "/transfer-limits", Vec::new()).await, kept, "what is refused changes nothing");
+    b.post("transfer_limits", &[("site_attribute", "")]).await.unwrap();
+    let none = json!({ "bandwidth": null, "site_attribute": "", "site_bandwidth": null, "data_budget_mb": null });
+    assert_eq!(b.api("GET", "/transfer-limits", Vec::new()).await, none, "what is empty has no limit");
+}

@@ -184,6 +184,7 @@ pub struct ApprovalsPage {
 
 /// A rollout that was sent for approval, and what became of that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AskedRow {
     /// The rollout; without counts before it begins.
     pub rollout: RolloutRow,

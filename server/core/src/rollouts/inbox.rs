@@ -18,8 +18,8 @@ use crate::{
 use wire::{
     Timestamp,
     ids::RolloutId,
-    page::{DEFAULT_ROWS, Page},
-    rollouts::{ApprovalCard, ApprovalsPage, AskedRow, Counts, InboxQuery, InboxTab},
+    page::{DEFAULT_ROWS, MAX_ROWS, Page},
+    rollouts::{ApprovalCard, ApprovalsPage, AskedRow, Counts, InboxCounts, InboxQuery, InboxTab},
     states::RolloutState,
 };
 
@@ -36,22 +36,26 @@ fn read_place(cursor: &str) -> Option<(Timestamp, RolloutId)> {
     Some((Timestamp(at.parse().ok()?), id.parse().ok()?))
 }
 
+/// The place that a page begins behind; none is the beginning.
+fn behind(cursor: Option<&str>) -> Result<Option<(Timestamp, RolloutId)>> {
+    Ok(cursor.map(|c| read_place(c).ok_or_else(Error::not_a_cursor)).transpose()?)
+}
+
+/// What each tab has for the caller.
+async fn counts(on: &mut Read, actor: &Actor) -> Result<InboxCounts> {
+    let user = actor.user().map_or("", |u| u.as_str());
+    let counts = lists::inbox(on, &actor.org, user).await?;
+    Ok(if allowed(actor, Act::Approve) { counts } else { InboxCounts { me: 0, ..counts } })
+}
+
 impl Rollouts {
     /// A page of the approvals inbox. Nothing waits for a caller whose role does not approve.
     pub async fn approvals(&self, actor: &Actor, query: &InboxQuery) -> Result<ApprovalsPage> {
         may(actor, Act::Read)?;
-        let after = match query.cursor.as_deref() {
-            None => None,
-            Some(c) => Some(read_place(c).ok_or_else(Error::not_a_cursor)?),
-        };
+        let after = behind(query.cursor.as_deref())?;
         let mut on = self.db.read().await?;
-        let may_approve = allowed(actor, Act::Approve);
         let now = self.clock.now();
-        let user = actor.user().map_or("", |u| u.as_str());
-        let mut counts = lists::inbox(&mut on, &actor.org, user).await?;
-        if !may_approve {
-            counts.me = 0;
-        }
+        let counts = counts(&mut on, actor).await?;
         let rows = if query.tab.decides() { CARDS } else { DEFAULT_ROWS };
         let found = self.sent(&mut on, actor, query.tab, after.as_ref(), i64::from(rows) + 1).await?;
         let Page { items, next, .. } = Page::cut(found, rows, counts.of(query.tab), place);
@@ -71,7 +75,7 @@ impl Rollouts {
             waiting,
             asked,
             next,
-            may_approve,
+            may_approve: allowed(actor, Act::Approve),
             may_set_rules: allowed(actor, Act::People),
             authorities: 0,
             glass: self.breaks(&mut on, actor).await?,
@@ -81,6 +85,18 @@ impl Rollouts {
             terms: terms(&mut on, &actor.org).await?.shown(now),
             at: now,
         })
+    }
+
+    /// A page of so many rollouts of a tab, without what each would do: its [`Rollouts::detail`] says that.
+    pub async fn inbox(&self, actor: &Actor, tab: InboxTab, cursor: Option<&str>, rows: Option<u32>) -> Result<Page<AskedRow>> {
+        may(actor, Act::Read)?;
+        let after = behind(cursor)?;
+        let rows = rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS);
+        let mut on = self.db.read().await?;
+        let total = counts(&mut on, actor).await?.of(tab);
+        let found = self.sent(&mut on, actor, tab, after.as_ref(), i64::from(rows) + 1).await?;
+        let Page { items, next, total } = Page::cut(found, rows, total, place);
+        Ok(Page { items: self.asked(&mut on, actor, &items).await?, next, total })
     }
 
     /// The rollouts of a tab behind this one.
@@ -139,7 +155,7 @@ impl Rollouts {
         })
     }
 
-    /// What became of what was sent.
+    /// How far the approval of what was sent is, and what became of it.
     async fn asked(&self, on: &mut Read, actor: &Actor, records: &[Record]) -> Result<Vec<AskedRow>> {
         let now = self.clock.now();
         let mut decided = lists::decisions_on(on, &actor.org, records).await?;

@@ -1,4 +1,4 @@
-//! Approvals: the rules of who approves, the groups that they name, the terms, and reviews of what was started without approval.
+//! Approvals: the inbox, the rules of who approves, the groups that they name, the terms, and reviews of what was started without approval.
 
 use super::{
     Answer,
@@ -14,13 +14,14 @@ use wire::{
     ids::{ApproverGroupId, GlassId},
     page::Page,
     rollouts::{
-        ApprovalRule, ApprovalTerms, ApproverGroup, ApproverMembers, GlassBreak, NewApprovalTerms, NewApproverGroup, NewGlassReview,
-        RuleRow, Share,
+        ApprovalRule, ApprovalTerms, ApproverGroup, ApproverMembers, AskedRow, GlassBreak, InboxTab, NewApprovalTerms, NewApproverGroup,
+        NewGlassReview, RuleRow, Share,
     },
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new()
+        .routes(routes!(inbox))
         .routes(routes!(rules, set_rule))
         .routes(routes!(drop_rule))
         .routes(routes!(groups, create_group))
@@ -29,6 +30,30 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(terms, set_terms))
         .routes(routes!(breaks))
         .routes(routes!(review))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Inbox {
+    /// `me` unless given: what the caller can approve and has not. `waiting`: what waits for anybody. `mine`: written or sent by the caller. `done`: decided on, or begun or stopped without that. `void`: a draft again.
+    #[serde(default)]
+    #[param(inline)]
+    tab: InboxTab,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
+}
+
+/// The approvals inbox: rollouts that were sent for approval, and what became of that
+///
+/// Those that wait come longest first, others as they were sent, newest first. What one would do, and the digest to approve, is with the rollout itself.
+#[utoipa::path(
+    get, path = "/approvals", operation_id = "list_approvals", tag = "approvals", params(Inbox), responses((status = OK, body = Page<AskedRow>), Refusals)
+)]
+async fn inbox(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Inbox>) -> Answer<Json<Page<AskedRow>>> {
+    Ok(Json(fleet.rollouts().inbox(&actor, asked.tab, asked.cursor.as_deref(), asked.rows).await?))
 }
 
 /// Rules and groups: people make each by hand, a rule a device type at most.

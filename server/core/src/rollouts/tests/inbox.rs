@@ -109,6 +109,15 @@ async fn a_long_inbox_has_pages_and_what_expires_is_a_draft_that_was_sent(#[case
         query.cursor = page.next;
     }
     assert_eq!(seen, sent, "each once, who waits longest first");
+    let mut listed = Vec::new();
+    let mut cursor: Option<String> = None;
+    for expected in [7, 5] {
+        let page = s.rollouts().inbox(&s.ada, InboxTab::ForMe, cursor.as_deref(), Some(7)).await.unwrap();
+        assert_eq!((page.items.len(), page.total, page.next.is_some()), (expected, 12, expected == 7));
+        listed.extend(page.items.into_iter().map(|row| row.rollout.id));
+        cursor = page.next;
+    }
+    assert_eq!(listed, sent, "the same in pages of any length");
     for cursor in ["nonsense", "1.nonsense", sent[0].as_str()] {
         let query = InboxQuery { tab: InboxTab::Waiting, cursor: Some(cursor.into()) };
         assert_eq!(fault(s.rollouts().approvals(&s.ada, &query).await).field.as_deref(), Some("cursor"));

@@ -2,12 +2,13 @@
 
 use super::Script;
 use axum::{
-    body::Body,
+    body::{Body, to_bytes},
     http::{Method, StatusCode},
 };
 use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 use wire::states::Role;
 
 #[rstest]
@@ -123,4 +124,36 @@ async fn a_device_is_pinned_and_its_updates_are_listed(#[case] kind: EngineKind)
     assert_eq!(s.get("/devices/gw-9/updates").await.status, StatusCode::NOT_FOUND);
     let nobodys = format!("/devices/gw-1/updates/upd_{}/log", "0".repeat(32));
     assert_eq!(s.get(&nobodys).await.code(), (404, "not_found"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_certificate_is_downloaded_as_pem_and_as_der(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Viewer).await;
+    s.world.device("gw-1", "gateway").await;
+    let row = s.get("/certificates").await.ok()["items"][0].clone();
+    let (id, serial) = (row["id"].as_str().unwrap(), row["serial"].as_str().unwrap());
+    let request = s.request(Method::GET, &format!("/certificates/{id}/der")).body(Body::empty()).unwrap();
+    let (der, body) = s.router.clone().oneshot(request).await.unwrap().into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.unwrap();
+    assert_eq!(der.status, StatusCode::OK);
+    assert_eq!(der.headers["content-type"], "application/pkix-cert");
+    assert_eq!(der.headers["content-disposition"], format!("attachment; filename=\"{id}.cer\""));
+    let viewer = s.world.viewer().await;
+    assert_eq!(bytes, s.world.fleet.pki().certificate_der(&viewer, &id.parse().unwrap()).await.unwrap());
+
+    let pem = s.get(&format!("/certificates/{id}/pem")).await;
+    assert_eq!(pem.headers["content-type"], "application/x-pem-file");
+    assert_eq!(pem.headers["content-disposition"], format!("attachment; filename=\"gw-1-{}.pem\"", &serial[..8]));
+    assert_eq!(pem.ok(), &json!(fleet::pki::pem("CERTIFICATE", &bytes)), "it alone, of the same bytes");
+    let detail = s.get(&format!("/certificates/{id}")).await;
+    assert_eq!(&detail.ok()["pem"], pem.ok());
+    let chain: Vec<_> = detail.body["chain"].as_array().unwrap().iter().map(|a| a["kind"].as_str().unwrap()).collect();
+    assert_eq!(chain, ["device", "root"], "from its issuer upwards");
+    for form in ["pem", "der"] {
+        assert_eq!(s.get(&format!("/certificates/crt_{}/{form}", "0".repeat(32))).await.code(), (404, "certificate_not_found"));
+        assert_eq!(s.get(&format!("/certificates/nonsense/{form}")).await.code(), (404, "not_found"));
+    }
 }

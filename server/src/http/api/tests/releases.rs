@@ -1,13 +1,13 @@
 //! Uploads, signed releases and the form without JavaScript.
 
-use super::Script;
+use super::{Script, token};
 use axum::{
     body::Body,
     http::{Method, Request, StatusCode},
 };
 use fleet::db::EngineKind;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use wire::states::Role;
 
 #[rstest]
@@ -165,4 +165,37 @@ async fn a_file_of_a_release_is_downloaded_whole_and_in_parts(#[case] kind: Engi
     let other = format!("/releases/{release}/artifacts/{}", "0".repeat(64));
     assert_eq!(s.get(&other).await.code(), (404, "no_artifact"));
     assert_eq!(s.get(&format!("/releases/{release}/artifacts/nonsense")).await.code(), (404, "not_found"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn limits_of_downloads_are_put_and_read(#[case] kind: EngineKind) {
+    let mut s = Script::new(kind, Role::Admin).await;
+    let none = json!({ "bandwidth": null, "site_attribute": "", "site_bandwidth": null, "data_budget_mb": null });
+    assert_eq!(s.get("/transfer-limits").await.ok(), &none);
+    let limits = json!({ "bandwidth": 500_000, "site_attribute": " site ", "site_bandwidth": 62_500, "data_budget_mb": 200 });
+    let mut kept = limits.clone();
+    kept["site_attribute"] = "site".into();
+    let put = async |s: &Script, limits: &Value| {
+        let request = s.request(Method::PUT, "/transfer-limits").header("content-type", "application/json");
+        s.send(request.body(Body::from(limits.to_string())).unwrap()).await
+    };
+    assert_eq!(put(&s, &limits).await.ok(), &kept);
+    assert_eq!(s.get("/transfer-limits").await.ok(), &kept);
+    for (field, value) in [("bandwidth", json!(9_999)), ("site_attribute", json!("")), ("data_budget_mb", json!(0))] {
+        let mut wrong = limits.clone();
+        wrong[field] = value;
+        let refused = put(&s, &wrong).await;
+        assert_eq!((refused.code(), &refused.body["field"]), ((400, "bad_value"), &json!(field)), "{}", refused.body);
+    }
+    assert_eq!(put(&s, &json!({ "bandwith": 500_000 })).await.code(), (400, "bad_json"));
+    let oli = s.world.operator().await;
+    let admin = std::mem::replace(&mut s.secret, token(&s.world, &oli, Role::Operator).await);
+    assert_eq!(put(&s, &json!({})).await.code(), (403, "denied"));
+    assert_eq!(s.get("/transfer-limits").await.ok(), &kept, "what is refused changes nothing, and who may not change it reads it");
+    s.secret = admin;
+    assert_eq!(put(&s, &json!({ "data_budget_mb": 5 })).await.ok()["bandwidth"], Value::Null, "what is left out has no limit");
+    assert_eq!(s.get("/transfer-limits").await.ok()["data_budget_mb"], 5);
 }

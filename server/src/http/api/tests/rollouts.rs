@@ -190,3 +190,58 @@ async fn a_freeze_ends_with_a_reason_and_takes_no_other_word(#[case] kind: Engin
     let detail = log.ok()["items"][0]["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("nobody is there") && detail.contains("urgent"), "{detail}");
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_inbox_has_for_each_caller_what_waits_and_what_became_of_it(#[case] kind: EngineKind) {
+    let mut s = Script::new(kind, Role::Admin).await;
+    s.world.device("gw-1", "gateway").await;
+    s.trust().await;
+    let release = s.release("1.0.0", 1).await;
+    let (eve, oli) = (s.world.person("eve", Role::Admin).await, s.world.operator().await);
+    let (second, viewer) = (token(&s.world, &eve, Role::Admin).await, token(&s.world, &oli, Role::Viewer).await);
+    let mut sent = Vec::new();
+    for name in ["First", "Second"] {
+        s.world.clock.advance(1000);
+        let plan = json!({ "name": name, "release": release, "reason": "first", "stages": [{ "reach": { "percent": 100.0 } }] });
+        let drafted = s.post("/rollouts", &plan).await;
+        let id = drafted.ok()["row"]["id"].as_str().unwrap().to_owned();
+        s.post(&format!("/rollouts/{id}/submit"), &json!({})).await.ok();
+        sent.push(id);
+    }
+    let [first, last] = [sent[0].as_str(), sent[1].as_str()];
+    let none = json!({ "items": [], "total": 0 });
+    let ids = |page: &Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|row| row["rollout"]["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let mine = s.get("/approvals?tab=mine").await;
+    assert_eq!((ids(mine.ok()), &mine.body["total"]), (vec![last.to_owned(), first.to_owned()], &json!(2)), "what was sent last first");
+    assert_eq!(s.get("/approvals").await.ok(), &none, "nobody approves their own");
+
+    s.secret = second;
+    let page = s.get("/approvals?rows=1").await;
+    assert_eq!((ids(page.ok()), &page.body["total"]), (vec![first.to_owned()], &json!(2)), "what waits longest first");
+    assert_eq!(page.body["items"][0]["standing"]["missing"], 1);
+    let next = s.get(&format!("/approvals?tab=me&rows=1&cursor={}", page.body["next"].as_str().unwrap())).await;
+    assert_eq!((ids(next.ok()), &next.body["next"]), (vec![last.to_owned()], &Value::Null));
+    assert_eq!(s.get("/approvals?cursor=nonsense").await.code(), (400, "invalid"));
+    let digest = s.get(&format!("/rollouts/{first}")).await.ok()["digest"].clone();
+    s.post(&format!("/rollouts/{first}/approve"), &json!({ "digest": digest, "remark": "looks right" })).await.ok();
+    assert_eq!(ids(s.get("/approvals?tab=me").await.ok()), [last]);
+    let done = s.get("/approvals?tab=done").await;
+    let row = &done.ok()["items"][0];
+    assert_eq!((ids(&done.body), &row["standing"]), (vec![first.to_owned()], &Value::Null));
+    assert_eq!((&row["decisions"][0]["by"], &row["decisions"][0]["remark"]), (&json!(eve.user()), &json!("looks right")));
+    assert_eq!(s.get("/approvals?tab=mine").await.ok(), &none, "she has written and sent nothing");
+
+    s.secret = viewer;
+    assert_eq!(s.get("/approvals?tab=me").await.ok(), &none, "whose role does not approve");
+    assert_eq!(ids(s.get("/approvals?tab=waiting").await.ok()), [last], "who only looks sees all that waits");
+    let wrong = s.get("/approvals?tab=all").await;
+    assert_eq!(wrong.code(), (400, "bad_query"));
+    let told = wrong.body["detail"].as_str().unwrap();
+    assert!(told.starts_with("The parameter tab is not one of me, waiting, mine, done, void."), "{told}");
+    assert_eq!(s.get("/approvals?tabs=me").await.code(), (400, "bad_query"));
+}
