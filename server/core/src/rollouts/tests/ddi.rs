@@ -390,8 +390,7 @@ async fn who_asks_again_for_a_file_it_was_sent_some_of_has_that_in_its_log(#[cas
         assert_eq!(lines(&action).await.is_empty(), nth == 0, "it asks for the first time");
         room.was_sent(&Fetching::from(&action), &file.sha256, &(0..1)).await.unwrap();
     }
-    let expected = ["from byte 1 on", "from its beginning"].map(|from| format!("asks for {} again, {from}", file.name));
-    assert_eq!(lines(&action).await, expected);
+    assert_eq!(lines(&action).await, ["from byte 1 on", "from its beginning"].map(|from| format!("asks for {} again, {from}", file.name)));
     // What it was sent for an older update is not this one's.
     room.was_sent(&Fetching { device: other, ..Fetching::from(&action) }, &file.sha256, &(0..1)).await.unwrap();
     s.w.clock.advance(1);
