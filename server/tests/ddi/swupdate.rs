@@ -256,7 +256,7 @@ async fn debians_swupdate_is_killed_in_its_download_and_goes_on_with_the_same_ac
     // Either download alone is below the budget.
     rig.roll_out(&rig.rest.release_of("1.2.0", 3, &[("newer.swu", "swu", &drive.image)]).await).await;
     assert!(device.poll().await.get("deploymentBase").is_none());
-    let why = rig.rest.get("/devices/gw-1").await["update_reason"].clone();
-    assert!(why.as_str().unwrap().contains("has used 4 of 4 MB in 30 days"), "{why}");
+    let why = rig.rest.get("/devices/gw-1").await.to_string();
+    assert!(why.contains("has used 4 of 4 MB in 30 days"), "{why}");
     drive.rig.server.stop().await;
 }
