@@ -80,9 +80,9 @@ pub(super) async fn get(State(devices): State<Devices>, asker: Asker, method: Me
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{md5}  {stem}")).into_response())
 }
 
-/// The bytes. That a device fetches is its word that it downloads, again with each request, which its log says, and as long as they flow; that it was given
-/// the end of a release's only file is as good as its word that it has all: SWUpdate says none of that. Which bytes it was sent is noted: of what is only fetched its word
-/// that it has them is judged by that, of what is installed its success.
+/// The bytes. That a device fetches is its word that it downloads, again with each request, which its log says, and as long as they flow; that it was
+/// given the end of a release's only file is as good as its word that it has all: SWUpdate says none of that. Which bytes it was sent is noted: of what
+/// is only fetched its word that it has them is judged by that, of what is installed its success.
 async fn sent(
     devices: Devices,
     action: Action,
@@ -93,10 +93,11 @@ async fn sent(
     // Who reads here and there, as a streaming install does, has not the whole file when it reads the end; and it says itself that it goes on.
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap_or_default().trim());
     let piece = response.status() == StatusCode::PARTIAL_CONTENT && range.is_some_and(|range| !range.ends_with('-'));
+    let from = first_byte(&response);
     if action.state < UpdateState::Downloading {
         devices.fleet.rollouts().report(action.device, says(&action, UpdateState::Downloading)).await?;
     } else if !piece {
-        devices.fleet.rollouts().fetches(&action, payload, first_byte(&response)).await?;
+        devices.fleet.rollouts().fetches(&action, payload, from).await?;
     }
     let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let response = noted(devices.clone(), Fetching::from(&action), payload.sha256.clone(), response);
