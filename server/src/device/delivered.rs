@@ -22,9 +22,8 @@ const LEAST: u64 = 64 * 1024;
 /// The answer, whose bytes are those of a file that the device fetches for this. What can't be written down is not sent: the device goes on from
 /// there later, and none of its bytes is missing in what was written down.
 pub(super) fn noted(devices: Devices, to: Fetching, file: Digest, response: Response) -> Response {
-    let header = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let begin = header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()).unwrap_or(0);
-    let size: u64 = header(CONTENT_LENGTH).and_then(|length| length.parse().ok()).unwrap_or(0);
+    let begin = first_byte(&response);
+    let size: u64 = header(&response, CONTENT_LENGTH).and_then(|length| length.parse().ok()).unwrap_or(0);
     let note = move |part: Range<u64>| {
         let (devices, to, file) = (devices.clone(), to.clone(), file.clone());
         async move {
@@ -36,6 +35,16 @@ pub(super) fn noted(devices: Devices, to: Fetching, file: Digest, response: Resp
     };
     let (head, body) = response.into_parts();
     Response::from_parts(head, Body::from_stream(written(body, Parts::of(begin, size), note)))
+}
+
+/// Where in its file an answer begins.
+pub(super) fn first_byte(answer: &Response) -> u64 {
+    let range = header(answer, CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
+    range.unwrap_or(0)
+}
+
+fn header(answer: &Response, name: HeaderName) -> Option<&str> {
+    answer.headers().get(name)?.to_str().ok()
 }
 
 /// The pieces of an answer, each behind the note of the part that it begins.

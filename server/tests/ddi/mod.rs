@@ -6,6 +6,7 @@ mod course;
 mod hawkbit_crate;
 mod proving;
 mod refusals;
+mod rules;
 mod silence;
 mod swupdate;
 mod tags;

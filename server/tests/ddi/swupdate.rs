@@ -1,10 +1,11 @@
-//! Debian's own SWUpdate in suricatta mode: a signed image over mutual TLS, the connection cut once in the middle of the download, the success told
-//! after the restart.
+//! Debian's own SWUpdate in suricatta mode: a signed image over mutual TLS, the connection cut or the program killed once in the middle of the download,
+//! the success told after the restart.
 
-use super::Rig;
+use super::{Device, Rig};
 use crate::support::eventually;
 use fleet::db::EngineKind;
 use rstest::rstest;
+use serde_json::{Value, json};
 use std::{
     fs::File,
     net::SocketAddr,
@@ -20,12 +21,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
 };
+use wire::transfers::TransferLimits;
 
-/// Bytes after which the line is cut, once.
+/// Bytes after which the line is cut, or the program killed.
 const CUT: u64 = 1_500_000;
+const KILL: u64 = 400_000;
 
 /// A line to the server that breaks once, when so much has come over it. Gives its address and how much has come.
-async fn breaking_line(server: SocketAddr) -> (SocketAddr, Arc<AtomicU64>) {
+async fn line(server: SocketAddr, cut: u64) -> (SocketAddr, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (at, came) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
     let total = came.clone();
@@ -39,7 +42,7 @@ async fn breaking_line(server: SocketAddr) -> (SocketAddr, Arc<AtomicU64>) {
                     let mut piece = vec![0; 16 * 1024];
                     while let Ok(size @ 1..) = from_server.read(&mut piece).await {
                         let before = total.fetch_add(size as u64, Ordering::Relaxed);
-                        let cuts = before < CUT && before + size as u64 >= CUT;
+                        let cuts = before < cut && before + size as u64 >= cut;
                         if cuts || to_client.write_all(&piece[..size]).await.is_err() {
                             break;
                         }
@@ -107,53 +110,153 @@ impl Rig {
     }
 }
 
-#[rstest]
-#[case::that_restarts_at_once(false)]
-#[case::that_restarts_late(true)]
-#[tokio::test(flavor = "multi_thread")]
-async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks(#[case] late: bool) {
-    let rig = Rig::start(EngineKind::Sqlite).await;
-    let device = rig.device("gw-1").await;
-    let (line, came) = breaking_line(rig.server.running.device_addr).await;
-    std::fs::create_dir(rig.stock.file("run")).unwrap();
-    let file = |name: &str| rig.stock.file(name).display().to_string();
-    let settings = [("url", format!("https://{line}")), ("tenant", "DEFAULT".into()), ("id", "gw-1".into()), ("sslcert", file("gw-1.pem"))];
-    let settings = settings.into_iter().chain([("sslkey", file("gw-1.key")), ("cafile", file("root.pem"))]);
-    let settings = settings.map(|(name, value)| format!("  {name} = \"{value}\";\n")).collect::<Vec<_>>().concat();
-    let identify = "identify : ( { name = \"board\"; value = \"one\"; } );";
-    let settings = format!("globals : {{ verbose = true; }};\nsuricatta : {{\n{settings}}};\n{identify}\n");
-    rig.stock.write("swupdate.cfg", settings);
+/// A device with SWUpdate on a line to its server, and a signed image that is rolled out to it.
+struct Drive {
+    rig: Rig,
+    device: Device,
+    came: Arc<AtomicU64>,
+    content: Vec<u8>,
+    image: Vec<u8>,
+    rollout: String,
+}
 
-    let content: Vec<u8> = (0..4_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-    let image = rig.image(&content).await;
-    let rollout = rig.roll_out(&rig.rest.release_of("1.1.0", 2, &[("update.swu", "swu", &image)]).await).await;
+impl Drive {
+    /// The line breaks once, when so much has come over it.
+    async fn start(kind: EngineKind, cut: u64) -> Self {
+        let rig = Rig::start(kind).await;
+        let device = rig.device("gw-1").await;
+        let (line, came) = line(rig.server.running.device_addr, cut).await;
+        std::fs::create_dir(rig.stock.file("run")).unwrap();
+        let file = |name: &str| rig.stock.file(name).display().to_string();
+        let settings =
+            [("url", format!("https://{line}")), ("tenant", "DEFAULT".into()), ("id", "gw-1".into()), ("sslcert", file("gw-1.pem"))];
+        let settings = settings.into_iter().chain([("sslkey", file("gw-1.key")), ("cafile", file("root.pem"))]);
+        let settings = settings.map(|(name, value)| format!("  {name} = \"{value}\";\n")).collect::<Vec<_>>().concat();
+        let identify = "identify : ( { name = \"board\"; value = \"one\"; } );";
+        let settings = format!("globals : {{ verbose = true; }};\nsuricatta : {{\n{settings}}};\n{identify}\n");
+        rig.stock.write("swupdate.cfg", settings);
+        let content: Vec<u8> = (0..3_700_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        let image = rig.image(&content).await;
+        let rollout = rig.roll_out(&rig.rest.release_of("1.1.0", 2, &[("update.swu", "swu", &image)]).await).await;
+        Self { rig, device, came, content, image, rollout }
+    }
+
+    /// What has come over the line, the handshakes of TLS with it.
+    fn came(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
+    }
+
+    async fn state(&self) -> Value {
+        self.rig.part(&self.rollout, "gw-1").await["state"].clone()
+    }
+
+    /// Waits until it has installed the image and said so.
+    async fn installs(&self) {
+        let installed = || async { std::fs::read(self.rig.stock.file("target")).is_ok_and(|written| written == self.content) };
+        eventually("the image is installed", Duration::from_mins(2), installed).await;
+        let said = || async { self.history().await.iter().any(|line| line == "All Chunks Installed.") };
+        eventually("and the device says so", Duration::from_secs(30), said).await;
+        assert_eq!(self.state().await, "installing");
+    }
+
+    /// What the log of its only update says, the oldest first.
+    async fn history(&self) -> Vec<String> {
+        let updates = self.rig.rest.get("/devices/gw-1/updates").await;
+        assert_eq!(updates["total"], 1, "{updates:#}");
+        let said = self.rig.rest.get(&format!("/devices/gw-1/updates/{}/log", updates["items"][0]["id"].as_str().unwrap())).await;
+        said["items"].as_array().unwrap().iter().rev().map(|said| said["line"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Bytes of files that the server has sent it.
+    async fn sent(&self) -> u64 {
+        self.rig.server.running.fleet.transfers().write_down().await.unwrap();
+        self.rig.rest.get("/devices/gw-1").await["data"]["bytes"].as_u64().unwrap()
+    }
+
+    async fn limit(&self, bandwidth: Option<u64>) {
+        let limits = TransferLimits { bandwidth, data_budget_mb: Some(4), ..TransferLimits::default() };
+        self.rig.server.running.fleet.transfers().set_limits(&self.rig.server.system(), limits).await.unwrap();
+    }
+
+    /// After its restart it is told by its boot loader that it tests something new.
+    async fn succeeds(&self) {
+        let _tests = self.rig.swupdate("tests.log", &["-u", "-c 2"]);
+        let ended = self.rig.rest.rollout_ends(&self.rollout, "completed").await;
+        let counts = &ended["row"]["counts"];
+        assert_eq!((&counts["succeeded"], &counts["failed"]), (&json!(1), &json!(0)), "{ended:#}\n{}", self.rig.stock.read("tests.log"));
+        assert!(self.device.poll().await.get("deploymentBase").is_none());
+        assert_eq!(self.rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
+    }
+}
+
+#[rstest]
+#[case::that_restarts_at_once(EngineKind::Sqlite, false)]
+#[case::that_restarts_at_once_on_postgres(EngineKind::Postgres, false)]
+#[case::that_restarts_late(EngineKind::Sqlite, true)]
+#[case::that_restarts_late_on_postgres(EngineKind::Postgres, true)]
+#[tokio::test(flavor = "multi_thread")]
+async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks(#[case] kind: EngineKind, #[case] late: bool) {
+    let drive = Drive::start(kind, CUT).await;
+    let rig = &drive.rig;
     let first = rig.swupdate("first.log", &["-u", ""]);
-    let installed = || async { std::fs::read(rig.stock.file("target")).is_ok_and(|written| written == content) };
-    eventually("the image is installed", Duration::from_mins(2), installed).await;
-    let state = || async { rig.part(&rollout, "gw-1").await["state"] == "installing" };
-    eventually("and the device says so", Duration::from_secs(30), state).await;
-    assert!(came.load(Ordering::Relaxed) > CUT + image.len() as u64 / 2, "it was cut and went on");
-    assert!(device.link("deploymentBase").await.contains("/deploymentBase/"), "offered until its last word");
-    let shown = rig.rest.get("/devices/gw-1").await;
-    assert_eq!(shown["attributes"]["board"], "one");
+    drive.installs().await;
+    assert!(drive.came() > drive.image.len() as u64, "all of it has come");
+    let history = drive.history().await;
+    assert!(history.iter().any(|line| line.starts_with("asks for update.swu again, from byte ")), "it was cut and went on: {history:#?}");
+    assert!(drive.device.link("deploymentBase").await.contains("/deploymentBase/"), "offered until its last word");
+    assert_eq!(rig.rest.get("/devices/gw-1").await["attributes"]["board"], "one");
     drop(first);
     if late {
         rig.pass(61).await;
-        assert_eq!(rig.part(&rollout, "gw-1").await["state"], "timed_out");
-        let newer = rig.roll_out(&rig.rest.release_of("1.2.0", 3, &[("newer.swu", "swu", &image)]).await).await;
+        assert_eq!(drive.state().await, "timed_out");
+        let newer = rig.roll_out(&rig.rest.release_of("1.2.0", 3, &[("newer.swu", "swu", &drive.image)]).await).await;
         let _second = rig.swupdate("second.log", &["-u", "-c 2"]);
-        let state = || async { rig.part(&rollout, "gw-1").await["state"] == "succeeded" };
-        eventually("it ends what it installed", Duration::from_secs(30), state).await;
+        eventually("it ends what it installed", Duration::from_secs(30), || async { drive.state().await == "succeeded" }).await;
         assert_eq!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
         assert_ne!(rig.part(&newer, "gw-1").await["state"], "succeeded", "and not what it has never seen");
-        rig.server.stop().await;
-        return;
+    } else {
+        drive.succeeds().await;
     }
+    drive.rig.server.stop().await;
+}
 
-    // After its restart it is told by its boot loader that it tests something new.
-    let _second = rig.swupdate("second.log", &["-u", "-c 2"]);
-    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
-    assert_eq!(ended["row"]["counts"]["succeeded"], 1, "{ended:#}\n{}", rig.stock.read("second.log"));
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn debians_swupdate_is_killed_in_its_download_and_goes_on_with_the_same_action(#[case] kind: EngineKind) {
+    let drive = Drive::start(kind, u64::MAX).await;
+    let (rig, device) = (&drive.rig, &drive.device);
+    // For the governor no time passes here: each piece of 50 KB waits 50 ms longer than the one before. What it is killed after comes within seconds, and
+    // all of it would take minutes.
+    drive.limit(Some(1_000_000)).await;
+    let action = device.link("deploymentBase").await;
+    let mut first = rig.swupdate("first.log", &["-u", ""]);
+    eventually("some of it has come", Duration::from_mins(2), || async { drive.came() > KILL }).await;
+    first.kill().await.unwrap();
+    eventually("the server has seen it go", Duration::from_secs(30), || async { drive.sent().await > 0 }).await;
+    let (cut, came, whole) = (drive.sent().await, drive.came(), drive.image.len() as u64);
+    assert!(cut < whole && cut.abs_diff(came) < 200_000, "what was sent counts, and no more: {cut} of {whole}, and {came} came");
+    assert_eq!(drive.state().await, "downloading");
+
+    // The same folder and settings, and nothing that says it was ever here.
+    drive.limit(None).await;
+    let second = rig.swupdate("second.log", &["-u", ""]);
+    drive.installs().await;
+    assert_eq!(device.link("deploymentBase").await, action, "it goes on with the same one");
+    eventually("both downloads count", Duration::from_secs(30), || async { drive.sent().await == cut + whole }).await;
+    let history = drive.history().await;
+    let at = |wanted: &str| history.iter().position(|line| line == wanted).unwrap_or_else(|| panic!("no {wanted} in {history:#?}"));
+    let (begins, again) = (at("Installing Update Chunk Artifacts."), at("asks for update.swu again, from its beginning"));
+    assert!(begins < again && again < at("Installed Chunk."), "{history:#?}");
+    drop(second);
+    drive.succeeds().await;
+    assert!(drive.history().await.iter().any(|line| line == "Update Installed."));
+
+    // Either download alone is below the budget.
+    rig.roll_out(&rig.rest.release_of("1.2.0", 3, &[("newer.swu", "swu", &drive.image)]).await).await;
     assert!(device.poll().await.get("deploymentBase").is_none());
-    rig.server.stop().await;
+    let why = rig.rest.get("/devices/gw-1").await.to_string();
+    assert!(why.contains("has used 4 of 4 MB in 30 days"), "{why}");
+    drive.rig.server.stop().await;
 }

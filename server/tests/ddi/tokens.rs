@@ -184,6 +184,8 @@ async fn a_gateway_speaks_for_many_and_lets_nobody_in(#[case] kind: EngineKind) 
     for device in [&one, &two] {
         assert!(device.poll().await["deploymentBase"].is_null());
     }
+    one.tells(json!({ "site": "hall-3" })).await;
+    assert_eq!(one.poll().await, json!({}), "what it is it may say before anybody lets it in, and is asked no more");
     assert_eq!((rig.state("gw-1").await, rig.audited("device.announce").await), (json!("pending"), 2));
     // A rollout is for somebody.
     rig.device("gw-9").await;

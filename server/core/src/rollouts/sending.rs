@@ -6,7 +6,9 @@
 use super::{
     Rollouts,
     ddi::Action,
+    reporting::MAX_DETAIL,
     store::{
+        log::{self, NewLine},
         sent::{self, Ending},
         updates,
     },
@@ -15,12 +17,15 @@ use crate::{
     Result,
     db::{self, Tx},
     devices::DeviceNo,
+    text::spaced,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, ops::Range, path::Path};
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, UpdateId},
+    manifest::Payload,
+    updates::MOST_LINES,
 };
 
 /// Most ranges that are kept of one file, about 20 KiB. Who reads it in more pieces, each apart from the others, is not believed to have it all.
@@ -139,6 +144,26 @@ impl Shipment {
 }
 
 impl Rollouts {
+    /// A device asks for a file of its action, from this byte to the end: its silence begins anew. Where it was sent some of it for this update before, it
+    /// was cut off there, or has begun once more by itself; it has no word for that, so the log says it.
+    pub async fn fetches(&self, action: &Action, file: &Payload, from: u64) -> Result<()> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        if action.open() {
+            updates::alive(&mut tx, &action.update, now.plus(action.timeout_ms)).await?;
+        }
+        if sent::is_sent_for(&mut tx, action.device, &file.sha256, &action.update).await? {
+            let line = spaced(&again(&file.name, from), MAX_DETAIL);
+            let line = NewLine::new(&action.org, &action.update, now, &line);
+            if !log::repeats(&mut tx, &line).await? {
+                log::say(&mut tx, &[line]).await?;
+                log::trim(&mut tx, &action.update, MOST_LINES).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// These bytes of a file go to a device. When this returns it is written down, so that the device's word which follows is judged by it on whatever
     /// instance.
     pub async fn was_sent(&self, to: &Fetching, file: &Digest, part: &Range<u64>) -> Result<()> {
@@ -151,6 +176,11 @@ impl Rollouts {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// What the log says of a device that asks for a file once more.
+fn again(name: &str, from: u64) -> String {
+    if from == 0 { format!("asks for {name} again, from its beginning") } else { format!("asks for {name} again, from byte {from} on") }
 }
 
 /// Forgets what a device was sent of the release of an update whose action begins, where an installation of that has ended badly since.

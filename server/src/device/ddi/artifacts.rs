@@ -2,7 +2,11 @@
 
 use super::{Asker, action, missing};
 use crate::{
-    device::{Devices, artifacts::serve, delivered::noted},
+    device::{
+        Devices,
+        artifacts::serve,
+        delivered::{first_byte, noted},
+    },
     http::{fault::Problem, guard::encode},
 };
 use axum::{
@@ -23,7 +27,6 @@ use serde_json::{Value, json};
 use wire::{
     Timestamp,
     device::StatusReport,
-    ids::Digest,
     manifest::{Manifest, Payload},
     states::UpdateState,
 };
@@ -60,43 +63,44 @@ pub(super) async fn get(State(devices): State<Devices>, asker: Asker, method: Me
     let action = asker.action(&devices).await?;
     let release = devices.fleet.rollouts().content(&action).await?.ok_or_else(missing)?;
     let name = asker.path.get("file").map(String::as_str).unwrap_or_default();
-    let of_name = |name: &str| release.manifest.payloads.iter().find(|p| p.name == name).map(|p| p.sha256.clone());
-    if let Some(digest) = of_name(name) {
+    let of_name = |name: &str| release.manifest.payloads.iter().find(|p| p.name == name);
+    if let Some(payload) = of_name(name) {
         if !action.may_fetch(&release, devices.fleet.clock().now()) {
             return Err(missing());
         }
-        let response = serve(&devices, asker.device(), &digest, &method, &headers).await?;
+        let response = serve(&devices, asker.device(), &payload.sha256, &method, &headers).await?;
         if method != Method::GET || !response.status().is_success() {
             return Ok(response);
         }
-        return sent(devices, action, (digest, release.manifest.payloads.len() == 1), &headers, response).await;
+        return sent(devices, action, (payload, release.manifest.payloads.len() == 1), &headers, response).await;
     }
     let stem = name.strip_suffix(MD5SUM).ok_or_else(missing)?;
-    let digest = of_name(stem).ok_or_else(missing)?;
-    let md5 = devices.fleet.releases().checksums(&digest).await?.md5;
+    let payload = of_name(stem).ok_or_else(missing)?;
+    let md5 = devices.fleet.releases().checksums(&payload.sha256).await?.md5;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{md5}  {stem}")).into_response())
 }
 
-/// The bytes. That a device fetches is its word that it downloads, again with each request and as long as they flow; that it was given the end of
-/// a release's only file is as good as its word that it has all: SWUpdate says neither. Which bytes it was sent is noted: of what is only fetched its word
-/// that it has them is judged by that, of what is installed its success.
+/// The bytes. That a device fetches is its word that it downloads, again with each request, which its log says, and as long as they flow; that it was
+/// given the end of a release's only file is as good as its word that it has all: SWUpdate says none of that. Which bytes it was sent is noted: of what
+/// is only fetched its word that it has them is judged by that, of what is installed its success.
 async fn sent(
     devices: Devices,
     action: Action,
-    (digest, alone): (Digest, bool),
+    (payload, alone): (&Payload, bool),
     headers: &HeaderMap,
     response: Response,
 ) -> Result<Response, Problem> {
     // Who reads here and there, as a streaming install does, has not the whole file when it reads the end; and it says itself that it goes on.
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap_or_default().trim());
     let piece = response.status() == StatusCode::PARTIAL_CONTENT && range.is_some_and(|range| !range.ends_with('-'));
+    let from = first_byte(&response);
     if action.state < UpdateState::Downloading {
         devices.fleet.rollouts().report(action.device, says(&action, UpdateState::Downloading)).await?;
     } else if !piece {
-        devices.fleet.rollouts().flows(&action).await?;
+        devices.fleet.rollouts().fetches(&action, payload, from).await?;
     }
     let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let response = noted(devices.clone(), Fetching::from(&action), digest, response);
+    let response = noted(devices.clone(), Fetching::from(&action), payload.sha256.clone(), response);
     if piece {
         return Ok(response);
     }

@@ -197,6 +197,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &sent::FORGET,
     &sent::BAD_ENDINGS,
     &sent::FORGET_UNTIL,
+    &sent::SENT_FOR,
     &sent::FORGET_TO,
     &freezes::MARKS,
     &freezes::NOT_OVER,

@@ -54,6 +54,9 @@ pub(super) const FORGET_UNTIL: Sql = Sql::same(
          WHERE w.id = $2 AND (f.sha256 = ddi_sent.sha256
              OR EXISTS (SELECT 1 FROM deltas d WHERE d.sha256 = ddi_sent.sha256 AND d.target_sha256 = f.sha256)))",
 );
+/// When a device was sent something of a file last, if that was for this update.
+pub(super) const SENT_FOR: Sql =
+    Sql::same("SELECT s.at FROM ddi_sent s JOIN updates u ON u.id = $3 AND u.created_at <= s.at WHERE s.device = $1 AND s.sha256 = $2");
 pub(super) const FORGET_TO: Sql = many!("DELETE FROM ddi_sent WHERE device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
 
 fn portions(text: &str) -> Result<Portions, Error> {
@@ -64,6 +67,11 @@ fn portions(text: &str) -> Result<Portions, Error> {
 pub(in crate::rollouts) async fn hold(tx: &mut Tx, to: &Fetching, file: &Digest, now: Timestamp) -> Result<Portions, Error> {
     exec!(tx, BEGIN, to.device, file.as_str(), to.org.as_str(), now.0)?;
     row!(tx, (String,), HOLD, to.device, file.as_str())?.map_or_else(|| Ok(Portions::default()), |(text,)| portions(&text))
+}
+
+/// Whether a device was sent something of a file for this update, or asked for it at least.
+pub(in crate::rollouts) async fn is_sent_for(tx: &mut Tx, device: DeviceNo, file: &Digest, update: &UpdateId) -> Result<bool, Error> {
+    Ok(row!(tx, (i64,), SENT_FOR, device, file.as_str(), update.as_str())?.is_some())
 }
 
 /// Keeps what it was sent.

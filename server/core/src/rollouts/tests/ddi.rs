@@ -373,3 +373,28 @@ async fn what_was_sent_speaks_for_a_success_as_long_as_its_action_lasts(#[case] 
         assert_eq!(room.report_on_action(&late, says(&action.update, UpdateState::Succeeded), &[]).await.unwrap(), state);
     }
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_asks_again_for_a_file_it_was_sent_some_of_has_that_in_its_log(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let (room, other) = (s.rollouts(), s.devices[1]);
+    s.to_all("winter", &s.release).await;
+    let action = s.action(s.devices[0], installs(s.asks(s.devices[0]).await)).await;
+    let file = room.content(&action).await.unwrap().unwrap().manifest.payloads.remove(0);
+    let lines = async |action: &Action| room.said_ddi(action, 10).await.unwrap();
+    for (nth, from) in [0, 0, 0, 1].into_iter().enumerate() {
+        room.fetches(&action, &file, from).await.unwrap();
+        assert_eq!(lines(&action).await.is_empty(), nth == 0, "it asks for the first time");
+        room.was_sent(&Fetching::from(&action), &file.sha256, &(0..1)).await.unwrap();
+    }
+    assert_eq!(lines(&action).await, ["from byte 1 on", "from its beginning"].map(|from| format!("asks for {} again, {from}", file.name)));
+    // What it was sent for an older update is not this one's.
+    room.was_sent(&Fetching { device: other, ..Fetching::from(&action) }, &file.sha256, &(0..1)).await.unwrap();
+    s.w.clock.advance(1);
+    let newer = s.action(other, installs(s.asks(other).await)).await;
+    room.fetches(&newer, &file, 0).await.unwrap();
+    assert!(lines(&newer).await.is_empty());
+}
