@@ -1,6 +1,6 @@
 //! What the journal tells of authorities after a database was set back (K-5, K-7): a root's key that was removed stays removed, a list that was
-//! brought is not followed by an older one, no name is given to a second key, a registered authority that was disabled stays so, and one whose list is forgotten lets nobody in. Refuses to
-//! know how the journal is kept.
+//! brought is not followed by an older one, no name is given to a second key, a registered authority that was disabled stays so, and one whose list
+//! is forgotten lets nobody in. Refuses to know how the journal is kept.
 
 use super::{
     Error, Pki,
