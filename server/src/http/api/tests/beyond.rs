@@ -88,7 +88,7 @@ async fn a_30_no_route_tells_or_changes_anything_of_another_organization(#[case]
             let body = if method == Method::GET { Body::empty() } else { Body::from("{}") };
             let reply = ours.send(request.body(body).unwrap()).await;
             assert!(!reply.body.to_string().contains(MARK), "{method} {uri}: {}", reply.body);
-            let nothing = reply.status.is_client_error() || reply.body["items"] == json!([]);
+            let nothing = reply.status.is_client_error() || reply.body["items"] == json!([]) || reply.body == json!([]);
             assert!(method != Method::GET || nothing, "{uri}: {} {}", reply.status, reply.body);
         }
     }
