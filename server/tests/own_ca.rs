@@ -3,6 +3,7 @@
 mod fetched;
 mod later;
 mod nothing_fetched;
+mod unfit;
 
 use crate::{
     stock::Stock,
@@ -225,7 +226,7 @@ async fn e_10_a_device_of_an_own_authority_is_in_with_its_second_dial_and_cut_wi
     for name in ["meter-3", "meter-4", "gauge-1", "gauge-1"] {
         assert_eq!(rig.dial(name).await, 0, "{name}");
     }
-    eventually("a refusal is counted", PATIENCE, || async { rig.call(Method::GET, &at, json!({})).await.1["refused"] == 1 }).await;
+    eventually("refusals are counted", PATIENCE, || async { rig.call(Method::GET, &at, json!({})).await.1["refused"] == 3 }).await;
 
     // Its authority disabled, a device's connection is over within a second, and the next is none.
     let mut live = rig.stays("meter-1").await;

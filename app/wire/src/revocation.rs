@@ -57,6 +57,12 @@ pub struct RevokedCertificate {
     pub invalidity_date: Option<Timestamp>,
     /// What was noted; never published.
     pub note: String,
+    /// When it was said that its key is compromised, where it had been revoked for another reason before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raised_at: Option<Timestamp>,
+    /// Who said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub raised_by: String,
 }
 
 impl From<RevocationReason> for Revocation {

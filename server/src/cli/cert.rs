@@ -139,6 +139,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 ("Enrolled by", c.enrolled_by),
                 ("Profile", c.profile),
                 ("Revoked", c.revoked_at.map(|at| format!("{at} by {}", c.revoked_by)).unwrap_or_default()),
+                ("Compromised", c.raised_at.map(|at| format!("told {at} by {}", c.raised_by)).unwrap_or_default()),
                 ("Invalid since", c.invalidity_date.map(|at| at.to_string()).unwrap_or_default()),
                 ("Note", c.revocation_note),
                 ("Serial", c.row.serial),

@@ -30,6 +30,7 @@ use wire::{
 };
 
 mod identity;
+mod markup;
 mod rollouts;
 mod waiting;
 

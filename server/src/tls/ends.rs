@@ -5,7 +5,7 @@
 
 use fleet::pki::{
     RegisteredAnchor,
-    registered::{Link, link},
+    registered::{Link, has_signed, link},
 };
 use rustls::{
     RootCertStore,
@@ -107,6 +107,24 @@ impl Ends {
                 steps.push(step);
             }
             ahead = rest;
+        }
+        None
+    }
+
+    /// The nearest active authority whose key has signed this certificate, or one of those above it as they were sent. Nothing else of them is looked at: its
+    /// chain was refused, and this is whom that concerns. Signatures are checked under fitting names alone.
+    pub fn behind(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Option<Arc<RegisteredAnchor>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut below = leaf;
+        for _ in 0..=intermediates.len() {
+            let by = link(below)?.by;
+            let mut here = self.0.get(&by).into_iter().flatten().map(|end| &end.anchor);
+            if let Some(anchor) = here.find(|anchor| anchor.active && has_signed(below, &anchor.certificate)) {
+                return Some(Arc::clone(anchor));
+            }
+            below = intermediates.iter().find(|above| has_signed(below, above))?;
         }
         None
     }
@@ -212,6 +230,31 @@ mod tests {
         for chain in [[&stranger, &cell, &line], [&plant, &cell, &line], [&device, &line, &cell], [&twin, &cell, &line]] {
             assert_eq!(find(&both, &device, &chain, None), Some(below.id.clone()));
         }
+    }
+
+    #[test]
+    fn e_10_who_has_signed_what_is_refused_is_found_by_keys_alone() {
+        let plant = Party::root("Plant CA");
+        // A device that signs: no chain goes over it.
+        let line = plant.sign("Line CA", false);
+        let device = line.sign("meter-1", false);
+        let above = plant.registered(1, Some(0));
+        let behind = |anchors: &[Arc<RegisteredAnchor>], leaf: &Party, between: &[&Party]| {
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let between: Vec<_> = between.iter().map(|party| party.der.clone()).collect();
+            Ends::of(anchors, &provider).behind(&leaf.der, &between).map(|anchor| anchor.id.clone())
+        };
+        let all = [Arc::clone(&above)];
+        assert_eq!(find(&all, &device, &[&line], None), None);
+        assert_eq!(behind(&all, &device, &[&line]), Some(above.id.clone()));
+        assert_eq!(behind(&all, &device, &[&plant, &line]), Some(above.id.clone()), "in whatever order they were sent");
+        assert_eq!(behind(&all, &device, &[]), None, "nobody knows who that is");
+        assert_eq!(behind(&all, &Party::root("Plant CA"), &[]), None, "a name is nothing (A-33)");
+        let root = Party::root("Other CA");
+        assert_eq!(behind(&all, &root.sign("meter-2", false), &[&root, &root]), None, "and it ends where it goes round");
+        let mut disabled = plant.registered(1, Some(0));
+        Arc::get_mut(&mut disabled).unwrap().active = false;
+        assert_eq!(behind(&[disabled], &device, &[&line]), None, "its owner has disabled it");
     }
 
     #[test]

@@ -209,6 +209,9 @@ impl Endpoint {
         if matches!(reason, Reason::NeverIssued | Reason::NotYetKnown) {
             // Whether it is one, the database is asked first.
             self.trust.unknown_from(&seen.leaf, address.ip());
+        } else if let Some((anchor, why)) = &seen.unfit {
+            // It is nobody's attack on us: the owner of its authority has something to mend, and hears of it.
+            self.trust.unfit(&seen.leaf, anchor, why, address.ip());
         } else if let Some(kind) = reason.sign() {
             self.trust.refused(kind, &seen.leaf, address.ip(), seen.listener);
         }

@@ -164,6 +164,28 @@ pub(super) fn is_an_authority(error: &Error) -> bool {
     matches!(error.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
+/// What the owner of the authority that has signed a certificate is told where that, or its way there, was refused: a word for the books (E-10). None where it
+/// has only ended, or not begun, as happens to good ones.
+pub(super) fn for_owner(error: &Error) -> Option<&'static str> {
+    use CertificateError as C;
+    use webpki::Error as W;
+    let Error::InvalidCertificate(why) = error else { return None };
+    match why {
+        C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. } => None,
+        // It is in order by itself: what is between is not, or is not there.
+        C::UnknownIssuer | C::BadSignature => Some("chain"),
+        C::InvalidPurpose | C::InvalidPurposeContext { .. } => Some("wrong_usage"),
+        C::Other(OtherError(error)) => match error.downcast_ref::<W>() {
+            Some(W::CaUsedAsEndEntity) => Some("an_authority"),
+            Some(W::UnsupportedCertVersion) => Some("not_version_3"),
+            Some(W::UnsupportedCriticalExtension) => Some("unknown_critical_extension"),
+            Some(W::PathLenConstraintViolated | W::NameConstraintViolation) => Some("chain"),
+            _ => Some("malformed"),
+        },
+        _ => Some("malformed"),
+    }
+}
+
 /// Why a certificate's chain ends nowhere when nobody is believed: what is wrong with it by itself, as where somebody is, and otherwise that nobody has
 /// signed it. Never that it is good.
 pub(super) fn of_nobody(leaf: &CertificateDer<'_>, now: UnixTime) -> Error {
@@ -253,6 +275,19 @@ mod tests {
             let said = error.to_string();
             assert_eq!(reason(error), expected, "{said}");
         }
+        for (error, told) in [
+            (W::UnsupportedCertVersion, "not_version_3"),
+            (W::UnsupportedCriticalExtension, "unknown_critical_extension"),
+            (W::CaUsedAsEndEntity, "an_authority"),
+            (W::NameConstraintViolation, "chain"),
+            (W::MalformedExtensions, "malformed"),
+        ] {
+            let said = error.to_string();
+            assert_eq!(for_owner(&CertificateError::Other(OtherError(Arc::new(error))).into()), Some(told), "{said}");
+        }
+        assert_eq!(for_owner(&CertificateError::UnknownIssuer.into()), Some("chain"));
+        assert_eq!(for_owner(&CertificateError::InvalidPurpose.into()), Some("wrong_usage"));
+        assert_eq!(for_owner(&CertificateError::Expired.into()), None, "that happens to good ones");
         let strange = CertificateError::Other(OtherError(Arc::new(io::Error::other("not webpki's"))));
         assert_eq!(Reason::of_chain(&strange.into()), Reason::Malformed);
     }

@@ -152,7 +152,15 @@ impl DeviceVerifier {
 
     /// Says to the handshake's own task why it fails.
     fn refuse(&self, leaf: &CertificateDer<'_>, reason: Reason, error: Error) -> Error {
-        witness::note(Seen { reason, leaf: leaf.to_vec(), listener: self.listener() });
+        witness::note(Seen { reason, leaf: leaf.to_vec(), listener: self.listener(), unfit: None });
+        error
+    }
+
+    /// The same of a chain that ends nowhere. Where a registered authority's key has signed it all the same, its owner has something to mend.
+    fn ends_nowhere(&self, chains: &Chains, leaf: &CertificateDer<'_>, between: &[CertificateDer<'_>], error: Error) -> Error {
+        let unfit = reason::for_owner(&error).and_then(|why| Some((chains.registered.behind(leaf, between)?, why)));
+        let error = self.placed(leaf, error);
+        witness::note(Seen { reason: Reason::of_chain(&error), leaf: leaf.to_vec(), listener: self.listener(), unfit });
         error
     }
 
@@ -232,8 +240,7 @@ impl ClientCertVerifier for DeviceVerifier {
             }
             Err(error) => {
                 let Some((anchor, verified)) = chains.registered.find(leaf, intermediates, now, || self.trust.issuer(leaf)) else {
-                    let error = self.placed(leaf, error);
-                    return Err(self.refuse(leaf, Reason::of_chain(&error), error));
+                    return Err(self.ends_nowhere(&chains, leaf, intermediates, error));
                 };
                 (verified, self.of_registered(leaf, intermediates, &anchor))
             }

@@ -2,6 +2,7 @@
 //! polled by one task at a time, and the check runs inside that. Refuses to judge.
 
 use super::reason::Reason;
+use fleet::pki::RegisteredAnchor;
 use std::sync::{Arc, OnceLock};
 
 /// A certificate that was refused.
@@ -13,6 +14,8 @@ pub(super) struct Seen {
     pub leaf: Vec<u8>,
     /// At which listener.
     pub listener: &'static str,
+    /// The registered authority that has signed it, and what its owner is told, where the certificate or its way there is to blame.
+    pub unfit: Option<(Arc<RegisteredAnchor>, &'static str)>,
 }
 
 tokio::task_local! { static WITNESS: Arc<OnceLock<Seen>>; }

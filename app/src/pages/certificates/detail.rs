@@ -115,6 +115,10 @@ fn standing(m: &Model) -> AnyView {
             <dt>{head}</dt><dd>{time::at(at)}</dd>
             {why}
             <dt>"By"</dt><dd>{m.revoked_by.clone()}</dd>
+            {m.raised_at.map(|at| view! {
+                <dt>"Compromise told"</dt><dd>{time::at(at)}</dd>
+                <dt>"By"</dt><dd>{m.raised_by.clone()}</dd>
+            })}
             {m.row.is_on_owners_list().then(|| view! {
                 <dt>"What to do"</dt>
                 <dd>"Give the device another certificate at its own authority. If it was revoked by mistake, bring a newer list without it under "<a href="/enrolment?tab=own">"Enrolment"</a>"."</dd>

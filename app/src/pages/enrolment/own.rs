@@ -145,6 +145,10 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     let warning = a.list_warning(p.at).map(|text| banner(shut, text.into_any()));
     let given: Vec<_> = a.policy.groups.iter().filter_map(|id| p.groups.iter().find(|g| g.id.as_str() == id)).cloned().collect();
     let groups = super::groups_words(&given).map(|names| view! { <dt>"Put into groups"</dt><dd>{names}</dd> });
+    let refusals = (may && a.refused > 0).then(|| {
+        let log = format!("/audit?action=registered_authority.refuse&q={}", a.id);
+        view! { " ("<a href=log>"which and why"</a>")" }
+    });
     let body = view! {
         <div class="body stack" aria-live="polite">
             {way}
@@ -156,7 +160,7 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
                 <dt>"Key"</dt><dd>{a.key_alg.clone()}</dd>
                 <dt>"Fingerprint"</dt><dd>{copyable(a.fingerprint.clone(), "Copy fingerprint")}</dd>
                 <dt>"Devices"</dt>
-                <dd>{format!("{} with a usable certificate, {} let in, {} refused", grouped(a.devices), grouped(a.admitted), grouped(a.refused))}</dd>
+                <dd>{format!("{} with a usable certificate, {} let in, {} refused", grouped(a.devices), grouped(a.admitted), grouped(a.refused))}{refusals}</dd>
                 <dt>"Last let in"</dt><dd>{time::ago_or(a.last_admitted_at, "none yet")}</dd>
                 <dt>"Last seen"</dt><dd>{time::ago_or(a.last_seen_at, "never")}</dd>
                 {groups}

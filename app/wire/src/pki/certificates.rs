@@ -181,6 +181,10 @@ pub struct CertificateDetail {
     pub invalidity_date: Option<Timestamp>,
     /// What whoever revoked it has noted.
     pub revocation_note: String,
+    /// When it was said that its key is compromised, where it had been revoked for another reason before.
+    pub raised_at: Option<Timestamp>,
+    /// Who said so.
+    pub raised_by: String,
     /// What is written in it.
     pub decoded: DecodedCertificate,
     /// PEM.

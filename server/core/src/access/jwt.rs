@@ -98,4 +98,35 @@ mod tests {
         cut.pop();
         assert!(keys.read(&cut, now).is_err(), "a cut signature");
     }
+
+    /// by the right key, but for another audience or of another issuer; by a key that everybody knows; and headers that name keys.
+    #[test]
+    fn a_21_a_token_for_somebody_else_or_by_a_key_of_its_own_choice_is_no_session() {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
+        let public = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap().public_key().as_ref().to_vec();
+        let keys = Keys::new(pkcs8.as_ref()).unwrap();
+        let entropy: &dyn Entropy = &SeededEntropy::new(3);
+        let now = Timestamp(1_795_000_000_000);
+        let claims = |iss: &str, aud: &str| Claims {
+            iss: iss.to_owned(),
+            aud: aud.to_owned(),
+            sub: entropy.id(now),
+            sid: entropy.id(now),
+            iat: now.0 / 1000,
+            exp: now.plus(LIFE_MS).0 / 1000,
+        };
+        let signed = |header: &Header, claims: &Claims, key: &EncodingKey| jsonwebtoken::encode(header, claims, key).unwrap();
+        let eddsa = Header::new(Algorithm::EdDSA);
+        assert!(keys.read(&signed(&eddsa, &claims(ISSUER, AUDIENCE), &keys.sign), now).is_ok());
+        for (iss, aud) in [("somebody", AUDIENCE), (ISSUER, "somebody"), ("", ""), (AUDIENCE, ISSUER)] {
+            assert!(keys.read(&signed(&eddsa, &claims(iss, aud), &keys.sign), now).is_err(), "of {iss:?} for {aud:?}");
+        }
+        let hmac = signed(&Header::new(Algorithm::HS256), &claims(ISSUER, AUDIENCE), &EncodingKey::from_secret(&public));
+        assert!(keys.read(&hmac, now).is_err(), "a HMAC under the public key");
+        let theirs = super::tests::keys();
+        for kid in ["../../dev/null", "' OR 1=1 --", "0"] {
+            let named = Header { kid: Some(kid.to_owned()), jku: Some("https://evil.example/keys".to_owned()), ..eddsa.clone() };
+            assert!(keys.read(&signed(&named, &claims(ISSUER, AUDIENCE), &theirs.sign), now).is_err(), "{kid}");
+        }
+    }
 }

@@ -165,6 +165,9 @@ impl Devices {
         let now = self.clock.now();
         let address = arrival.from.map(|from| from.to_string()).unwrap_or_default();
         let actor = Actor { address, ..Actor::system(arrival.org.clone()) };
+        if let Some(code) = arrival.unfit {
+            return self.turn_away(&actor, arrival, code, now).await;
+        }
         let mut tx = self.db.write().await?;
         // Its row first, as everywhere: new devices of one authority come one after the other.
         let Some(ca) = registered::store::held(&mut tx, &arrival.authority).await? else { return Ok(()) };

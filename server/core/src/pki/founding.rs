@@ -2,7 +2,13 @@
 //! the first start, or with an organization that is made later. Owns that all of a new one's comes in the transaction of the organization itself. Refuses to
 //! know what else that one has.
 
-use super::{Error, Pki, ahead::signed_ahead, store};
+use super::{
+    Error, Pki,
+    ahead::signed_ahead,
+    authorities::{Blank, ISSUING, Plan},
+    profile::Kind,
+    store,
+};
 use crate::{
     access::Actor,
     db::{Conn, Tx},
@@ -31,7 +37,8 @@ impl Pki {
         }
         let slug = store::slug(&mut tx, org).await?.ok_or(Error::NotFound)?;
         let forge = self.forge();
-        let first = self.made(&mut tx, org, forge.first(&slug, now)).await?;
+        let (root, under) = self.next_root(&mut tx, org, &slug, now).await?;
+        let first = self.made(&mut tx, org, Plan::Root { root, under, before: None }).await?;
         forge.put_first(&mut tx, org, &first.made, now).await?;
         tx.commit().await?;
         forge.told(org);
@@ -55,10 +62,26 @@ impl Pki {
     ) -> Result<(), Error> {
         self.time_is_right()?;
         let forge = self.forge();
-        let first = self.made(tx, &actor.org, forge.first(slug.as_str(), now)).await?;
+        let (root, under) = self.next_root(tx, org, slug.as_str(), now).await?;
+        let first = self.made(tx, &actor.org, Plan::Root { root, under, before: None }).await?;
         // Before the first bundle, which has it.
         self.insert_assignment_key(tx, &Actor::system(org.clone())).await?;
         forge.put_first(tx, org, &first.made, now).await
+    }
+
+    /// A root that comes next, and under it an authority for devices and one for listeners: keys that are to be made, behind [`Pki::hold_trust`]. An
+    /// organization's first are G1 and G1-1, unless the journal knows of others under its slug, of a database that was lost for example (P-7).
+    pub(super) async fn next_root(&self, tx: &mut Tx, org: &OrgId, slug: &str, now: Timestamp) -> Result<(Blank, Vec<Blank>), Error> {
+        let forge = self.forge();
+        let number = store::generation(tx, org, Kind::Root.as_str()).await? + 1;
+        let name = format!("G{number}");
+        let root = forge.blank(Kind::Root, slug, (&name, number), now);
+        let mut under = Vec::with_capacity(ISSUING.len());
+        for kind in ISSUING {
+            let number = store::generation(tx, org, kind.as_str()).await? + 1;
+            under.push(forge.blank(kind, slug, (&format!("{name}-{number}"), number), now));
+        }
+        Ok((root, under))
     }
 
     /// Takes them into memory after the commit. A server in another process follows by the trust clock.

@@ -8,6 +8,7 @@ use super::{
     authorities::{Authority, By, Drawn, MadeCross, Plan},
     bundle,
     csr::sha256,
+    journal::Entry,
     profile::{self, Kind},
     registered, rollover, store,
 };
@@ -136,6 +137,9 @@ impl Pki {
         let known = self.authorities.load_full();
         let old = super::authorities::active(&known, &actor.org, Kind::Root)?;
         let generation = store::generation(tx, &actor.org, Kind::Root.as_str()).await? + 1;
+        // It may be called anything, but what is made under it begins with its number.
+        let (organization, kind) = (old.slug.clone(), Kind::Root.as_str().to_owned());
+        self.journal_named(&[Entry::Named { organization, kind, generation }]).await?;
         let id: AuthorityId = self.entropy.id(now);
         let row = Brought { id: &id, kind: Kind::Root, generation, issuer: &id, sealed: None };
         self.insert_brought(tx, actor, root, &row).await?;

@@ -49,6 +49,16 @@ pub(super) enum Entry {
         /// When.
         at: Timestamp,
     },
+    /// An authority's name was given: a backup from before would give it once more, with another key (P-7). By the slug, which stands in the name, and not by
+    /// the organization's id: one that is made anew has another.
+    Named {
+        /// The slug of its organization.
+        organization: String,
+        /// Its kind.
+        kind: String,
+        /// The how manieth of its kind it is.
+        generation: i64,
+    },
     /// A root's key was removed: a backup from before still has it.
     Offline {
         /// Its organization.
@@ -133,6 +143,10 @@ pub(super) struct Revoked {
     pub invalidity_date: Option<i64>,
     #[serde(default)]
     pub revocation_note: String,
+    #[serde(default)]
+    pub raised_at: Option<i64>,
+    #[serde(default)]
+    pub raised_by: String,
 }
 
 /// A key that gets no certificate any more.
@@ -151,14 +165,15 @@ pub(super) struct LeakedKey {
 }
 
 impl LeakedKey {
-    /// The key of a revoked certificate.
+    /// The key of a revoked certificate. It was blocked when its compromise was told, which may have been later.
     pub fn of(one: &Revoked) -> Self {
+        let (blocked_at, by) = one.raised_at.map_or((one.revoked_at, &one.revoked_by), |at| (at, &one.raised_by));
         Self {
             spki_sha256: one.spki_sha256.clone(),
             org_id: one.org_id.clone(),
             reason: one.reason.clone(),
-            blocked_at: one.revoked_at,
-            blocked_by: one.revoked_by.clone(),
+            blocked_at,
+            blocked_by: by.clone(),
             certificate_id: one.id.clone(),
             note: String::new(),
         }
@@ -282,6 +297,15 @@ impl Pki {
         journal.append(&[Entry::Registered { org: org.clone(), authority: authority.clone(), believed: true, at }]).await
     }
 
+    /// The same of the names of authorities that are made. They have to be in the journal first: who has a certificate of one of them can't be told from who has
+    /// one of another authority of that name.
+    pub(super) async fn journal_named(&self, names: &[Entry]) -> Result<(), Error> {
+        match &self.journal {
+            Some(journal) if !names.is_empty() => journal.append(names).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The same of a key that may be used again.
     pub(super) async fn journal_unblocked(&self, org: &OrgId, spki_sha256: &[u8], at: Timestamp) -> Result<(), Error> {
         let Some(journal) = &self.journal else { return Ok(()) };
@@ -334,6 +358,8 @@ mod tests {
             reason: "key_compromise".into(),
             invalidity_date: Some(1),
             revocation_note: "stolen".into(),
+            raised_at: Some(2),
+            raised_by: "bob".into(),
         })
     }
 

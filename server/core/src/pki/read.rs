@@ -81,6 +81,8 @@ impl Pki {
             revoked_by,
             invalidity_date: found.invalidity_date.map(Timestamp),
             revocation_note: found.revocation_note,
+            raised_at: found.raised_at.map(Timestamp),
+            raised_by: found.raised_by,
             decoded: decode(&found.der).ok_or_else(|| crate::db::Error::corrupt("a certificate that is none"))?,
             pem: crate::pem::encode("CERTIFICATE", &found.der),
             chain: authorities::up(&self.authorities.load(), &issuer).into_iter().map(shown).collect(),

@@ -1,6 +1,6 @@
 //! What the journal tells of authorities after a database was set back (K-5, K-7): a root's key that was removed stays removed, a list that was
-//! brought is not followed by an older one, a registered authority that was disabled stays so, and one whose list is forgotten lets nobody in. Refuses to
-//! know how the journal is kept.
+//! brought is not followed by an older one, no name is given to a second key, a registered authority that was disabled stays so, and one whose list
+//! is forgotten lets nobody in. Refuses to know how the journal is kept.
 
 use super::{
     Error, Pki,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::access::{Actor, audit};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
@@ -24,6 +24,8 @@ pub(super) struct Told {
     /// Whether it is believed.
     registered: HashMap<AuthorityId, (OrgId, bool)>,
     owners: HashMap<AuthorityId, (OrgId, ListMark)>,
+    /// The newest number of the names that were given, by slug and kind.
+    named: BTreeMap<(String, String), i64>,
 }
 
 impl Told {
@@ -48,6 +50,10 @@ impl Told {
                 if self.owners.get(&authority).is_none_or(|(_, held)| list.follows(held)) {
                     self.owners.insert(authority, (org, list));
                 }
+            }
+            Entry::Named { organization, kind, generation } => {
+                let newest = self.named.entry((organization, kind)).or_default();
+                *newest = generation.max(*newest);
             }
             Entry::Revoked(_) | Entry::Blocked(_) | Entry::Unblocked { .. } | Entry::Compromised { .. } => {}
         }
@@ -86,7 +92,35 @@ impl Pki {
                 tracing::warn!(%authority, "a registered authority lets nobody in until its newest list is here: the database was set back");
             }
         }
-        self.untold(&told).await
+        let mut untold = self.untold(&told).await?;
+        untold.extend(self.recall_names(&told.named).await?);
+        Ok(untold)
+    }
+
+    /// Keeps the names that were given and of which the database does not know: also those of a database before this one, whose devices may still be there.
+    async fn recall_names(&self, told: &BTreeMap<(String, String), i64>) -> Result<Vec<Entry>, Error> {
+        let given = store::given_names(&mut self.db.read().await?).await?;
+        let given: BTreeMap<(String, String), i64> =
+            given.into_iter().map(|(organization, kind, generation)| ((organization, kind), generation)).collect();
+        let newer = |one: &BTreeMap<(String, String), i64>, place: &(String, String), generation: i64| {
+            one.get(place).is_none_or(|known| *known < generation)
+        };
+        let forgotten: Vec<_> = told.iter().filter(|(place, generation)| newer(&given, place, **generation)).collect();
+        if !forgotten.is_empty() {
+            let mut tx = self.db.write().await?;
+            for ((organization, kind), generation) in forgotten {
+                store::keep_name(&mut tx, organization, kind, *generation).await?;
+                tracing::warn!(
+                    organization,
+                    kind,
+                    generation,
+                    "authorities of this name are known from the journal; it is not given again"
+                );
+            }
+            tx.commit().await?;
+        }
+        let untold = given.into_iter().filter(|(place, generation)| newer(told, place, *generation));
+        Ok(untold.map(|((organization, kind), generation)| Entry::Named { organization, kind, generation }).collect())
     }
 
     async fn untold(&self, told: &Told) -> Result<Vec<Entry>, Error> {

@@ -23,7 +23,8 @@ use wire::{
 impl Pki {
     /// Revokes a certificate for good. When this returns no handshake with it passes on this instance, and its connections are being cut.
     /// Idempotent: the first reason, date and note stand and are the answer, and another reason is refused with that ([`Error::AlreadyRevoked`]).
-    /// One reason may follow every other: that its key is compromised. When it was revoked stays; lists and responders say the new reason. A
+    /// One reason may follow every other: that its key is compromised. When it was revoked, and by whom, stays; who raised it and when is kept beside it, and
+    /// lists and responders say the new reason. A
     /// compromised key is blocked forever, and the organization's other certificates for it are revoked with this one.
     pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<RevokedCertificate, Error> {
         may(actor, Act::Revoke)?;
@@ -47,6 +48,8 @@ impl Pki {
             reason: record.reason,
             invalidity_date: record.invalidity_date.map(Timestamp),
             note: record.revocation_note,
+            raised_at: record.raised_at.map(Timestamp),
+            raised_by: record.raised_by,
         })
     }
 
@@ -135,7 +138,7 @@ impl Pki {
         let device = record.device.ok_or(Error::NotFound)?;
         let compromised = how.reason == RevocationReason::KeyCompromise;
         let before = !store::revoke(tx, id, &actor.org, now, &actor.label(), how, seq).await?;
-        if before && !(compromised && store::compromise(tx, id, &actor.org, how, seq).await?) {
+        if before && !(compromised && store::compromise(tx, id, &actor.org, how, seq, (now, &actor.label())).await?) {
             let at = record.revoked_at.map_or(now, Timestamp);
             return Ok(Revoked { device, before: Some((at, record.reason)) });
         }

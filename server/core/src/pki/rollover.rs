@@ -3,7 +3,7 @@
 
 use super::{
     Error, Pki,
-    authorities::{self, Blank, By, ISSUING, MadeCross, Plan},
+    authorities::{self, By, ISSUING, MadeCross, Plan},
     bundle,
     consents::Done,
     csr::sha256,
@@ -50,14 +50,9 @@ impl Pki {
             return Err(Error::AuthorityState(IN_THE_WAY));
         }
         let forge = self.forge();
-        let number = store::generation(tx, &actor.org, Kind::Root.as_str()).await? + 1;
-        let name = format!("G{number}");
-        let root = forge.blank(Kind::Root, &old.slug, (&name, number), now);
-        let mut under = Vec::with_capacity(ISSUING.len());
-        for kind in ISSUING {
-            let number = store::generation(tx, &actor.org, kind.as_str()).await? + 1;
-            let life = self.next_life(tx, &actor.org, kind).await?;
-            under.push(Blank { life, ..forge.blank(kind, &old.slug, (&format!("{name}-{number}"), number), now) });
+        let (root, mut under) = self.next_root(tx, &actor.org, &old.slug, now).await?;
+        for blank in &mut under {
+            blank.life = self.next_life(tx, &actor.org, blank.kind).await?;
         }
         let product = self.made(tx, &actor.org, Plan::Root { root, under, before: Some(By(Arc::clone(old))) }).await?;
         for made in &product.made {

@@ -117,7 +117,7 @@ mod tests {
     #[case("a\x1b[2Jb")]
     #[case("a\u{202e}nib.exe")]
     #[case(" x")]
-    fn bad_file_names(#[case] name: &str) {
+    fn a_29_names_that_lead_elsewhere_are_refused(#[case] name: &str) {
         assert!(file_name(name).is_err(), "{name:?}");
     }
 

@@ -64,7 +64,9 @@ impl Pki {
             return Err(Error::AuthorityExpiring);
         }
         if !plan.is_signed_slowly() && self.token_for(&plan).is_empty() {
-            return Ok(Arc::new(self.forge().carry_out(&plan, now)?));
+            let product = self.forge().carry_out(&plan, now)?;
+            self.journal_named(&plan.numbers()).await?;
+            return Ok(Arc::new(product));
         }
         if let Some((names, product)) = self.made_ahead.find(&plan, now) {
             let mut taken = 0;
@@ -72,6 +74,7 @@ impl Pki {
                 taken += usize::from(store::take_unbooked(tx, id).await?);
             }
             if taken == names.len() {
+                self.journal_named(&plan.numbers()).await?;
                 return Ok(product);
             }
             // Booked by somebody else, or given up.

@@ -15,7 +15,7 @@ use super::{
         recognise, requests, store,
         token::{Token, TokenKey},
     },
-    Authorities, Authority, Blank, By, Drawn, ISSUING, Plan,
+    Authorities, Authority, Blank, By, Drawn, Plan,
 };
 use crate::{
     db::{Db, Tx},
@@ -128,12 +128,6 @@ impl Forge {
     /// A key that is to be made, with a name of its own: the generation in words and as a number (P-7).
     pub fn blank(&self, kind: Kind, slug: &str, (name, generation): (&str, i64), now: Timestamp) -> Blank {
         Blank { id: Drawn(self.entropy.id(now)), kind, generation, subject: Subject::authority(kind, slug, name), life: kind.life() }
-    }
-
-    /// What an organization begins with: a root, and under it an authority for devices and one for listeners.
-    pub fn first(&self, slug: &str, now: Timestamp) -> Plan {
-        let root = self.blank(Kind::Root, slug, ("G1", 1), now);
-        Plan::Root { root, under: ISSUING.map(|kind| self.blank(kind, slug, ("G1-1", 1), now)).into(), before: None }
     }
 
     /// Carries a plan out. What fails may leave keys on the token: all that the plan has names for.

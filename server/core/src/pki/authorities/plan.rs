@@ -2,7 +2,10 @@
 //! made for the first does for the second. Refuses to make anything.
 
 use super::{
-    super::profile::{self, Kind, Subject},
+    super::{
+        journal::Entry,
+        profile::{self, Kind, Subject},
+    },
     Authority,
 };
 use rustls_pki_types::CertificateDer;
@@ -77,6 +80,16 @@ impl Plan {
             Self::Cross { id, subject, .. } => vec![(&id.0, subject.clone())],
             _ => self.keys().into_iter().map(|key| (&key.id.0, key.subject.line())).collect(),
         }
+    }
+
+    /// The same for the journal: what its names are told apart by.
+    pub fn numbers(&self) -> Vec<Entry> {
+        let number = |key: &Blank| Entry::Named {
+            organization: key.subject.organization.clone(),
+            kind: key.kind.as_str().to_owned(),
+            generation: key.generation,
+        };
+        self.keys().into_iter().map(number).collect()
     }
 
     fn by(&self) -> Option<&Authority> {

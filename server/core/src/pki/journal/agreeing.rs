@@ -70,7 +70,9 @@ impl Pki {
                     self.give_up_again(&org, &authority, at).await?;
                     given_up.insert(authority);
                 }
-                Entry::Offline { .. } | Entry::Registered { .. } | Entry::OwnersList { .. } | Entry::List { .. } => recalled.hear(entry),
+                Entry::Named { .. } | Entry::Offline { .. } | Entry::Registered { .. } | Entry::OwnersList { .. } | Entry::List { .. } => {
+                    recalled.hear(entry)
+                }
             }
         }
         for slice in missing.chunks(SLICE) {

@@ -17,6 +17,8 @@ use wire::{
 const WAITING: usize = 1024;
 /// Most of one authority in [`WINDOW`].
 const PACE: u32 = 3000;
+/// The same of those that were refused for what they are: nobody has proved a key there.
+const UNFIT_PACE: u32 = 100;
 /// Milliseconds in which the pace is counted, and for which a certificate that was decided on is not brought up again.
 const WINDOW: i64 = 60_000;
 /// The longest that a handshake takes, in milliseconds.
@@ -24,7 +26,7 @@ const HANDSHAKE: i64 = 30_000;
 /// Most certificates that are remembered as brought up, and most that are expected.
 const REMEMBERED: usize = 8192;
 
-/// A certificate of an active registered authority that nobody knows yet. Its chain was checked, and whoever showed it has proved its key.
+/// A certificate of an active registered authority that nobody knows yet. Its chain was checked, and whoever showed it has proved its key; or it was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
     /// The authority its chain ends in.
@@ -35,15 +37,52 @@ pub struct Arrival {
     pub leaf: Vec<u8>,
     /// From where; none when the listener does not know.
     pub from: Option<IpAddr>,
+    /// Why its handshake was refused, though the authority has signed it: a word for the books. There is nothing to decide then, only to tell.
+    pub unfit: Option<&'static str>,
+}
+
+/// What was brought up lately.
+#[derive(Debug, Default)]
+struct Lane {
+    brought_up: HashMap<Fingerprint, Timestamp>,
+    /// By authority: when its minute began, and how many came in it.
+    pace: HashMap<AuthorityId, (Timestamp, u32)>,
+}
+
+impl Lane {
+    fn has(&self, fingerprint: &Fingerprint, now: Timestamp) -> bool {
+        self.brought_up.get(fingerprint).is_some_and(|at| now.since(*at).abs() < WINDOW)
+    }
+
+    /// Sends it on, unless that was done within the last minute, its authority has brought up `most`, or too many wait.
+    fn send(&mut self, queue: &mpsc::Sender<Arrival>, (arrival, fingerprint): (Arrival, Fingerprint), most: u32, now: Timestamp) -> bool {
+        if self.has(&fingerprint, now) {
+            return false;
+        }
+        if self.brought_up.len() >= REMEMBERED {
+            self.brought_up.retain(|_, at| now.since(*at).abs() < WINDOW);
+        }
+        let (began, count) = self.pace.get(&arrival.authority).copied().filter(|(at, _)| now.since(*at).abs() < WINDOW).unwrap_or((now, 0));
+        if count >= most || self.brought_up.len() >= REMEMBERED {
+            return false;
+        }
+        let authority = arrival.authority.clone();
+        if queue.try_send(arrival).is_err() {
+            return false;
+        }
+        self.pace.insert(authority, (began, count + 1));
+        self.brought_up.insert(fingerprint, now);
+        true
+    }
 }
 
 #[derive(Debug, Default)]
 struct Seen {
     /// Chains that were checked, of handshakes whose other side has yet to prove its key.
     expected: HashMap<Fingerprint, (Timestamp, Arc<RegisteredAnchor>)>,
-    brought_up: HashMap<Fingerprint, Timestamp>,
-    /// By authority: when its minute began, and how many came in it.
-    pace: HashMap<AuthorityId, (Timestamp, u32)>,
+    to_decide: Lane,
+    /// Apart, so that whoever shows somebody's certificate in a way that is refused keeps nobody out.
+    unfit: Lane,
 }
 
 /// The way in.
@@ -66,7 +105,7 @@ impl Arrivals {
     /// are expected: then the handshake may end here.
     pub fn expect(&self, fingerprint: Fingerprint, anchor: &Arc<RegisteredAnchor>, now: Timestamp) -> bool {
         let mut seen = self.seen.lock();
-        if seen.brought_up.get(&fingerprint).is_some_and(|at| now.since(*at).abs() < WINDOW) {
+        if seen.to_decide.has(&fingerprint, now) {
             return false;
         }
         if seen.expected.len() >= REMEMBERED {
@@ -88,35 +127,25 @@ impl Arrivals {
     /// wait. Then its device may try again later.
     pub fn bring(&self, arrival: Arrival, now: Timestamp) -> bool {
         let fingerprint = sha256(&arrival.leaf);
-        let mut seen = self.seen.lock();
+        let seen = &mut *self.seen.lock();
+        if arrival.unfit.is_some() {
+            return seen.unfit.send(&self.queue, (arrival, fingerprint), UNFIT_PACE, now);
+        }
         seen.expected.remove(&fingerprint);
-        if seen.brought_up.get(&fingerprint).is_some_and(|at| now.since(*at).abs() < WINDOW) {
-            return false;
-        }
-        if seen.brought_up.len() >= REMEMBERED {
-            seen.brought_up.retain(|_, at| now.since(*at).abs() < WINDOW);
-        }
-        let (began, count) = seen.pace.get(&arrival.authority).copied().filter(|(at, _)| now.since(*at).abs() < WINDOW).unwrap_or((now, 0));
-        if count >= PACE || seen.brought_up.len() >= REMEMBERED {
-            return false;
-        }
-        let authority = arrival.authority.clone();
-        if self.queue.try_send(arrival).is_err() {
-            return false;
-        }
-        seen.pace.insert(authority, (began, count + 1));
-        seen.brought_up.insert(fingerprint, now);
-        true
+        seen.to_decide.send(&self.queue, (arrival, fingerprint), PACE, now)
     }
 
     /// Lets certificates be brought up again at once: a policy has changed.
     pub fn forget(&self) {
-        self.seen.lock().brought_up.clear();
+        self.seen.lock().to_decide.brought_up.clear();
     }
 
     /// The same for one certificate: nobody could decide.
     pub fn forget_one(&self, leaf: &[u8]) {
-        self.seen.lock().brought_up.remove(&sha256(leaf));
+        let fingerprint = sha256(leaf);
+        let mut seen = self.seen.lock();
+        seen.to_decide.brought_up.remove(&fingerprint);
+        seen.unfit.brought_up.remove(&fingerprint);
     }
 }
 
@@ -126,7 +155,7 @@ mod tests {
     use crate::entropy::{Entropy, SeededEntropy};
 
     fn arrival(authority: &AuthorityId, org: &OrgId, n: u32) -> Arrival {
-        Arrival { authority: authority.clone(), org: org.clone(), leaf: n.to_be_bytes().to_vec(), from: None }
+        Arrival { authority: authority.clone(), org: org.clone(), leaf: n.to_be_bytes().to_vec(), from: None, unfit: None }
     }
 
     #[test]
@@ -148,8 +177,14 @@ mod tests {
         assert_eq!(decided, PACE as usize, "a worker that keeps up is not flooded either");
         assert!(arrivals.bring(arrival(&other, &org, 30_000), now), "others have a pace of their own");
         assert!(arrivals.bring(arrival(&one, &org, 0), now.plus(WINDOW)), "a minute later it may try again");
-        assert!(arrivals.seen.lock().brought_up.len() <= REMEMBERED);
+        assert!(arrivals.seen.lock().to_decide.brought_up.len() <= REMEMBERED);
         arrivals.forget_one(&30_000_u32.to_be_bytes());
         assert!(arrivals.bring(arrival(&other, &org, 30_000), now));
+        // Those that were refused for what they are have a pace of their own, and stand in nobody's way.
+        while waiting.try_recv().is_ok() {}
+        let unfit = |n| Arrival { unfit: Some("malformed"), ..arrival(&other, &org, n) };
+        assert_eq!((40_000..41_000).filter(|n| arrivals.bring(unfit(*n), now)).count(), UNFIT_PACE as usize);
+        assert!(!arrivals.bring(unfit(40_000), now.plus(WINDOW - 1)));
+        assert!(arrivals.bring(arrival(&other, &org, 40_000), now), "the same one, shown as it should be");
     }
 }

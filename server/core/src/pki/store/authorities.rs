@@ -23,10 +23,11 @@ pub(super) const SEALED_KEYS: Sql =
     Sql::same("SELECT id, spki_sha256, sealed_key FROM authorities WHERE sealed_key IS NOT NULL ORDER BY id");
 pub(super) const SET_SEALED_KEY: Sql = Sql::same("UPDATE authorities SET sealed_key = $2 WHERE id = $1");
 
-/// Also of those that wait for their certificate, or came to nothing: a name is never used twice.
+/// Also of those that wait for their certificate, came to nothing, or are known from the journal alone: a name is never used twice.
 pub(super) const GENERATION: Sql = Sql::same(
     "SELECT CAST(COALESCE(MAX(g.generation), 0) AS BIGINT) FROM (SELECT generation FROM authorities WHERE org_id = $1 AND kind = $2 \
-     UNION ALL SELECT generation FROM authority_requests WHERE org_id = $1 AND kind = $2) g",
+     UNION ALL SELECT generation FROM authority_requests WHERE org_id = $1 AND kind = $2 \
+     UNION ALL SELECT n.generation FROM authority_names n JOIN organizations o ON o.slug = n.organization WHERE o.id = $1 AND n.kind = $2) g",
 );
 pub(super) const IN_STATE: Sql = Sql::same("SELECT COUNT(*) FROM authorities WHERE org_id = $1 AND kind = $2 AND state = $3");
 pub(super) const AUTHORITY_STATE: Sql =

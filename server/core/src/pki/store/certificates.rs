@@ -86,7 +86,7 @@ pub(super) const GIVEN_TO: Sql = Sql::same(
      ORDER BY c.issued_at DESC LIMIT 1",
 );
 pub(super) const FOR_REVOCATION: Sql = Sql::same(
-    "SELECT device, state, spki_sha256, reason, revoked_at, revoked_by, invalidity_date, revocation_note FROM certificates WHERE id = $1 AND org_id = $2",
+    "SELECT device, state, spki_sha256, reason, revoked_at, revoked_by, invalidity_date, revocation_note, raised_at, raised_by FROM certificates WHERE id = $1 AND org_id = $2",
 );
 pub(super) const USABLE_OF: Sql =
     Sql::same("SELECT id FROM certificates WHERE device = $1 AND org_id = $2 AND state IN ('active', 'superseded') ORDER BY issued_at, id");
@@ -100,9 +100,9 @@ pub(super) const FOR_SAME_KEY: Sql = Sql::same(
      WHERE k.id = $1 AND k.org_id = $2 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND c.state <> 'revoked' AND c.not_after > $3 \
      ORDER BY CASE WHEN c.state = 'superseded' THEN 1 ELSE 0 END, c.issued_at DESC, c.id LIMIT 1000",
 );
-/// The date and who said it first stay; what is known now is added to what was.
+/// The date and who said it first stay; what is known now is added to what was, and who said that, and when.
 pub(super) const COMPROMISE: Sql = Sql::same(
-    "UPDATE certificates SET reason = 'key_compromise', trust_seq = $3, invalidity_date = COALESCE($4, invalidity_date), \
+    "UPDATE certificates SET reason = 'key_compromise', raised_at = $6, raised_by = $7, trust_seq = $3, invalidity_date = COALESCE($4, invalidity_date), \
      revocation_note = CASE WHEN $5 = '' THEN revocation_note ELSE $5 END \
      WHERE id = $1 AND org_id = $2 AND state = 'revoked' AND reason <> 'key_compromise'",
 );
@@ -288,6 +288,8 @@ pub(in crate::pki) struct RevocationRecord {
     pub revoked_by: String,
     pub invalidity_date: Option<i64>,
     pub revocation_note: String,
+    pub raised_at: Option<i64>,
+    pub raised_by: String,
 }
 
 pub(in crate::pki) async fn for_revocation(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<RevocationRecord>, Error> {
@@ -323,7 +325,14 @@ pub(in crate::pki) async fn revoke(
 }
 
 /// Says of one that was revoked for another reason that its key is compromised (R-5); `false` when that was said before, or it is not revoked.
-pub(in crate::pki) async fn compromise(tx: &mut Tx, id: &CertificateId, org: &OrgId, how: &Revocation, seq: i64) -> Result<bool, Error> {
+pub(in crate::pki) async fn compromise(
+    tx: &mut Tx,
+    id: &CertificateId,
+    org: &OrgId,
+    how: &Revocation,
+    seq: i64,
+    (now, by): (Timestamp, &str),
+) -> Result<bool, Error> {
     let since = how.invalidity_date.map(|at| at.0);
-    Ok(exec!(tx, COMPROMISE, id.as_str(), org.as_str(), seq, since, how.note.as_str())? == 1)
+    Ok(exec!(tx, COMPROMISE, id.as_str(), org.as_str(), seq, since, how.note.as_str(), now.0, by)? == 1)
 }

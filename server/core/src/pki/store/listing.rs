@@ -172,7 +172,7 @@ pub(super) const ENDS_BY_WEEK: Sql =
 pub(super) const DETAIL: Sql = Sql::same(concat!(
     shown_columns!(),
     ", c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_by, \
-     c.invalidity_date, c.revocation_note, c.validity_profile, c.owner_list, \
+     c.invalidity_date, c.revocation_note, c.raised_at, c.raised_by, c.validity_profile, c.owner_list, \
      (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
      ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by",
     joined!(),
@@ -348,6 +348,8 @@ pub(in crate::pki) struct DetailRecord {
     pub revoked_by: String,
     pub invalidity_date: Option<i64>,
     pub revocation_note: String,
+    pub raised_at: Option<i64>,
+    pub raised_by: String,
     pub validity_profile: String,
     pub owner_list: String,
 }

@@ -152,6 +152,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &journal::ALL_REVOKED,
     &journal::REVOKED_FINGERPRINTS,
     &journal::COMPROMISED,
+    &journal::GIVEN_NAMES,
+    &journal::KEEP_NAME,
     &journal::REVOKE_KNOWN,
     &journal::REVOKE_LOST,
     &profiles::PROFILES,

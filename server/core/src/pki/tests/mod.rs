@@ -13,6 +13,7 @@ mod generations;
 mod life;
 mod listing;
 mod making;
+mod names;
 mod one_key;
 mod profile;
 mod profiles;

@@ -88,10 +88,21 @@ async fn r_5_a_reason_that_is_raised_to_a_compromise_takes_the_other_certificate
     let w = World::open(kind).await;
     let (pki, admin) = (w.fleet.pki(), w.admin().await);
     let (_, [(old, before), (new, after)]) = renewed(&w, "gw-1").await;
-    pki.revoke(&admin, &before.certificate, RevocationReason::Superseded).await.unwrap();
+    let first = pki.revoke(&admin, &before.certificate, RevocationReason::Superseded).await.unwrap();
+    assert_eq!((first.raised_at, first.raised_by.as_str()), (None, ""));
     assert_eq!(check(&w, &old), Err(Refusal::Revoked));
     assert!(check(&w, &new).is_ok(), "a weaker reason is about one certificate");
-    pki.revoke(&admin, &before.certificate, RevocationReason::KeyCompromise).await.unwrap();
+    w.clock.advance(60_000);
+    let oli = w.operator().await;
+    let raised = pki.revoke(&oli, &before.certificate, RevocationReason::KeyCompromise).await.unwrap();
+    assert_eq!((raised.revoked_at, &raised.revoked_by), (first.revoked_at, &first.revoked_by), "who revoked it, and when, stays");
+    assert_eq!((raised.raised_at, &raised.raised_by), (Some(w.clock_now()), &oli.label()), "and who raised it, and when, is there as well");
+    let shown = pki.certificate(&admin, &before.certificate).await.unwrap();
+    assert_eq!((shown.raised_at, &shown.raised_by), (raised.raised_at, &raised.raised_by));
+    let again = pki.revoke(&admin, &before.certificate, RevocationReason::KeyCompromise).await.unwrap();
+    assert_eq!(again, raised, "said again it is the first who raised it");
+    let direct = pki.certificate(&admin, &after.certificate).await.unwrap();
+    assert_eq!((direct.raised_at, direct.raised_by.as_str()), (None, ""), "where nothing else was said before there is nothing to tell");
     assert_eq!(check(&w, &new), Err(Refusal::Revoked));
     assert_eq!(pki.certificate(&admin, &after.certificate).await.unwrap().row.reason, "key_compromise");
 

@@ -166,12 +166,19 @@ async fn k7_a_backup_put_back_takes_no_compromise_back(#[case] kind: EngineKind)
     backup.take(&folder).await;
 
     let w = backup.open(folder, 2).await;
-    w.fleet.pki().revoke(&system, &id, RevocationReason::KeyCompromise).await.unwrap();
+    let admin = w.admin().await;
+    w.clock.advance(DAY);
+    w.fleet.pki().revoke(&admin, &id, RevocationReason::KeyCompromise).await.unwrap();
+    let said = w.fleet.pki().certificate(&admin, &id).await.unwrap();
+    assert_eq!((said.raised_by.as_str(), said.raised_at), (admin.label().as_str(), Some(w.clock.now())));
+    assert_ne!(said.revoked_by, said.raised_by, "who revoked it first stays");
     let folder = w.close().await;
 
     backup.put_back(&folder).await;
     let w = backup.open(folder, 3).await;
-    assert_eq!(w.fleet.pki().certificate(&system, &id).await.unwrap().row.reason, "key_compromise");
+    let told = w.fleet.pki().certificate(&system, &id).await.unwrap();
+    assert_eq!(told.row.reason, "key_compromise");
+    assert_eq!((told.raised_by, told.raised_at, told.revoked_by), (said.raised_by, said.raised_at, said.revoked_by));
     assert_eq!(enrol_with(&w, "gw-1", &key).await.unwrap_err().fault().code, "key_in_use");
     w.fleet.attacks().write_down().await.unwrap();
     // And a second start, with the whole journal, changes nothing.

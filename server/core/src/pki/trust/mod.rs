@@ -201,7 +201,18 @@ impl TrustHandle {
     /// Brings up a device of a registered authority that nobody knows, once it has proved its key, for a decision; waits for nothing.
     pub fn arrived(&self, leaf_der: &[u8], from: Option<IpAddr>) {
         let Some(anchor) = self.0.arrivals.expected(&sha256(leaf_der)) else { return };
-        let arrival = Arrival { authority: anchor.id.clone(), org: anchor.org.clone(), leaf: leaf_der.to_vec(), from };
+        let arrival = Arrival { authority: anchor.id.clone(), org: anchor.org.clone(), leaf: leaf_der.to_vec(), from, unfit: None };
+        self.bring(arrival);
+    }
+
+    /// Tells the owner of a registered authority of a certificate that it has signed and that was refused in the handshake: which one, and why. Whoever showed
+    /// it has not proved its key. Waits for nothing.
+    pub fn unfit(&self, leaf_der: &[u8], anchor: &RegisteredAnchor, why: &'static str, from: IpAddr) {
+        let (authority, org) = (anchor.id.clone(), anchor.org.clone());
+        self.bring(Arrival { authority, org, leaf: leaf_der.to_vec(), from: Some(from.to_canonical()), unfit: Some(why) });
+    }
+
+    fn bring(&self, arrival: Arrival) {
         if !self.0.arrivals.bring(arrival, self.0.clock.now()) {
             self.0.turned_away.fetch_add(1, Ordering::Relaxed);
         }

@@ -80,6 +80,12 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     let other = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "superseded" })).await;
     assert_eq!(other.code(), (409, "already_revoked"));
     assert!(other.body.to_string().contains("with reason key_compromise; the reason stays."), "{}", other.body);
+    let second = certificates.body["items"][1]["id"].as_str().unwrap();
+    let first = s.post(&format!("/certificates/{second}/revoke"), &json!({ "reason": "superseded" })).await;
+    assert!(first.ok().get("raised_at").is_none(), "{}", first.body);
+    let raised = s.post(&format!("/certificates/{second}/revoke"), &json!({ "reason": "key_compromise" })).await;
+    assert!(raised.ok()["raised_at"].is_i64() && raised.body["raised_by"] == raised.body["revoked_by"], "{}", raised.body);
+    assert_eq!(s.get(&format!("/certificates/{second}")).await.ok()["raised_at"], raised.body["raised_at"]);
     assert_eq!(s.get("/certificates?state=revoked").await.ok()["items"][0]["id"], id);
     assert_eq!(s.get(&format!("/certificates/{id}")).await.ok()["revocation_note"], "stolen");
     for (step, state) in [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active"), ("decommission", "decommissioned")] {

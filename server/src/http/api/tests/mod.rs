@@ -24,6 +24,7 @@ use wire::states::Role;
 
 mod audit;
 mod authorities;
+mod beyond;
 mod devices;
 mod habits;
 mod releases;

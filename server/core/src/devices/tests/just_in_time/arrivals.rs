@@ -228,3 +228,32 @@ async fn p_6_certificates_without_an_end_are_believed_and_a_44_no_address_in_the
     assert_eq!(dial(&w, &anchor, &leaf).await, Err(Refusal::Expired));
     assert_eq!(dial(&w, &anchor, &short.fresh(&w, "meter-3")).await, Err(Refusal::Expired));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e_10_a_certificate_that_no_handshake_takes_is_in_its_owners_books(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let admin = w.admin().await;
+    let theirs = Theirs::new(&w, "Plant CA");
+    let anchor = theirs.enabled(&w, &admin, policy(JustInTime::Auto)).await;
+    let (trust, leaf) = (w.fleet.pki().trust(), theirs.fresh(&w, "meter-1"));
+    for _ in 0..5 {
+        trust.unfit(&leaf, &anchor, "not_version_3", [192, 0, 2, 7].into());
+    }
+    assert_eq!(w.fleet.devices().decide_arrivals().await, 1, "once a minute");
+    assert_eq!(w.fleet.pki().registered_authority(&admin, &anchor.id).await.unwrap().refused, 1);
+    let booked = audited(&w, &admin, "registered_authority.refuse").await;
+    assert!(booked.len() == 1 && booked[0].contains("not_version_3") && booked[0].contains("meter-1"), "{booked:?}");
+    // A flood is bounded on its way, and in the books.
+    for n in 0..200 {
+        trust.unfit(&theirs.fresh(&w, &format!("meter-{n}")), &anchor, "chain", [192, 0, 2, 8].into());
+    }
+    assert_eq!(w.fleet.devices().decide_arrivals().await, 99);
+    assert_eq!(audited(&w, &admin, "registered_authority.refuse").await.len(), 10);
+    // Whoever shows a device's certificate without what is between keeps nobody out.
+    assert_eq!(dial(&w, &anchor, &leaf).await, Err(Refusal::Arriving));
+    assert_eq!(dial(&w, &anchor, &leaf).await.unwrap().as_str(), "meter-1");
+    assert_eq!(w.fleet.pki().registered_authority(&admin, &anchor.id).await.unwrap().admitted, 1);
+}
