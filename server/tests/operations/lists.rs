@@ -7,21 +7,22 @@ use crate::{
 };
 use fleet::db::EngineKind;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// What openssl makes lists by.
 const CONFIG: &str = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=crlnumber\ndefault_md=sha256\ndefault_crl_days=30\n\
                       crl_extensions=x\n[x]\nauthorityKeyIdentifier=keyid\n";
 
-/// The own root's list of nothing, with this number.
-async fn list(stock: &Stock, number: i64) -> Value {
+/// The list of nothing of the authority in `{by}.pem`, with this number.
+pub(super) async fn list(stock: &Stock, by: &str, number: i64) -> String {
     // openssl reads whole bytes.
     let next = format!("{number:016X}\n");
     for (file, content) in [("crl.cnf", CONFIG), ("index.txt", ""), ("crlnumber", next.as_str())] {
         stock.write(file, content);
     }
-    stock.openssl(&["ca", "-config", "crl.cnf", "-keyfile", "own.key", "-cert", "own.pem", "-gencrl", "-out", "root.crl"]).await;
-    json!({ "list": stock.read("root.crl") })
+    let (key, certificate) = (format!("{by}.key"), format!("{by}.pem"));
+    stock.openssl(&["ca", "-config", "crl.cnf", "-keyfile", &key, "-cert", &certificate, "-gencrl", "-out", "made.crl"]).await;
+    stock.read("made.crl")
 }
 
 #[rstest]
@@ -50,7 +51,7 @@ async fn r7_a_list_is_asked_for_signed_elsewhere_and_published(#[case] kind: Eng
     let number = wanted["number"].as_i64().unwrap();
 
     let publish = format!("/authorities/{root}/list");
-    let next = list(&stock, number).await;
+    let next = json!({ "list": list(&stock, "own", number).await });
     assert_eq!(desk.operator.post(&publish, &next).await.code(), DENIED);
     assert_eq!(desk.admin.post(&format!("/authorities/{here}/list"), &next).await.code(), (409, "authority_state"));
     assert_eq!(desk.admin.post(&publish, &json!({ "list": "junk" })).await.code(), (400, "certificate_refused"));
