@@ -13,19 +13,6 @@ use wire::states::Role;
 /// One of no organization.
 const NOWHERE: &str = "ca_00000000000000000000000000000000";
 
-impl Desk {
-    /// The id of the authority of this kind that is in this state.
-    async fn authority(&self, kind: &str, state: &str) -> String {
-        let all = self.viewer.get("/authorities").await;
-        let found = all.ok().as_array().unwrap().iter().find(|a| a["kind"] == kind && a["state"] == state);
-        found.unwrap_or_else(|| panic!("no {kind} that is {state}: {}", all.body))["id"].as_str().unwrap().to_owned()
-    }
-
-    async fn standing(&self, id: &str) -> Value {
-        self.viewer.get(&format!("/authorities/{id}")).await.ok().clone()
-    }
-}
-
 /// what an authority takes along when it is given up, and the two ways back.
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]

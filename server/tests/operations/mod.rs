@@ -61,7 +61,7 @@ impl Desk {
         let log = self.admin.get(&format!("/audit?action={action}")).await;
         let entries = log.ok()["items"].as_array().unwrap();
         let mut entry = entries.iter().find(|entry| entry["action"] == action).unwrap_or_else(|| panic!("no {action}")).clone();
-        entry["detail"] = serde_json::from_str(entry["detail"].as_str().unwrap()).unwrap();
+        entry["detail"] = serde_json::from_str(entry["detail"].as_str().unwrap()).unwrap_or_default();
         entry
     }
 
@@ -69,6 +69,18 @@ impl Desk {
     async fn times(&self, action: &str) -> usize {
         let log = self.admin.get(&format!("/audit?action={action}")).await;
         log.ok()["items"].as_array().unwrap().iter().filter(|entry| entry["action"] == action).count()
+    }
+
+    /// The id of the authority of this kind that is in this state.
+    async fn authority(&self, kind: &str, state: &str) -> String {
+        let all = self.viewer.get("/authorities").await;
+        let found = all.ok().as_array().unwrap().iter().find(|a| a["kind"] == kind && a["state"] == state);
+        found.unwrap_or_else(|| panic!("no {kind} that is {state}: {}", all.body))["id"].as_str().unwrap().to_owned()
+    }
+
+    /// An authority as its page has it.
+    async fn standing(&self, id: &str) -> Value {
+        self.viewer.get(&format!("/authorities/{id}")).await.ok().clone()
     }
 
     async fn stop(self) {
