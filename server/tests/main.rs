@@ -18,6 +18,7 @@ mod joining;
 mod journey;
 mod key_types;
 mod live;
+mod operations;
 mod organizations;
 mod own_ca;
 mod publish;

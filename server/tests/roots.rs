@@ -45,7 +45,7 @@ fn profile() -> String {
 }
 
 /// An operator's root in `own.pem`, its key beside it, and the manual's profile of what it signs.
-async fn own_root(stock: &Stock, newkey: &[&str]) {
+pub async fn own_root(stock: &Stock, newkey: &[&str]) {
     let root = [
         "req",
         "-x509",
@@ -66,7 +66,7 @@ async fn own_root(stock: &Stock, newkey: &[&str]) {
 }
 
 /// What that root makes of a request, in `{purpose}-ca.pem`.
-async fn signed(stock: &Stock, purpose: &str, csr: &str) -> String {
+pub async fn signed(stock: &Stock, purpose: &str, csr: &str) -> String {
     let out = format!("{purpose}-ca.pem");
     let sign = ["x509", "-req", "-in", csr, "-CA", "own.pem", "-CAkey", "own.key", "-CAcreateserial", "-days", "1825", "-sha256"];
     stock.openssl(&[&sign[..], &["-extfile", "profile.cnf", "-extensions", purpose, "-out", &out]].concat()).await;

@@ -142,6 +142,7 @@ crate::states::words! {
 /// How devices may ask to join.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct EnrolmentSettings {
     /// Whether devices without a token may ask; a person approves each.
     pub open: bool,
