@@ -53,9 +53,9 @@ impl Devices {
         Ok(RenewalOrder { device_id: device_id.clone(), ordered_at: now, certificates })
     }
 
-    /// What [`Devices::order_renewals`] would do now; it changes nothing.
+    /// What [`Devices::order_renewals`] would do now, for those who may order it; it changes nothing.
     pub async fn preview_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
-        may(actor, Act::Read)?;
+        may(actor, Act::EditDevices)?;
         let whom = self.whom(&actor.org, &many.q, &many.devices, ByName::Page).await?;
         Ok(self.to_ask(actor, (&whom, many), self.clock.now()).await?.counts)
     }
