@@ -19,7 +19,7 @@ pub(super) const ORDER_RENEWALS: Sql = many!(
     concat!(
         ") AS w WHERE certificates.device = w.device AND ",
         renewed_here!(),
-        " AND ($4 = '' OR certificates.issuer_id = $4) RETURNING certificates.id"
+        " AND ($4 = '' OR certificates.issuer_id = $4) RETURNING id"
     )
 );
 pub(super) const RENEWED_HERE: Sql = Sql::same(concat!("SELECT COUNT(*) FROM certificates WHERE device = $1 AND ", renewed_here!()));
