@@ -30,6 +30,7 @@ use wire::{
 };
 
 mod identity;
+mod renewals;
 mod rollouts;
 mod waiting;
 
