@@ -10,7 +10,7 @@ use crate::{
         audit::AuditPage,
         certificates::{
             AuthoritiesPage, AuthorityPage, AuthorityRequestsPage, AuthorityStepPage, CertificatePage, CertificatesPage, ElsewherePage,
-            RulesPage,
+            RenewalsPage, RulesPage,
         },
         devices,
         enrolment::EnrolmentPage,
@@ -65,6 +65,7 @@ page!(updates, Freezes => FreezesPage as freezes_view, preload_freezes);
 page!(updates, Wizard => rollouts::wizard::WizardPage as wizard_view, preload_wizard);
 page!(admin, Certificates => CertificatesPage as certificates_view, preload_certificates);
 page!(admin, Rules => RulesPage as rules_view, preload_rules);
+page!(admin, Renewals => RenewalsPage as renewals_view, preload_renewals);
 page!(admin, Certificate => CertificatePage as certificate_view, preload_certificate);
 page!(admin, Authorities => AuthoritiesPage as authorities_view, preload_authorities);
 page!(admin, Elsewhere => ElsewherePage as elsewhere_view, preload_elsewhere);

@@ -77,6 +77,7 @@ fn AdminRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
         <ParentRoute path=path!("") view=leptos_router::components::Outlet ssr=SsrMode::Async>
             <Route path=path!("/certificates") view={Lazy::<parts::Certificates>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/rules") view={Lazy::<parts::Rules>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/certificates/renew") view={Lazy::<parts::Renewals>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/authorities") view={Lazy::<parts::Authorities>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/authorities/requests") view={Lazy::<parts::AuthorityRequests>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/authorities/elsewhere") view={Lazy::<parts::Elsewhere>::new()} ssr=SsrMode::Async/>

@@ -37,6 +37,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "authority-requests", path: async () => "/certificates/authorities/requests", heading: /requests about authorities/i },
   { name: "authorities-elsewhere", path: async () => "/certificates/authorities/elsewhere", heading: /^Signed elsewhere$/ },
   { name: "authority", path: async () => `/certificates/authorities/${await anAuthority()}`, heading: /.+/ },
+  { name: "certificates-renew", path: async () => "/certificates/renew", heading: /^Ask devices to renew$/ },
   { name: "certificate-rules", path: async () => "/certificates/rules", heading: /^Certificate rules$/ },
   { name: "people", path: async () => "/people", heading: /people/i },
   { name: "audit", path: async () => "/audit", heading: /audit/i },

@@ -77,3 +77,60 @@ async fn r_1_an_agent_renews_when_it_is_ordered_to(#[case] kind: EngineKind) {
     devices.stop().await;
     server.stop().await;
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r_1_agents_that_are_asked_by_a_selector_renew_one_after_the_other(#[case] kind: EngineKind) {
+    let server = TestServer::start(kind).await;
+    let (fleet, system) = (server.running.fleet.clone(), server.system());
+    let token = enrolment_token(&server, "sim-*", "gateway", 2).await;
+    let state = tempfile::tempdir().unwrap();
+    let enrol_url = format!("https://127.0.0.1:{}", server.running.enrol_addr.port());
+    let trust = Trust::Pinned(fleet.pki().root_fingerprint().parse().unwrap());
+    let config = Config { device_type: "gateway".into(), ..Config::new(enrol_url, token.secret.clone(), trust, state.path(), 2) };
+    let ids: [DeviceId; 2] = ["sim-0001", "sim-0002"].map(|id| id.parse().unwrap());
+    let certificates = async |id: &DeviceId| fleet.device(&system, id).await.unwrap().certificates;
+    let use_theirs = async |count: usize| {
+        for id in &ids {
+            eventually(&format!("{id} uses certificate {count}"), PATIENCE, || async {
+                let all = certificates(id).await;
+                all.len() == count && all[0].first_used_at.is_some() && all.iter().all(|c| c.renew_ordered_at.is_none())
+            })
+            .await;
+        }
+    };
+    let devices = Fleet::start(config, clock::System::new()).await.unwrap();
+    use_theirs(1).await;
+
+    // Over a minute: the second of two is told half a minute after the first, by the server itself.
+    let script = server.token("oli", Role::Operator).await;
+    let order = serde_json::json!({ "q": "type:gateway", "minutes": 1, "expected": 2 });
+    let answer = server.http.post(server.url("/api/v1/devices:renew")).bearer_auth(&script).json(&order).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let done: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!((done["asked"].as_i64(), done["minutes"].as_i64()), (Some(2), Some(1)));
+    let mut dues = Vec::new();
+    for id in &ids {
+        let own = certificates(id).await;
+        dues.extend(own.iter().filter_map(|c| c.renew_due_at));
+    }
+    let later = *dues.iter().max().unwrap();
+    use_theirs(2).await;
+    let mut issued = Vec::new();
+    for id in &ids {
+        issued.push(fleet.pki().certificate(&system, &certificates(id).await[0].id).await.unwrap().issued_at);
+    }
+    let (first, second) = (*issued.iter().min().unwrap(), *issued.iter().max().unwrap());
+    assert!(first < later && second >= later, "{issued:?} {dues:?}: each when it is told");
+
+    // From beside the server, all at once.
+    let said = server.must(&["device", "renew", "--selector", "type:gateway"]).await;
+    assert!(said.starts_with("2 of 2 devices would be asked to renew, all at once. Nobody was asked."), "{said}");
+    let said = server.must(&["device", "renew", "--select", "type:gateway", "--yes"]).await;
+    assert!(said.starts_with("2 of 2 devices are asked to renew, all at once."), "{said}");
+    use_theirs(3).await;
+    devices.stop().await;
+    server.stop().await;
+}

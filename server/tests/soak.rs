@@ -26,6 +26,7 @@ const PAGES: [&str; 20] = [
     "/enrolment",
     "/certificates",
     "/certificates?week=12&q=gw",
+    "/certificates/renew",
     "/certificates/authorities",
     "/certificates/authorities/requests",
     "/certificates/authorities/elsewhere",

@@ -138,7 +138,7 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
 /// The devices that a form names, separated by blanks or commas. One that says it names some (`named` is not empty), or has anything in that input, and
 /// names none is refused: without names it would be about every device.
 #[cfg(feature = "ssr")]
-fn these(call: &super::caller::Call, devices: &str, named: &str) -> Result<Vec<wire::ids::DeviceId>, ApiFault> {
+pub(super) fn these(call: &super::caller::Call, devices: &str, named: &str) -> Result<Vec<wire::ids::DeviceId>, ApiFault> {
     let words = wire::devices::words(devices);
     if words.is_empty() && !(named.is_empty() && devices.is_empty()) {
         return Err(call.invalid("devices", "No device is named. Nothing was changed. Select the devices again."));

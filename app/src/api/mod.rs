@@ -26,6 +26,7 @@ pub mod packed;
 pub mod people;
 pub mod registered;
 pub mod releases;
+pub mod renewals;
 pub mod rollouts;
 pub mod session;
 pub mod shared;

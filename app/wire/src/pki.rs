@@ -1,6 +1,7 @@
 //! Certificates and authorities as pages show them.
 
 mod certificates;
+mod renewals;
 pub mod steps;
 
 use crate::{
@@ -13,8 +14,9 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 pub use certificates::{
-    CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate, OWNERS_LIST, RenewalOrder,
+    CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate, OWNERS_LIST,
 };
+pub use renewals::{MAX_RENEWAL_MINUTES, ManyRenewals, RenewMany, RenewalOrder, RenewalProgress};
 
 pub use crate::{
     profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileKeys, ProfileRules},
@@ -279,6 +281,8 @@ pub struct AuthorityDetail {
     pub may_clear: bool,
     /// What is left to do about it since, if it was for devices.
     pub aftermath: Option<Aftermath>,
+    /// How far its devices are with orders to renew; none where nothing of it is renewed: it is not for devices, or nothing of it is believed.
+    pub renewals: Option<RenewalProgress>,
     /// When this was read.
     pub at: Timestamp,
 }

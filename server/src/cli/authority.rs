@@ -79,6 +79,9 @@ pub(super) fn show(a: &AuthorityDetail) {
             println!("  not now      {}: {why}", action.step);
         }
     }
+    if let Some(renewals) = a.renewals.filter(|r| r.asked > 0) {
+        println!("  renewing     {} of {} devices that were asked have renewed", renewals.renewed, renewals.asked);
+    }
     if let Some(after) = &a.aftermath {
         println!("  left behind  {} devices", after.left_behind);
         if let Some(at) = after.frozen_at {

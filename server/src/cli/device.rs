@@ -1,6 +1,6 @@
 //! `fleetward device`: the steps of a device's life and certificates for a whole batch of devices, for when the console is out of reach.
 
-use super::{batches, files, one_of, selected, watched};
+use super::{batches, files, one_of, renewal, selected, watched};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use fleet::{
@@ -18,7 +18,7 @@ use std::{
 use tokio_util::io::ReaderStream;
 use wire::{
     enrolment::{BatchLineState, BatchState},
-    ids::{CertificateId, DeviceId, EnrolmentBatchId, RolloutId},
+    ids::{DeviceId, EnrolmentBatchId, RolloutId},
     pki::RevocationReason,
     rollouts::Why,
     states::DeviceStep,
@@ -39,8 +39,9 @@ pub(super) enum Device {
     Recommission(Which),
     /// Take a device out for good and delete what it has sent; its id is free once its last certificate has ended
     Delete(Which),
-    /// Order a device to renew its certificate now, whatever its age: it is told at once where it is connected, and otherwise when it connects
-    Renew(Which),
+    /// Order a device, or every one that a selector means, to renew its certificate now, whatever its age: it is told where it is connected, and otherwise
+    /// when it connects
+    Renew(renewal::Renewal),
     /// Say that the sign of a possible clone was looked at
     Clear(Which),
     #[command(flatten)]
@@ -131,14 +132,7 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
         Device::Decommission(which) => (which, DeviceStep::Decommission),
         Device::Recommission(which) => (which, DeviceStep::Recommission),
         Device::Delete(which) => (which, DeviceStep::Delete),
-        Device::Renew(Which { device }) => {
-            let order = fleet.devices().order_renewal(&actor, &device).await?;
-            println!(
-                "{device}: ordered to renew {}. A running server tells it within seconds where it is connected.",
-                words(&order.certificates)
-            );
-            return Ok(());
-        }
+        Device::Renew(order) => return renewal::run(fleet, &actor, order).await,
         Device::Clear(Which { device }) => {
             fleet.devices().clear_suspicion(&actor, &device).await?;
             println!("{device}: the next sign of a clone will be told again.");
@@ -176,11 +170,6 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
     fleet.devices().change(&actor, &device, step).await?;
     println!("{device}: {step} is done. A running server follows within a second.");
     Ok(())
-}
-
-/// Pure: these ids in words.
-fn words(ids: &[CertificateId]) -> String {
-    ids.iter().map(CertificateId::as_str).collect::<Vec<_>>().join(" and ")
 }
 
 /// Pure: an explanation in lines: the answer, then the rules of each rollout, the one that keeps the device back marked.

@@ -33,6 +33,7 @@ mod profile;
 mod qr;
 mod registered;
 mod release;
+mod renewal;
 mod rollout;
 mod roots;
 mod said;

@@ -31,6 +31,7 @@ use wire::{
 
 mod identity;
 mod markup;
+mod renewals;
 mod rollouts;
 mod waiting;
 

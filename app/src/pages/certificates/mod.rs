@@ -6,6 +6,7 @@ pub mod detail;
 pub mod list;
 mod profiles;
 mod query;
+pub mod renewals;
 mod revoke;
 pub mod rules;
 mod weeks;
@@ -15,6 +16,7 @@ pub use authorities::{
 };
 pub use detail::CertificatePage;
 pub use list::CertificatesPage;
+pub use renewals::RenewalsPage;
 pub use rules::RulesPage;
 
 use wire::pki::common_name;

@@ -215,6 +215,7 @@ mod tests {
                 revoked_at: None,
                 key_origin: KeyOrigin::Device,
                 renew_ordered_at: None,
+                renew_due_at: None,
             };
             raisable(&row)
         };

@@ -41,9 +41,14 @@ fn renewal(d: &DeviceDetail, call: FormCall<OrderRenewal>) -> AnyView {
     if !d.renewable {
         return ().into_any();
     }
-    let ordered = d.certificates.iter().filter(|c| c.state == CertificateState::Active).filter_map(|c| c.renew_ordered_at).max();
+    let active = d.certificates.iter().filter(|c| c.state == CertificateState::Active);
+    let ordered = active.filter_map(|c| c.renew_ordered_at.map(|at| (at, c.renew_due_at))).max();
     let said = match ordered {
-        Some(at) => {
+        Some((at, Some(due))) if due > d.at => {
+            view! { <p>"Ordered "{time::ago(at)}" with others, one after the other: it is told at "{time::at(due)}" on its channel, or when that opens after it. The order ends with the first use of a new certificate."</p> }
+                .into_any()
+        }
+        Some((at, _)) => {
             view! { <p>"Ordered "{time::ago(at)}": it is told on its channel, when that is open, and the order ends with the first use of a new certificate."</p> }
                 .into_any()
         }

@@ -3,7 +3,7 @@
 use super::{
     bulk,
     filters::{self, Shown},
-    grouping,
+    grouping, renewing,
     selecting::{self, Question, Ticked},
     stepping, views,
 };
@@ -233,6 +233,7 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), asked: &Question, (
             {bulk::links(model, shown, asked)}
             {grouping::link(model, shown, asked)}
             {stepping::link(model, shown, asked)}
+            {renewing::link(model, shown)}
         </form>
     }
     .into_any()
@@ -298,9 +299,11 @@ fn rows(model: &Model, (shown, before): (&Shown, i64), asked: &Question, ticked:
         Shown { query, columns: shown.columns.clone() }.href(before + rows)
     });
     let orders = [bulk::order(model, shown, asked), grouping::order(model, shown, asked), stepping::order(model, shown, asked)];
-    let ticks = orders.iter().any(|order| order.may).then_some((ticked, selecting::all(model, asked).is_some()));
+    let all = selecting::all(model, asked).is_some();
+    let ticks = orders.iter().any(|order| order.may).then_some((ticked, all));
+    let beside = if all { renewing::button_of_all(model, shown) } else { renewing::button(model) };
     let lines = model.devices.items.iter().map(|row| line(row, &shown.columns, ticks)).collect_view();
-    let table = selecting::form(model, shown, asked, ticked, &orders, table("Devices", columns, lines.into_any()));
+    let table = selecting::form((model, shown, asked), ticked, &orders, beside, table("Devices", columns, lines.into_any()));
     view! { {table}{pager(before, rows, model.devices.total, first, next)} }.into_any()
 }
 

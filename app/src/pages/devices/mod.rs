@@ -16,8 +16,12 @@ mod life;
 pub mod list;
 mod overview;
 mod pin;
+mod renewing;
 mod selecting;
 mod stepping;
 mod telemetry;
 mod views;
 mod why;
+
+pub(super) use renewing::list_of;
+pub(super) use selecting::some;

@@ -90,13 +90,23 @@ pub fn all(model: &Model, question: &Question) -> Option<i64> {
     question.all.filter(|_| model.devices.total <= MOST)
 }
 
-/// The table in the form that the bar sends. `orders` are those that the viewer may give; without one there is nothing to select for.
-pub fn form(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, orders: &[Order<'_>], table: AnyView) -> AnyView {
+/// The table in the form that the bar sends. `orders` are those that the viewer may give; without one there is nothing to select for. `beside` are buttons of
+/// what is asked elsewhere.
+pub fn form(
+    (model, shown, question): (&Model, &Shown, &Question),
+    ticked: Ticked,
+    orders: &[Order<'_>],
+    beside: AnyView,
+    table: AnyView,
+) -> AnyView {
     if orders.iter().all(|order| !order.may) {
         return table;
     }
     let hidden = shown.pairs().into_iter().map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect_view();
-    let bar = all(model, question).map_or_else(|| bar(model, shown, question, ticked, orders), |all| bar_of_all(model, shown, all, orders));
+    let bar = match all(model, question) {
+        None => bar((model, shown, question), ticked, orders, beside),
+        Some(all) => bar_of_all((model, shown), all, orders, beside),
+    };
     view! {
         <form class="ticks" method="get" action="/devices" on:change=move |event| changed(&event, ticked)>
             {hidden}
@@ -108,7 +118,7 @@ pub fn form(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, o
 }
 
 /// The bar of those that are ticked. It is in the way of nobody who has ticked none: style hides it then.
-fn bar(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, orders: &[Order<'_>]) -> AnyView {
+fn bar((model, shown, question): (&Model, &Shown, &Question), ticked: Ticked, orders: &[Order<'_>], beside: AnyView) -> AnyView {
     let here: Vec<String> = model.devices.items.iter().map(|row| row.device_id.to_string()).collect();
     let (on_page, total) = (here.len(), model.devices.total);
     let of = here.clone();
@@ -144,6 +154,7 @@ fn bar(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, orders
             {(on_page > 1).then(|| view! { <button class="btn needs-script" data-s="sm" type="button" on:click=page>{whole}</button> })}
             {every}
             {buttons}
+            {beside}
             {clear}
         </div>
     }
@@ -151,12 +162,13 @@ fn bar(model: &Model, shown: &Shown, question: &Question, ticked: Ticked, orders
 }
 
 /// The bar of all that the list means.
-fn bar_of_all(model: &Model, shown: &Shown, all: i64, orders: &[Order<'_>]) -> AnyView {
+fn bar_of_all((model, shown): (&Model, &Shown), all: i64, orders: &[Order<'_>], beside: AnyView) -> AnyView {
     let buttons = orders.iter().filter(|order| order.may).map(|order| order.link_too(format!("{}…", order.verb).into_any())).collect_view();
     view! {
         <div class="bulk" role="toolbar" aria-label="Selected devices" data-all="">
             <span class="grow" role="status">{all_of(all, model.devices.total)}</span>
             {buttons}
+            {beside}
             <a class="btn" data-v="ghost" data-s="sm" href=shown.first()>{icon("x")}"Clear"</a>
         </div>
     }

@@ -45,6 +45,9 @@ pub struct CertificateRow {
     /// When an operator ordered that it is renewed; none where nobody did, or when its successor has been used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_ordered_at: Option<Timestamp>,
+    /// When its device is told so, while the order stands: orders to many are spread over time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_due_at: Option<Timestamp>,
 }
 
 impl CertificateRow {
@@ -195,18 +198,6 @@ pub struct CertificateDetail {
     pub may_revoke: bool,
     /// When this was read.
     pub at: Timestamp,
-}
-
-/// An order to renew, as it was given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RenewalOrder {
-    /// The device.
-    pub device_id: DeviceId,
-    /// When it was given.
-    pub ordered_at: Timestamp,
-    /// Which of its certificates are to be renewed: the one it connects with, and one that it was given and has not used.
-    pub certificates: Vec<CertificateId>,
 }
 
 #[cfg(test)]

@@ -4,18 +4,18 @@
 use super::sql::Error;
 use serde::{Deserialize as _, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-/// `many!(head, [kind name, …], tail)` is `head`, the columns of the list in `$1`, and `tail`. A kind is `text`, `int` (NULL where the value is
+/// `many!(head, [kind name, …], tail)` is `head`, the columns of the list in `$1`, and `tail`, which may be a `concat!`. A kind is `text`, `int` (NULL where the value is
 /// null) or `bytes` (a [`Bytes`]). With `held` and a table at the end its rows keep their state until the transaction ends, with `kept` they are only there
 /// until then; SQLite's writer is alone anyway. Parsed once (`jsonb_each`, SQLite 3.51): `json_each` writes a row out as text and parses it again for each of its columns.
 macro_rules! many {
-    ($head:literal, [$($columns:tt)+], $tail:literal) => { $crate::db::many!(@split $head, [$($columns)+], $tail, "") };
-    ($head:literal, [$($columns:tt)+], $tail:literal, held $held:ident) => {
+    ($head:literal, [$($columns:tt)+], $tail:expr) => { $crate::db::many!(@split $head, [$($columns)+], $tail, "") };
+    ($head:literal, [$($columns:tt)+], $tail:expr, held $held:ident) => {
         $crate::db::many!(@split $head, [$($columns)+], $tail, concat!(" FOR NO KEY UPDATE OF ", stringify!($held)))
     };
-    ($head:literal, [$($columns:tt)+], $tail:literal, kept $kept:ident) => {
+    ($head:literal, [$($columns:tt)+], $tail:expr, kept $kept:ident) => {
         $crate::db::many!(@split $head, [$($columns)+], $tail, concat!(" FOR KEY SHARE OF ", stringify!($kept)))
     };
-    (@split $head:literal, [$kind:ident $name:ident $(, $kinds:ident $names:ident)*], $tail:literal, $locked:expr) => {
+    (@split $head:literal, [$kind:ident $name:ident $(, $kinds:ident $names:ident)*], $tail:expr, $locked:expr) => {
         $crate::db::Sql::split(
             concat!(
                 $head,

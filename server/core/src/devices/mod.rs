@@ -45,6 +45,7 @@ mod stepping;
 pub(crate) mod store;
 mod suspicion;
 mod tagging;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod tokens;

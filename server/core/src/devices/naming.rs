@@ -2,7 +2,7 @@
 //! whoever orders has seen. Refuses to know what is ordered.
 
 use super::{DeviceNo, Devices, Error, Selector, filter::Asked, listing::base};
-use crate::db::{Sql, Tx, list, many, rows, select};
+use crate::db::{Conn, Sql, Tx, Value, list, many, rows, select};
 use serde::Serialize;
 use std::collections::HashMap;
 use wire::{
@@ -119,13 +119,54 @@ impl Devices {
             let text = format!("More than {} devices match, and no more are changed at once. Narrow the filter.", most_at_once());
             return Err(Error::invalid("q", text));
         }
-        if devices != expected {
-            if let Whom::Meant(selector, _) = whom {
-                self.totals.forget(&(org.clone(), selector.to_string()));
-            }
-            return Err(Error::OtherCount { expected, found: devices });
-        }
+        self.as_expected(org, whom, (expected, devices))?;
         Ok(found)
+    }
+
+    /// Refuses an order that finds other devices than so many as were expected; lists of what a selector means are then counted anew.
+    pub(super) fn as_expected(&self, org: &OrgId, whom: &Whom<'_>, (expected, found): (i64, i64)) -> Result<(), Error> {
+        if found == expected {
+            return Ok(());
+        }
+        if let Whom::Meant(selector, _) = whom {
+            self.totals.forget(&(org.clone(), selector.to_string()));
+        }
+        Err(Error::OtherCount { expected, found })
+    }
+
+    /// The next of the devices that an order is about, so many at most, by their numbers from the one behind `after` on; for orders that may be about the
+    /// whole fleet. Decommissioned ones are only found by a selector that asks for states.
+    pub(super) async fn next_of(
+        &self,
+        org: &OrgId,
+        whom: &Whom<'_>,
+        (after, most): (DeviceNo, usize),
+    ) -> Result<Vec<(DeviceNo, DeviceState)>, Error> {
+        let mut on = self.db.read().await?;
+        match whom {
+            Whom::Named(named) => {
+                let there = numbered(&mut on, &called(org, named)).await?;
+                let behind = there.into_values().filter(|(number, state)| *number > after && *state != DeviceState::Decommissioned);
+                let mut found: Vec<_> = behind.collect();
+                found.sort_unstable_by_key(|(number, _)| *number);
+                found.truncate(most);
+                Ok(found)
+            }
+            Whom::Meant(selector, asked) => {
+                let mut filter = base(org, selector, asked);
+                let after = filter.bind(Value::Int(after));
+                let text = format!(
+                    "SELECT d.number, d.state FROM {} WHERE {} AND d.number > {after} ORDER BY d.number LIMIT {most}",
+                    filter.from, filter.text
+                );
+                let found: Vec<(i64, String)> = select(&mut on, text, &filter.values).await?;
+                let mut known = Vec::with_capacity(found.len());
+                for (number, state) in found {
+                    known.push((number, state.parse::<DeviceState>().map_err(crate::db::Error::corrupt)?));
+                }
+                Ok(known)
+            }
+        }
     }
 }
 
@@ -148,8 +189,8 @@ fn called<'a>(org: &'a OrgId, named: &[DeviceId]) -> Vec<Called<'a>> {
 }
 
 /// Who has these names, by name in lower case.
-async fn numbered(tx: &mut Tx, called: &[Called<'_>]) -> Result<HashMap<String, (DeviceNo, DeviceState)>, Error> {
-    let found = rows!(tx, (String, i64, String), NUMBERS, list(called)?)?;
+async fn numbered(on: &mut impl Conn, called: &[Called<'_>]) -> Result<HashMap<String, (DeviceNo, DeviceState)>, Error> {
+    let found = rows!(on, (String, i64, String), NUMBERS, list(called)?)?;
     let mut there = HashMap::with_capacity(found.len());
     for (lower, number, state) in found {
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;

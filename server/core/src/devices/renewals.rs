@@ -1,12 +1,36 @@
-//! A device that is ordered to renew its certificate now. Which certificate that is and who is told is the `pki` room's.
+//! Devices that are ordered to renew their certificates now: one, or all that a selector means. Which certificates those are, and how a device is told
+//! when that is due, is the `pki` room's.
 
-use super::{Away, Devices, Error, store};
+use super::{
+    Away, DeviceNo, Devices, Error,
+    naming::{ByName, Whom, about},
+    store, telling,
+};
 use crate::{
     access::{Act, Actor, audit, may},
     db::row,
+    pki::DueRenewal,
 };
 use serde_json::json;
-use wire::{ids::DeviceId, pki::RenewalOrder, states::DeviceState};
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, DeviceId},
+    pki::{ManyRenewals, RenewMany, RenewalOrder},
+    states::DeviceState,
+};
+
+/// Devices that one order asks at most; given again, it asks the next ones.
+const MOST_ASKED: usize = if cfg!(test) { 7 } else { 100_000 };
+/// Devices that are looked at together, and those whose order is written down in one transaction: others get their turn in between.
+const TOGETHER: (usize, usize) = if cfg!(test) { (3, 2) } else { (5_000, 1_000) };
+
+/// What an order finds.
+struct Found {
+    /// Those that it asks, by number.
+    asked: Vec<DeviceNo>,
+    /// The same in numbers, with those that it leaves out.
+    counts: ManyRenewals,
+}
 
 impl Devices {
     /// Orders that a device renews, whatever the age of its certificate: it may keep its key, where the rules let it. One that is on its channel is told
@@ -27,5 +51,89 @@ impl Devices {
         tx.commit().await?;
         self.pki.reload().await?;
         Ok(RenewalOrder { device_id: device_id.clone(), ordered_at: now, certificates })
+    }
+
+    /// What [`Devices::order_renewals`] would do now, for those who may order it; it changes nothing.
+    pub async fn preview_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
+        may(actor, Act::EditDevices)?;
+        let whom = self.whom(&actor.org, &many.q, &many.devices, ByName::Page).await?;
+        Ok(self.to_ask(actor, (&whom, many), self.clock.now()).await?.counts)
+    }
+
+    /// Orders that every device renews that a selector means, or that is named: [`Devices::order_renewal`] for each, one after the other over so many
+    /// minutes. Left out are those that are suspended, that have nothing to renew here, and that are asked already; so an order that was cut short, or is for
+    /// more than one takes, is given again for the rest. `expected` is how many devices the caller was told that it means; when it is another number by now,
+    /// nothing happens. An entry of the audit log for all of them, with the numbers; none where nobody is asked.
+    pub async fn order_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
+        may(actor, Act::EditDevices)?;
+        let text = "Say how many devices the order is about, as its preview tells: it is refused when that is another number by now.";
+        let expected = many.expected.ok_or_else(|| Error::invalid("expected", text))?;
+        let now = self.clock.now();
+        let whom = self.whom(&actor.org, &many.q, &many.devices, ByName::Page).await?;
+        let Found { asked, counts } = self.to_ask(actor, (&whom, many), now).await?;
+        self.as_expected(&actor.org, &whom, (expected, counts.devices))?;
+        let of = many.authority.as_ref();
+        let mut nth = 0..counts.asked;
+        for (part, some) in asked.chunks(TOGETHER.1).enumerate() {
+            let told = |(device, n): (&DeviceNo, i64)| {
+                let due = telling::due(now, counts.minutes, (n, counts.asked)).0;
+                DueRenewal { device: *device, due }
+            };
+            let told: Vec<DueRenewal> = some.iter().zip(nth.by_ref()).map(told).collect();
+            let mut tx = self.db.write().await?;
+            self.pki.order_renewals(&mut tx, &told, of, now).await?;
+            if part == 0 {
+                // With the first of them: what was ordered is in the books, however far it comes.
+                let detail = json!({ "q": many.q, "named": many.devices, "authority": of, "order": counts });
+                let about = of.map_or_else(|| about(&many.q, &many.devices), AuthorityId::to_string);
+                audit::append(&mut tx, actor, now, "device.renew_many", &about, &detail).await?;
+            }
+            tx.commit().await?;
+        }
+        if !asked.is_empty() {
+            self.pki.reload().await?;
+        }
+        Ok(counts)
+    }
+
+    /// Looks through all that are meant, some at a time: which of them an order asks, and why the others are left out.
+    async fn to_ask(&self, actor: &Actor, (whom, many): (&Whom<'_>, &RenewMany), now: Timestamp) -> Result<Found, Error> {
+        let of = many.authority.as_ref();
+        if let Some(authority) = of {
+            self.pki.issues_to_devices(&actor.org, authority)?;
+        }
+        let (mut asked, mut after) = (Vec::new(), 0);
+        let (mut suspended, mut nothing_to_renew, mut already_asked, mut for_later) = (0, 0, 0, 0);
+        loop {
+            let some = self.next_of(&actor.org, whom, (after, TOGETHER.0)).await?;
+            let Some((last, _)) = some.last() else { break };
+            after = *last;
+            let numbers: Vec<DeviceNo> = some.iter().map(|(device, _)| *device).collect();
+            let renewed_here = self.pki.to_renew(&mut self.db.read().await?, &numbers, of, now).await?;
+            for (device, state) in some {
+                match (renewed_here.get(&device), state) {
+                    // Only those are meant that have a certificate of it.
+                    (None, _) if of.is_some() => {}
+                    (_, DeviceState::Suspended) => suspended += 1,
+                    (None, _) => nothing_to_renew += 1,
+                    (Some(true), _) => already_asked += 1,
+                    (Some(false), _) if asked.len() == MOST_ASKED => for_later += 1,
+                    (Some(false), _) => asked.push(device),
+                }
+            }
+        }
+        let to_tell = i64::try_from(asked.len()).unwrap_or(i64::MAX);
+        let minutes = telling::minutes(many.minutes, to_tell)?;
+        let counts = ManyRenewals {
+            devices: to_tell + suspended + nothing_to_renew + already_asked + for_later,
+            asked: to_tell,
+            suspended,
+            nothing_to_renew,
+            already_asked,
+            for_later,
+            minutes,
+            told_by: telling::due(now, minutes, (to_tell - 1, to_tell)).max(now),
+        };
+        Ok(Found { asked, counts })
     }
 }

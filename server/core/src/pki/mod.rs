@@ -51,6 +51,7 @@ mod recognise;
 mod recovery;
 pub mod registered;
 mod renew;
+mod renewals;
 mod requests;
 mod responder;
 mod revoke;
@@ -96,6 +97,7 @@ pub use peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal};
 pub use profile::Validity;
 pub(crate) use recovery::Proven;
 pub use registered::{Arrival, Between, Refused, RegisteredAnchor};
+pub(crate) use renewals::DueRenewal;
 pub use responder::OcspAnswer;
 pub use root_file::{Lock, Passphrase, RootFile, RootFileError, Unlock};
 pub use roots::{ExportedRoot, Holding};
@@ -104,13 +106,7 @@ pub use suspicion::{Sign, Suspicion, apart};
 pub use token::{TokenSettings, TokenTrouble};
 pub use trust::TrustHandle;
 
-use crate::{
-    access::attacks::Attacks,
-    bus::{Bus, Event},
-    clock::Clock,
-    db::Db,
-    entropy::Entropy,
-};
+use crate::{access::attacks::Attacks, bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{
     path::PathBuf,
@@ -308,10 +304,9 @@ impl Pki {
             self.trust.set_authorities(&all, registered);
             self.authorities.store(Arc::new(all));
         }
-        for (org, device) in self.trust.reload(&self.db, &self.trust_domain).await? {
-            // Its channel looks, and finds the order; also where that was given elsewhere.
-            self.bus.tell(Event::Device { org, device });
-        }
+        self.trust.reload(&self.db, &self.trust_domain).await?;
+        // Also of orders that were given elsewhere.
+        self.tell_due();
         self.statuses.reload(&self.db, &*self.clock).await
     }
 

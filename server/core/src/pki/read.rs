@@ -248,5 +248,6 @@ fn listed(r: store::ListRecord) -> Result<CertificateRow, Error> {
         key_origin: r.key_origin.parse().map_err(crate::db::Error::corrupt)?,
         first_used_at: r.first_used_at.map(Timestamp),
         renew_ordered_at: r.renew_ordered_at.map(Timestamp),
+        renew_due_at: r.renew_ordered_at.and(r.renew_due_at).map(Timestamp),
     })
 }

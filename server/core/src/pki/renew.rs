@@ -11,11 +11,7 @@ use super::{
     profile::{self, Validity},
     store,
 };
-use crate::{
-    access::Actor,
-    bus::Event,
-    db::{Conn, Tx},
-};
+use crate::{access::Actor, bus::Event, db::Tx};
 use serde_json::Map;
 use std::collections::VecDeque;
 use wire::{
@@ -147,22 +143,6 @@ impl Pki {
             }
             outcome => Ok((tx, outcome?)),
         }
-    }
-
-    /// Whether an [order](Self::order_renewal) would be of anything now.
-    pub(crate) async fn renewable(&self, on: &mut impl Conn, device: i64, now: Timestamp) -> Result<bool, Error> {
-        Ok(store::renewable(on, device, now).await?)
-    }
-
-    /// Orders inside the caller's transaction that a device renews its certificates, whatever their age: those that it may connect with, that are
-    /// renewed here and have no successor in use. After the commit call [`Pki::reload`]; a channel that is open on any instance is told then, every other one when it opens.
-    pub(crate) async fn order_renewal(&self, tx: &mut Tx, device: i64, now: Timestamp) -> Result<Vec<CertificateId>, Error> {
-        let seq = store::next_trust(tx).await?;
-        let ordered = store::order_renewal(tx, device, now, seq).await?;
-        if ordered.is_empty() {
-            return Err(Error::NothingToRenew);
-        }
-        ordered.iter().map(|id| id.parse::<CertificateId>().map_err(|e| Error::from(crate::db::Error::corrupt(e)))).collect()
     }
 
     /// Writes first uses down and gives the predecessors a day.

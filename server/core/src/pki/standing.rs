@@ -140,6 +140,7 @@ impl Pki {
             alarm,
             may_clear: allowed(actor, Act::Authorities),
             aftermath: self.aftermath(&mut on, actor, found).await?,
+            renewals: self.renewal_progress(&mut on, actor, found).await?,
             at: self.clock.now(),
         })
     }

@@ -92,7 +92,10 @@ impl Pki {
                     failed => failed,
                 },
                 () = self.trust.strangers().told() => self.judge_strangers().await,
-                _ = glance.tick() => self.glance(&mut seen, due).await,
+                _ = glance.tick() => {
+                    self.tell_due();
+                    self.glance(&mut seen, due).await
+                }
                 used = first_uses.recv() => match used {
                     Some(certificate) => {
                         owed.push_back(certificate);

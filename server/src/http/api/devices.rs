@@ -15,7 +15,7 @@ use wire::{
     devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort, StepMany, Stepped, TagMany, Tagged},
     ids::{DeviceId, RolloutId},
     page::Page,
-    pki::RenewalOrder,
+    pki::{ManyRenewals, RenewMany, RenewalOrder},
     rollouts::Why,
     states::DeviceStep,
 };
@@ -26,6 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(export))
         .routes(routes!(tag_many))
         .routes(routes!(step_many))
+        .routes(routes!(renew_many))
+        .routes(routes!(preview_renewals))
         .routes(routes!(detail, decommission))
         .routes(routes!(why))
         .routes(routes!(confirm))
@@ -137,6 +139,30 @@ async fn tag_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many):
 )]
 async fn step_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many): Sent<StepMany>) -> Answer<Json<Stepped>> {
     Ok(Json(fleet.devices().change_many(&actor, &many).await?))
+}
+
+/// Order every device that a selector means to renew its certificate, spread over time
+///
+/// What `/devices/{device_id}/renew` is for one, for any number of devices, of which one order asks 100,000 at most. They are told over so many `minutes`, one
+/// after the other, which goes on after a restart. With `authority` only devices that have a certificate of it. Left out are suspended devices, those that have nothing to renew here, and those
+/// that are asked already and have not renewed; so it may be given again for the rest. `expected` is how many devices are meant as the preview told; when it
+/// means another number by now, the answer is 409 `other_count` and nobody is asked. One entry of the audit log for all of them.
+#[utoipa::path(
+    post, path = "/devices:renew", operation_id = "renew_devices", tag = "devices", request_body = RenewMany, responses((status = OK, body = ManyRenewals), Refusals)
+)]
+async fn renew_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many): Sent<RenewMany>) -> Answer<Json<ManyRenewals>> {
+    Ok(Json(fleet.devices().order_renewals(&actor, &many).await?))
+}
+
+/// What an order that many devices renew would do now
+///
+/// How many devices it means, how many of them it asks, how many it leaves out and why, and over how many minutes they are told. It changes nothing.
+#[utoipa::path(
+    post, path = "/devices:preview-renew", operation_id = "preview_renew_devices", tag = "devices", request_body = RenewMany,
+    responses((status = OK, body = ManyRenewals), Refusals)
+)]
+async fn preview_renewals(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many): Sent<RenewMany>) -> Answer<Json<ManyRenewals>> {
+    Ok(Json(fleet.devices().preview_renewals(&actor, &many).await?))
 }
 
 /// One device

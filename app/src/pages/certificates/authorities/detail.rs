@@ -1,7 +1,7 @@
 //! One authority: where it is in its life, what comes next, what is written in it, its chain.
 
 use super::{
-    aftermath, alarm, authorities, course, download, duties, key, purpose, shown_state,
+    aftermath, alarm, authorities, course, download, duties, key, purpose, renewing, shown_state,
     steps::{self, Asks},
 };
 use crate::{
@@ -65,6 +65,7 @@ fn content(
                 {root.then(|| duties::card_of(&m.duties, claims))}
                 {card("Course", None, course::course(m))}
                 {aftermath::card_of(m, after)}
+                {renewing::card_of(m)}
                 {steps::card_of(m, asks)}
                 {(!root).then(|| duties::card_of(&lists, claims))}
                 {crossed(m)}

@@ -8,6 +8,7 @@ pub mod detail;
 mod duties;
 pub mod elsewhere;
 pub mod list;
+mod renewing;
 pub mod requests;
 mod steps;
 

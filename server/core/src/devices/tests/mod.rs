@@ -21,6 +21,7 @@ mod origins;
 mod pages;
 mod presence;
 mod recovery;
+mod renewals;
 mod server_keys;
 mod signs;
 mod slots;

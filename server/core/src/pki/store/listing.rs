@@ -17,7 +17,7 @@ macro_rules! shown_columns {
          WHEN c.state = 'active' AND c.owner_listed_at IS NOT NULL THEN 'revoked' ELSE c.state END AS state, \
          CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'authority_' || a.state \
          WHEN c.state = 'active' AND c.owner_listed_at IS NOT NULL THEN 'owners_list' ELSE c.reason END AS reason, \
-         c.first_used_at, c.key_origin, c.revoked_at, c.owner_listed_at, c.renew_ordered_at"
+         c.first_used_at, c.key_origin, c.revoked_at, c.owner_listed_at, c.renew_ordered_at, c.renew_due_at"
     };
 }
 macro_rules! joined {
@@ -202,6 +202,7 @@ pub(in crate::pki) struct ListRecord {
     pub revoked_at: Option<i64>,
     pub owner_listed_at: Option<i64>,
     pub renew_ordered_at: Option<i64>,
+    pub renew_due_at: Option<i64>,
 }
 
 /// The same where devices lead, with its place among them.

@@ -7,7 +7,7 @@ pub(super) const NEXT_TRUST: Sql = Sql::same("UPDATE trust_clock SET seq = seq +
 pub(super) const LEAVES: Sql = Sql::same(
     "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, o.slug, c.issuer_id, c.fingerprint, c.state, c.not_before, c.not_after, c.usable_until, \
      CASE WHEN c.profile = 'registered' THEN c.der ELSE NULL END AS foreign_der, CAST(CASE WHEN c.first_used_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS used, \
-     c.renew_ordered_at \
+     c.renew_ordered_at, c.renew_due_at \
      FROM certificates c JOIN devices d ON d.number = c.device JOIN organizations o ON o.id = c.org_id \
      WHERE c.trust_seq > $1 AND c.fingerprint IS NOT NULL AND c.not_after > $2 ORDER BY c.trust_seq",
 );
@@ -80,6 +80,7 @@ pub(in crate::pki) struct LeafRecord {
     pub foreign_der: Option<Vec<u8>>,
     pub used: i64,
     pub renew_ordered_at: Option<i64>,
+    pub renew_due_at: Option<i64>,
 }
 
 /// Device leaves that changed after `seq` and had not ended at `since`.

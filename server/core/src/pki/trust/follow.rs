@@ -11,7 +11,7 @@ use super::{
         registered::{RegisteredAnchor, signed},
         store,
     },
-    Claim, Issuer, Leaf, TrustHandle,
+    Claim, Issuer, Leaf, Ordered, TrustHandle,
 };
 use crate::db::Db;
 use std::sync::{
@@ -21,7 +21,7 @@ use std::sync::{
 use tokio::time::Instant;
 use wire::{
     Timestamp,
-    ids::{DeviceId, OrgId},
+    ids::DeviceId,
     states::{AuthorityState, CertificateState, DeviceState},
 };
 
@@ -74,14 +74,12 @@ impl TrustHandle {
         }
     }
 
-    /// Takes over what changed in the database since the last time; gives the devices of which an operator has ordered since then that they renew.
-    /// Idempotent; calls queue up.
-    pub(in crate::pki) async fn reload(&self, db: &Db, trust_domain: &str) -> Result<Vec<(OrgId, i64)>, Error> {
+    /// Takes over what changed in the database since the last time, and notes which devices are to be told of an order to renew. Idempotent; calls queue up.
+    pub(in crate::pki) async fn reload(&self, db: &Db, trust_domain: &str) -> Result<(), Error> {
         let mut seq = self.0.seq.lock().await;
         let mut on = db.read().await?;
         // Changes are numbered in the order their transactions end, so every row up to this number can be seen by the next statement.
         let latest = store::trust_seq(&mut on).await?;
-        let mut ordered = Vec::new();
         if latest > *seq {
             let records = store::leaves(&mut on, *seq, self.0.clock.now().plus(-profile::BACKDATE)).await?;
             let claims = store::claims(&mut on, *seq).await?;
@@ -94,13 +92,11 @@ impl TrustHandle {
             let mut tighter = false;
             let mut leaves = self.0.leaves.write();
             for leaf in changed {
+                self.note_order(leaves.get(&leaf.peer.fingerprint).map(Arc::as_ref), &leaf);
                 if let Some(before) = leaves.get(&leaf.peer.fingerprint) {
                     leaf.used.fetch_or(before.used.load(Ordering::Relaxed), Ordering::Relaxed);
                     if leaf.says_what(before) {
                         leaf.anchored.store(before.anchored.load(Ordering::Relaxed), Ordering::Relaxed);
-                    }
-                    if leaf.ordered.is_some() && leaf.ordered != before.ordered {
-                        ordered.push((leaf.peer.org.clone(), leaf.peer.device));
                     }
                     // What was issued here comes back as it is known.
                     tighter |= !leaf.stands_like(before);
@@ -114,7 +110,7 @@ impl TrustHandle {
             }
         }
         *self.0.heard.write() = Instant::now();
-        Ok(ordered)
+        Ok(())
     }
 
     /// The database was heard, and had nothing new.
@@ -175,7 +171,8 @@ fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
         used: AtomicBool::new(r.used != 0),
         suspected: AtomicBool::new(false),
         anchored: AtomicU64::new(0),
-        ordered: r.renew_ordered_at.map(Timestamp),
+        // An instance that knows no spread orders without saying when.
+        ordered: r.renew_ordered_at.map(|at| Ordered { at: Timestamp(at), due: Timestamp(r.renew_due_at.unwrap_or(at)) }),
         peer: DevicePeer {
             org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
             device: r.device,

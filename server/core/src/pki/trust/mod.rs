@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{access::attacks::Attacks, clock::Clock};
 use arc_swap::ArcSwap;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustls_pki_types::CertificateDer;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     net::IpAddr,
     sync::{
         Arc,
@@ -63,8 +63,17 @@ struct Leaf {
     suspected: AtomicBool,
     /// The version of the anchors that its chain was last found to end in, its names being those of its row; 0 when it never was.
     anchored: AtomicU64,
-    /// When its renewal was ordered.
-    ordered: Option<Timestamp>,
+    /// That its renewal was ordered.
+    ordered: Option<Ordered>,
+}
+
+/// An order to renew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ordered {
+    /// When it was given.
+    at: Timestamp,
+    /// When the device is told.
+    due: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +93,8 @@ struct Shared {
     issuers: RwLock<HashMap<AuthorityId, Issuer>>,
     leaves: RwLock<HashMap<Fingerprint, Arc<Leaf>>>,
     claims: RwLock<HashMap<Fingerprint, Claim>>,
+    /// Which leaves' devices are to be told that a renewal was ordered, and when. What the leaf says by then holds.
+    due: Mutex<BTreeSet<(Timestamp, Fingerprint)>>,
     seq: tokio::sync::Mutex<i64>,
     heard: RwLock<Instant>,
     followed: AtomicBool,
@@ -126,6 +137,7 @@ impl TrustHandle {
             issuers: RwLock::default(),
             leaves: RwLock::default(),
             claims: RwLock::default(),
+            due: Mutex::default(),
             seq: tokio::sync::Mutex::new(0),
             heard: RwLock::new(Instant::now()),
             followed: AtomicBool::new(false),

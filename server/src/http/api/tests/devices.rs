@@ -107,6 +107,50 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn many_devices_are_ordered_to_renew(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        s.world.device(id, "gateway").await;
+    }
+    assert_eq!(s.post("/devices:life", &json!({ "q": "gw-3", "step": "suspend", "expected": 1 })).await.ok()["changed"], 1);
+    let all = json!({ "q": "type:gateway" });
+    let would = s.post("/devices:preview-renew", &all).await;
+    let left_out = |body: &Value| ["suspended", "nothing_to_renew", "already_asked", "for_later"].map(|why| body[why].as_i64().unwrap());
+    assert_eq!((&would.ok()["devices"], &would.body["asked"], left_out(&would.body)), (&json!(3), &json!(2), [1, 0, 0, 0]));
+    let unsaid = s.post("/devices:renew", &all).await;
+    assert_eq!((unsaid.code(), unsaid.body["field"].as_str()), ((400, "invalid"), Some("expected")));
+    let order = |minutes: i64, expected: i64| json!({ "q": "type:gateway", "minutes": minutes, "expected": expected });
+    assert_eq!(s.post("/devices:renew", &order(30, 2)).await.code(), (409, "other_count"));
+    let refused = s.post("/devices:renew", &order(10_081, 3)).await;
+    assert_eq!((refused.code(), refused.body["field"].as_str()), ((400, "invalid"), Some("minutes")));
+    let unknown = s.post("/devices:renew", &json!({ "q": "", "expected": 3, "hours": 1 })).await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+    let nobodys = json!({ "authority": format!("ca_{}", "0".repeat(32)), "expected": 0 });
+    assert_eq!(s.post("/devices:renew", &nobodys).await.code(), (404, "authority_not_found"));
+    let done = s.post("/devices:renew", &order(30, 3)).await;
+    assert_eq!((&done.ok()["asked"], &done.body["minutes"]), (&json!(2), &json!(30)));
+    let ordered = s.get("/devices/gw-2").await.ok()["certificates"][0].clone();
+    let spread = ordered["renew_due_at"].as_i64().unwrap() - ordered["renew_ordered_at"].as_i64().unwrap();
+    assert_eq!(spread, 15 * 60_000, "the second of two, over half an hour");
+    let again = s.post("/devices:renew", &order(30, 3)).await;
+    assert_eq!((&again.ok()["asked"], left_out(&again.body)), (&json!(0), [1, 0, 2, 0]), "nobody is asked twice");
+    let authorities = s.get("/authorities").await;
+    let devices = authorities.ok().as_array().unwrap().iter().find(|a| a["kind"] == "device").unwrap()["id"].clone();
+    let shown = s.get(&format!("/authorities/{}", devices.as_str().unwrap())).await;
+    assert_eq!((&shown.ok()["renewals"]["asked"], &shown.body["renewals"]["renewed"]), (&json!(2), &json!(0)));
+    let one = s.post("/devices/gw-2/renew", &json!({})).await;
+    assert_eq!(one.status, StatusCode::OK, "{}", one.body);
+    let ordered = s.get("/devices/gw-2").await.ok()["certificates"][0].clone();
+    assert_eq!(ordered["renew_due_at"], ordered["renew_ordered_at"], "one by itself is told at once");
+
+    let viewer = Script::new(kind, Role::Viewer).await;
+    assert_eq!(viewer.post("/devices:renew", &order(30, 0)).await.code().0, 403);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn a_device_is_pinned_and_its_updates_are_listed(#[case] kind: EngineKind) {
     let s = Script::new(kind, Role::Operator).await;
     s.world.device("gw-1", "gateway").await;

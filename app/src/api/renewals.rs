@@ -1,0 +1,64 @@
+//! Many devices that are asked to renew their certificates, as the console counts and asks them.
+
+use super::{fault::ApiFault, packed::Packed};
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use serde::{Deserialize, Serialize};
+use wire::{ids::DeviceId, pki::ManyRenewals};
+
+/// What the question shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RenewalsView {
+    /// What the order would do now.
+    pub would: ManyRenewals,
+    /// The devices that are named; none where a selector means them.
+    pub devices: Vec<DeviceId>,
+    /// The name of the authority whose devices alone are meant, if one is named.
+    pub authority: Option<String>,
+}
+
+/// What these inputs of a form mean.
+#[cfg(feature = "ssr")]
+fn whom(call: &super::caller::Call, q: String, (devices, named): (&str, &str), authority: &str) -> Result<wire::pki::RenewMany, ApiFault> {
+    let devices = super::devices::these(call, devices, named)?;
+    let authority = if authority.is_empty() { None } else { Some(call.id(authority)?) };
+    Ok(wire::pki::RenewMany { q, devices, authority, ..wire::pki::RenewMany::default() })
+}
+
+/// What it would do to ask every device to renew that `q` means, or that `devices` names (with `named` it must name some); with `authority` only those that
+/// have a certificate of it: a [`RenewalsView`].
+#[server(prefix = "/rpc", endpoint = "/devices/renewals", input = GetUrl)]
+pub async fn read_renewals(
+    #[server(default)] q: String,
+    #[server(default)] devices: String,
+    #[server(default)] named: String,
+    #[server(default)] authority: String,
+) -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    let many = whom(&call, q, (&devices, &named), &authority)?;
+    let would = call.answer(call.fleet.devices().preview_renewals(&call.actor, &many).await)?;
+    let all = call.answer(call.fleet.pki().list_authorities(&call.actor))?;
+    let authority = all.iter().find(|a| Some(&a.id) == many.authority.as_ref()).map(|a| a.common_name().to_owned());
+    Packed::of(&RenewalsView { would, devices: many.devices, authority })
+}
+
+/// Asks them, over so many `minutes`, or over as many as it takes when that is empty. `expected` is how many devices the question told of; when they are another
+/// number by now, nobody is asked. Leads to `back`, a path of the console.
+#[server(prefix = "/rpc", endpoint = "/devices/renew")]
+pub async fn order_renewals(
+    #[server(default)] q: String,
+    #[server(default)] devices: String,
+    #[server(default)] named: String,
+    #[server(default)] authority: String,
+    #[server(default)] minutes: String,
+    expected: i64,
+    #[server(default)] back: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let minutes = Some(minutes.trim()).filter(|text| !text.is_empty()).map(str::parse::<u32>).transpose();
+    let minutes = minutes.map_err(|_| call.invalid("minutes", "Write a whole number of minutes, or leave it empty."))?;
+    let many = whom(&call, q, (&devices, &named), &authority)?;
+    let many = wire::pki::RenewMany { minutes, expected: Some(expected), ..many };
+    call.answer(call.fleet.devices().order_renewals(&call.actor, &many).await)?;
+    call.lead_to(super::session::local(&back, "/devices"));
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! The question whether many devices are asked to renew their certificates: whom it means, who is left out and why, and over how long they are told. A page
+//! of its own, because all of that is counted first.
+
+use crate::{
+    api::{
+        packed::reading,
+        renewals::{OrderRenewals, ReadRenewals, RenewalsView as Model},
+    },
+    pages::devices,
+    ui::{
+        Control, PageHead, empty,
+        form::{self, ActionForm, FormCall, fault_banner, field, on_asked_anew, refusal, said},
+        number::{counted, grouped},
+        page::page,
+    },
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use wire::pki::{MAX_RENEWAL_MINUTES, ManyRenewals};
+
+/// What the address asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    /// `q=`: a selector.
+    q: String,
+    /// `sel=`, several times: devices that were ticked, separated by blanks; none for all that the selector means.
+    devices: String,
+    /// Says that devices are named: what was ticked and is no device never becomes all.
+    named: &'static str,
+    /// `authority=`: whose devices alone are meant.
+    authority: String,
+}
+
+impl Asked {
+    fn new(q: &str, ticked: &[String], authority: &str) -> Self {
+        let (q, named) = if ticked.is_empty() { (q.to_owned(), "") } else { (String::new(), "1") };
+        Self { q, devices: ticked.join(" "), named, authority: authority.to_owned() }
+    }
+
+    /// Where whoever asked came from.
+    fn back(&self) -> String {
+        if self.authority.is_empty() { devices::list_of(&self.q) } else { format!("/certificates/authorities/{}", self.authority) }
+    }
+}
+
+/// `/certificates/renew?q=&sel=&authority=`
+#[component]
+pub fn RenewalsPage() -> AnyView {
+    let address = use_query_map();
+    let asked = Memo::new(move |_| {
+        address.with(|a| {
+            let said = |word| a.get_str(word).unwrap_or_default();
+            Asked::new(said("q"), &a.get_all("sel").unwrap_or_default(), said("authority"))
+        })
+    });
+    let model = reading(move || {
+        let Asked { q, devices, named, authority } = asked.get();
+        ReadRenewals { q, devices, named: named.to_owned(), authority }
+    });
+    let call = said::<OrderRenewals>("They are asked to renew", model);
+    // What was refused because others are meant by now is asked about those.
+    on_asked_anew(call, move || model.refetch());
+    page(model, move |model: Model| content(&model, &asked.get_untracked(), call))
+}
+
+fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
+    let would = &m.would;
+    let back = asked.back();
+    let sub = view! { <a href=back.clone()>{if asked.authority.is_empty() { "Devices" } else { "The authority" }}</a> };
+    let body = if would.asked == 0 {
+        let way_back = view! { <a class="btn" href=back>"Back"</a> }.into_any();
+        view! {
+            <div class="body"><p>{about(m, asked)}</p>{left_out(would)}</div>
+            {empty("shield-check", "Nobody is left to ask", "Who was asked already renews when it is told, or when it connects.", Some(way_back))}
+        }
+        .into_any()
+    } else {
+        ask(m, asked, call)
+    };
+    view! { <PageHead title="Ask devices to renew" sub=sub.into_any()/><section class="card narrow">{body}</section> }.into_any()
+}
+
+fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
+    let would = &m.would;
+    let who = counted(would.asked, "device", "devices");
+    let hint = "They are told one after the other, so that they don't all come back at once. Whoever is not connected then is told when it connects.";
+    let minutes = field("minutes", "Over how many minutes", Control::Input("number"))
+        .value(would.minutes.to_string())
+        .bounds(0, i64::from(MAX_RENEWAL_MINUTES))
+        .hint(hint)
+        .refused(call);
+    let Asked { q, devices, named, authority } = asked.clone();
+    let back = asked.back();
+    view! {
+        <ActionForm action=call>
+            <input type="hidden" name="q" value=q/>
+            <input type="hidden" name="devices" value=devices/>
+            <input type="hidden" name="named" value=named/>
+            <input type="hidden" name="authority" value=authority/>
+            <input type="hidden" name="expected" value=would.devices/>
+            <input type="hidden" name="back" value=back.clone()/>
+            <div class="body stack">
+                {move || fault_banner(refusal(call).as_ref())}
+                <p>{about(m, asked)}</p>
+                <p>{format!("{who} of them {} asked, whatever the age of their certificates. Each order ends when the device has used a new one.", if would.asked == 1 { "is" } else { "are" })}</p>
+                {left_out(would)}
+                {minutes.view()}
+                <div class="row">
+                    {form::submit(format!("Ask {who}"), "primary", move || call.pending().get())}
+                    <a class="btn" href=back>"Cancel"</a>
+                </div>
+            </div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// Whom it is about, in a sentence.
+fn about(m: &Model, asked: &Asked) -> String {
+    let whose = m.authority.as_ref().map(|name| format!(" with a certificate of {name} to renew")).unwrap_or_default();
+    let meant = match (m.devices.as_slice(), asked.q.is_empty()) {
+        ([], true) => "every device of the fleet".to_owned(),
+        ([], false) => format!("the devices that match {}", asked.q),
+        (named, _) => devices::some(named),
+    };
+    format!("This is about {meant}{whose}: {}.", counted(m.would.devices, "device", "devices"))
+}
+
+/// Who is left out, and why; nothing where nobody is.
+fn left_out(would: &ManyRenewals) -> AnyView {
+    let reasons = [
+        (would.suspended, "Suspended: nothing of them is renewed until they are resumed"),
+        (
+            would.nothing_to_renew,
+            "Nothing of them is renewed here: no certificate that they may connect with, or one of an owner's authority",
+        ),
+        (would.already_asked, "Asked already, and not renewed yet"),
+        (would.for_later, "For another order: one asks 100,000"),
+    ];
+    if reasons.iter().all(|(n, _)| *n == 0) {
+        return ().into_any();
+    }
+    let rows = reasons.into_iter().filter(|(n, _)| *n > 0).map(|(n, why)| view! { <dt>{why}</dt><dd>{grouped(n)}</dd> });
+    view! { <p>"Left out:"</p><dl class="kv">{rows.collect_view()}</dl> }.into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Timestamp;
+
+    fn model(devices: &[&str], authority: Option<&str>) -> Model {
+        let would = ManyRenewals {
+            devices: 1204,
+            asked: 1200,
+            suspended: 4,
+            nothing_to_renew: 0,
+            already_asked: 0,
+            for_later: 0,
+            minutes: 1,
+            told_by: Timestamp(0),
+        };
+        Model { would, devices: devices.iter().map(|id| id.parse().unwrap()).collect(), authority: authority.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_was_ticked_is_meant_and_nothing_else() {
+        let ticked = ["gw-1".to_owned(), "gw-2".to_owned()];
+        let asked = Asked::new("type:gateway", &ticked, "");
+        assert_eq!((asked.q.as_str(), asked.devices.as_str(), asked.named), ("", "gw-1 gw-2", "1"));
+        assert_eq!(about(&model(&["gw-1", "gw-2"], None), &asked), "This is about gw-1, gw-2: 1,204 devices.");
+        assert_eq!(Asked::new("", &[String::new()], "").named, "1", "a tick of nobody is not all");
+    }
+
+    #[test]
+    fn the_way_back_is_where_the_question_came_from() {
+        let asked = Asked::new("tag:eu", &[], "");
+        assert_eq!((asked.back().as_str(), asked.named), ("/devices?q=tag:eu", ""));
+        assert_eq!(about(&model(&[], None), &asked), "This is about the devices that match tag:eu: 1,204 devices.");
+        let of = Asked::new("", &[], "ca_1");
+        assert_eq!(of.back(), "/certificates/authorities/ca_1");
+        let said = about(&model(&[], Some("Device CA G1")), &of);
+        assert_eq!(said, "This is about every device of the fleet with a certificate of Device CA G1 to renew: 1,204 devices.");
+    }
+}
