@@ -80,6 +80,11 @@ impl Rollouts {
                     && !record.spec.during_freeze
                     && freezes::not_over(&mut on, org, now).await?.iter().any(|f| f.holds(now)),
                 to_retry: if record.spec.retry.is_some() { turns::to_retry(&mut on, id).await? } else { None },
+                cancelled: if course.state == RolloutState::Running && course.is_last(course.stage) {
+                    turns::cancelled(&mut on, id).await?
+                } else {
+                    0
+                },
             };
             let mut plan = plan(&course, under_way, survey.as_ref(), now);
             // While this was down nobody could be heard: devices have their time after the start as after their success.
