@@ -67,6 +67,7 @@ impl Rollouts {
             let mut on = self.db.read().await?;
             let Some((record, course)) = records::course(&mut on, org, id).await? else { return Ok(()) };
             self.notice(&record, &course);
+            self.notice_cancelled(&mut on, &record, &course).await?;
             let now = self.clock.now();
             if let Some(late) = late(&record, now) {
                 drop(on);

@@ -285,7 +285,7 @@ async fn what_a_gate_of_the_whole_rollout_saw_stays_when_it_pauses_and_when_a_pe
     s.checked(&id).await;
     // The audit log says which gate, with what it saw.
     let query = AuditQuery { action: "rollout.resume".to_owned(), ..AuditQuery::default() };
-    let entry = s.w.fleet.access().find_audit(&s.ada, &query).await.unwrap().items.remove(0);
+    let entry = s.w.fleet.access().find_audit(&s.ada, &query).await.unwrap().entries.items.remove(0);
     let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap();
     let passed_over = &detail["in_spite_of"][0];
     assert_eq!((&passed_over["gate"], &passed_over["errors"]), (&json!("the whole rollout"), &json!(1)), "{detail}");
