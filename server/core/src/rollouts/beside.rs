@@ -73,7 +73,7 @@ impl Rollouts {
     /// Tells each device whose update somebody else has cancelled since the last look, as who cancels it here does. That moves no rollout and opens nothing
     /// for anybody, so nobody else is told to ask.
     pub(super) async fn notice_cancelled(&self, on: &mut impl Conn, record: &Record, course: &Course) -> Result<(), DbError> {
-        let tally = course.stages.iter().map(|s| s.tally).sum();
+        let tally: i64 = course.stages.iter().map(|s| s.tally).sum();
         let known = self.beside.0.lock().cancelled.get(&record.id).is_some_and(|known| known.tally == tally);
         if known || !begun(course.state) {
             return Ok(());

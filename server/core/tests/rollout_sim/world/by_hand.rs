@@ -4,9 +4,14 @@ use super::{World, ledger::retractable};
 use crate::devices::Dice;
 use fleet::rollouts::{
     control::retry,
+    course::Course,
     state::{Class, UPDATE, legal},
 };
-use wire::{Timestamp, rollouts::EndClass, states::UpdateState};
+use wire::{
+    Timestamp,
+    rollouts::EndClass,
+    states::{RolloutState, StageState, UpdateState},
+};
 
 impl World {
     /// Somebody cancels the update of one device. Now and then that has begun before it hears of it, and goes back.
@@ -37,9 +42,13 @@ impl World {
         i64::try_from(latest.filter(|row| row.state == UpdateState::Cancelled && row.by_hand && !row.again).count()).unwrap()
     }
 
-    /// A run that ends by itself leaves nobody behind whom a person has set aside: that one is asked first.
-    pub(super) fn check_set_aside(&self, run: usize, by: &str) {
-        assert!(by != "automatic" || self.cancelled_in(run) == 0, "seed {}: it ended with cancelled devices, and asked nobody", self.seed);
+    /// A last stage that ends by itself leaves nobody behind whom a person has set aside: somebody is asked first.
+    pub(super) fn check_set_aside(&self, run: usize, before: &Course) {
+        let after = &self.runs[run].course;
+        let (Some(was), Some(is)) = (before.stages.last(), after.stages.last()) else { return };
+        let ends = was.state != is.state && matches!(is.state, StageState::Succeeded | StageState::Skipped);
+        let asked = !ends || after.state != RolloutState::Running || self.cancelled_in(run) == 0;
+        assert!(asked, "seed {}: its last stage ended with cancelled devices, and asked nobody", self.seed);
     }
 
     /// Somebody has those tried again whose updates ended in any of some ways.

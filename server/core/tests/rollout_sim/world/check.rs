@@ -61,6 +61,9 @@ impl World {
                 new.state
             );
         }
+        if by == "automatic" {
+            self.check_set_aside(run, before);
+        }
         if before.state != after.state {
             match after.state {
                 RolloutState::Halted => {
