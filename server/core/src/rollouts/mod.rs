@@ -68,6 +68,7 @@ mod inbox;
 mod listing;
 mod moving;
 mod offering;
+mod passing;
 mod pinning;
 mod placed;
 mod placing;

@@ -4,7 +4,8 @@ use super::{
     course::{Change, Course, Stage},
     evidence::{self, Groups, Look},
     gate,
-    plan::{Need, Plan, Survey, halt, pass, say_no, unjudged},
+    passing::pass,
+    plan::{Need, Plan, Survey, halt, say_no, unjudged},
     state::{STAGE, legal},
     way_back,
 };
