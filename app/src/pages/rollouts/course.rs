@@ -113,12 +113,9 @@ fn halted_words(s: &StageView) -> String {
 /// Pure: what a stage that waits for a person says: that it has passed where its gate says so; and the last of them, for whom it waits.
 fn waits_words(s: &StageView, stages: u32, cancelled: i64) -> String {
     let (passed, why) = (if s.verdict.call == Call::Pass { ", has passed" } else { "" }, s.verdict.text.trim_end_matches('.'));
-    let aside = if s.number == stages && cancelled > 0 {
-        format!(" {} can be tried again, until somebody ends it.", counted(cancelled, "cancelled device", "cancelled devices"))
-    } else {
-        String::new()
-    };
-    format!("Stage {}, {}{passed}: {why}.{aside}", s.number, s.spec.name)
+    let devices = counted(cancelled, "cancelled device", "cancelled devices");
+    let aside = (s.number == stages && cancelled > 0).then(|| format!(" {devices} can be tried again, until somebody ends it."));
+    format!("Stage {}, {}{passed}: {why}.{}", s.number, s.spec.name, aside.unwrap_or_default())
 }
 
 /// How devices that run a release which may not be installed any more get off it, for who may do that.
@@ -371,11 +368,9 @@ mod tests {
     #[test]
     fn the_last_stage_says_for_whom_it_waits() {
         let passed = of_stage(StageState::AwaitingPromotion, Verdict::new(Call::Pass, "4 of 4 finished devices succeeded"));
-        assert_eq!(waits_words(&passed, 2, 1), "Stage 1, One, has passed: 4 of 4 finished devices succeeded.");
-        assert_eq!(
-            waits_words(&passed, 1, 1),
-            "Stage 1, One, has passed: 4 of 4 finished devices succeeded. 1 cancelled device can be tried again, until somebody ends it."
-        );
+        let said = "Stage 1, One, has passed: 4 of 4 finished devices succeeded.";
+        assert_eq!(waits_words(&passed, 2, 1), said);
+        assert_eq!(waits_words(&passed, 1, 1), format!("{said} 1 cancelled device can be tried again, until somebody ends it."));
     }
 
     #[test]

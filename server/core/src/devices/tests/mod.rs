@@ -257,29 +257,6 @@ async fn pages_visit_every_device_once_in_every_order(#[case] kind: EngineKind) 
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn a_search_for_what_there_is_none_of_is_told_the_nearest(#[case] kind: EngineKind) {
-    let w = World::open(kind).await;
-    let (operator, devices) = (w.operator().await, w.fleet.devices());
-    w.device("gw-1", "gateway").await;
-    devices.set_tags(&operator, &"gw-1".parse().unwrap(), vec!["canary".into()]).await.unwrap();
-    devices.create_group(&operator, "lab").await.unwrap();
-    let told = async |q: &str| devices.page(&operator, &DeviceQuery { q: q.into(), ..DeviceQuery::default() }).await.unwrap().misspelt;
-    assert_eq!(told("type:gateway tag:canary -group:lab").await, [""; 0]);
-    assert_eq!(
-        told("type:gatway -tag:canry group:labb").await,
-        [
-            "No device is of the type gatway. Did you mean gateway?",
-            "No device has the tag canry. Did you mean canary?",
-            "There is no group labb. Did you mean lab?",
-        ]
-    );
-    assert_eq!(told("type:gatway state:decommissioned").await, [""; 0], "those are not offered");
-}
-
-#[rstest]
-#[case::sqlite(EngineKind::Sqlite)]
-#[case::postgres(EngineKind::Postgres)]
-#[tokio::test]
 async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let operator = w.operator().await;
