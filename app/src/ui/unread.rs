@@ -1,4 +1,4 @@
-//! What of a list's address is not understood: the list is shown without it, says so once above itself, and leads to the same list without it. Also without
+//! What of an address is not understood, most often a list's: the list is shown without it, says so once above itself, and leads to the same list without it. Also without
 //! JavaScript. Refuses to know what lists are of: each says which words its address has. A search is not among them: what is wrong in it is said beside it,
 //! with its place, and nothing is shown instead of what was looked for.
 
@@ -74,11 +74,18 @@ pub fn notice(words: &'static [Word], others: &'static [&'static str]) -> AnyVie
 /// The same for a page that has several lists: `known` says of an address's path what is understood there, and nothing where no list is. It is asked again
 /// when what it has read changes.
 pub fn notice_of(known: impl Fn(&str) -> Option<Known> + Send + Sync + 'static) -> AnyView {
+    notice_by(move |path, search| {
+        let (words, others) = known(path)?;
+        unread(search, words, others)
+    })
+}
+
+/// The same for a page that reads its address in a way of its own: `read` says of a path and a query what is not understood.
+pub fn notice_by(read: impl Fn(&str, &str) -> Option<Unread> + Send + Sync + 'static) -> AnyView {
     let url = use_url();
     let shown = move || {
         let (without, unread) = url.with(|url| {
-            let (words, others) = known(url.path())?;
-            let unread = unread(url.search(), words, others)?;
+            let unread = read(url.path(), url.search())?;
             Some((address(url.path(), &unread.rest), unread))
         })?;
         let text = view! { {unread.said}" "<a href=without>"Leave it out of the address"</a> };

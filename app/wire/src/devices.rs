@@ -215,6 +215,9 @@ pub struct DevicesPage {
     pub views: Vec<SavedView>,
     /// What is wrong with the selector, if something is; the rows are then empty.
     pub selector_error: Option<SelectorError>,
+    /// Sentences about types, tags and groups that the selector asks for and that there are none of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misspelt: Vec<String>,
     /// Devices in the fleet at all; 0 shows the first steps instead of "no match".
     pub fleet: i64,
     /// Whether the caller may enrol devices.

@@ -52,14 +52,15 @@ pub const ROLLOUT: Machine<RolloutState> = {
     ]
 };
 
-/// A stage's life. `failed → running` is a person's decision to go on after a gate said no; the planner never makes it.
+/// A stage's life. What leads back to `running` is a person's decision, and the planner never makes it: to go on after a gate said no, or to have devices tried
+/// again whose stage is done and has not ended.
 pub const STAGE: Machine<StageState> = {
     use StageState as S;
     &[
         (S::Pending, &[S::Running, S::Skipped]),
         (S::Running, &[S::Soaking, S::AwaitingPromotion, S::Succeeded, S::Failed, S::Skipped]),
-        (S::Soaking, &[S::AwaitingPromotion, S::Succeeded, S::Failed, S::Skipped]),
-        (S::AwaitingPromotion, &[S::Succeeded, S::Failed, S::Skipped]),
+        (S::Soaking, &[S::Running, S::AwaitingPromotion, S::Succeeded, S::Failed, S::Skipped]),
+        (S::AwaitingPromotion, &[S::Running, S::Succeeded, S::Failed, S::Skipped]),
         (S::Succeeded, &[]),
         (S::Failed, &[S::Running, S::Skipped]),
         (S::Skipped, &[]),

@@ -65,6 +65,7 @@ struct Rooms {
     entropy: Arc<dyn Entropy>,
     org: OrgId,
     stores: [Db; 2],
+    folder: PathBuf,
     // Held as long as a server is open: a second one on the same folder is refused.
     _lock: Option<File>,
 }
@@ -91,7 +92,7 @@ impl Fleet {
             .mode(0o700)
             .create(&settings.data)
             .map_err(|e| db::Error::Open(format!("can't make the data folder {}: {e}", settings.data.display())))?;
-        let lock = if settings.serves { Some(lock(&settings.data)?) } else { None };
+        let lock = if settings.serves { Some(lock(&settings.data).await?) } else { None };
         let at = |file: &str| location(&settings.data, file, settings.postgres.as_deref(), settings.postgres_connections);
         let fleet_db = Db::open(&at(FLEET_DB), Store::Fleet).await?;
         if settings.serves {
@@ -140,6 +141,7 @@ impl Fleet {
             entropy,
             org,
             stores,
+            folder: settings.data,
             _lock: lock,
         };
         Ok(Self(Arc::new(rooms), None))
@@ -220,6 +222,16 @@ impl Fleet {
         self.0.stores[0].serve_alone().await
     }
 
+    /// Whether a server serves this fleet now: this process, or one that this one is a command beside.
+    pub async fn served(&self) -> Result<bool, db::Error> {
+        if let Some(served) = self.0.stores[0].served().await? {
+            return Ok(served);
+        }
+        // Where nobody has ever served there is no lock.
+        let Ok(file) = File::open(self.0.folder.join(LOCK)) else { return Ok(false) };
+        Ok(file.try_lock_shared().is_err())
+    }
+
     /// Whether the databases answer and take writes; [`db::Error::Full`] while their disk is full.
     pub async fn ready(&self) -> Result<()> {
         for store in &self.0.stores {
@@ -258,6 +270,10 @@ impl Fleet {
 
 /// How long closing waits for what requests had begun.
 const LAST_WORK: Duration = Duration::from_secs(5);
+/// The file in the data folder that a server locks.
+const LOCK: &str = "lock";
+/// How long a lock is waited for that is only looked at.
+const AN_INSTANT: Duration = Duration::from_millis(100);
 /// The embedded database's file of the fleet store.
 pub(crate) const FLEET_DB: &str = "fleet.db";
 const PING: db::Sql = db::Sql::split("SELECT 1", "SELECT CAST(1 AS BIGINT)");
@@ -295,18 +311,46 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
     fleet.chain(crate::telemetry::store::ALL.iter().map(|s| (Store::Telemetry, *s))).collect()
 }
 
-fn lock(data: &Path) -> Result<File, db::Error> {
+async fn lock(data: &Path) -> Result<File, db::Error> {
     let wrong = |what: &str, e: &dyn std::fmt::Display| db::Error::Open(format!("{what} {}: {e}", data.display()));
-    let file = File::create(data.join("lock")).map_err(|e| wrong("can't write in the data folder", &e))?;
-    file.try_lock().map_err(|_| wrong("another Fleetward runs on", &"stop it first, or give this one another folder"))?;
+    let file = File::create(data.join(LOCK)).map_err(|e| wrong("can't write in the data folder", &e))?;
+    if file.try_lock().is_err() {
+        // A command that looks whether somebody serves holds it for an instant.
+        tokio::time::sleep(AN_INSTANT).await;
+        file.try_lock().map_err(|_| wrong("another Fleetward runs on", &"stop it first, or give this one another folder"))?;
+    }
     Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{db::EngineKind, testing::World};
+    use crate::{
+        db::EngineKind,
+        testing::{World, postgres},
+    };
     use rstest::rstest;
     use std::time::Duration;
+
+    #[rstest]
+    #[case::sqlite(EngineKind::Sqlite)]
+    #[case::postgres(EngineKind::Postgres)]
+    #[tokio::test]
+    async fn a_command_knows_whether_a_server_runs(#[case] kind: EngineKind) {
+        let url = match kind {
+            EngineKind::Sqlite => None,
+            EngineKind::Postgres => Some(postgres().await),
+        };
+        let w = World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await;
+        let cli = w.beside(url).await;
+        assert!(w.fleet.served().await.unwrap() && cli.served().await.unwrap());
+        let World { fleet, folder, .. } = w;
+        fleet.close().await.unwrap();
+        drop(fleet);
+        assert!(!cli.served().await.unwrap());
+        assert!(!cli.served().await.unwrap(), "to look takes nothing");
+        cli.close().await.unwrap();
+        drop(folder);
+    }
 
     #[rstest]
     #[case::sqlite(EngineKind::Sqlite)]

@@ -115,6 +115,8 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.whole_halts, "gates of the whole rollout that said no"),
         (seen.cancelled, "updates that people cancelled"),
         (seen.cancelled_again, "cancelled updates that people had tried again"),
+        (seen.reopened, "stages that were done and went on with devices that were tried again"),
+        (seen.set_aside, "last stages that waited for a person because of cancelled devices"),
     ] {
         assert!(n > 0, "no seed had any {what}");
     }

@@ -16,7 +16,7 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, Tone, chip,
+        Column, PageHead, Tone, banner, chip,
         completion::Completing,
         empty, facet,
         form::{FormCall, Post, on_asked_anew, on_success, said},
@@ -150,6 +150,8 @@ fn content(
     } else {
         rows(model, (shown, before), asked, ticked)
     };
+    let misspelt =
+        (!model.misspelt.is_empty()).then(|| view! { <div class="mb-4">{banner(Tone::Warn, model.misspelt.join(" ").into_any())}</div> });
     let groups = view! { <a class="btn" href="/groups">{icon("bookmark")}"Groups"</a> };
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=view! { {groups}{add} }.into_any()/>
@@ -158,6 +160,7 @@ fn content(
         {grouping::ask(model, shown, group, asked)}
         {stepping::ask(model, shown, step, asked)}
         {views::ask(&model.views, shown, keep, asked.name.as_deref())}
+        {misspelt}
         {rows}
     }
     .into_any()

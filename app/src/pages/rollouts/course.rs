@@ -5,7 +5,7 @@ use crate::pages::words;
 use crate::ui::{
     Tone, banner, card, dot,
     gates::{Gate, gates},
-    number::{grouped, plain},
+    number::{counted, grouped, plain},
     stage_bar::{Segment, stage_bar},
     time,
 };
@@ -97,7 +97,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             None => ().into_any(),
         },
         S::Running => match waiting {
-            Some(s) => banner(Tone::Hold, strong("Waits for a person.", waits_words(s))),
+            Some(s) => banner(Tone::Hold, strong("Waits for a person.", waits_words(s, r.row.stages, r.cancelled))),
             None => ().into_any(),
         },
         S::Draft | S::Approved | S::Completed => ().into_any(),
@@ -110,10 +110,12 @@ fn halted_words(s: &StageView) -> String {
     format!("Stage {}, {}: {why}. No further device gets it.", s.number, s.spec.name)
 }
 
-/// Pure: what a stage that waits for a person says: that it has passed where its gate says so.
-fn waits_words(s: &StageView) -> String {
+/// Pure: what a stage that waits for a person says: that it has passed where its gate says so; and the last of them, for whom it waits.
+fn waits_words(s: &StageView, stages: u32, cancelled: i64) -> String {
     let (passed, why) = (if s.verdict.call == Call::Pass { ", has passed" } else { "" }, s.verdict.text.trim_end_matches('.'));
-    format!("Stage {}, {}{passed}: {why}.", s.number, s.spec.name)
+    let devices = counted(cancelled, "cancelled device", "cancelled devices");
+    let aside = (s.number == stages && cancelled > 0).then(|| format!(" {devices} can be tried again, until somebody ends it."));
+    format!("Stage {}, {}{passed}: {why}.{}", s.number, s.spec.name, aside.unwrap_or_default())
 }
 
 /// How devices that run a release which may not be installed any more get off it, for who may do that.
@@ -348,20 +350,32 @@ mod tests {
         );
     }
 
-    #[test]
-    fn what_halted_a_stage_does_not_say_again_that_it_is_halted() {
-        let stage = |text: &str| StageView {
+    fn of_stage(state: StageState, verdict: Verdict) -> StageView {
+        StageView {
             number: 1,
             spec: StageSpec { name: "One".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() },
-            state: StageState::Failed,
+            state,
             counts: Counts::default(),
             dark: None,
             started_at: None,
             soak_until: None,
             ended_at: None,
-            verdict: Verdict::new(Call::Halt, text),
+            verdict,
             findings: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn the_last_stage_says_for_whom_it_waits() {
+        let passed = of_stage(StageState::AwaitingPromotion, Verdict::new(Call::Pass, "4 of 4 finished devices succeeded"));
+        let said = "Stage 1, One, has passed: 4 of 4 finished devices succeeded.";
+        assert_eq!(waits_words(&passed, 2, 1), said);
+        assert_eq!(waits_words(&passed, 1, 1), format!("{said} 1 cancelled device can be tried again, until somebody ends it."));
+    }
+
+    #[test]
+    fn what_halted_a_stage_does_not_say_again_that_it_is_halted() {
+        let stage = |text: &str| of_stage(StageState::Failed, Verdict::new(Call::Halt, text));
         let recalled = halted_words(&stage("the release was recalled. The plan has a way back for the devices that run it"));
         let said =
             "Stage 1, One: the release was recalled. The plan has a way back for the devices that run it. No further device gets it.";

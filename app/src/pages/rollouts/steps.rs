@@ -61,9 +61,9 @@ impl Step {
             Self::Review => "Review",
         }
     }
-    /// The step of a word; anything else is the first.
-    pub fn parse(word: &str) -> Self {
-        Self::ALL.into_iter().find(|s| s.word() == word).unwrap_or(Self::Firmware)
+    /// The step of a word; none where it is no step's.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.word() == word)
     }
     /// Where an input stands.
     pub fn of_field(name: &str) -> Self {

@@ -16,15 +16,20 @@ use crate::{
     ui::{
         PageHead,
         completion::Completing,
+        fold::FOLD,
         form::{action, refusal},
         page::page,
         stepper::{self, stepper},
+        unread::{self, Unread, Word, unread},
     },
 };
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_params_map};
+use leptos_router::hooks::{use_location, use_params_map, use_url};
 use std::collections::BTreeSet;
 use wire::rollouts::WizardPage as Model;
+
+/// What of the address has to be a step; everything else in it is the plan, and what is wrong with that is said at its fields.
+const WORDS: [Word; 2] = [("step", "step", |word| Step::named(word).is_some()), ("go", "step", |word| Step::named(word).is_some())];
 
 /// What the address says: the step and the plan so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +52,9 @@ impl Address {
         let pairs = query::pairs(search);
         let value = |key: &str| pairs.iter().rev().find(|p| p.0 == key).map(|p| p.1.as_str());
         let mut draft = Draft::read(search);
+        let go = value("go").and_then(Step::named);
         // Another step has other parts.
-        let said = value("go").is_none() && pairs.iter().any(|p| p.0 == "open");
+        let said = go.is_none() && pairs.iter().any(|p| p.0 == "open");
         let all = pairs.iter().filter(|p| p.0 == "open" && !p.1.is_empty()).map(|p| p.1.clone());
         let mut open: Option<BTreeSet<String>> = said.then(|| all.collect());
         let mut unfit_first = None;
@@ -59,7 +65,9 @@ impl Address {
                 open = open.filter(|_| unfit_first.is_some());
             }
             Some(what) => {
-                if let Some(selector) = filtered(&draft.selector, what) {
+                if let Some(part) = what.strip_prefix(FOLD) {
+                    open = Some(folded(open.unwrap_or_default(), part));
+                } else if let Some(selector) = filtered(&draft.selector, what) {
                     draft.selector = selector;
                 } else {
                     let before = draft.stages.len();
@@ -70,7 +78,7 @@ impl Address {
             None => {}
         }
         Self {
-            step: Step::parse(value("go").or_else(|| value("step")).unwrap_or_default()),
+            step: go.or_else(|| value("step").and_then(Step::named)).unwrap_or(Step::Firmware),
             draft,
             planned: pairs.iter().any(|p| p.0 == "release" || p.0.starts_with("stages.")),
             unfit_first,
@@ -87,6 +95,21 @@ impl Address {
     pub fn query(&self, step: Step) -> String {
         format!("step={}&{}", step.word(), self.draft.write())
     }
+}
+
+/// What of the address is no step; none where there is nothing like that.
+fn misread(search: &str) -> Option<Unread> {
+    let pairs = query::pairs(search);
+    let plan: Vec<&str> = pairs.iter().map(|(key, _)| key.as_str()).collect();
+    unread(search, &WORDS, &plan)
+}
+
+/// Which parts are open after this one was closed, or opened.
+fn folded(mut open: BTreeSet<String>, part: &str) -> BTreeSet<String> {
+    if !open.remove(part) {
+        open.insert(part.to_owned());
+    }
+    open
 }
 
 /// Which parts are open after `what` was done to the stages, of which there were so many before and are so many now. A stage stays open under another number,
@@ -147,7 +170,9 @@ pub fn WizardPage() -> AnyView {
             live.ask_for(Address::read(&search.get_untracked()).draft);
         }
     });
-    page(model, move |model: Model| {
+    let own = use_url().with_untracked(|url| url.path().to_owned());
+    let notice = unread::notice_by(move |path, search| if path == own { misread(search) } else { None });
+    let content = page(model, move |model: Model| {
         let search = search.get_untracked();
         let path = id.get_untracked().map_or_else(|| "/rollouts/new".to_owned(), |id| format!("/rollouts/{id}/edit"));
         if let Some(query) = drawn(&model, &search) {
@@ -161,7 +186,8 @@ pub fn WizardPage() -> AnyView {
             </For>
         }
         .into_any()
-    })
+    });
+    view! { {notice}{content} }.into_any()
 }
 
 /// The query that says by what a plan is drawn, where its address says nothing of it yet: a reload names the same devices then.
@@ -290,6 +316,34 @@ mod tests {
         assert_eq!(open("&open=&open=2&go=gates"), [0], "another step has other parts");
         let at = Address::read(&format!("{three}&open=&open=order&do=add"));
         assert!(at.is_open("order", false) && !at.is_open("window", false), "settings too");
+    }
+
+    #[test]
+    fn what_is_no_step_is_said_and_the_plan_beside_it_is_not() {
+        let told = |search: &str| misread(search).map(|unread| (unread.said, unread.rest));
+        for search in ["", "?step=gates&name=A&stages.0.reach=100&do=add&go=review", "?step=&open="] {
+            assert_eq!(told(search), None, "{search}");
+        }
+        let plan = "name=Radio%20fix&stages.0.reach=100";
+        let (said, rest) = told(&format!("?step=banana&{plan}")).unwrap();
+        assert_eq!((said.as_str(), rest.as_str()), ("“banana” is no step. This is shown without it.", plan));
+        assert_eq!(Address::read("?step=banana").step, Step::Firmware);
+        assert_eq!(Address::read("?step=gates&go=banana").step, Step::Gates, "without it");
+        assert!(told("?step=gates&go=banana").is_some());
+    }
+
+    #[test]
+    fn a_part_is_opened_and_closed_by_a_button_too() {
+        let three = "?step=stages&stages.0.reach=10&stages.1.reach=50&stages.2.reach=100";
+        let open = |more: &str| {
+            let at = Address::read(&format!("{three}{more}"));
+            (0..3).filter(|n| at.is_open(&n.to_string(), *n == 0)).collect::<Vec<_>>()
+        };
+        assert_eq!(open("&open=&open=0&do=fold.2"), [0, 2]);
+        assert_eq!(open("&open=&open=0&open=2&do=fold.0"), [2]);
+        assert_eq!(open("&open=&open=2&do=fold.2"), [0; 0], "all are closed");
+        assert_eq!(Address::read(&format!("{three}&open=&do=fold.2")).draft.stages.len(), 3, "the plan stays");
+        assert!(Address::read(&format!("{three}&open=&do=fold.budget.attribute")).is_open("budget.attribute", false));
     }
 
     #[test]

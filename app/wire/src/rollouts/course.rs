@@ -130,7 +130,7 @@ pub struct RolloutDetail {
     /// Its newest start without approvals; none where there was none.
     #[serde(default)]
     pub glass: Option<GlassBreak>,
-    /// What the gate of the whole rollout says; none where the plan has none.
+    /// What the gate of the whole rollout says, and in spite of what a person went on last; none where the plan has none.
     #[serde(default)]
     pub verdict: Option<Verdict>,
     /// How many of the devices that were left out were by people who cancelled their updates.

@@ -4,9 +4,12 @@ use super::{
     DeviceNo, Devices, Error,
     along::Along,
     filter::{Asked, Filter, asks_for_state},
-    narrowing::{Few, Ways, ways},
+    groups,
+    misspelt::Misspelt,
+    narrowing::{Few, Ways, any, ways},
     rows::{by_id, part},
     selector::Selector,
+    sizes::Facets,
 };
 use crate::{
     access::{Act, Actor, allowed, may},
@@ -192,14 +195,45 @@ impl Devices {
         kept_or((&self.totals, key, 0), (&self.db, &self.clock), || count(self.db.clone(), org.clone(), meant)).await
     }
 
+    /// Sentences about types, tags and groups that a search asks for and that there are none of. What is offered is of devices that are not decommissioned, so
+    /// nothing is said of a search that asks for a state.
+    async fn misspelt(&self, org: &OrgId, selector: &Selector, facets: &Facets) -> Result<Vec<String>, Error> {
+        if asks_for_state(selector) {
+            return Ok(Vec::new());
+        }
+        let mut misspelt = Misspelt::new([selector]);
+        misspelt.knows(&facets.types, &facets.tags);
+        // What is offered may be a while old, and is not all of a large fleet.
+        let missing = misspelt.missing();
+        if !misspelt.asks_for_groups() && missing.iter().all(|(_, values)| values.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let mut on = self.db.read().await?;
+        let mut found = [Vec::new(), Vec::new()];
+        for ((field, values), found) in missing.into_iter().zip(&mut found) {
+            for value in values {
+                if any(&mut on, org, &field, &value).await? {
+                    found.push(value);
+                }
+            }
+        }
+        let [types, tags] = found;
+        misspelt.knows(&types, &tags);
+        let groups = if misspelt.asks_for_groups() { groups::names(&mut on, org).await? } else { Vec::new() };
+        Ok(misspelt.said(&groups))
+    }
+
     /// A page of the list with what its filter offers. A mistake in the selector is part of the page, not an error.
     pub async fn page(&self, actor: &Actor, query: &DeviceQuery) -> Result<DevicesPage, Error> {
         may(actor, Act::Read)?;
         let facets = self.facets(&actor.org).await?;
         let views = self.views(actor).await?;
-        let (devices, selector_error) = match Selector::parse(&query.q) {
-            Ok(selector) => (self.rows(&actor.org, selector, query).await?, None),
-            Err(e) => (Page { items: Vec::new(), next: None, total: 0 }, Some(e)),
+        let (devices, misspelt, selector_error) = match Selector::parse(&query.q) {
+            Ok(selector) => {
+                let misspelt = self.misspelt(&actor.org, &selector, &facets).await?;
+                (self.rows(&actor.org, selector, query).await?, misspelt, None)
+            }
+            Err(e) => (Page { items: Vec::new(), next: None, total: 0 }, Vec::new(), Some(e)),
         };
         Ok(DevicesPage {
             devices,
@@ -218,6 +252,7 @@ impl Devices {
             facets: None,
             views,
             selector_error,
+            misspelt,
             fleet: facets.fleet,
             may_enrol: allowed(actor, Act::Enrol),
             may_edit: allowed(actor, Act::EditDevices),

@@ -23,6 +23,7 @@ mod known;
 mod let_in;
 mod life;
 pub(crate) mod listing;
+pub mod misspelt;
 pub(crate) mod naming;
 pub(crate) mod narrowing;
 mod paging;

@@ -70,6 +70,16 @@ const FLEET: Sql = Sql::same("SELECT MAX(number) FROM devices WHERE org_id = $1"
 
 pub(crate) const ALL: &[&Sql] = &[&FLEET, &TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &TYPE, &STATE, &ONLINE, &CUT, &WORD];
 
+/// Whether a device has this type or this tag; of another field nothing is known.
+pub(super) async fn any(on: &mut impl Conn, org: &OrgId, field: &Field, value: &str) -> Result<bool, Error> {
+    let sql = match field {
+        Field::Type => TYPE,
+        Field::Tag => TAGGED,
+        _ => return Ok(false),
+    };
+    Ok(row!(on, (String, i64), sql, org.as_str(), value, 1_i64)?.is_some_and(|(_, found)| found > 0))
+}
+
 /// Numbers of at most ten thousand devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Few {

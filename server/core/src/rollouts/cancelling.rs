@@ -24,7 +24,7 @@ use wire::{
 impl Rollouts {
     /// Cancels the update of one device by a rollout, in whichever state that is, as long as the device has not begun to install. `update` is the one that
     /// somebody saw: another attempt that is under way by now is left alone. It counts as left out, so that no gate takes it for a success or an error. May be
-    /// repeated. Of what another process does a device hears at its next look.
+    /// repeated. Of what a command beside a server does its device hears with the server's next tick.
     pub async fn cancel_update(
         &self,
         actor: &Actor,
@@ -63,6 +63,7 @@ impl Rollouts {
         lists::add_event(&mut tx, &actor.org, id, &line, &by, "off", now).await?;
         let detail = json!({ "rollout": id, "name": record.spec.name, "update": open.id, "was": open.state, "reason": reason });
         audit::append(&mut tx, actor, now, "device.cancel_update", device_id.as_str(), &detail).await?;
+        self.own_cancel(id, &open.id);
         tx.commit().await?;
         self.look_again(device);
         let org = &actor.org;

@@ -10,7 +10,7 @@ use super::{
 };
 use wire::{
     Timestamp,
-    rollouts::{Call, EndClass, Verb},
+    rollouts::{Call, EndClass, Verb, Verdict},
     states::{RolloutState, StageState},
 };
 
@@ -93,20 +93,33 @@ fn resume(course: &Course, by: &str, now: Timestamp, running: Change) -> Result<
     let doors_until = now.plus(course.patience(course.stage));
     let (mut changes, stage) = (vec![running], course.stage);
     let reopen = Change::Reopen { stage, doors_until, by: by.to_owned() };
-    if course.verdict.is_some() {
-        changes.push(Change::GoOn);
+    if course.verdict.as_ref().is_some_and(|v| v.call == Call::Halt) {
+        changes.push(Change::GoOn { by: by.to_owned() });
     }
     let refused = course.current().and_then(|s| s.verdict.as_ref()).is_some_and(|v| v.call == Call::Halt);
     match course.current().map(|s| s.state) {
         Some(StageState::Failed) => changes.push(reopen),
         // A gate paused it: as after a halt, what is known by now is not held against the stage.
-        Some(StageState::Running | StageState::Soaking) if refused => {
+        Some(StageState::Running | StageState::Soaking | StageState::AwaitingPromotion) if refused => {
             changes.extend([Change::Close { stage, to: StageState::Failed, verdict: None }, reopen]);
         }
         Some(StageState::Running) => changes.push(Change::Doors { until: doors_until }),
         _ => {}
     }
     Ok(changes)
+}
+
+/// The gates that an order goes on in spite of, each by its name and with what it saw: those that said no, and of a promotion that of the stage which it has not
+/// let pass.
+pub fn in_spite_of(verb: Verb, course: &Course) -> Vec<(String, &Verdict)> {
+    let whole = course.verdict.as_ref().map(|v| ("the whole rollout".to_owned(), v)).filter(|_| verb == Verb::Resume);
+    let stage = course.current().and_then(|s| Some((format!("stage {}, {}", course.stage, s.spec.name), s.verdict.as_ref()?)));
+    let over = |v: &Verdict| match verb {
+        Verb::Resume => v.call == Call::Halt,
+        Verb::Promote => v.call != Call::Pass,
+        _ => false,
+    };
+    whole.into_iter().chain(stage).filter(|gate| gate.1.is_judged() && over(gate.1)).collect()
 }
 
 fn promote(course: &Course) -> Result<Vec<Change>, String> {
@@ -150,13 +163,21 @@ pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timesta
     if !may_install(course.release) {
         return Err(RECALLED.to_owned());
     }
-    let requeue = Change::Requeue { classes: classes.to_vec() };
+    let (requeue, again) = (Change::Requeue { classes: classes.to_vec() }, Change::Again { stage: course.stage });
+    let doors = Change::Doors { until: now.plus(course.patience(course.stage)) };
     match (course.state, course.current().map(|s| s.state)) {
-        (R::Running, Some(StageState::Running)) => Ok(vec![requeue, Change::Doors { until: now.plus(course.patience(course.stage)) }]),
+        (R::Running, Some(StageState::Running)) => Ok(vec![requeue, doors]),
+        // Its devices were done: it goes on with these, and is judged and watched anew.
+        (R::Running, Some(StageState::Soaking | StageState::AwaitingPromotion)) => Ok(vec![requeue, again, doors]),
         // They come again when it is resumed.
         (R::Paused, Some(StageState::Running)) | (R::Halted, Some(StageState::Failed)) => Ok(vec![requeue]),
+        (R::Paused, Some(StageState::Soaking | StageState::AwaitingPromotion)) => Ok(vec![requeue, again]),
+        // They come with the next stage, as those do that were not reached.
+        (R::Running | R::Paused | R::Halted, Some(StageState::Succeeded | StageState::Skipped)) if !course.is_last(course.stage) => {
+            Ok(vec![requeue])
+        }
         (R::Running | R::Paused | R::Halted, _) => {
-            Err("The stage's devices are done and it is watched; try again in the next stage.".to_owned())
+            Err("No stage takes devices any more. Draft a new rollout for those that are to be tried again.".to_owned())
         }
         _ => Err("It has ended. Draft a new rollout for the devices that failed.".to_owned()),
     }
@@ -233,6 +254,55 @@ mod tests {
             let course = Course { state, ..course.clone() };
             assert_eq!(retry(&course, &[E::Failed], 0, Timestamp(0)).unwrap_err(), "It goes back already.");
         }
+    }
+
+    #[test]
+    fn who_is_tried_again_opens_a_stage_that_was_done_and_no_stage_that_has_ended() {
+        let counts = Counts { total: 5, succeeded: 4, failed: 1, ..Counts::default() };
+        let of = |state, number: u32, of_stage| {
+            let mut course = approved(vec![stage(Reach::Count(5)), stage(Reach::Percent(100.0))]);
+            (course.state, course.stage) = (state, number);
+            let at = usize::try_from(number).unwrap() - 1;
+            (course.stages[at].state, course.stages[at].counts) = (of_stage, counts);
+            retry(&course, &[EndClass::Failed], 0, Timestamp(0))
+        };
+        for of_stage in [StageState::Soaking, StageState::AwaitingPromotion] {
+            for stage in [1, 2] {
+                let running = of(RolloutState::Running, stage, of_stage).unwrap();
+                assert!(matches!(running[..], [Change::Requeue { .. }, Change::Again { .. }, Change::Doors { .. }]), "{running:?}");
+                let paused = of(RolloutState::Paused, stage, of_stage).unwrap();
+                assert!(matches!(paused[..], [Change::Requeue { .. }, Change::Again { .. }]), "nobody comes yet: {paused:?}");
+            }
+        }
+        // Behind a stage that has ended they come with the next one.
+        for state in [RolloutState::Running, RolloutState::Paused, RolloutState::Halted] {
+            let between = of(state, 1, StageState::Succeeded).unwrap();
+            assert!(matches!(between[..], [Change::Requeue { .. }]), "{between:?}");
+            assert!(of(state, 2, StageState::Succeeded).unwrap_err().starts_with("No stage takes devices any more."), "{state}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_on_in_spite_of_is_named() {
+        let mut course = approved(vec![stage(Reach::Percent(100.0))]);
+        (course.state, course.stage, course.stages[0].state) = (RolloutState::Paused, 1, StageState::Running);
+        let said = |call, text: &str, sample| Some(Verdict { sample, ..Verdict::new(call, text) });
+        let named = |course: &Course, verb| {
+            in_spite_of(verb, course).into_iter().map(|(gate, v)| format!("{gate}: {}", v.text)).collect::<Vec<_>>()
+        };
+        let of_stage = format!("stage 1, {}: 3 of 4 failed", course.stages[0].spec.name);
+        course.stages[0].verdict = said(Call::Halt, "3 of 4 failed", 3);
+        assert_eq!(named(&course, Verb::Resume), [of_stage.clone()]);
+        course.verdict = said(Call::Halt, "3 of 9 failed", 5);
+        assert_eq!(named(&course, Verb::Resume), ["the whole rollout: 3 of 9 failed".to_owned(), of_stage]);
+        assert_eq!(named(&course, Verb::Stop), [""; 0]);
+        // What no gate has judged is no gate's.
+        (course.verdict, course.stages[0].verdict) = (None, said(Call::Halt, "recalled", 0));
+        assert_eq!(named(&course, Verb::Resume), [""; 0]);
+        course.stages[0].verdict = said(Call::Wait, "too few to compare", 3);
+        assert_eq!((named(&course, Verb::Promote).len(), named(&course, Verb::Resume).len()), (1, 0));
+        course.stages[0].verdict = said(Call::Pass, "4 of 4 succeeded", 3);
+        assert_eq!(named(&course, Verb::Promote), [""; 0]);
     }
 
     #[test]

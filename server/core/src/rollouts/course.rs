@@ -52,7 +52,7 @@ pub struct Course {
     pub windowed: bool,
     /// The gate of the whole rollout; none where its plan has none.
     pub gate: Option<GateSpec>,
-    /// What that gate said when it said no, until a person went on.
+    /// What that gate said when it said no last; when a person went on, in spite of what.
     pub verdict: Option<Verdict>,
     /// What is known of its way back; none where its plan has none.
     pub way_back: Option<Back>,
@@ -226,6 +226,15 @@ impl Course {
                     stage.tally += 1;
                 }
             }
+            Change::Again { stage } => {
+                if let Some(stage) = self.stage_mut(*stage) {
+                    move_stage(stage, StageState::Running);
+                    (stage.soak_until, stage.dark) = (None, None);
+                    // That it passed was said of others; a no, and that a person went on in spite of one, holds.
+                    stage.verdict = stage.verdict.take().filter(|v| v.call != Call::Pass);
+                    stage.tally += 1;
+                }
+            }
             Change::Soak { stage, until, verdict } => {
                 self.doors_until = Timestamp(0);
                 if let Some(stage) = self.stage_mut(*stage) {
@@ -281,8 +290,8 @@ impl Course {
                 }
             }
             Change::Judged { verdict } => self.verdict = Some(verdict.clone().seen_at(now)),
-            Change::GoOn => {
-                self.verdict = None;
+            Change::GoOn { by } => {
+                self.verdict = self.verdict.take().map(|v| v.overruled(by));
                 self.stages.iter_mut().for_each(Stage::forgive);
             }
             Change::SetOut { summary, .. } => {

@@ -25,7 +25,7 @@ use serde_json::json;
 use wire::{
     Timestamp,
     ids::{Digest, RolloutId},
-    rollouts::{EndClass, GlassBreak, Verb},
+    rollouts::{EndClass, GlassBreak, Verb, Verdict},
     states::{RolloutState, StageState},
 };
 
@@ -83,6 +83,10 @@ impl Rollouts {
             if let Some(classes) = tried_again {
                 detail["classes"] = json!(classes);
                 detail["devices"] = json!(applied.requeued);
+            }
+            let over = control::in_spite_of(verb, before);
+            if !over.is_empty() {
+                detail["in_spite_of"] = over.into_iter().map(|(gate, v)| passed_over(&gate, v)).collect();
             }
             audit::append(&mut tx, actor, now, &format!("rollout.{}", verb.as_str()), record.id.as_str(), &detail).await?;
         }
@@ -253,6 +257,12 @@ fn chosen(classes: Option<&[EndClass]>) -> Result<Vec<EndClass>> {
 /// Whom a change has tried again.
 fn tries_again(change: &Change) -> Option<&[EndClass]> {
     if let Change::Requeue { classes } = change { Some(classes) } else { None }
+}
+
+/// A gate that a person goes on in spite of, for the audit log: which, what it said with value and limit, and the devices it saw.
+fn passed_over(gate: &str, saw: &Verdict) -> serde_json::Value {
+    let Verdict { text, finished, succeeded, errors, .. } = saw;
+    json!({ "gate": gate, "said": text, "finished": finished, "succeeded": succeeded, "errors": errors })
 }
 
 /// How many are tried again, for the history; of whom, where that is not as usual.

@@ -11,6 +11,7 @@
 use super::{
     course::{Change, Course, Stage, may_install},
     gate,
+    passing::{TO_GO_ON, none_left, pass, set_aside},
     soak::{soaking, whole, whole_says_no},
     state::{self, ROLLOUT},
     way_back,
@@ -93,6 +94,8 @@ pub struct UnderWay {
     pub frozen: bool,
     /// When the first of those that did not make it is offered the release again by itself.
     pub to_retry: Option<Timestamp>,
+    /// How many updates people have cancelled, and nobody has had tried again. Only the last stage asks: with it goes the way to try them.
+    pub cancelled: i64,
 }
 
 /// Plans the next step; `survey` answers the [`Need`] of a plan made before.
@@ -168,8 +171,9 @@ fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: T
                 let until = now.plus(course.patience(number));
                 Plan::default().then(Change::Doors { until }).resting_on(number, stage).until(until)
             }
-            StageState::Running => in_stage((course, number, stage), under_way.to_retry, survey, now),
-            StageState::Soaking => soaking(course, number, stage, survey, now),
+            StageState::Running => in_stage((course, number, stage), under_way, survey, now),
+            StageState::Soaking => soaking((course, number, stage), under_way.cancelled, survey, now),
+            StageState::AwaitingPromotion if course.is_last(number) && under_way.cancelled == 0 => none_left(course, number, stage),
             StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} passed and waits for a person to go on")),
             StageState::Succeeded | StageState::Skipped => next(course, now).resting_on(number, stage),
             StageState::Failed | StageState::Pending => halt(course, stage.verdict.clone(), "Halted: its stage was stopped"),
@@ -217,7 +221,7 @@ fn waits_out(course: &Course, stage: &Stage, now: Timestamp) -> bool {
     stage.counts.waiting > 0 && left > 0 && left < course.patience(course.stage) / 2
 }
 
-fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Timestamp>, survey: Option<&Survey>, now: Timestamp) -> Plan {
+fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay, survey: Option<&Survey>, now: Timestamp) -> Plan {
     let counts = &stage.counts;
     let open = gate::judge(&stage.spec.gate, counts, stage.seen, false);
     if open.call == Call::Halt {
@@ -251,16 +255,21 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Ti
             format!("stage {number}: {}; {} still to come, until {}", open.text, devices_of(counts.waiting), course.doors_until.readable());
         return Plan::default().because(text).until(course.doors_until.min(stage.counted_at.plus(recount_ms(course))));
     }
-    if let Some(at) = to_retry.filter(|_| doors_open) {
+    if let Some(at) = under_way.to_retry.filter(|_| doors_open) {
         let text = format!("stage {number}: {}; devices are tried again {}", open.text, at.readable());
         return Plan::default().because(text).until(at.min(course.doors_until));
     }
     if counts.finished() == 0 && counts.waiting == 0 {
-        if counts.left_out > 0 && !course.is_last(number) {
-            let text = format!("nobody could be judged: {} left out", devices_of(counts.left_out));
+        let waits =
+            if course.is_last(number) { set_aside(under_way.cancelled) } else { (counts.left_out > 0).then(|| TO_GO_ON.to_owned()) };
+        if let Some(waits) = waits {
+            let text = match counts.left_out {
+                0 => "nobody was left to update".to_owned(),
+                n => format!("nobody could be judged: {} left out", devices_of(n)),
+            };
             let verdict = gate::judge(&stage.spec.gate, counts, stage.seen, true);
             return Plan::default()
-                .because(format!("Stage {number}: {text}; it waits for a person to go on"))
+                .because(format!("Stage {number}: {text}; {waits}"))
                 .then(Change::Hold { stage: number, verdict: Verdict { call: Call::Wait, text, ..verdict } })
                 .resting_on(number, stage);
         }
@@ -284,23 +293,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Ti
             .resting_on(number, stage)
             .until(until);
     }
-    pass(course, number, stage, verdict, &not_reached)
-}
-
-pub(super) fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reached: &str) -> Plan {
-    // Where a person went on in spite of a no its sentence says so.
-    let text = if verdict.call == Call::Pass { format!("passed: {}", verdict.text) } else { verdict.text.clone() };
-    let plan = Plan::default().resting_on(number, stage);
-    if stage.spec.confirm && !course.is_last(number) {
-        return plan
-            .because(format!("Stage {number} {text}{not_reached}; it waits for a person to go on"))
-            .then(Change::Hold { stage: number, verdict });
-    }
-    plan.because(format!("Stage {number} {text}{not_reached}")).then(Change::Close {
-        stage: number,
-        to: StageState::Succeeded,
-        verdict: Some(verdict),
-    })
+    pass((course, number, stage), verdict, &not_reached, under_way.cancelled)
 }
 
 /// A gate says no, and does what its plan wants of it then.
@@ -337,7 +330,7 @@ fn halt_for(course: &Course, reason: &str) -> Plan {
 }
 
 /// What is kept with a stage that no gate has halted: its numbers, and why.
-fn unjudged(stage: &Stage, why: &str) -> Verdict {
+pub(super) fn unjudged(stage: &Stage, why: &str) -> Verdict {
     Verdict {
         finished: stage.counts.finished(),
         succeeded: stage.counts.succeeded,

@@ -11,7 +11,6 @@ use super::{
     foreseeing::{Zones, foresee},
     going_back::known,
     lot::Lot,
-    misspelt::Misspelt,
     store::{
         deltas, freezes, history,
         parts::Rank,
@@ -28,7 +27,7 @@ use crate::{
     Result,
     access::{Act, Actor, may},
     db::{Error as DbError, Read},
-    devices::{Selector, groups},
+    devices::{Selector, groups, misspelt::Misspelt},
     releases::{self, RolloutRelease, Signed},
     telemetry::LastValues,
     transfers,

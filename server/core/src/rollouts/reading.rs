@@ -375,7 +375,18 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
 /// What the gate of the whole rollout says as of now.
 fn whole_view(course: &Course) -> Option<Verdict> {
     let gate = course.gate.as_ref()?;
-    let kept = course.verdict.clone().map(|verdict| verdict.beside(&course.totals()));
-    let verdict = kept.unwrap_or_else(|| gate::judge_whole(gate, &course.totals(), course.seen(), false));
-    Some(if course.stage == 0 { Verdict::new(Call::Wait, "has not begun") } else { verdict.bounded() })
+    if course.stage == 0 {
+        return Some(Verdict::new(Call::Wait, "has not begun"));
+    }
+    let totals = course.totals();
+    let now = || gate::judge_whole(gate, &totals, course.seen(), false);
+    Some(match &course.verdict {
+        Some(no) if no.call == Call::Halt => no.clone().beside(&totals).bounded(),
+        // What a person went on in spite of stays beside what it says of those that came after.
+        Some(over) => {
+            let (now, at) = (now(), over.at.map_or_else(String::new, |at| format!(", {}", at.readable())));
+            Verdict { text: format!("{}; {}{at}", now.text, over.text), ..now }.bounded()
+        }
+        None => now().bounded(),
+    })
 }

@@ -4,17 +4,19 @@ use super::{
     course::{Change, Course, Stage},
     evidence::{self, Groups, Look},
     gate,
-    plan::{Need, Plan, Survey, halt, pass, say_no},
+    passing::pass,
+    plan::{Need, Plan, Survey, halt, say_no, unjudged},
+    state::{STAGE, legal},
     way_back,
 };
 use wire::{
     Timestamp,
     rollouts::{Call, Finding, GateAction, Verdict},
-    states::RolloutState,
+    states::{RolloutState, StageState},
 };
 
-/// What to do about a stage that is watched.
-pub(super) fn soaking(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>, now: Timestamp) -> Plan {
+/// What to do about a stage that is watched; `cancelled` is how many updates people have set aside.
+pub(super) fn soaking((course, number, stage): (&Course, u32, &Stage), cancelled: i64, survey: Option<&Survey>, now: Timestamp) -> Plan {
     // What devices correct after the fact is evidence too.
     let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
     if verdict.call == Call::Halt {
@@ -33,7 +35,7 @@ pub(super) fn soaking(course: &Course, number: u32, stage: &Stage, survey: Optio
     let own = stage.spec.gate.max_dark;
     let of_all = course.gate.as_ref().filter(|_| gate::counts_dark(&stage.spec)).and_then(|g| Some((g, g.max_dark?)));
     if own.is_none() && of_all.is_none() {
-        return passes(course, number, stage, verdict);
+        return passes((course, number, stage), verdict, cancelled);
     }
     let Some(Survey::Dark { devices }) = survey else { return Plan::needs(Need::Dark) };
     let counted = Change::Dark { stage: number, devices: *devices };
@@ -46,7 +48,7 @@ pub(super) fn soaking(course: &Course, number: u32, stage: &Stage, survey: Optio
     let mut plan = match (verdict.call, whole) {
         (Call::Halt, _) => say_no(course, number, verdict),
         (_, Some(whole)) => whole_says_no(course, whole),
-        _ => passes(course, number, stage, verdict),
+        _ => passes((course, number, stage), verdict, cancelled),
     };
     plan.changes.insert(0, counted);
     plan
@@ -70,9 +72,11 @@ fn looked(course: &Course, (number, stage): (u32, &Stage), (look, groups): (Look
 }
 
 /// A watched stage may pass, unless there was too little to compare and its plan wants a person to say so.
-fn passes(course: &Course, number: u32, stage: &Stage, verdict: Verdict) -> Plan {
+fn passes((course, number, stage): (&Course, u32, &Stage), verdict: Verdict, cancelled: i64) -> Plan {
     let verdict = stage.keeps(verdict);
-    let Some(why) = evidence::asks(stage).filter(|_| !course.is_last(number)) else { return pass(course, number, stage, verdict, "") };
+    let Some(why) = evidence::asks(stage).filter(|_| !course.is_last(number)) else {
+        return pass((course, number, stage), verdict, "", cancelled);
+    };
     let text = format!("{}; {why}", verdict.text);
     Plan::default()
         .because(format!("Stage {number}: {text}; it waits for a person to go on"))
@@ -93,9 +97,17 @@ pub(super) fn whole_says_no(course: &Course, verdict: Verdict) -> Plan {
     let why = format!("Halted by the gate of the whole rollout: {text}");
     let mut plan = match (action, way_back::no_way(course)) {
         (GateAction::Halt, _) => halt(course, None, &why),
-        (GateAction::Pause, _) => Plan::default()
-            .enter(RolloutState::Paused, format!("Paused by the gate of the whole rollout: {text}"))
-            .then(Change::Withdraw { recalled: false, for_good: false }),
+        (GateAction::Pause, _) => {
+            let why = format!("Paused by the gate of the whole rollout: {text}");
+            let paused = Plan::default().enter(RolloutState::Paused, why.clone());
+            // The stage keeps its own numbers of then with it, as one does that is halted.
+            let stopped = course.current().filter(|s| legal(STAGE, s.state, StageState::Failed));
+            let noted = match stopped {
+                Some(stage) => paused.then(Change::Note { stage: course.stage, verdict: unjudged(stage, &why) }),
+                None => paused,
+            };
+            noted.then(Change::Withdraw { recalled: false, for_good: false })
+        }
         (GateAction::RollBack, None) => way_back::by_gate(course, course.stage, verdict),
         (GateAction::RollBack, Some(no_way)) => halt(course, None, &format!("{why}. It can't be rolled back: {no_way}")),
     };

@@ -182,8 +182,10 @@ mod tests {
             assert!(!legal(ROLLOUT, from, R::Running), "{from} was never approved");
         }
         assert!(step(STAGE, S::Succeeded, S::Running).is_err());
-        assert!(step(STAGE, S::Soaking, S::Running).is_err());
-        assert_eq!(step(STAGE, S::Failed, S::Running), Ok(S::Running));
+        assert!(step(STAGE, S::Skipped, S::Running).is_err());
+        for from in [S::Failed, S::Soaking, S::AwaitingPromotion] {
+            assert_eq!(step(STAGE, from, S::Running), Ok(S::Running), "a person goes on, or has devices tried again");
+        }
         for (state, next) in UPDATE {
             assert!(!next.contains(state), "{state} does not follow itself");
             assert!(!next.contains(&U::Queued), "an update never goes back; trying again is a new update");

@@ -67,6 +67,7 @@ impl Rollouts {
             let mut on = self.db.read().await?;
             let Some((record, course)) = records::course(&mut on, org, id).await? else { return Ok(()) };
             self.notice(&record, &course);
+            self.notice_cancelled(&mut on, &record, &course).await?;
             let now = self.clock.now();
             if let Some(late) = late(&record, now) {
                 drop(on);
@@ -80,6 +81,11 @@ impl Rollouts {
                     && !record.spec.during_freeze
                     && freezes::not_over(&mut on, org, now).await?.iter().any(|f| f.holds(now)),
                 to_retry: if record.spec.retry.is_some() { turns::to_retry(&mut on, id).await? } else { None },
+                cancelled: if course.state == RolloutState::Running && course.is_last(course.stage) {
+                    turns::cancelled(&mut on, id).await?
+                } else {
+                    0
+                },
             };
             let mut plan = plan(&course, under_way, survey.as_ref(), now);
             // While this was down nobody could be heard: devices have their time after the start as after their success.

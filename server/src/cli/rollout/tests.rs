@@ -2,7 +2,7 @@
 
 use super::{
     Rollout, answer,
-    orders::{Decision, Order, Plain, Reasoned, Signed, Staged},
+    orders::{Decision, OfDevice, Order, Plain, Reasoned, Signed, Staged},
     proves,
     shown::{Devices, Shown, Which},
 };
@@ -39,6 +39,7 @@ fn which(text: &str) -> Which {
 struct Desk {
     w: World,
     folder: tempfile::TempDir,
+    devices: Vec<fleet::devices::DeviceNo>,
 }
 
 impl Desk {
@@ -47,15 +48,16 @@ impl Desk {
         let w = World::open(kind).await;
         let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
         publish(&w, &admin).await;
+        let mut devices = Vec::new();
         for n in 1..=8 {
-            w.device(&format!("gw-{n}"), "gateway").await;
+            devices.push(w.device(&format!("gw-{n}"), "gateway").await);
         }
         let folder = tempfile::tempdir().unwrap();
         for (name, actor) in [("token", &admin), ("eves", &eve)] {
             let token = w.fleet.access().create_token(actor, "ci", Role::Admin, 1).await.unwrap();
             std::fs::write(folder.path().join(name), token.secret).unwrap();
         }
-        (Self { w, folder }, admin, eve)
+        (Self { w, folder, devices }, admin, eve)
     }
 
     fn file(&self, text: &str) -> PathBuf {
@@ -77,7 +79,7 @@ impl Desk {
 async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (admin, oli) = (w.admin().await, w.operator().await);
-    let desk = Desk { w, folder: tempfile::tempdir().unwrap() };
+    let desk = Desk { w, folder: tempfile::tempdir().unwrap(), devices: Vec::new() };
     let fleet = &desk.w.fleet;
     let diff = async |text: &str| answer(fleet, Rollout::Diff { file: desk.file(text) }).await.map_err(|e| format!("{e:#}"));
     assert!(desk.apply(EXAMPLE).await.unwrap_err().contains("token"), "nobody drafts without a token");
@@ -226,6 +228,30 @@ async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: Eng
     }
     let wrong = shown(Shown::Devices(Devices { select: "tga:eu".into(), ..all() })).await.unwrap_err();
     assert!(wrong.contains("At character "), "{wrong}");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_cancels_beside_a_server_is_told_when_the_device_hears_of_it(#[case] kind: EngineKind) {
+    let (desk, admin, eve) = Desk::of_eight(kind).await;
+    let fleet = &desk.w.fleet;
+    desk.apply(&EXAMPLE.replace("selector: tag:eu -tag:lab\n", "").replace("percent: 25", "percent: 50")).await.unwrap();
+    let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);
+    fleet.rollouts().submit(&admin, &row.id).await.unwrap();
+    let digest = fleet.rollouts().detail(&admin, &row.id).await.unwrap().digest;
+    fleet.rollouts().approve(&eve, &row.id, &digest, "Read.").await.unwrap();
+    let mut offered = None;
+    for (n, device) in (1..).zip(&desk.devices) {
+        if fleet.rollouts().poll(*device).await.unwrap().is_some() {
+            offered = Some(format!("gw-{n}"));
+        }
+    }
+    let by = Reasoned { of: Plain { which: which(&row.name), token_file: None }, reason: "on show".into() };
+    let order = OfDevice { by, device: offered.expect("a canary").parse().unwrap() };
+    let said = answer(fleet, Rollout::CancelDevice(order)).await.unwrap();
+    assert!(said.contains("is cancelled. The server that runs tells the device within a second"), "{said}");
 }
 
 #[test]

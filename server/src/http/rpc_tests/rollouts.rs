@@ -213,6 +213,8 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
         shown.contains("First opens") && shown.contains("It starts in the freeze") && shown.contains("no zone of their own"),
         "{shown}"
     );
+    let nowhere = page(&plan("02:00").replace("step=stages", "step=banana")).await;
+    assert!(nowhere.contains("“banana” is no step. This is shown without it."), "{nowhere}");
     assert!(page(&format!("{}&window.zone=Berlin", plan("02:00"))).await.contains("The nearest there is: Europe/Berlin."));
 
     let id = b.api("GET", "/freezes", Vec::new()).await["freezes"][0]["id"].as_str().unwrap().to_owned();

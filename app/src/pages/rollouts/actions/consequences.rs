@@ -32,8 +32,12 @@ pub(super) fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Previ
                 devices(c.waiting)
             )
         }
-        Verb::Resume => format!("Offers go out again; {} wait.", devices(c.waiting)),
-        Verb::Promote => promote_says(&r.stages, r.row.stage, c.waiting, &r.row.version),
+        Verb::Resume => {
+            // Whoever goes on in spite of a gate sees which, also where it has only paused.
+            let over = gate_says("paused", r.verdict.as_ref(), &r.stages).map_or_else(String::new, |said| format!("{said} "));
+            format!("{over}Offers go out again; {} wait.", devices(c.waiting))
+        }
+        Verb::Promote => promote_says(&r.stages, r.row.stage, (c.waiting, r.cancelled), &r.row.version),
         Verb::Stop => format!(
             "This ends the rollout for good. {} stay as they are. Of {} under way, those that download or install will finish; offers not begun are taken back. {} keep {}.",
             devices(c.waiting),
@@ -41,29 +45,47 @@ pub(super) fn consequences(r: &RolloutDetail, verb: Verb, dry_run: Option<&Previ
             c.succeeded,
             r.row.version
         ),
-        Verb::Retry => RETRY_SAYS.to_owned(),
+        Verb::Retry => retry_says(&r.stages, r.row.stage),
         Verb::RollBack => back_says(c, &r.row.version, r.way_back.as_ref().map_or("the way back", |b| b.version.as_str())),
     }
 }
 
 /// What halted a rollout: what the gate saw that judged, of all stages or of one, and where none did, what the rollout says of itself: an objection.
 fn halted_says(whole: Option<&Verdict>, stages: &[StageView], summary: &str) -> String {
-    let judged = whole.into_iter().chain(stages.iter().map(|s| &s.verdict)).find(|v| v.call == Call::Halt && v.is_judged());
-    judged.map_or_else(
-        || format!("{}.", summary.trim_end_matches('.')),
-        |v| format!("A gate stopped this rollout. {}.", v.text.trim_end_matches('.')),
-    )
+    gate_says("stopped", whole, stages).unwrap_or_else(|| format!("{}.", summary.trim_end_matches('.')))
+}
+
+/// Which gate has `done` that to a rollout, with what it saw and its limit; none where none has judged so.
+fn gate_says(done: &str, whole: Option<&Verdict>, stages: &[StageView]) -> Option<String> {
+    let whole = whole.map(|v| ("the whole rollout".to_owned(), v));
+    let each = stages.iter().map(|s| (format!("stage {}, {},", s.number, s.spec.name), &s.verdict));
+    let (gate, said) = whole.into_iter().chain(each).find(|(_, v)| v.call == Call::Halt && v.is_judged())?;
+    Some(format!("The gate of {gate} {done} this rollout: {}.", said.text.trim_end_matches('.')))
+}
+
+/// What is said before a retry, also of a stage whose watch it ends.
+fn retry_says(stages: &[StageView], stage: u32) -> String {
+    let watched = stages.iter().any(|s| s.number == stage && s.state == StageState::Soaking);
+    if watched {
+        format!("{RETRY_SAYS} Stage {stage} goes on with them, and its watch begins anew after them.")
+    } else {
+        RETRY_SAYS.to_owned()
+    }
 }
 
 /// What the gate of this stage has seen, and what follows: firmware and devices of the next stage.
-fn promote_says(stages: &[StageView], stage: u32, waiting: i64, version: &str) -> String {
+fn promote_says(stages: &[StageView], stage: u32, (waiting, cancelled): (i64, i64), version: &str) -> String {
     let now = stages.iter().find(|s| s.number == stage);
     let seen = now.filter(|s| !s.verdict.text.is_empty());
     let seen =
         seen.map_or_else(String::new, |s| format!("Stage {}, {}: {}. ", s.number, s.spec.name, s.verdict.text.trim_end_matches('.')));
     let next = stages.iter().find(|s| s.number == stage + 1);
     let follows = next.map_or_else(
-        || format!("The last stage ends, and with it the rollout. {} that wait are left as they are.", devices_of(waiting)),
+        || {
+            let aside =
+                if cancelled > 0 { format!(" {} cancelled can't be tried again then.", devices_of(cancelled)) } else { String::new() };
+            format!("The last stage ends, and with it the rollout. {} that wait are left as they are.{aside}", devices_of(waiting))
+        },
         |s| format!("Stage {}, {}, begins: {} more get {version}.", s.number, s.spec.name, devices_of(s.counts.total)),
     );
     // What is given up by it is said before what follows.
@@ -114,9 +136,12 @@ mod tests {
         let by_person = [stage(1, StageState::Failed, Verdict::new(Call::Halt, summary))];
         assert_eq!(halted_says(None, &by_person, summary), summary);
         let by_gate = [stage(1, StageState::Failed, judged(&no))];
-        let said = "A gate stopped this rollout. 3 of 4 finished devices failed.";
+        let said = "The gate of stage 1, Lab, stopped this rollout: 3 of 4 finished devices failed.";
         assert_eq!(halted_says(None, &by_gate, "Halted in stage 1: 3 of 4 finished devices failed"), said);
-        assert_eq!(halted_says(Some(&judged(&no)), &by_person, summary), said, "that of all stages");
+        let whole = "The gate of the whole rollout stopped this rollout: 3 of 4 finished devices failed.";
+        assert_eq!(halted_says(Some(&judged(&no)), &by_person, summary), whole);
+        assert_eq!(gate_says("paused", None, &by_gate).unwrap(), said.replace("stopped", "paused"));
+        assert_eq!(gate_says("paused", None, &by_person), None, "a person has paused it");
         assert_eq!(halted_says(Some(&Verdict::new(Call::Wait, "")), &by_person, summary), summary);
     }
 
@@ -126,17 +151,26 @@ mod tests {
             [stage(1, first, Verdict::new(Call::Pass, "3 of 3 succeeded")), stage(2, StageState::Pending, Verdict::new(Call::Wait, ""))]
         };
         assert_eq!(
-            promote_says(&both(StageState::Soaking), 1, 4, "2.0.0"),
+            promote_says(&both(StageState::Soaking), 1, (4, 1), "2.0.0"),
             "Stage 1, Lab: 3 of 3 succeeded. Its devices are not watched any longer. Stage 2, Field, begins: 4 devices more get 2.0.0."
         );
         assert_eq!(
-            promote_says(&both(StageState::AwaitingPromotion), 1, 4, "2.0.0"),
+            promote_says(&both(StageState::AwaitingPromotion), 1, (4, 1), "2.0.0"),
             "Stage 1, Lab: 3 of 3 succeeded. Stage 2, Field, begins: 4 devices more get 2.0.0."
         );
         assert_eq!(
-            promote_says(&both(StageState::Succeeded), 2, 3, "2.0.0"),
+            promote_says(&both(StageState::Succeeded), 2, (3, 0), "2.0.0"),
             "The last stage ends, and with it the rollout. 3 devices that wait are left as they are."
         );
+        let aside = promote_says(&both(StageState::Succeeded), 2, (0, 1), "2.0.0");
+        assert!(aside.ends_with("1 device cancelled can't be tried again then."), "{aside}");
+    }
+
+    #[test]
+    fn a_retry_says_that_a_watch_begins_anew() {
+        let of = |state| [stage(1, state, Verdict::new(Call::Pass, ""))];
+        assert!(retry_says(&of(StageState::Soaking), 1).ends_with("Stage 1 goes on with them, and its watch begins anew after them."));
+        assert_eq!(retry_says(&of(StageState::Running), 1), RETRY_SAYS);
     }
 
     #[test]

@@ -10,6 +10,11 @@ pub(super) const SERVING: i64 = 0x666c_6565_7477_6172;
 const ASKS: u32 = 10;
 const AGAIN: Duration = Duration::from_millis(300);
 
+/// Whether any process holds it: a look, which takes nothing. The engine keeps the two halves of the name apart.
+const HELD: &str = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND ((CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT)) = $1)";
+
 /// Taking the serving lock takes at most so long: a connection, and all the asking.
 const TAKING: Duration = Duration::from_secs(20);
 
@@ -33,6 +38,12 @@ impl Db {
         }
         *serving = Some(tokio::time::timeout(TAKING, Self::take_lock(pool)).await.map_err(|_| Error::Busy)??);
         Ok(())
+    }
+
+    /// Whether a process serves the database now, this one or another; none of an embedded database, where the lock on its folder says so.
+    pub async fn served(&self) -> Result<Option<bool>, Error> {
+        let Pools::Postgres { pool, .. } = &self.pools else { return Ok(None) };
+        Ok(Some(sqlx::query_scalar(HELD).bind(SERVING).fetch_one(pool).await?))
     }
 
     /// A connection with the lock of the serving process.

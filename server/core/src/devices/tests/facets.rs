@@ -83,3 +83,26 @@ async fn counts_that_a_page_did_not_wait_for_are_there_for_the_next(#[case] kind
     assert_eq!(found.expect("it was counted on").count("type", "gateway"), Some(1));
     assert!(devices.facet_counts_at_once(&operator).await.unwrap().is_some());
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_search_for_what_there_is_none_of_is_told_the_nearest(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (operator, devices) = (w.operator().await, w.fleet.devices());
+    w.device("gw-1", "gateway").await;
+    devices.set_tags(&operator, &"gw-1".parse().unwrap(), vec!["canary".into()]).await.unwrap();
+    devices.create_group(&operator, "lab").await.unwrap();
+    let told = async |q: &str| devices.page(&operator, &DeviceQuery { q: q.into(), ..DeviceQuery::default() }).await.unwrap().misspelt;
+    assert_eq!(told("type:gateway tag:canary -group:lab").await, [""; 0]);
+    assert_eq!(
+        told("type:gatway -tag:canry group:labb").await,
+        [
+            "No device is of the type gatway. Did you mean gateway?",
+            "No device has the tag canry. Did you mean canary?",
+            "There is no group labb. Did you mean lab?",
+        ]
+    );
+    assert_eq!(told("type:gatway state:decommissioned").await, [""; 0], "those are not offered");
+}

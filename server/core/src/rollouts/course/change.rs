@@ -57,6 +57,11 @@ pub enum Change {
         /// Who goes on in spite of what stopped it.
         by: String,
     },
+    /// A stage whose devices were done goes on with those that are tried again. What is known by now stays held against it.
+    Again {
+        /// Which.
+        stage: u32,
+    },
     /// A stage is watched for a while.
     Soak {
         /// Which.
@@ -120,7 +125,10 @@ pub enum Change {
         verdict: Verdict,
     },
     /// A person goes on in spite of that: what is known by now of any stage is not held against the rollout again.
-    GoOn,
+    GoOn {
+        /// Who.
+        by: String,
+    },
     /// Updates whose deadline has passed have timed out.
     TimeOut,
     /// Updates that have not begun to download are taken back; with `recalled` also those that have not begun to install. They wait again, or

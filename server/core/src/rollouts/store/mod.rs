@@ -83,6 +83,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &turns::WITHDRAW_ONE,
     &turns::CANCEL_ONE,
     &turns::CANCELLED,
+    &turns::CANCELLED_OF,
     &courses::REQUEUE,
     &courses::REQUEUE_CANCELLED,
     &courses::RETRY_AT,

@@ -54,6 +54,12 @@ pub(super) const CANCELLED: Sql = Sql::same(concat!(
     cancelled_by_hand!(),
     "'",
 ));
+/// Which they are.
+pub(super) const CANCELLED_OF: Sql = Sql::same(concat!(
+    "SELECT device, id FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
+    cancelled_by_hand!(),
+    "'",
+));
 /// When the first device of a rollout that did not make it is offered it again.
 pub(super) const TO_RETRY: Sql =
     Sql::same("SELECT MIN(retry_at) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND retry_at IS NOT NULL");
@@ -251,6 +257,14 @@ pub(in crate::rollouts) async fn cancel(tx: &mut Tx, update: &Update, detail: &s
 /// How many of a rollout's updates people have cancelled, and nobody has had tried again.
 pub(in crate::rollouts) async fn cancelled(on: &mut impl Conn, rollout: &RolloutId) -> Result<i64, Error> {
     Ok(row!(on, (i64,), CANCELLED, rollout.as_str())?.map_or(0, |(n,)| n))
+}
+
+/// Which of a rollout's updates those are, with their devices.
+pub(in crate::rollouts) async fn cancelled_of(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<(DeviceNo, UpdateId)>, Error> {
+    rows!(on, (i64, String), CANCELLED_OF, rollout.as_str())?
+        .into_iter()
+        .map(|(device, id)| Ok((device, id.parse().map_err(Error::corrupt)?)))
+        .collect()
 }
 
 /// When the first of those that did not make it is to be offered it again; none when nobody is.

@@ -78,7 +78,7 @@ async fn every_order_that_is_given_beside_a_server_reaches_its_devices_with_the_
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn what_is_cancelled_beside_a_server_its_device_hears_at_its_next_look_and_nobody_else_is_asked(#[case] kind: EngineKind) {
+async fn what_is_cancelled_beside_a_server_its_device_hears_with_the_next_tick_and_nobody_else_is_asked(#[case] kind: EngineKind) {
     let url = match kind {
         EngineKind::Sqlite => None,
         EngineKind::Postgres => Some(postgres().await),
@@ -98,7 +98,13 @@ async fn what_is_cancelled_beside_a_server_its_device_hears_at_its_next_look_and
     let at = s.devices.iter().position(|device| *device == offered[0].0).unwrap();
     let device_id = format!("gw-{}", at + 1).parse().unwrap();
     cli.rollouts().cancel_update(&s.oli, &id, &device_id, None, "on show").await.unwrap();
-    assert!(!ticked(&s, &mut events, &id).await, "it opens nothing for anybody");
+    s.rollouts().tick().await.unwrap();
+    let told = Scene::told(&mut events);
+    let cancelled = Event::Cancelled { org: s.w.org.clone(), device: offered[0].0, update: offered[0].1.update_id.clone() };
+    assert_eq!(told.iter().filter(|event| **event == cancelled).count(), 1, "{told:?}");
+    assert!(!told.iter().any(|event| matches!(event, Event::OffersOpen { .. })), "it opens nothing for anybody: {told:?}");
+    s.rollouts().tick().await.unwrap();
+    assert!(!Scene::told(&mut events).contains(&cancelled), "that is told once");
     for (at, (device, offer)) in offered.iter().enumerate() {
         let told = s.rollouts().standing(*device, Some(&offer.update_id)).await.unwrap();
         assert_eq!((told.taken_back, told.offer.is_none()), (at == 0, at == 0), "{at}");

@@ -10,8 +10,8 @@ use rstest::rstest;
 use wire::{
     FaultKind,
     ids::{DeviceId, RolloutId},
-    rollouts::{EndClass, GateSpec, Outlook, Reach, Retry, RetryClass, RolloutSpec, StageSpec, UpdateQuery},
-    states::{RolloutState, UpdateState},
+    rollouts::{EndClass, GateSpec, Outlook, Reach, Retry, RetryClass, RolloutSpec, StageSpec, UpdateQuery, Verb},
+    states::{RolloutState, StageState, UpdateState},
     updates::UpdateFailure,
 };
 
@@ -134,7 +134,101 @@ async fn the_last_one_that_a_stage_waits_for_may_be_cancelled_also_while_it_is_p
     assert_eq!((s.state(&id).await, s.checked(&id).await.totals().left_out), (RolloutState::Paused, 1));
     s.rollouts().resume(&s.oli, &id, "").await.unwrap();
     s.rollouts().tick().await.unwrap();
-    assert_eq!(s.state(&id).await, RolloutState::Completed, "one of one has succeeded");
+    let course = s.checked(&id).await;
+    assert_eq!((course.state, course.stages[0].state), (RolloutState::Running, StageState::AwaitingPromotion), "it could be tried again");
+    let told: Vec<String> = s.detail(&id).await.history.into_iter().map(|e| e.text).collect();
+    let asks = "; 1 cancelled device can be tried again: it waits for a person to do that, or to end it";
+    assert!(told.iter().any(|text| text.starts_with("Stage 1 passed: 1 of 1 finished") && text.ends_with(asks)), "{told:?}");
+    assert_eq!(s.poll_all().await.len(), 0, "nobody comes meanwhile");
+    s.rollouts().act(&s.oli, &id, Verb::Promote, None, "").await.unwrap();
+    assert_eq!(s.detail(&id).await.row.summary, "Completed: 1 of 2 succeeded, 1 left out");
+    assert_eq!(fault(s.retry(&id, &[EndClass::Cancelled]).await).message, "It has ended. Draft a new rollout for the devices that failed.");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn whose_stage_is_watched_is_tried_again_and_the_watch_begins_anew(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let mut plan = s.whatever_is_said();
+    plan.stages[0].soak_s = 600;
+    let id = s.approved(plan).await;
+    let offered = s.poll_all().await;
+    s.succeed(offered[0].0, &offered[0].1.update_id, "2.0.0", 2).await;
+    s.say(offered[1].0, &offered[1].1.update_id, UpdateState::Failed).await.unwrap();
+    s.cancel(&id, 3).await.unwrap();
+    let of_stage = async || s.checked(&id).await.stages.remove(0).state;
+    assert_eq!(of_stage().await, StageState::Soaking);
+    // Also while it is paused; they come when it goes on.
+    s.rollouts().pause(&s.oli, &id, "").await.unwrap();
+    s.retry(&id, &[EndClass::Failed]).await.unwrap();
+    assert_eq!((of_stage().await, s.poll_all().await.len()), (StageState::Running, 0));
+    s.rollouts().resume(&s.oli, &id, "").await.unwrap();
+    let again = s.poll_all().await;
+    assert_eq!(again.iter().map(|(device, _)| *device).collect::<Vec<_>>(), [offered[1].0]);
+    s.succeed(again[0].0, &again[0].1.update_id, "2.0.0", 2).await;
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(of_stage().await, StageState::Soaking);
+    s.w.clock.advance(500_000);
+    s.retry(&id, &[EndClass::Cancelled]).await.unwrap();
+    assert_eq!(of_stage().await, StageState::Running);
+    let last = s.rollouts().poll(s.devices[2]).await.unwrap().expect("another attempt");
+    s.succeed(s.devices[2], &last.update_id, "2.0.0", 2).await;
+    s.rollouts().tick().await.unwrap();
+    s.w.clock.advance(500_000);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(of_stage().await, StageState::Soaking, "it is watched for its whole time");
+    s.w.clock.advance(100_000);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.detail(&id).await.row.summary, "Completed: 3 of 3 succeeded");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_was_cancelled_in_an_earlier_stage_is_not_forgotten_at_the_end(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let mut plan = s.whatever_is_said();
+    plan.stages.insert(0, StageSpec { reach: Reach::Count(1), ..plan.stages[0].clone() });
+    let id = s.approved(plan).await;
+    let offered = s.poll_all().await;
+    let first = s.devices.iter().position(|device| *device == offered[0].0).unwrap() + 1;
+    s.cancel(&id, first).await.unwrap();
+    let course = s.checked(&id).await;
+    assert_eq!((course.stage, course.stages[0].state), (1, StageState::AwaitingPromotion), "nobody could be judged");
+    s.retry(&id, &[EndClass::Cancelled]).await.unwrap();
+    assert_eq!((s.checked(&id).await.stages[0].state, s.poll_all().await.len()), (StageState::Running, 1));
+    s.cancel(&id, first).await.unwrap();
+    s.rollouts().act(&s.oli, &id, Verb::Promote, None, "").await.unwrap();
+    assert_eq!(s.everybody_updates().await, 2);
+    s.rollouts().tick().await.unwrap();
+    let course = s.checked(&id).await;
+    assert_eq!((course.state, course.stage, course.stages[1].state), (RolloutState::Running, 2, StageState::AwaitingPromotion));
+    s.retry(&id, &[EndClass::Cancelled]).await.unwrap();
+    assert_eq!(s.everybody_updates().await, 1);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.detail(&id).await.row.summary, "Completed: 3 of 3 succeeded");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn nobody_is_waited_for_once_the_cancelled_device_runs_it_after_all(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let id = s.lenient_to_all().await;
+    let offered = s.poll_all().await;
+    s.say(offered[0].0, &offered[0].1.update_id, UpdateState::Downloaded).await.unwrap();
+    s.cancel(&id, 1).await.unwrap();
+    assert_eq!(s.checked(&id).await.stages[0].state, StageState::AwaitingPromotion);
+    assert_eq!(s.succeed(offered[0].0, &offered[0].1.update_id, "2.0.0", 2).await, UpdateState::Succeeded);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.detail(&id).await.row.summary, "Completed: 1 of 1 succeeded");
     s.checked(&id).await;
 }
 

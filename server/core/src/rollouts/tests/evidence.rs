@@ -185,7 +185,10 @@ async fn the_whole_rollout_has_a_gate_over_all_stages(#[case] kind: EngineKind) 
     s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
     while s.everybody_updates().await > 0 {}
     let course = s.checked(&id).await;
-    assert_eq!((course.state, course.verdict.clone(), Class::Failed.of_counts(&course.totals())), (RolloutState::Completed, None, 3));
+    assert_eq!((course.state, Class::Failed.of_counts(&course.totals())), (RolloutState::Completed, 3));
+    let over = course.verdict.expect("what was gone on in spite of stays");
+    assert_eq!((over.call, over.errors), (Call::Wait, 3));
+    assert!(over.text.starts_with("went on by oli in spite of the gate: 3 of "), "{}", over.text);
 }
 
 #[rstest]

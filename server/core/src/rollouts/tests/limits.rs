@@ -7,8 +7,10 @@ use crate::{
     rollouts::Rollouts,
 };
 use rstest::rstest;
+use serde_json::json;
 use wire::{
-    rollouts::{Budget, Counts, GateSpec, PastUpdates, Reach, RolloutSpec, StageSpec, Verb},
+    access::AuditQuery,
+    rollouts::{Budget, Call, Counts, GateAction, GateSpec, PastUpdates, Reach, RolloutSpec, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -250,6 +252,44 @@ async fn the_whole_rollout_may_limit_them_too(#[case] kind: EngineKind) {
     s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
     assert_eq!((s.everybody_updates().await, s.state(&id).await), (3, RolloutState::Completed));
     s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_a_gate_of_the_whole_rollout_saw_stays_when_it_pauses_and_when_a_person_goes_on(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let lenient = GateSpec { error_percent: 100.0, success_percent: 0.0, min_sample: 1, ..GateSpec::default() };
+    let whole = GateSpec { max_rejected: Some(0), action: GateAction::Pause, ..lenient.clone() };
+    let all = StageSpec { gate: lenient, ..stage(Reach::Percent(100.0)) };
+    let id = s.approved(RolloutSpec { gate: Some(whole), ..s.spec(vec![all]) }).await;
+    let offered = s.poll_all().await;
+    s.say(offered[0].0, &offered[0].1.update_id, UpdateState::Rejected).await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let paused = s.detail(&id).await;
+    let why = "Paused by the gate of the whole rollout: 1 device refused it; none may";
+    assert_eq!((paused.row.state, paused.row.summary.as_str()), (RolloutState::Paused, why));
+    assert_eq!(paused.verdict.map(|v| (v.call, v.rejected, v.finished)), Some((Call::Halt, 1, 1)));
+    let of_stage = &paused.stages[0];
+    assert_eq!((of_stage.state, of_stage.verdict.text.as_str()), (StageState::Running, why));
+    assert_eq!((of_stage.verdict.rejected, of_stage.verdict.finished, of_stage.verdict.is_judged()), (1, 1, false), "not its own gate");
+    s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
+    let over = "went on by oli in spite of the gate: 1 device refused it; none may";
+    let resumed = s.detail(&id).await.verdict.unwrap();
+    assert!(resumed.call == Call::Wait && resumed.text.contains(over), "{}", resumed.text);
+    s.everybody_updates().await;
+    let ended = s.detail(&id).await;
+    assert_eq!(ended.row.state, RolloutState::Completed);
+    assert!(ended.verdict.unwrap().text.contains(over));
+    s.checked(&id).await;
+    // The audit log says which gate, with what it saw.
+    let query = AuditQuery { action: "rollout.resume".to_owned(), ..AuditQuery::default() };
+    let entry = s.w.fleet.access().find_audit(&s.ada, &query).await.unwrap().entries.items.remove(0);
+    let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap();
+    let passed_over = &detail["in_spite_of"][0];
+    assert_eq!((&passed_over["gate"], &passed_over["errors"]), (&json!("the whole rollout"), &json!(1)), "{detail}");
+    assert_eq!(passed_over["said"], "1 device refused it; none may");
 }
 
 #[rstest]

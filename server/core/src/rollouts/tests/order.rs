@@ -263,7 +263,7 @@ async fn a_number_is_a_limit_however_many_come_later(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn a_type_or_a_group_that_there_is_none_of_is_told_beside_the_preview(#[case] kind: EngineKind) {
+async fn a_type_a_tag_or_a_group_that_there_is_none_of_is_told_beside_the_preview(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 2).await;
     s.w.fleet.devices().create_group(&s.oli, "lab").await.unwrap();
     let told = async |selector: &str| {
@@ -273,4 +273,7 @@ async fn a_type_or_a_group_that_there_is_none_of_is_told_beside_the_preview(#[ca
     let of_stage = "There is no group labs. Did you mean lab?";
     assert_eq!(told("type:gateway -group:lab").await, [of_stage], "a group may be empty");
     assert_eq!(told("type:gatway").await, ["No device is of the type gatway. Did you mean gateway?", of_stage]);
+    s.w.fleet.devices().set_tags(&s.oli, &"gw-1".parse().unwrap(), vec!["canary".into()]).await.unwrap();
+    assert_eq!(told("tag:canary").await, [of_stage]);
+    assert_eq!(told("-tag:canry").await, ["No device has the tag canry. Did you mean canary?", of_stage]);
 }

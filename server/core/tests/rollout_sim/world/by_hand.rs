@@ -4,9 +4,14 @@ use super::{World, ledger::retractable};
 use crate::devices::Dice;
 use fleet::rollouts::{
     control::retry,
+    course::Course,
     state::{Class, UPDATE, legal},
 };
-use wire::{Timestamp, rollouts::EndClass, states::UpdateState};
+use wire::{
+    Timestamp,
+    rollouts::EndClass,
+    states::{RolloutState, StageState, UpdateState},
+};
 
 impl World {
     /// Somebody cancels the update of one device. Now and then that has begun before it hears of it, and goes back.
@@ -31,13 +36,26 @@ impl World {
         self.check_now(run);
     }
 
+    /// How many updates of a run people have cancelled, and nobody has had tried again.
+    pub(super) fn cancelled_in(&self, run: usize) -> i64 {
+        let latest = self.runs[run].latest.values().map(|i| &self.rows[*i]);
+        i64::try_from(latest.filter(|row| row.state == UpdateState::Cancelled && row.by_hand && !row.again).count()).unwrap()
+    }
+
+    /// A last stage that ends by itself leaves nobody behind whom a person has set aside: somebody is asked first.
+    pub(super) fn check_set_aside(&self, run: usize, before: &Course) {
+        let after = &self.runs[run].course;
+        let (Some(was), Some(is)) = (before.stages.last(), after.stages.last()) else { return };
+        let ends = was.state != is.state && matches!(is.state, StageState::Succeeded | StageState::Skipped);
+        let asked = !ends || after.state != RolloutState::Running || self.cancelled_in(run) == 0;
+        assert!(asked, "seed {}: its last stage ended with cancelled devices, and asked nobody", self.seed);
+    }
+
     /// Somebody has those tried again whose updates ended in any of some ways.
     pub(super) fn choose(&mut self, run: usize, dice: &mut Dice) {
         let classes: Vec<EndClass> = EndClass::ALL.iter().copied().filter(|_| dice.percent(50)).collect();
-        let cancelled = self.runs[run].latest.values().map(|i| &self.rows[*i]);
-        let cancelled = cancelled.filter(|row| row.state == UpdateState::Cancelled && row.by_hand && !row.again).count();
         let course = self.with_way_back(run);
-        let Ok(changes) = retry(&course, &classes, i64::try_from(cancelled).unwrap(), Timestamp(self.now)) else { return };
+        let Ok(changes) = retry(&course, &classes, self.cancelled_in(run), Timestamp(self.now)) else { return };
         assert!(self.commit(run, &changes, course.generation, None, "oli"), "seed {}", self.seed);
         self.note(run, format!("{classes:?} are tried again by oli"));
     }

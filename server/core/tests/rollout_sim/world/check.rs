@@ -50,19 +50,19 @@ impl World {
             // What a metric showed stops a stage unless a person goes on in spite of it.
             let shown = new.findings.iter().any(|f| f.call == Call::Halt && !f.seen);
             assert!(!(shown && passed && by == "automatic"), "seed {}: a worse metric let a stage pass", self.seed);
-            let reopened = old.state == StageState::Failed && new.state == StageState::Running;
+            let done = matches!(old.state, StageState::Failed | StageState::Soaking | StageState::AwaitingPromotion);
+            let reopened = done && new.state == StageState::Running;
             assert!(!reopened || by != "automatic", "seed {}: the planner reopened a stage", self.seed);
             assert!(
-                old.state == new.state
-                    || legal(STAGE, old.state, new.state)
-                    || old.state == StageState::Pending
-                    // A person goes on with a stage that its gate paused while it was watched.
-                    || (by != "automatic" && old.state == StageState::Soaking && new.state == StageState::Running),
+                old.state == new.state || legal(STAGE, old.state, new.state) || old.state == StageState::Pending,
                 "seed {}: stage {} → {}",
                 self.seed,
                 old.state,
                 new.state
             );
+        }
+        if by == "automatic" {
+            self.check_set_aside(run, before);
         }
         if before.state != after.state {
             match after.state {

@@ -48,6 +48,8 @@ impl World {
                     self.tally.too_few += findings.iter().filter(|f| f.compared.is_none()).count() as u64;
                 }
                 Change::Judged { .. } => self.tally.whole_halts += 1,
+                Change::Again { .. } => self.tally.reopened += 1,
+                Change::Hold { stage, .. } => self.tally.set_aside += u64::from(self.runs[run].course.is_last(*stage)),
                 _ => {}
             }
             self.runs[run].course.apply(change, now);

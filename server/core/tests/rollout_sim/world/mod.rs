@@ -231,6 +231,7 @@ impl World {
                     error_percent: 15.0,
                     success_percent: 80.0,
                     min_sample: 10,
+                    action: if seed.is_multiple_of(2) { GateAction::Pause } else { GateAction::Halt },
                     ..GateSpec::USUAL
                 }),
                 steps: StepLimits { installing_min: world.dice.percent(40).then_some(10), ..StepLimits::default() },

@@ -60,6 +60,7 @@ impl World {
             retractable: open().any(|r| retractable(r.state)),
             to_retry: to_retry.map(Timestamp),
             frozen: false,
+            cancelled: self.cancelled_in(run),
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Tally {
     pub whole_halts: u64,
     pub cancelled: u64,
     pub cancelled_again: u64,
+    pub reopened: u64,
+    pub set_aside: u64,
 }
 
 impl Tally {
@@ -89,5 +91,7 @@ impl Tally {
         self.whole_halts += o.whole_halts;
         self.cancelled += o.cancelled;
         self.cancelled_again += o.cancelled_again;
+        self.reopened += o.reopened;
+        self.set_aside += o.set_aside;
     }
 }

@@ -1,0 +1,157 @@
+//! Pure: types, tags and groups that selectors ask for and that there are none of, most often by a slip of a finger: they mean nobody, or leave nobody
+//! out. Plans and lists ask the same. Refuses to know whom the rest of a selector means.
+
+use super::Facts;
+use std::collections::BTreeSet;
+use wire::selector::{Field, Selector, near};
+
+/// Different values that are remembered, to suggest one of them.
+const REMEMBERED: usize = 1000;
+
+/// What has not been found yet.
+#[derive(Debug)]
+pub struct Misspelt<'a> {
+    types: Sought<'a>,
+    tags: Sought<'a>,
+    /// Groups that are asked for.
+    groups: BTreeSet<&'a str>,
+}
+
+/// Values of one kind that are looked for.
+#[derive(Debug, Default)]
+struct Sought<'a> {
+    /// Those that no device has.
+    missing: BTreeSet<&'a str>,
+    /// Those that devices have, while one is missing.
+    known: BTreeSet<String>,
+}
+
+impl Sought<'_> {
+    /// A device has this one.
+    fn there(&mut self, value: &str) {
+        if self.missing.is_empty() {
+            return;
+        }
+        self.missing.remove(value);
+        if self.known.len() < REMEMBERED && !self.known.contains(value) {
+            self.known.insert(value.to_owned());
+        }
+    }
+
+    /// A sentence about each that is missing.
+    fn said(&self, sentence: impl Fn(&str) -> String) -> Vec<String> {
+        let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+        self.missing.iter().map(|value| format!("{}{}", sentence(value), meant(value, &known))).collect()
+    }
+}
+
+/// The one of these that was meant, if a slip or two make it of what was written.
+fn meant(value: &str, of: &[&str]) -> String {
+    near(value, of).map_or_else(String::new, |meant| format!(" Did you mean {meant}?"))
+}
+
+impl<'a> Misspelt<'a> {
+    /// Of these selectors; no device came yet.
+    #[must_use]
+    pub fn new(selectors: impl IntoIterator<Item = &'a Selector>) -> Self {
+        let (mut types, mut tags, mut groups) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for selector in selectors {
+            selector.visit(&mut |part| {
+                let (asked, values) = match part {
+                    Selector::Is(Field::Type, values) => (&mut types, values),
+                    Selector::Is(Field::Tag, values) => (&mut tags, values),
+                    Selector::Is(Field::Group, values) => (&mut groups, values),
+                    _ => return,
+                };
+                // A pattern names none.
+                asked.extend(values.iter().map(String::as_str).filter(|value| !value.contains('*')));
+            });
+        }
+        let sought = |missing| Sought { missing, known: BTreeSet::new() };
+        Self { types: sought(types), tags: sought(tags), groups }
+    }
+
+    /// Whether it matters which groups there are.
+    #[must_use]
+    pub fn asks_for_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Takes a device of the fleet, whether it is meant or not.
+    pub fn take(&mut self, facts: &Facts) {
+        self.types.there(&facts.device_type);
+        facts.tags.iter().for_each(|tag| self.tags.there(tag));
+    }
+
+    /// Takes types and tags that devices have.
+    pub fn knows(&mut self, types: &[String], tags: &[String]) {
+        types.iter().for_each(|value| self.types.there(value));
+        tags.iter().for_each(|value| self.tags.there(value));
+    }
+
+    /// Types and tags that were not found yet.
+    #[must_use]
+    pub fn missing(&self) -> [(Field, Vec<String>); 2] {
+        let of = |sought: &Sought<'_>| -> Vec<String> { sought.missing.iter().map(|value| (*value).to_owned()).collect() };
+        [(Field::Type, of(&self.types)), (Field::Tag, of(&self.tags))]
+    }
+
+    /// Sentences about what there is none of, where these are the groups.
+    #[must_use]
+    pub fn said(&self, groups: &[String]) -> Vec<String> {
+        let there: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let mut said = self.types.said(|value| format!("No device is of the type {value}."));
+        said.extend(self.tags.said(|value| format!("No device has the tag {value}.")));
+        let missing = self.groups.iter().filter(|value| !there.contains(*value));
+        said.extend(missing.map(|value| format!("There is no group {value}.{}", meant(value, &there))));
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(selectors: &[&str]) -> Vec<String> {
+        let parsed: Vec<Selector> = selectors.iter().map(|text| Selector::parse(text).unwrap()).collect();
+        let mut misspelt = Misspelt::new(&parsed);
+        for device_type in ["gateway", "gateway", "Sensor", ""] {
+            let tags = vec!["eu".into(), "rollout-first".into()];
+            misspelt.take(&Facts { device_type: device_type.into(), tags, ..Facts::default() });
+        }
+        misspelt.said(&["lab".into(), "North Hall".into()])
+    }
+
+    #[test]
+    fn a_type_a_tag_and_a_group_that_there_are_none_of_are_told_the_nearest() {
+        let told = said(&["type:gatway,gateway (group:\"north hal\" or -group:labb)", "type:sensor"]);
+        assert_eq!(
+            told,
+            [
+                "No device is of the type gatway. Did you mean gateway?",
+                "No device is of the type sensor. Did you mean Sensor?",
+                "There is no group labb. Did you mean lab?",
+                "There is no group north hal. Did you mean North Hall?",
+            ]
+        );
+        assert_eq!(
+            said(&["tag:eu -tag:rollout-frist,lab"]),
+            ["No device has the tag lab.", "No device has the tag rollout-frist. Did you mean rollout-first?"]
+        );
+        assert_eq!(said(&["type:camera group:attic"]), ["No device is of the type camera.", "There is no group attic."]);
+    }
+
+    #[test]
+    fn what_there_is_and_patterns_are_no_slips() {
+        for text in ["", "type:gateway group:lab", "type:gat*way group:l*", "tag:eu gatway", "tag:e*", "-type:Sensor group:\"North Hall\""]
+        {
+            assert_eq!(said(&[text]), [""; 0], "{text}");
+        }
+        let selector = Selector::parse("type:gateway,gatway tag:eu").unwrap();
+        let mut of_lists = Misspelt::new([&selector]);
+        of_lists.knows(&["gateway".into()], &["eu".into()]);
+        assert_eq!(of_lists.missing(), [(Field::Type, vec!["gatway".to_owned()]), (Field::Tag, Vec::new())]);
+        assert_eq!(of_lists.said(&[]), ["No device is of the type gatway. Did you mean gateway?"]);
+        assert!(!Misspelt::new(&[Selector::parse("type:x").unwrap()]).asks_for_groups());
+    }
+}
