@@ -98,7 +98,7 @@ test("a rule that nobody can fulfil is refused, and what asks for less counts a 
     await form.getByLabel("Approvals a rollout needs").selectOption(needed);
     await form.getByRole("button", { name: "Change", exact: true }).click();
   };
-  // For two the three admins are enough that are there at least; more than five are never there.
+  // No page offers another number; who makes one up is told so beside it.
   await form.getByLabel("Device type").fill(type);
   await form.getByLabel("Approvals a rollout needs").evaluate((el: HTMLSelectElement) => (el.options[0]!.value = "9"));
   await form.getByLabel("Approvals a rollout needs").selectOption({ index: 0 });
