@@ -88,7 +88,8 @@ test("a file that is no batch is refused in words, with a way back", async ({ pa
   await send(page, unique("Wrong"), "colour,size\nred,2\n", "lot.csv");
   await expect(page.getByText(/The first line of a CSV names its columns: device_id, device_type, csr/)).toBeVisible();
   await look(page, "journey-batch-refused");
-  await page.goBack();
+  await page.getByRole("link", { name: "Go back and try again" }).click();
+  await expect(page).toHaveURL(/\/enrolment\?tab=factory$/);
   await expect(card(page, "Send a batch")).toBeVisible();
 });
 
