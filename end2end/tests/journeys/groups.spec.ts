@@ -50,6 +50,7 @@ test("a group is made, filled and emptied, gets another name and goes", async ({
   await expect(page.getByRole("heading", { name: "No device in it" })).toBeVisible();
   await ids.fill(`${tag}-3`);
   await put.last().click();
+  await expect(members(page, name).getByRole("rowheader")).toHaveCount(1);
   await open(page, `/groups?name=${name}`);
   await expect(members(page, name).getByRole("rowheader")).toHaveText([`${tag}-3`]);
 

