@@ -29,7 +29,7 @@ test("what one admin asks for is taken back, rejected, and done when another one
   expect(await refusedByBrowser(why)).not.toBe("");
   await withoutLimits(why);
   await claims.getByRole("button", { name: "Ask for an authority of claims" }).click();
-  await expect(claims.getByRole("alert")).toBeVisible();
+  await expect(why).toHaveAccessibleDescription(/Say why, in 1 to [\d,]+ characters that can be seen/);
   await look(page, "journey-authority-asked-without-reason");
 
   await ask(page, "The first claims are made in May.");
