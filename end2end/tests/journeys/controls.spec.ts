@@ -108,3 +108,61 @@ test("a rollout is rejected, sent again, started early, paused, resumed and stop
   await look(page, "journey-rollout-stopped");
   await rest("POST", `/devices/${device!.id}/life`, { step: "decommission" });
 });
+
+test("a stage that waits for a person is followed by the next one when somebody says so", async ({ page, browser }) => {
+  const [type, name] = [unique("press"), unique("Presses")];
+  const [lab, field] = await enrolled([unique("test-lab"), unique("test-field")], [], undefined, "", type);
+  const trusting = ["--trusted-key", `${system().signing_key}.pub`];
+  const agents = [lab!, field!].map((device) => connected(device, trusting));
+  try {
+    for (const device of [lab!, field!]) await expectOnline(device);
+    // The second one is away when its stage begins, so that it runs on.
+    await gone(agents[1]!);
+    const version = `62.0.${Date.now()}`;
+    const { payload, manifest } = signedFirmware(version, 62, `press ${version}`, undefined, type);
+    await uploaded([payload, manifest]);
+    const release = (await rest("GET", `/releases?q=${version}`)).items[0];
+    if (release.state === "verified") await rest("POST", `/releases/${release.id}/publish`, {});
+    const gate = { success_percent: 0, error_percent: 100, min_sample: 1, max_errors: 0 };
+    const drafted = await rest("POST", "/rollouts", {
+      name,
+      release: release.id,
+      stages: [
+        { name: "Lab", reach: { matching: `id:${lab!.id}` }, soak_s: 0, confirm: true, gate },
+        { name: "Field", reach: { percent: 100 }, soak_s: 0, gate },
+      ],
+      reason: "To see who lets it go on.",
+    });
+    const path = `/rollouts/${drafted.row.id}`;
+    await rest("POST", `${path}/submit`, {});
+    const approver = await someoneElse(browser, "approver");
+    await open(approver, path);
+    await decide(approver, "Approve", "The lab first.");
+    await approver.context().close();
+
+    // The page is not loaded anew meanwhile.
+    await open(page, path);
+    const next = page.getByRole("link", { name: "Start stage 2…" }).first();
+    await expect(next).toBeVisible({ timeout: 90_000 });
+    const viewer = await someoneElse(browser, "viewer");
+    await open(viewer, path);
+    await expect(state(viewer, "Running")).toBeVisible();
+    await expect(viewer.getByRole("link", { name: "Start stage 2…" })).toHaveCount(0);
+    await viewer.context().close();
+    await next.click();
+    const dialog = page.getByRole("dialog", { name: `Start stage 2: ${name}` });
+    await expect(dialog).toContainText("Stage 2, Field, begins: ");
+    await dialog.getByLabel("Reason (optional)").fill("The lab is content.");
+    await look(page, "journey-stage-promoted");
+    await dialog.getByRole("button", { name: "Start stage 2" }).click();
+    await expect(note(page, "Stage ended")).toBeVisible();
+    await open(page, path);
+    await expect(page.getByRole("link", { name: "Start stage 2…" })).toHaveCount(0);
+    await expect.poll(async () => (await rest("GET", path)).row.stage).toBe(2);
+    await expect(page.getByRole("main")).toContainText("The lab is content.");
+    await rest("POST", `${path}/stop`, { reason: "Seen." });
+  } finally {
+    for (const agent of agents) await gone(agent);
+  }
+  for (const { id } of [lab!, field!]) await rest("POST", `/devices/${id}/life`, { step: "decommission" });
+});
