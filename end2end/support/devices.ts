@@ -1,7 +1,8 @@
 // Devices of a test's own: enrolled by the real agent, of a type that no rollout is for, so that nobody else counts them.
 // Names that begin with test- stand behind the demonstration's in every list.
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { Agent, get } from "node:https";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "@playwright/test";
@@ -61,6 +62,27 @@ export async function asking(ids: string[], at: Reach = system()) {
 
 /** Connects a device that is enrolled; `how` is what else its agent is told. */
 export const connected = (device: Device, how: string[] = []) => spawn(agent(), ["run", "--state", device.state, ...how], { stdio: "ignore" });
+
+/**
+ * Speaks with a device's own key from this address of the machine, over one connection, twice a second; what it gives back ends that. Two addresses that are
+ * in different networks are what two who hold one key look like.
+ */
+export function speaking({ state }: Device, localAddress: string) {
+  const { certificate, chain, device_url } = JSON.parse(readFileSync(join(state, "identity.json"), "utf8"));
+  const { hostname, port } = new URL(device_url);
+  const cert = [certificate, ...chain].join("\n");
+  // Who is spoken to is not what this is about.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false, cert, key: readFileSync(join(state, "key.pem")) });
+  const say = () => {
+    const asked = get({ hostname, port, path: "/device/v1/trust-bundle", agent, localAddress, family: 4 }, (answer) => void answer.resume());
+    asked.on("error", () => {});
+  };
+  const timer = setInterval(say, 500);
+  return () => {
+    clearInterval(timer);
+    agent.destroy();
+  };
+}
 
 /** Stops it and waits until it is gone. */
 export async function gone(process: ChildProcess) {

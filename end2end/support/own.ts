@@ -2,13 +2,13 @@
 // published and the database is set back.
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, cpSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, BrowserContext } from "@playwright/test";
-import { results, system, type Reach } from "./system";
+import { results, system, unique, type Reach } from "./system";
 import { test as base } from "./test";
 
 export class Own implements Reach {
@@ -19,23 +19,39 @@ export class Own implements Reach {
   session: Awaited<ReturnType<BrowserContext["storageState"]>> | undefined;
   api_token = "";
   private server: ChildProcess | undefined;
+  private log = "";
 
   private constructor(private readonly ports: number[]) {
     this.operator_url = `http://127.0.0.1:${ports[0]}`;
   }
 
-  /** An empty fleet with an admin. */
-  static async start(browser: Browser) {
+  /** An empty fleet in which nobody is yet. */
+  static async bare() {
     const own = new Own(await freePorts(5));
     await own.serve();
-    const file = own.file("password");
-    writeFileSync(file, own.admin.password, { mode: 0o600 });
-    own.fleetward("user", "add", "--email", own.admin.email, "--name", "Ada Alone", "--role", "admin", "--password-file", file);
-    rmSync(file);
-    own.api_token = own.fleetward("token", "create", "--email", own.admin.email, "--role", "admin", "--name", "journeys").trim();
-    own.session = await own.signIn(browser);
     return own;
   }
+
+  /** An empty fleet with an admin. */
+  static async start(browser: Browser) {
+    const own = await Own.bare();
+    own.add(own.admin, "Ada Alone", "admin");
+    own.api_token = own.fleetward("token", "create", "--email", own.admin.email, "--role", "admin", "--name", "journeys").trim();
+    own.session = await own.signIn(browser, own.admin);
+    return own;
+  }
+
+  /** Another person, in a browser of their own. */
+  async person(browser: Browser, name: string, role: "viewer" | "operator" | "admin") {
+    const person = { email: `${unique("person")}@own.example`, password: randomBytes(12).toString("hex") };
+    this.add(person, name, role);
+    const storageState = await this.signIn(browser, person);
+    const context = await browser.newContext({ baseURL: this.operator_url, storageState, timezoneId: "UTC", locale: "en-GB" });
+    return context.newPage();
+  }
+
+  /** What the server has said so far. */
+  said = () => readFileSync(this.log, "utf8");
 
   /** A path beside the server's data. */
   file = (name: string) => join(this.folder, name);
@@ -73,7 +89,8 @@ export class Own implements Reach {
   private async serve() {
     const [operator, device, enrol, publish, ops] = this.ports.map((port) => `127.0.0.1:${port}`) as [string, string, string, string, string];
     // It outlives the folder, for whoever looks why a journey failed.
-    const log = openSync(join(results, `own-${this.ports[0]}.log`), "a");
+    this.log = join(results, `own-${this.ports[0]}.log`);
+    const log = openSync(this.log, "a");
     const listeners = ["--operator-addr", operator, "--device-addr", device, "--enrol-addr", enrol, "--publish-addr", publish, "--ops-addr", ops];
     const server = spawn(system().fleetward, ["--data", this.data, "serve", ...listeners], { stdio: ["ignore", log, log] });
     closeSync(log);
@@ -94,12 +111,19 @@ export class Own implements Reach {
     await ended;
   }
 
-  private async signIn(browser: Browser) {
+  private add({ email, password }: { email: string; password: string }, name: string, role: string) {
+    const file = this.file("password");
+    writeFileSync(file, password, { mode: 0o600 });
+    this.fleetward("user", "add", "--email", email, "--name", name, "--role", role, "--password-file", file);
+    rmSync(file);
+  }
+
+  private async signIn(browser: Browser, { email, password }: { email: string; password: string }) {
     const context = await browser.newContext({ baseURL: this.operator_url });
     const page = await context.newPage();
     await page.goto("/sign-in");
-    await page.getByLabel("E-mail").fill(this.admin.email);
-    await page.getByLabel("Password").fill(this.admin.password);
+    await page.getByLabel("E-mail").fill(email);
+    await page.getByLabel("Password").fill(password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.waitForURL((url) => url.pathname === "/");
     const session = await context.storageState();
@@ -122,7 +146,9 @@ async function freePorts(count: number) {
 }
 
 /** The tests' usual surroundings, with the admin signed in at the worker's own server. */
-export const test = base.extend<{}, { own: Own }>({
+export const test = base.extend<{}, { kept: string; own: Own }>({
+  /** For whom: files that say the same word may share a server, and no others do. A worker is begun anew for another word, and its server with it. */
+  kept: ["", { option: true, scope: "worker" }],
   own: [
     async ({ browser }, use) => {
       const own = await Own.start(browser);

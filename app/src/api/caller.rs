@@ -43,6 +43,15 @@ impl Call {
     pub fn answer<T>(&self, result: Result<T, impl Into<fleet::Error>>) -> Result<T, ApiFault> {
         self.answer.of(result)
     }
+    /// The same for a form that posts under `name` what the core calls `field`: a refusal of that is shown beside the input.
+    pub fn answer_at<T>(&self, result: Result<T, impl Into<fleet::Error>>, field: &str, name: &str) -> Result<T, ApiFault> {
+        self.answer(result).map_err(|mut refused| {
+            if refused.0.field.as_deref() == Some(field) {
+                refused.0.field = Some(name.to_owned());
+            }
+            refused
+        })
+    }
     /// The same for a page's model.
     pub fn model<T: serde::Serialize>(&self, result: Result<T, impl Into<fleet::Error>>) -> Result<Packed, ApiFault> {
         self.answer.of(result).and_then(|model| Packed::of(&model))

@@ -181,7 +181,7 @@ pub async fn group_devices(
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let wanted = wire::devices::GroupMany { q, devices: these(&call, &devices, &named)?, out: out == "yes", expected };
-    call.answer(call.fleet.devices().gather(&call.actor, group.trim(), &wanted).await)?;
+    call.answer_at(call.fleet.devices().gather(&call.actor, group.trim(), &wanted).await, "name", "group")?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }

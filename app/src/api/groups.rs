@@ -51,7 +51,7 @@ pub async fn create_group(name: String) -> Result<(), ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/group/rename")]
 pub async fn rename_group(name: String, to: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.rename_group(&call.actor, &name, &to).await)?;
+    call.answer_at(call.fleet.rename_group(&call.actor, &name, &to).await, "name", "to")?;
     call.lead_to(&page_of(to.trim()));
     Ok(())
 }

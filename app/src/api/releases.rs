@@ -68,7 +68,7 @@ pub async fn act_on_release(
 #[server(prefix = "/rpc", endpoint = "/signing_key_add")]
 pub async fn add_signing_key(name: String, public_key: String) -> Result<SigningKey, ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.releases().add_key(&call.actor, &name, &public_key).await)
+    call.answer_at(call.fleet.releases().add_key(&call.actor, &name, &public_key).await, "public", "public_key")
 }
 
 /// Stops trusting a key for new uploads; `confirm` repeats its name.

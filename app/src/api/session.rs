@@ -70,7 +70,7 @@ pub async fn end_session(id: String) -> Result<(), ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/session/change_password")]
 pub async fn change_password(old: String, new: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.access().change_password(&call.actor, &old, &new).await)?;
+    call.answer_at(call.fleet.access().change_password(&call.actor, &old, &new).await, "password", "new")?;
     call.lead_to("/account?changed=password");
     Ok(())
 }

@@ -41,7 +41,7 @@ fn password_card(action: FormCall<ChangePassword>) -> AnyView {
         "Password",
         None,
         view! {
-            <ActionForm action=action>
+            <ActionForm action=action clears=true>
                 <div class="stack">
                             {move || changed().then(|| banner(Tone::Ok, "The password is changed. Your other sessions have ended.".into_any()))}
                             {move || fault_banner(form::refusal(action).as_ref())}

@@ -178,7 +178,7 @@ fn role_form(u: &User, call: FormCall<SetUserRole>) -> AnyView {
 
 fn add_form(call: FormCall<CreateUser>) -> AnyView {
     view! {
-        <ActionForm action=call>
+        <ActionForm action=call clears=true>
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
                 {text("name", "Name").id("user-name").required().max_length(100).autocomplete("off").refused(call).view()}
@@ -195,7 +195,7 @@ fn add_form(call: FormCall<CreateUser>) -> AnyView {
 
 fn token_form(call: FormCall<CreateApiToken>) -> AnyView {
     view! {
-        <ActionForm action=call>
+        <ActionForm action=call clears=true>
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
                 {text("name", "What it is for").id("token-name").required().max_length(100).placeholder("Build pipeline").autocomplete("off").refused(call).view()}

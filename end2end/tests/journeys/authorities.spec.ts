@@ -1,5 +1,6 @@
-// Authorities that can't be trusted any more: a certificate that nobody issued raises an alarm, and one whose key is lost is given up. Each on a
-// server of its own, because what is given up cuts off every device.
+// Authorities that can't be trusted any more: a certificate that nobody issued raises an alarm, and one whose key is lost is given up. And those that are
+// made ahead: for claims, and by a root that is elsewhere. On a server of its own, because what is given up cuts off every device.
+import { OwnersAuthority } from "../../support/authority";
 import { connected, enrolled, expectOnline, gone, token } from "../../support/devices";
 import { test, type Own } from "../../support/own";
 import { restOf, unique } from "../../support/system";
@@ -137,6 +138,63 @@ test("an authority is given up: what it signed counts no more, tokens freeze, an
   } finally {
     await gone(agent);
   }
+});
+
+test("claims get their authority before the root's key goes", async ({ own, page, browser }) => {
+  const make = page.getByRole("button", { name: "Make the authority for claims now" });
+  const authorities = page.getByRole("table", { name: "Authorities" });
+  await open(page, "/certificates/authorities");
+  await expect(card(page, "To do about roots")).toContainText("Once the key is gone from here, this needs the root's file:");
+  await expect(authorities.getByRole("cell", { name: "issues claims" })).toHaveCount(0);
+  await look(page, "journey-claims-without-authority");
+  const viewer = await own.person(browser, "Vera Viewer", "viewer");
+  await open(viewer, "/certificates/authorities");
+  await expect(viewer.getByText("Only an admin can change authorities.")).toBeVisible();
+  await expect(viewer.getByRole("button", { name: "Make the authority for claims now" })).toHaveCount(0);
+  await viewer.context().close();
+
+  await make.click();
+  await expect(note(page, "Claims have their authority")).toBeVisible();
+  await open(page, "/certificates/authorities");
+  await expect(authorities.getByRole("cell", { name: "issues claims" })).toHaveCount(1);
+  await expect(make).toHaveCount(0);
+});
+
+test("a request that is to be signed elsewhere is made and given up, and what is no answer to one is refused", async ({ own, page, browser }) => {
+  await open(page, "/certificates/authorities");
+  await page.getByRole("link", { name: "Signed elsewhere" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Signed elsewhere" })).toBeVisible();
+  const requests = page.locator("section.card").filter({ has: page.getByRole("button", { name: "Give it up" }) });
+  await expect(requests).toHaveCount(0);
+  await page.getByLabel("It will issue to").selectOption({ label: "Devices" });
+  await page.getByRole("button", { name: "Make a key and a request" }).click();
+  await expect(note(page, "The request is ready")).toBeVisible();
+  await open(page, "/certificates/authorities/elsewhere");
+  await expect(requests).toHaveCount(1);
+  await expect(requests.getByRole("region", { name: "The request as PEM" })).toContainText("-----BEGIN CERTIFICATE REQUEST-----");
+  await expect(requests).toContainText("Asked for by Ada Alone");
+
+  const back = card(page, "3. Bring the certificate back");
+  const certificates = back.getByLabel("Certificates, PEM");
+  for (const wrong of ["nonsense", new OwnersAuthority(unique("Stranger")).certificate]) {
+    await certificates.fill(wrong);
+    await back.getByRole("button", { name: "Check and stage" }).click();
+    await expect(back.getByRole("alert")).toBeVisible();
+    // What was pasted is there to be put right.
+    await expect(certificates).toHaveValue(/nonsense|BEGIN CERTIFICATE/);
+  }
+  await look(page, "journey-signed-elsewhere-refused");
+  await requests.getByRole("button", { name: "Give it up" }).click();
+  await expect(note(page, "The request is given up")).toBeVisible();
+  await open(page, "/certificates/authorities/elsewhere");
+  await expect(card(page, "1. Ask")).toBeVisible();
+  await expect(requests).toHaveCount(0);
+
+  const operator = await own.person(browser, "Otto Operator", "operator");
+  await open(operator, "/certificates/authorities/elsewhere");
+  await expect(operator.getByRole("heading", { name: "Not for you" })).toBeVisible();
+  await expect(operator.getByRole("main").getByRole("button")).toHaveCount(0);
+  await operator.context().close();
 });
 
 /** The authority that issues to devices. */

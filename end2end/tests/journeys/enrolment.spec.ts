@@ -2,7 +2,7 @@
 import type { Page } from "@playwright/test";
 import { asking } from "../../support/devices";
 import { rest, unique } from "../../support/system";
-import { card, expect, expectCopyBesideLines, expectNoControlCutOff, expectNoSideScroll, expectWithin, look, note, open, test } from "../../support/test";
+import { card, expect, expectCopyBesideLines, expectNoControlCutOff, expectNoSideScroll, expectWithin, look, note, open, someoneElse, test } from "../../support/test";
 
 test.use({ role: "admin", viewport: { width: 1400, height: 900 } });
 
@@ -67,6 +67,31 @@ test("one device is let in at a time, in a question that names it and its code",
   await expect(row(second)).toBeVisible();
   const waiting = (await rest("GET", "/enrolment-requests?rows=200")).items as { device_id: string }[];
   expect(waiting.map((r) => r.device_id)).toContain(second);
+});
+
+test("a device that nobody knows is sent away, and whoever may only look decides nothing", async ({ page, browser }) => {
+  const id = unique("test-sent-away");
+  await asking([id]);
+  const row = (page: Page) =>
+    page.getByRole("table", { name: "Devices that wait for approval" }).getByRole("row").filter({ has: page.getByRole("rowheader", { name: id, exact: true }) });
+  const viewer = await someoneElse(browser, "viewer");
+  await open(viewer, "/enrolment");
+  await expect(row(viewer)).toBeVisible();
+  await expect(row(viewer).getByRole("link")).toHaveCount(0);
+  await viewer.context().close();
+
+  await open(page, "/enrolment");
+  await row(page).getByRole("link", { name: "Reject…" }).click();
+  const dialog = page.getByRole("dialog", { name: "Decide about a device" });
+  await expect(dialog).toContainText(`Reject ${id}`);
+  await expect(dialog).toContainText("gets no certificate and is told so when it asks again. Its key may not ask for a week.");
+  await look(page, "journey-sent-away");
+  await dialog.getByRole("button", { name: "Reject device" }).click();
+  await expect(note(page, "Device rejected")).toBeVisible();
+  await open(page, "/enrolment");
+  await expect(page.getByRole("heading", { level: 1, name: "Add devices" })).toBeVisible();
+  await expect(row(page)).toHaveCount(0);
+  expect((await rest("GET", `/devices?q=id:${id}`)).items).toEqual([]);
 });
 
 test("no button that copies lies over what it copies", async ({ page }) => {

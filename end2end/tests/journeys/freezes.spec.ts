@@ -1,6 +1,6 @@
 // Freezes: made, seen on a small laptop, and ended with a reason that stays in the audit log.
 import { rest, unique } from "../../support/system";
-import { card, expect, expectNoControlCutOff, look, note, open, test } from "../../support/test";
+import { card, expect, expectNoControlCutOff, look, note, open, someoneElse, test } from "../../support/test";
 
 test.use({ role: "admin" });
 
@@ -36,4 +36,31 @@ test("a freeze is made, and ended with a reason", async ({ page }) => {
   const log = await rest("GET", `/audit?action=freeze.end&q=${encodeURIComponent(name)}`);
   expect(log.items[0].detail).toContain("Counted already.");
   expect(log.items[0].detail).toContain("Everything is counted.");
+});
+
+test("a freeze that ends before it begins is refused, and only admins make any", async ({ page, browser }) => {
+  const name = unique("Backwards");
+  await open(page, "/freezes");
+  const form = card(page, "New freeze");
+  const year = new Date().getUTCFullYear() + 2;
+  await form.getByLabel("Name").fill(name);
+  await form.getByLabel("From (UTC)").fill(`${year}-01-03T06:00`);
+  const until = form.getByLabel("Until (UTC)");
+  await until.fill(`${year}-01-02T06:00`);
+  await form.getByRole("button", { name: "Freeze", exact: true }).click();
+  await expect(until).toHaveAccessibleDescription(/Let it end after it begins, and after now\./);
+  await expect(until).toHaveAttribute("aria-invalid", "true");
+  // What was typed is there to be put right.
+  await expect(form.getByLabel("Name")).toHaveValue(name);
+  await look(page, "journey-freeze-refused");
+  await open(page, "/freezes");
+  await expect(page.getByRole("heading", { level: 1, name: "Freezes" })).toBeVisible();
+  await expect(page.getByRole("rowheader", { name })).toHaveCount(0);
+
+  const operator = await someoneElse(browser, "operator");
+  await open(operator, "/freezes");
+  await expect(operator.getByRole("heading", { level: 1, name: "Freezes" })).toBeVisible();
+  await expect(operator.getByRole("heading", { name: "New freeze" })).toHaveCount(0);
+  await expect(operator.getByRole("main").getByRole("link", { name: /^(Take back|Lift|End)…$/ })).toHaveCount(0);
+  await operator.context().close();
 });

@@ -1,8 +1,8 @@
 // Releases: where one is, how its life goes on, what differs from another one, and whether the images in it are signed by whom they should be.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { foreignKey, rest, signedFirmware, system, uploaded } from "../../support/system";
-import { card, expect, look, note, open, test } from "../../support/test";
+import { foreignKey, rest, signedFirmware, system, unique, uploaded } from "../../support/system";
+import { card, expect, look, note, open, refusedByBrowser, someoneElse, state, test, withoutLimits } from "../../support/test";
 
 test("a release's page draws its life and says which devices and rollouts have it", async ({ page }) => {
   await open(page, `/firmware/${await releaseOf("1.1.0")}`);
@@ -124,6 +124,93 @@ test.describe("an admin", () => {
     await question.getByRole("button", { name: "Remove key" }).click();
     await expect(note(page, "Image key removed")).toBeVisible();
     await expect(keys).toContainText("None is known");
+  });
+});
+
+test.describe("whoever may change a release", () => {
+  test.use({ role: "admin" });
+
+  test("publishes it, lets no new rollout use it, and recalls it with a reason", async ({ page, browser }) => {
+    const type = unique("lathe");
+    const { payload, manifest } = signedFirmware("1.0.0", 1, `lathe ${type}`, undefined, type);
+    await uploaded([payload, manifest]);
+    const { id } = (await rest("GET", `/releases?q=${type}`)).items[0];
+    const path = `/firmware/${id}`;
+    await open(page, path);
+    await page.getByRole("link", { name: "Publish…" }).click();
+    const ask = (verb: string) => page.getByRole("dialog", { name: `${verb} ${type} 1.0.0` });
+    await expect(ask("Publish")).toContainText("Nothing is installed by this alone.");
+    await ask("Publish").getByRole("button", { name: "Publish", exact: true }).click();
+    await expect(note(page, "Done")).toBeVisible();
+    await open(page, path);
+    await expect(state(page, "Published")).toBeVisible();
+
+    await page.getByRole("link", { name: "Deprecate…" }).click();
+    await expect(ask("Deprecate")).toContainText("New rollouts can't use it any more.");
+    await ask("Deprecate").getByRole("button", { name: "Deprecate", exact: true }).click();
+    await expect(note(page, "Done")).toBeVisible();
+    await open(page, path);
+    await expect(state(page, "Deprecated")).toBeVisible();
+    await expect(page.getByRole("button", { name: "New rollout with this" })).toHaveAccessibleDescription("It is deprecated: new rollouts can't use it.");
+
+    // Recalling is an admin's.
+    const operator = await someoneElse(browser, "operator");
+    await open(operator, path);
+    await expect(state(operator, "Deprecated")).toBeVisible();
+    await expect(operator.getByRole("link", { name: "Recall…" })).toHaveCount(0);
+    await operator.context().close();
+
+    await page.getByRole("link", { name: "Recall…" }).click();
+    const recall = ask("Recall");
+    const [version, reason] = [recall.getByLabel("Type 1.0.0 to confirm"), recall.getByLabel("Reason (required)")];
+    const doIt = recall.getByRole("button", { name: "Recall", exact: true });
+    await version.fill("1.0.1");
+    await reason.fill("It loses its settings.");
+    await doIt.click();
+    expect(await refusedByBrowser(version)).not.toBe("");
+    await withoutLimits(version);
+    await doIt.click();
+    await expect(version).toHaveAccessibleDescription("Type 1.0.0 to confirm.");
+    await expect(reason).toHaveValue("It loses its settings.");
+    await look(page, "journey-recall-refused");
+    await version.fill("1.0.0");
+    await doIt.click();
+    await expect(note(page, "Done")).toBeVisible();
+    await open(page, path);
+    await expect(state(page, "Recalled")).toBeVisible();
+    await expect(page.getByRole("link", { name: "Recall…" })).toHaveCount(0);
+    await look(page, "journey-recalled");
+    const log = (await rest("GET", `/audit?action=release.recall&q=${id}`)).items as { detail: string }[];
+    expect(log[0]!.detail).toContain("It loses its settings.");
+  });
+
+  test("checks an upload by a stranger's key again, and deletes it", async ({ page, browser }) => {
+    const type = unique("mixer");
+    const { payload, manifest } = signedFirmware("1.0.0", 1, `mixer ${type}`, foreignKey(), type);
+    await uploaded([payload, manifest]);
+    const { id } = (await rest("GET", `/releases?q=${type}`)).items[0];
+    const path = `/firmware/${id}`;
+    const viewer = await someoneElse(browser, "viewer");
+    await open(viewer, path);
+    await expect(state(viewer, "Quarantined")).toBeVisible();
+    await expect(viewer.getByRole("link", { name: /^(Check again|Delete|Publish)…$/ })).toHaveCount(0);
+    await viewer.context().close();
+
+    await open(page, path);
+    await page.getByRole("link", { name: "Check again…" }).click();
+    const again = page.getByRole("dialog", { name: `Check again ${type} 1.0.0` });
+    await again.getByRole("button", { name: "Check again", exact: true }).click();
+    await expect(note(page, "Done")).toBeVisible();
+    await open(page, path);
+    await expect(state(page, "Quarantined")).toBeVisible();
+    await page.getByRole("link", { name: "Delete…" }).click();
+    const gone = page.getByRole("dialog", { name: `Delete ${type} 1.0.0` });
+    await expect(gone).toContainText("The upload and its files are deleted. This cannot be undone.");
+    await look(page, "journey-release-delete");
+    await gone.getByLabel("Type 1.0.0 to confirm").fill("1.0.0");
+    await gone.getByRole("button", { name: "Delete", exact: true }).click();
+    await expect(page).toHaveURL(/\/firmware$/);
+    expect((await rest("GET", `/releases?q=${type}`)).items).toEqual([]);
   });
 });
 

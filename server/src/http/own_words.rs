@@ -14,7 +14,7 @@ use axum::{
     Router,
     body::HttpBody as _,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
     middleware::{self, Next},
     response::{Html, IntoResponse as _, Response},
 };
@@ -127,7 +127,8 @@ impl Face {
     /// A page with the refusal, which works without a script and without anybody being signed in.
     fn page(&self, status: StatusCode, fault: &Fault, reader: Option<&HeaderMap>) -> Response {
         let text = |name| reader.and_then(|headers| headers.get(name)?.to_str().ok());
-        let came_from = text(header::REFERER).and_then(|v| v.parse::<Uri>().ok()).map(|v| local(v.path(), "/").to_owned());
+        let whole = |v: Uri| local(v.path_and_query().map_or("/", PathAndQuery::as_str), "/").to_owned();
+        let came_from = text(header::REFERER).and_then(|v| v.parse::<Uri>().ok()).map(whole);
         let back = came_from.unwrap_or_else(|| "/".to_owned());
         let (message, way) = if fault.code == "no_credentials" {
             let way = format!("<a href=\"/sign-in?next={}\">Sign in</a>", encode(&back));
@@ -278,7 +279,7 @@ mod tests {
         };
         let (status, headers, page) = ask(&operator, browser("/own")).await;
         assert_eq!((status, headers["content-type"].to_str().unwrap()), (409, "text/html; charset=utf-8"));
-        assert!(page.contains("Not &lt;now&gt;.") && page.contains("href=\"/firmware/upload\""), "{page}");
+        assert!(page.contains("Not &lt;now&gt;.") && page.contains("href=\"/firmware/upload?x\""), "{page}");
         assert_eq!(headers["retry-after"], "3");
         assert!(headers["content-security-policy"].to_str().unwrap().contains("style-src 'self'"));
         let (_, headers, _) = ask(&operator, browser("/api/v1/nothing")).await;

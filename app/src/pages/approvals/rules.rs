@@ -170,7 +170,7 @@ fn groups(model: &Model, calls: &Calls) -> AnyView {
         view! {
             <details>
                 <summary>"New group"</summary>
-                <ActionForm action=calls.group>
+                <ActionForm action=calls.group clears=true>
                     <div class="stack">
                         {move || fault_banner(refusal(calls.group).as_ref())}
                         {text("name", "Name").id("approvers-name").required().max_length(100).placeholder("safety").refused(calls.group).view()}

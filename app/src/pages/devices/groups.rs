@@ -255,7 +255,7 @@ fn delete_form(g: &DeviceGroup, place: &str, call: FormCall<DeleteGroup>) -> Any
     let hidden = name.clone();
     let confirm = Confirm {
         text: format!(
-            "The group goes; its {} stay as they are. Selectors that ask for it find nothing then, and tokens that put devices into it do without.",
+            "The group of {} goes; the devices stay as they are. Selectors that ask for it find nothing then, and tokens that put devices into it do without.",
             counted(devices, "device", "devices")
         ),
         verb: "Delete group".to_owned(),

@@ -48,7 +48,7 @@ pub fn add_form(call: FormCall<AddSigningKey>) -> AnyView {
             .hint("PEM, or 64 hex digits. The private half stays where releases are signed.").refused(call).view()}
     };
     let body = view! {
-        <ActionForm action=call>
+        <ActionForm action=call clears=true>
             <div class="stack">{fields}<div class="row">{form::submit("Add key", "", move || call.pending().get())}</div></div>
         </ActionForm>
     };

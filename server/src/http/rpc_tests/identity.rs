@@ -97,6 +97,23 @@ async fn claims_batches_and_the_open_door_name_a_profile_by_forms() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_the_input_of_the_form_that_it_is_about() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    b.post("group/new", &[("name", "north")]).await.unwrap();
+    let field = async |function: &str, form: &str| {
+        let (status, _, body) = b.send("POST", &format!("/rpc/{function}"), FORM, form.as_bytes().to_vec(), "application/json").await;
+        let fault: Value = serde_json::from_slice(&body).unwrap();
+        assert!(status.is_client_error(), "{function}: {status} {fault}");
+        fault["field"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(field("group/rename", "name=north&to=no*").await, "to");
+    assert_eq!(field("devices/group", "devices=gw-1&expected=1&group=no*").await, "group");
+    assert_eq!(field("session/change_password", "old=wrong&new=short").await, "new");
+    assert_eq!(field("signing_key_add", "name=Builds&public_key=nonsense").await, "public_key");
+}
+
+#[tokio::test]
 async fn a_secret_with_everything_around_it_survives_the_redirect_and_is_shown_once() {
     let b = Browser::new().await;
     let tags = (0..20).map(|i| format!("{i:0>50}")).collect::<Vec<_>>().join("+");
