@@ -104,7 +104,11 @@ fn attributes(cell: &str) -> Result<Vec<(String, String)>, Refusal> {
 
 /// All lines of a file.
 pub(super) fn parse(mut from: &[u8]) -> Result<Parsed, Unreadable> {
-    let empty = || malformed("The file is empty, or its first line is no text in UTF-8. The first line names the columns.");
+    let empty = || {
+        malformed(
+            "The file is empty, or its first line is no text in UTF-8 or has a quote that is not closed. The first line names the columns.",
+        )
+    };
     let first = csv::record(&mut from, MOST_OF_LINE).map_err(|e| unread(&e))?.ok_or_else(empty)?;
     let columns = Columns::of(&first.text.ok_or_else(empty)?)?;
     let (mut reading, mut at) = (Reading::default(), 1 + first.lines);
