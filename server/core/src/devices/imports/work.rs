@@ -222,7 +222,7 @@ impl Devices {
         shared::give(tx, &given).await?;
         let mut deeds = Vec::with_capacity(gets.len() + given.len());
         for ((g, joined), secret) in gets.iter().zip(&joined).zip(&secrets) {
-            let (device_type, hardware) = g.change.kind.unwrap_or((&g.line.device_type, &g.line.hardware));
+            let (device_type, hardware) = g.change.kind.unwrap_or((g.line.device_type.as_str(), g.line.hardware.as_str()));
             let names: Vec<&str> = g.change.attributes.iter().map(|(name, _)| *name).collect();
             let mut detail =
                 json!({ "device_type": device_type, "hardware": hardware, "tags": g.change.tags, "attributes": names, "by": "import" });

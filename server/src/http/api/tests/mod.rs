@@ -26,6 +26,7 @@ mod audit;
 mod authorities;
 mod devices;
 mod habits;
+mod imports;
 mod releases;
 mod rollouts;
 
