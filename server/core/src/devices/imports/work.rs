@@ -276,11 +276,10 @@ async fn entered<'a>(
             Verdict::Differs(device, change) if update => Some(Gets { device: *device, line, change: change.clone(), new: false }),
             _ => continue,
         };
-        match got {
-            Some(got) => gets.push(got),
-            None => {
-                one.verdict = Verdict::Refused(Refusal::new("device_id", "Somebody else has just taken this id. Import the file again."));
-            }
+        if let Some(got) = got {
+            gets.push(got);
+        } else {
+            one.verdict = Verdict::Refused(Refusal::new("device_id", "Somebody else has just taken this id. Import the file again."));
         }
     }
     Ok(gets)
