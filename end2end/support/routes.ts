@@ -33,6 +33,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "enrolment-claim", path: async () => "/enrolment?tab=claim", heading: /^Add devices$/ },
   { name: "enrolment-own", path: async () => "/enrolment?tab=own", heading: /^Add devices$/ },
   { name: "enrolment-hawkbit", path: async () => "/enrolment?tab=hawkbit", heading: /^Add devices$/ },
+  { name: "enrolment-import", path: async () => "/enrolment?tab=import", heading: /^Add devices$/ },
   { name: "authorities", path: async () => "/certificates/authorities", heading: /authorities/i },
   { name: "authority-requests", path: async () => "/certificates/authorities/requests", heading: /requests about authorities/i },
   { name: "authorities-elsewhere", path: async () => "/certificates/authorities/elsewhere", heading: /^Signed elsewhere$/ },

@@ -170,3 +170,15 @@ test.describe("an admin", () => {
     await expect(page.getByText("Scheduled", { exact: true }).first()).toBeVisible();
   });
 });
+
+test("a file of devices is looked at and imported by forms", async ({ page }) => {
+  const device = unique("plain-moved");
+  const file = { name: "devices.csv", mimeType: "text/csv", buffer: Buffer.from(`device_id,type\n${device},moved-kind\n`) };
+  await page.goto("/enrolment?tab=import");
+  await page.getByLabel("File with devices").setInputFiles(file);
+  await page.getByRole("button", { name: "Show preview" }).click();
+  await expect(fact(card(page, "Preview of devices.csv"), "New")).toHaveText("1");
+  await page.getByRole("button", { name: "Import 1 device" }).click();
+  await expect(card(page, "Import of devices.csv")).toBeVisible();
+  expect((await rest("GET", `/devices/${device}`)).row.state).toBe("preregistered");
+});

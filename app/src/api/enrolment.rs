@@ -27,10 +27,14 @@ pub enum Created {
     Target(CreatedTargetToken),
 }
 
-/// All the enrolment page shows: an [`EnrolmentModel`]. `batch` is the one that is asked about; empty means none. The list that `cur` is a cursor of
+/// All the enrolment page shows: an [`EnrolmentModel`]. `batch` and `import` are those that are asked about; empty means none. The list that `cur` is a cursor of
 /// begins behind it.
 #[server(prefix = "/rpc", endpoint = "/enrolment", input = GetUrl)]
-pub async fn read_enrolment(#[server(default)] batch: String, #[server(default)] cur: String) -> Result<Packed, ApiFault> {
+pub async fn read_enrolment(
+    #[server(default)] batch: String,
+    #[server(default)] import: String,
+    #[server(default)] cur: String,
+) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let waiting = super::once::waiting();
     let mut page =
@@ -38,6 +42,10 @@ pub async fn read_enrolment(#[server(default)] batch: String, #[server(default)]
     if !batch.is_empty() {
         let id: wire::ids::EnrolmentBatchId = call.id(&batch)?;
         page.batch = Some(call.answer(call.fleet.devices().batch_detail(&call.actor, &id).await)?);
+    }
+    if !import.is_empty() {
+        let id: wire::ids::DeviceImportId = call.id(&import)?;
+        page.import = Some(call.answer(call.fleet.devices().laid_import(&call.actor, &id).await)?);
     }
     let created = match waiting {
         Some(super::once::Waiting { id, secret }) => {
@@ -175,6 +183,16 @@ pub async fn revoke_batch(id: String, reason: RevocationReason, #[server(default
     call.confirmed(&confirm, &batch.label)?;
     call.answer(call.fleet.devices().revoke_batch(&call.actor, &id, reason).await)?;
     call.lead_to(&format!("/enrolment?tab=factory&batch={id}"));
+    Ok(())
+}
+
+/// Imports a file of devices that was looked at.
+#[server(prefix = "/rpc", endpoint = "/import_run")]
+pub async fn run_import(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::DeviceImportId = call.id(&id)?;
+    call.answer(call.fleet.devices().run_laid_import(&call.actor, &id).await)?;
+    call.lead_to(&format!("/enrolment?tab=import&import={id}"));
     Ok(())
 }
 

@@ -71,6 +71,8 @@ ids! {
     EnrolmentRequestId = "enr", "enrolment request id";
     /// A batch of CSRs from a factory.
     EnrolmentBatchId = "ebt", "enrolment batch id";
+    /// A file of devices that is looked at before it is imported.
+    DeviceImportId = "imp", "import id";
     /// A shared certificate that trades a CSR for a device's own.
     ClaimId = "clm", "claim id";
     /// A certification authority's key and certificate.

@@ -1,4 +1,8 @@
-//! Pure: lines of CSV (RFC 4180) that no spreadsheet takes for formulas (attack list 24). Refuses to know what they hold.
+//! Pure: CSV (RFC 4180): lines that no spreadsheet takes for formulas (attack list 24), and what others wrote, read. Refuses to know what it holds.
+
+mod reading;
+
+pub(crate) use reading::{Record, cells, record, separator};
 
 /// A line of CSV, every cell in quotes.
 pub fn line<T: AsRef<str>>(cells: &[T]) -> String {

@@ -288,6 +288,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::just_in_time::ALL,
         crate::devices::store::ALL,
         crate::devices::batches::store::ALL,
+        crate::devices::imports::store::ALL,
         crate::devices::claims::ALL,
         crate::devices::connections::ALL,
         crate::devices::shared::ALL,

@@ -1,6 +1,6 @@
 //! `fleetward device`: the steps of a device's life and certificates for a whole batch of devices, for when the console is out of reach.
 
-use super::{batches, files, one_of, renewal, selected, watched};
+use super::{batches, files, imports, one_of, renewal, selected, watched};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use fleet::{
@@ -68,8 +68,10 @@ pub(super) enum Device {
     },
     /// Let rollouts move a device again that was pinned
     Unpin(Which),
+    /// Import devices from CSV, or from hawkBit's list of targets
+    Import(imports::Import),
     /// Issue certificates for a file of CSRs: CSV, JSON lines, zip, tar or tar.gz, at most 10,000
-    Import(Import),
+    SendBatch(SendBatch),
     #[command(flatten)]
     Batches(batches::OfBatches),
     /// Revoke every certificate that a batch made, and those that they were renewed to
@@ -83,7 +85,7 @@ pub(super) enum Device {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Import {
+pub(super) struct SendBatch {
     /// The file
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -159,7 +161,8 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
             println!("{device}: not pinned. Rollouts may move it again.");
             return Ok(());
         }
-        Device::Import(import) => return take_in(fleet, &actor, import).await,
+        Device::Import(import) => return imports::run(fleet, &actor, import).await,
+        Device::SendBatch(batch) => return take_in(fleet, &actor, batch).await,
         Device::Batches(command) => return batches::run(fleet, &actor, command).await,
         Device::RevokeBatch { id, reason } => {
             fleet.devices().revoke_batch(&actor, &id, reason).await?;
@@ -190,8 +193,8 @@ fn told(why: &Why) -> String {
     out
 }
 
-async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
-    let Import { file, label, device_type, tags, groups, profile, out, make_keys, recipient, passphrase_file } = import;
+async fn take_in(fleet: &Fleet, actor: &Actor, batch: SendBatch) -> Result<()> {
+    let SendBatch { file, label, device_type, tags, groups, profile, out, make_keys, recipient, passphrase_file } = batch;
     if make_keys && !fleet.pki().makes_keys() {
         bail!(
             "keys are made for devices only where allow_server_keygen is true: in the configuration file, as FLEETWARD_ALLOW_SERVER_KEYGEN=true, or with \
@@ -346,7 +349,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, out) = (folder.path().join("lot.csv"), folder.path().join("lot.zip.age"));
         std::fs::write(&file, "device_id,device_type,csr\ngw-1,gateway,\n").unwrap();
-        let import = Import {
+        let batch = SendBatch {
             file,
             label: None,
             device_type: String::new(),
@@ -358,7 +361,7 @@ mod tests {
             recipient: None,
             passphrase_file: None,
         };
-        let refused = device(&w.fleet, Device::Import(import)).await.unwrap_err().to_string();
+        let refused = device(&w.fleet, Device::SendBatch(batch)).await.unwrap_err().to_string();
         assert!(refused.contains("allow_server_keygen is true") && refused.contains("--allow-server-keygen"), "{refused}");
         assert!(!out.exists());
     }

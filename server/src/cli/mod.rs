@@ -23,6 +23,7 @@ mod freeze;
 mod given_up;
 mod group;
 mod image_key;
+mod imports;
 mod joining;
 mod kek;
 mod key;

@@ -4,6 +4,7 @@ mod cancel;
 mod confirmation;
 mod course;
 mod hawkbit_crate;
+mod imported;
 mod proving;
 mod refusals;
 mod rules;

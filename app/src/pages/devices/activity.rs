@@ -182,6 +182,7 @@ fn said(action: &str) -> (Tone, Option<&'static str>) {
         "device.recover" => (Tone::Ok, "Recovered"),
         "device.exchange" => (Tone::Info, "Certificate exchanged"),
         "device.tags" => (Tone::Info, "Tags changed"),
+        "device.import" => (Tone::Info, "Changed by an import"),
         "device.confirm_update" => (Tone::Info, "Update confirmed"),
         "device.cancel_update" => (Tone::Hold, "Update cancelled"),
         "device.auto_confirm" => (Tone::Info, "Confirming updates by itself changed"),

@@ -1,5 +1,5 @@
-//! How to add a device: our agent, any EST client, many at once in a factory, a shared certificate, an authority of one's own, or a
-//! shared secret.
+//! How to add a device: our agent, any EST client, many at once in a factory, a shared certificate, an authority of one's own, a
+//! shared secret, or a file of devices that are known elsewhere.
 
 use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
@@ -23,6 +23,8 @@ pub(super) enum Way {
     Own,
     /// A shared secret, for clients of hawkBit.
     HawkBit,
+    /// A file of devices that are known elsewhere.
+    Import,
 }
 
 impl Way {
@@ -33,6 +35,7 @@ impl Way {
             "claim" => Self::Claim,
             "own" => Self::Own,
             "hawkbit" => Self::HawkBit,
+            "import" => Self::Import,
             _ => Self::Agent,
         }
     }
@@ -55,6 +58,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
             tab("/enrolment?tab=claim", "Claim", Way::Claim),
             tab("/enrolment?tab=own", "Own CA", Way::Own),
             tab("/enrolment?tab=hawkbit", "hawkBit", Way::HawkBit),
+            tab("/enrolment?tab=import", "Import", Way::Import),
         ],
     );
     let steps = match way {
@@ -64,6 +68,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         Way::Claim => super::claims::steps(p),
         Way::Own => super::own::steps(),
         Way::HawkBit => super::shared::steps(p),
+        Way::Import => super::import::steps(),
     };
     let local = ["https://localhost", "https://127.", "https://[::1]"].iter().any(|here| p.enrol_url.starts_with(here)).then(|| {
         let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";

@@ -1,9 +1,10 @@
 //! Enrolment: how a device joins, the tokens it joins with, the devices that wait for a person, batches from a factory, claims, authorities of one's own, and
-//! shared secrets.
+//! shared secrets, and files of devices that are known elsewhere.
 
 mod claims;
 mod factory;
 mod guide;
+mod import;
 mod own;
 mod requests;
 mod shared;
@@ -14,7 +15,7 @@ use crate::ui::form::FormCall;
 use crate::{
     api::enrolment::{
         ApproveEnrolment, CancelBatch, CreateClaimHere, CreateEnrolmentToken, Created, DisableClaim, EnrolmentModel as Model,
-        OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken,
+        OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken, RunImport,
     },
     api::registered::{
         BringList, DisableAuthority, EnableAuthority, FetchListNow, RegisterAuthority, RemoveAuthority, RenewVerificationCode,
@@ -43,16 +44,18 @@ use wire::{
 
 /// Words of the page's address.
 const WORDS: [Word; 1] = [("tab", "way to add devices", guide::Way::is_one)];
-const OTHERS: [&str; 4] = ["batch", "ca", "cur", "device"];
+const OTHERS: [&str; 5] = ["batch", "ca", "cur", "device", "import"];
 
-/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?approve=ID`, `?reject=ID` and `?disable=ID` ask
+/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?import=ID` a file of devices, `?revoke=ID`, `?approve=ID`, `?reject=ID` and `?disable=ID` ask
 /// without JavaScript, `?ca=ID` shows a registered authority, `?cur=` the rows of a list behind those that are shown first.
 #[component]
 pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
     let way = Memo::new(move |_| query.with(|q| guide::Way::of(q.get_str("tab").unwrap_or_default())));
-    let model =
-        reading(move || query.with(|q| ReadEnrolment { batch: q.get("batch").unwrap_or_default(), cur: q.get("cur").unwrap_or_default() }));
+    let model = reading(move || {
+        let word = |name: &str| query.with(|q| q.get(name).unwrap_or_default());
+        ReadEnrolment { batch: word("batch"), import: word("import"), cur: word("cur") }
+    });
     live::refetch_on(|| Some(Topic::Devices), 1000, model);
     let create = action::<CreateEnrolmentToken>();
     on_success(create, move |_| model.refetch());
@@ -73,6 +76,7 @@ pub fn EnrolmentPage() -> AnyView {
         disable: said::<DisableClaim>("Claim disabled", model),
         here,
         revoke: said::<RevokeBatch>("Batch revoked", model),
+        run: said::<RunImport>("Devices imported", model),
     };
     let shares = shared::Shares {
         set: said::<SetSharedSecrets>("Setting changed", model),
@@ -135,6 +139,7 @@ struct Lots {
     disable: FormCall<DisableClaim>,
     here: FormCall<CreateClaimHere>,
     revoke: FormCall<RevokeBatch>,
+    run: FormCall<RunImport>,
 }
 
 fn content(
@@ -186,6 +191,7 @@ fn content(
         guide::Way::HawkBit => shared::sides(p, asked.device.clone(), shares),
         guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), &own),
         guide::Way::Factory => factory::sides(p, lots.cancel, lots.revoke, asked.revoke_batch),
+        guide::Way::Import => import::sides(p, lots.run),
         guide::Way::Claim => claims::sides(p, lots.disable, lots.here),
         guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
     };

@@ -10,6 +10,7 @@ mod claims;
 mod code;
 mod groups;
 mod hook;
+mod imports;
 mod lines;
 mod shared;
 mod tokens;
@@ -19,6 +20,7 @@ pub use claims::*;
 pub use code::*;
 pub use groups::*;
 pub use hook::*;
+pub use imports::*;
 pub use lines::*;
 pub use shared::*;
 pub use tokens::*;
@@ -229,6 +231,8 @@ pub struct EnrolmentPage {
     pub shared: SharedSecrets,
     /// The batch that is asked about.
     pub batch: Option<BatchDetail>,
+    /// The import that is asked about.
+    pub import: Option<LaidImport>,
     /// How devices may ask to join.
     pub settings: EnrolmentSettings,
     /// The profiles that certificates may be of, by name.

@@ -47,19 +47,21 @@ pub(super) struct NewDevice<'a> {
 /// Organization and name in lower case: what is unique.
 type Name = (String, String);
 
+/// A tag of a device.
 #[derive(Serialize)]
-struct Tagged<'a> {
-    device: DeviceNo,
-    org: &'a str,
-    tag: &'a str,
+pub(super) struct Tagged<'a> {
+    pub device: DeviceNo,
+    pub org: &'a str,
+    pub tag: &'a str,
 }
 
+/// An attribute of a device.
 #[derive(Serialize)]
-struct Attribute<'a> {
-    device: DeviceNo,
-    org: &'a str,
-    name: String,
-    value: String,
+pub(super) struct Attribute<'a> {
+    pub device: DeviceNo,
+    pub org: &'a str,
+    pub name: String,
+    pub value: String,
 }
 
 /// A device that was let in.

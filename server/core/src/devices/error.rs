@@ -163,6 +163,9 @@ pub enum Error {
     /// A batch that can't be read.
     #[error(transparent)]
     Batch(#[from] super::Broken),
+    /// A file of devices that can't be read.
+    #[error(transparent)]
+    Import(#[from] super::Unreadable),
     /// The batch is done, cancelled, or still coming in.
     #[error("the batch {0} is not worked on")]
     BatchEnded(String),
@@ -322,6 +325,10 @@ impl Error {
                 };
                 Fault::new(kind, code, text)
             }
+            Self::Import(e) => match e {
+                super::Unreadable::TooLarge | super::Unreadable::TooMany => Fault::new(K::TooLarge, "import_too_large", e.to_string()),
+                super::Unreadable::Malformed(text) => Fault::new(K::Invalid, "import_malformed", text.clone()),
+            },
             Self::BatchEnded(label) => Fault::new(
                 K::Conflict,
                 "batch_ended",

@@ -85,8 +85,12 @@ impl<'a> Misspelt<'a> {
 
     /// Takes types and tags that devices have.
     pub fn knows(&mut self, types: &[String], tags: &[String]) {
-        types.iter().for_each(|value| self.types.there(value));
-        tags.iter().for_each(|value| self.tags.there(value));
+        for value in types {
+            self.types.there(value);
+        }
+        for value in tags {
+            self.tags.there(value);
+        }
     }
 
     /// Types and tags that were not found yet.

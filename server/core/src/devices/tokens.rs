@@ -277,6 +277,7 @@ impl Devices {
             registered,
             shared: self.shared_secrets(actor).await?,
             batch: None,
+            import: None,
             profiles: self.pki.profile_choices(&mut self.db.read().await?, &actor.org).await?,
             settings: self.enrolment_settings(actor).await?,
             may_approve: allowed(actor, Act::ApproveDevices),

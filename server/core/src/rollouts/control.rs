@@ -191,6 +191,7 @@ mod tests {
         testing::{approved, stage},
         way_back::Back,
     };
+    use std::slice;
     use wire::{
         rollouts::{Counts, Reach},
         states::ReleaseState,
@@ -292,7 +293,7 @@ mod tests {
         };
         let of_stage = format!("stage 1, {}: 3 of 4 failed", course.stages[0].spec.name);
         course.stages[0].verdict = said(Call::Halt, "3 of 4 failed", 3);
-        assert_eq!(named(&course, Verb::Resume), [of_stage.clone()]);
+        assert_eq!(named(&course, Verb::Resume), slice::from_ref(&of_stage));
         course.verdict = said(Call::Halt, "3 of 9 failed", 5);
         assert_eq!(named(&course, Verb::Resume), ["the whole rollout: 3 of 9 failed".to_owned(), of_stage]);
         assert_eq!(named(&course, Verb::Stop), [""; 0]);

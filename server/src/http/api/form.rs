@@ -1,5 +1,6 @@
 //! The console's forms whose files go one way or the other, and which work without JavaScript: all files of a release, or a batch of CSRs, in one
-//! `multipart/form-data` request (RFC 7578), streamed to the store as they come; and a new claim, whose answer is a file.
+//! `multipart/form-data` request (RFC 7578), streamed to the store as they come; a file of devices, which is looked at first; and a new claim, whose
+//! answer is a file.
 
 use super::{Answer, MAX_JSON, Problem, limits};
 use crate::http::{bodies, guard::Caller};
@@ -16,14 +17,14 @@ use bytes::Bytes;
 use fleet::{
     Fleet,
     access::Actor,
-    devices::{NewBatch, Seal},
+    devices::{MOST_IMPORT_BYTES, NewBatch, Seal},
 };
 use futures::{SinkExt as _, channel::mpsc};
 use std::{io, sync::Arc};
 use wire::{
     FaultKind,
     enrolment::{MOST_GIVEN_GROUPS, NewClaim},
-    ids::{EnrolmentBatchId, ReleaseId},
+    ids::{DeviceImportId, EnrolmentBatchId, ReleaseId},
     releases::{NewRelease, Upload},
 };
 use zeroize::Zeroizing;
@@ -33,13 +34,14 @@ const MOST_OF_WORD: usize = 4096;
 /// By which a form names each group that is checked.
 const GROUPS: &str = "groups[]";
 
-/// `POST /releases/upload`, `POST /enrolment/batches`, the same with `/keys` behind it, and `POST /enrolment/claims`. They count for the same limits
-/// as the REST face. A form carries no `Idempotency-Key`: a browser that sends it twice asks first.
+/// `POST /releases/upload`, `POST /enrolment/batches`, the same with `/keys` behind it, `POST /enrolment/imports` and `POST /enrolment/claims`. They
+/// count for the same limits as the REST face. A form carries no `Idempotency-Key`: a browser that sends it twice asks first.
 pub(super) fn form(fleet: Fleet, limits: Arc<limits::Limits>) -> Router {
     Router::new()
         .route("/releases/upload", post(upload))
         .route("/enrolment/batches", post(batch))
         .route("/enrolment/batches/keys", post(keys))
+        .route("/enrolment/imports", post(import))
         .layer(DefaultBodyLimit::disable())
         .with_state(fleet.clone())
         .merge(Router::new().route("/enrolment/claims", post(claim)).with_state(fleet))
@@ -116,6 +118,38 @@ async fn keys(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart
         Ok((batch, None)) => Redirect::to(&format!("/enrolment?tab=factory&batch={batch}")).into_response(),
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Lays a file of devices aside, and leads to what it would come to.
+async fn import(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart) -> Response {
+    match lay_import(&fleet, &actor, form).await {
+        Ok(import) => Redirect::to(&format!("/enrolment?tab=import&import={import}")).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The box first, where it is checked, the file last: that is the order of the form.
+async fn lay_import(fleet: &Fleet, actor: &Actor, mut form: Multipart) -> Answer<DeviceImportId> {
+    let broken = |_| Problem::new(FaultKind::Invalid, "bad_form", "The form was cut off or can't be read.");
+    let mut update = false;
+    while let Some(mut field) = form.next_field().await.map_err(broken)? {
+        let Some(name) = field.file_name().map(str::to_owned) else {
+            // Only a box that is checked is sent.
+            update |= field.name() == Some("update");
+            continue;
+        };
+        let mut file = Vec::new();
+        while let Some(piece) = field.chunk().await.map_err(broken)? {
+            // One byte more is enough to be refused.
+            let room = (MOST_IMPORT_BYTES + 1).saturating_sub(file.len());
+            file.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+        }
+        // A file input that was left empty is sent with an empty name.
+        if !name.is_empty() {
+            return Ok(fleet.devices().lay_import(actor, &name, file.into(), update).await?);
+        }
+    }
+    Err(Problem::new(FaultKind::Invalid, "no_file", "Choose a file with devices: CSV, or hawkBit's list of targets as JSON."))
 }
 
 /// The words first, the file last: that is the order of the form, and of what a browser sends. `keys` are sealed for whom the words say.

@@ -14,13 +14,14 @@ use std::time::Duration;
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
 /// Uploads, and what a whole file is made for.
-const STREAMS: [(&str, &str); 10] = [
+const STREAMS: [(&str, &str); 11] = [
     ("PUT", "/uploads/{id}"),
     ("PUT", "/registered-authorities/{id}/list"),
     ("POST", "/enrolment-batches"),
     ("POST", "/enrolment-batches/keys"),
     ("GET", "/enrolment-batches/{id}/result"),
     ("GET", "/devices:export"),
+    ("POST", "/devices:import"),
     ("GET", "/devices/{device_id}/connections:export"),
     ("GET", "/releases/{id}/artifacts/{sha256}"),
     ("GET", "/rollouts/{id}/report"),

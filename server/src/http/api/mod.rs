@@ -27,6 +27,7 @@ mod enrolment;
 mod form;
 mod freezes;
 mod groups;
+mod imports;
 mod in_time;
 mod input;
 mod keys;
@@ -101,6 +102,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(transfers::routes())
         .merge(keys::routes())
         .merge(devices::routes())
+        .merge(imports::routes())
         .merge(connections::routes())
         .merge(updates::routes())
         .merge(groups::routes())

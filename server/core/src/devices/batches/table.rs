@@ -1,7 +1,7 @@
 //! Pure: batches as text, one device a line: JSON lines, and CSV (RFC 4180) with a line of names at its beginning. A CSR is PEM, or base64 of DER.
 
 use super::read::{Asked, Broken, Each, Entry, MOST_OF_ENTRY, Refused};
-use crate::text::unseen;
+use crate::{csv, text::unseen};
 use serde::Deserialize;
 use std::io::{BufRead, Read as _};
 
@@ -95,18 +95,20 @@ impl Columns {
 }
 
 pub(super) fn csv(from: &mut impl BufRead, each: Each<'_>) -> Result<(), Broken> {
-    let Some(Row { text: Some(first), .. }) = row(from)? else { return Err(NO_NAMES) };
-    let separator = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
-    let columns = Columns::of(&cells(&first, separator).ok_or(NO_NAMES)?, separator)?;
+    let Some(csv::Record { text: Some(first), .. }) = csv::record(from, MOST_OF_ENTRY)? else { return Err(NO_NAMES) };
+    let separator = csv::separator(&first);
+    let columns = Columns::of(&csv::cells(&first, separator).ok_or(NO_NAMES)?, separator)?;
     let mut at = 1;
-    while let Some(Row { text, lines }) = row(from)? {
+    while let Some(csv::Record { text, lines }) = csv::record(from, MOST_OF_ENTRY)? {
         at += 1;
         let number = at;
         at += lines;
         let record = match text {
             None => Err(Refused::too_large()),
             Some(text) if text.trim().is_empty() => continue,
-            Some(text) => cells(&text, columns.separator).ok_or_else(|| Refused::new("bad_csv", "The quotes of this line do not fit.")),
+            Some(text) => {
+                csv::cells(&text, columns.separator).ok_or_else(|| Refused::new("bad_csv", "The quotes of this line do not fit."))
+            }
         };
         let said = record.and_then(|record| columns.asked(&record));
         let named = said.as_ref().ok().map(|a| a.device_id.chars().filter(|c| !unseen(*c)).take(64).collect::<String>());
@@ -114,69 +116,4 @@ pub(super) fn csv(from: &mut impl BufRead, each: Each<'_>) -> Result<(), Broken>
         each(Entry { label, said })?;
     }
     Ok(())
-}
-
-struct Row {
-    /// None of one that is too long or no UTF-8.
-    text: Option<String>,
-    /// How many line ends were within its quotes.
-    lines: u64,
-}
-
-/// The next record with its line ends inside of quotes; none at the end.
-fn row(from: &mut impl BufRead) -> Result<Option<Row>, Broken> {
-    let (mut text, mut quoted, mut lines, mut any, mut too_long) = (Vec::new(), false, 0, false, false);
-    loop {
-        let before = text.len();
-        let most = (MOST_OF_ENTRY + 1).saturating_sub(before).max(1) as u64;
-        let n = from.by_ref().take(most).read_until(b'\n', &mut text)?;
-        if n == 0 {
-            // A quote that nobody closed takes the rest of the file with it.
-            let whole = !too_long && !quoted;
-            return Ok(any.then(|| Row { text: String::from_utf8(text).ok().filter(|_| whole), lines }));
-        }
-        any = true;
-        let piece = text.get(before..).unwrap_or_default();
-        quoted = piece.iter().fold(quoted, |inside, b| inside ^ (*b == b'"'));
-        let ended = piece.ends_with(b"\n");
-        if text.len() > MOST_OF_ENTRY {
-            too_long = true;
-            text.clear();
-        }
-        if ended {
-            if !quoted {
-                return Ok(Some(Row { text: String::from_utf8(text).ok().filter(|_| !too_long), lines }));
-            }
-            lines += 1;
-        }
-    }
-}
-
-/// The cells of a record; none when its quotes do not fit.
-fn cells(record: &str, separator: u8) -> Option<Vec<String>> {
-    let record = record.strip_suffix('\n').unwrap_or(record);
-    let record = record.strip_suffix('\r').unwrap_or(record);
-    let (mut cells, mut cell, mut letters, mut quoted, mut was_quoted) =
-        (Vec::new(), String::new(), record.chars().peekable(), false, false);
-    while let Some(c) = letters.next() {
-        match c {
-            '"' if quoted => {
-                if letters.next_if_eq(&'"').is_some() {
-                    cell.push('"');
-                } else {
-                    quoted = false;
-                    was_quoted = true;
-                }
-            }
-            '"' if cell.is_empty() && !was_quoted => quoted = true,
-            c if !quoted && c == char::from(separator) => {
-                cells.push(std::mem::take(&mut cell));
-                was_quoted = false;
-            }
-            _ if was_quoted || (!quoted && c == '"') => return None,
-            c => cell.push(c),
-        }
-    }
-    cells.push(cell);
-    (!quoted).then_some(cells)
 }

@@ -13,7 +13,10 @@ mod targets;
 pub use refusal::Refusal;
 pub use speaking::{Said, Spoken};
 pub(crate) use store::ALL;
-pub(super) use {store::TARGET_CLEAR, targets::token_of};
+pub(super) use {
+    store::TARGET_CLEAR,
+    targets::{Given, give, token_of},
+};
 
 use crate::{access::Throttle, source::Source};
 

@@ -15,7 +15,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    ids::{DeviceId, GatewayTokenId, OrgId, TargetTokenId},
+    ids::{DeviceId, GatewayTokenId, OrgId},
     states::DeviceState,
 };
 
@@ -56,6 +56,16 @@ struct Right {
     newcomers: bool,
 }
 
+/// A device's target token.
+#[derive(sqlx::FromRow)]
+struct Target {
+    device_id: String,
+    id: String,
+    secret_hash: Vec<u8>,
+    created_at: i64,
+    last_used_at: Option<i64>,
+}
+
 impl Devices {
     /// The device of this name in hawkBit's tenant, by a secret that may speak for it. A right secret always passes; after ten wrong ones a minute an
     /// address is told to wait.
@@ -85,10 +95,10 @@ impl Devices {
     }
 
     async fn target(&self, org: OrgId, device_id: &str, secret: &str, now: Timestamp) -> Result<Right, Error> {
-        let (id, secret) = bearer::read::<TargetTokenId>(targets::PREFIX, secret).ok_or(Refusal::Wrong)?;
-        let found = row!(&mut self.db.read().await?, (String, Vec<u8>, i64, Option<i64>), store::TARGET, org.as_str(), id.as_str())?;
-        let (of, kept, created_at, used) = found.ok_or(Refusal::Wrong)?;
-        if !bearer::fits(secret, &kept) || of != device_id {
+        let lower = device_id.to_lowercase();
+        let found = row!(&mut self.db.read().await?, Target, store::TARGET, org.as_str(), lower.as_str())?;
+        let Target { device_id: of, id, secret_hash, created_at, last_used_at: used } = found.ok_or(Refusal::Wrong)?;
+        if !bearer::fits(targets::hashed(secret, &id), &secret_hash) || of != device_id {
             return Err(Refusal::Wrong.into());
         }
         if due(used, now) {
@@ -96,8 +106,7 @@ impl Devices {
             exec!(&mut tx, store::TARGET_USED, id.as_str(), now.0)?;
             tx.commit().await?;
         }
-        let (label, device_type) = (id.to_string(), String::new());
-        Ok(Right { org, since: Some(Timestamp(created_at)), kind: "target_token", label, device_type, newcomers: false })
+        Ok(Right { org, since: Some(Timestamp(created_at)), kind: "target_token", label: id, device_type: String::new(), newcomers: false })
     }
 
     async fn gateway(&self, org: OrgId, secret: &str, newcomers: bool, now: Timestamp) -> Result<Right, Error> {

@@ -1,7 +1,7 @@
 //! The SQL of shared secrets.
 
 use crate::{
-    db::{Conn, Error, Sql, row},
+    db::{Conn, Error, Sql, many, row},
     devices::DeviceNo,
 };
 use wire::{Timestamp, ids::OrgId};
@@ -25,17 +25,20 @@ pub(super) const GATEWAY_REVOKE: Sql =
     Sql::same("UPDATE gateway_tokens SET revoked_at = $3 WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
 pub(super) const GATEWAY_USED: Sql = Sql::same("UPDATE gateway_tokens SET last_used_at = $2 WHERE id = $1");
 
-pub(super) const TARGET_SET: Sql = Sql::same(
-    "INSERT INTO target_tokens (device, id, org_id, secret_hash, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (device) DO UPDATE SET id = excluded.id, secret_hash = excluded.secret_hash, created_at = excluded.created_at,
-            created_by = excluded.created_by, last_used_at = NULL",
+/// Target tokens, each in the place of the one that its device has.
+pub(super) const TARGETS_SET: Sql = many!(
+    "INSERT INTO target_tokens (device, id, org_id, secret_hash, created_at, created_by) SELECT ",
+    [int device, text id, text org, bytes secret_hash, int created_at, text created_by],
+    " ON CONFLICT (device) DO UPDATE SET id = excluded.id, secret_hash = excluded.secret_hash, created_at = excluded.created_at,
+            created_by = excluded.created_by, last_used_at = NULL"
 );
 /// Takes a device's target token away.
 pub(in crate::devices) const TARGET_CLEAR: Sql = Sql::same("DELETE FROM target_tokens WHERE device = $1");
 pub(super) const TARGET_OF: Sql = Sql::same("SELECT created_at, created_by, last_used_at FROM target_tokens WHERE device = $1");
+/// The target token of the device of this name in any case.
 pub(super) const TARGET: Sql = Sql::same(
-    "SELECT d.device_id, t.secret_hash, t.created_at, t.last_used_at FROM target_tokens t JOIN devices d ON d.number = t.device
-     WHERE t.org_id = $1 AND t.id = $2 AND d.org_id = $1 AND d.deleted_at IS NULL",
+    "SELECT d.device_id, t.id, t.secret_hash, t.created_at, t.last_used_at FROM devices d JOIN target_tokens t ON t.device = d.number
+     WHERE d.org_id = $1 AND d.device_id_lower = $2 AND d.deleted_at IS NULL",
 );
 pub(super) const TARGET_USED: Sql = Sql::same("UPDATE target_tokens SET last_used_at = $2 WHERE id = $1");
 
@@ -60,7 +63,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &GATEWAY,
     &GATEWAY_REVOKE,
     &GATEWAY_USED,
-    &TARGET_SET,
+    &TARGETS_SET,
     &TARGET_CLEAR,
     &TARGET_OF,
     &TARGET,

@@ -5,13 +5,14 @@ use crate::{
     access::{Act, Actor, audit, may},
     bearer,
     bus::Event,
-    db::{Conn, Tx, exec, row},
+    db::{Bytes, Conn, Tx, exec, list, row},
     devices::{
         DeviceNo, Devices, Error,
         entry::{self, NewDevice},
         words,
     },
 };
+use serde::Serialize;
 use serde_json::json;
 use wire::{
     Timestamp,
@@ -21,7 +22,33 @@ use wire::{
 };
 
 /// What secrets of devices begin with.
-pub(super) const PREFIX: &str = "ftt";
+const PREFIX: &str = "ftt";
+
+/// A target token that a device gets.
+#[derive(Serialize)]
+pub(in crate::devices) struct Given<'a> {
+    pub device: DeviceNo,
+    pub id: &'a str,
+    pub org: &'a str,
+    /// SHA-256 of the secret; of one that was not made here, of all of its text.
+    pub secret_hash: Bytes<'a>,
+    pub created_at: i64,
+    pub created_by: &'a str,
+}
+
+/// Gives devices target tokens, each in the place of the one it has. Whether a device may have one is decided before.
+pub(in crate::devices) async fn give(tx: &mut Tx, given: &[Given<'_>]) -> Result<(), crate::db::Error> {
+    if !given.is_empty() {
+        exec!(tx, store::TARGETS_SET, list(given)?)?;
+    }
+    Ok(())
+}
+
+/// The part of a secret that its hash is of: behind the id of one that was made here, all of one that another server has made.
+pub(super) fn hashed<'a>(secret: &'a str, id: &str) -> &'a str {
+    let own = bearer::read::<TargetTokenId>(PREFIX, secret).filter(|(said, _)| said.as_str() == id);
+    own.map_or(secret, |(_, behind)| behind)
+}
 
 impl Devices {
     /// Makes a device's target token in the place of the one it has. A device that is not there is preregistered, and active with its first word. The
@@ -40,7 +67,8 @@ impl Devices {
         let token: TargetTokenId = self.entropy.id(now);
         let (secret, kept) = bearer::mint(PREFIX, &token, &*self.entropy);
         let (org, by) = (actor.org.as_str(), actor.label());
-        exec!(&mut tx, store::TARGET_SET, device, token.as_str(), org, kept.as_slice(), now.0, by.as_str())?;
+        let given = Given { device, id: token.as_str(), org, secret_hash: Bytes(&kept), created_at: now.0, created_by: &by };
+        give(&mut tx, &[given]).await?;
         audit::append(&mut tx, actor, now, "target_token.create", named.as_str(), &json!({ "id": token })).await?;
         tx.commit().await?;
         self.bus.tell(Event::Device { org: actor.org.clone(), device });

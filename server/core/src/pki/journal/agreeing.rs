@@ -71,7 +71,7 @@ impl Pki {
                     given_up.insert(authority);
                 }
                 Entry::Named { .. } | Entry::Offline { .. } | Entry::Registered { .. } | Entry::OwnersList { .. } | Entry::List { .. } => {
-                    recalled.hear(entry)
+                    recalled.hear(entry);
                 }
             }
         }

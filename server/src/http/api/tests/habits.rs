@@ -102,7 +102,7 @@ async fn too_many_requests_are_told_when_to_come_back() {
     let refused = refused.expect("the bucket runs empty");
     assert_eq!((refused.code(), refused.headers["retry-after"].as_str()), ((429, "too_many_requests"), "1"));
     // The console's forms whose files go one way or the other count with the rest.
-    for form in ["/releases/upload", "/enrolment/batches", "/enrolment/batches/keys", "/enrolment/claims"] {
+    for form in ["/releases/upload", "/enrolment/batches", "/enrolment/batches/keys", "/enrolment/imports", "/enrolment/claims"] {
         let request = Request::builder().method(Method::POST).uri(form).header("authorization", format!("Bearer {}", s.secret));
         assert_eq!(s.send(request.body(Body::empty()).unwrap()).await.code(), (429, "too_many_requests"), "{form}");
     }

@@ -27,6 +27,7 @@ mod authorities;
 mod beyond;
 mod devices;
 mod habits;
+mod imports;
 mod releases;
 mod rollouts;
 

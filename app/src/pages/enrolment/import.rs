@@ -1,0 +1,139 @@
+//! Devices of another system or a spreadsheet: a file is looked at, then taken in.
+
+use super::guide::{Way, card_of};
+use crate::{
+    api::enrolment::RunImport,
+    ui::{
+        Column, Control, Tone, banner, card, code_sample,
+        dropzone::file_zone,
+        field,
+        form::{self, ActionForm, FormCall, fault_banner, refusal},
+        number::{counted, grouped},
+        page::card_flush,
+        table, time,
+    },
+};
+use leptos::prelude::*;
+use wire::enrolment::{EnrolmentPage as Page, ImportOutcome, LaidImport};
+
+/// Lines that are shown of those that are not taken.
+const SHOWN: usize = 100;
+
+/// What a file of devices looks like.
+const SAMPLE: &str = "device_id,type,name,tags,groups,attributes,security_token\n\
+                      gw-0412,gateway,North door,eu hall,\"Hall 3, roof\",site=hall-3;floor=2,\n\
+                      gw-0413,gateway,,,,,";
+
+/// What to bring, and what comes of it.
+pub(super) fn steps() -> AnyView {
+    view! {
+        <ol class="numbered">
+            <li>"Fetch the devices of the other system: hawkBit's list of targets as JSON, anything else as CSV. "<a href="/docs/moving" rel="external">"Moving here"</a>" has the lines."</li>
+            <li>"Send the file. Nothing is changed yet: you see how many devices are new, how many are there already, and why a line can't be taken."</li>
+            <li>"Import. A device with hawkBit's security token then polls here with it, at the enrol address; the others enrol with a token made for exactly their id."</li>
+        </ol>
+        {code_sample(SAMPLE, "What a file of devices looks like")}
+    }
+    .into_any()
+}
+
+/// The two columns of the tab.
+pub(super) fn sides(p: &Page, run: FormCall<RunImport>) -> AnyView {
+    let send = p.may_edit.then(|| card("Import devices", None, upload()));
+    let shown = p.import.as_ref().map(|import| laid(import, run));
+    view! {
+        <div class="stack">{shown}{card_of(p, Way::Import)}</div>
+        <div class="stack">{send}</div>
+    }
+    .into_any()
+}
+
+/// A form of the browser's own: its answer is what the file would come to. The box stands before the file, as it is needed before that is read.
+fn upload() -> AnyView {
+    view! {
+        <form method="post" action="/enrolment/imports" enctype="multipart/form-data" class="stack">
+            {field("update", "Change devices that are there already", Control::Check)
+                .id("f-import-update")
+                .hint("They get the file's type, and tags, groups and attributes that they do not have. Otherwise they are left as they are.")
+                .view()}
+            {file_zone("f-import-file", "file", "File with devices", ".csv,.json,.jsonl,.ndjson", "Drop it here, or choose it. CSV, or hawkBit's JSON; at most 10,000 devices and 32 MiB.".into_any())}
+            <div class="row"><button class="btn" data-v="primary" type="submit">"Show preview"</button></div>
+        </form>
+    }
+    .into_any()
+}
+
+/// A file, and what it would come to or has come to.
+fn laid(import: &LaidImport, run: FormCall<RunImport>) -> AnyView {
+    let o = &import.outcome;
+    let title = if o.preview { format!("Preview of {}", import.name) } else { format!("Import of {}", import.name) };
+    let differing = if o.update { "There, and changed by it" } else { "There, and left as they are" };
+    let secrets = (o.secrets_off && o.secrets > 0).then(|| {
+        let text = format!(
+            "{} a secret, and none is taken here at the moment: these devices are turned away until an administrator switches tokens on. ",
+            counted(o.secrets, "line has", "lines have")
+        );
+        banner(Tone::Warn, view! { {text}<a href="/enrolment?tab=hawkbit">"Tokens instead of certificates"</a> }.into_any())
+    });
+    let body = view! {
+        <div class="body stack" aria-live="polite">
+            <p class="text-2">"Sent "{time::ago(import.created_at)}" by "{import.created_by.clone()}"."</p>
+            <dl class="kv">
+                <dt>"New"</dt><dd>{grouped(o.new)}</dd>
+                <dt>"There, and as the file says"</dt><dd>{grouped(o.unchanged)}</dd>
+                <dt>{differing}</dt><dd>{grouped(o.differing)}</dd>
+                <dt>"Not taken"</dt><dd>{grouped(o.errors)}</dd>
+            </dl>
+            {secrets}
+            {then(import, run)}
+        </div>
+        {problems(o)}
+    };
+    card_flush(title, None, body.into_any())
+}
+
+/// What can be done with it now.
+fn then(import: &LaidImport, run: FormCall<RunImport>) -> AnyView {
+    let o = &import.outcome;
+    let touched = o.new + if o.update { o.differing } else { 0 };
+    if let Some(at) = import.done_at {
+        return view! { <p>"Imported "{time::ago(at)}". "<a href="/devices?q=state%3Apreregistered">"Devices that were not seen yet"</a></p> }.into_any();
+    }
+    if touched == 0 {
+        return view! { <p>"There is nothing to import."</p> }.into_any();
+    }
+    let id = import.id.to_string();
+    view! {
+        <ActionForm action=run>
+            <input type="hidden" name="id" value=id/>
+            {move || fault_banner(refusal(run).as_ref())}
+            <div class="row">{form::submit(format!("Import {}", counted(touched, "device", "devices")), "primary", move || run.pending().get())}</div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+fn problems(o: &ImportOutcome) -> AnyView {
+    if o.problems.is_empty() {
+        return ().into_any();
+    }
+    let rows = o
+        .problems
+        .iter()
+        .take(SHOWN)
+        .map(|problem| {
+            view! {
+                <tr>
+                    <th scope="row" class="num">{grouped(problem.line)}</th>
+                    <td class="mono">{problem.device_id.clone()}</td>
+                    <td class="mono">{problem.field.clone()}</td>
+                    <td>{problem.message.clone()}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let more = o.errors - i64::try_from(o.problems.len().min(SHOWN)).unwrap_or(i64::MAX);
+    let more = (more > 0).then(|| view! { <p class="body dim">{format!("{} more. Correct these first, then send the file again.", counted(more, "line is not taken", "lines are not taken"))}</p> });
+    let columns = vec![Column::number("Line"), Column::text("Device"), Column::text("Column"), Column::text("Why")];
+    view! { {table("Lines that are not taken", columns, rows.into_any())}{more} }.into_any()
+}

@@ -1,0 +1,88 @@
+//! Imports of devices from another system or a spreadsheet.
+
+use crate::{Timestamp, ids::DeviceImportId};
+use serde::{Deserialize, Serialize};
+
+/// A line of an import that is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ImportProblem {
+    /// Of CSV the line of the file, the names of the columns being line 1; of hawkBit's list which target, the first being 1.
+    pub line: i64,
+    /// The device id that stands there, as far as it can be shown.
+    pub device_id: String,
+    /// The column it is about; empty where it is the whole line.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What an import came to, or what it would come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ImportOutcome {
+    /// Whether it was only looked at: nothing is changed.
+    pub preview: bool,
+    /// Whether devices that are there are changed where the file says otherwise; without it they are left as they are.
+    pub update: bool,
+    /// Devices that were not there.
+    pub new: i64,
+    /// Devices that are there and of which the file says nothing else.
+    pub unchanged: i64,
+    /// Devices that are there and of which the file says something else.
+    pub differing: i64,
+    /// Lines that are not taken.
+    pub errors: i64,
+    /// Lines that are taken and have a `security_token`.
+    pub secrets: i64,
+    /// Whether the organization takes no such token at the moment, so that these devices are turned away.
+    pub secrets_off: bool,
+    /// The first thousand of the lines that are not taken, in their order.
+    pub problems: Vec<ImportProblem>,
+}
+
+impl ImportOutcome {
+    /// The counts as a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let (made, changed) = match (self.preview, self.update) {
+            (true, true) => ("would come in", "would be changed"),
+            (true, false) => ("would come in", "differ and would be left as they are"),
+            (false, true) => ("came in", "were changed"),
+            (false, false) => ("came in", "differ and were left as they are"),
+        };
+        let Self { new, unchanged, differing, errors, .. } = self;
+        format!("{new} {made}, {unchanged} are there as the file says, {differing} {changed}, {errors} lines are not taken.")
+    }
+}
+
+/// A file that the console keeps between its preview and its import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaidImport {
+    /// Its id.
+    pub id: DeviceImportId,
+    /// The file's name.
+    pub name: String,
+    /// When it was sent.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it was imported; none while it is only looked at.
+    pub done_at: Option<Timestamp>,
+    /// What it came to, or what it would come to now.
+    pub outcome: ImportOutcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_says_what_is_and_what_would_be() {
+        let outcome = ImportOutcome { preview: true, new: 2, unchanged: 1, differing: 3, errors: 4, ..ImportOutcome::default() };
+        let before = outcome.words();
+        assert!(before.starts_with("2 would come in") && before.contains("3 differ and would be left"), "{before}");
+        let after = ImportOutcome { preview: false, update: true, ..outcome }.words();
+        assert!(after.starts_with("2 came in") && after.contains("3 were changed, 4 lines"), "{after}");
+    }
+}
