@@ -171,8 +171,7 @@ impl Devices {
         let mut tx = self.db.write().await?;
         // Its row first, as everywhere: new devices of one authority come one after the other.
         let Some(ca) = registered::store::held(&mut tx, &arrival.authority).await? else { return Ok(()) };
-        let fate = self.decide_arrival(&mut tx, &actor, arrival, &ca, now).await?;
-        match fate {
+        match self.decide_arrival(&mut tx, &actor, arrival, &ca, now).await? {
             Fate::Refused(code) => {
                 drop(tx);
                 self.turn_away(&actor, arrival, code, now).await?;

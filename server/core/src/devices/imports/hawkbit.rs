@@ -16,7 +16,8 @@ struct Target {
     name: Option<String>,
     description: Option<String>,
     security_token: Option<String>,
-    target_type_name: Option<String>,
+    #[serde(rename = "targetTypeName")]
+    type_name: Option<String>,
     group: Option<String>,
 }
 
@@ -25,7 +26,7 @@ impl Target {
         let none = || Refusal::new("device_id", "This is no target: it has no controllerId. Send what GET /rest/v1/targets answers.");
         let mut said = Said {
             device_id: self.controller_id.ok_or_else(none)?,
-            device_type: self.target_type_name.unwrap_or_default(),
+            device_type: self.type_name.unwrap_or_default(),
             security_token: self.security_token.unwrap_or_default(),
             ..Said::default()
         };

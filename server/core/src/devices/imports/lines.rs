@@ -7,7 +7,7 @@ use super::super::{
 };
 use crate::{hash::sha256, text::unseen};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, btree_map, hash_map::Entry};
 use wire::{
     device::{MAX_ATTRIBUTE, MAX_ATTRIBUTES},
     enrolment::{ImportProblem, MOST_GIVEN_GROUPS},
@@ -147,11 +147,14 @@ fn checked_attributes(said: Vec<(String, String)>) -> Result<BTreeMap<String, St
             format!("{name} is what the device itself says that it runs. Leave it out.")
         } else if name == HARDWARE {
             "The hardware revision has a column of its own: hardware.".to_owned()
-        } else if kept.contains_key(&name) {
-            format!("{:?} stands twice. Leave one of them out.", shown(&name))
         } else {
-            kept.insert(name, value);
-            continue;
+            match kept.entry(name) {
+                btree_map::Entry::Vacant(place) => {
+                    place.insert(value);
+                    continue;
+                }
+                btree_map::Entry::Occupied(taken) => format!("{:?} stands twice. Leave one of them out.", shown(taken.key())),
+            }
         };
         return Err(Refusal::new("attributes", text));
     }

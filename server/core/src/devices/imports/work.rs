@@ -173,7 +173,7 @@ impl Devices {
             // Nothing was written, the transaction ends here without a commit.
             return Ok(());
         }
-        self.give(&mut tx, actor, &gets, now).await?;
+        self.give_lines(&mut tx, actor, &gets, now).await?;
         tx.commit().await?;
         for Gets { device, .. } in &gets {
             self.bus.tell(Event::Device { org: actor.org.clone(), device: *device });
@@ -184,7 +184,7 @@ impl Devices {
     }
 
     /// Gives devices what their lines say, and writes it into the books.
-    async fn give(&self, tx: &mut Tx, actor: &Actor, gets: &[Gets<'_>], now: Timestamp) -> Result<(), Error> {
+    async fn give_lines(&self, tx: &mut Tx, actor: &Actor, gets: &[Gets<'_>], now: Timestamp) -> Result<(), Error> {
         let (org, by) = (actor.org.as_str(), actor.label());
         let tags: Vec<Tagged<'_>> =
             gets.iter().flat_map(|g| g.change.tags.iter().map(move |tag| Tagged { device: g.device, org, tag })).collect();

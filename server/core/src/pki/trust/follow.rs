@@ -11,7 +11,8 @@ use super::{
         registered::{RegisteredAnchor, signed},
         store,
     },
-    Claim, Issuer, Leaf, Ordered, TrustHandle,
+    Claim, Issuer, Leaf, TrustHandle,
+    renewals::Ordered,
 };
 use crate::db::Db;
 use std::sync::{

@@ -9,6 +9,7 @@ mod strangers;
 
 pub(super) use strangers::Stranger;
 
+use self::renewals::Ordered;
 use super::{
     csr::sha256,
     peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal},
@@ -65,15 +66,6 @@ struct Leaf {
     anchored: AtomicU64,
     /// That its renewal was ordered.
     ordered: Option<Ordered>,
-}
-
-/// An order to renew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ordered {
-    /// When it was given.
-    at: Timestamp,
-    /// When the device is told.
-    due: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -15,6 +15,15 @@ use wire::{
 /// How long after the opening of its window a device is told to renew.
 const OVERDUE: i64 = 24 * 3_600_000;
 
+/// An order to renew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ordered {
+    /// When it was given.
+    pub(super) at: Timestamp,
+    /// When the device is told.
+    pub(super) due: Timestamp,
+}
+
 impl TrustHandle {
     /// Whether a certificate's window of renewal opened more than a day ago: its device should have renewed by itself, and does not notice,
     /// for example because its clock stands. Also when its authority is retiring.
