@@ -11,7 +11,7 @@ use wire::states::Role;
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "/",
     "/devices",
     "/devices?q=tag:eu&sort=-last_seen",

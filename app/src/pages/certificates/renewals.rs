@@ -90,20 +90,23 @@ fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
         .hint(hint)
         .refused(call);
     let Asked { q, devices, named, authority } = asked.clone();
-    let back = asked.back();
+    let are = if would.asked == 1 { "is" } else { "are" };
+    let what =
+        format!("{who} of them {are} asked, whatever the age of their certificates. Each order ends when the device has used a new one.");
+    let (back, about, left_out, expected) = (asked.back(), about(m, asked), left_out(would), would.devices);
     view! {
         <ActionForm action=call>
             <input type="hidden" name="q" value=q/>
             <input type="hidden" name="devices" value=devices/>
             <input type="hidden" name="named" value=named/>
             <input type="hidden" name="authority" value=authority/>
-            <input type="hidden" name="expected" value=would.devices/>
+            <input type="hidden" name="expected" value=expected/>
             <input type="hidden" name="back" value=back.clone()/>
             <div class="body stack">
                 {move || fault_banner(refusal(call).as_ref())}
-                <p>{about(m, asked)}</p>
-                <p>{format!("{who} of them {} asked, whatever the age of their certificates. Each order ends when the device has used a new one.", if would.asked == 1 { "is" } else { "are" })}</p>
-                {left_out(would)}
+                <p>{about}</p>
+                <p>{what}</p>
+                {left_out}
                 {minutes.view()}
                 <div class="row">
                     {form::submit(format!("Ask {who}"), "primary", move || call.pending().get())}

@@ -78,7 +78,7 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
     let groups = super::groups_words(&c.token.groups).map(|names| view! { <dt>"Into groups"</dt><dd>{names}</dd> });
     let seen = format!("{} of {} connected", grouped(used), counted(c.token.max_uses, "device has", "devices have"));
     let code = match way {
-        Way::Agent | Way::Factory | Way::Claim | Way::Own | Way::HawkBit => {
+        Way::Agent | Way::Factory | Way::Claim | Way::Own | Way::HawkBit | Way::Import => {
             view! { {super::key_words(p, &c.token.profile)}{code_block(c.command.clone(), "Line to paste on the device")} }.into_any()
         }
         Way::Est => {
