@@ -48,7 +48,7 @@ async fn every_answer_says_how_long_it_is(#[case] kind: EngineKind) {
     let says = json!({ "status": { "execution": "proceeding", "result": { "finished": "none" } } });
     let post = async |url: &str, body: &Value| measured(device.ask(Method::POST, &format!("{url}/feedback")).json(body)).await;
     assert_eq!(get(&device.base).await, 200);
-    let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &[7; 200_000]).await).await;
+    let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &vec![7; 200_000]).await).await;
     let action = device.link("deploymentBase").await;
     let file = device.file(&action).await;
     let module = file.rsplit_once('/').unwrap().0.to_owned();

@@ -128,8 +128,8 @@ async fn batches_are_sent_read_stopped_and_revoked(#[case] kind: EngineKind) {
     assert_eq!(desk.logged("enrolment_batch.revoke").await["detail"]["reason"], "key_compromise");
 
     // A long one is still worked on when it is stopped.
-    let long: String = (0..5000).map(|n| format!("dev-{n},gateway\n")).collect();
-    let id = send("/enrolment-batches", &format!("device_id,device_type\n{long}")).await.id();
+    let lines: Vec<String> = (0..5000).map(|n| format!("dev-{n},gateway")).collect();
+    let id = send("/enrolment-batches", &format!("device_id,device_type\n{}\n", lines.join("\n"))).await.id();
     assert_eq!(desk.viewer.post(&format!("/enrolment-batches/{id}/cancel"), &json!({})).await.code(), DENIED);
     assert_eq!(desk.operator.post("/enrolment-batches/nonsense/cancel", &json!({})).await.code(), (404, "not_found"));
     assert_eq!(desk.operator.post(&format!("/enrolment-batches/{id}/cancel"), &json!({})).await.status, 204);
