@@ -36,7 +36,7 @@ pub fn ask(d: &DeviceDetail, asked: bool, actions: &Actions) -> AnyView {
 
 fn form(d: &DeviceDetail, update: &DeviceUpdate, call: FormCall<CancelUpdate>) -> AnyView {
     let text = format!(
-        "“{}” goes on without this device: it is told to stop, keeps {}, counts as left out, and is not offered this rollout again unless somebody retries the devices whose update was cancelled before the rollout has ended. At its end it waits for a person to do that, or to end it. If it has begun to install when it hears of it, it goes on, and what it says then counts.",
+        "“{}” goes on without this device: it is told to stop, keeps {}, counts as left out, and is not offered this rollout again unless somebody retries the devices whose update was cancelled before the rollout has ended. At its end it waits for a person to do that, or to end it, until a day after the last was cancelled. If it has begun to install when it hears of it, it goes on, and what it says then counts.",
         update.rollout_name,
         if d.row.version.is_empty() { "what it runs" } else { &d.row.version },
     );

@@ -114,7 +114,7 @@ fn halted_words(s: &StageView) -> String {
 fn waits_words(s: &StageView, stages: u32, cancelled: i64) -> String {
     let (passed, why) = (if s.verdict.call == Call::Pass { ", has passed" } else { "" }, s.verdict.text.trim_end_matches('.'));
     let devices = counted(cancelled, "cancelled device", "cancelled devices");
-    let aside = (s.number == stages && cancelled > 0).then(|| format!(" {devices} can be tried again, until somebody ends it."));
+    let aside = (s.number == stages && cancelled > 0).then(|| format!(" {devices} can be tried again, for a day at most."));
     format!("Stage {}, {}{passed}: {why}.{}", s.number, s.spec.name, aside.unwrap_or_default())
 }
 
@@ -370,7 +370,7 @@ mod tests {
         let passed = of_stage(StageState::AwaitingPromotion, Verdict::new(Call::Pass, "4 of 4 finished devices succeeded"));
         let said = "Stage 1, One, has passed: 4 of 4 finished devices succeeded.";
         assert_eq!(waits_words(&passed, 2, 1), said);
-        assert_eq!(waits_words(&passed, 1, 1), format!("{said} 1 cancelled device can be tried again, until somebody ends it."));
+        assert_eq!(waits_words(&passed, 1, 1), format!("{said} 1 cancelled device can be tried again, for a day at most."));
     }
 
     #[test]

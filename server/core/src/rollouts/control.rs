@@ -110,13 +110,15 @@ fn resume(course: &Course, by: &str, now: Timestamp, running: Change) -> Result<
 }
 
 /// The gates that an order goes on in spite of, each by its name and with what it saw: those that said no, and of a promotion that of the stage which it has not
-/// let pass.
+/// let pass. A stage that runs is promoted only where its gate is content with those that were judged since somebody went on last.
 pub fn in_spite_of(verb: Verb, course: &Course) -> Vec<(String, &Verdict)> {
     let whole = course.verdict.as_ref().map(|v| ("the whole rollout".to_owned(), v)).filter(|_| verb == Verb::Resume);
     let stage = course.current().and_then(|s| Some((format!("stage {}, {}", course.stage, s.spec.name), s.verdict.as_ref()?)));
+    let runs = course.current().filter(|s| s.state == StageState::Running);
+    let content = runs.is_some_and(|s| gate::judge(&s.spec.gate, &s.counts, s.seen, true).finished > 0);
     let over = |v: &Verdict| match verb {
         Verb::Resume => v.call == Call::Halt,
-        Verb::Promote => v.call != Call::Pass,
+        Verb::Promote => v.call != Call::Pass && !content,
         _ => false,
     };
     whole.into_iter().chain(stage).filter(|gate| gate.1.is_judged() && over(gate.1)).collect()
@@ -302,6 +304,11 @@ mod tests {
         assert_eq!(named(&course, Verb::Resume), [""; 0]);
         course.stages[0].verdict = said(Call::Wait, "too few to compare", 3);
         assert_eq!((named(&course, Verb::Promote).len(), named(&course, Verb::Resume).len()), (1, 0));
+        // Who came since then is judged anew, and the gate is content with them.
+        course.stages[0].counts = Counts { total: 4, succeeded: 4, ..Counts::default() };
+        assert_eq!(named(&course, Verb::Promote), [""; 0]);
+        course.stages[0].state = StageState::AwaitingPromotion;
+        assert_eq!(named(&course, Verb::Promote).len(), 1, "it waits because of that");
         course.stages[0].verdict = said(Call::Pass, "4 of 4 succeeded", 3);
         assert_eq!(named(&course, Verb::Promote), [""; 0]);
     }

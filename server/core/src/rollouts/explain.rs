@@ -35,6 +35,8 @@ pub struct Concern {
     pub stage: u32,
     /// That stage's state.
     pub stage_state: Option<StageState>,
+    /// Whether no stage follows it.
+    pub last: bool,
     /// The stage that takes the device, from 1; none before the draw, and when no stage does.
     pub device_stage: Option<u32>,
     /// Whether the device's place is within what the stages reach by now.

@@ -178,7 +178,7 @@ impl Rollouts {
             let mut on = self.db.read().await?;
             let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
             let glass = if verb == Verb::Resume { self.broken(&mut on, actor, id).await? } else { None };
-            let cancelled = if classes.contains(&EndClass::Cancelled) { turns::cancelled(&mut on, id).await? } else { 0 };
+            let cancelled = if classes.contains(&EndClass::Cancelled) { turns::cancelled(&mut on, id).await?.devices } else { 0 };
             drop(on);
             if let Some(saw) = saw.stage.filter(|saw| *saw != course.stage) {
                 let now = summary(&record, course.current().map(|s| (s.state, s.counts)));

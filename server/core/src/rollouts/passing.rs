@@ -1,4 +1,5 @@
-//! Pure: how a stage that its gate lets pass ends: by itself, or by a person, who is asked before the last one ends without those that people have cancelled.
+//! Pure: how a stage that its gate lets pass ends: by itself, or by a person. Before the last one ends without those that people have cancelled, somebody has a
+//! while to have them tried again.
 
 use super::{
     course::{Change, Course, Stage},
@@ -6,43 +7,78 @@ use super::{
     plan::{Plan, say_no},
 };
 use wire::{
+    Timestamp,
     rollouts::{Call, Verdict},
     states::StageState,
+    time::DAY_MS,
 };
 
 /// Why a stage that may pass does not, where its plan says so.
 pub(super) const TO_GO_ON: &str = "it waits for a person to go on";
 
-/// Why the last stage does not end by itself: who cancelled an update has set it aside, and after the end it could not be tried again.
-pub(super) fn set_aside(cancelled: i64) -> Option<String> {
-    let devices = match cancelled {
-        ..=0 => return None,
-        1 => "1 cancelled device".to_owned(),
-        n => format!("{n} cancelled devices"),
-    };
-    Some(format!("{devices} can be tried again: it waits for a person to do that, or to end it"))
+/// Updates of a rollout that people have cancelled, and nobody has had tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cancelled {
+    /// How many.
+    pub devices: i64,
+    /// When the last of them was cancelled.
+    pub last: Option<Timestamp>,
 }
 
-/// The last stage waited for a person because of cancelled devices, and none of them is left: they have said something better meanwhile, which is evidence.
-pub(super) fn none_left(course: &Course, number: u32, stage: &Stage) -> Plan {
+impl Cancelled {
+    /// Until when the last stage waits for a person because of them, a day after the last was cancelled; none when it does not, or no longer. After the end
+    /// they could not be tried again; but who was set aside on purpose, or can't be tried any more, does not keep a rollout from its end for ever.
+    pub fn until(self, now: Timestamp) -> Option<Timestamp> {
+        self.last.map(|last| last.plus(DAY_MS)).filter(|until| *until > now)
+    }
+
+    /// Why the last stage does not end by itself, and until when.
+    pub(super) fn hold(self, now: Timestamp) -> Option<(String, Timestamp)> {
+        let until = self.until(now)?;
+        let (devices, by) = (self.words(), until.readable());
+        Some((format!("{devices} can be tried again: it waits for a person to do that, or to end it, until {by}"), until))
+    }
+
+    fn words(self) -> String {
+        if self.devices == 1 { "1 cancelled device".to_owned() } else { format!("{} cancelled devices", self.devices) }
+    }
+}
+
+/// The last stage waits for a person because of cancelled devices, as long as there are such and the time for that is not over. What they have said meanwhile is
+/// evidence.
+pub(super) fn at_the_end((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
+    if let Some((waits, until)) = cancelled.hold(now) {
+        return Plan::default().because(format!("stage {number}: {waits}")).until(until);
+    }
     let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
     if verdict.call == Call::Halt {
         return say_no(course, number, verdict);
     }
-    pass((course, number, stage), stage.keeps(verdict), "", 0)
+    let left = if cancelled.devices > 0 { format!("; nobody had {} tried again in time", cancelled.words()) } else { String::new() };
+    pass((course, number, stage), stage.keeps(verdict), &left, (Cancelled::default(), now))
 }
 
 /// The stage ends well, unless it waits for a person: because its plan says so, or because with the last one the way to those would be lost whom people have set
-/// aside, `cancelled` in number.
-pub(super) fn pass((course, number, stage): (&Course, u32, &Stage), verdict: Verdict, not_reached: &str, cancelled: i64) -> Plan {
+/// aside.
+pub(super) fn pass(
+    (course, number, stage): (&Course, u32, &Stage),
+    verdict: Verdict,
+    left: &str,
+    (cancelled, now): (Cancelled, Timestamp),
+) -> Plan {
     // Where a person went on in spite of a no its sentence says so.
-    let text = if verdict.call == Call::Pass { format!("passed: {}", verdict.text) } else { verdict.text.clone() };
+    let text = match verdict.call {
+        Call::Pass => format!("passed: {}", verdict.text),
+        _ if stage.counts.finished() == 0 => format!("ended: {}", verdict.text),
+        _ => verdict.text.clone(),
+    };
     let plan = Plan::default().resting_on(number, stage);
-    let waits = if course.is_last(number) { set_aside(cancelled) } else { stage.spec.confirm.then(|| TO_GO_ON.to_owned()) };
+    let waits =
+        if course.is_last(number) { cancelled.hold(now).map(|(waits, _)| waits) } else { stage.spec.confirm.then(|| TO_GO_ON.to_owned()) };
     if let Some(waits) = waits {
-        return plan.because(format!("Stage {number} {text}{not_reached}; {waits}")).then(Change::Hold { stage: number, verdict });
+        return plan.because(format!("Stage {number} {text}{left}; {waits}")).then(Change::Hold { stage: number, verdict });
     }
-    plan.because(format!("Stage {number} {text}{not_reached}")).then(Change::Close {
+    plan.because(format!("Stage {number} {text}{left}")).then(Change::Close {
         stage: number,
         to: StageState::Succeeded,
         verdict: Some(verdict),

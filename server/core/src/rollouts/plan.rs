@@ -11,7 +11,7 @@
 use super::{
     course::{Change, Course, Stage, may_install},
     gate,
-    passing::{TO_GO_ON, none_left, pass, set_aside},
+    passing::{TO_GO_ON, at_the_end, pass},
     soak::{soaking, whole, whole_says_no},
     state::{self, ROLLOUT},
     way_back,
@@ -26,6 +26,7 @@ use wire::{
 
 mod need;
 
+pub use super::passing::Cancelled;
 pub use need::{Need, Survey};
 
 /// How often the waiting devices of a stage that stands still are counted again: 10 minutes.
@@ -94,8 +95,8 @@ pub struct UnderWay {
     pub frozen: bool,
     /// When the first of those that did not make it is offered the release again by itself.
     pub to_retry: Option<Timestamp>,
-    /// How many updates people have cancelled, and nobody has had tried again. Only the last stage asks: with it goes the way to try them.
-    pub cancelled: i64,
+    /// Whom people have set aside. Only the last stage asks: with it goes the way to try them again.
+    pub cancelled: Cancelled,
 }
 
 /// Plans the next step; `survey` answers the [`Need`] of a plan made before.
@@ -173,7 +174,7 @@ fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: T
             }
             StageState::Running => in_stage((course, number, stage), under_way, survey, now),
             StageState::Soaking => soaking((course, number, stage), under_way.cancelled, survey, now),
-            StageState::AwaitingPromotion if course.is_last(number) && under_way.cancelled == 0 => none_left(course, number, stage),
+            StageState::AwaitingPromotion if course.is_last(number) => at_the_end((course, number, stage), under_way.cancelled, now),
             StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} passed and waits for a person to go on")),
             StageState::Succeeded | StageState::Skipped => next(course, now).resting_on(number, stage),
             StageState::Failed | StageState::Pending => halt(course, stage.verdict.clone(), "Halted: its stage was stopped"),
@@ -260,8 +261,11 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
         return Plan::default().because(text).until(at.min(course.doors_until));
     }
     if counts.finished() == 0 && counts.waiting == 0 {
-        let waits =
-            if course.is_last(number) { set_aside(under_way.cancelled) } else { (counts.left_out > 0).then(|| TO_GO_ON.to_owned()) };
+        let waits = if course.is_last(number) {
+            under_way.cancelled.hold(now).map(|(waits, _)| waits)
+        } else {
+            (counts.left_out > 0).then(|| TO_GO_ON.to_owned())
+        };
         if let Some(waits) = waits {
             let text = match counts.left_out {
                 0 => "nobody was left to update".to_owned(),
@@ -293,7 +297,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
             .resting_on(number, stage)
             .until(until);
     }
-    pass((course, number, stage), verdict, &not_reached, under_way.cancelled)
+    pass((course, number, stage), verdict, &not_reached, (under_way.cancelled, now))
 }
 
 /// A gate says no, and does what its plan wants of it then.

@@ -174,7 +174,7 @@ impl Rollouts {
         let broken = self.broken(on, actor, &record.id).await?;
         let breakable = terms(on, &actor.org).await?.breakable(now);
         let history = lists::events(on, &record.id).await?;
-        let cancelled = turns::cancelled(on, &record.id).await?;
+        let cancelled = turns::cancelled(on, &record.id).await?.devices;
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
         let mut counts = course.totals();

@@ -180,6 +180,7 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
         summary: course.summary.clone(),
         stage: course.stage,
         stage_state: course.current().map(|s| s.state),
+        last: course.is_last(course.stage),
         device_stage,
         reached: draw::place(&record.id, device) <= course.cut,
         doors_until: course.doors_until,

@@ -4,7 +4,7 @@ use super::{
     course::{Change, Course, Stage},
     evidence::{self, Groups, Look},
     gate,
-    passing::pass,
+    passing::{Cancelled, pass},
     plan::{Need, Plan, Survey, halt, say_no, unjudged},
     state::{STAGE, legal},
     way_back,
@@ -15,8 +15,13 @@ use wire::{
     states::{RolloutState, StageState},
 };
 
-/// What to do about a stage that is watched; `cancelled` is how many updates people have set aside.
-pub(super) fn soaking((course, number, stage): (&Course, u32, &Stage), cancelled: i64, survey: Option<&Survey>, now: Timestamp) -> Plan {
+/// What to do about a stage that is watched; `cancelled` are those whom people have set aside.
+pub(super) fn soaking(
+    (course, number, stage): (&Course, u32, &Stage),
+    cancelled: Cancelled,
+    survey: Option<&Survey>,
+    now: Timestamp,
+) -> Plan {
     // What devices correct after the fact is evidence too.
     let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
     if verdict.call == Call::Halt {
@@ -35,7 +40,7 @@ pub(super) fn soaking((course, number, stage): (&Course, u32, &Stage), cancelled
     let own = stage.spec.gate.max_dark;
     let of_all = course.gate.as_ref().filter(|_| gate::counts_dark(&stage.spec)).and_then(|g| Some((g, g.max_dark?)));
     if own.is_none() && of_all.is_none() {
-        return passes((course, number, stage), verdict, cancelled);
+        return passes((course, number, stage), verdict, (cancelled, now));
     }
     let Some(Survey::Dark { devices }) = survey else { return Plan::needs(Need::Dark) };
     let counted = Change::Dark { stage: number, devices: *devices };
@@ -48,7 +53,7 @@ pub(super) fn soaking((course, number, stage): (&Course, u32, &Stage), cancelled
     let mut plan = match (verdict.call, whole) {
         (Call::Halt, _) => say_no(course, number, verdict),
         (_, Some(whole)) => whole_says_no(course, whole),
-        _ => passes((course, number, stage), verdict, cancelled),
+        _ => passes((course, number, stage), verdict, (cancelled, now)),
     };
     plan.changes.insert(0, counted);
     plan
@@ -72,10 +77,10 @@ fn looked(course: &Course, (number, stage): (u32, &Stage), (look, groups): (Look
 }
 
 /// A watched stage may pass, unless there was too little to compare and its plan wants a person to say so.
-fn passes((course, number, stage): (&Course, u32, &Stage), verdict: Verdict, cancelled: i64) -> Plan {
+fn passes((course, number, stage): (&Course, u32, &Stage), verdict: Verdict, aside: (Cancelled, Timestamp)) -> Plan {
     let verdict = stage.keeps(verdict);
     let Some(why) = evidence::asks(stage).filter(|_| !course.is_last(number)) else {
-        return pass((course, number, stage), verdict, "", cancelled);
+        return pass((course, number, stage), verdict, "", aside);
     };
     let text = format!("{}; {why}", verdict.text);
     Plan::default()

@@ -7,7 +7,7 @@ use super::{
     gate::DARK_GRACE_MS,
     lot::{Kept, Lot},
     moving::Move,
-    plan::{Need, Survey, UnderWay, plan},
+    plan::{Cancelled, Need, Survey, UnderWay, plan},
     store::{
         back, dark, freezes, lists,
         parts::{self, Rank},
@@ -84,7 +84,7 @@ impl Rollouts {
                 cancelled: if course.state == RolloutState::Running && course.is_last(course.stage) {
                     turns::cancelled(&mut on, id).await?
                 } else {
-                    0
+                    Cancelled::default()
                 },
             };
             let mut plan = plan(&course, under_way, survey.as_ref(), now);

@@ -183,20 +183,20 @@ impl Concern {
 
     fn stage_rule(&self, now: Timestamp) -> Reason {
         let (rule, stage) = (Rule::Stage, self.stage);
-        let next = "When the next stage begins.";
+        let (comes, next) = if self.last {
+            ("nobody comes any more", "When a person has devices tried again.")
+        } else {
+            ("it comes with the next stage", "When the next stage begins.")
+        };
         match (self.device_stage, self.stage_state) {
             (None, _) => blocks(rule, "none of its stages takes the device.", "When its tags, groups or attributes change."),
             (Some(own), _) if own > stage => {
                 let again = format!("When stage {own} begins.");
                 blocks(rule, format!("its turn comes in stage {own}; stage {stage} is running."), &again)
             }
-            (_, Some(StageState::Soaking)) => blocks(rule, format!("stage {stage} is being watched; it comes with the next stage."), next),
-            (_, Some(StageState::AwaitingPromotion)) => {
-                blocks(rule, format!("stage {stage} waits for a person to go on; it comes with the next stage."), next)
-            }
-            _ if now >= self.doors_until => {
-                blocks(rule, format!("stage {stage} takes no more devices; it comes with the next stage."), next)
-            }
+            (_, Some(StageState::Soaking)) => blocks(rule, format!("stage {stage} is being watched; {comes}."), next),
+            (_, Some(StageState::AwaitingPromotion)) => blocks(rule, format!("stage {stage} waits for a person to go on; {comes}."), next),
+            _ if now >= self.doors_until => blocks(rule, format!("stage {stage} takes no more devices; {comes}."), next),
             _ if !self.reached => blocks(rule, format!("its turn comes after stage {stage}."), next),
             _ => met(rule, format!("stage {stage} is running, and it is in it.")),
         }

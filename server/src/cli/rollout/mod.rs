@@ -67,7 +67,7 @@ pub(super) enum Rollout {
     #[command(flatten)]
     Order(orders::Order),
     /// Cancel the update of one device while the rollout goes on, as long as it has not begun to install; retry --class cancelled offers it
-    /// again until the rollout has ended, which it does not by itself while a cancelled device could be tried again
+    /// again until the rollout has ended, which it does not by itself before a day has passed since the last was cancelled
     CancelDevice(orders::OfDevice),
     /// What became of every device of a rollout, as CSV
     Report(shown::Which),

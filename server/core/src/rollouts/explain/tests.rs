@@ -36,6 +36,7 @@ fn running() -> Concern {
         summary: String::new(),
         stage: 1,
         stage_state: Some(StageState::Running),
+        last: false,
         device_stage: Some(1),
         reached: true,
         doors_until: Timestamp(i64::MAX),
@@ -264,4 +265,22 @@ fn who_does_not_say_whom_it_trusts_is_asked_nothing() {
     let kept_back = rule(Some(NO_KEYS));
     assert_eq!(kept_back.says, Says::Blocks);
     assert_eq!(kept_back.again, "When the device reports other keys, or one that it trusts has signed the release.");
+}
+
+#[test]
+fn behind_the_last_stage_nobody_is_told_to_wait_for_another() {
+    let (facts, held) = (Facts::default(), Concern { doors_until: Timestamp(0), ..running() });
+    let of_stage = |concern: Concern| {
+        let rules = concern.rules(&facts, &Stand::default(), Timestamp(1));
+        rules.into_iter().find(|r| r.rule == Rule::Stage).map(|r| (r.fact, r.again)).unwrap()
+    };
+    for (state, what) in [
+        (StageState::Soaking, "is being watched"),
+        (StageState::AwaitingPromotion, "waits for a person to go on"),
+        (StageState::Running, "takes no more devices"),
+    ] {
+        let now = Concern { stage_state: Some(state), ..held.clone() };
+        assert_eq!(of_stage(Concern { last: true, ..now.clone() }).0, format!("stage 1 {what}; nobody comes any more."));
+        assert_eq!(of_stage(now), (format!("stage 1 {what}; it comes with the next stage."), "When the next stage begins.".to_owned()));
+    }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
-    rollouts::{state::Class, timing::Timing},
+    rollouts::{plan::Cancelled, state::Class, timing::Timing},
 };
 use wire::{
     Timestamp,
@@ -48,9 +48,9 @@ pub(super) const CANCEL_ONE: Sql = Sql::same(concat!(
     "', detail = $3, ended_at = $2, updated_at = $2
      WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')",
 ));
-/// How many of a rollout's updates people have cancelled, and nobody has had tried again.
+/// How many of a rollout's updates people have cancelled, and nobody has had tried again, and when the last of them.
 pub(super) const CANCELLED: Sql = Sql::same(concat!(
-    "SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
+    "SELECT COUNT(*), MAX(ended_at) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
     cancelled_by_hand!(),
     "'",
 ));
@@ -254,9 +254,10 @@ pub(in crate::rollouts) async fn cancel(tx: &mut Tx, update: &Update, detail: &s
     Ok(true)
 }
 
-/// How many of a rollout's updates people have cancelled, and nobody has had tried again.
-pub(in crate::rollouts) async fn cancelled(on: &mut impl Conn, rollout: &RolloutId) -> Result<i64, Error> {
-    Ok(row!(on, (i64,), CANCELLED, rollout.as_str())?.map_or(0, |(n,)| n))
+/// A rollout's updates that people have cancelled, and nobody has had tried again.
+pub(in crate::rollouts) async fn cancelled(on: &mut impl Conn, rollout: &RolloutId) -> Result<Cancelled, Error> {
+    let found = row!(on, (i64, Option<i64>), CANCELLED, rollout.as_str())?;
+    Ok(found.map_or_else(Cancelled::default, |(devices, last)| Cancelled { devices, last: last.map(Timestamp) }))
 }
 
 /// Which of a rollout's updates those are, with their devices.

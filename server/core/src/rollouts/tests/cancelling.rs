@@ -12,6 +12,7 @@ use wire::{
     ids::{DeviceId, RolloutId},
     rollouts::{EndClass, GateSpec, Outlook, Reach, Retry, RetryClass, RolloutSpec, StageSpec, UpdateQuery, Verb},
     states::{RolloutState, StageState, UpdateState},
+    time::DAY_MS,
     updates::UpdateFailure,
 };
 
@@ -137,8 +138,9 @@ async fn the_last_one_that_a_stage_waits_for_may_be_cancelled_also_while_it_is_p
     let course = s.checked(&id).await;
     assert_eq!((course.state, course.stages[0].state), (RolloutState::Running, StageState::AwaitingPromotion), "it could be tried again");
     let told: Vec<String> = s.detail(&id).await.history.into_iter().map(|e| e.text).collect();
-    let asks = "; 1 cancelled device can be tried again: it waits for a person to do that, or to end it";
-    assert!(told.iter().any(|text| text.starts_with("Stage 1 passed: 1 of 1 finished") && text.ends_with(asks)), "{told:?}");
+    let asks = "; 1 cancelled device can be tried again: it waits for a person to do that, or to end it, until ";
+    let asks = format!("{asks}{}", s.w.clock_now().plus(DAY_MS).readable());
+    assert!(told.iter().any(|text| text.starts_with("Stage 1 passed: 1 of 1 finished") && text.ends_with(&asks)), "{told:?}");
     assert_eq!(s.poll_all().await.len(), 0, "nobody comes meanwhile");
     s.rollouts().act(&s.oli, &id, Verb::Promote, None, "").await.unwrap();
     assert_eq!(s.detail(&id).await.row.summary, "Completed: 1 of 2 succeeded, 1 left out");
@@ -212,6 +214,51 @@ async fn who_was_cancelled_in_an_earlier_stage_is_not_forgotten_at_the_end(#[cas
     assert_eq!(s.everybody_updates().await, 1);
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.detail(&id).await.row.summary, "Completed: 3 of 3 succeeded");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_day_after_the_last_was_cancelled_the_rollout_ends_by_itself(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let id = s.lenient_to_all().await;
+    let offered = s.poll_all().await;
+    s.cancel(&id, 1).await.unwrap();
+    s.w.clock.advance(3_600_000);
+    s.cancel(&id, 2).await.unwrap();
+    assert_eq!(s.checked(&id).await.stages[0].state, StageState::AwaitingPromotion);
+    s.w.clock.advance(DAY_MS - 1);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!((offered.len(), s.state(&id).await), (2, RolloutState::Running));
+    s.w.clock.advance(1);
+    s.rollouts().tick().await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!(detail.row.summary, "Completed: 0 of 2 succeeded, 2 left out");
+    let why = "Stage 1 ended: nobody could be judged: 2 devices left out; nobody had 2 cancelled devices tried again in time";
+    assert!(detail.history.iter().any(|e| e.text == why), "{detail:?}");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_was_cancelled_more_than_a_day_ago_holds_no_rollout_up(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let mut plan = s.whatever_is_said();
+    plan.stages[0].soak_s = 2 * 24 * 3600;
+    let id = s.approved(plan).await;
+    let offered = s.poll_all().await;
+    s.cancel(&id, 1).await.unwrap();
+    let other = offered.iter().find(|(device, _)| *device == s.devices[1]).unwrap();
+    s.succeed(other.0, &other.1.update_id, "2.0.0", 2).await;
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.checked(&id).await.stages[0].state, StageState::Soaking);
+    s.w.clock.advance(2 * DAY_MS);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.detail(&id).await.row.summary, "Completed: 1 of 2 succeeded, 1 left out");
     s.checked(&id).await;
 }
 

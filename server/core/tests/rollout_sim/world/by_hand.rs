@@ -5,6 +5,7 @@ use crate::devices::Dice;
 use fleet::rollouts::{
     control::retry,
     course::Course,
+    plan::Cancelled,
     state::{Class, UPDATE, legal},
 };
 use wire::{
@@ -36,18 +37,20 @@ impl World {
         self.check_now(run);
     }
 
-    /// How many updates of a run people have cancelled, and nobody has had tried again.
-    pub(super) fn cancelled_in(&self, run: usize) -> i64 {
+    /// Updates of a run that people have cancelled, and nobody has had tried again.
+    pub(super) fn cancelled_in(&self, run: usize) -> Cancelled {
         let latest = self.runs[run].latest.values().map(|i| &self.rows[*i]);
-        i64::try_from(latest.filter(|row| row.state == UpdateState::Cancelled && row.by_hand && !row.again).count()).unwrap()
+        let ended = latest.filter(|row| row.state == UpdateState::Cancelled && row.by_hand && !row.again).map(|row| row.ended_at);
+        let ended: Vec<i64> = ended.collect();
+        Cancelled { devices: i64::try_from(ended.len()).unwrap(), last: ended.into_iter().max().map(Timestamp) }
     }
 
-    /// A last stage that ends by itself leaves nobody behind whom a person has set aside: somebody is asked first.
+    /// A last stage that ends by itself leaves nobody behind whom a person has just set aside: somebody is asked first, and has a day to answer.
     pub(super) fn check_set_aside(&self, run: usize, before: &Course) {
         let after = &self.runs[run].course;
         let (Some(was), Some(is)) = (before.stages.last(), after.stages.last()) else { return };
         let ends = was.state != is.state && matches!(is.state, StageState::Succeeded | StageState::Skipped);
-        let asked = !ends || after.state != RolloutState::Running || self.cancelled_in(run) == 0;
+        let asked = !ends || after.state != RolloutState::Running || self.cancelled_in(run).until(Timestamp(self.now)).is_none();
         assert!(asked, "seed {}: its last stage ended with cancelled devices, and asked nobody", self.seed);
     }
 
@@ -55,7 +58,7 @@ impl World {
     pub(super) fn choose(&mut self, run: usize, dice: &mut Dice) {
         let classes: Vec<EndClass> = EndClass::ALL.iter().copied().filter(|_| dice.percent(50)).collect();
         let course = self.with_way_back(run);
-        let Ok(changes) = retry(&course, &classes, self.cancelled_in(run), Timestamp(self.now)) else { return };
+        let Ok(changes) = retry(&course, &classes, self.cancelled_in(run).devices, Timestamp(self.now)) else { return };
         assert!(self.commit(run, &changes, course.generation, None, "oli"), "seed {}", self.seed);
         self.note(run, format!("{classes:?} are tried again by oli"));
     }
