@@ -80,6 +80,9 @@ pub struct Config {
     /// A renewal by EST must repeat subject and alternative names of the certificate byte for byte (RFC 7030 §4.2.2); without it the common name has to be
     /// the device's, and alternative names may be left out.
     pub est_strict_reenroll: bool,
+    /// Take CSRs by EST with any `challengePassword`, which says which connection a CSR came by (RFC 7030 §3.5): for clients that put the `tls-unique` of TLS 1.2
+    /// there, or a password. Without it only the connection's own `tls-exporter` (RFC 9266) is taken.
+    pub est_ignore_channel_binding: bool,
     /// Make keys for devices that can't make good ones: EST `serverkeygen`, and factory batches whose keys are made here. They are given out once and kept
     /// nowhere, but whoever reads that answer has them.
     pub allow_server_keygen: bool,
@@ -151,6 +154,7 @@ impl Default for Config {
             audit_heads: None,
             trust_domain: "fleetward.local".into(),
             est_strict_reenroll: false,
+            est_ignore_channel_binding: false,
             allow_server_keygen: false,
             claim_hook_url: None,
             claim_hook_secret_file: None,

@@ -158,9 +158,14 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let listeners = ["device", "enrol", "operator"].map(|name| (name, Arc::new(Stats::default())));
     let [device_stats, enrol_stats, operator_stats] = listeners.clone().map(|(_, stats)| stats);
     let metrics = Metrics::new(Counted { fleet: fleet.clone(), connections: registry.clone(), listeners: listeners.into() });
-    let served =
-        Served { fleet: fleet.clone(), metrics: metrics.clone(), channels: channels.clone(), device_url, stopping: lifecycle.soft() };
-    let devices: Devices = Arc::new(served);
+    let devices: Devices = Arc::new(Served {
+        fleet: fleet.clone(),
+        metrics: metrics.clone(),
+        channels: channels.clone(),
+        device_url,
+        ignores_binding: config.est_ignore_channel_binding,
+        stopping: lifecycle.soft(),
+    });
     let endpoint = |router, tls_config, stats, title_case| Endpoint {
         router,
         config: tls_config,

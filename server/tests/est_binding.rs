@@ -6,6 +6,7 @@ use fleet::db::EngineKind;
 use rcgen::{Attribute, CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use server::config::Config;
 use std::sync::Arc;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -36,22 +37,24 @@ async fn post(mut stream: TlsStream<TcpStream>, token: &str, der: &[u8]) -> Stri
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// A CSR that says it came by this connection.
+fn bound(stream: &TlsStream<TcpStream>) -> Vec<u8> {
+    let exporter = stream.get_ref().1.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap();
+    let text = STANDARD.encode(exporter);
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "gw-1");
+    // challengePassword (RFC 2985 §5.4.1): a set of one PrintableString.
+    let values = [&[0x31, 46, 0x13, 44], text.as_bytes()].concat();
+    let password = Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values };
+    params.serialize_request_with_attributes(&KeyPair::generate().unwrap(), vec![password]).unwrap().der().to_vec()
+}
+
 /// E-12: a CSR that says which connection it came by is believed on that connection only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_bound_to_a_connection_is_taken_on_that_one_only() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let token = enrolment_token(&server, "gw-1", "gateway", 5).await.secret;
-    let bound = |stream: &TlsStream<TcpStream>| {
-        let exporter = stream.get_ref().1.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap();
-        let text = STANDARD.encode(exporter);
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "gw-1");
-        // challengePassword (RFC 2985 §5.4.1): a set of one PrintableString.
-        let values = [&[0x31, 46, 0x13, 44], text.as_bytes()].concat();
-        let password = Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values };
-        params.serialize_request_with_attributes(&KeyPair::generate().unwrap(), vec![password]).unwrap().der().to_vec()
-    };
     let (first, second) = (connect(&server).await, connect(&server).await);
     let der = bound(&first);
     let elsewhere = post(second, &token, &der).await;
@@ -61,5 +64,16 @@ async fn a_request_bound_to_a_connection_is_taken_on_that_one_only() {
     );
     let here = post(first, &token, &der).await;
     assert!(here.starts_with("HTTP/1.1 200"), "{here}");
+    server.stop().await;
+}
+
+/// E-12: where the installation says so, it is taken on any.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_bindings_are_ignored_a_request_is_taken_whatever_it_says_of_its_connection() {
+    let server = TestServer::start_with(EngineKind::Sqlite, |config| Config { est_ignore_channel_binding: true, ..config }).await;
+    let token = enrolment_token(&server, "gw-1", "gateway", 5).await.secret;
+    let (first, second) = (connect(&server).await, connect(&server).await);
+    let elsewhere = post(second, &token, &bound(&first)).await;
+    assert!(elsewhere.starts_with("HTTP/1.1 200"), "{elsewhere}");
     server.stop().await;
 }

@@ -27,7 +27,11 @@ pub const fn tone(matter: &Matter) -> Tone {
         | Matter::Quarantined { .. }
         | Matter::UpdateFailed { .. } => Tone::Bad,
         Matter::ConsentAsked { .. } | Matter::WaitsForApproval { .. } => Tone::Hold,
-        Matter::KeySetEnds { .. } | Matter::ListNotFetched { .. } | Matter::AuthorityEnds { .. } | Matter::Silent { .. } => Tone::Warn,
+        Matter::KeySetEnds { .. }
+        | Matter::ListNotFetched { .. }
+        | Matter::AuthorityEnds { .. }
+        | Matter::ListLong { .. }
+        | Matter::Silent { .. } => Tone::Warn,
     }
 }
 
@@ -36,7 +40,9 @@ pub fn href(matter: &Matter) -> String {
     match matter {
         Matter::ClockJump { .. } => "/certificates".to_owned(),
         Matter::SignerLost(_) => "/certificates/authorities".to_owned(),
-        Matter::NeverIssued { authority, .. } | Matter::AuthorityEnds { authority, .. } => format!("/certificates/authorities/{authority}"),
+        Matter::NeverIssued { authority, .. } | Matter::AuthorityEnds { authority, .. } | Matter::ListLong { authority, .. } => {
+            format!("/certificates/authorities/{authority}")
+        }
         Matter::CutOff { .. } => "/devices?q=certificate:untrusted".to_owned(),
         Matter::KeySetEnds { .. } => "/firmware#signing".to_owned(),
         Matter::ListNotFetched { authority, .. } => own_authority(authority),
@@ -82,6 +88,13 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
             let those = if *root { "those certificates below it" } else { "those of its certificates" };
             let ends = ends.readable();
             format!("{name} ends on {ends}: too little of it is left for {those} that live longest. {next}")
+        }
+        Matter::ListLong { name, entries, staged, .. } => {
+            let entries = counted(*entries, "entry", "entries");
+            let next = if *staged { "The next one is staged: activate it" } else { "Stage its successor and activate it" };
+            format!(
+                "The list of revoked certificates of {name} has {entries}, and is fetched in whole. {next}: what that signs is on a list of its own"
+            )
         }
         Matter::GlassBroken { name, by, overdue, .. } => {
             let late = if *overdue { ", and the time to review that is over" } else { ": two people review that" };
@@ -162,6 +175,14 @@ mod tests {
         for root in [false, true] {
             assert!(told(ends(root, true)).0.ends_with("The next one is staged: activate it"));
         }
+        let long = |staged| told(Matter::ListLong { authority: authority.clone(), name: "Device CA".to_owned(), entries: 50_001, staged });
+        let (text, href) = long(false);
+        assert!(
+            text.starts_with("The list of revoked certificates of Device CA has 50,001 entries") && text.contains("Stage its successor"),
+            "{text}"
+        );
+        assert!(long(true).0.contains("The next one is staged: activate it"));
+        assert_eq!(href, format!("/certificates/authorities/{authority}"));
         let cut = |devices| told(Matter::CutOff { authority: authority.clone(), name: "Device CA".to_owned(), devices });
         assert!(cut(1).0.starts_with("1 device is cut off since Device CA was given up"));
         let (text, href) = cut(10);

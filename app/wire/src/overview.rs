@@ -112,6 +112,17 @@ pub enum Matter {
         /// Whether the next one is there and waits to be activated.
         staged: bool,
     },
+    /// The list of revoked certificates of an authority that issues is so long that the next one ought to issue.
+    ListLong {
+        /// Which.
+        authority: AuthorityId,
+        /// Its name.
+        name: String,
+        /// How many certificates are on it.
+        entries: i64,
+        /// Whether the next one is there and waits to be activated.
+        staged: bool,
+    },
     /// A rollout was started without approval, and that is to be reviewed.
     GlassBroken {
         /// Which.

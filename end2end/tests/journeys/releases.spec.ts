@@ -112,6 +112,7 @@ test.describe("an admin", () => {
     await keys.getByLabel("Certificate or public key").fill(made("authority").toString("base64"));
     await keys.getByRole("button", { name: "Add image key" }).click();
     await expect(note(page, "Image key added")).toBeVisible();
+    for (const label of ["Name", "Certificate or public key"]) await expect(keys.getByLabel(label)).toHaveValue("");
     await expect(keys.getByRole("row").filter({ hasText: "Image authority" })).toContainText("certificate · O=Example, CN=Example image authority");
 
     await open(page, path);

@@ -82,6 +82,10 @@ impl Fleet {
             let (authority, name, ends) = (due.id, due.name, due.ends);
             tell(due.since, Matter::AuthorityEnds { authority, name, ends, root: due.root, staged: due.staged });
         }
+        for long in self.pki().long_lists(org) {
+            let (authority, name, entries) = (long.authority, long.name, i64::try_from(long.entries).unwrap_or(i64::MAX));
+            tell(now, Matter::ListLong { authority, name, entries, staged: long.staged });
+        }
         for g in self.rollouts().unreviewed(org).await? {
             tell(g.at, Matter::GlassBroken { rollout: g.rollout, name: g.name, by: g.by, overdue: g.overdue });
         }

@@ -53,6 +53,8 @@ pub struct Served {
     pub channels: Channels,
     /// The device listener as devices know it.
     pub device_url: Arc<str>,
+    /// Whether CSRs by EST may say of any connection, or of none, that they came by it (E-12).
+    pub ignores_binding: bool,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
 }

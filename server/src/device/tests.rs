@@ -75,6 +75,7 @@ async fn served(w: &World) -> (Devices, Arc<DevicePeer>) {
         metrics: Metrics::default(),
         channels: Channels::default(),
         device_url: "https://localhost".into(),
+        ignores_binding: false,
         stopping: tokio_util::sync::CancellationToken::new(),
     });
     (devices, peer)

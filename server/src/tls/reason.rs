@@ -165,15 +165,16 @@ pub(super) fn is_an_authority(error: &Error) -> bool {
 }
 
 /// What the owner of the authority that has signed a certificate is told where that, or its way there, was refused: a word for the books (E-10). None where it
-/// has only ended, or not begun, as happens to good ones.
+/// has only ended, or not begun, as happens to good ones; and where it leads to the name of one of ours without that one's signature: that is somebody's
+/// attack on us, whoever has signed below the name.
 pub(super) fn for_owner(error: &Error) -> Option<&'static str> {
     use CertificateError as C;
     use webpki::Error as W;
     let Error::InvalidCertificate(why) = error else { return None };
     match why {
-        C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. } => None,
+        C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. } | C::BadSignature => None,
         // It is in order by itself: what is between is not, or is not there.
-        C::UnknownIssuer | C::BadSignature => Some("chain"),
+        C::UnknownIssuer => Some("chain"),
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => Some("wrong_usage"),
         C::Other(OtherError(error)) => match error.downcast_ref::<W>() {
             Some(W::CaUsedAsEndEntity) => Some("an_authority"),
@@ -288,6 +289,7 @@ mod tests {
         assert_eq!(for_owner(&CertificateError::UnknownIssuer.into()), Some("chain"));
         assert_eq!(for_owner(&CertificateError::InvalidPurpose.into()), Some("wrong_usage"));
         assert_eq!(for_owner(&CertificateError::Expired.into()), None, "that happens to good ones");
+        assert_eq!(for_owner(&CertificateError::BadSignature.into()), None, "one of our names under another's signature");
         let strange = CertificateError::Other(OtherError(Arc::new(io::Error::other("not webpki's"))));
         assert_eq!(Reason::of_chain(&strange.into()), Reason::Malformed);
     }

@@ -92,7 +92,7 @@ fn add(call: FormCall<AddImageKey>, known: usize) -> AnyView {
     view! {
         <details>
             <summary>"Add an image key"</summary>
-            <ActionForm action=call>
+            <ActionForm action=call clears=true>
                 <div class="stack">{fields}<div class="row">{form::submit("Add image key", "", move || call.pending().get())}</div></div>
             </ActionForm>
         </details>

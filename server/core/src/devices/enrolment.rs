@@ -57,8 +57,8 @@ pub struct Over<'a> {
     pub org: Option<&'a OrgId>,
     /// The profile the address names. What is brought says which one is given (E-1); where that is another one, nothing is.
     pub profile: Option<&'a str>,
-    /// The connection's `tls-exporter` (RFC 9266), for a CSR that is bound to it (E-12).
-    pub channel: Option<&'a [u8; 32]>,
+    /// What a CSR that is bound to a connection is held against (E-12).
+    pub channel: Option<pki::csr::Channel<'a>>,
     /// The claim whose certificate the connection shows; a token counts before it (E-9).
     pub claim: Option<&'a ClaimId>,
     /// The organization that is asked when there is no token, if it can be asked here (E-6).

@@ -20,10 +20,18 @@ use rcgen::{
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
 use std::{collections::HashMap, sync::Arc};
-use wire::{Timestamp, ids::AuthorityId, states::AuthorityState};
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+    pki::common_name,
+    states::AuthorityState,
+};
 
 /// How often a list is made while other instances publish theirs.
 const ATTEMPTS: usize = 8;
+
+/// Most entries of a list that everybody fetches in whole. Above it the next authority signs what comes, and that is on a list of its own.
+const LONG: usize = 50_000;
 
 /// For how long a list claims to hold. Half of it later the next one is published.
 const fn life(kind: Kind) -> i64 {
@@ -66,6 +74,15 @@ impl PublishedCrl {
     }
 }
 
+/// An authority whose list has become too long.
+pub(crate) struct LongList {
+    pub(crate) authority: AuthorityId,
+    pub(crate) name: String,
+    pub(crate) entries: usize,
+    /// Whether the next one is there already and only has to take over.
+    pub(crate) staged: bool,
+}
+
 /// The newest list of every authority.
 pub(super) type Published = RwLock<HashMap<AuthorityId, Arc<PublishedCrl>>>;
 
@@ -73,6 +90,26 @@ impl Pki {
     /// The authority's list; none when there is no such authority, or nothing was published yet. A look into memory.
     pub fn crl(&self, authority: &AuthorityId) -> Option<Arc<PublishedCrl>> {
         self.published.read().get(authority).cloned()
+    }
+
+    /// The organization's authorities that issue and whose lists are so long that the next one ought to issue. A look into memory.
+    pub(crate) fn long_lists(&self, org: &OrgId) -> Vec<LongList> {
+        self.lists_above(LONG, org)
+    }
+
+    /// The same of lists with more entries than these.
+    pub(super) fn lists_above(&self, most: usize, org: &OrgId) -> Vec<LongList> {
+        let all = self.authorities.load();
+        let own = |a: &&Arc<Authority>| a.org == *org && a.kind != Kind::Root;
+        let staged = |kind: Kind| all.iter().filter(own).any(|a| a.kind == kind && a.state == AuthorityState::Staged);
+        let long = |a: &Arc<Authority>| {
+            let entries = self.statuses.listed(&a.id);
+            (entries > most).then(|| {
+                let (authority, name) = (a.id.clone(), common_name(&a.subject).to_owned());
+                LongList { authority, name, entries, staged: staged(a.kind) }
+            })
+        };
+        all.iter().filter(own).filter(|a| a.state == AuthorityState::Active).filter_map(long).collect()
     }
 
     /// The authority's certificate (RFC 5280 §4.2.2.1, `caIssuers`). A look into memory.

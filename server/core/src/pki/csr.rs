@@ -155,14 +155,32 @@ impl CsrError {
     }
 }
 
+/// What a request is held against that says which connection it came by, with a `challengePassword` (RFC 7030 §3.5).
+#[derive(Debug, Clone, Copy)]
+pub enum Channel<'a> {
+    /// That connection's `tls-exporter` (RFC 9266 §4.2), which only TLS 1.3 has.
+    Exporter(&'a [u8; 32]),
+    /// Nothing: the installation takes whatever it says.
+    Ignored,
+}
+
+impl Channel<'_> {
+    fn takes(self, said: &str) -> bool {
+        match self {
+            Self::Exporter(exporter) => STANDARD.encode(exporter) == said,
+            Self::Ignored => true,
+        }
+    }
+}
+
 /// The gate: PEM or DER in, a checked request out. With `expected`, a common name must be exactly that; without, it must be a device id if present.
 pub fn gate(input: &[u8], expected: Option<&DeviceId>) -> Result<Csr, CsrError> {
     gate_over(input, expected, None)
 }
 
-/// The same for a request that may be bound to the connection it came by: `channel` is that connection's `tls-exporter` (RFC 9266 §4.2), which
-/// only TLS 1.3 has. A `challengePassword` that is anything else is refused, whatever it says (RFC 7030 §3.5).
-pub fn gate_over(input: &[u8], expected: Option<&DeviceId>, channel: Option<&[u8; 32]>) -> Result<Csr, CsrError> {
+/// The same for a request that may be bound to the connection it came by. A `challengePassword` that `channel` does not take is refused, and every one
+/// where there is none (E-12).
+pub fn gate_over(input: &[u8], expected: Option<&DeviceId>, channel: Option<Channel<'_>>) -> Result<Csr, CsrError> {
     let der = decoded(input)?;
     let (rest, request) = X509CertificationRequest::from_der(&der).map_err(|_| CsrError::Malformed("not PKCS#10"))?;
     if !rest.is_empty() || request.as_raw().len() != der.len() {
@@ -260,7 +278,7 @@ struct Attributes {
 }
 
 /// Requested extensions: refused when they claim more than a device is, compared when they are names, otherwise ignored and named.
-fn attributes(request: &X509CertificationRequest<'_>, channel: Option<&[u8; 32]>) -> Result<Attributes, CsrError> {
+fn attributes(request: &X509CertificationRequest<'_>, channel: Option<Channel<'_>>) -> Result<Attributes, CsrError> {
     let (mut requested, mut asked) = (None, Attributes::default());
     for attribute in request.certification_request_info.iter_attributes() {
         // The parser reads the first of an attribute's values and says nothing of the others.
@@ -275,7 +293,7 @@ fn attributes(request: &X509CertificationRequest<'_>, channel: Option<&[u8; 32]>
                 }
             }
             ParsedCriAttribute::ChallengePassword(said) => {
-                if channel.is_none_or(|channel| STANDARD.encode(channel) != said.0) {
+                if channel.is_none_or(|channel| !channel.takes(&said.0)) {
                     return Err(CsrError::ChannelBinding);
                 }
             }

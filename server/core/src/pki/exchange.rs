@@ -39,7 +39,7 @@ impl Pki {
         actor: &Actor,
         peer: &DevicePeer,
         csr: &[u8],
-        channel: Option<&[u8; 32]>,
+        channel: Option<csr::Channel<'_>>,
         device_url: &str,
     ) -> Result<Enrolled, Error> {
         let csr = csr::gate_over(csr, Some(&peer.device_id), channel)?;

@@ -34,6 +34,13 @@ pub(super) enum Standing {
     Revoked(Revocation),
 }
 
+impl Standing {
+    /// Whether its issuer's list of revoked certificates has it.
+    const fn is_listed(self) -> bool {
+        matches!(self, Self::Revoked(_))
+    }
+}
+
 struct Entry {
     standing: Standing,
     ends: Timestamp,
@@ -42,8 +49,30 @@ struct Entry {
 #[derive(Default)]
 struct Given {
     serials: HashMap<Vec<u8>, Entry>,
+    /// How many of them are on the list of revoked certificates.
+    listed: usize,
     /// Trust clock of the last revocation.
     revoked_seq: i64,
+}
+
+impl Given {
+    /// Takes one over; gives how it stood before.
+    fn put(&mut self, serial: Vec<u8>, entry: Entry) -> Option<Standing> {
+        self.listed += usize::from(entry.standing.is_listed());
+        let before = self.serials.insert(serial, entry)?.standing;
+        self.listed -= usize::from(before.is_listed());
+        Some(before)
+    }
+
+    /// Forgets those that ended by then.
+    fn forget(&mut self, limit: Timestamp) {
+        let Self { serials, listed, .. } = self;
+        serials.retain(|_, entry| {
+            let stays = entry.ends > limit;
+            *listed -= usize::from(!stays && entry.standing.is_listed());
+            stays
+        });
+    }
 }
 
 /// The index.
@@ -64,6 +93,11 @@ impl Statuses {
         self.given.read().get(issuer).map_or(0, |given| given.revoked_seq)
     }
 
+    /// How many of the issuer's certificates are revoked or superseded and have not ended: as many as its next list has.
+    pub fn listed(&self, issuer: &AuthorityId) -> usize {
+        self.given.read().get(issuer).map_or(0, |given| given.listed)
+    }
+
     /// Takes over what changed in the database since the last time. Idempotent; calls queue up.
     pub async fn reload(&self, db: &Db, clock: &dyn Clock) -> Result<(), Error> {
         let mut seq = self.seq.lock().await;
@@ -81,10 +115,10 @@ impl Statuses {
                     _ => Standing::Good,
                 };
                 let of = given.entry(issuer).or_default();
-                let before = of.serials.insert(r.serial, Entry { standing, ends: Timestamp(r.not_after) });
+                let before = of.put(r.serial, Entry { standing, ends: Timestamp(r.not_after) });
                 // A suspended device touches its revoked certificates too; only news makes the list out of date. What a successor in use has
                 // replaced is no news: it is in the next list that is due.
-                if r.state == "revoked" && before.is_none_or(|b| b.standing != standing) {
+                if r.state == "revoked" && before.is_none_or(|before| before != standing) {
                     of.revoked_seq = of.revoked_seq.max(r.trust_seq);
                 }
             }
@@ -98,7 +132,7 @@ impl Statuses {
     pub fn forget_ended(&self, now: Timestamp) {
         let limit = now.plus(-BACKDATE);
         for of in self.given.write().values_mut() {
-            of.serials.retain(|_, entry| entry.ends > limit);
+            of.forget(limit);
         }
     }
 }

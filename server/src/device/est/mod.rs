@@ -18,6 +18,7 @@ use fleet::{
     devices::{Attempt, Over},
     pki::{
         Claimant, DevicePeer,
+        csr::Channel,
         est::{self, Label},
     },
 };
@@ -149,14 +150,14 @@ async fn enrol(devices: &Devices, at: &Place, request: Request) -> Result<Answer
     if let Some(peer) = peer.filter(|peer| asking.secret.is_empty() && devices.fleet.pki().is_foreign(peer)) {
         return exchange(devices, at, &peer, &asking).await;
     }
-    let enrolled = devices.fleet.devices().enrol_over(asking.attempt(), asking.over(at)).await?;
+    let enrolled = devices.fleet.devices().enrol_over(asking.attempt(), asking.over(devices, at)).await?;
     Answer::certificate(&enrolled.certificate)
 }
 
 /// The same with a key that is made here: the request's own is only there to prove that whoever asks holds one (RFC 7030 §4.4.1, E-8).
 async fn make_key(devices: &Devices, at: &Place, request: Request) -> Result<Answer, Refusal> {
     let asking = Asking::of(request).await?;
-    let made = devices.fleet.devices().enrol_with_server_key(asking.attempt(), asking.over(at)).await?;
+    let made = devices.fleet.devices().enrol_with_server_key(asking.attempt(), asking.over(devices, at)).await?;
     Answer::with_key(&made.enrolled.certificate, made.key)
 }
 
@@ -181,9 +182,9 @@ impl Asking {
         Attempt { secret: &self.secret, request: &self.request, address: &self.address }
     }
 
-    fn over<'a>(&'a self, at: &'a Place) -> Over<'a> {
+    fn over<'a>(&'a self, devices: &Devices, at: &'a Place) -> Over<'a> {
         let claim = self.parts.extensions.get::<Arc<Claimant>>().map(|c| &c.claim);
-        Over { channel: channel(&self.parts), claim, ..at.over() }
+        Over { channel: channel(devices, &self.parts), claim, ..at.over() }
     }
 }
 
@@ -192,7 +193,7 @@ async fn exchange(devices: &Devices, at: &Place, peer: &Arc<DevicePeer>, asking:
     at.takes(peer, "")?;
     let actor = acting(peer, &asking.address);
     let csr = asking.request.csr.as_bytes();
-    let enrolled = devices.fleet.pki().exchange(&actor, peer, csr, channel(&asking.parts), &devices.device_url).await?;
+    let enrolled = devices.fleet.pki().exchange(&actor, peer, csr, channel(devices, &asking.parts), &devices.device_url).await?;
     Answer::certificate(&enrolled.certificate)
 }
 
@@ -210,12 +211,16 @@ async fn reenrol(devices: &Devices, at: &Place, request: Request) -> Result<Answ
     at.takes(&peer, &gives)?;
     let (parts, csr) = asked(request).await?;
     let actor = acting(&peer, &address(&parts.extensions));
-    let enrolled = devices.fleet.pki().reenrol(&actor, &peer, csr.as_bytes(), channel(&parts), &devices.device_url).await?;
+    let enrolled = devices.fleet.pki().reenrol(&actor, &peer, csr.as_bytes(), channel(devices, &parts), &devices.device_url).await?;
     Answer::certificate(&enrolled.certificate)
 }
 
-fn channel(parts: &Parts) -> Option<&[u8; 32]> {
-    parts.extensions.get::<ChannelBinding>().map(|binding| &binding.0)
+/// What a CSR that says which connection it came by is held against (E-12).
+fn channel<'a>(devices: &Devices, parts: &'a Parts) -> Option<Channel<'a>> {
+    if devices.ignores_binding {
+        return Some(Channel::Ignored);
+    }
+    parts.extensions.get::<ChannelBinding>().map(|binding| Channel::Exporter(&binding.0))
 }
 
 /// The CSR in a request, PEM. Content-Transfer-Encoding is not looked at (RFC 8951 §3).

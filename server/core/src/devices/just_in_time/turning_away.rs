@@ -21,12 +21,14 @@ const BOOKED: u32 = 10;
 #[derive(Debug)]
 pub(in crate::devices) struct TurnedAway {
     books: Throttle,
+    /// The same of certificates that no handshake takes. Apart: whoever shows them has not proved a key, and must not crowd out those that have.
+    unproved: Throttle,
     unbooked: Mutex<HashMap<AuthorityId, i64>>,
 }
 
 impl Default for TurnedAway {
     fn default() -> Self {
-        Self { books: Throttle::new(BOOKED, 60_000), unbooked: Mutex::default() }
+        Self { books: Throttle::new(BOOKED, 60_000), unproved: Throttle::new(BOOKED, 60_000), unbooked: Mutex::default() }
     }
 }
 
@@ -34,7 +36,8 @@ impl Devices {
     /// Counts a refusal, and writes it into the books unless there were many.
     pub(super) async fn turn_away(&self, actor: &Actor, arrival: &Arrival, code: &'static str, now: Timestamp) -> Result<(), Error> {
         tracing::info!(authority = %arrival.authority, code, "a device of a registered authority was refused");
-        if !self.turned_away.books.take(arrival.authority.as_str(), now) {
+        let books = if arrival.unfit.is_some() { &self.turned_away.unproved } else { &self.turned_away.books };
+        if !books.take(arrival.authority.as_str(), now) {
             *self.turned_away.unbooked.lock().entry(arrival.authority.clone()).or_default() += 1;
             return Ok(());
         }

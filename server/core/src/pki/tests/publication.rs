@@ -14,7 +14,7 @@ use rstest::rstest;
 use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId, DeviceId, OrgId},
-    pki::{Revocation, RevocationReason},
+    pki::{AuthorityUse, Revocation, RevocationReason},
     states::DeviceStep,
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, revocation_list::CertificateRevocationList};
@@ -150,6 +150,43 @@ async fn r7_a_list_has_every_revocation_with_its_reason_until_it_was_published_p
     let (count,) = row!(&mut pki.db.read().await.unwrap(), (i64,), PUBLISHED, device.as_str()).unwrap().unwrap();
     assert_eq!(count, 5, "one audit entry a publication (K-8)");
     assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r7_a_list_that_has_become_too_long_is_told_of_until_the_next_authority_issues(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let device = authority(pki, &w.org, "device");
+    let told = |most: usize| -> Vec<_> { pki.lists_above(most, &w.org).into_iter().map(|l| (l.authority, l.entries, l.staged)).collect() };
+    let mut held = Vec::new();
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        let (_, _, leaf) = enrol(&w, id).await;
+        held.push(check(&w, &leaf).unwrap().certificate);
+    }
+    assert!(told(0).is_empty(), "what stands is on no list");
+    for certificate in &held[..2] {
+        pki.revoke(&admin, certificate, RevocationReason::Superseded).await.unwrap();
+    }
+    assert_eq!((told(1), told(2)), (vec![(device.clone(), 2, false)], Vec::new()), "above, not at");
+    // A reason that is raised is no entry more.
+    pki.revoke(&admin, &held[0], RevocationReason::KeyCompromise).await.unwrap();
+    pki.publish().await.unwrap();
+    assert_eq!(told(1), [(device.clone(), 2, false)]);
+    assert_eq!(read(pki, &device).entries.len(), 2, "as many as the list has");
+    assert!(pki.long_lists(&w.org).is_empty(), "two are not many");
+
+    // The next one takes over, with a list of its own.
+    let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
+    assert_eq!(told(1), [(device.clone(), 2, true)]);
+    pki.activate_authority(&admin, &next.id, false).await.unwrap();
+    assert!(told(0).is_empty());
+    assert_eq!(pki.statuses.listed(&device), 2);
+    // What has ended is on none.
+    pki.statuses.forget_ended(w.clock_now().plus(91 * DAY));
+    assert_eq!(pki.statuses.listed(&device), 0);
 }
 
 #[rstest]

@@ -252,6 +252,12 @@ async fn e_10_a_certificate_that_no_handshake_takes_is_in_its_owners_books(#[cas
     }
     assert_eq!(w.fleet.devices().decide_arrivals().await, 99);
     assert_eq!(audited(&w, &admin, "registered_authority.refuse").await.len(), 10);
+    // And takes no room in them from devices that have proved their keys.
+    w.device("gw-1", "gateway").await;
+    assert_eq!(dial(&w, &anchor, &theirs.fresh(&w, "gw-1")).await, Err(Refusal::Arriving));
+    let booked = audited(&w, &admin, "registered_authority.refuse").await;
+    assert_eq!(booked.iter().filter(|detail| detail.contains("device_exists")).count(), 1, "{booked:?}");
+    assert_eq!(booked.len(), 11);
     // Whoever shows a device's certificate without what is between keeps nobody out.
     assert_eq!(dial(&w, &anchor, &leaf).await, Err(Refusal::Arriving));
     assert_eq!(dial(&w, &anchor, &leaf).await.unwrap().as_str(), "meter-1");
