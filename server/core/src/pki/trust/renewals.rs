@@ -29,7 +29,7 @@ pub(super) struct Orders {
 
 impl Orders {
     /// The next one that is due by now, if one more may be told.
-    fn next(&mut self, now: Timestamp, steady: i64) -> Option<(Timestamp, Fingerprint)> {
+    fn next(&mut self, now: Timestamp, steady: i64) -> Option<Fingerprint> {
         self.waiting.first().filter(|(due, _)| *due <= now)?;
         let (most, time) = PACE;
         if self.since.is_none_or(|since| steady - since >= time) {
@@ -39,7 +39,7 @@ impl Orders {
             return None;
         }
         self.told += 1;
-        self.waiting.pop_first()
+        self.waiting.pop_first().map(|(_, fingerprint)| fingerprint)
     }
 }
 
@@ -50,6 +50,13 @@ pub(super) struct Ordered {
     pub(super) at: Timestamp,
     /// When the device is told.
     pub(super) due: Timestamp,
+}
+
+impl Ordered {
+    /// Whether the device is to be told by now. One that was to be told at once is, also where the clock of whoever ordered it was ahead, or was set back.
+    fn is_due(self, now: Timestamp) -> bool {
+        self.due <= now || self.due == self.at
+    }
 }
 
 impl TrustHandle {
@@ -71,25 +78,27 @@ impl TrustHandle {
     /// lives.
     pub fn renewal_ordered(&self, peer: &DevicePeer) -> Option<Timestamp> {
         let ordered = self.leaf(&peer.fingerprint)?.ordered?;
-        (ordered.due <= self.0.clock.now()).then_some(ordered.at)
+        ordered.is_due(self.0.clock.now()).then_some(ordered.at)
     }
 
     /// Notes when the device of a leaf is to be told of an order that was not there `before`. Of one that was due before anybody here knew the leaf no
     /// channel is open: that is told when it opens.
     pub(super) fn note_order(&self, before: Option<&Leaf>, leaf: &Leaf) {
         let Some(order) = leaf.ordered else { return };
-        let is_new = before.map_or_else(|| order.due > self.0.clock.now(), |before| before.ordered != leaf.ordered);
+        let now = self.0.clock.now();
+        let is_new = before.map_or_else(|| !order.is_due(now), |before| before.ordered != leaf.ordered);
         if is_new {
-            self.0.due.lock().waiting.insert((order.due, leaf.peer.fingerprint));
+            let due = if order.is_due(now) { order.due.min(now) } else { order.due };
+            self.0.due.lock().waiting.insert((due, leaf.peer.fingerprint));
         }
     }
 
     /// Takes out the devices that are to be told by now, those that wait longest first; so many as may be told, the others have their turn later.
     pub(in crate::pki) fn due(&self) -> Vec<(OrgId, i64)> {
         let (now, steady, mut told) = (self.0.clock.now(), self.0.clock.steady(), Vec::new());
-        while let Some((due, fingerprint)) = self.next_due(now, steady) {
+        while let Some(fingerprint) = self.next_due(now, steady) {
             // It may have renewed meanwhile, or been ordered anew.
-            if let Some(leaf) = self.leaf(&fingerprint).filter(|leaf| leaf.ordered.is_some_and(|order| order.due == due)) {
+            if let Some(leaf) = self.leaf(&fingerprint).filter(|leaf| leaf.ordered.is_some_and(|order| order.is_due(now))) {
                 told.push((leaf.peer.org.clone(), leaf.peer.device));
             }
         }
@@ -97,7 +106,7 @@ impl TrustHandle {
     }
 
     /// Not locked longer than for one: whoever notes an order holds the leaves meanwhile.
-    fn next_due(&self, now: Timestamp, steady: i64) -> Option<(Timestamp, Fingerprint)> {
+    fn next_due(&self, now: Timestamp, steady: i64) -> Option<Fingerprint> {
         self.0.due.lock().next(now, steady)
     }
 
