@@ -190,6 +190,13 @@ fn hawkbits_list_is_read_in_pages_in_arrays_and_one_behind_the_other() {
     assert_eq!((lines, read.lines.len()), (vec![1, 2, 3, 4], 1));
     assert!(read.lines[0].attributes.is_empty(), "a name that is the id says nothing");
     assert_eq!(ImportFormat::of(b"device_id\n"), ImportFormat::Csv);
+    let odd = r#"{ "total": 3, "content": [[null, { "controllerId": "gw-1", "name": ["x"] }], { "controllerId": "gw-2", "tags": [{}], "group": null }] }"#;
+    let read = hawkbit::parse(odd.as_bytes()).unwrap();
+    assert_eq!((read.problems.len(), read.lines.len(), read.lines[0].at), (2, 1, 3));
+    for many in [format!("[{}0]", "0,".repeat(10_000)), "{}\n".repeat(10_001)] {
+        assert!(matches!(hawkbit::parse(many.as_bytes()), Err(Unreadable::TooMany)));
+    }
+    assert!(matches!(hawkbit::parse("[".repeat(1000).as_bytes()), Err(Unreadable::Malformed(_))), "no depth is too deep to be refused");
 }
 
 const LOOK: ImportHow = ImportHow { preview: true, update: false };
