@@ -335,6 +335,10 @@ async fn an_imported_secret_speaks_for_its_device_and_no_other(#[case] kind: Eng
     for (id, secret) in [("gw-2", SECRET), ("GW-1", SECRET), ("gw-1", &SECRET[1..]), ("gw-1", ""), ("gw-3", SECRET)] {
         assert!(speak(id, secret).await.is_err(), "{id} {secret}");
     }
+    for (tenant, id) in [("DEFAULT", "gw-1\0"), ("DEFAULT\0", "gw-1"), ("DEFAULT", "gw 1")] {
+        let refused = devices.spoken_for(tenant, id, Said::Target(SECRET), "192.0.2.2").await.unwrap_err();
+        assert_eq!(refused.fault().code, "bad_token", "{tenant:?} {id:?}");
+    }
     assert_eq!(detail(&w, "gw-1").await.row.state, DeviceState::Preregistered);
     assert_eq!(speak("gw-1", SECRET).await.unwrap().device_id.as_str(), "gw-1");
     assert_eq!(detail(&w, "gw-1").await.row.state, DeviceState::Active, "active with its first word");
