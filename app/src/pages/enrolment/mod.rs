@@ -56,7 +56,8 @@ pub fn EnrolmentPage() -> AnyView {
         let word = |name: &str| query.with(|q| q.get(name).unwrap_or_default());
         ReadEnrolment { batch: word("batch"), import: word("import"), cur: word("cur") }
     });
-    live::refetch_on(|| Some(Topic::Devices), 1000, model);
+    // A file is compared with the fleet anew with each reading, up to ten thousand lines: not with everything that any device does.
+    live::refetch_on(move || query.with(|q| q.get_str("import").is_none()).then_some(Topic::Devices), 1000, model);
     let create = action::<CreateEnrolmentToken>();
     on_success(create, move |_| model.refetch());
     let calls = Calls {

@@ -17,9 +17,6 @@ use wire::{
     pki::RenewalProgress,
 };
 
-/// So many devices are told at once at most; [`Pki::tell_due`] is called five times a second.
-const TOLD_AT_ONCE: usize = 60;
-
 /// A device that is asked to renew.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct DueRenewal {
@@ -71,9 +68,9 @@ impl Pki {
         ordered.iter().map(|id| id.parse::<CertificateId>().map_err(|e| Error::from(crate::db::Error::corrupt(e)))).collect()
     }
 
-    /// Has the channels look of devices whose order has become due since the last call, so many at most; the others have their turn with the next call.
+    /// Has the channels look of devices whose order has become due, so many as may be told by now; the worker asks for the others five times a second.
     pub(super) fn tell_due(&self) {
-        for (org, device) in self.trust.due(TOLD_AT_ONCE) {
+        for (org, device) in self.trust.due() {
             self.bus.tell(Event::Device { org, device });
         }
     }

@@ -130,6 +130,7 @@ async fn import(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipa
 
 /// The box first, where it is checked, the file last: that is the order of the form.
 async fn lay_import(fleet: &Fleet, actor: &Actor, mut form: Multipart) -> Answer<DeviceImportId> {
+    fleet.devices().may_import(actor)?;
     let broken = |_| Problem::new(FaultKind::Invalid, "bad_form", "The form was cut off or can't be read.");
     let mut update = false;
     while let Some(mut field) = form.next_field().await.map_err(broken)? {

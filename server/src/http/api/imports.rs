@@ -49,6 +49,7 @@ async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<Json<ImportOutcome>> {
+    fleet.devices().may_import(&actor)?;
     let format = format(&headers)?;
     let file = whole(body).await?;
     Ok(Json(fleet.devices().import_devices(&actor, file, format, ImportHow { preview, update }).await?))

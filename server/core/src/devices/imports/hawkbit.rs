@@ -1,36 +1,116 @@
 //! Pure: devices as hawkBit's Management API lists them, `GET /rest/v1/targets`: one page, an array of pages or targets, or several documents one behind
-//! the other, as they are when pages are fetched into one file. What it says besides is not read.
+//! the other, as they are when pages are fetched into one file. What it says besides is not read. What is read takes no more room than the file,
+//! whatever it is filled with.
 
 use super::{
     super::presence::clean,
-    lines::{Parsed, Reading, Refusal, Said, Unreadable},
+    lines::{MOST_LINES, Parsed, Reading, Refusal, Said, Unreadable},
 };
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use std::fmt;
+
+fn odd() -> Refusal {
+    let text =
+        "This is not as hawkBit writes a target: controllerId, name, description, securityToken and targetTypeName are texts in its list.";
+    Refusal::new("", text)
+}
+
+/// A member of a target.
+#[derive(Default)]
+enum Member {
+    /// Not there, or null.
+    #[default]
+    Unsaid,
+    Text(String),
+    /// Something else.
+    Odd,
+}
+
+impl Member {
+    fn text(self) -> Result<Option<String>, Refusal> {
+        match self {
+            Self::Unsaid => Ok(None),
+            Self::Text(text) => Ok(Some(text)),
+            Self::Odd => Err(odd()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(MemberVisitor)
+    }
+}
+
+struct MemberVisitor;
+
+impl<'de> Visitor<'de> for MemberVisitor {
+    type Value = Member;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member of a target")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Member, E> {
+        Ok(Member::Text(text.to_owned()))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Member, E> {
+        Ok(Member::Unsaid)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Member, E> {
+        Ok(Member::Odd)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Member, E> {
+        Ok(Member::Odd)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Member, E> {
+        Ok(Member::Odd)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Member, E> {
+        Ok(Member::Odd)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Member, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Member::Odd)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Member::Odd)
+    }
+}
 
 /// A target, as far as it is kept.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct Target {
-    controller_id: Option<String>,
-    name: Option<String>,
-    description: Option<String>,
-    security_token: Option<String>,
-    #[serde(rename = "targetTypeName")]
-    type_name: Option<String>,
-    group: Option<String>,
+    controller_id: Member,
+    name: Member,
+    description: Member,
+    security_token: Member,
+    type_name: Member,
+    group: Member,
 }
 
 impl Target {
     fn said(self) -> Result<Said, Refusal> {
         let none = || Refusal::new("device_id", "This is no target: it has no controllerId. Send what GET /rest/v1/targets answers.");
+        let people = [("name", self.name.text()?), ("description", self.description.text()?), ("group", self.group.text()?)];
         let mut said = Said {
-            device_id: self.controller_id.ok_or_else(none)?,
-            device_type: self.type_name.unwrap_or_default(),
-            security_token: self.security_token.unwrap_or_default(),
+            device_type: self.type_name.text()?.unwrap_or_default(),
+            security_token: self.security_token.text()?.unwrap_or_default(),
+            device_id: self.controller_id.text()?.ok_or_else(none)?,
             ..Said::default()
         };
-        for (attribute, words) in [("name", self.name), ("description", self.description), ("group", self.group)] {
+        for (attribute, words) in people {
             // People may have written more than an attribute holds: its beginning is kept, on one line.
             let words = words.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
             said.known_as(attribute, &clean(&words));
@@ -39,22 +119,101 @@ impl Target {
     }
 }
 
-fn target(value: Value) -> Result<Said, Refusal> {
-    let odd = |_| {
-        let text = "This is not as hawkBit writes a target: controllerId, name, description, securityToken and targetTypeName are texts in its list.";
-        Refusal::new("", text)
-    };
-    serde_json::from_value::<Target>(value).map_err(odd)?.said()
+/// The targets of a document, in their order; of more than a file may have only so many that it is refused.
+struct Document(Vec<Result<Said, Refusal>>);
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut all = Vec::new();
+        Targets(&mut all).deserialize(from)?;
+        Ok(Self(all))
+    }
 }
 
-/// The targets of a document, in their order.
-fn targets(document: Value, each: &mut impl FnMut(Value) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
-    match document {
-        Value::Array(all) => all.into_iter().try_for_each(|one| targets(one, each)),
-        Value::Object(mut page) if page.get("content").is_some_and(Value::is_array) => {
-            targets(page.remove("content").unwrap_or_default(), each)
+/// Reads a target, a page of them, or an array of either.
+struct Targets<'a>(&'a mut Vec<Result<Said, Refusal>>);
+
+impl Targets<'_> {
+    fn push(self, said: Result<Said, Refusal>) {
+        if self.0.len() <= MOST_LINES {
+            self.0.push(said);
         }
-        other => each(other),
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Targets<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Targets<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("targets")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Targets(&mut *self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (mut target, mut page) = (Target::default(), false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "content" => {
+                    page = true;
+                    map.next_value_seed(Targets(&mut *self.0))?;
+                }
+                "controllerId" => target.controller_id = map.next_value()?,
+                "name" => target.name = map.next_value()?,
+                "description" => target.description = map.next_value()?,
+                "securityToken" => target.security_token = map.next_value()?,
+                "targetTypeName" => target.type_name = map.next_value()?,
+                "group" => target.group = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        if !page {
+            self.push(target.said());
+        }
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.push(Err(odd()));
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.push(Err(odd()));
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.push(Err(odd()));
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.push(Err(odd()));
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.push(Err(odd()));
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.push(Err(odd()));
+        Ok(())
     }
 }
 
@@ -62,16 +221,16 @@ fn targets(document: Value, each: &mut impl FnMut(Value) -> Result<(), Unreadabl
 pub(super) fn parse(file: &[u8]) -> Result<Parsed, Unreadable> {
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let (mut reading, mut at) = (Reading::default(), 0);
-    for document in serde_json::Deserializer::from_slice(file).into_iter::<Value>() {
-        let document = document.map_err(|e| {
+    for document in serde_json::Deserializer::from_slice(file).into_iter::<Document>() {
+        let Document(targets) = document.map_err(|e| {
             let text =
                 format!("This is no whole JSON: it breaks off or is wrong at line {}, column {}. Fetch it again.", e.line(), e.column());
             Unreadable::Malformed(text)
         })?;
-        targets(document, &mut |value| {
+        for said in targets {
             at += 1;
-            reading.take(at, target(value))
-        })?;
+            reading.take(at, said)?;
+        }
     }
     reading.done()
 }

@@ -17,7 +17,7 @@ use wire::{
 /// Most bytes of a file.
 pub const MOST_BYTES: usize = 32 << 20;
 /// Most devices of a file.
-const MOST_LINES: usize = 10_000;
+pub(super) const MOST_LINES: usize = 10_000;
 /// Characters of a secret: fewer can be guessed, and hawkBit keeps no more.
 const SECRET: std::ops::RangeInclusive<usize> = 16..=128;
 

@@ -190,6 +190,13 @@ fn hawkbits_list_is_read_in_pages_in_arrays_and_one_behind_the_other() {
     assert_eq!((lines, read.lines.len()), (vec![1, 2, 3, 4], 1));
     assert!(read.lines[0].attributes.is_empty(), "a name that is the id says nothing");
     assert_eq!(ImportFormat::of(b"device_id\n"), ImportFormat::Csv);
+    let odd = r#"{ "total": 3, "content": [[null, { "controllerId": "gw-1", "name": ["x"] }], { "controllerId": "gw-2", "tags": [{}], "group": null }] }"#;
+    let read = hawkbit::parse(odd.as_bytes()).unwrap();
+    assert_eq!((read.problems.len(), read.lines.len(), read.lines[0].at), (2, 1, 3));
+    for many in [format!("[{}0]", "0,".repeat(10_000)), "{}\n".repeat(10_001)] {
+        assert!(matches!(hawkbit::parse(many.as_bytes()), Err(Unreadable::TooMany)));
+    }
+    assert!(matches!(hawkbit::parse("[".repeat(1000).as_bytes()), Err(Unreadable::Malformed(_))), "no depth is too deep to be refused");
 }
 
 const LOOK: ImportHow = ImportHow { preview: true, update: false };
@@ -327,6 +334,10 @@ async fn an_imported_secret_speaks_for_its_device_and_no_other(#[case] kind: Eng
     let speak = async |id: &str, secret: &str| devices.spoken_for("DEFAULT", id, Said::Target(secret), "192.0.2.1").await;
     for (id, secret) in [("gw-2", SECRET), ("GW-1", SECRET), ("gw-1", &SECRET[1..]), ("gw-1", ""), ("gw-3", SECRET)] {
         assert!(speak(id, secret).await.is_err(), "{id} {secret}");
+    }
+    for (tenant, id) in [("DEFAULT", "gw-1\0"), ("DEFAULT\0", "gw-1"), ("DEFAULT", "gw 1")] {
+        let refused = devices.spoken_for(tenant, id, Said::Target(SECRET), "192.0.2.2").await.unwrap_err();
+        assert_eq!(refused.fault().code, "bad_token", "{tenant:?} {id:?}");
     }
     assert_eq!(detail(&w, "gw-1").await.row.state, DeviceState::Preregistered);
     assert_eq!(speak("gw-1", SECRET).await.unwrap().device_id.as_str(), "gw-1");

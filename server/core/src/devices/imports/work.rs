@@ -106,6 +106,11 @@ impl Tally {
 }
 
 impl Devices {
+    /// Whether this actor may import at all: asked before a file is listened to.
+    pub fn may_import(&self, actor: &Actor) -> Result<(), Error> {
+        Ok(may(actor, Act::Enrol)?)
+    }
+
     /// Imports a file of at most [`super::MOST_IMPORT_BYTES`] and ten thousand devices, or says what that would come to. Lines that are not taken stop no
     /// other; a device that is there is left as it is unless `update` asks for its changes. A new one is preregistered, and active with its first word where
     /// it has a secret. May be repeated: what is done already is unchanged. Needs the right to enrol, and for `update` and for groups that to edit devices.

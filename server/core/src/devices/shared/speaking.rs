@@ -79,6 +79,10 @@ impl Devices {
     }
 
     async fn speak(&self, tenant: &str, device_id: &str, said: Said<'_>, address: &str, now: Timestamp) -> Result<Spoken, Error> {
+        // Both come out of an address as they were sent: no database is asked for what no name can be, such as PostgreSQL for a NUL.
+        if tenant.contains('\0') || device_id.parse::<DeviceId>().is_err() {
+            return Err(Refusal::Wrong.into());
+        }
         let (org, tokens, newcomers) = store::tenant(&mut self.db.read().await?, tenant).await?.ok_or(Refusal::Wrong)?;
         if !tokens {
             return Err(Refusal::Off.into());

@@ -187,3 +187,24 @@ async fn r_1_what_is_not_told_before_a_restart_is_told_after_it(#[case] kind: En
     assert_eq!(told(&mut heard), [peers[2].device], "and the third when its time has come");
     assert_eq!(stands(), [Some(ordered); 3]);
 }
+
+#[tokio::test]
+async fn r_1_no_more_are_told_at_once_however_often_memory_follows() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let pki = w.fleet.pki();
+    let mut numbers = Vec::new();
+    for n in 1..=5 {
+        numbers.push(enrol(&w, &format!("gw-{n}")).await.device);
+    }
+    let mut heard = w.fleet.bus().listen();
+    w.fleet.devices().order_renewals(&w.operator().await, &gateways(Some(0), 5)).await.unwrap();
+    pki.reload().await.unwrap();
+    assert_eq!(told(&mut heard), numbers[..3], "each renewal has memory follow, and asks nobody else so soon");
+    // Whoever sets the clock ahead makes more of them due, and no time passes by that.
+    w.clock.jump(MINUTE);
+    pki.reload().await.unwrap();
+    assert_eq!(told(&mut heard), Vec::<i64>::new());
+    w.clock.advance(200);
+    pki.reload().await.unwrap();
+    assert_eq!(told(&mut heard), numbers[3..], "the others have their turn");
+}

@@ -199,4 +199,15 @@ async fn r_1_an_order_given_elsewhere_is_told_here() {
     pki.reload().await.unwrap();
     assert_eq!(heard.try_recv().unwrap(), Event::Device { org: w.org.clone(), device: peer.device });
     assert_eq!(pki.trust().renewal_ordered(&peer), Some(w.clock_now()));
+
+    // Where the clock of whoever ordered is ahead of the one here, or the one here was set back since, an order for now is still one for now.
+    w.clock.advance(1000);
+    let ahead = w.clock_now();
+    w.clock.jump(-3_600_000);
+    let mut tx = pki.db.write().await.unwrap();
+    pki.order_renewal(&mut tx, peer.device, ahead).await.unwrap();
+    tx.commit().await.unwrap();
+    pki.reload().await.unwrap();
+    assert_eq!(heard.try_recv().unwrap(), Event::Device { org: w.org.clone(), device: peer.device });
+    assert_eq!(pki.trust().renewal_ordered(&peer), Some(ahead));
 }

@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use rustls_pki_types::CertificateDer;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{
         Arc,
@@ -85,8 +85,8 @@ struct Shared {
     issuers: RwLock<HashMap<AuthorityId, Issuer>>,
     leaves: RwLock<HashMap<Fingerprint, Arc<Leaf>>>,
     claims: RwLock<HashMap<Fingerprint, Claim>>,
-    /// Which leaves' devices are to be told that a renewal was ordered, and when. What the leaf says by then holds.
-    due: Mutex<BTreeSet<(Timestamp, Fingerprint)>>,
+    /// Whose devices are to be told that a renewal was ordered, and when.
+    due: Mutex<renewals::Orders>,
     seq: tokio::sync::Mutex<i64>,
     heard: RwLock<Instant>,
     followed: AtomicBool,

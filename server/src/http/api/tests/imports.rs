@@ -81,4 +81,8 @@ async fn who_only_looks_imports_nothing() {
     let s = Script::new(EngineKind::Sqlite, Role::Viewer).await;
     let request = s.request(Method::POST, "/devices:import?preview=true").header("content-type", "text/csv");
     assert_eq!(s.send(request.body(Body::from(FILE)).unwrap()).await.code(), (403, "denied"));
+    // Nor is what they send listened to: not even that it is no form.
+    let request = Request::builder().method(Method::POST).uri("/enrolment/imports").header("authorization", format!("Bearer {}", s.secret));
+    let sent = request.header("content-type", "multipart/form-data; boundary=b").body(Body::from("no form")).unwrap();
+    assert_eq!(s.send(sent).await.code(), (403, "denied"));
 }
