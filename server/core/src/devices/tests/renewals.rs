@@ -199,12 +199,15 @@ async fn r_1_no_more_are_told_at_once_however_often_memory_follows() {
     let mut heard = w.fleet.bus().listen();
     w.fleet.devices().order_renewals(&w.operator().await, &gateways(Some(0), 5)).await.unwrap();
     pki.reload().await.unwrap();
-    assert_eq!(told(&mut heard), numbers[..3], "each renewal has memory follow, and asks nobody else so soon");
+    let mut asked = told(&mut heard);
+    assert_eq!(asked.len(), 3, "each renewal has memory follow, and asks nobody else so soon");
     // Whoever sets the clock ahead makes more of them due, and no time passes by that.
     w.clock.jump(MINUTE);
     pki.reload().await.unwrap();
     assert_eq!(told(&mut heard), Vec::<i64>::new());
     w.clock.advance(200);
     pki.reload().await.unwrap();
-    assert_eq!(told(&mut heard), numbers[3..], "the others have their turn");
+    asked.extend(told(&mut heard));
+    asked.sort_unstable();
+    assert_eq!(asked, numbers, "the others have their turn");
 }

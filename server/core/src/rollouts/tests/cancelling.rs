@@ -195,7 +195,7 @@ async fn whose_stage_is_watched_is_tried_again_and_the_watch_begins_anew(#[case]
 async fn who_was_cancelled_in_an_earlier_stage_is_not_forgotten_at_the_end(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 3).await;
     let mut plan = s.whatever_is_said();
-    plan.stages.insert(0, StageSpec { reach: Reach::Count(1), ..plan.stages[0].clone() });
+    plan.stages.insert(0, StageSpec { name: "First".into(), reach: Reach::Count(1), ..plan.stages[0].clone() });
     let id = s.approved(plan).await;
     let offered = s.poll_all().await;
     let first = s.devices.iter().position(|device| *device == offered[0].0).unwrap() + 1;
