@@ -31,7 +31,7 @@ pub(super) enum Switch {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TargetToken {
-    /// Make a device's target token, in the place of the one it has; prints the secret, once
+    /// Make a device's target token, in the place of the one it has; prints the secret, once. Lets a device back in whose certificate was revoked
     Create {
         /// The device's id; one that is not there is preregistered
         #[arg(value_name = "DEVICE")]

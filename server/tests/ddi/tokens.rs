@@ -161,8 +161,10 @@ async fn who_has_a_certificate_is_never_spoken_for(#[case] kind: EngineKind) {
         assert_eq!(refused(device).await, is(403, "certificate_revoked"));
     }
     rig.clock.advance(1000);
+    assert_eq!(rig.audited("device.readmit").await, 0);
     let anew = rig.target("gw-1").await;
     anew.poll().await;
+    assert_eq!(rig.audited("device.readmit").await, 1, "that is in the books");
     rig.life("gw-1", "suspend").await;
     assert_eq!(refused(&anew).await, is(403, "device_not_active"));
     rig.life("gw-1", "resume").await;

@@ -178,6 +178,7 @@ fn said(action: &str) -> (Tone, Option<&'static str>) {
         "device.preregister" => (Tone::Off, "Made known before its first contact"),
         "device.announce" => (Tone::Info, "Announced with a shared secret"),
         "device.admit" => (Tone::Ok, "Let in"),
+        "device.readmit" => (Tone::Hold, "Let back in after its certificate was revoked"),
         "device.enrol" => (Tone::Ok, "Enrolled"),
         "device.recover" => (Tone::Ok, "Recovered"),
         "device.exchange" => (Tone::Info, "Certificate exchanged"),

@@ -91,7 +91,7 @@ fn new_target(device: Option<String>, call: FormCall<CreateTargetToken>) -> AnyV
     view! {
         <ActionForm action=call>
             <div class="stack">
-                <p>"A device that has one gets a new one in its place. One that is not there yet is named by it, and active with its first word."</p>
+                <p>"A device that has one gets a new one in its place. One that is not there yet is named by it, and active with its first word. One whose certificate was revoked is let back in by it."</p>
                 {move || fault_banner(refusal(call).as_ref())}
                 {text("device", "Device id").value(device).required().max_length(64).refused(call).view()}
                 {text("device_type", "Device type").id("f-target-type").hint("For a new device; rollouts are for types.").refused(call).view()}

@@ -73,8 +73,8 @@ async fn revoke(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
 
 /// Make a device's target token, in the place of the one it has
 ///
-/// A device that is not there is preregistered, with the type and hardware of the body, and active with its first word. The secret is in this answer and
-/// nowhere else.
+/// A device that is not there is preregistered, with the type and hardware of the body, and active with its first word. A device whose certificate was
+/// revoked is let back in by it, which is in the audit log as `device.readmit`. The secret is in this answer and nowhere else.
 #[utoipa::path(
     post, path = "/devices/{device_id}/target-token", operation_id = "create_target_token", tag = "devices", params(("device_id" = DeviceId, Path)),
     request_body = NewTargetToken, responses((status = CREATED, body = CreatedTargetToken), Refusals)

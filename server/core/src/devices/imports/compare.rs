@@ -19,6 +19,8 @@ pub(super) struct There {
     pub state: Option<DeviceState>,
     /// Whether a certificate of it stands.
     pub certified: bool,
+    /// Why its certificate was revoked, if one was that no other had replaced.
+    pub revoked: Option<String>,
     /// The hash of its target token.
     pub secret: Option<Vec<u8>>,
     pub tags: BTreeSet<String>,
@@ -143,6 +145,15 @@ fn impossible(change: &Change<'_>, there: &There, state: DeviceState) -> Option<
             "security_token",
             format!("{id} is {state}, so no secret is given to it. Leave the secret out, or bring it back first."),
         ));
+    }
+    if change.secret.is_some()
+        && let Some(reason) = &there.revoked
+    {
+        let text = format!(
+            "The certificate of {id} was revoked ({reason}), and no file lets a device back in. Leave the secret out. If it is to come back, enrol it anew, or \
+             make a target token for it alone."
+        );
+        return Some(Refusal::new("security_token", text));
     }
     if there.tags.len() + change.tags.len() > MOST_TAGS {
         let text = format!("{id} would have more than {MOST_TAGS} tags, and no device has more. Take some away first.");

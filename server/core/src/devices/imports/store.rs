@@ -2,11 +2,13 @@
 
 use crate::db::{Sql, many};
 
-/// Devices by their names in lower case, deleted ones as well, whether a certificate of each stands at $3, and the hash of its target token. The plus keeps SQLite
-/// from walking the fleet in the order of its numbers.
+/// Devices by their names in lower case, deleted ones as well, whether a certificate of each stands at $3, why the last one was revoked that no other had
+/// replaced, and the hash of its target token. The plus keeps SQLite from walking the fleet in the order of its numbers.
 pub(super) const THERE: Sql = many!(
     "SELECT d.number, d.device_id, d.device_id_lower, d.device_type, d.hardware, d.state, d.deleted_at IS NOT NULL AS deleted,
             EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number AND c.state IN ('issuing', 'active') AND c.not_after > $3) AS certified,
+            (SELECT c.reason FROM certificates c WHERE c.device = d.number AND c.state = 'revoked' AND c.reason <> 'superseded'
+             ORDER BY c.revoked_at DESC, c.id DESC LIMIT 1) AS revoked,
             t.secret_hash
      FROM (SELECT ",
     [text lower],

@@ -50,6 +50,7 @@ struct Row {
     state: String,
     deleted: bool,
     certified: bool,
+    revoked: Option<String>,
     secret_hash: Option<Vec<u8>>,
 }
 
@@ -316,6 +317,7 @@ async fn judged<'a>(
             hardware: row.hardware,
             state,
             certified: row.certified,
+            revoked: row.revoked,
             secret: row.secret_hash,
             tags: own(&mut tags),
             attributes: own(&mut attributes),

@@ -50,6 +50,11 @@ const SPOKEN: Sql = Sql::same(
              AND c.reason <> 'superseded') AS revoked_at
      FROM devices d WHERE d.org_id = $1 AND d.device_id_lower = $2 AND d.deleted_at IS NULL",
 );
+/// Why the last certificate of a device was revoked that no other had replaced.
+const REVOKED_FOR: Sql = Sql::same(
+    "SELECT c.reason FROM certificates c WHERE c.device = $1 AND c.state = 'revoked' AND c.reason <> 'superseded'
+     ORDER BY c.revoked_at DESC, c.id DESC LIMIT 1",
+);
 /// The step that a first word of a device takes; nothing when another was faster.
 pub(super) const MOVE: Sql = Sql::same("UPDATE devices SET state = $3 WHERE number = $1 AND state = $2");
 pub(super) const WAITING: Sql = Sql::same("SELECT COUNT(*) FROM devices WHERE org_id = $1 AND state = 'pending' AND deleted_at IS NULL");
@@ -69,6 +74,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &TARGET,
     &TARGET_USED,
     &SPOKEN,
+    &REVOKED_FOR,
     &MOVE,
     &WAITING,
 ];
@@ -98,4 +104,9 @@ pub(super) struct Standing {
 /// The device of this name in any case; none of a deleted one.
 pub(super) async fn standing(on: &mut impl Conn, org: &OrgId, lower: &str, now: Timestamp) -> Result<Option<Standing>, Error> {
     row!(on, Standing, SPOKEN, org.as_str(), lower, now.0)
+}
+
+/// Why the last certificate of a device was revoked that no other had replaced; none where none was.
+pub(super) async fn revoked_for(on: &mut impl Conn, device: DeviceNo) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), REVOKED_FOR, device)?.map(|(reason,)| reason))
 }

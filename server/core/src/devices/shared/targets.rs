@@ -52,12 +52,14 @@ pub(super) fn hashed<'a>(secret: &'a str, id: &str) -> &'a str {
 
 impl Devices {
     /// Makes a device's target token in the place of the one it has. A device that is not there is preregistered, and active with its first word. The
-    /// secret is in the answer and nowhere else. Refused for a device that has a certificate.
+    /// secret is in the answer and nowhere else. Refused for a device that has a certificate. One whose certificate was revoked, for whatever reason, is let
+    /// back in by it, which the audit log has as `device.readmit`: the secret is new, so whoever has the key of that certificate has nothing by it.
     pub async fn create_target_token(&self, actor: &Actor, id: &DeviceId, new: &NewTargetToken) -> Result<CreatedTargetToken, Error> {
         may(actor, Act::Enrol)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let found = store::standing(&mut tx, &actor.org, &id.as_str().to_lowercase(), now).await?;
+        let revoked_at = found.as_ref().and_then(|found| found.revoked_at);
         let (device, named) = match found {
             Some(found) if found.certified => return Err(Refusal::Certified(found.device_id).into()),
             Some(found) if ended(&found.state) => return Err(Refusal::NotActive(found.device_id).into()),
@@ -67,6 +69,14 @@ impl Devices {
         let token: TargetTokenId = self.entropy.id(now);
         let (secret, kept) = bearer::mint(PREFIX, &token, &*self.entropy);
         let (org, by) = (actor.org.as_str(), actor.label());
+        // A token from after the revocation has let it back in already.
+        if let Some(at) = revoked_at
+            && token_of(&mut tx, device).await?.is_none_or(|before| before.created_at.0 <= at)
+        {
+            let reason = store::revoked_for(&mut tx, device).await?;
+            let detail = json!({ "by": "target_token", "token": token, "revoked_at": Timestamp(at), "reason": reason });
+            audit::append(&mut tx, actor, now, "device.readmit", named.as_str(), &detail).await?;
+        }
         let given = Given { device, id: token.as_str(), org, secret_hash: Bytes(&kept), created_at: now.0, created_by: &by };
         give(&mut tx, &[given]).await?;
         audit::append(&mut tx, actor, now, "target_token.create", named.as_str(), &json!({ "id": token })).await?;

@@ -1,5 +1,7 @@
 //! What a file says, and what comes of it on both engines.
 
+mod back;
+
 use super::{
     super::{Devices, Error},
     ImportFormat, ImportHow, Unreadable, hawkbit,
