@@ -20,8 +20,8 @@ pub struct RenewalsView {
 #[cfg(feature = "ssr")]
 fn whom(call: &super::caller::Call, q: String, (devices, named): (&str, &str), authority: &str) -> Result<wire::pki::RenewMany, ApiFault> {
     let devices = super::devices::these(call, devices, named)?;
-    let authority = if authority.is_empty() { None } else { Some(call.id(authority)?) };
-    Ok(wire::pki::RenewMany { q, devices, authority, ..wire::pki::RenewMany::default() })
+    let authority = Some(authority.to_owned()).filter(|named| !named.is_empty());
+    Ok(wire::pki::RenewMany { q: Some(q), devices, authority, ..wire::pki::RenewMany::default() })
 }
 
 /// What it would do to ask every device to renew that `q` means, or that `devices` names (with `named` it must name some); with `authority` only those that
@@ -37,12 +37,13 @@ pub async fn read_renewals(
     let many = whom(&call, q, (&devices, &named), &authority)?;
     let would = call.answer(call.fleet.devices().preview_renewals(&call.actor, &many).await)?;
     let all = call.answer(call.fleet.pki().list_authorities(&call.actor))?;
-    let authority = all.iter().find(|a| Some(&a.id) == many.authority.as_ref()).map(|a| a.common_name().to_owned());
+    let named = many.authority.as_deref();
+    let authority = all.iter().find(|a| [Some(a.id.as_str()), Some(a.common_name())].contains(&named)).map(|a| a.common_name().to_owned());
     Packed::of(&RenewalsView { would, devices: many.devices, authority })
 }
 
 /// Asks them, over so many `minutes`, or over as many as it takes when that is empty. `expected` is how many devices the question told of; when they are another
-/// number by now, nobody is asked. Leads to `back`, a path of the console.
+/// number by now, nobody is asked. Says how many are; leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/devices/renew")]
 pub async fn order_renewals(
     #[server(default)] q: String,
@@ -52,13 +53,13 @@ pub async fn order_renewals(
     #[server(default)] minutes: String,
     expected: i64,
     #[server(default)] back: String,
-) -> Result<(), ApiFault> {
+) -> Result<i64, ApiFault> {
     let call = super::caller::caller()?;
     let minutes = Some(minutes.trim()).filter(|text| !text.is_empty()).map(str::parse::<u32>).transpose();
     let minutes = minutes.map_err(|_| call.invalid("minutes", "Write a whole number of minutes, or leave it empty."))?;
     let many = whom(&call, q, (&devices, &named), &authority)?;
     let many = wire::pki::RenewMany { minutes, expected: Some(expected), ..many };
-    call.answer(call.fleet.devices().order_renewals(&call.actor, &many).await)?;
+    let done = call.answer(call.fleet.devices().order_renewals(&call.actor, &many).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
-    Ok(())
+    Ok(done.asked)
 }

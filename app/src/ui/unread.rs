@@ -33,6 +33,20 @@ pub struct Unread {
 /// Pure: what of a query is not understood; none where all of it is. A list understands its own `words`, where they are empty or have one of their values,
 /// `others` whatever they say, and the words of questions and refusals, which every address may have.
 pub fn unread(search: &str, words: &[Word], others: &[&str]) -> Option<Unread> {
+    let (said, rest) = sorted(search, words, others);
+    let without = if said.len() == 1 { "it" } else { "them" };
+    (!said.is_empty()).then(|| Unread { said: format!("{}. This is shown without {without}.", said.join("; ")), rest: rest.join("&") })
+}
+
+/// Pure: what of a query a page does not understand that offers nothing then, because it may have said whom something is about; nothing where it understands
+/// all of it.
+pub fn not_understood(search: &str, others: &[&str]) -> Option<String> {
+    let (said, _) = sorted(search, &[], others);
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// What is wrong with a query, each once, and its pairs with which nothing is.
+fn sorted<'a>(search: &'a str, words: &[Word], others: &[&str]) -> (Vec<String>, Vec<&'a str>) {
     let (mut said, mut rest): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
     for pair in search.strip_prefix('?').unwrap_or(search).split('&').filter(|pair| !pair.is_empty()) {
         match query::pairs(pair).iter().find_map(|(key, value)| misread(key, value, words, others)) {
@@ -41,8 +55,7 @@ pub fn unread(search: &str, words: &[Word], others: &[&str]) -> Option<Unread> {
             None => rest.push(pair),
         }
     }
-    let without = if said.len() == 1 { "it" } else { "them" };
-    (!said.is_empty()).then(|| Unread { said: format!("{}. This is shown without {without}.", said.join("; ")), rest: rest.join("&") })
+    (said, rest)
 }
 
 /// What is wrong with a pair; none where it is understood.

@@ -46,7 +46,8 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, order: Renewal) -> Result<
         Some(named) => Some(authority::meant(fleet, actor, named).await?),
         None => None,
     };
-    let many = RenewMany { q: select.unwrap_or_default(), authority, minutes, ..RenewMany::default() };
+    let authority = authority.map(|id| id.to_string());
+    let many = RenewMany { q: Some(select.unwrap_or_default()), authority, minutes, ..RenewMany::default() };
     let would = fleet.devices().preview_renewals(actor, &many).await?;
     if !yes {
         println!("{} Nobody was asked. Say --yes to ask them.", told(&would, "would be asked"));
@@ -117,7 +118,7 @@ mod tests {
         }
         let order = |yes| Renewal { device: None, select: Some("type:gateway".into()), authority: None, minutes: Some(5), yes };
         let waiting = async || {
-            let many = RenewMany { q: "type:gateway".into(), ..RenewMany::default() };
+            let many = RenewMany { q: Some("type:gateway".into()), ..RenewMany::default() };
             w.fleet.devices().preview_renewals(&shell, &many).await.unwrap().already_asked
         };
         run(&w.fleet, &shell, order(false)).await.unwrap();

@@ -8,14 +8,16 @@ use crate::{
     },
     pages::devices,
     ui::{
-        Control, PageHead, empty,
-        form::{self, ActionForm, FormCall, fault_banner, field, on_asked_anew, refusal, said},
+        Control, PageHead, Tone, empty,
+        form::{self, ActionForm, FormCall, fault_banner, field, on_asked_anew, on_success, refusal},
         number::{counted, grouped},
         page::page,
+        toast::toasts,
+        unread::not_understood,
     },
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_query_map, use_url};
 use wire::pki::{MAX_RENEWAL_MINUTES, ManyRenewals};
 
 /// What the address asks about.
@@ -29,12 +31,17 @@ struct Asked {
     named: &'static str,
     /// `authority=`: whose devices alone are meant.
     authority: String,
+    /// What of the address says nothing here; it may have said whom this is about, so nothing is offered then.
+    unread: Option<String>,
 }
+
+/// What an address says here, and what the list of devices has in its own: the form of those that are ticked brings it along.
+const WORDS: [&str; 8] = ["q", "sel", "authority", "sort", "cols", "cursor", "before", "all"];
 
 impl Asked {
     fn new(q: &str, ticked: &[String], authority: &str) -> Self {
         let (q, named) = if ticked.is_empty() { (q.to_owned(), "") } else { (String::new(), "1") };
-        Self { q, devices: ticked.join(" "), named, authority: authority.to_owned() }
+        Self { q, devices: ticked.join(" "), named, authority: authority.to_owned(), unread: None }
     }
 
     /// Where whoever asked came from.
@@ -46,18 +53,26 @@ impl Asked {
 /// `/certificates/renew?q=&sel=&authority=`
 #[component]
 pub fn RenewalsPage() -> AnyView {
-    let address = use_query_map();
+    let (address, url) = (use_query_map(), use_url());
     let asked = Memo::new(move |_| {
-        address.with(|a| {
+        let asked = address.with(|a| {
             let said = |word| a.get_str(word).unwrap_or_default();
             Asked::new(said("q"), &a.get_all("sel").unwrap_or_default(), said("authority"))
-        })
+        });
+        Asked { unread: url.with(|url| not_understood(url.search(), &WORDS)), ..asked }
     });
     let model = reading(move || {
-        let Asked { q, devices, named, authority } = asked.get();
+        let Asked { q, devices, named, authority, .. } = asked.get();
         ReadRenewals { q, devices, named: named.to_owned(), authority }
     });
-    let call = said::<OrderRenewals>("They are asked to renew", model);
+    let (call, notes) = (form::action::<OrderRenewals>(), toasts());
+    on_success(call, move |asked| {
+        if let Some(notes) = notes {
+            let are = if asked == 1 { "is" } else { "are" };
+            notes.say(Tone::Ok, format!("{} {are} asked to renew", counted(asked, "device", "devices")));
+        }
+        model.refetch();
+    });
     // What was refused because others are meant by now is asked about those.
     on_asked_anew(call, move || model.refetch());
     page(model, move |model: Model| content(&model, &asked.get_untracked(), call))
@@ -67,8 +82,12 @@ fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     let would = &m.would;
     let back = asked.back();
     let sub = view! { <a href=back.clone()>{if asked.authority.is_empty() { "Devices" } else { "The authority" }}</a> };
-    let body = if would.asked == 0 {
-        let way_back = view! { <a class="btn" href=back>"Back"</a> }.into_any();
+    let way_back = view! { <a class="btn" href=back>"Back"</a> }.into_any();
+    let body = if let Some(said) = &asked.unread {
+        let text =
+            format!("{said}. It may have said which devices are meant, so nobody is asked by it: q= is a filter, and sel= one device.");
+        empty("circle-alert", "This address is not understood", text, Some(way_back))
+    } else if would.asked == 0 {
         view! {
             <div class="body"><p>{about(m, asked)}</p>{left_out(would)}</div>
             {empty("shield-check", "Nobody is left to ask", "Who was asked already renews when it is told, or when it connects.", Some(way_back))}
@@ -89,7 +108,7 @@ fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
         .bounds(0, i64::from(MAX_RENEWAL_MINUTES))
         .hint(hint)
         .refused(call);
-    let Asked { q, devices, named, authority } = asked.clone();
+    let Asked { q, devices, named, authority, .. } = asked.clone();
     let are = if would.asked == 1 { "is" } else { "are" };
     let what =
         format!("{who} of them {are} asked, whatever the age of their certificates. Each order ends when the device has used a new one.");
@@ -173,6 +192,8 @@ mod tests {
         assert_eq!((asked.q.as_str(), asked.devices.as_str(), asked.named), ("", "gw-1 gw-2", "1"));
         assert_eq!(about(&model(&["gw-1", "gw-2"], None), &asked), "This is about gw-1, gw-2: 1,204 devices.");
         assert_eq!(Asked::new("", &[String::new()], "").named, "1", "a tick of nobody is not all");
+        assert_eq!(not_understood("?q=tag:eu&sel=gw-1&sort=version&cols=tags&ask=tag", &WORDS), None, "the list's form brings it along");
+        assert_eq!(not_understood("?devices=gw-1,gw-2", &WORDS).unwrap(), "“devices” says nothing here");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     Timestamp,
-    ids::{AuthorityId, CertificateId, DeviceId},
+    ids::{CertificateId, DeviceId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,15 +26,15 @@ pub struct RenewalOrder {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RenewMany {
-    /// The selector; empty means every device that is not decommissioned.
-    #[serde(default)]
-    pub q: String,
+    /// The selector; `""` means every device that is not decommissioned. It has to be said, unless `devices` names some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
     /// These devices instead of a selector, at most 200.
     #[serde(default)]
     pub devices: Vec<DeviceId>,
-    /// Of these only the devices that have a certificate of this authority to renew, and of theirs only that one.
+    /// Of these only the devices that have a certificate of this authority to renew, and of theirs only that one: its id, or its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authority: Option<AuthorityId>,
+    pub authority: Option<String>,
     /// Over how many minutes they are told, one after the other, at most a week; 0 is at once. Unless given, a hundred a second are told; more than 300 a
     /// second never are.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     access::{Act, Actor, audit, may},
     db::row,
-    pki::DueRenewal,
+    pki::{self, DueRenewal},
 };
 use serde_json::json;
 use wire::{
@@ -56,8 +56,9 @@ impl Devices {
     /// What [`Devices::order_renewals`] would do now, for those who may order it; it changes nothing.
     pub async fn preview_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
         may(actor, Act::EditDevices)?;
-        let whom = self.whom(&actor.org, &many.q, &many.devices, ByName::Page).await?;
-        Ok(self.to_ask(actor, (&whom, many), self.clock.now()).await?.counts)
+        let (q, of) = self.meant(actor, many)?;
+        let whom = self.whom(&actor.org, q, &many.devices, ByName::Page).await?;
+        Ok(self.to_ask(actor, &whom, (of.as_ref(), many.minutes), self.clock.now()).await?.counts)
     }
 
     /// Orders that every device renews that a selector means, or that is named: [`Devices::order_renewal`] for each, one after the other over so many
@@ -69,10 +70,11 @@ impl Devices {
         let text = "Say how many devices the order is about, as its preview tells: it is refused when that is another number by now.";
         let expected = many.expected.ok_or_else(|| Error::invalid("expected", text))?;
         let now = self.clock.now();
-        let whom = self.whom(&actor.org, &many.q, &many.devices, ByName::Page).await?;
-        let Found { asked, counts } = self.to_ask(actor, (&whom, many), now).await?;
+        let (q, of) = self.meant(actor, many)?;
+        let of = of.as_ref();
+        let whom = self.whom(&actor.org, q, &many.devices, ByName::Page).await?;
+        let Found { asked, counts } = self.to_ask(actor, &whom, (of, many.minutes), now).await?;
         self.as_expected(&actor.org, &whom, (expected, counts.devices))?;
-        let of = many.authority.as_ref();
         let mut nth = 0..counts.asked;
         for (part, some) in asked.chunks(TOGETHER.1).enumerate() {
             let told = |(device, n): (&DeviceNo, i64)| {
@@ -84,8 +86,8 @@ impl Devices {
             self.pki.order_renewals(&mut tx, &told, of, now).await?;
             if part == 0 {
                 // With the first of them: what was ordered is in the books, however far it comes.
-                let detail = json!({ "q": many.q, "named": many.devices, "authority": of, "order": counts });
-                let about = of.map_or_else(|| about(&many.q, &many.devices), AuthorityId::to_string);
+                let detail = json!({ "q": q, "named": many.devices, "authority": of, "order": counts });
+                let about = of.map_or_else(|| about(q, &many.devices), AuthorityId::to_string);
                 audit::append(&mut tx, actor, now, "device.renew_many", &about, &detail).await?;
             }
             tx.commit().await?;
@@ -97,11 +99,13 @@ impl Devices {
     }
 
     /// Looks through all that are meant, some at a time: which of them an order asks, and why the others are left out.
-    async fn to_ask(&self, actor: &Actor, (whom, many): (&Whom<'_>, &RenewMany), now: Timestamp) -> Result<Found, Error> {
-        let of = many.authority.as_ref();
-        if let Some(authority) = of {
-            self.pki.issues_to_devices(&actor.org, authority)?;
-        }
+    async fn to_ask(
+        &self,
+        actor: &Actor,
+        whom: &Whom<'_>,
+        (of, over): (Option<&AuthorityId>, Option<u32>),
+        now: Timestamp,
+    ) -> Result<Found, Error> {
         let (mut asked, mut after) = (Vec::new(), 0);
         let (mut suspended, mut nothing_to_renew, mut already_asked, mut for_later) = (0, 0, 0, 0);
         loop {
@@ -123,7 +127,7 @@ impl Devices {
             }
         }
         let to_tell = i64::try_from(asked.len()).unwrap_or(i64::MAX);
-        let minutes = telling::minutes(many.minutes, to_tell)?;
+        let minutes = telling::minutes(over, to_tell)?;
         let counts = ManyRenewals {
             devices: to_tell + suspended + nothing_to_renew + already_asked + for_later,
             asked: to_tell,
@@ -135,5 +139,28 @@ impl Devices {
             told_by: telling::due(now, minutes, (to_tell - 1, to_tell)).max(now),
         };
         Ok(Found { asked, counts })
+    }
+
+    /// The selector of an order, and the authority whose devices alone are meant. Nobody is asked by a list that happened to be empty.
+    fn meant<'a>(&self, actor: &Actor, many: &'a RenewMany) -> Result<(&'a str, Option<AuthorityId>), Error> {
+        let of = many.authority.as_deref().map(|named| self.issuing(actor, named)).transpose()?;
+        let text = "Say which devices: `q`, a selector, where \"\" means all of them, or `devices`, the ids of some.";
+        match &many.q {
+            Some(q) => Ok((q, of)),
+            None if many.devices.is_empty() => Err(Error::invalid("q", text)),
+            None => Ok(("", of)),
+        }
+    }
+
+    /// The authority that an order names, by its id or its name.
+    fn issuing(&self, actor: &Actor, named: &str) -> Result<AuthorityId, Error> {
+        let mut found = self.pki.issuing_to_devices(&actor.org, named);
+        match (found.pop(), found.is_empty()) {
+            (Some(one), true) => Ok(one),
+            (Some(_), false) => {
+                Err(Error::invalid("authority", "More than one authority has this name. Give the id of the one that is meant."))
+            }
+            (None, _) => Err(pki::Error::NoSuchAuthority.into()),
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId, OrgId},
-    pki::RenewalProgress,
+    pki::{RenewalProgress, common_name},
 };
 
 /// A device that is asked to renew.
@@ -75,11 +75,12 @@ impl Pki {
         }
     }
 
-    /// Refuses an authority that this organization has not, or that is not for devices.
-    pub(crate) fn issues_to_devices(&self, org: &OrgId, id: &AuthorityId) -> Result<(), Error> {
+    /// The authorities for devices of this organization that have this id or name.
+    pub(crate) fn issuing_to_devices(&self, org: &OrgId, named: &str) -> Vec<AuthorityId> {
         let all = self.authorities.load();
-        let found = all.iter().any(|a| a.id == *id && a.org == *org && a.kind == Kind::DeviceAuthority);
-        if found { Ok(()) } else { Err(Error::NoSuchAuthority) }
+        let of_devices = all.iter().filter(|a| a.org == *org && a.kind == Kind::DeviceAuthority);
+        let found = of_devices.filter(|a| [a.id.as_str(), common_name(&a.subject), a.subject.as_str()].contains(&named));
+        found.map(|a| a.id.clone()).collect()
     }
 
     /// How far the devices of an authority are with orders to renew; none where nothing of it is renewed.

@@ -30,7 +30,7 @@ async fn enrol(w: &World, id: &str) -> DevicePeer {
 }
 
 fn gateways(minutes: Option<u32>, expected: i64) -> RenewMany {
-    RenewMany { q: "type:gateway".into(), minutes, expected: Some(expected), ..RenewMany::default() }
+    RenewMany { q: Some("type:gateway".into()), minutes, expected: Some(expected), ..RenewMany::default() }
 }
 
 /// The devices whose channels look, since this was asked last.
@@ -128,7 +128,12 @@ async fn r_1_the_devices_of_an_authority_are_asked_and_counted(#[case] kind: Eng
     pki.activate_authority(&admin, &next.id, false).await.unwrap();
     enrol(&w, "gw-3").await;
 
-    let of = |id: &AuthorityId, expected| RenewMany { authority: Some(id.clone()), expected: Some(expected), ..RenewMany::default() };
+    let of = |id: &AuthorityId, expected| RenewMany {
+        q: Some(String::new()),
+        authority: Some(id.to_string()),
+        expected: Some(expected),
+        ..RenewMany::default()
+    };
     let progress = async |id: &AuthorityId| pki.authority(&admin, id).await.unwrap().renewals;
     assert_eq!(progress(&old).await, Some(RenewalProgress { asked: 0, renewed: 0, told_by: None, may_ask: true }));
     let done = devices.order_renewals(&admin, &of(&old, 2)).await.unwrap();
@@ -143,6 +148,18 @@ async fn r_1_the_devices_of_an_authority_are_asked_and_counted(#[case] kind: Eng
     assert_eq!(progress(&old).await, Some(RenewalProgress { asked: 2, renewed: 1, told_by: now, may_ask: true }));
     let left = devices.preview_renewals(&admin, &of(&old, 0)).await.unwrap();
     assert_eq!((left.devices, left.asked, left.already_asked), (1, 0, 1), "the one that has renewed has nothing of it to renew");
+
+    // By its name as well, unless several have it.
+    let authority = |named: &str| RenewMany { authority: Some(named.to_owned()), ..of(&old, 0) };
+    let name = pki.list_authorities(&admin).unwrap().into_iter().find(|a| a.id == old).unwrap().common_name().to_owned();
+    assert_eq!(devices.preview_renewals(&admin, &authority(&name)).await.unwrap(), left);
+    assert_eq!(devices.preview_renewals(&admin, &authority("Nobody's CA")).await.unwrap_err().fault().code, "authority_not_found");
+    // A list that happened to be empty is not everybody.
+    let nobody = RenewMany { q: None, ..of(&old, 2) };
+    for many in [nobody.clone(), RenewMany { authority: None, ..nobody }] {
+        assert_eq!(devices.preview_renewals(&admin, &many).await.unwrap_err().fault().field.as_deref(), Some("q"));
+        assert_eq!(devices.order_renewals(&admin, &many).await.unwrap_err().fault().field.as_deref(), Some("q"));
+    }
 
     let root = pki.list_authorities(&admin).unwrap().into_iter().find(|a| a.kind == "root").unwrap().id;
     assert_eq!(progress(&root).await, None);

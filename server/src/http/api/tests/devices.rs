@@ -127,6 +127,14 @@ async fn many_devices_are_ordered_to_renew(#[case] kind: EngineKind) {
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
     let nobodys = json!({ "authority": format!("ca_{}", "0".repeat(32)), "expected": 0 });
     assert_eq!(s.post("/devices:renew", &nobodys).await.code(), (404, "authority_not_found"));
+    // A list that happened to be empty is not the whole fleet.
+    for nobody in [json!({ "expected": 3 }), json!({ "devices": [], "expected": 3 })] {
+        for path in ["/devices:preview-renew", "/devices:renew"] {
+            let refused = s.post(path, &nobody).await;
+            assert_eq!((refused.code(), refused.body["field"].as_str()), ((400, "invalid"), Some("q")), "{path}");
+            assert!(refused.body["detail"].as_str().unwrap().contains("`devices`"), "{}", refused.body);
+        }
+    }
     let done = s.post("/devices:renew", &order(30, 3)).await;
     assert_eq!((&done.ok()["asked"], &done.body["minutes"]), (&json!(2), &json!(30)));
     let ordered = s.get("/devices/gw-2").await.ok()["certificates"][0].clone();
@@ -135,8 +143,13 @@ async fn many_devices_are_ordered_to_renew(#[case] kind: EngineKind) {
     let again = s.post("/devices:renew", &order(30, 3)).await;
     assert_eq!((&again.ok()["asked"], left_out(&again.body)), (&json!(0), [1, 0, 2, 0]), "nobody is asked twice");
     let authorities = s.get("/authorities").await;
-    let devices = authorities.ok().as_array().unwrap().iter().find(|a| a["kind"] == "device").unwrap()["id"].clone();
+    let row = authorities.ok().as_array().unwrap().iter().find(|a| a["kind"] == "device").unwrap().clone();
+    let devices = row["id"].clone();
     let shown = s.get(&format!("/authorities/{}", devices.as_str().unwrap())).await;
+    for authority in [devices.as_str().unwrap(), wire::pki::common_name(row["subject"].as_str().unwrap())] {
+        let would = s.post("/devices:preview-renew", &json!({ "q": "", "authority": authority })).await;
+        assert_eq!((&would.ok()["devices"], &would.body["already_asked"]), (&json!(3), &json!(2)), "by id and by name");
+    }
     assert_eq!((&shown.ok()["renewals"]["asked"], &shown.body["renewals"]["renewed"]), (&json!(2), &json!(0)));
     let one = s.post("/devices/gw-2/renew", &json!({})).await;
     assert_eq!(one.status, StatusCode::OK, "{}", one.body);
