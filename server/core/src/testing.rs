@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "tests may stop at the first surprise")]
 
+mod channels;
 use crate::{
     Fleet, Settings,
     access::{Actor, Who},

@@ -75,6 +75,7 @@ fn told(order: &ManyRenewals, asked: &str) -> String {
         (order.suspended, "suspended"),
         (order.nothing_to_renew, "with nothing to renew here"),
         (order.already_asked, "asked already"),
+        (order.no_channel, "without a channel so far, which renew by themselves"),
         (order.for_later, "for another order: one asks 100,000"),
     ];
     let left_out: Vec<String> = left_out.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!("{n} {why}")).collect();
@@ -97,6 +98,7 @@ mod tests {
             suspended: 0,
             nothing_to_renew: 0,
             already_asked: 0,
+            no_channel: 0,
             for_later: 0,
             minutes: 0,
             told_by: Timestamp(0),
@@ -114,7 +116,8 @@ mod tests {
         let w = fleet::testing::World::open(fleet::db::EngineKind::Sqlite).await;
         let shell = Actor::shell(w.fleet.default_org().clone());
         for id in ["gw-1", "gw-2"] {
-            w.device(id, "gateway").await;
+            let device = w.device(id, "gateway").await;
+            w.channel(device).await;
         }
         let order = |yes| Renewal { device: None, select: Some("type:gateway".into()), authority: None, minutes: Some(5), yes };
         let waiting = async || {

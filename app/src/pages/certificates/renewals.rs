@@ -157,6 +157,10 @@ fn left_out(would: &ManyRenewals) -> AnyView {
             "Nothing of them is renewed here: no certificate that they may connect with, or one of an owner's authority",
         ),
         (would.already_asked, "Asked already, and not renewed yet"),
+        (
+            would.no_channel,
+            "Never had a channel to be told by: clients of EST and hawkBit renew by themselves, others have not connected yet",
+        ),
         (would.for_later, "For another order: one asks 100,000"),
     ];
     if reasons.iter().all(|(n, _)| *n == 0) {
@@ -178,6 +182,7 @@ mod tests {
             suspended: 4,
             nothing_to_renew: 0,
             already_asked: 0,
+            no_channel: 0,
             for_later: 0,
             minutes: 1,
             told_by: Timestamp(0),

@@ -58,6 +58,9 @@ pub struct ManyRenewals {
     pub nothing_to_renew: i64,
     /// Left out because they are asked already, and have not used a new certificate.
     pub already_asked: i64,
+    /// Left out because they never had a channel, by which alone a device is told: clients of EST and of hawkBit, which renew by themselves, and devices that
+    /// have not connected yet.
+    pub no_channel: i64,
     /// Left out because one order asks 100,000 devices at most: give it again for them.
     pub for_later: i64,
     /// Over how many minutes they are told; 0 is at once.

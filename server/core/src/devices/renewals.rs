@@ -62,7 +62,7 @@ impl Devices {
     }
 
     /// Orders that every device renews that a selector means, or that is named: [`Devices::order_renewal`] for each, one after the other over so many
-    /// minutes. Left out are those that are suspended, that have nothing to renew here, and that are asked already; so an order that was cut short, or is for
+    /// minutes. Left out are those that are suspended, that have nothing to renew here, that are asked already, and that never had a channel to be told by; so an order that was cut short, or is for
     /// more than one takes, is given again for the rest. `expected` is how many devices the caller was told that it means; when it is another number by now,
     /// nothing happens. An entry of the audit log for all of them, with the numbers; none where nobody is asked.
     pub async fn order_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
@@ -107,7 +107,7 @@ impl Devices {
         now: Timestamp,
     ) -> Result<Found, Error> {
         let (mut asked, mut after) = (Vec::new(), 0);
-        let (mut suspended, mut nothing_to_renew, mut already_asked, mut for_later) = (0, 0, 0, 0);
+        let (mut suspended, mut nothing_to_renew, mut already_asked, mut no_channel, mut for_later) = (0, 0, 0, 0, 0);
         loop {
             let some = self.next_of(&actor.org, whom, (after, TOGETHER.0)).await?;
             let Some((last, _)) = some.last() else { break };
@@ -120,20 +120,23 @@ impl Devices {
                     (None, _) if of.is_some() => {}
                     (_, DeviceState::Suspended) => suspended += 1,
                     (None, _) => nothing_to_renew += 1,
-                    (Some(true), _) => already_asked += 1,
-                    (Some(false), _) if asked.len() == MOST_ASKED => for_later += 1,
-                    (Some(false), _) => asked.push(device),
+                    (Some((true, _)), _) => already_asked += 1,
+                    // Nothing would tell it, and the order would stand for ever.
+                    (Some((false, false)), _) => no_channel += 1,
+                    (Some((false, true)), _) if asked.len() == MOST_ASKED => for_later += 1,
+                    (Some((false, true)), _) => asked.push(device),
                 }
             }
         }
         let to_tell = i64::try_from(asked.len()).unwrap_or(i64::MAX);
         let minutes = telling::minutes(over, to_tell)?;
         let counts = ManyRenewals {
-            devices: to_tell + suspended + nothing_to_renew + already_asked + for_later,
+            devices: to_tell + suspended + nothing_to_renew + already_asked + no_channel + for_later,
             asked: to_tell,
             suspended,
             nothing_to_renew,
             already_asked,
+            no_channel,
             for_later,
             minutes,
             told_by: telling::due(now, minutes, (to_tell - 1, to_tell)).max(now),

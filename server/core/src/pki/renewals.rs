@@ -32,15 +32,15 @@ impl Pki {
         Ok(store::renewable(on, device, now).await?)
     }
 
-    /// Of which of these devices an order would be of anything now, and whether they are asked already and have not renewed; `of` narrows it to an
-    /// authority's certificates.
+    /// Of which of these devices an order would be of anything now, whether they are asked already and have not renewed, and whether they ever had a channel,
+    /// by which alone a device is told; `of` narrows it to an authority's certificates.
     pub(crate) async fn to_renew(
         &self,
         on: &mut impl Conn,
         devices: &[i64],
         of: Option<&AuthorityId>,
         now: Timestamp,
-    ) -> Result<HashMap<i64, bool>, Error> {
+    ) -> Result<HashMap<i64, (bool, bool)>, Error> {
         Ok(store::to_renew(on, devices, of, now).await?)
     }
 

@@ -144,8 +144,8 @@ async fn step_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many)
 /// Order every device that a selector means to renew its certificate, spread over time
 ///
 /// What `/devices/{device_id}/renew` is for one, for any number of devices, of which one order asks 100,000 at most. They are told over so many `minutes`, one
-/// after the other, which goes on after a restart. With `authority` only devices that have a certificate of it. Left out are suspended devices, those that have nothing to renew here, and those
-/// that are asked already and have not renewed; so it may be given again for the rest. `expected` is how many devices are meant as the preview told; when it
+/// after the other, which goes on after a restart. With `authority` only devices that have a certificate of it. Left out are suspended devices, those that have nothing to renew here, those
+/// that are asked already and have not renewed, and those that never had a channel to be told by; so it may be given again for the rest. `expected` is how many devices are meant as the preview told; when it
 /// means another number by now, the answer is 409 `other_count` and nobody is asked. One entry of the audit log for all of them.
 #[utoipa::path(
     post, path = "/devices:renew", operation_id = "renew_devices", tag = "devices", request_body = RenewMany, responses((status = OK, body = ManyRenewals), Refusals)

@@ -6,7 +6,8 @@ use super::Browser;
 async fn many_devices_are_asked_to_renew_without_scripts() {
     let b = Browser::new().await;
     for id in ["gw-1", "gw-2", "gw-3"] {
-        b.world.device(id, "gateway").await;
+        let device = b.world.device(id, "gateway").await;
+        b.world.channel(device).await;
     }
     let list = b.page("/devices?q=type:gateway").await;
     assert!(list.contains("href=\"/certificates/renew?q=type:gateway\"") && list.contains("formaction=\"/certificates/renew\""), "{list}");

@@ -26,7 +26,9 @@ fn peer(w: &World, certificate: &str) -> DevicePeer {
 }
 
 async fn enrol(w: &World, id: &str) -> DevicePeer {
-    peer(w, &w.enrol(id, "gateway", csr(id)).await.unwrap().certificate)
+    let peer = peer(w, &w.enrol(id, "gateway", csr(id)).await.unwrap().certificate);
+    w.channel(peer.device).await;
+    peer
 }
 
 fn gateways(minutes: Option<u32>, expected: i64) -> RenewMany {
@@ -71,6 +73,7 @@ async fn r_1_many_are_asked_one_after_the_other_and_it_is_said_who_is_not(#[case
         suspended: 1,
         nothing_to_renew: 1,
         already_asked: 1,
+        no_channel: 0,
         for_later: 2,
         minutes: 7,
         told_by: now.plus(6 * MINUTE),
@@ -112,6 +115,26 @@ async fn r_1_many_are_asked_one_after_the_other_and_it_is_said_who_is_not(#[case
     let booked: Vec<(String, Value)> =
         log.iter().map(|e| (e.object.clone(), serde_json::from_str::<Value>(&e.detail).unwrap()["order"]["asked"].clone())).collect();
     assert_eq!(booked, [("type:gateway".to_owned(), json!(2)), ("type:gateway".to_owned(), json!(7))], "one entry an order, newest first");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_1_who_never_had_a_channel_is_not_asked_and_keeps_no_order_open(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, devices) = (w.operator().await, w.fleet.devices());
+    enrol(&w, "gw-1").await;
+    let est = w.device("est-1", "gateway").await;
+    let done = devices.order_renewals(&oli, &gateways(None, 2)).await.unwrap();
+    assert_eq!((done.devices, done.asked, done.no_channel), (2, 1, 1));
+    let again = devices.preview_renewals(&oli, &gateways(None, 2)).await.unwrap();
+    assert_eq!((again.asked, again.already_asked, again.no_channel), (0, 1, 1), "it was not ordered of");
+    // Whoever orders it of this one alone means it: it may renew before its time from then on.
+    devices.order_renewal(&oli, &"est-1".parse().unwrap()).await.unwrap();
+    w.channel(est).await;
+    let known = devices.preview_renewals(&oli, &gateways(None, 2)).await.unwrap();
+    assert_eq!((known.already_asked, known.no_channel), (2, 0));
 }
 
 #[rstest]

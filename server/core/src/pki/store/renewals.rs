@@ -23,9 +23,10 @@ pub(super) const ORDER_RENEWALS: Sql = many!(
     )
 );
 pub(super) const RENEWED_HERE: Sql = Sql::same(concat!("SELECT COUNT(*) FROM certificates WHERE device = $1 AND ", renewed_here!()));
-/// Which devices have any, of one authority ($3) or of any, and whether one of theirs is ordered already.
+/// Which devices have any, of one authority ($3) or of any, whether one of theirs is ordered already, and whether the device ever had a channel.
 pub(super) const TO_RENEW: Sql = many!(
-    "SELECT c.device, CAST(MAX(CASE WHEN c.renew_ordered_at IS NULL THEN 0 ELSE 1 END) AS BIGINT) FROM (SELECT ",
+    "SELECT c.device, CAST(MAX(CASE WHEN c.renew_ordered_at IS NULL THEN 0 ELSE 1 END) AS BIGINT), \
+     CAST(CASE WHEN EXISTS (SELECT 1 FROM devices d WHERE d.number = c.device AND d.connected_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT) FROM (SELECT ",
     [int device],
     concat!(
         ") AS w JOIN certificates c ON c.device = w.device WHERE ",
@@ -45,16 +46,16 @@ pub(in crate::pki) async fn renewable(on: &mut impl Conn, device: i64, now: Time
     Ok(row!(on, (i64,), RENEWED_HERE, device, now.0)?.is_some_and(|(certificates,)| certificates > 0))
 }
 
-/// Which of these devices have one, and whether they are asked already.
+/// Which of these devices have one, whether they are asked already, and whether they ever had a channel.
 pub(in crate::pki) async fn to_renew(
     on: &mut impl Conn,
     devices: &[i64],
     of: Option<&AuthorityId>,
     now: Timestamp,
-) -> Result<HashMap<i64, bool>, Error> {
+) -> Result<HashMap<i64, (bool, bool)>, Error> {
     let devices = column("device", devices)?;
-    let found = rows!(on, (i64, i64), TO_RENEW, devices.as_str(), now.0, of.map_or("", AuthorityId::as_str))?;
-    Ok(found.into_iter().map(|(device, asked)| (device, asked != 0)).collect())
+    let found = rows!(on, (i64, i64, i64), TO_RENEW, devices.as_str(), now.0, of.map_or("", AuthorityId::as_str))?;
+    Ok(found.into_iter().map(|(device, asked, channel)| (device, (asked != 0, channel != 0))).collect())
 }
 
 /// Orders that the certificates of a list of devices are renewed, each with its number as `device`, which is told at `due`; gives their ids.

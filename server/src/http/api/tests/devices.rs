@@ -110,7 +110,8 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
 async fn many_devices_are_ordered_to_renew(#[case] kind: EngineKind) {
     let s = Script::new(kind, Role::Operator).await;
     for id in ["gw-1", "gw-2", "gw-3"] {
-        s.world.device(id, "gateway").await;
+        let device = s.world.device(id, "gateway").await;
+        s.world.channel(device).await;
     }
     assert_eq!(s.post("/devices:life", &json!({ "q": "gw-3", "step": "suspend", "expected": 1 })).await.ok()["changed"], 1);
     let all = json!({ "q": "type:gateway" });
