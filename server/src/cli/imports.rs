@@ -8,11 +8,12 @@ use fleet::{
     devices::{ImportFormat, ImportHow, MOST_IMPORT_BYTES},
 };
 use std::{
+    fmt::Write as _,
     fs::File,
     io::Read as _,
     path::{Path, PathBuf},
 };
-use wire::enrolment::ImportOutcome;
+use wire::enrolment::{ImportChange, ImportOutcome, ImportProblem};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
@@ -46,18 +47,34 @@ async fn taken_in(fleet: &Fleet, actor: &Actor, file: &Path, how: ImportHow) -> 
     Ok(fleet.devices().import_devices(actor, bytes.into(), format, how).await?)
 }
 
-/// Pure: what it came to, and each line that was not taken.
+/// Pure: what it came to, what becomes of devices that are there, each line that was not taken, and each of which something is to be known.
 fn told(outcome: &ImportOutcome) -> String {
     let mut said = format!("{}\n", outcome.words());
     if outcome.secrets_off && outcome.secrets > 0 {
         said.push_str("Their secrets are not taken yet: fleetward shared-secret-settings --tokens on\n");
     }
-    if !outcome.problems.is_empty() {
-        let row = |problem: &wire::enrolment::ImportProblem| {
-            vec![problem.line.to_string(), problem.device_id.clone(), problem.field.clone(), problem.message.clone()]
+    if !outcome.changes.is_empty() && (outcome.preview || outcome.update) {
+        let row = |change: &ImportChange| vec![change.line.to_string(), change.device_id.clone(), change.words()];
+        let rows: Vec<Vec<String>> = outcome.changes.iter().map(row).collect();
+        let what = match (outcome.preview, outcome.update) {
+            (_, false) => "DIFFERS IN",
+            (true, true) => "WOULD GET",
+            (false, true) => "GOT",
         };
-        let rows: Vec<Vec<String>> = outcome.problems.iter().map(row).collect();
-        said.push_str(&table(&["LINE", "DEVICE", "COLUMN", "WHY"], &rows));
+        said.push_str(&table(&["LINE", "DEVICE", what], &rows));
+        let more = outcome.differing - i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        if more > 0 {
+            // Writing to a string can't fail.
+            let _ = writeln!(said, "… and {more} more.");
+        }
+    }
+    for (why, lines) in [("WHY", &outcome.problems), ("NOTE", &outcome.notes)] {
+        if lines.is_empty() {
+            continue;
+        }
+        let row = |line: &ImportProblem| vec![line.line.to_string(), line.device_id.clone(), line.field.clone(), line.message.clone()];
+        let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
+        said.push_str(&table(&["LINE", "DEVICE", "COLUMN", why], &rows));
     }
     said
 }
@@ -87,6 +104,15 @@ mod tests {
         let refused = run(&w.fleet, &actor, import(false)).await.unwrap_err().to_string();
         assert_eq!(refused, "1 lines were not taken; the others are done");
         assert!(w.fleet.device(&actor, &"gw-1".parse().unwrap()).await.unwrap().target_token.is_some());
+        let secret = "0123456789abcdef";
+        std::fs::write(&file, format!("device_id,type,tags,security_token\ngw-1,sensor,uk,\ngw-2,,,{secret}\ngw-3,,,{secret}\n")).unwrap();
+        let update = ImportHow { preview: true, update: true };
+        let looked = told(&taken_in(&w.fleet, &actor, &file, update).await.unwrap());
+        assert!(looked.contains("WOULD GET") && looked.contains("type sensor; tags uk"), "{looked}");
+        assert!(
+            looked.contains("NOTE") && looked.contains("2 devices of the file have this secret, the first is gw-2 on line 3"),
+            "{looked}"
+        );
         let missing = taken_in(&w.fleet, &actor, &folder.path().join("none"), look).await.unwrap_err();
         assert!(missing.to_string().starts_with("opening "), "{missing}");
     }

@@ -17,6 +17,46 @@ pub struct ImportProblem {
     pub message: String,
 }
 
+/// A device that is there, and what an import says of it that is otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ImportChange {
+    /// Which line says so, counted as in problems.
+    pub line: i64,
+    /// The device.
+    pub device_id: String,
+    /// Its type by the file; empty where that is no other.
+    pub device_type: String,
+    /// Its hardware revision by the file; empty where that is no other.
+    pub hardware: String,
+    /// Tags that it does not have.
+    pub tags: Vec<String>,
+    /// The names of groups that it is not in.
+    pub groups: Vec<String>,
+    /// The names of attributes that it does not have.
+    pub attributes: Vec<String>,
+    /// Whether the file has another secret for it, or it has none.
+    pub secret: bool,
+}
+
+impl ImportChange {
+    /// What is otherwise, in words: `type sensor; tags uk, lab; its secret`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let some = |what: &str, words: &[String]| if words.is_empty() { String::new() } else { format!("{what} {}", words.join(", ")) };
+        let one = |what: &str, word: &str| if word.is_empty() { String::new() } else { format!("{what} {word}") };
+        let all = [
+            one("type", &self.device_type),
+            one("hardware", &self.hardware),
+            some("tags", &self.tags),
+            some("groups", &self.groups),
+            some("attributes", &self.attributes),
+            if self.secret { "its secret".to_owned() } else { String::new() },
+        ];
+        all.into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// What an import came to, or what it would come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -33,12 +73,18 @@ pub struct ImportOutcome {
     pub differing: i64,
     /// Lines that are not taken.
     pub errors: i64,
-    /// Lines that are taken and have a `security_token`.
+    /// Lines whose `security_token` is, or would be, that of their device.
     pub secrets: i64,
     /// Whether the organization takes no such token at the moment, so that these devices are turned away.
     pub secrets_off: bool,
     /// The first thousand of the lines that are not taken, in their order.
     pub problems: Vec<ImportProblem>,
+    /// The first two hundred of the devices that are there and differ, in the order of their lines: what is changed, or left without `update`.
+    #[serde(default)]
+    pub changes: Vec<ImportChange>,
+    /// The first thousand of the lines that are taken and of which something is to be known, such as a secret that another one has, too.
+    #[serde(default)]
+    pub notes: Vec<ImportProblem>,
 }
 
 impl ImportOutcome {
@@ -83,6 +129,9 @@ mod tests {
         let before = outcome.words();
         assert!(before.starts_with("2 would come in") && before.contains("3 differ and would be left"), "{before}");
         let after = ImportOutcome { preview: false, update: true, ..outcome }.words();
+        let change =
+            ImportChange { device_type: "sensor".into(), tags: vec!["uk".into(), "lab".into()], secret: true, ..ImportChange::default() };
+        assert_eq!(change.words(), "type sensor; tags uk, lab; its secret");
         assert!(after.starts_with("2 came in") && after.contains("3 were changed, 4 lines"), "{after}");
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct There {
 /// What a device that is there would get.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Change<'a> {
-    /// Type and hardware revision, where one of them is another.
+    /// Type and hardware revision, where one of them is another; the one that is not is empty.
     pub kind: Option<(&'a str, &'a str)>,
     pub tags: Vec<&'a str>,
     /// By their ids.
@@ -116,11 +116,10 @@ pub(super) fn verdict<'a>(line: &'a Line, groups: &[String], there: Option<&Ther
 }
 
 fn change<'a>(line: &'a Line, groups: &[String], there: &There) -> Change<'a> {
-    let said = |word: &'a str, is: &str| !word.is_empty() && word != is;
-    let kind = (said(&line.device_type, &there.device_type) || said(&line.hardware, &there.hardware))
-        .then_some((line.device_type.as_str(), line.hardware.as_str()));
+    let other = |word: &'a str, is: &str| if word == is { "" } else { word };
+    let kind = (other(&line.device_type, &there.device_type), other(&line.hardware, &there.hardware));
     Change {
-        kind,
+        kind: Some(kind).filter(|kind| *kind != ("", "")),
         tags: line.tags.iter().map(String::as_str).filter(|tag| !there.tags.contains(*tag)).collect(),
         groups: groups.iter().filter(|id| !there.groups.contains(*id)).cloned().collect(),
         attributes: line

@@ -119,14 +119,28 @@ impl Target {
     }
 }
 
+/// What a document is, or a part of it.
+#[derive(PartialEq, Eq)]
+enum Shape {
+    Array,
+    /// Its targets are an array.
+    Page,
+    Target,
+    /// Nothing that targets are listed by.
+    Other,
+}
+
 /// The targets of a document, in their order; of more than a file may have only so many that it is refused.
-struct Document(Vec<Result<Said, Refusal>>);
+struct Document {
+    targets: Vec<Result<Said, Refusal>>,
+    shape: Shape,
+}
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut all = Vec::new();
-        Targets(&mut all).deserialize(from)?;
-        Ok(Self(all))
+        let mut targets = Vec::new();
+        let shape = Targets(&mut targets).deserialize(from)?;
+        Ok(Self { targets, shape })
     }
 }
 
@@ -142,33 +156,30 @@ impl Targets<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Targets<'_> {
-    type Value = ();
+    type Value = Shape;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Shape, D::Error> {
         from.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Targets<'_> {
-    type Value = ();
+    type Value = Shape;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("targets")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
         while seq.next_element_seed(Targets(&mut *self.0))?.is_some() {}
-        Ok(())
+        Ok(Shape::Array)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (mut target, mut page) = (Target::default(), false);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
+        let (mut target, mut content) = (Target::default(), None);
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "content" => {
-                    page = true;
-                    map.next_value_seed(Targets(&mut *self.0))?;
-                }
+                "content" => content = Some(map.next_value_seed(Targets(&mut *self.0))?),
                 "controllerId" => target.controller_id = map.next_value()?,
                 "name" => target.name = map.next_value()?,
                 "description" => target.description = map.next_value()?,
@@ -180,57 +191,67 @@ impl<'de> Visitor<'de> for Targets<'_> {
                 }
             }
         }
-        if !page {
-            self.push(target.said());
-        }
-        Ok(())
+        let named = !matches!(target.controller_id, Member::Unsaid);
+        Ok(match content {
+            Some(Shape::Array) => Shape::Page,
+            Some(_) => Shape::Other,
+            None => {
+                self.push(target.said());
+                if named { Shape::Target } else { Shape::Other }
+            }
+        })
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+    fn visit_str<E: Error>(self, _: &str) -> Result<Shape, E> {
         self.push(Err(odd()));
-        Ok(())
+        Ok(Shape::Other)
     }
 
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
+    fn visit_unit<E: Error>(self) -> Result<Shape, E> {
         self.push(Err(odd()));
-        Ok(())
+        Ok(Shape::Other)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Shape, E> {
         self.push(Err(odd()));
-        Ok(())
+        Ok(Shape::Other)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Shape, E> {
         self.push(Err(odd()));
-        Ok(())
+        Ok(Shape::Other)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Shape, E> {
         self.push(Err(odd()));
-        Ok(())
+        Ok(Shape::Other)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Shape, E> {
         self.push(Err(odd()));
-        Ok(())
+        Ok(Shape::Other)
     }
 }
 
 /// All targets of a file.
 pub(super) fn parse(file: &[u8]) -> Result<Parsed, Unreadable> {
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
-    let (mut reading, mut at) = (Reading::default(), 0);
+    let (mut reading, mut at, mut listed) = (Reading::default(), 0, false);
     for document in serde_json::Deserializer::from_slice(file).into_iter::<Document>() {
-        let Document(targets) = document.map_err(|e| {
+        let Document { targets, shape } = document.map_err(|e| {
             let text =
                 format!("This is no whole JSON: it breaks off or is wrong at line {}, column {}. Fetch it again.", e.line(), e.column());
             Unreadable::Malformed(text)
         })?;
+        listed |= shape != Shape::Other;
         for said in targets {
             at += 1;
             reading.take(at, said)?;
         }
+    }
+    if at > 0 && !listed {
+        let text = "This is no list of targets. Send what GET /rest/v1/targets answers, a page with an array as its `content`, or an array of pages or targets.";
+        return Err(Unreadable::Malformed(text.to_owned()));
     }
     reading.done()
 }

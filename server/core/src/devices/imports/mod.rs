@@ -8,6 +8,7 @@ mod laid;
 mod lines;
 pub(crate) mod store;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod work;

@@ -13,6 +13,7 @@ use super::{
     compare::{Change, There, Verdict, ids_of, verdict},
     lines::{Line, Parsed, Refusal},
     read, store,
+    tally::{Judged, Tally},
 };
 use crate::{
     access::{Act, Actor, audit, may},
@@ -24,21 +25,10 @@ use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use wire::{
     Timestamp,
-    enrolment::{GivenGroup, ImportOutcome, ImportProblem},
+    enrolment::{GivenGroup, ImportOutcome},
     ids::{OrgId, TargetTokenId},
     states::DeviceState,
 };
-
-/// Most problems that are told.
-const MOST_PROBLEMS: usize = 1000;
-
-/// A line and what it comes to.
-struct Judged<'a> {
-    line: &'a Line,
-    /// The ids of its groups.
-    groups: Vec<String>,
-    verdict: Verdict<'a>,
-}
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -67,43 +57,6 @@ struct Gets<'a> {
     line: &'a Line,
     change: Change<'a>,
     new: bool,
-}
-
-/// What all lines come to so far.
-struct Tally {
-    outcome: ImportOutcome,
-}
-
-impl Tally {
-    fn new(parsed: &Parsed, how: ImportHow, secrets_off: bool) -> Self {
-        let ImportHow { preview, update } = how;
-        Self { outcome: ImportOutcome { preview, update, secrets_off, problems: parsed.problems.clone(), ..ImportOutcome::default() } }
-    }
-
-    fn count(&mut self, judged: &[Judged<'_>]) {
-        let Self { outcome } = self;
-        for Judged { line, verdict, .. } in judged {
-            match verdict {
-                Verdict::New => outcome.new += 1,
-                Verdict::Unchanged => outcome.unchanged += 1,
-                Verdict::Differs(..) => outcome.differing += 1,
-                Verdict::Refused(Refusal { field, message }) => {
-                    let (device_id, field, message) = (line.device_id.to_string(), (*field).to_owned(), message.clone());
-                    outcome.problems.push(ImportProblem { line: line.at, device_id, field, message });
-                    continue;
-                }
-            }
-            outcome.secrets += i64::from(line.secret.is_some());
-        }
-    }
-
-    fn done(self) -> ImportOutcome {
-        let mut outcome = self.outcome;
-        outcome.problems.sort_by_key(|problem| problem.line);
-        outcome.errors = i64::try_from(outcome.problems.len()).unwrap_or(i64::MAX);
-        outcome.problems.truncate(MOST_PROBLEMS);
-        outcome
-    }
 }
 
 impl Devices {
@@ -136,7 +89,7 @@ impl Devices {
         }
         let groups = given_groups::choices(&mut self.db.read().await?, &actor.org).await?;
         let taken = self.shared_secrets(actor).await?.settings.tokens;
-        let mut tally = Tally::new(parsed, how, !taken);
+        let mut tally = Tally::new(parsed, how, &groups, !taken);
         for some in parsed.lines.chunks(TOLD_AT_ONCE) {
             if how.preview {
                 let (mut on, now) = (self.db.read().await?, self.clock.now());
@@ -165,7 +118,7 @@ impl Devices {
         lines: &[Line],
         groups: &[GivenGroup],
         update: bool,
-        tally: &mut Tally,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
@@ -228,7 +181,7 @@ impl Devices {
         shared::give(tx, &given).await?;
         let mut deeds = Vec::with_capacity(gets.len() + given.len());
         for ((g, joined), secret) in gets.iter().zip(&joined).zip(&secrets) {
-            let (device_type, hardware) = g.change.kind.unwrap_or((g.line.device_type.as_str(), g.line.hardware.as_str()));
+            let (device_type, hardware) = (&g.line.device_type, &g.line.hardware);
             let names: Vec<&str> = g.change.attributes.iter().map(|(name, _)| *name).collect();
             let mut detail =
                 json!({ "device_type": device_type, "hardware": hardware, "tags": g.change.tags, "attributes": names, "by": "import" });
