@@ -52,8 +52,13 @@ impl Timestamp {
     }
     /// For people, before the browser knows their zone: `22 Nov 2026 09:57 UTC`.
     pub fn readable(self) -> String {
-        let (y, mo, d, h, mi, _, _) = self.civil();
-        format!("{d} {} {y} {h:02}:{mi:02} UTC", MONTHS[usize::from(mo) - 1])
+        let (_, _, _, h, mi, _, _) = self.civil();
+        format!("{} {h:02}:{mi:02} UTC", self.date())
+    }
+    /// Its day in UTC, for people: `22 Nov 2026`.
+    pub fn date(self) -> String {
+        let (y, mo, d, ..) = self.civil();
+        format!("{d} {} {y}", MONTHS[usize::from(mo) - 1])
     }
 }
 
@@ -99,6 +104,7 @@ mod tests {
             assert_eq!(Timestamp(ms).rfc3339(), text);
         }
         assert_eq!(Timestamp(1_795_341_432_000).readable(), "22 Nov 2026 09:57 UTC");
+        assert_eq!(Timestamp(1_795_341_432_000).date(), "22 Nov 2026");
     }
 
     #[test]
