@@ -79,7 +79,7 @@ pub fn duration(millis: i64) -> String {
         // To the nearest tenth of a year of 365.2425 days.
         _ => {
             let tenths = (s * 10 + YEAR_S / 2) / YEAR_S;
-            format!("{}.{} years", tenths / 10, tenths % 10)
+            if tenths % 10 == 0 { format!("{} years", tenths / 10) } else { format!("{}.{} years", tenths / 10, tenths % 10) }
         }
     }
 }
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(duration(21_720_000), "6 h 02 min");
         assert_eq!(duration(273_600_000), "3 d 4 h");
         assert_eq!(duration(730 * 86_400_000), "730 d 0 h");
-        assert_eq!(duration(1825 * 86_400_000), "5.0 years");
-        assert_eq!(duration(7304 * 86_400_000), "20.0 years");
+        assert_eq!(duration(1825 * 86_400_000), "5 years");
+        assert_eq!(duration(7304 * 86_400_000), "20 years");
     }
 }
