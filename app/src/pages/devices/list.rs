@@ -233,11 +233,8 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), asked: &Question, (
             {views::saved(&model.views, shown)}
             {chips}
             <span class="err" role="status">{move || wrong.get()}</span>
-            {bulk::links(model, shown, asked)}
-            {grouping::link(model, shown, asked)}
-            {stepping::link(model, shown, asked)}
-            {renewing::link(model, shown)}
         </form>
+        {bulk::row(model, shown, asked)}
     }
     .into_any()
 }
