@@ -128,6 +128,7 @@ test("a stage says in a line what it is, opens with a key, and keeps what is typ
   // What was only just added is open.
   await expect(page.getByLabel("Name of stage 3")).toHaveValue("Stage 3");
   await expect(page.getByLabel("Name of stage 3")).toBeVisible();
+  await expect(page.getByLabel("Name of stage 3")).toBeFocused();
   await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
 
   // What is wrong is open too, and its line says so; what was opened by hand stays so.

@@ -1,8 +1,16 @@
 //! The steps of the wizard, each a form of its own that carries the whole plan.
 
 use super::{
-    ahead, back::way_back, choosing::devices, firmware::choose_release, gates::gates, live::LivePreview, phrases, preview::stage_lines,
-    stages::stages, wizard::Address,
+    ahead,
+    back::way_back,
+    choosing::devices,
+    firmware::choose_release,
+    gates::gates,
+    live::LivePreview,
+    phrases,
+    preview::stage_lines,
+    stages::{stages, stays},
+    wizard::Address,
 };
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
@@ -104,7 +112,7 @@ pub(super) fn step_form(at: &Address, path: &str, model: &Model, problems: &[Pro
     let back =
         step.before().map(|b| view! { <button class="btn" type="submit" name="go" value=b.word() formnovalidate="">"Back"</button> });
     view! {
-        <QueryForm action=path>
+        <QueryForm action=path stays=stays>
             // The first submit button is the one Enter presses.
             <button type="submit" name="go" value=next.word() hidden=""></button>
             <input type="hidden" name="step" value=step.word()/>
