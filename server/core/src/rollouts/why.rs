@@ -48,7 +48,7 @@ impl Concern {
             all.extend([self.stage_rule(now), self.time(), self.release_rule(), self.at_once(), self.data_budget()]);
         } else {
             let later = [Rule::Stage, Rule::Time, Rule::Release, Rule::AtOnce, Rule::DataBudget];
-            all.extend(later.map(|rule| no_matter(rule, "asked once it goes out.")));
+            all.extend(later.map(|rule| reason(rule, Says::NotYet, "it is asked once the rollout goes out.")));
         }
         all.extend([self.agreed(), asks(facts, stand.polls)]);
         all
@@ -270,7 +270,7 @@ fn last_word(stand: &Stand, now: Timestamp) -> Reason {
 
 fn asks(facts: &Facts, polls: bool) -> Reason {
     match (facts.online, polls) {
-        (true, _) => met(Rule::Asks, "it is connected."),
+        (true, _) => met(Rule::Asks, "it is connected, and is told at once."),
         (false, true) => met(Rule::Asks, "it asks every few minutes."),
         (false, false) => {
             let fact = "it is its turn, but the device is offline. It gets it when it comes back.";
