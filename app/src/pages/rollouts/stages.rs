@@ -68,7 +68,7 @@ fn stage_fields(index: usize, stage: &StageDraft, only: bool, problems: &[Proble
             <div class="field">
                 <label for=id_of(&reach)>{label.clone()}</label>
                 <div class="row nowrap">
-                    {input(&reach, (&label, &stage.reach), "", None, misread)}
+                    {input(&reach, (&label, &stage.reach), misread)}
                     <select class="select" name=at("unit") aria-label=format!("Unit of stage {n}")>{units}</select>
                 </div>
                 <span class="hint">"Up to so many, with the stages before it."</span>
