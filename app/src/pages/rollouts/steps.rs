@@ -140,7 +140,7 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
     let spec = at.draft.spec().ok();
     let ready = spec.is_some() && model.preview.as_ref().is_some_and(|p| p.problems.is_empty() && p.selector_error.is_none());
     let (Some(spec), true) = (spec, ready) else {
-        let text = "Something in the plan has to be put right first; the list beside says what and where.";
+        let text = "Something in the plan has to be put right first; the preview says what and where.";
         return view! { {banner(Tone::Bad, text.into_any())}<div class="row mt-4"><a class="btn" href=back>"Back"</a></div> }.into_any();
     };
     let release = model.releases.iter().find(|r| r.id == spec.release);
@@ -203,7 +203,7 @@ fn refused(fault: Option<&Fault>) -> AnyView {
     let text = view! {
         {fault.message.clone()}" "
         <a href=format!("/rollouts/{id}")>"Open that rollout"</a>
-        ", or save again: what is saved then is another one, with the devices of the preview beside."
+        ", or save again: what is saved then is another one, with the devices of the preview."
     };
     banner(Tone::Bad, text.into_any())
 }
