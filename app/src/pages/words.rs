@@ -175,7 +175,7 @@ pub const fn stage(state: StageState, verdict: &Verdict) -> (Tone, &'static str)
     match state {
         StageState::Pending => (Tone::Off, "Waiting"),
         StageState::Running => (Tone::Info, "Running"),
-        StageState::Soaking => (Tone::Info, "Soaking"),
+        StageState::Soaking => (Tone::Info, "Being watched"),
         StageState::AwaitingPromotion => (Tone::Hold, "Waits for a person"),
         // Its gate has not let it pass: a person did.
         StageState::Succeeded if matches!(verdict.call, Call::Wait) => (Tone::Warn, "Went on"),

@@ -50,7 +50,7 @@ pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
 
 fn note(s: &StageView, word: &'static str) -> AnyView {
     match (s.state, s.soak_until, s.ended_at) {
-        (StageState::Soaking, Some(until), _) => view! { "soaking, ends "{time::ago(until)} }.into_any(),
+        (StageState::Soaking, Some(until), _) => view! { {word}", ends "{time::ago(until)} }.into_any(),
         (_, _, Some(ended)) => view! { {word}" "{time::ago(ended)} }.into_any(),
         _ => word.into_any(),
     }
