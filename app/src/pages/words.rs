@@ -25,6 +25,11 @@ pub const fn device(state: DeviceState, online: bool) -> (Tone, &'static str) {
     }
 }
 
+/// A device's standing alone.
+pub const fn standing(state: DeviceState) -> &'static str {
+    if matches!(state, DeviceState::Active) { "Active" } else { device(state, false).1 }
+}
+
 /// What a token is still good for.
 pub const fn token_standing(revoked: bool, used_up: bool, expires: Timestamp, now: Timestamp) -> (Tone, &'static str) {
     if revoked {
