@@ -180,7 +180,7 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
                         <dt>"Name"</dt><dd>{spec.name.clone()}</dd>
                         <dt>"Devices"</dt><dd class="mono">{if spec.selector.is_empty() { "every device of the type".to_owned() } else { spec.selector.clone() }}</dd>
                         {stage_lines(&spec)}
-                        <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(spec.timeout_min) * 60_000)}" without a word"</dd>
+                        <dt>"Times out"</dt><dd>"when a device says nothing for "{wire::time::duration(i64::from(spec.timeout_min) * 60_000)}</dd>
                     </dl>
                     <div class="mt-4">{field("reason", "Why, for the person who approves it", Control::Area).value(reason).required().max_length(1000).refused(save).view()}</div>
                 }.into_any())}
