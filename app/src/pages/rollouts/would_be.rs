@@ -67,6 +67,6 @@ fn rows(r: &RolloutDetail, found: &Page<PreviewDevice>, caption: &str) -> AnyVie
             }
         })
         .collect_view();
-    let columns = [Column::text("Device"), Column::text("Stage")].into_iter().chain(told.then(|| Column::text("Why"))).collect();
+    let columns = [Column::text("Device"), Column::text("Stage")].into_iter().chain(told.then_some(Column::text("Why"))).collect();
     table(caption, columns, rows.into_any())
 }
