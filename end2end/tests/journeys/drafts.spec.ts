@@ -142,6 +142,12 @@ test("a stage says in a line what it is, opens with a key, and keeps what is typ
   for (const label of ["Reach of stage 4", "Devices come"]) await expect(page.getByLabel(label)).toBeVisible();
   await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
   await look(page, "journey-stages-refused");
+
+  // The next one stands where the one before was, and the page stays there.
+  await page.getByRole("button", { name: "Remove stage 3" }).press("Enter");
+  await expect(page.getByLabel("Name of stage 4")).toHaveCount(0);
+  await expect(stage(page, 3).locator("summary")).toBeFocused();
+  await expect(stage(page, 3).locator("summary")).toBeInViewport();
 });
 
 test("what the browser wants put right before it goes on is opened where it is folded away", async ({ page }) => {
