@@ -7,7 +7,7 @@ use crate::{
         Column, Control, Tone, banner, card, code_sample,
         dropzone::file_zone,
         field,
-        form::{self, ActionForm, FormCall, fault_banner, refusal},
+        form::{self, ActionForm, FormCall, Post, fault_banner, refusal},
         number::{counted, grouped},
         page::card_flush,
         table, time,
@@ -15,6 +15,9 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::enrolment::{EnrolmentPage as Page, ImportOutcome, LaidImport};
+
+/// Where the file is sent to.
+pub(super) const PATH: &str = "/enrolment/imports";
 
 /// Lines that are shown of those that are not taken.
 const SHOWN: usize = 100;
@@ -38,8 +41,8 @@ pub(super) fn steps() -> AnyView {
 }
 
 /// The two columns of the tab.
-pub(super) fn sides(p: &Page, run: FormCall<RunImport>) -> AnyView {
-    let send = p.may_edit.then(|| card("Import devices", None, upload()));
+pub(super) fn sides(p: &Page, run: FormCall<RunImport>, sent: Post) -> AnyView {
+    let send = p.may_edit.then(|| card("Import devices", None, upload(sent)));
     let shown = p.import.as_ref().map(|import| laid(import, run));
     view! {
         <div class="stack">{shown}{card_of(p, Way::Import)}</div>
@@ -48,13 +51,15 @@ pub(super) fn sides(p: &Page, run: FormCall<RunImport>) -> AnyView {
     .into_any()
 }
 
-/// A form of the browser's own: its answer is what the file would come to. The box stands before the file, as it is needed before that is read.
-fn upload() -> AnyView {
+/// A form of the browser's own: its answer is what the file would come to, or this page with what was wrong. The box stands before the file, as it is needed before that is read.
+fn upload(sent: Post) -> AnyView {
     view! {
-        <form method="post" action="/enrolment/imports" enctype="multipart/form-data" class="stack">
+        <form method="post" action=PATH enctype="multipart/form-data" class="stack" id="send-file">
+            {move || fault_banner(refusal(sent).as_ref())}
             {field("update", "Change devices that are there already", Control::Check)
                 .id("f-import-update")
                 .hint("They get the file's type, and tags, groups and attributes that they do not have. Otherwise they are left as they are.")
+                .refused(sent)
                 .view()}
             {file_zone("f-import-file", "file", "File with devices", ".csv,.json,.jsonl,.ndjson", "Drop it here, or choose it. CSV, or hawkBit's JSON; at most 10,000 devices and 32 MiB.".into_any())}
             <div class="row"><button class="btn" data-v="primary" type="submit">"Show preview"</button></div>

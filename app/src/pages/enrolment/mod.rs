@@ -25,7 +25,7 @@ use crate::{
     live,
     ui::{
         Control, Field, PageHead, Tone, banner, card, field,
-        form::{action, on_success, said},
+        form::{Post, action, on_success, said},
         icon,
         number::grouped,
         page::{self, page},
@@ -78,6 +78,7 @@ pub fn EnrolmentPage() -> AnyView {
         here,
         revoke: said::<RevokeBatch>("Batch revoked", model),
         run: said::<RunImport>("Devices imported", model),
+        sent: Post::plain(import::PATH),
     };
     let shares = shared::Shares {
         set: said::<SetSharedSecrets>("Setting changed", model),
@@ -141,6 +142,8 @@ struct Lots {
     here: FormCall<CreateClaimHere>,
     revoke: FormCall<RevokeBatch>,
     run: FormCall<RunImport>,
+    /// The form that sends a file of devices.
+    sent: Post,
 }
 
 fn content(
@@ -192,7 +195,7 @@ fn content(
         guide::Way::HawkBit => shared::sides(p, asked.device.clone(), shares),
         guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), &own),
         guide::Way::Factory => factory::sides(p, lots.cancel, lots.revoke, asked.revoke_batch),
-        guide::Way::Import => import::sides(p, lots.run),
+        guide::Way::Import => import::sides(p, lots.run, lots.sent),
         guide::Way::Claim => claims::sides(p, lots.disable, lots.here),
         guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
     };
