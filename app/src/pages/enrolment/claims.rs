@@ -90,7 +90,7 @@ fn soon(p: &Page, here: FormCall<CreateClaimHere>) -> AnyView {
 pub(super) fn created_card(c: &CreatedClaim, p: &Page) -> AnyView {
     view! {
         <section class="card created" aria-live="polite">
-            <header><h2>{format!("Claim for {}", c.claim.pattern)}</h2><span class="push">{badge(Tone::Info, "Ends in five minutes")}</span></header>
+            <header><h2 id=super::CREATED tabindex="-1">{format!("Claim for {}", c.claim.pattern)}</h2><span class="push">{badge(Tone::Info, "Ends in five minutes")}</span></header>
             <div class="body stack">
                 <p>"Use it now: it is shown this once, lets one device in, and ends "{time::ago(c.claim.expires_at)}"."</p>
                 {qr_code(c.qr.as_ref(), &c.code, "Scan it with the device, or with a phone that hands it on: address, root, certificate and key in one, for agent run --code.")}

@@ -10,7 +10,7 @@ mod requests;
 mod shared;
 mod tokens;
 
-use crate::api::packed::reading;
+use crate::api::packed::{Reading, reading};
 use crate::ui::form::FormCall;
 use crate::{
     api::enrolment::{
@@ -29,7 +29,7 @@ use crate::{
         icon,
         number::grouped,
         page::{self, page},
-        select,
+        refocus, select,
         unread::{self, Word},
     },
 };
@@ -59,7 +59,7 @@ pub fn EnrolmentPage() -> AnyView {
     // A file is compared with the fleet anew with each reading, up to ten thousand lines: not with everything that any device does.
     live::refetch_on(move || query.with(|q| q.get_str("import").is_none()).then_some(Topic::Devices), 1000, model);
     let create = action::<CreateEnrolmentToken>();
-    on_success(create, move |_| model.refetch());
+    on_success(create, move |_| made(model));
     let calls = Calls {
         create,
         revoke: said::<RevokeEnrolmentToken>("Token revoked", model),
@@ -71,7 +71,7 @@ pub fn EnrolmentPage() -> AnyView {
         open: said::<OpenEnrolment>("Setting changed", model),
     };
     let here = action::<CreateClaimHere>();
-    on_success(here, move |_| model.refetch());
+    on_success(here, move |_| made(model));
     let lots = Lots {
         cancel: said::<CancelBatch>("Batch stopped", model),
         disable: said::<DisableClaim>("Claim disabled", model),
@@ -86,8 +86,8 @@ pub fn EnrolmentPage() -> AnyView {
         revoke: said::<RevokeGatewayToken>("Gateway token revoked", model),
         target: action::<CreateTargetToken>(),
     };
-    on_success(shares.gateway, move |_| model.refetch());
-    on_success(shares.target, move |_| model.refetch());
+    on_success(shares.gateway, move |_| made(model));
+    on_success(shares.target, move |_| made(model));
     let own = own::Owns {
         register: said::<RegisterAuthority>("Authority registered", model),
         code: said::<RenewVerificationCode>("Code made", model),
@@ -112,6 +112,15 @@ pub fn EnrolmentPage() -> AnyView {
         content(&model, &asked, (way.get(), ca.get()), calls, (lots, own, shares))
     });
     view! { {unread::notice(&WORDS, &OTHERS)}{content}{requests::decide_dialog(calls.deciding)} }.into_any()
+}
+
+/// The id of the heading over a secret that is shown once.
+const CREATED: &str = "created";
+
+/// What was made is shown above the form that made it, out of sight on a phone.
+fn made(model: Reading) {
+    model.refetch();
+    refocus::lead_to(CREATED);
 }
 
 /// What the address asks about, by id.

@@ -196,7 +196,7 @@ pub(super) fn target_card(c: &CreatedTargetToken, p: &Page) -> AnyView {
 fn created(title: String, secret: String, lines: String) -> AnyView {
     view! {
         <section class="card created" aria-live="polite">
-            <header><h2>{title}</h2></header>
+            <header><h2 id=super::CREATED tabindex="-1">{title}</h2></header>
             <div class="body stack">
                 <p>"Copy it now: the secret is shown this once."</p>
                 {code_block(lines, "SWUpdate's configuration")}

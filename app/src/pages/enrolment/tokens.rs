@@ -90,7 +90,7 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
     };
     view! {
         <section class="card created" aria-live="polite">
-            <header><h2>{format!("Token for {}", c.token.label)}</h2><span class="push">{badge(if used > 0 { Tone::Ok } else { Tone::Info }, seen)}</span></header>
+            <header><h2 id=super::CREATED tabindex="-1">{format!("Token for {}", c.token.label)}</h2><span class="push">{badge(if used > 0 { Tone::Ok } else { Tone::Info }, seen)}</span></header>
             <div class="body stack">
                 <p>"Copy it now: the secret is shown this once. Paste it on the device; it makes its key there and appears in the list by itself."</p>
                 {code}
