@@ -74,8 +74,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";
         view! { <p class="small text-2 mt-4">{text}</p> }
     });
-    let body = view! {
-        {nav}
+    let how = view! {
         <div class="mt-4">{steps}</div>
         <dl class="kv mt-4">
             <dt>"Enrol address"</dt><dd>{copyable(p.enrol_url.clone(), "Copy enrol address")}</dd>
@@ -83,6 +82,13 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         </dl>
         {local}
     };
+    // What a file comes to stands below the tabs, not below all of this.
+    let how = if way == Way::Import && p.import.is_some() {
+        view! { <details class="mt-4"><summary>"How it goes"</summary>{how}</details> }.into_any()
+    } else {
+        how.into_any()
+    };
+    let body = view! { {nav}{how} };
     card("Add a device", None, body.into_any())
 }
 

@@ -77,7 +77,7 @@ pub fn EnrolmentPage() -> AnyView {
         disable: said::<DisableClaim>("Claim disabled", model),
         here,
         revoke: said::<RevokeBatch>("Batch revoked", model),
-        run: said::<RunImport>("Devices imported", model),
+        run: import::call(model),
         sent: Post::plain(import::PATH),
     };
     let shares = shared::Shares {
