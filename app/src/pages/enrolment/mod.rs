@@ -209,7 +209,7 @@ fn content(
         guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
     };
     view! {
-        <PageHead title="Add devices" sub=view! { "A device makes its own key and trades a token for a certificate; where you want it, a person has the last word." }.into_any()/>
+        <PageHead title="Add devices" sub=way.sub().into_any()/>
         {p.signer_lost.as_ref().map(lost)}
         {revoke}
         {gateway}

@@ -120,7 +120,7 @@ fn new_gateway(call: FormCall<CreateGatewayToken>) -> AnyView {
 fn list(p: &Page, revoke: FormCall<RevokeGatewayToken>) -> AnyView {
     if p.shared.gateways.is_empty() {
         let none = "A gateway token speaks for devices that have no certificate.";
-        return view! { <div class="card">{empty("key-round", "No gateway token", none, None)}</div> }.into_any();
+        return card_flush("Gateway tokens", None, empty("key-round", "No gateway token", none, None));
     }
     let columns = vec![
         Column::text("Gateway"),
