@@ -1,5 +1,5 @@
-//! The focus, when what had it is gone: a page that was read again has made it anew, or has it no more. What is the same there takes it, else the page's
-//! heading, so that a keyboard goes on from where it was. It also goes to what was just made, where that stands above the form that made it.
+//! The focus, when what had it is gone: a page that was read again has made it anew, or has it no more. What is the same there takes it, else the table
+//! that it was in or the page's heading, so that a keyboard goes on from where it was. It also goes to what was just made, where that stands above the form that made it.
 //!
 //! Refuses to know what is focused, and what a dialog gives back when it is closed ([`super::behaviour`]).
 
@@ -25,6 +25,8 @@ mod rim {
     /// What had the focus last, and on which page.
     struct Last {
         element: Element,
+        /// The box around it that scrolls by itself, which a keyboard reaches: a table's.
+        around: Option<Element>,
         path: Option<String>,
     }
 
@@ -38,7 +40,10 @@ mod rim {
     pub fn install() {
         let focused = Closure::<dyn FnMut(Event)>::new(|event: Event| {
             let element = event.target().and_then(|t| t.dyn_into::<Element>().ok());
-            LAST.set(element.map(|element| Last { element, path: path() }));
+            LAST.set(element.map(|element| {
+                let around = element.closest("[role=region][tabindex]").ok().flatten();
+                Last { element, around, path: path() }
+            }));
         });
         // Whoever presses beside all that can be focused wants nothing to have the focus.
         let pressed = Closure::<dyn FnMut(Event)>::new(|_: Event| LAST.set(None));
@@ -72,9 +77,14 @@ mod rim {
 
     fn put_back() {
         let Some(last) = LAST.take() else { return };
-        let again = if last.path == path() { same(&last.element) } else { None };
-        if let Some(again) = again {
-            focus(&again);
+        if last.path == path() {
+            for was in std::iter::once(&last.element).chain(&last.around) {
+                if browser::unfocused()
+                    && let Some(again) = same(was)
+                {
+                    focus(&again);
+                }
+            }
         }
         // A question in the page is left by Escape while nothing has the focus.
         if browser::unfocused()
