@@ -178,6 +178,11 @@ impl Post {
         self.pending
     }
 
+    /// What the page's address says of a form that the browser posts to this path by itself: what it was refused with, and what of it was typed.
+    pub fn plain(path: &'static str) -> Self {
+        Self::new(path)
+    }
+
     /// The form is as it was before it was sent; what it came to stays.
     fn forget_refusal(self) {
         if self.answer.with_untracked(|answer| matches!(answer, Some(Err(_)))) {
