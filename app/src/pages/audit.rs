@@ -245,7 +245,7 @@ fn rows(entries: &[AuditEntry], asked: &Asked, place: &Place) -> AnyView {
             let number = e.seq.to_string();
             let (href, label) = (place.address(asked, &number), format!("Entry {number}"));
             let current = (place.entry == number).then_some("true");
-            let detail = in_a_line(&e.detail);
+            let (title, detail) = (in_a_line(&e.detail), in_a_line(&e.detail));
             view! {
                 <tr>
                     <th scope="row" class="num"><a class="main" href=href aria-label=label aria-current=current>{number}</a></th>
@@ -254,7 +254,7 @@ fn rows(entries: &[AuditEntry], asked: &Asked, place: &Place) -> AnyView {
                     <td class="mono dim">{e.address.clone()}</td>
                     <td class="mono">{e.action.clone()}</td>
                     <td class="mono clip">{object(&e.action, &e.object)}</td>
-                    <td class="dim clip" title=detail.clone()>{detail}</td>
+                    <td class="dim clip" title=title>{detail}</td>
                 </tr>
             }
         })
