@@ -44,12 +44,35 @@ pub fn renew_quietly() {
 #[cfg(feature = "hydrate")]
 thread_local! {
     static NAVIGATED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static WANTED: std::cell::RefCell<Option<String>> = const { std::cell::RefCell::new(None) };
 }
 
 /// Notes that the path changed in the browser: the next page's heading takes the focus.
 pub fn note_navigation() {
     #[cfg(feature = "hydrate")]
-    NAVIGATED.set(true);
+    {
+        NAVIGATED.set(true);
+        WANTED.set(None);
+    }
+}
+
+/// The same where one element of the next page is what was asked for, by its id: it takes the focus in the heading's place, and comes into view.
+pub fn note_navigation_to(id: &str) {
+    #[cfg(feature = "hydrate")]
+    {
+        NAVIGATED.set(true);
+        WANTED.set(Some(id.to_owned()));
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = id;
+}
+
+/// Focuses the element with this id; false where there is none, or it can't be focused.
+#[cfg(feature = "hydrate")]
+fn focused(id: &str) -> bool {
+    use wasm_bindgen::JsCast;
+    let wanted = document().get_element_by_id(id).and_then(|found| found.dyn_into::<web_sys::HtmlElement>().ok());
+    wanted.is_some_and(|wanted| wanted.focus().is_ok()) && document().active_element().is_some_and(|has_it| has_it.id() == id)
 }
 
 /// Focuses this heading if a navigation in the browser led to it, so that a screen reader says where it is and Tab goes on from there.
@@ -59,7 +82,7 @@ pub fn focus_after_navigation(heading: NodeRef<html::H1>) {
         let Some(heading) = heading.get() else { return };
         // It is made before it is put into the page; by the next frame of the screen it is there.
         request_animation_frame(move || {
-            if heading.is_connected() && NAVIGATED.take() {
+            if heading.is_connected() && NAVIGATED.take() && !WANTED.take().is_some_and(|id| focused(&id)) {
                 let options = web_sys::FocusOptions::new();
                 options.set_prevent_scroll(true);
                 // An element that left the page meanwhile can't be focused; nothing is lost.

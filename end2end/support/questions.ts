@@ -66,7 +66,7 @@ export const ASKING: Asking[] = [
   { name: "a device that is let in", prepare: async (page) => ({ path: "/enrolment", opener: inRow(page, await aStranger(), "Approve…") }) },
   { name: "a device that is sent away", prepare: async (page) => ({ path: "/enrolment", opener: inRow(page, await aStranger(), "Reject…") }) },
   { name: "a device's tags", prepare: async (page) => ({ path: `/devices/${await aDevice()}`, opener: link(page, "Edit tags") }) },
-  { name: "all devices of a list", prepare: async (page) => ({ path: `/devices?q=id:${await aDevice()}`, opener: link(page, "Tag this device…") }) },
+  { name: "all devices of a list", prepare: async (page) => ({ path: `/devices?q=id:${await aDevice()}`, opener: link(page, "Tag…") }) },
 ];
 
 /** The question in the page. */

@@ -141,7 +141,7 @@ export async function expectCopyBesideLines(page: Page) {
   const covered = await page.locator(".code:has(> .btn)").evaluateAll((all) =>
     all
       .map((code) => [code.querySelector("pre")!, code.querySelector(".btn")!].map((el) => el.getBoundingClientRect()) as [DOMRect, DOMRect])
-      .filter(([lines, copy]) => copy.width > 0 && copy.left < lines.right - 1)
+      .filter(([lines, copy]) => copy.width > 0 && copy.left < lines.right - 1 && copy.bottom > lines.top + 1)
       .map(([lines, copy]) => `${Math.round(copy.left)} before ${Math.round(lines.right)}`),
   );
   expect(covered, "covered by a button").toEqual([]);

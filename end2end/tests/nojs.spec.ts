@@ -175,6 +175,12 @@ test("a file of devices is looked at and imported by forms", async ({ page }) =>
   const device = unique("plain-moved");
   const file = { name: "devices.csv", mimeType: "text/csv", buffer: Buffer.from(`device_id,type\n${device},moved-kind\n`) };
   await page.goto("/enrolment?tab=import");
+  await page.getByLabel("Change devices that are there already").check();
+  await page.getByLabel("File with devices").setInputFiles({ ...file, buffer: Buffer.from(`devise_id\n${device}\n`) });
+  await page.getByRole("button", { name: "Show preview" }).click();
+  await expect(card(page, "Import devices").getByRole("alert")).toContainText("Did you mean device_id?");
+  await expect(page.getByLabel("Change devices that are there already")).toBeChecked();
+  await page.getByLabel("Change devices that are there already").uncheck();
   await page.getByLabel("File with devices").setInputFiles(file);
   await page.getByRole("button", { name: "Show preview" }).click();
   await expect(fact(card(page, "Preview of devices.csv"), "New")).toHaveText("1");

@@ -107,6 +107,9 @@ async fn r_1_agents_that_are_asked_by_a_selector_renew_one_after_the_other(#[cas
     // Over a minute: the second of two is told half a minute after the first, by the server itself.
     let script = server.token("oli", Role::Operator).await;
     let order = serde_json::json!({ "q": "type:gateway", "minutes": 1, "expected": 2 });
+    let asked = serde_json::json!({ "q": "type:gateway", "minutes": 1 });
+    let would = server.http.post(server.url("/api/v1/devices:preview-renew")).bearer_auth(&script).json(&asked).send().await.unwrap();
+    assert_eq!((would.status().as_u16(), would.json::<serde_json::Value>().await.unwrap()["asked"].as_i64()), (200, Some(2)));
     let answer = server.http.post(server.url("/api/v1/devices:renew")).bearer_auth(&script).json(&order).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let done: serde_json::Value = answer.json().await.unwrap();

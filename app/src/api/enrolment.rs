@@ -186,14 +186,14 @@ pub async fn revoke_batch(id: String, reason: RevocationReason, #[server(default
     Ok(())
 }
 
-/// Imports a file of devices that was looked at.
+/// Imports a file of devices that was looked at; how many came in or were changed.
 #[server(prefix = "/rpc", endpoint = "/import_run")]
-pub async fn run_import(id: String) -> Result<(), ApiFault> {
+pub async fn run_import(id: String) -> Result<i64, ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::DeviceImportId = call.id(&id)?;
-    call.answer(call.fleet.devices().run_laid_import(&call.actor, &id).await)?;
+    let outcome = call.answer(call.fleet.devices().run_laid_import(&call.actor, &id).await)?;
     call.lead_to(&format!("/enrolment?tab=import&import={id}"));
-    Ok(())
+    Ok(outcome.touched())
 }
 
 /// Makes a claim of five minutes for the device that somebody stands at.

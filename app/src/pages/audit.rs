@@ -147,20 +147,20 @@ fn filters(asked: &Asked) -> AnyView {
     let part = |name: &'static str, kind: &'static str, label: &'static str, value: &str| {
         let value = value.to_owned();
         view! {
-            <label class="row small">{label}
+            <label class="small">{label}
                 <input class="input" type=kind name=name autocomplete="off" spellcheck="false" value=value.clone() prop:given=Given(value)/>
             </label>
         }
     };
-    let clear = (!asked.is_all()).then(|| view! { <a class="btn" data-v="ghost" data-s="sm" href="/audit">"Clear"</a> });
+    let clear = (!asked.is_all()).then(|| view! { <a class="btn" data-v="ghost" href="/audit">"Clear"</a> });
     view! {
-        <form class="filters" method="get" action="/audit" role="search">
+        <form class="filters labelled" method="get" action="/audit" role="search">
             {search_input("Search the audit log", "Person, action, name, reason, id", &asked.q)}
             {part("actor", "text", "Who", &asked.actor)}
             {part("action", "text", "What", &asked.action)}
             {part("since", "datetime-local", "Since (UTC)", &asked.since)}
             {part("until", "datetime-local", "Until (UTC)", &asked.until)}
-            <button class="btn" data-s="sm" type="submit">"Filter"</button>
+            <button class="btn" type="submit">"Filter"</button>
             {clear}
         </form>
     }
@@ -221,6 +221,14 @@ fn details(detail: &str) -> Vec<(String, String)> {
     }
 }
 
+/// Pure: the same in one line, for the list.
+fn in_a_line(detail: &str) -> String {
+    if detail.is_empty() {
+        return String::new();
+    }
+    details(detail).into_iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("; ")
+}
+
 fn rows(entries: &[AuditEntry], asked: &Asked, place: &Place) -> AnyView {
     let columns = vec![
         Column::number("No."),
@@ -237,6 +245,7 @@ fn rows(entries: &[AuditEntry], asked: &Asked, place: &Place) -> AnyView {
             let number = e.seq.to_string();
             let (href, label) = (place.address(asked, &number), format!("Entry {number}"));
             let current = (place.entry == number).then_some("true");
+            let (title, detail) = (in_a_line(&e.detail), in_a_line(&e.detail));
             view! {
                 <tr>
                     <th scope="row" class="num"><a class="main" href=href aria-label=label aria-current=current>{number}</a></th>
@@ -244,8 +253,8 @@ fn rows(entries: &[AuditEntry], asked: &Asked, place: &Place) -> AnyView {
                     <td>{e.actor.clone()}</td>
                     <td class="mono dim">{e.address.clone()}</td>
                     <td class="mono">{e.action.clone()}</td>
-                    <td class="mono breaks">{object(&e.action, &e.object)}</td>
-                    <td class="dim mono clip" title=e.detail.clone()>{e.detail.clone()}</td>
+                    <td class="mono clip">{object(&e.action, &e.object)}</td>
+                    <td class="dim clip" title=title>{detail}</td>
                 </tr>
             }
         })
@@ -277,7 +286,7 @@ fn href(action: &str, object: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Place, details, href};
+    use super::{Asked, Place, details, href, in_a_line};
 
     #[test]
     fn a_question_is_kept_from_page_to_page() {
@@ -305,6 +314,10 @@ mod tests {
             assert!(told.contains(&field), "{told:?}");
         }
         assert_eq!(details("as it was"), [("text".to_owned(), "as it was".to_owned())]);
+        assert_eq!(
+            (in_a_line(r#"{"key_origin":"device","uses":3}"#), in_a_line("")),
+            ("key origin: device; uses: 3".to_owned(), String::new())
+        );
     }
 
     #[test]

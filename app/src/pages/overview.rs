@@ -35,7 +35,9 @@ pub fn OverviewPage() -> AnyView {
 
 fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
     let first = model.counts;
-    let sub = view! { {counted(first.devices, "device", "devices")}". Updated "{time::ago(model.at)}"." }.into_any();
+    // Versions are of all devices, also of those that have not come yet.
+    let nobody = first.devices == 0 && model.versions.is_empty();
+    let sub = view! { {counted(first.devices, "active device", "active devices")}". Updated "{time::ago(model.at)}"." }.into_any();
     let actions = if model.may_draft {
         view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("rocket")}"New rollout"</a> }.into_any()
     } else {
@@ -43,7 +45,7 @@ fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
     };
     view! {
         <PageHead title="Overview" sub=sub actions=actions/>
-        {(first.devices == 0).then(first_steps)}
+        {nobody.then(first_steps)}
         {stats(first, live, &model.connected)}
         <div class="split mt-4">
             <div class="stack">
@@ -84,14 +86,19 @@ fn stats(first: FleetCounts, live: RwSignal<Option<FleetCounts>>, connected: &[i
     };
     view! {
         <div class="grid stats">
-            {stat(Tone::Ok, "Connected", "/devices?q=online:yes", |c| c.online, |c| format!("{} of {}", percent(c.online, c.devices), grouped(c.devices)), Some(course(connected)))}
-            {stat(Tone::Off, "Offline", "/devices?q=online:no", |c| c.devices - c.online, |c| format!("{} of {}", percent(c.devices - c.online, c.devices), grouped(c.devices)), None)}
+            {stat(Tone::Ok, "Connected", "/devices?q=online:yes", |c| c.online, |c| of_active(c.online, c), Some(course(connected)))}
+            {stat(Tone::Off, "Offline", "/devices?q=online:no%20state:active", |c| c.devices - c.online, |c| of_active(c.devices - c.online, c), None)}
             {stat(Tone::Info, "Updating", "/devices?q=update:queued,offered,awaiting_window,awaiting_confirmation,downloading,downloaded,installing,rebooting,verifying", |c| c.updating, |_| "an update is under way".to_owned(), None)}
             {stat(Tone::Bad, "Last update failed", "/devices?q=update:failed,reverted,timed_out,rejected", |c| c.failed, |_| "or went back by itself".to_owned(), None)}
             {stat(Tone::Warn, "Certificates ≤ 30 days", "/certificates?within=30", |c| c.expiring, |_| "end within 30 days".to_owned(), None)}
         </div>
     }
     .into_any()
+}
+
+/// Which part of the active devices so many are; the others of the fleet can't be connected.
+fn of_active(n: i64, c: FleetCounts) -> String {
+    format!("{} of {} active", percent(n, c.devices), grouped(c.devices))
 }
 
 /// How many were connected in the last 24 hours, as a line.
@@ -151,7 +158,7 @@ fn versions(shares: Vec<VersionShare>) -> AnyView {
                 .into_iter()
                 .fold(String::new(), |q, (field, value)| filters::with(&q, &field, value));
             let href = filters::href(q);
-            let version = if share.version.is_empty() { "not said".to_owned() } else { share.version };
+            let version = if share.version.is_empty() { "no version yet".to_owned() } else { share.version };
             view! {
                 <li>
                     <a href=href><span class="mono">{version}</span>" "<span class="text-2">{share.device_type}</span></a>

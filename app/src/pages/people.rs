@@ -199,7 +199,7 @@ fn token_form(call: FormCall<CreateApiToken>) -> AnyView {
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
                 {text("name", "What it is for").id("token-name").required().max_length(100).placeholder("Build pipeline").autocomplete("off").refused(call).view()}
-                {select("role", "May do what a …", roles()).id("token-role").value(Role::Operator.as_str())
+                {select("role", "Its role", roles()).id("token-role").value(Role::Operator.as_str())
                     .hint("Never more than you may yourself.").refused(call).view()}
                 {field("days", "Valid for, in days", Control::Input("number")).id("token-days").value("90").bounds(1, i64::from(MAX_TOKEN_DAYS))
                     .required().refused(call).view()}

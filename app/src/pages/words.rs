@@ -25,6 +25,11 @@ pub const fn device(state: DeviceState, online: bool) -> (Tone, &'static str) {
     }
 }
 
+/// A device's standing alone.
+pub const fn standing(state: DeviceState) -> &'static str {
+    if matches!(state, DeviceState::Active) { "Active" } else { device(state, false).1 }
+}
+
 /// What a token is still good for.
 pub const fn token_standing(revoked: bool, used_up: bool, expires: Timestamp, now: Timestamp) -> (Tone, &'static str) {
     if revoked {
@@ -175,7 +180,7 @@ pub const fn stage(state: StageState, verdict: &Verdict) -> (Tone, &'static str)
     match state {
         StageState::Pending => (Tone::Off, "Waiting"),
         StageState::Running => (Tone::Info, "Running"),
-        StageState::Soaking => (Tone::Info, "Soaking"),
+        StageState::Soaking => (Tone::Info, "Being watched"),
         StageState::AwaitingPromotion => (Tone::Hold, "Waits for a person"),
         // Its gate has not let it pass: a person did.
         StageState::Succeeded if matches!(verdict.call, Call::Wait) => (Tone::Warn, "Went on"),

@@ -4,12 +4,13 @@
 //!   opened it, or to the menu that this stands in; a question in the page about the same is left with it.
 //! - Escape in a question in the page (`.ask`), or when nothing has the focus, follows its `a[data-close]`; the focus goes to what would have opened the dialog.
 //! - `button[data-copy=TEXT]` copies the text; `button[data-print]` prints the page.
-//! - An open `details.facet` closes when something is chosen in it, or with a click beside it.
+//! - An open `details.facet` closes when something is chosen in it, and has the focus then, or with a click beside it.
 //! - Any other `details` that was opened by hand stays open when the page is shown again: its own view closes it then.
 //! - What the browser wants put right before it sends a form is shown, also where it is folded away: it could not be reached otherwise.
 //! - `time[data-rel]` becomes "12 s ago", `time[data-abs]` gets the reader's zone; both are looked at every second.
 //! - What was chosen in a file input stays chosen when the page is shown again: the browser forgets it when the input's attributes are set anew.
 //! - What was picked in a list of options stays picked in the same way, as long as the page itself would pick what it did then.
+//! - What had the focus has it again when the page has made it anew ([`super::refocus`]).
 //! - `html[data-hydrated=1]` says that the page listens.
 
 /// Installs all of it. Browser only, after hydration.
@@ -20,7 +21,7 @@ pub fn install() {
 
 #[cfg(feature = "hydrate")]
 mod rim {
-    use crate::ui::{browser, time};
+    use crate::ui::{browser, refocus, time};
     use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
     use std::{cell::RefCell, time::Duration};
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
@@ -85,6 +86,7 @@ mod rim {
         if document().add_event_listener_with_callback("reset", on_reset.unchecked_ref()).is_err() {
             leptos::logging::error!("emptied forms keep what was picked: the document takes no listener");
         }
+        refocus::install();
         if set_interval_with_handle(tick, Duration::from_secs(1)).is_err() {
             leptos::logging::error!("times stand still: the browser gives no timer");
         }
@@ -93,6 +95,7 @@ mod rim {
             open_again();
             pick_again();
             tick();
+            refocus::look();
         });
         let seen = seen.into_js_value();
         let watch = MutationObserverInit::new();
@@ -121,6 +124,10 @@ mod rim {
         if let Ok(Some(menu)) = document().query_selector("details.facet[open]")
             && (near("a[href]").is_some() || !menu.contains(Some(&target)))
         {
+            // What was chosen is hidden with it.
+            if let (true, Ok(Some(summary))) = (menu.contains(Some(&target)), menu.query_selector("summary")) {
+                take_focus(&summary);
+            }
             let _ = menu.remove_attribute("open");
         }
         if let Some(button) = near("[data-copy]") {
@@ -155,7 +162,7 @@ mod rim {
         let opener = if opener.is_connected() { Some(opener) } else { document().get_element_by_id(&opener.id()) };
         let Some(opener) = opener else { return };
         // What has the focus in there loses it when this is drawn next.
-        if unfocused() || dialog.contains(document().active_element().as_deref()) {
+        if browser::unfocused() || dialog.contains(document().active_element().as_deref()) {
             focus(&opener);
         }
         if let Some(way_out) = browser::find(WAY_OUT).filter(|way_out| leads_to(way_out).is_some_and(|id| id == opener.id())) {
@@ -178,7 +185,7 @@ mod rim {
             return;
         }
         // A page that was read again has lost the focus that was in its question.
-        let question = if unfocused() {
+        let question = if browser::unfocused() {
             browser::find(".ask")
         } else {
             document().active_element().and_then(|active| active.closest(".ask").ok().flatten())
@@ -198,11 +205,6 @@ mod rim {
     /// The id in the fragment of a link's address.
     fn leads_to(link: &Element) -> Option<String> {
         link.get_attribute("href")?.split_once('#').map(|(_, id)| id.to_owned())
-    }
-
-    /// Whether nothing has the focus.
-    fn unfocused() -> bool {
-        document().active_element().is_none_or(|active| active.tag_name() == "BODY")
     }
 
     /// Focuses an element, or the menu that it is hidden in.

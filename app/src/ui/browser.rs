@@ -61,6 +61,11 @@ pub fn find(selector: &str) -> Option<Element> {
     document().query_selector(selector).ok().flatten()
 }
 
+/// Whether nothing has the focus.
+pub fn unfocused() -> bool {
+    document().active_element().is_none_or(|active| active.tag_name() == "BODY")
+}
+
 /// The content of a `<meta name=…>`.
 pub fn meta(name: &str) -> Option<String> {
     find(&format!("meta[name={name}]"))?.get_attribute("content").filter(|content| !content.is_empty())

@@ -8,6 +8,11 @@ use leptos::{prelude::*, web_sys};
 /// What the name of a part follows in the `do` of a form that is posted to open or close it.
 pub const FOLD: &str = "fold.";
 
+/// The id of the line of the part with this name.
+pub fn id_of(name: &str) -> String {
+    format!("fold-{name}")
+}
+
 /// A part of a box that opens. `name` is what is posted while it is open, `title` a heading below that of the box, `says` what is inside as it is now, `open`
 /// whether it is open at first: nothing here opens or closes it later.
 pub fn fold(name: impl Into<String>, title: impl Into<String>, says: AnyView, open: bool, body: AnyView) -> AnyView {
@@ -23,9 +28,10 @@ pub fn fold_card(name: impl Into<String>, title: impl Into<String>, says: AnyVie
 
 fn part(class: &'static str, (name, title): (String, String), heading: AnyView, says: AnyView, open: bool, body: AnyView) -> AnyView {
     let (folds, label) = (format!("{FOLD}{name}"), format!("{} {title}", if open { "Close" } else { "Open" }));
+    let id = id_of(&name);
     view! {
         <details class=class open=open on:toggle=move |event| note(&event)>
-            <summary>
+            <summary id=id>
                 {icon("chevron-right")}
                 {heading}
                 <span class="says">{says}</span>

@@ -96,6 +96,7 @@ fn chrome(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<Str
                 <a class="btn only-wide palette-button" href="/devices" data-dialog=PALETTE>
                     {icon("search")}"Search or jump to…"<kbd class="kbd push">"Ctrl K"</kbd>
                 </a>
+                <a class="btn icon only-narrow" data-v="ghost" href="/devices" data-dialog=PALETTE aria-label="Search or jump to">{icon("search")}</a>
                 <LivePill live/>
                 <button type="button" class="btn icon" data-v="ghost" popovertarget="account-menu" aria-label=format!("{initials}, account menu for {name}")>
                     <span class="avatar" aria-hidden="true">{initials.clone()}</span>
@@ -105,6 +106,7 @@ fn chrome(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<Str
         </header>
         {move || counts.with(root_reminder)}
         <dialog class="drawer" id="nav-drawer" aria-label="Menu">
+            <button type="button" class="btn icon" data-v="ghost" data-close="" aria-label="Close menu">{icon("x")}</button>
             <nav class="side-links" aria-label="Menu">{nav_links(viewer, counts, path)}</nav>
         </dialog>
     }

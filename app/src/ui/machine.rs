@@ -1,5 +1,6 @@
-//! Pure: a life's states as a picture, the same on the server and in the browser: one box a state, from the first down, what may follow what as arcs, the
-//! present one marked, and the way that led to it. Laid out from the data alone; made as text, because a picture holds no state.
+//! Pure: a life's states as a picture, the same on the server and in the browser: one box a state, from the first down, what may follow what as lines, the
+//! present one marked, and the way that led to it. The next state down is a short way; all farther lines that lead to the same state run in one lane beside the
+//! boxes, forward on the left, back on the right. Laid out from the data alone; made as text, because a picture holds no state.
 
 use super::status::Tone;
 use leptos::prelude::*;
@@ -31,8 +32,14 @@ pub struct Drawing {
 
 const LEFT: i32 = 72;
 const RIGHT: i32 = 288;
-const ROW: i32 = 34;
+const ROW: i32 = 38;
 const BOX: i32 = 24;
+/// How far from the middle of a box its lines come in, above, and go out, below.
+const PORT: i32 = 5;
+/// The room between the boxes and the first lane, and the most between two lanes.
+const LANE: i32 = 10;
+/// The corner of a line.
+const TURN: i32 = 6;
 
 /// The picture; a sentence says the same.
 pub fn machine(drawing: &Drawing) -> AnyView {
@@ -40,7 +47,7 @@ pub fn machine(drawing: &Drawing) -> AnyView {
     view! {
         <figure class="machine">
             <div class="picture" role="img" aria-label=said.clone() inner_html=svg(drawing)></div>
-            <figcaption class="small text-2">{said}</figcaption>
+            <figcaption class="small text-2">{said}<p class="key">{key(drawing)}</p></figcaption>
         </figure>
     }
     .into_any()
@@ -58,6 +65,15 @@ fn said(d: &Drawing) -> String {
     }
     let _ = if next.is_empty() { write!(out, " Nothing follows.") } else { write!(out, " May follow: {}.", list(&next)) };
     out
+}
+
+/// What the lines mean.
+const fn key(d: &Drawing) -> &'static str {
+    if d.ordered {
+        "Thick: the way it came. Dashed: what may follow. Thin: every other step."
+    } else {
+        "✓: what it was before. Dashed: what may follow. Thin: every other step."
+    }
 }
 
 /// What an arc is: a step of the way, one that may come next, or neither.
@@ -78,10 +94,11 @@ fn middle(at: usize) -> i32 {
 fn svg(d: &Drawing) -> String {
     let height = i32::try_from(d.stops.len()).unwrap_or(0) * ROW;
     let mut out = format!("<svg viewBox=\"0 0 360 {height}\" aria-hidden=\"true\">");
+    let lanes = [lanes(&d.arcs, true), lanes(&d.arcs, false)];
     // What matters lies on top.
     for wanted in ["", "next", "way"] {
         for arc in d.arcs.iter().filter(|arc| kind(d, **arc) == wanted) {
-            out.push_str(&path(*arc, wanted));
+            let _ = write!(out, "<path data-k=\"{wanted}\" d=\"{}\"/>", path(*arc, &lanes));
         }
     }
     for (at, stop) in d.stops.iter().enumerate() {
@@ -111,17 +128,56 @@ fn svg(d: &Drawing) -> String {
     out
 }
 
-/// An arc with its head: forward on the left side, back on the right one, the farther it reaches the wider.
-fn path((from, to): (usize, usize), kind: &str) -> String {
-    let (start, end) = (middle(from), middle(to));
-    let far = i32::try_from(from.abs_diff(to)).unwrap_or(0);
-    let reach = (8 + far * 5).min(LEFT - 6);
-    let (edge, out, way) = if to > from { (LEFT, -reach, -1) } else { (RIGHT, reach, 1) };
-    // Ends of arcs that go to the same state would lie on each other's heads otherwise.
-    let end = if to > from { end - 4 } else { end + 4 };
-    let (side, tip) = (edge + out * 4 / 3, edge + way * 6);
+/// Whether an arc leads to the next state down.
+const fn is_short((from, to): (usize, usize)) -> bool {
+    to == from + 1
+}
+
+/// The states that farther arcs of one direction lead to, each with its lane from 0: the shorter its lane, the nearer to the boxes, and two lanes that meet
+/// no row together are one.
+fn lanes(arcs: &[(usize, usize)], forward: bool) -> Vec<(usize, usize)> {
+    let mut spans: Vec<(usize, usize, usize)> = Vec::new();
+    for &(from, to) in arcs.iter().filter(|arc| (arc.1 > arc.0) == forward && !is_short(**arc)) {
+        let (first, last) = (from.min(to), from.max(to));
+        match spans.iter_mut().find(|span| span.0 == to) {
+            Some(span) => (span.1, span.2) = (span.1.min(first), span.2.max(last)),
+            None => spans.push((to, first, last)),
+        }
+    }
+    spans.sort_by_key(|(to, first, last)| (last - first, *to));
+    let mut taken: Vec<Vec<(usize, usize)>> = Vec::new();
+    let mut lanes = Vec::new();
+    for (to, first, last) in spans {
+        let free = |others: &Vec<(usize, usize)>| others.iter().all(|other| last < other.0 || first > other.1);
+        let lane = taken.iter().position(free).unwrap_or(taken.len());
+        match taken.get_mut(lane) {
+            Some(others) => others.push((first, last)),
+            None => taken.push(vec![(first, last)]),
+        }
+        lanes.push((to, lane));
+    }
+    lanes
+}
+
+/// The line of an arc with its head.
+fn path((from, to): (usize, usize), [forward, back]: &[Vec<(usize, usize)>; 2]) -> String {
+    if is_short((from, to)) {
+        let (x, start, end) = (i32::midpoint(LEFT, RIGHT), middle(from) + BOX / 2, middle(to) - BOX / 2);
+        return format!("M{x} {start}L{x} {end}M{} {}L{x} {end}L{} {}", x - 4, end - 4, x + 4, end - 4);
+    }
+    let (start, end) = (middle(from) + PORT, middle(to) - PORT);
+    let (edge, out, lanes) = if to > from { (LEFT, -1, forward) } else { (RIGHT, 1, back) };
+    let lane = |lane: usize| i32::try_from(lane).unwrap_or(0);
+    let own = lanes.iter().find(|(state, _)| *state == to).map_or(0, |(_, own)| lane(*own));
+    let most = lanes.iter().map(|(_, other)| lane(*other)).max().unwrap_or(0).max(1);
+    // However many lanes there are, they have the room beside the boxes.
+    let step = LANE.min((LEFT - 2 * LANE) / most);
+    let x = edge + out * (LANE + TURN / 2 + own * step);
+    let (down, near, tip) = (if end > start { TURN } else { -TURN }, x - out * TURN, edge + out * 5);
     format!(
-        "<path data-k=\"{kind}\" d=\"M{edge} {start}C{side} {start} {side} {end} {edge} {end}M{tip} {}L{edge} {end}L{tip} {}\"/>",
+        "M{edge} {start}L{near} {start}Q{x} {start} {x} {}L{x} {}Q{x} {end} {near} {end}L{edge} {end}M{tip} {}L{edge} {end}L{tip} {}",
+        start + down,
+        end - down,
         end - 4,
         end + 4
     )
@@ -159,9 +215,16 @@ mod tests {
         let stops = (0..17).map(|_| Stop { label: "x", tone: Tone::Off }).collect();
         let arcs = (0..17).flat_map(|from| (0..17).map(move |to| (from, to))).filter(|(from, to)| from != to).collect();
         let text = svg(&Drawing { stops, arcs, way: vec![], present: 0, ordered: true, subject: "It" });
-        // The control points of a curve lie out by a third more than the curve itself.
-        for x in text.split(['M', 'C', 'L']).skip(1).filter_map(|part| part.split(' ').next()?.parse::<i32>().ok()) {
-            assert!((-24..=384).contains(&x), "{x}");
+        for x in text.split(['M', 'Q', 'L']).skip(1).filter_map(|part| part.split(' ').next()?.parse::<i32>().ok()) {
+            assert!((0..=360).contains(&x), "{x}");
         }
+    }
+
+    #[test]
+    fn farther_lines_to_one_state_share_a_lane_and_others_do_not_cross_it() {
+        let arcs = [(0, 1), (0, 3), (1, 3), (0, 2), (3, 5), (2, 0), (3, 0)];
+        assert_eq!(lanes(&arcs, true), [(2, 0), (5, 0), (3, 1)], "the short ones meet no row together");
+        assert_eq!(lanes(&arcs, false), [(0, 0)]);
+        assert_eq!(path((0, 1), &[vec![], vec![]]), "M180 31L180 45M176 41L180 45L184 41");
     }
 }

@@ -27,6 +27,7 @@ pub mod pager;
 pub mod palette;
 pub mod progress;
 pub mod qr;
+pub mod refocus;
 pub mod stage_bar;
 pub mod status;
 pub mod stepper;

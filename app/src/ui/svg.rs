@@ -176,10 +176,16 @@ fn spark_points(values: &[i64]) -> String {
     (0..).zip(values).map(point).collect::<Vec<_>>().join(" ")
 }
 
-/// A strip of parts of one length, each in its tone and with what it is in words. `label` says the whole in words.
-pub fn bars(label: String, parts: &[(Tone, String)]) -> AnyView {
-    let parts = parts.iter().map(|(tone, text)| view! { <i data-s=tone.as_str() title=text.clone() style="--n:1"></i> }).collect_view();
-    view! { <div class="uptime" role="img" aria-label=label>{parts}</div> }.into_any()
+/// A strip of parts of one length, each in its tone and with what it is in words; a part without a tone is one that nothing is known of. `label` says the
+/// whole in words, and `words` stand below: what the looks mean.
+pub fn bars(label: String, parts: &[(Option<Tone>, String)], words: &[(Option<Tone>, &'static str)]) -> AnyView {
+    let look = |tone: Option<Tone>| tone.map_or("none", Tone::as_str);
+    let strip = parts.iter().map(|(tone, text)| view! { <i data-s=look(*tone) title=text.clone() style="--n:1"></i> }).collect_view();
+    let entries = words
+        .iter()
+        .map(|(tone, word)| view! { <span class="entry"><span class="uptime" aria-hidden="true"><i data-s=look(*tone)></i></span>{*word}</span> })
+        .collect_view();
+    view! { <div class="uptime" role="img" aria-label=label>{strip}</div><div class="legend">{entries}</div> }.into_any()
 }
 
 #[cfg(test)]

@@ -52,8 +52,13 @@ impl Timestamp {
     }
     /// For people, before the browser knows their zone: `22 Nov 2026 09:57 UTC`.
     pub fn readable(self) -> String {
-        let (y, mo, d, h, mi, _, _) = self.civil();
-        format!("{d} {} {y} {h:02}:{mi:02} UTC", MONTHS[usize::from(mo) - 1])
+        let (_, _, _, h, mi, _, _) = self.civil();
+        format!("{} {h:02}:{mi:02} UTC", self.date())
+    }
+    /// Its day in UTC, for people: `22 Nov 2026`.
+    pub fn date(self) -> String {
+        let (y, mo, d, ..) = self.civil();
+        format!("{d} {} {y}", MONTHS[usize::from(mo) - 1])
     }
 }
 
@@ -74,7 +79,7 @@ pub fn duration(millis: i64) -> String {
         // To the nearest tenth of a year of 365.2425 days.
         _ => {
             let tenths = (s * 10 + YEAR_S / 2) / YEAR_S;
-            format!("{}.{} years", tenths / 10, tenths % 10)
+            if tenths % 10 == 0 { format!("{} years", tenths / 10) } else { format!("{}.{} years", tenths / 10, tenths % 10) }
         }
     }
 }
@@ -99,6 +104,7 @@ mod tests {
             assert_eq!(Timestamp(ms).rfc3339(), text);
         }
         assert_eq!(Timestamp(1_795_341_432_000).readable(), "22 Nov 2026 09:57 UTC");
+        assert_eq!(Timestamp(1_795_341_432_000).date(), "22 Nov 2026");
     }
 
     #[test]
@@ -108,7 +114,7 @@ mod tests {
         assert_eq!(duration(21_720_000), "6 h 02 min");
         assert_eq!(duration(273_600_000), "3 d 4 h");
         assert_eq!(duration(730 * 86_400_000), "730 d 0 h");
-        assert_eq!(duration(1825 * 86_400_000), "5.0 years");
-        assert_eq!(duration(7304 * 86_400_000), "20.0 years");
+        assert_eq!(duration(1825 * 86_400_000), "5 years");
+        assert_eq!(duration(7304 * 86_400_000), "20 years");
     }
 }

@@ -67,8 +67,8 @@ test("an authority is given up: what it signed counts no more, tokens freeze, an
     await expect(note(page, "It is given up")).toBeVisible();
     await expect(state(page, "Compromised")).toBeVisible();
     await expect(page.getByRole("alert")).toContainText("Given up: somebody else may have its key. Nothing of it is believed, for good.");
-    await expect(card(page, "Course")).toContainText("Nothing is issued for its use until another authority is staged and activated.");
-    await expect(card(page, "Course")).toContainText("1 device had no other certificate.");
+    await expect(card(page, "Where it stands")).toContainText("Nothing is issued for its use until another authority is staged and activated.");
+    await expect(card(page, "Where it stands")).toContainText("1 device had no other certificate.");
     const after = card(page, "Its devices");
     await expect(after).toContainText("1 device has a certificate of it and none that is trusted, so they are cut off.");
     await expect(after).toContainText("They stay out until they are enrolled again or are let back by their old keys.");
@@ -101,7 +101,7 @@ test("an authority is given up: what it signed counts no more, tokens freeze, an
     await dialog.getByRole("button", { name: "Activate", exact: true }).click();
     await expect(state(page, "Active")).toBeVisible();
     await open(page, old);
-    await expect(card(page, "Course")).toContainText("has come after it.");
+    await expect(card(page, "Where it stands")).toContainText("has come after it.");
     await expect(page.getByRole("link", { name: "Stage the next one…" })).toHaveCount(0);
 
     const days = after.getByLabel("For so many days");
@@ -121,7 +121,7 @@ test("an authority is given up: what it signed counts no more, tokens freeze, an
     agent = connected(device!);
     await expectOnline(device!, own);
     await open(page, old);
-    await expect(card(page, "Course")).toContainText("No device is left whose only certificate was its.");
+    await expect(card(page, "Where it stands")).toContainText("No device is left whose only certificate was its.");
     await expect(after).toContainText("No device is cut off by its end any more.");
     await open(page, `/devices/${id}/certificates`);
     await expect(page.getByRole("table", { name: "Certificates of this device" })).toContainText("Valid");

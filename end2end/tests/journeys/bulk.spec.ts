@@ -85,7 +85,7 @@ async function three() {
   return tag;
 }
 
-const opener = (page: Page) => page.getByRole("link", { name: "Suspend…" });
+const opener = (page: Page) => page.getByRole("link", { name: "Suspend or resume…" });
 const dialog = (page: Page) => page.getByRole("dialog", { name: /^Suspend or resume \d+ devices$/ });
 const choice = (page: Page) => dialog(page).getByLabel("What to do");
 const doIt = (page: Page) => dialog(page).getByRole("button", { name: "Do it" });

@@ -35,7 +35,7 @@ test("metrics are suggested, a gate on one is checked beside its input, and the 
   await each.fill("3");
   await page.getByRole("button", { name: "Preview", exact: true }).click();
   await expect(each).toHaveAttribute("aria-invalid", "true");
-  await expect(each).toHaveAccessibleDescription("Compare at least 4 and at most 2,000 devices of each group.");
+  await expect(each).toHaveAccessibleDescription(/Compare at least 4 and at most 2,000 devices of each group\.$/);
   await look(page, "journey-metric-refused");
   await each.fill(usual);
   await page.getByRole("button", { name: "Continue to review" }).click();
@@ -128,6 +128,7 @@ test("a stage says in a line what it is, opens with a key, and keeps what is typ
   // What was only just added is open.
   await expect(page.getByLabel("Name of stage 3")).toHaveValue("Stage 3");
   await expect(page.getByLabel("Name of stage 3")).toBeVisible();
+  await expect(page.getByLabel("Name of stage 3")).toBeFocused();
   await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
 
   // What is wrong is open too, and its line says so; what was opened by hand stays so.
@@ -141,6 +142,12 @@ test("a stage says in a line what it is, opens with a key, and keeps what is typ
   for (const label of ["Reach of stage 4", "Devices come"]) await expect(page.getByLabel(label)).toBeVisible();
   await expect(page.getByLabel("Reach of stage 2")).toBeHidden();
   await look(page, "journey-stages-refused");
+
+  // The next one stands where the one before was, and the page stays there.
+  await page.getByRole("button", { name: "Remove stage 3" }).press("Enter");
+  await expect(page.getByLabel("Name of stage 4")).toHaveCount(0);
+  await expect(stage(page, 3).locator("summary")).toBeFocused();
+  await expect(stage(page, 3).locator("summary")).toBeInViewport();
 });
 
 test("what the browser wants put right before it goes on is opened where it is folded away", async ({ page }) => {

@@ -15,6 +15,9 @@ for (const tab of ["agent", "est"]) {
     await form.getByRole("button", { name: "Make token" }).click();
     const made = card(page, `Token for ${label}`);
     await expect(made.getByRole("button", { name: "Copy", exact: true })).toBeVisible();
+    // It stands above the form: who made it is led there.
+    await expect(made.getByRole("heading", { level: 2 })).toBeFocused();
+    await expect(made.getByRole("heading", { level: 2 })).toBeInViewport();
     await keepsToThePage(page, `Token for ${label}`);
     // A token's row and what can be done with it are whole.
     await expect(page.getByRole("table", { name: "Enrolment tokens" }).getByRole("row").filter({ hasText: label })).toContainText("never used");
@@ -24,6 +27,17 @@ for (const tab of ["agent", "est"]) {
     await keepsToThePage(page, `Token for ${label}`);
   });
 }
+
+test("a tab that is chosen by keyboard keeps the focus, and a phone shows it", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/enrolment?tab=own");
+  const tab = (name: string) => page.getByRole("navigation", { name: "Ways to add a device" }).getByRole("link", { name, exact: true });
+  await tab("hawkBit").press("Enter");
+  await expect(tab("hawkBit")).toHaveAttribute("aria-current", "page");
+  await expect(tab("hawkBit")).toBeFocused();
+  await open(page, "/enrolment?tab=import");
+  await expect(tab("Import")).toBeInViewport({ ratio: 1 });
+});
 
 test("the card of a gateway's token keeps to the page", async ({ page }) => {
   const label = unique("Gateway within");

@@ -25,14 +25,15 @@ test("a file of devices is previewed with what is wrong in it, and imported once
   await look(page, "journey-import-preview");
 
   await preview.getByRole("button", { name: "Import 2 devices" }).click();
-  await expect(note(page, "Devices imported")).toBeVisible();
-  await expect(fact(card(page, "Import of devices.csv"), "New")).toHaveText("2");
+  await expect(note(page, "2 devices imported")).toBeVisible();
+  await expect(fact(card(page, "Import of devices.csv"), "Came in")).toHaveText("2");
+  await expect(card(page, "Import of devices.csv")).toContainText("2 devices imported");
   const first = await rest("GET", `/devices/${name}-1`);
   expect([first.row.state, first.row.tags]).toEqual(["preregistered", [name]]);
   expect(first.target_token).toBeTruthy();
 
   await send(page, lines);
-  await expect(fact(card(page, "Preview of devices.csv"), "There, and as the file says")).toHaveText("2");
+  await expect(fact(card(page, "Preview of devices.csv"), "There already, and the same")).toHaveText("2");
   await expect(page.getByText("There is nothing to import.")).toBeVisible();
 });
 

@@ -80,7 +80,7 @@ test("an operator makes a script's token, never a larger one than their own, and
 
   const form = card(page, "New API token");
   await form.getByLabel("What it is for").fill(name);
-  const role = form.getByLabel("May do what a …");
+  const role = form.getByLabel("Its role");
   await role.selectOption("admin");
   await form.getByRole("button", { name: "Make token" }).click();
   await expect(role).toHaveAccessibleDescription(/A token can't have a larger role than you\./);

@@ -47,6 +47,7 @@ test("a customer's authority is proved by another code, enabled with a policy, d
   await expect(card(operator, authority.name)).toContainText("Enabled");
   for (const name of ["Change policy", "Remove"]) await expect(card(operator, authority.name).getByRole("button", { name })).toHaveCount(0);
   await expect(card(operator, authority.name).getByRole("link", { name: "Disable…" })).toHaveCount(0);
+  await expect(card(operator, "Register an authority")).toContainText("Only admins register an authority");
   await operator.context().close();
 
   await own.getByRole("link", { name: "Disable…" }).click();

@@ -83,7 +83,7 @@ test("its author drafts a rollout in the wizard, sees who is in which stage, and
   await author.getByLabel("How long stage 1 is watched").fill("1 s");
   await author.getByRole("button", { name: "Continue to health gates" }).click();
   // What the fleet's own updates came to stands under the limits: those of the rollout before, at least.
-  await expect(author.getByLabel("Success percentage to pass, stage 1")).toHaveAccessibleDescription(/^This fleet, last 30 days: \d+(\.\d)? % of \d+/);
+  await expect(author.getByLabel("Success percentage to pass, stage 1")).toHaveAccessibleDescription(/^Of the devices that have finished\. This fleet, last 30 days: \d+(\.\d)? % of \d+/);
   await author.getByLabel("Devices that may fail to install, stage 1").fill("2");
   await author.getByLabel("Devices that may refuse, stage 1").fill("0");
   await picture(author, "journey-wizard-gates");

@@ -53,7 +53,7 @@ test("all that match are selected in two steps, and nothing is changed when they
   await expect(bar(page)).toContainText("51 devices selected: all that match");
   await expect(box(page, `${tag}-07`)).toBeChecked();
   await look(page, "journey-selected-all");
-  await bar(page).getByRole("link", { name: "Suspend…" }).click();
+  await bar(page).getByRole("link", { name: "Suspend or resume…" }).click();
   const dialog = page.getByRole("dialog", { name: "Suspend or resume 51 devices" });
   await expect(dialog).toContainText(`the devices that match tag:${tag} now: 51 devices.`);
   await rest("PUT", `/devices/${tag}-00/tags`, { tags: [] });

@@ -90,8 +90,10 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
         },
     };
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    // A program that has forgotten its token does nothing in anybody's name: what it calls says what is missing.
+    let nobody = found.is_none() && path.starts_with("/api/v1/");
     // A token is sent on purpose; a cookie is sent by the browser whoever asks, so the page that asks must be ours.
-    if !by_token && !safe && !same_origin(headers) {
+    if !by_token && !safe && !nobody && !same_origin(headers) {
         return Problem(Fault::new(
             FaultKind::Forbidden,
             "cross_origin",

@@ -5,8 +5,13 @@
 use super::guard::encode;
 use app::api::session::local;
 use aws_lc_rs::hmac;
-use axum::http::{HeaderValue, Response, Uri, header};
+use axum::{
+    http::{HeaderValue, Response, Uri, header},
+    response::{self, IntoResponse as _, Redirect},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use std::sync::Arc;
+use wire::Fault;
 
 /// The words that a form's refusal is written with in an address: as `server_fn` has them, what was typed, and our signature beside them.
 const PARTS: [&str; 3] = ["__path=", "__err=", TYPED];
@@ -45,6 +50,19 @@ impl Refusals {
         if let Ok(signed) = HeaderValue::from_str(&signed) {
             response.headers_mut().insert(header::LOCATION, signed);
         }
+    }
+
+    /// Leads a form that the browser posted to `path` by itself back to its page, with what it was refused with as `server_fn` writes that, and what of it was
+    /// `typed`. `page` is an address with a query; `at` is the id of what is shown first there.
+    pub fn back(&self, (page, at): (&str, &str), path: &str, fault: &Fault, typed: &[u8]) -> response::Response {
+        let said = serde_json::to_vec(fault).map(|json| URL_SAFE.encode(json)).unwrap_or_default();
+        let mut response = Redirect::to(&format!("{page}&__path={}&__err={}", encode(path), encode(&said))).into_response();
+        self.sign(&mut response, typed);
+        let signed = response.headers().get(header::LOCATION).and_then(|v| v.to_str().ok()).map(|signed| format!("{signed}#{at}"));
+        if let Some(whole) = signed.and_then(|whole| HeaderValue::from_str(&whole).ok()) {
+            response.headers_mut().insert(header::LOCATION, whole);
+        }
+        response
     }
 
     /// The address without its refusal, if it has one that this server did not write. Never one of another host, whatever the path looks like.
@@ -146,6 +164,19 @@ mod tests {
         assert!(!refuse(&format!("name={}", "x".repeat(MOST_TYPED))).contains(TYPED));
         let review = refuse(&format!("plan={}&reason=Battery+drain", "x".repeat(MOST_TYPED)));
         assert!(review.contains("__typed=reason%3DBattery%2Bdrain&") && !review.contains("xxx"), "{review}");
+    }
+
+    #[test]
+    fn a_form_that_the_browser_posts_by_itself_is_led_back_with_what_was_wrong() {
+        let ours = Refusals::new(&[1; 32]);
+        let fault = Fault::new(wire::FaultKind::Invalid, "no_file", "Choose a file.");
+        let led = ours.back(("/enrolment?tab=import", "send"), "/enrolment/imports", &fault, b"update=true");
+        assert_eq!(led.status(), axum::http::StatusCode::SEE_OTHER);
+        let whole = led.headers()[header::LOCATION].to_str().unwrap();
+        let (address, at) = whole.split_once('#').unwrap();
+        assert!(address.starts_with("/enrolment?tab=import&__path=/enrolment/imports&__err="), "{whole}");
+        assert!(address.contains("&__typed=update%3Dtrue&") && at == "send", "{whole}");
+        assert_eq!(ours.forged(&address.parse().unwrap()), None);
     }
 
     #[test]

@@ -68,13 +68,13 @@ pub fn router(operator: &Operator) -> Router {
     let manual = super::docs::router(&names);
     let face = Face::operator(names.clone());
     let refusals = Refusals::new(&(&OsEntropy as &dyn Entropy).bytes());
-    let pages = Pages { guard: guard_state.clone(), assets: names, refusals, options: pages::options() };
+    let pages = Pages { guard: guard_state.clone(), assets: names, refusals: refusals.clone(), options: pages::options() };
     let console = pages::router(pages).layer(DefaultBodyLimit::max(LARGEST_FORM)).layer(middleware::from_fn(in_time));
     let header = |name: &'static str, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
     };
     let routes = Router::new()
-        .merge(api::faces(&operator.fleet))
+        .merge(api::faces(&operator.fleet, refusals))
         .route("/api/{*rest}", axum::routing::any(guard::unknown))
         .route("/session/refresh", get(session::refresh).post(session::refresh_form).with_state(guard_state.clone()))
         .merge(live::routes(live::Live {

@@ -76,7 +76,8 @@ async fn two_others_review_what_was_started_without_approval(#[case] kind: Engin
     assert_eq!(desk.logged("rollout.break_glass_accept").await["detail"]["remark"], "it had to be");
     assert_eq!(eve.post(&path, &fine).await.code(), (409, "not_now"), "each says it once");
     let stopped = max.post(&path, &json!({ "accept": false, "remark": "not that bad", "stop": true })).await;
-    assert_eq!((&stopped.ok()["missing"], &stopped.body["reviews"][1]["accepted"]), (&json!(0), &json!(false)));
+    let objections = stopped.ok()["reviews"].as_array().unwrap().iter().filter(|review| review["accepted"] == false).count();
+    assert_eq!((&stopped.body["missing"], objections), (&json!(0), 1));
     assert!(!stopped.body["settled_at"].is_null(), "{}", stopped.body);
     assert_eq!(broken().await[0]["reviews"], stopped.body["reviews"]);
     assert_eq!(desk.logged("rollout.break_glass_object").await["detail"]["stop"], true);

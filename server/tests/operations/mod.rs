@@ -56,12 +56,16 @@ impl Desk {
         Self { server, admin, operator, viewer }
     }
 
-    /// The newest entry of the audit log about this, with its details read.
+    /// The newest entry of the audit log about this, with its details read, but for the request that it was done by.
     async fn logged(&self, action: &str) -> Value {
         let log = self.admin.get(&format!("/audit?action={action}")).await;
         let entries = log.ok()["items"].as_array().unwrap();
         let mut entry = entries.iter().find(|entry| entry["action"] == action).unwrap_or_else(|| panic!("no {action}")).clone();
-        entry["detail"] = serde_json::from_str(entry["detail"].as_str().unwrap()).unwrap_or_default();
+        let mut detail: Value = serde_json::from_str(entry["detail"].as_str().unwrap()).unwrap_or_default();
+        if let Some(words) = detail.as_object_mut() {
+            words.remove("request");
+        }
+        entry["detail"] = detail;
         entry
     }
 

@@ -208,7 +208,7 @@ fn revoked_rows(model: &Model, query: &CertificateQuery) -> AnyView {
         by_end(query),
         Column::text("Issued by"),
         Column::text("Key"),
-        Column::text("Serial"),
+        Column::text("Serial number"),
     ];
     let line = |c: &CertificateRow| {
         let why = words::certificate_reason(c).unwrap_or_else(|| "not said".to_owned());
@@ -235,7 +235,7 @@ fn rows(model: &Model, query: &CertificateQuery, revoke: Revoke) -> AnyView {
         by_end(query),
         Column::text("Issued by"),
         Column::text("Key"),
-        Column::text("Serial"),
+        Column::text("Serial number"),
         Column::text("First used"),
         Column::actions("Revoke"),
     ];

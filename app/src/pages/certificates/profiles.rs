@@ -33,7 +33,10 @@ pub(super) fn section(m: &RulesPage, calls: Calls) -> AnyView {
     } else {
         card_flush("Profiles", None, rows(m, calls.remove))
     };
-    let new = m.may_edit.then(|| card("Make or change a profile", None, form_of(calls.set)));
+    if !m.may_edit {
+        return view! { <div class="mt-4">{list}</div> }.into_any();
+    }
+    let new = card("Make or change a profile", None, form_of(calls.set));
     view! { <div class="split mt-4"><div class="stack">{list}</div>{new}</div> }.into_any()
 }
 

@@ -81,7 +81,7 @@ pub fn RenewalsPage() -> AnyView {
 fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     let would = &m.would;
     let back = asked.back();
-    let sub = view! { <a href=back.clone()>{if asked.authority.is_empty() { "Devices" } else { "The authority" }}</a> };
+    let sub = view! { <a href=back.clone()>{if asked.authority.is_empty() { "Back to the devices" } else { "Back to the authority" }}</a> };
     let way_back = view! { <a class="btn" href=back>"Back"</a> }.into_any();
     let body = if let Some(said) = &asked.unread {
         let text =
@@ -96,22 +96,21 @@ fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     } else {
         ask(m, asked, call)
     };
-    view! { <PageHead title="Ask devices to renew" sub=sub.into_any()/><section class="card narrow">{body}</section> }.into_any()
+    view! { <PageHead title="Ask devices to renew their certificates" sub=sub.into_any()/><section class="card narrow">{body}</section> }
+        .into_any()
 }
 
 fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     let would = &m.would;
     let who = counted(would.asked, "device", "devices");
-    let hint = "They are told one after the other, so that they don't all come back at once. Whoever is not connected then is told when it connects.";
+    let hint = "They are told one after the other over this time, so that they don't all come back at once; with 0 they are told all at once. Whoever is not connected then is told when it connects.";
     let minutes = field("minutes", "Over how many minutes", Control::Input("number"))
         .value(would.minutes.to_string())
         .bounds(0, i64::from(MAX_RENEWAL_MINUTES))
         .hint(hint)
         .refused(call);
     let Asked { q, devices, named, authority, .. } = asked.clone();
-    let are = if would.asked == 1 { "is" } else { "are" };
-    let what =
-        format!("{who} of them {are} asked, whatever the age of their certificates. Each order ends when the device has used a new one.");
+    let what = what(would);
     let (back, about, left_out, expected) = (asked.back(), about(m, asked), left_out(would), would.devices);
     view! {
         <ActionForm action=call>
@@ -135,6 +134,18 @@ fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
         </ActionForm>
     }
     .into_any()
+}
+
+/// How many of those are asked, and what that means, in two sentences.
+fn what(would: &ManyRenewals) -> String {
+    let who = match (would.asked, would.devices) {
+        (1, 1) => "It is".to_owned(),
+        (1, _) => "1 of them is".to_owned(),
+        (asked, all) if asked == all => "All of them are".to_owned(),
+        (asked, _) => format!("{} of them are", grouped(asked)),
+    };
+    let whose = if would.asked == 1 { "its" } else { "their" };
+    format!("{who} asked, whatever the age of {whose} certificates. An order ends when its device has used a new one.")
 }
 
 /// Whom it is about, in a sentence.
@@ -199,6 +210,15 @@ mod tests {
         assert_eq!(Asked::new("", &[String::new()], "").named, "1", "a tick of nobody is not all");
         assert_eq!(not_understood("?q=tag:eu&sel=gw-1&sort=version&cols=tags&ask=tag", &WORDS), None, "the list's form brings it along");
         assert_eq!(not_understood("?devices=gw-1,gw-2", &WORDS).unwrap(), "“devices” says nothing here");
+    }
+
+    #[test]
+    fn it_says_how_many_of_them_are_asked() {
+        let said = |asked, devices| what(&ManyRenewals { asked, devices, ..model(&[], None).would });
+        assert_eq!(said(1, 1), "It is asked, whatever the age of its certificates. An order ends when its device has used a new one.");
+        assert!(said(1, 3).starts_with("1 of them is asked, whatever the age of its certificates."));
+        assert!(said(3, 3).starts_with("All of them are asked, whatever the age of their certificates."));
+        assert!(said(1200, 1204).starts_with("1,200 of them are asked,"));
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub fn tab(d: &DeviceDetail, actions: &Actions) -> AnyView {
             Column::text("Serial number"),
             Column::text("State"),
             Column::text("Valid from"),
-            Column::text("Until"),
+            Column::text("Ends"),
             Column::text("Key"),
-            Column::text("Issuer"),
+            Column::text("Issued by"),
             Column::text("First used"),
             Column::text("SHA-256"),
         ];

@@ -28,6 +28,10 @@ pub struct Place {
     pub before: i64,
 }
 
+/// What the days look like; none are days that nothing is known of.
+const LOOKS: [(Option<Tone>, &str); 4] =
+    [(Some(Tone::Ok), "all day"), (Some(Tone::Warn), "a part of the day"), (Some(Tone::Off), "not at all"), (None, "not known")];
+
 /// What the tab's address may say.
 pub const KNOWN: Known = (&[], &["cur", "from"]);
 
@@ -68,25 +72,22 @@ fn days(page: &ConnectionsPage, enrolled: Timestamp) -> Vec<Day> {
 }
 
 impl Day {
-    /// How it is drawn: all of it but a hundredth, some of it, nothing of it.
-    const fn tone(self) -> Tone {
-        if self.connected == 0 {
-            Tone::Off
+    /// How it is drawn: all of it but a hundredth, some of it, nothing of it. Nothing is known of it: no tone.
+    const fn tone(self) -> Option<Tone> {
+        if self.of == 0 {
+            None
+        } else if self.connected == 0 {
+            Some(Tone::Off)
         } else if self.connected < self.of - self.of / 100 {
-            Tone::Warn
+            Some(Tone::Warn)
         } else {
-            Tone::Ok
+            Some(Tone::Ok)
         }
-    }
-
-    fn date(self) -> String {
-        let (year, month, day, ..) = self.begins.civil();
-        format!("{year}-{month:02}-{day:02}")
     }
 
     fn text(self) -> String {
         let share = if self.of == 0 { "not known".to_owned() } else { percent(self.connected, self.of) };
-        format!("{}: {share}", self.date())
+        format!("{}: {share}", self.begins.date())
     }
 }
 
@@ -106,15 +107,17 @@ fn month(days: &[Day]) -> AnyView {
     } else {
         format!("Connected {share} of the last {} days", days.len())
     };
-    let parts: Vec<(Tone, String)> = days.iter().map(|day| (day.tone(), day.text())).collect();
-    let aside = view! { <span class="text-2">{format!("{share} connected")}</span> }.into_any();
+    let parts: Vec<(Option<Tone>, String)> = days.iter().map(|day| (day.tone(), day.text())).collect();
+    let words: Vec<(Option<Tone>, &str)> = LOOKS.into_iter().filter(|(look, _)| days.iter().any(|day| day.tone() == *look)).collect();
+    let of_what = if known < days.len() { " of what is known" } else { "" };
+    let aside = view! { <span class="text-2">{format!("{share} connected{of_what}")}</span> }.into_any();
     let ends = days.first().zip(days.last()).map(|(first, last)| {
-        view! { <div class="row small dim"><span>{first.date()}</span><span class="push">{last.date()}" (UTC)"</span></div> }
+        view! { <div class="row small dim"><span>{first.begins.date()}</span><span class="push">{last.begins.date()}" (days of UTC)"</span></div> }
     });
     card(
         format!("Connection, last {} days", days.len()),
         Some(aside),
-        view! { <div class="stack">{svg::bars(said, &parts)}{ends}</div> }.into_any(),
+        view! { <div class="stack">{ends}{svg::bars(said, &parts, &words)}</div> }.into_any(),
     )
 }
 
@@ -192,11 +195,11 @@ mod tests {
         let enrolled = day(1).plus(12 * HOUR);
         let all = days(&page([0, 12 * HOUR, 6 * HOUR, 6 * HOUR], first), enrolled);
         assert_eq!(all.iter().map(|day| day.of / HOUR).collect::<Vec<_>>(), [0, 12, 24, 6]);
-        assert_eq!(all.iter().map(|day| day.tone()).collect::<Vec<_>>(), [Tone::Off, Tone::Ok, Tone::Warn, Tone::Ok]);
-        assert_eq!(all[0].text(), "1970-04-11: not known");
-        assert_eq!(all[2].text(), "1970-04-13: 25 %");
+        assert_eq!(all.iter().map(|day| day.tone()).collect::<Vec<_>>(), [None, Some(Tone::Ok), Some(Tone::Warn), Some(Tone::Ok)]);
+        assert_eq!(all[0].text(), "11 Apr 1970: not known");
+        assert_eq!(all[2].text(), "13 Apr 1970: 25 %");
         let short = days(&page([0, 0, DAY_MS - 60_000, 0], day(2)), first);
         assert_eq!(short.iter().map(|day| day.of / HOUR).collect::<Vec<_>>(), [0, 0, 24, 6], "nothing was read of what was before");
-        assert_eq!(short[2].tone(), Tone::Ok, "a minute of a day is no gap to be seen");
+        assert_eq!((short[0].tone(), short[2].tone()), (None, Some(Tone::Ok)), "a minute of a day is no gap to be seen");
     }
 }

@@ -1,11 +1,12 @@
 //! Pure: the list's address, and filters as conditions of the selector in it. Refuses to know how a selector is written.
 
-use crate::ui::unread::Word;
+use crate::{pages::words, ui::unread::Word};
 use std::fmt::Write;
 use wire::{
     devices::{DeviceQuery, DeviceSort},
     percent,
     selector::{Field, Selector},
+    states::DeviceState,
     views::DeviceColumn,
 };
 
@@ -42,6 +43,14 @@ pub fn values_of(q: &str, field: &Field) -> Vec<String> {
 /// typed.
 pub fn with(q: &str, field: &Field, value: &str) -> String {
     Selector::parse(q).map_or_else(|_| q.to_owned(), |selector| selector.with(field, value).to_string())
+}
+
+/// A field's value as people read it: a state in the words of its mark, anything else as it is written.
+pub fn said(field: &Field, value: &str) -> String {
+    match value.parse::<DeviceState>() {
+        Ok(state) if *field == Field::State => words::standing(state).to_owned(),
+        _ => value.to_owned(),
+    }
 }
 
 /// The selector without its `n`th condition.
@@ -144,6 +153,13 @@ mod tests {
         assert_eq!(without("a \"b (c\" d", 1), "a d");
         assert_eq!(conditions("  a  \"b c\" ").len(), 2);
         assert!(conditions("type:a or type:b").is_empty());
+    }
+
+    #[test]
+    fn a_state_is_said_in_words() {
+        assert_eq!(said(&Field::State, "preregistered"), "Not seen yet");
+        assert_eq!(said(&Field::State, "active"), "Active");
+        assert_eq!(said(&Field::Tag, "active"), "active");
     }
 
     #[test]

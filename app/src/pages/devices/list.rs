@@ -233,11 +233,8 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), asked: &Question, (
             {views::saved(&model.views, shown)}
             {chips}
             <span class="err" role="status">{move || wrong.get()}</span>
-            {bulk::links(model, shown, asked)}
-            {grouping::link(model, shown, asked)}
-            {stepping::link(model, shown, asked)}
-            {renewing::link(model, shown)}
         </form>
+        {bulk::row(model, shown, asked)}
     }
     .into_any()
 }
@@ -256,12 +253,13 @@ fn values(field: &Field, label: &'static str, all: &[String], shown: &Shown, cou
     let links = all
         .iter()
         .map(|value| {
-            let current = now.contains(value);
+            let (current, said) = (now.contains(value), filters::said(field, value));
+            let words = (said != *value).then_some("words");
             let (field, of) = (field.name(), value.clone());
             let count = move || counts.with(|counts| counts.as_ref()?.count(&field, &of).map(grouped));
             view! {
-                <a href=to(value) aria-current=current.then_some("true")>
-                    {current.then(|| icon("check"))}{value.clone()}" "<span class="count">{count}</span>
+                <a href=to(value) class=words aria-current=current.then_some("true")>
+                    {current.then(|| icon("check"))}{said}" "<span class="count">{count}</span>
                 </a>
             }
         })

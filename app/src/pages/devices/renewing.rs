@@ -27,17 +27,20 @@ pub fn link(model: &Model, shown: &Shown) -> AnyView {
     if !model.may_edit || model.devices.total == 0 {
         return ().into_any();
     }
-    view! { <a class="btn" href=question(&shown.query.q)>{icon("rotate-ccw")}"Renew…"</a> }.into_any()
+    view! { <a class="btn" href=question(&shown.query.q)>{icon("rotate-ccw")}"Renew certificates…"</a> }.into_any()
 }
 
 /// The way to it in the bar of those that are ticked: the form that they are in goes there.
 pub fn button(model: &Model) -> AnyView {
-    model.may_edit.then(|| view! { <button class="btn" data-s="sm" type="submit" formaction=QUESTION>"Renew…"</button> }).into_any()
+    model
+        .may_edit
+        .then(|| view! { <button class="btn" data-s="sm" type="submit" formaction=QUESTION>"Renew certificates…"</button> })
+        .into_any()
 }
 
 /// The way to it in the bar of all that the list means.
 pub fn button_of_all(model: &Model, shown: &Shown) -> AnyView {
-    model.may_edit.then(|| view! { <a class="btn" data-s="sm" href=question(&shown.query.q)>"Renew…"</a> }).into_any()
+    model.may_edit.then(|| view! { <a class="btn" data-s="sm" href=question(&shown.query.q)>"Renew certificates…"</a> }).into_any()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use wire::{devices::DevicesPage as Model, states::DeviceStep};
 pub const fn order<'a>(model: &Model, shown: &'a Shown, question: &'a Question) -> Order<'a> {
     Order {
         name: "suspend",
-        verb: "Suspend",
+        verb: "Suspend or resume",
         done: "suspended or resumed",
         may: model.may_suspend,
         total: model.devices.total,
@@ -23,7 +23,7 @@ pub const fn order<'a>(model: &Model, shown: &'a Shown, question: &'a Question) 
 
 /// The way to it.
 pub fn link(model: &Model, shown: &Shown, question: &Question) -> AnyView {
-    order(model, shown, question).link(view! { {icon("pause")}"Suspend…" }.into_any())
+    order(model, shown, question).link(view! { {icon("pause")}"Suspend or resume…" }.into_any())
 }
 
 /// The question.

@@ -60,6 +60,7 @@ const fn says(says: Says) -> (Tone, &'static str) {
         Says::Met => (Tone::Ok, "Met"),
         Says::Blocks => (Tone::Hold, "Keeps it back"),
         Says::NoMatter => (Tone::Off, "Doesn’t matter"),
+        Says::NotYet => (Tone::Off, "Not asked yet"),
     }
 }
 
@@ -84,7 +85,7 @@ const fn title(rule: Rule) -> &'static str {
         Rule::AtOnce => "Devices at the same time",
         Rule::DataBudget => "Data budget",
         Rule::Agreed => "Somebody agrees",
-        Rule::Asks => "It asks",
+        Rule::Asks => "Reachable",
         Rule::Reports => "It reports",
     }
 }
@@ -99,13 +100,13 @@ fn rules(rollout: &WhyRollout) -> AnyView {
 fn row(reason: &Reason, first: bool) -> AnyView {
     let (tone, word) = says(reason.says);
     let mark = first.then(|| view! { {icon("chevron-right")}<span class="sr">"The reason: "</span> });
-    let dim = (reason.says == Says::NoMatter).then_some("dim");
+    let dim = matches!(reason.says, Says::NoMatter | Says::NotYet).then_some("dim");
     let at = reason.again_at.map(|at| view! { <div class="sub">{time::ago(at)}</div> });
     view! {
         <tr data-reason=first.then_some("") class=dim>
             <th scope="row"><span class="row nowrap">{mark}{title(reason.rule)}</span></th>
             <td class="nowrap">{status(tone, word)}</td>
-            <td>{reason.fact.clone()}</td>
+            <td class="sentence">{reason.fact.clone()}</td>
             <td>{reason.again.clone()}{at}</td>
         </tr>
     }

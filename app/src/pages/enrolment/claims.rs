@@ -18,6 +18,7 @@ use wire::enrolment::{Claim, CreatedClaim, EnrolmentPage as Page, GivenGroup, co
 
 /// What a claim is and what to do with it.
 pub(super) fn steps(p: &Page) -> AnyView {
+    let who = if p.claims.may_make { "" } else { "An admin does this. " };
     let lines = format!(
         "agent run --enrol {url} --claim claim.pem --claim-key claim.pem --root-fingerprint {root}\n\
          curl --cacert root.pem --cert claim.pem --key claim.pem -H 'Content-Type: application/pkcs10' --data-binary @device.csr \
@@ -27,7 +28,7 @@ pub(super) fn steps(p: &Page) -> AnyView {
     );
     view! {
         <ol class="numbered">
-            <li>"Make a claim, here at the side. You get one file with a certificate and its key, this once."</li>
+            <li>{who}"Make a claim. You get one file with a certificate and its key, this once."</li>
             <li>"Put the file into the image of many devices. It is good for nothing but asking for a certificate here; it opens no device connection."</li>
             <li>"Each device makes its own key and trades a request for its own certificate. When the file has leaked, disable the claim: it is over at once, and the devices it let in stay."</li>
         </ol>
@@ -57,7 +58,7 @@ fn lasting(p: &Page) -> AnyView {
             {text("label", "What it is for").required().max_length(100).placeholder("Image 4, line 3").view()}
             {text("pattern", "Device ids").required().hint("Which ids it may enrol, for example gw-*, or several with blanks between them.").placeholder("gw-*").view()}
             {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").view()}
-            {text("tags", "Tags").hint("Given to its devices, separated by blanks.").view()}
+            {text("tags", "Tags").hint("Given to its devices, separated by commas.").view()}
             {super::groups_field(p, &[]).map(Field::view)}
             {super::profile_field(p, "").map(Field::view)}
             {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1000").bounds(1, 100_000).required().view()}
@@ -90,7 +91,7 @@ fn soon(p: &Page, here: FormCall<CreateClaimHere>) -> AnyView {
 pub(super) fn created_card(c: &CreatedClaim, p: &Page) -> AnyView {
     view! {
         <section class="card created" aria-live="polite">
-            <header><h2>{format!("Claim for {}", c.claim.pattern)}</h2><span class="push">{badge(Tone::Info, "Ends in five minutes")}</span></header>
+            <header><h2 id=super::CREATED tabindex="-1">{format!("Claim for {}", c.claim.pattern)}</h2><span class="push">{badge(Tone::Info, "Ends in five minutes")}</span></header>
             <div class="body stack">
                 <p>"Use it now: it is shown this once, lets one device in, and ends "{time::ago(c.claim.expires_at)}"."</p>
                 {qr_code(c.qr.as_ref(), &c.code, "Scan it with the device, or with a phone that hands it on: address, root, certificate and key in one, for agent run --code.")}
@@ -109,7 +110,7 @@ pub(super) fn created_card(c: &CreatedClaim, p: &Page) -> AnyView {
 fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
     if p.claims.all.is_empty() {
         let none = "A claim is a certificate that many devices share until each has its own.";
-        return view! { <div class="card">{empty("key-round", "No claim yet", none, None)}</div> }.into_any();
+        return card_flush("Claims", None, empty("key-round", "No claim yet", none, None));
     }
     let columns = vec![
         Column::text("Claim"),
@@ -149,7 +150,7 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         .collect::<Vec<_>>();
     view! {
         <tr>
-            <th scope="row">{c.label.clone()}<div class="small dim">"by "{c.created_by.clone()}</div>{crate::ui::status::tags_below(&gives)}</th>
+            <th scope="row">{c.label.clone()}<div class="small dim">{c.created_by.clone()}</div>{crate::ui::status::tags_below(&gives)}</th>
             <td>{badge(tone, word)}{super::tokens::frozen_since(c.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
             <td class="num">{format!("{} of {}", grouped((c.max_uses - c.uses).max(0)), grouped(c.max_uses))}</td>
             <td>{time::ago(c.expires_at)}</td>

@@ -40,6 +40,17 @@ impl Way {
         }
     }
 
+    /// What it comes to, in a sentence.
+    pub(super) const fn sub(self) -> &'static str {
+        match self {
+            Self::Agent | Self::Est | Self::Factory | Self::Claim | Self::Own => {
+                "A device makes its own key and has a certificate for it; where you want it, a person has the last word."
+            }
+            Self::HawkBit => "A device that can hold no certificate shows a secret that it shares with us.",
+            Self::Import => "Devices that another system knows come into the books by a file, before they are seen here.",
+        }
+    }
+
     /// Whether this word of an address is one.
     pub(super) fn is_one(tab: &str) -> bool {
         tab == "agent" || Self::of(tab) != Self::Agent
@@ -66,7 +77,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         Way::Est => est(p),
         Way::Factory => super::factory::steps(),
         Way::Claim => super::claims::steps(p),
-        Way::Own => super::own::steps(),
+        Way::Own => super::own::steps(p),
         Way::HawkBit => super::shared::steps(p),
         Way::Import => super::import::steps(),
     };
@@ -74,8 +85,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";
         view! { <p class="small text-2 mt-4">{text}</p> }
     });
-    let body = view! {
-        {nav}
+    let how = view! {
         <div class="mt-4">{steps}</div>
         <dl class="kv mt-4">
             <dt>"Enrol address"</dt><dd>{copyable(p.enrol_url.clone(), "Copy enrol address")}</dd>
@@ -83,14 +93,27 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         </dl>
         {local}
     };
+    // What a file comes to stands below the tabs, not below all of this.
+    let how = if way == Way::Import && p.import.is_some() {
+        view! { <details class="mt-4"><summary>"How it goes"</summary>{how}</details> }.into_any()
+    } else {
+        how.into_any()
+    };
+    let body = view! { {nav}{how} };
     card("Add a device", None, body.into_any())
 }
 
+/// Who makes tokens, for those who don't.
+const fn tokens_by(p: &Page) -> &'static str {
+    if p.may_edit { "" } else { "An operator does this. " }
+}
+
 fn agent(p: &Page) -> AnyView {
+    let who = tokens_by(p);
     let line = agent_line(&p.enrol_url, &p.root_fingerprint, "fet_…", None, "", AgentKey::USUAL);
     view! {
         <ol class="numbered">
-            <li>"Make a token for it, here at the side. It is shown once, with the line to paste."</li>
+            <li>{who}"Make a token for it. It is shown once, with the line to paste."</li>
             <li>"Run the line on the device. The agent checks our certificate against the fingerprint, makes a key that never leaves the device, and gets its certificate. The device appears under "<a href="/devices">"Devices"</a>" at once."</li>
             <li>"To let it install updates, add "<code>"--trusted-key FILE"</code>" with the public half of the key that releases are signed with, now or at a later start: it is kept. The device trusts that key, not us."</li>
         </ol>
@@ -100,11 +123,12 @@ fn agent(p: &Page) -> AnyView {
 }
 
 fn est(p: &Page) -> AnyView {
+    let who = tokens_by(p);
     let lines = est_lines(&p.enrol_url, &p.root_fingerprint, "fet_…", "$(hostname)", KeyType::P256).join("\n");
     let [new_key, renewal] = est_renewal_lines(&p.enrol_url, KeyType::P256);
     view! {
         <ol class="numbered">
-            <li>"Make a token for it, here at the side. It is shown once, with these lines filled in."</li>
+            <li>{who}"Make a token for it. It is shown once, with these lines filled in."</li>
             <li>"Any client of RFC 7030 works, such as the one in a device's own stack. With curl and openssl: fetch the authorities and compare the root's fingerprint, make a key and a request, trade the token for the certificate."</li>
             <li>"Pasted again they ask with the key that is there: to fetch what a person has approved, or an answer that was lost."</li>
             <li>"To renew, ask at "<code>"simplereenroll"</code>" over the certificate there is: with its key after two thirds of its life, with a new one at any time."</li>

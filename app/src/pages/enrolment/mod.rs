@@ -10,7 +10,7 @@ mod requests;
 mod shared;
 mod tokens;
 
-use crate::api::packed::reading;
+use crate::api::packed::{Reading, reading};
 use crate::ui::form::FormCall;
 use crate::{
     api::enrolment::{
@@ -25,11 +25,11 @@ use crate::{
     live,
     ui::{
         Control, Field, PageHead, Tone, banner, card, field,
-        form::{action, on_success, said},
+        form::{Post, action, on_success, said},
         icon,
         number::grouped,
         page::{self, page},
-        select,
+        refocus, select,
         unread::{self, Word},
     },
 };
@@ -59,7 +59,7 @@ pub fn EnrolmentPage() -> AnyView {
     // A file is compared with the fleet anew with each reading, up to ten thousand lines: not with everything that any device does.
     live::refetch_on(move || query.with(|q| q.get_str("import").is_none()).then_some(Topic::Devices), 1000, model);
     let create = action::<CreateEnrolmentToken>();
-    on_success(create, move |_| model.refetch());
+    on_success(create, move |_| made(model));
     let calls = Calls {
         create,
         revoke: said::<RevokeEnrolmentToken>("Token revoked", model),
@@ -71,13 +71,14 @@ pub fn EnrolmentPage() -> AnyView {
         open: said::<OpenEnrolment>("Setting changed", model),
     };
     let here = action::<CreateClaimHere>();
-    on_success(here, move |_| model.refetch());
+    on_success(here, move |_| made(model));
     let lots = Lots {
         cancel: said::<CancelBatch>("Batch stopped", model),
         disable: said::<DisableClaim>("Claim disabled", model),
         here,
         revoke: said::<RevokeBatch>("Batch revoked", model),
-        run: said::<RunImport>("Devices imported", model),
+        run: import::call(model),
+        sent: Post::plain(import::PATH),
     };
     let shares = shared::Shares {
         set: said::<SetSharedSecrets>("Setting changed", model),
@@ -85,8 +86,8 @@ pub fn EnrolmentPage() -> AnyView {
         revoke: said::<RevokeGatewayToken>("Gateway token revoked", model),
         target: action::<CreateTargetToken>(),
     };
-    on_success(shares.gateway, move |_| model.refetch());
-    on_success(shares.target, move |_| model.refetch());
+    on_success(shares.gateway, move |_| made(model));
+    on_success(shares.target, move |_| made(model));
     let own = own::Owns {
         register: said::<RegisterAuthority>("Authority registered", model),
         code: said::<RenewVerificationCode>("Code made", model),
@@ -111,6 +112,15 @@ pub fn EnrolmentPage() -> AnyView {
         content(&model, &asked, (way.get(), ca.get()), calls, (lots, own, shares))
     });
     view! { {unread::notice(&WORDS, &OTHERS)}{content}{requests::decide_dialog(calls.deciding)} }.into_any()
+}
+
+/// The id of the heading over a secret that is shown once.
+const CREATED: &str = "created";
+
+/// What was made is shown above the form that made it, out of sight on a phone.
+fn made(model: Reading) {
+    model.refetch();
+    refocus::lead_to(CREATED);
 }
 
 /// What the address asks about, by id.
@@ -141,6 +151,8 @@ struct Lots {
     here: FormCall<CreateClaimHere>,
     revoke: FormCall<RevokeBatch>,
     run: FormCall<RunImport>,
+    /// The form that sends a file of devices.
+    sent: Post,
 }
 
 fn content(
@@ -192,12 +204,12 @@ fn content(
         guide::Way::HawkBit => shared::sides(p, asked.device.clone(), shares),
         guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), &own),
         guide::Way::Factory => factory::sides(p, lots.cancel, lots.revoke, asked.revoke_batch),
-        guide::Way::Import => import::sides(p, lots.run),
+        guide::Way::Import => import::sides(p, lots.run, lots.sent),
         guide::Way::Claim => claims::sides(p, lots.disable, lots.here),
         guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
     };
     view! {
-        <PageHead title="Add devices" sub=view! { "A device makes its own key and trades a token for a certificate; where you want it, a person has the last word." }.into_any()/>
+        <PageHead title="Add devices" sub=way.sub().into_any()/>
         {p.signer_lost.as_ref().map(lost)}
         {revoke}
         {gateway}

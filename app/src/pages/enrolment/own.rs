@@ -39,10 +39,11 @@ pub(super) struct Owns {
 }
 
 /// What it is for and how it goes.
-pub(super) fn steps() -> AnyView {
+pub(super) fn steps(p: &Page) -> AnyView {
+    let who = if p.registered.may_manage { "" } else { "An admin does this. " };
     view! {
         <ol class="numbered">
-            <li>"Register the certificate of the authority that signs your devices' certificates, here at the side. Only the certificate: its key stays where it is."</li>
+            <li>{who}"Register the certificate of the authority that signs your devices' certificates. Only the certificate: its key stays where it is."</li>
             <li>"Prove that you hold its key: with it, sign a certificate that names the code you are shown. Somebody who only has the authority's certificate can't."</li>
             <li>"Say what becomes of its devices when they connect for the first time, and enable it. A device dials the device address with the certificate it has; with the next dial it is in."</li>
         </ol>
@@ -53,7 +54,12 @@ pub(super) fn steps() -> AnyView {
 /// The two columns of the tab; `shown` is the authority that is asked about.
 pub(super) fn sides(p: &Page, shown: Option<&RegisteredAuthority>, calls: &Owns) -> AnyView {
     let may = p.registered.may_manage;
-    let new = may.then(|| card("Register an authority", None, new_form(calls.register)));
+    let form = if may {
+        new_form(calls.register)
+    } else {
+        view! { <p class="text-2">"Only admins register an authority, prove and enable it. Ask one of them."</p> }.into_any()
+    };
+    let new = card("Register an authority", None, form);
     let detail = shown.map(|a| detail(p, a, calls));
     view! {
         <div class="stack">{detail}{card_of(p, Way::Own)}{list(p)}</div>
@@ -80,7 +86,7 @@ fn new_form(call: FormCall<RegisterAuthority>) -> AnyView {
 fn list(p: &Page) -> AnyView {
     if p.registered.all.is_empty() {
         let none = "Devices that were given a certificate when they were made can use it here, without a token.";
-        return view! { <div class="card">{empty("shield-check", "No own authority yet", none, None)}</div> }.into_any();
+        return card_flush("Own authorities", None, empty("shield-check", "No own authority yet", none, None));
     }
     let columns = vec![
         Column::text("Authority"),
@@ -316,7 +322,7 @@ fn enable_form(page: &Page, a: &RegisteredAuthority, call: FormCall<EnableAuthor
             .hint("Made from {CN}, {serialNumber} (of the subject) or {SAN:URI}, with text between.").refused(call).view()}
         {text("pattern", "Device ids").id("f-own-pattern").value(p.pattern.clone()).hint("Which ids it may let in, for example gw-*, or several with blanks between them; empty means any.").refused(call).view()}
         {text("device_type", "Device type").id("f-own-type").value(p.device_type.clone()).hint("Given to its devices.").refused(call).view()}
-        {text("tags", "Tags").id("f-own-tags").value(p.tags.join(" ")).hint("Given to its devices, separated by blanks.").refused(call).view()}
+        {text("tags", "Tags").id("f-own-tags").value(p.tags.join(", ")).hint("Given to its devices, separated by commas.").refused(call).view()}
         {super::groups_field(page, &p.groups).map(|field| field.id("f-own-groups").refused(call).view())}
         {field("max_devices", "Devices it may let in", Control::Input("number")).value(p.max_devices.to_string()).bounds(1, 1_000_000).required().refused(call).view()}
         {field("per_day", "Devices a day", Control::Input("number")).value(p.per_day.to_string()).bounds(1, 100_000).required()

@@ -120,7 +120,7 @@ fn new_gateway(call: FormCall<CreateGatewayToken>) -> AnyView {
 fn list(p: &Page, revoke: FormCall<RevokeGatewayToken>) -> AnyView {
     if p.shared.gateways.is_empty() {
         let none = "A gateway token speaks for devices that have no certificate.";
-        return view! { <div class="card">{empty("key-round", "No gateway token", none, None)}</div> }.into_any();
+        return card_flush("Gateway tokens", None, empty("key-round", "No gateway token", none, None));
     }
     let columns = vec![
         Column::text("Gateway"),
@@ -196,7 +196,7 @@ pub(super) fn target_card(c: &CreatedTargetToken, p: &Page) -> AnyView {
 fn created(title: String, secret: String, lines: String) -> AnyView {
     view! {
         <section class="card created" aria-live="polite">
-            <header><h2>{title}</h2></header>
+            <header><h2 id=super::CREATED tabindex="-1">{title}</h2></header>
             <div class="body stack">
                 <p>"Copy it now: the secret is shown this once."</p>
                 {code_block(lines, "SWUpdate's configuration")}

@@ -22,7 +22,7 @@ use wire::{
 pub(super) fn list(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
     if p.tokens.is_empty() {
         let none = "A token is a secret that a device trades for its certificate, once or as often as you allow.";
-        return view! { <div class="card">{empty("key-round", "No enrolment token yet", none, None)}</div> }.into_any();
+        return card_flush("Tokens", None, empty("key-round", "No enrolment token yet", none, None));
     }
     let rest = super::rest(&p.lists.tokens, p.tokens.len(), ("newest", "tokens"), "/enrolment?tab=agent");
     view! { {card_flush("Tokens", None, rows(p, revoke))}{rest} }.into_any()
@@ -37,7 +37,7 @@ pub(super) fn new_form(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyV
         {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1").bounds(1, 10_000).required().refused(create).view()}
         {field("hours", "Valid for, in hours", Control::Input("number")).value("24").bounds(1, 720).required().refused(create).view()}
         {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").refused(create).view()}
-        {text("tags", "Tags").hint("Given to its devices, separated by blanks.").placeholder("eu hall-3").refused(create).view()}
+        {text("tags", "Tags").hint("Given to its devices, separated by commas.").placeholder("eu, hall-3").refused(create).view()}
         {text("pattern", "Device ids").hint("Which ids it may enrol, for example gw-*, or several with blanks between them; empty means any.").refused(create).view()}
         {more(p, create)}
     };
@@ -90,7 +90,7 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
     };
     view! {
         <section class="card created" aria-live="polite">
-            <header><h2>{format!("Token for {}", c.token.label)}</h2><span class="push">{badge(if used > 0 { Tone::Ok } else { Tone::Info }, seen)}</span></header>
+            <header><h2 id=super::CREATED tabindex="-1">{format!("Token for {}", c.token.label)}</h2><span class="push">{badge(if used > 0 { Tone::Ok } else { Tone::Info }, seen)}</span></header>
             <div class="body stack">
                 <p>"Copy it now: the secret is shown this once. Paste it on the device; it makes its key there and appears in the list by itself."</p>
                 {code}
@@ -139,7 +139,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
                 named.chain(t.tags.iter().cloned()).chain(t.groups.iter().map(GivenGroup::words)).chain(bounds(t)).collect::<Vec<_>>();
             view! {
                 <tr>
-                    <th scope="row">{t.label.clone()}<div class="small dim">"by "{t.created_by.clone()}</div>{crate::ui::status::tags_below(&gives)}</th>
+                    <th scope="row">{t.label.clone()}<div class="small dim">{t.created_by.clone()}</div>{crate::ui::status::tags_below(&gives)}</th>
                     <td>{badge(tone, word)}{reused(t)}{frozen_since(t.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
                     <td class="num">{format!("{} of {}", grouped(left), grouped(t.max_uses))}</td>
                     <td class="num">{grouped(t.connected)}<div class="small dim">{used}</div></td>

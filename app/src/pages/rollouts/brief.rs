@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(urgency(&told), "devices may put it off; goes on during freezes");
         assert_eq!(
             (order(&told).as_str(), at_once(&told).as_str()),
-            ("by lot", "at most 5 devices; at most 2 devices begin within a minute")
+            ("at random", "at most 5 devices; at most 2 devices begin within a minute")
         );
         assert_eq!(
             (again(&told).as_str(), whole(&told).as_str()),

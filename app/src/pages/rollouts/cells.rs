@@ -1,4 +1,4 @@
-//! The inputs of the wizard's tables, each with its problem under it, and the problems of inputs as fields know how to show them. Refuses to know what a
+//! An input of the wizard that stands alone with its problem under it, and the problems of inputs as fields know how to show them. Refuses to know what a
 //! plan is.
 
 use leptos::prelude::*;
@@ -19,32 +19,11 @@ pub(super) fn message_where(problems: &[Problem], among: impl Fn(&str) -> bool) 
     problems.iter().find(|p| among(&p.field)).map(|p| p.message.clone())
 }
 
-/// An input in a table, with its problem under it.
-pub(super) fn cell(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
-    suggested(name, (label, value), class, None, message_of(problems, name))
-}
-
-/// The same with the id of a list of suggestions; anything else may be typed as well.
-pub(super) fn suggested_cell(name: &str, label: &str, value: &str, list: &'static str, problems: &[Problem]) -> AnyView {
-    suggested(name, (label, value), "name", Some(list), message_of(problems, name))
-}
-
-fn suggested(name: &str, said: (&str, &str), class: &str, list: Option<&'static str>, wrong: Option<String>) -> AnyView {
-    let wrong = Signal::stored(wrong);
-    view! { {input(name, said, class, list, wrong)}{problem(name, wrong)} }.into_any()
-}
-
 /// An input with its label and its value, alone: [`problem`] stands where there is room for it. It says that it is wrong as long as something is.
-pub(super) fn input(
-    name: &str,
-    (label, value): (&str, &str),
-    class: &str,
-    list: Option<&'static str>,
-    wrong: Signal<Option<String>>,
-) -> AnyView {
+pub(super) fn input(name: &str, (label, value): (&str, &str), wrong: Signal<Option<String>>) -> AnyView {
     let described = format!("{name}-err");
     view! {
-        <input class=format!("input {class}") id=id_of(name) name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off" list=list
+        <input class="input" id=id_of(name) name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off"
             aria-invalid=move || wrong.with(Option::is_some).then_some("true") aria-describedby=move || wrong.with(Option::is_some).then(|| described.clone())/>
     }
     .into_any()

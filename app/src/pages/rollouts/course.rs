@@ -50,7 +50,7 @@ pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
 
 fn note(s: &StageView, word: &'static str) -> AnyView {
     match (s.state, s.soak_until, s.ended_at) {
-        (StageState::Soaking, Some(until), _) => view! { "soaking, ends "{time::ago(until)} }.into_any(),
+        (StageState::Soaking, Some(until), _) => view! { {word}", ends "{time::ago(until)} }.into_any(),
         (_, _, Some(ended)) => view! { {word}" "{time::ago(ended)} }.into_any(),
         _ => word.into_any(),
     }
@@ -228,7 +228,7 @@ const fn standing(then: bool, now: bool) -> Tone {
 fn success_limit(v: &Verdict, needed: f64) -> String {
     let needed = format!("passes at {} %", plain(needed));
     let proves = |low: Option<f64>, finished| match low {
-        Some(bound) => format!("; {} % or more, 95 % sure, by {} devices", lower_words(bound), grouped(finished)),
+        Some(bound) => format!("; {} {} % or more (95 % sure)", counted(finished, "device proves", "devices prove"), lower_words(bound)),
         None => String::new(),
     };
     let now = v.now.as_ref().map(|t| format!("; now {}{}", rate(t.succeeded, t.finished), proves(t.success_low, t.finished)));
@@ -266,7 +266,7 @@ pub fn plan_card(r: &RolloutDetail) -> AnyView {
             {stage_lines(&r.spec)}
             {super::back::way_back_line(r.way_back.as_ref())}
             <dt>"Starts"</dt><dd>{phrases::starts(&r.spec)}</dd>
-            <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(r.spec.timeout_min) * 60_000)}" without a word"</dd>
+            <dt>"Times out"</dt><dd>"when a device says nothing for "{wire::time::duration(i64::from(r.spec.timeout_min) * 60_000)}</dd>
             <dt>"Digest"</dt><dd>{crate::ui::copyable(r.digest.to_string(), "Copy digest")}</dd>
         </dl>
     };
@@ -388,12 +388,12 @@ mod tests {
     fn a_share_says_how_much_it_proves() {
         let verdict =
             |succeeded, finished| Verdict { finished, succeeded, errors: finished - succeeded, sample: 3, ..Verdict::new(Call::Wait, "") };
-        assert_eq!(success_limit(&verdict(10, 10).bounded(), 95.0), "passes at 95 %; 72.2 % or more, 95 % sure, by 10 devices");
+        assert_eq!(success_limit(&verdict(10, 10).bounded(), 95.0), "passes at 95 %; 10 devices prove 72.2 % or more (95 % sure)");
         assert_eq!(success_limit(&verdict(0, 0).bounded(), 95.0), "passes at 95 %");
         let counts = Counts { total: 20, succeeded: 17, failed: 3, ..Counts::default() };
         assert_eq!(
             success_limit(&verdict(17, 18).bounded().beside(&counts), 90.0),
-            "passes at 90 %; 74.2 % or more, 95 % sure, by 18 devices; now 85 %; 63.9 % or more, 95 % sure, by 20 devices"
+            "passes at 90 %; 18 devices prove 74.2 % or more (95 % sure); now 85 %; 20 devices prove 63.9 % or more (95 % sure)"
         );
         assert_eq!((rate(1, 18).as_str(), rate(0, 0).as_str()), ("5.5 %", "–"), "as the verdict's sentence has it");
     }

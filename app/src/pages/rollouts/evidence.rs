@@ -3,13 +3,13 @@
 use super::{
     back::action_field,
     brief,
-    cells::{cell, fault_of, message_of, suggested_cell},
+    cells::{fault_of, message_of},
     folds::{Typed, settings},
     lately,
 };
 use crate::{
     plan::{MetricDraft, StageDraft, StepsDraft},
-    ui::{Column, Tone, badge, card, dot, table, text, time},
+    ui::{Tone, badge, card, dot, select, text, time},
 };
 use leptos::prelude::*;
 use wire::{
@@ -26,37 +26,12 @@ pub(super) fn metrics(index: usize, stage: &StageDraft, last: bool, problems: &[
     if rows.is_empty() {
         return wrong.into_any();
     }
-    let (mut which, mut how) = (Vec::new(), Vec::new());
-    for (k, metric) in rows {
-        let title = format!("Metric {}", k + 1);
-        let (first, second) = cells(index, k, metric, problems);
-        which.push(view! { <tr><th scope="row">{title.clone()}</th>{first}</tr> }.into_any());
-        how.push(view! { <tr><th scope="row">{title}</th>{second}</tr> }.into_any());
-    }
-    let columns = |of: &[&'static str]| of.iter().copied().map(Column::text).collect();
-    let n = index + 1;
-    view! {
-        <div class="stack mt-4">
-            {wrong}
-            {table(format!("Metrics of stage {n}"), columns(&["Compares", "Metric", "Worse is", "With too few"]), which.collect_view().into_any())}
-            {table(
-                format!("How metrics of stage {n} are compared"),
-                columns(&["How", "Devices each", "Effect, %", "Shift", "Confidence, %"]),
-                how.collect_view().into_any(),
-            )}
-        </div>
-    }
-    .into_any()
+    let fields = rows.into_iter().map(|(k, metric)| metric_fields(index, k, metric, problems)).collect_view();
+    view! { {wrong}{fields} }.into_any()
 }
 
-/// What the inputs of metrics suggest, and how a gate compares.
-pub(super) fn about_metrics(known: &[KnownMetric]) -> AnyView {
-    view! {
-        {suggestions(known)}
-        <footer>"Metrics: while a stage is watched, its updated devices are compared with devices that have not been updated yet and are connected, at four looks, at the quarters of the watch (10 minutes at least). Each device counts with the mean of its samples since the watch began; of more than 2,000 devices the same 2,000 each time. The gate says no when the difference is beyond chance at the confidence, which all looks share, and at least as large as matters: the effect is how likely an updated device fares worse (50 % is no difference), the shift is in the metric's unit and may be empty. A row without a metric counts for nothing; preview for another row. The last stage leaves nobody to compare with."</footer>
-    }
-    .into_any()
-}
+/// How a gate compares metrics.
+pub(super) const ABOUT_METRICS: &str = "Metrics: while a stage is watched, its updated devices are compared with devices that have not been updated yet and are connected, at four looks, at the quarters of the watch (10 minutes at least). Each device counts with the mean of its samples since the watch began; of more than 2,000 devices the same 2,000 each time. The gate says no when the difference is beyond chance at the confidence, which all looks share, and at least as large as matters: the effect is how likely an updated device fares worse (50 % is no difference), the shift is in the metric's unit and may be empty. A row without a metric counts for nothing; preview for another row. The last stage leaves nobody to compare with.";
 
 /// The id of the list of metrics that devices report.
 const KNOWN: &str = "known-metrics";
@@ -64,7 +39,7 @@ const KNOWN: &str = "known-metrics";
 const NAMED: usize = 20;
 
 /// What the inputs of metrics suggest: what devices report, with a value that one of them sent last.
-fn suggestions(known: &[KnownMetric]) -> AnyView {
+pub(super) fn suggestions(known: &[KnownMetric]) -> AnyView {
     let option = |m: &KnownMetric| {
         let seen = m.last.map(|(_, value)| format!("last seen: {}", figure(value)));
         view! { <option value=m.name.clone()>{seen}</option> }
@@ -89,28 +64,30 @@ pub(super) fn known(metrics: &[KnownMetric]) -> AnyView {
 }
 
 /// Which metric it is, and how it is compared.
-fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> (AnyView, AnyView) {
+fn metric_fields(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> AnyView {
     let name = |field: &str| format!("stages.{i}.gate.metrics.{k}.{field}");
-    let of = |label: &str| format!("{label}, stage {}, metric {}", i + 1, k + 1);
-    let input =
-        |field: &str, label: &str, value: &str, class: &str| view! { <td>{cell(&name(field), &of(label), value, class, problems)}</td> };
-    let choice = |field: &str, label: &str, value: &str, of_words: [(&'static str, &'static str); 2]| {
-        let options =
-            of_words.into_iter().map(|(word, said)| view! { <option value=word selected=value == word>{said}</option> }).collect_view();
-        view! { <td><select class="select" name=name(field) aria-label=of(label)>{options}</select></td> }
+    let of = format!("stage {}, metric {}", i + 1, k + 1);
+    let input = |field: &str, label: &str, value: &str, hint: &str| {
+        let name = name(field);
+        text(&name, label).of(of.as_str()).value(value.to_owned()).autocomplete("off").hint(hint).fault(fault_of(problems, &name).as_ref())
     };
-    let which = view! {
-        <td>{suggested_cell(&name("metric"), &of("Metric"), &metric.metric, KNOWN, problems)}</td>
-        {choice("worse", "Which way is worse", &metric.worse, [("higher", "Higher"), ("lower", "Lower")])}
-        {choice("too_few", "When there are too few", &metric.too_few, [("ask", "Wait for a person"), ("pass", "Go on")])}
+    let choice = |field: &str, label: &str, value: &str, words: [(&str, &str); 2]| {
+        let options = words.into_iter().map(|(word, said)| (word.to_owned(), said.to_owned())).collect();
+        select(name(field), label, options).of(of.as_str()).value(value.to_owned()).view()
     };
-    let how = view! {
-        {input("min_devices", "Devices of each group", &metric.devices, "short num")}
-        {input("effect_percent", "Smallest effect", &metric.effect, "short num")}
-        {input("min_shift", "Smallest shift", &metric.shift, "short num")}
-        {input("confidence_percent", "Confidence", &metric.confidence, "short num")}
-    };
-    (which.into_any(), how.into_any())
+    view! {
+        <h4 class="mt-4">{format!("Metric {}", k + 1)}</h4>
+        <div class="grid mt-2">
+            {input("metric", "Metric", &metric.metric, "Empty: nothing is compared.").list(KNOWN).view()}
+            {choice("worse", "Which way is worse", &metric.worse, [("higher", "Higher"), ("lower", "Lower")])}
+            {input("min_devices", "Devices of each group", &metric.devices, "At least so many updated ones, and so many others.").view()}
+            {choice("too_few", "When there are too few", &metric.too_few, [("ask", "Wait for a person"), ("pass", "Go on")])}
+            {input("effect_percent", "Smallest effect", &metric.effect, "In %: how likely an updated device fares worse. 50 is no difference.").view()}
+            {input("min_shift", "Smallest shift", &metric.shift, "In the metric's unit. Empty: any.").view()}
+            {input("confidence_percent", "Confidence", &metric.confidence, "In %, of all four looks together.").view()}
+        </div>
+    }
+    .into_any()
 }
 
 /// The gate of the whole rollout.

@@ -42,7 +42,7 @@ pub(super) fn dark_rests_on(past: Option<&PastUpdates>) -> String {
     match past {
         None => String::new(),
         Some(past) if past.listened == 0 => {
-            format!(" Within the last {} days no device of this type has succeeded and been listened for for 30 minutes.", past.days)
+            format!(" Within the last {} days no device of this type has succeeded and then been watched for 30 minutes.", past.days)
         }
         Some(past) => format!(
             " Of this fleet it is the newest {} that succeeded within the last {} days, and those of them that are silent to this day.",

@@ -22,9 +22,9 @@ const NAMED: usize = 5;
 pub(super) fn order_fields(draft: &OrderDraft, problems: &[Problem]) -> AnyView {
     let orders = [
         ("", "As usual here"),
-        ("spread", "By lot, spread over an attribute"),
-        ("random", "By lot"),
-        ("listed", "A list first, then by lot"),
+        ("spread", "At random, spread over an attribute"),
+        ("random", "At random"),
+        ("listed", "A list first, then at random"),
     ];
     let orders = orders.into_iter().map(|(value, label)| (value.to_owned(), label.to_owned())).collect();
     let order = select("order", "Devices come", orders).value(draft.order.clone()).hint(
@@ -102,13 +102,13 @@ pub fn arranged(spec: &RolloutSpec) -> Vec<(&'static str, String)> {
 
 fn order_words(order: &Order) -> String {
     match order {
-        Order::Random => "by lot".to_owned(),
-        Order::Spread(attribute) => format!("by lot, of each {attribute} the same share in every stage"),
+        Order::Random => "at random".to_owned(),
+        Order::Spread(attribute) => format!("at random, each {attribute} spread evenly over the stages"),
         Order::Listed(ids) => {
             let named: Vec<&str> = ids.iter().take(NAMED).map(DeviceId::as_str).collect();
             let more = ids.len() - named.len();
             let more = if more > 0 { format!(" and {} more", grouped(i64::try_from(more).unwrap_or(i64::MAX))) } else { String::new() };
-            format!("{}{more} first, then by lot", named.join(", "))
+            format!("{}{more} first, then at random", named.join(", "))
         }
     }
 }
@@ -136,13 +136,13 @@ mod tests {
         let plan = RolloutSpec::new("x".into(), "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(), Vec::new());
         assert_eq!(arranged(&plan), []);
         let ids = (1..=7).map(|n| format!("gw-{n}").parse().unwrap()).collect();
-        assert_eq!(order_words(&Order::Listed(ids)), "gw-1, gw-2, gw-3, gw-4, gw-5 and 2 more first, then by lot");
+        assert_eq!(order_words(&Order::Listed(ids)), "gw-1, gw-2, gw-3, gw-4, gw-5 and 2 more first, then at random");
         let growth = Some(Growth { factor: 1.5, successes: 100, at_most: 1000 });
         let plan = RolloutSpec { order: Some(Order::Spread("site".into())), rate: Some(Rate { per_minute: 10, growth }), ..plan };
         assert_eq!(
             arranged(&plan),
             [
-                ("Order", "by lot, of each site the same share in every stage".to_owned()),
+                ("Order", "at random, each site spread evenly over the stages".to_owned()),
                 (
                     "Rate",
                     "at most 10 devices begin within a minute; 1.5 times as many with every 100 that succeed, up to 1,000 a minute"

@@ -12,9 +12,9 @@ use super::{
     wizard::Address,
 };
 use crate::{
-    plan::{StageDraft, TEMPLATES},
+    plan::{StageDraft, TEMPLATES, query},
     ui::{
-        Control, Tone, banner, field, icon,
+        Control, Tone, banner, field, fold, icon,
         number::counted,
         page::{card, card_flush},
         select, text,
@@ -68,7 +68,7 @@ fn stage_fields(index: usize, stage: &StageDraft, only: bool, problems: &[Proble
             <div class="field">
                 <label for=id_of(&reach)>{label.clone()}</label>
                 <div class="row nowrap">
-                    {input(&reach, (&label, &stage.reach), "", None, misread)}
+                    {input(&reach, (&label, &stage.reach), misread)}
                     <select class="select" name=at("unit") aria-label=format!("Unit of stage {n}")>{units}</select>
                 </div>
                 <span class="hint">"Up to so many, with the stages before it."</span>
@@ -82,6 +82,25 @@ fn stage_fields(index: usize, stage: &StageDraft, only: bool, problems: &[Proble
         </button>
     }
     .into_any()
+}
+
+/// Pure: the id of what takes the focus after a button of the stages: the name of the one that was just added, or the line of the one that stands where one was
+/// removed. None after any other button.
+pub(super) fn wanted(search: &str) -> Option<String> {
+    let pairs = query::pairs(search);
+    let what = &pairs.iter().rev().find(|pair| pair.0 == "do")?.1;
+    let last = Address::read(search).draft.stages.len().checked_sub(1)?;
+    match what.split_once('.') {
+        // It stands in front of the last one.
+        None if what == "add" => Some(id_of(&format!("stages.{}.name", last.saturating_sub(1)))),
+        Some(("remove", gone)) => Some(fold::id_of(&gone.parse::<usize>().ok()?.min(last).to_string())),
+        _ => None,
+    }
+}
+
+/// Pure: whether a query of the wizard leads to where its form was: a stage more, or one fewer.
+pub(super) fn stays(search: &str) -> bool {
+    wanted(search).is_some()
 }
 
 /// The form of the step.
@@ -157,4 +176,21 @@ pub(super) fn stages(at: &Address, model: &Model, problems: &[Problem], live: Li
         {settings("Trying again, and what comes first", brief::again, &["retry", "priority"], typed, retry_fields(draft, problems))}
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_more_or_fewer_is_where_the_focus_goes() {
+        let two = "step=stages&stages.0.name=a&stages.1.name=b";
+        let after = |what: &str| wanted(&format!("?{two}&do={what}"));
+        assert_eq!(after("add").as_deref(), Some("f-stages.1.name"));
+        assert_eq!(after("remove.0").as_deref(), Some("fold-0"));
+        assert_eq!(after("remove.1").as_deref(), Some("fold-0"), "behind the last one there is none");
+        assert!(["preview", "template.canary", "first", "remove.x"].into_iter().all(|what| after(what).is_none()));
+        assert_eq!(wanted(two), None);
+        assert!(stays(&format!("{two}&do=add")) && !stays(two));
+    }
 }

@@ -1,8 +1,16 @@
 //! The steps of the wizard, each a form of its own that carries the whole plan.
 
 use super::{
-    ahead, back::way_back, choosing::devices, firmware::choose_release, gates::gates, live::LivePreview, phrases, preview::stage_lines,
-    stages::stages, wizard::Address,
+    ahead,
+    back::way_back,
+    choosing::devices,
+    firmware::choose_release,
+    gates::gates,
+    live::LivePreview,
+    phrases,
+    preview::stage_lines,
+    stages::{stages, stays},
+    wizard::Address,
 };
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
@@ -104,7 +112,7 @@ pub(super) fn step_form(at: &Address, path: &str, model: &Model, problems: &[Pro
     let back =
         step.before().map(|b| view! { <button class="btn" type="submit" name="go" value=b.word() formnovalidate="">"Back"</button> });
     view! {
-        <QueryForm action=path>
+        <QueryForm action=path stays=stays>
             // The first submit button is the one Enter presses.
             <button type="submit" name="go" value=next.word() hidden=""></button>
             <input type="hidden" name="step" value=step.word()/>
@@ -132,7 +140,7 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
     let spec = at.draft.spec().ok();
     let ready = spec.is_some() && model.preview.as_ref().is_some_and(|p| p.problems.is_empty() && p.selector_error.is_none());
     let (Some(spec), true) = (spec, ready) else {
-        let text = "Something in the plan has to be put right first; the list beside says what and where.";
+        let text = "Something in the plan has to be put right first; the preview says what and where.";
         return view! { {banner(Tone::Bad, text.into_any())}<div class="row mt-4"><a class="btn" href=back>"Back"</a></div> }.into_any();
     };
     let release = model.releases.iter().find(|r| r.id == spec.release);
@@ -172,7 +180,7 @@ pub(super) fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, b
                         <dt>"Name"</dt><dd>{spec.name.clone()}</dd>
                         <dt>"Devices"</dt><dd class="mono">{if spec.selector.is_empty() { "every device of the type".to_owned() } else { spec.selector.clone() }}</dd>
                         {stage_lines(&spec)}
-                        <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(spec.timeout_min) * 60_000)}" without a word"</dd>
+                        <dt>"Times out"</dt><dd>"when a device says nothing for "{wire::time::duration(i64::from(spec.timeout_min) * 60_000)}</dd>
                     </dl>
                     <div class="mt-4">{field("reason", "Why, for the person who approves it", Control::Area).value(reason).required().max_length(1000).refused(save).view()}</div>
                 }.into_any())}
@@ -195,7 +203,7 @@ fn refused(fault: Option<&Fault>) -> AnyView {
     let text = view! {
         {fault.message.clone()}" "
         <a href=format!("/rollouts/{id}")>"Open that rollout"</a>
-        ", or save again: what is saved then is another one, with the devices of the preview beside."
+        ", or save again: what is saved then is another one, with the devices of the preview."
     };
     banner(Tone::Bad, text.into_any())
 }

@@ -54,12 +54,12 @@ pub fn devices(model: &RolloutPage, choice: &Choice, ways: Completing) -> AnyVie
             counted(model.gone.total, "device", "devices"),
             if model.gone.total == 1 { "is" } else { "are" }
         );
-        view! { <p class="small text-2">{text}</p> }
+        view! { <p class="small text-2 mt-2">{text}</p> }
     });
-    let missed = missed(model, &counts).map(|text| view! { <p class="small text-2">{text}</p> });
+    let missed = missed(model, &counts).map(|text| view! { <p class="small text-2 mt-2">{text}</p> });
     let order = (shown > 1 && (!model.sorts || choice.sort == UpdateSort::Joined)).then(|| {
         let longer = (!model.sorts && r.row.stage > 0).then_some(TOO_MANY);
-        view! { <p class="small text-2">"In the order in which they joined the fleet."{longer}</p> }
+        view! { <p class="small text-2 mt-2">"In the order in which they joined the fleet."{longer}</p> }
     });
     view! {
         <div>
@@ -258,7 +258,8 @@ fn rows(model: &RolloutPage, choice: &Choice, id: &str, caption: &str) -> AnyVie
                 (_, None) => u.detail.clone(),
             };
             let why = (u.state == UpdateState::Queued).then(|| {
-                view! { <a href=format!("/devices/{}/firmware", u.device_id)>"Why it waits"</a>" " }
+                let between = (!detail.is_empty()).then_some(" · ");
+                view! { <a href=format!("/devices/{}/firmware", u.device_id)>"Why it waits"</a>{between} }
             });
             view! {
                 <tr>

@@ -5,6 +5,7 @@ use super::{
     firmware::chosen_card,
     live::LivePreview,
     preview::pane,
+    stages::wanted,
     steps::{Step, review, step_form},
 };
 use crate::api::packed::reading;
@@ -159,7 +160,10 @@ pub fn WizardPage() -> AnyView {
         let now = search.get();
         if before.is_some_and(|before| before != now) {
             live.forget();
-            session::note_navigation();
+            match wanted(&now) {
+                Some(id) => session::note_navigation_to(&id),
+                None => session::note_navigation(),
+            }
         }
         now
     });

@@ -28,7 +28,7 @@ pub fn devices(r: &RolloutDetail, choice: &Choice, found: &Page<PreviewDevice>) 
     view! {
         <div id=ID>
             {card_flush(title, all, body)}
-            <p class="small text-2">"As of now, in the order in which they joined the fleet. Who is in a stage is settled when it begins."</p>
+            <p class="small text-2 mt-2">"As of now, in the order in which they joined the fleet. Who is in a stage is settled when it begins."</p>
             {pager(choice.before, shown, found.total, first, next)}
         </div>
     }
@@ -48,21 +48,25 @@ fn nobody(choice: &Choice, total: i64) -> AnyView {
 }
 
 fn rows(r: &RolloutDetail, found: &Page<PreviewDevice>, caption: &str) -> AnyView {
+    let why = |d: &PreviewDevice| d.reason.clone().or_else(|| d.put_off.as_ref().map(|why| format!("later: {why}")));
+    // Of devices that all come in their turn there is nothing to say.
+    let told = found.items.iter().any(|d| why(d).is_some());
     let rows = found
         .items
         .iter()
         .map(|d| {
             let name = |number: u32| r.stages.iter().find(|s| s.number == number).map(|s| format!("{number} {}", s.spec.name));
             let stage = d.stage.map_or_else(|| "Not included".to_owned(), |number| name(number).unwrap_or_else(|| number.to_string()));
-            let why = d.reason.clone().or_else(|| d.put_off.as_ref().map(|why| format!("later: {why}")));
+            let why = told.then(|| view! { <td class="dim">{why(d)}</td> });
             view! {
                 <tr>
                     <th scope="row"><a class="main mono" href=format!("/devices/{}", d.device_id)>{d.device_id.to_string()}</a></th>
                     <td>{stage}</td>
-                    <td class="dim">{why}</td>
+                    {why}
                 </tr>
             }
         })
         .collect_view();
-    table(caption, vec![Column::text("Device"), Column::text("Stage"), Column::text("Why")], rows.into_any())
+    let columns = [Column::text("Device"), Column::text("Stage")].into_iter().chain(told.then_some(Column::text("Why"))).collect();
+    table(caption, columns, rows.into_any())
 }

@@ -41,6 +41,7 @@ pub struct Field {
     pattern: Option<String>,
     bounds: Option<(i64, i64)>,
     max_length: Option<u32>,
+    list: Option<&'static str>,
     id: String,
     of: String,
 }
@@ -78,6 +79,7 @@ pub fn field(name: impl Into<String>, label: impl Into<String>, control: Control
         pattern: None,
         bounds: None,
         max_length: None,
+        list: None,
         of: String::new(),
     }
 }
@@ -143,6 +145,12 @@ impl Field {
         self.max_length = Some(characters);
         self
     }
+    /// The id of a `datalist` of what can be chosen; anything else may be typed as well. Only for [`Control::Input`].
+    #[must_use]
+    pub fn list(mut self, id: &'static str) -> Self {
+        self.list = Some(id);
+        self
+    }
     /// Shows the refusal here if it is about this field.
     #[must_use]
     pub fn fault(mut self, fault: Option<&Fault>) -> Self {
@@ -179,6 +187,7 @@ impl Field {
             pattern,
             bounds,
             max_length,
+            list,
             of,
         } = self;
         let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-err"));
@@ -223,7 +232,7 @@ impl Field {
             }
             Control::Input(kind) => view! {
                 <input class="input" id=id.clone() name=name type=kind value=value required=required autocomplete=autocomplete placeholder=placeholder
-                    pattern=pattern min=bounds.map(|b| b.0) max=bounds.map(|b| b.1) maxlength=max_length
+                    pattern=pattern min=bounds.map(|b| b.0) max=bounds.map(|b| b.1) maxlength=max_length list=list
                     aria-describedby=described aria-invalid=invalid/>
             }
             .into_any(),

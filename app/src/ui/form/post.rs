@@ -149,6 +149,9 @@ pub fn QueryForm(
     /// The address without a query.
     #[prop(into)]
     action: String,
+    /// Whether a query leads to the same place of the same page, which is not scrolled to its top then; none does where nothing is said.
+    #[prop(optional)]
+    stays: Option<fn(&str) -> bool>,
     /// Inputs.
     children: Children,
 ) -> AnyView {
@@ -160,10 +163,11 @@ pub fn QueryForm(
             && let Some(query) = form_of(&event)
         {
             event.prevent_default();
-            navigate(&format!("{to}?{query}"), leptos_router::NavigateOptions::default());
+            let scroll = !stays.is_some_and(|stays| stays(&query));
+            navigate(&format!("{to}?{query}"), leptos_router::NavigateOptions { scroll, ..leptos_router::NavigateOptions::default() });
         }
         #[cfg(not(feature = "hydrate"))]
-        let _ = (&to, &navigate, event);
+        let _ = (&to, &navigate, stays, event);
     };
     view! { <form method="get" action=action on:submit=submit>{children()}</form> }.into_any()
 }
@@ -172,6 +176,11 @@ impl Post {
     /// Whether a post is on its way.
     pub const fn pending(self) -> RwSignal<bool> {
         self.pending
+    }
+
+    /// What the page's address says of a form that the browser posts to this path by itself: what it was refused with, and what of it was typed.
+    pub fn plain(path: &'static str) -> Self {
+        Self::new(path)
     }
 
     /// The form is as it was before it was sent; what it came to stays.

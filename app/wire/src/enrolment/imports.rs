@@ -88,6 +88,12 @@ pub struct ImportOutcome {
 }
 
 impl ImportOutcome {
+    /// Devices that come in or are changed.
+    #[must_use]
+    pub const fn touched(&self) -> i64 {
+        self.new + if self.update { self.differing } else { 0 }
+    }
+
     /// The counts as a sentence.
     #[must_use]
     pub fn words(&self) -> String {
@@ -127,11 +133,18 @@ mod tests {
     fn the_sentence_says_what_is_and_what_would_be() {
         let outcome = ImportOutcome { preview: true, new: 2, unchanged: 1, differing: 3, errors: 4, ..ImportOutcome::default() };
         let before = outcome.words();
+        assert_eq!(outcome.touched(), 2);
         assert!(before.starts_with("2 would come in") && before.contains("3 differ and would be left"), "{before}");
-        let after = ImportOutcome { preview: false, update: true, ..outcome }.words();
-        let change =
-            ImportChange { device_type: "sensor".into(), tags: vec!["uk".into(), "lab".into()], secret: true, ..ImportChange::default() };
-        assert_eq!(change.words(), "type sensor; tags uk, lab; its secret");
+        let after = ImportOutcome { preview: false, update: true, ..outcome };
+        assert_eq!(after.touched(), 5);
+        let after = after.words();
         assert!(after.starts_with("2 came in") && after.contains("3 were changed, 4 lines"), "{after}");
+    }
+
+    #[test]
+    fn what_is_otherwise_is_said_in_words() {
+        let tags = vec!["uk".into(), "lab".into()];
+        let change = ImportChange { device_type: "sensor".into(), tags, secret: true, ..ImportChange::default() };
+        assert_eq!(change.words(), "type sensor; tags uk, lab; its secret");
     }
 }

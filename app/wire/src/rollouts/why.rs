@@ -68,8 +68,10 @@ words! {
         Met = "met",
         /// It keeps it back.
         Blocks = "blocks",
-        /// The plan has no such rule, or it is asked only once others are met.
+        /// The plan has no such rule.
         NoMatter = "no_matter",
+        /// It is asked only once the rollout goes out.
+        NotYet = "not_yet",
     }
 }
 

@@ -166,11 +166,11 @@ fn shared(budget: Option<&Budget>) -> String {
 
 fn arranged(order: Option<&Order>) -> String {
     match order {
-        None | Some(Order::Random) => "by lot".to_owned(),
-        Some(Order::Spread(attribute)) => format!("by lot, spread over {attribute}"),
+        None | Some(Order::Random) => "at random".to_owned(),
+        Some(Order::Spread(attribute)) => format!("at random, spread over {attribute}"),
         Some(Order::Listed(ids)) => {
             let ids: Vec<&str> = ids.iter().map(DeviceId::as_str).collect();
-            format!("{} first, then by lot", ids.join(", "))
+            format!("{} first, then at random", ids.join(", "))
         }
     }
 }

@@ -28,7 +28,9 @@ impl Fitting {
     /// Takes the next device, with the first reason against it; none when the plan is for it.
     pub fn take(&mut self, target: &Target, facts: &Facts, missed: Option<Miss>) {
         match missed {
-            Some(Miss::NotSelected | Miss::OtherType | Miss::NotActive | Miss::Pinned) => return,
+            Some(
+                Miss::NotSelected | Miss::OtherType | Miss::NotSeen | Miss::Pending | Miss::Suspended | Miss::NotActive | Miss::Pinned,
+            ) => return,
             Some(Miss::Hardware) => self.other_hardware += 1,
             Some(Miss::Newer) if facts.sequence > target.sequence => match self.newer.get_mut(&facts.version) {
                 Some(devices) => *devices += 1,

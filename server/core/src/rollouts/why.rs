@@ -48,7 +48,7 @@ impl Concern {
             all.extend([self.stage_rule(now), self.time(), self.release_rule(), self.at_once(), self.data_budget()]);
         } else {
             let later = [Rule::Stage, Rule::Time, Rule::Release, Rule::AtOnce, Rule::DataBudget];
-            all.extend(later.map(|rule| no_matter(rule, "asked once it goes out.")));
+            all.extend(later.map(|rule| reason(rule, Says::NotYet, "it is asked once the rollout goes out.")));
         }
         all.extend([self.agreed(), asks(facts, stand.polls)]);
         all
@@ -116,10 +116,16 @@ impl Concern {
         let selected = if selector.is_empty() { "it means every device.".to_owned() } else { format!("it is one of {selector}.") };
         let hardware = if facts.hardware.is_empty() { "unknown hardware" } else { &facts.hardware };
         let own = facts.sequence;
+        let away = [
+            (Miss::NotSeen, "When it enrols."),
+            (Miss::Pending, "When a person lets it in."),
+            (Miss::Suspended, "When a person resumes it."),
+        ];
+        let (away, comes) = away.into_iter().find(|(miss, _)| t.misses(facts, *miss)).unwrap_or((Miss::NotActive, ""));
         let all = [
             (Miss::NotSelected, selected, "When its tags, groups or attributes change."),
             (Miss::OtherType, format!("it is a {}.", facts.device_type), ""),
-            (Miss::NotActive, "it is active.".to_owned(), "When a person lets it in."),
+            (away, "it is active.".to_owned(), comes),
             (Miss::Pinned, "it is not pinned.".to_owned(), "When a person unpins it."),
             (Miss::Hardware, format!("it has {hardware}."), "When the device reports other hardware."),
             (Miss::Newer, format!("it runs sequence {own}, and this is {}.", t.sequence), "When the device reports older firmware."),
@@ -264,7 +270,7 @@ fn last_word(stand: &Stand, now: Timestamp) -> Reason {
 
 fn asks(facts: &Facts, polls: bool) -> Reason {
     match (facts.online, polls) {
-        (true, _) => met(Rule::Asks, "it is connected."),
+        (true, _) => met(Rule::Asks, "it is connected, and is told at once."),
         (false, true) => met(Rule::Asks, "it asks every few minutes."),
         (false, false) => {
             let fact = "it is its turn, but the device is offline. It gets it when it comes back.";
@@ -277,7 +283,7 @@ const fn rule_of(miss: Miss) -> Rule {
     match miss {
         Miss::NotSelected => Rule::Selected,
         Miss::OtherType => Rule::DeviceType,
-        Miss::NotActive => Rule::Active,
+        Miss::NotSeen | Miss::Pending | Miss::Suspended | Miss::NotActive => Rule::Active,
         Miss::Pinned => Rule::Pinned,
         Miss::Hardware => Rule::Hardware,
         Miss::Newer => Rule::Older,

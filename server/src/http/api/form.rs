@@ -3,12 +3,12 @@
 //! answer is a file.
 
 use super::{Answer, MAX_JSON, Problem, limits};
-use crate::http::{bodies, guard::Caller};
+use crate::http::{bodies, guard::Caller, refusal::Refusals};
 use axum::{
     Router,
     body::Body,
     extract::{DefaultBodyLimit, Form, FromRequest as _, Multipart, Request, State, multipart::Field},
-    http::header,
+    http::{HeaderMap, header},
     middleware,
     response::{IntoResponse as _, Redirect, Response},
     routing::post,
@@ -33,15 +33,17 @@ use zeroize::Zeroizing;
 const MOST_OF_WORD: usize = 4096;
 /// By which a form names each group that is checked.
 const GROUPS: &str = "groups[]";
+/// Where a file of devices is sent to.
+const IMPORTS: &str = "/enrolment/imports";
 
 /// `POST /releases/upload`, `POST /enrolment/batches`, the same with `/keys` behind it, `POST /enrolment/imports` and `POST /enrolment/claims`. They
 /// count for the same limits as the REST face. A form carries no `Idempotency-Key`: a browser that sends it twice asks first.
-pub(super) fn form(fleet: Fleet, limits: Arc<limits::Limits>) -> Router {
+pub(super) fn form(fleet: Fleet, limits: Arc<limits::Limits>, refusals: Refusals) -> Router {
     Router::new()
         .route("/releases/upload", post(upload))
         .route("/enrolment/batches", post(batch))
         .route("/enrolment/batches/keys", post(keys))
-        .route("/enrolment/imports", post(import))
+        .route(IMPORTS, post(import).with_state((fleet.clone(), refusals)))
         .layer(DefaultBodyLimit::disable())
         .with_state(fleet.clone())
         .merge(Router::new().route("/enrolment/claims", post(claim)).with_state(fleet))
@@ -120,23 +122,35 @@ async fn keys(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart
     }
 }
 
-/// Lays a file of devices aside, and leads to what it would come to.
-async fn import(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart) -> Response {
-    match lay_import(&fleet, &actor, form).await {
-        Ok(import) => Redirect::to(&format!("/enrolment?tab=import&import={import}")).into_response(),
-        Err(problem) => problem.into_response(),
+/// Lays a file of devices aside, and leads to what it would come to. A person is led back to the form with what was wrong, and the box as it was.
+async fn import(
+    State((fleet, refusals)): State<(Fleet, Refusals)>,
+    Caller(actor): Caller,
+    headers: HeaderMap,
+    form: Multipart,
+) -> Response {
+    let mut update = false;
+    let refused = match lay_import(&fleet, &actor, form, &mut update).await {
+        Ok(import) => return Redirect::to(&format!("/enrolment?tab=import&import={import}")).into_response(),
+        Err(problem) => problem,
+    };
+    let by_a_person = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"));
+    // Whoever may not import has no such form.
+    if !by_a_person || refused.0.kind == FaultKind::Forbidden {
+        return refused.into_response();
     }
+    let typed: &[u8] = if update { b"update=true" } else { b"" };
+    refusals.back(("/enrolment?tab=import", "send-file"), IMPORTS, &refused.0, typed)
 }
 
 /// The box first, where it is checked, the file last: that is the order of the form.
-async fn lay_import(fleet: &Fleet, actor: &Actor, mut form: Multipart) -> Answer<DeviceImportId> {
+async fn lay_import(fleet: &Fleet, actor: &Actor, mut form: Multipart, update: &mut bool) -> Answer<DeviceImportId> {
     fleet.devices().may_import(actor)?;
     let broken = |_| Problem::new(FaultKind::Invalid, "bad_form", "The form was cut off or can't be read.");
-    let mut update = false;
     while let Some(mut field) = form.next_field().await.map_err(broken)? {
         let Some(name) = field.file_name().map(str::to_owned) else {
             // Only a box that is checked is sent.
-            update |= field.name() == Some("update");
+            *update |= field.name() == Some("update");
             continue;
         };
         let mut file = Vec::new();
@@ -147,7 +161,7 @@ async fn lay_import(fleet: &Fleet, actor: &Actor, mut form: Multipart) -> Answer
         }
         // A file input that was left empty is sent with an empty name.
         if !name.is_empty() {
-            return Ok(fleet.devices().lay_import(actor, &name, file.into(), update).await?);
+            return Ok(fleet.devices().lay_import(actor, &name, file.into(), *update).await?);
         }
     }
     Err(Problem::new(FaultKind::Invalid, "no_file", "Choose a file with devices: CSV, or hawkBit's list of targets as JSON."))

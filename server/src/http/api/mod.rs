@@ -53,7 +53,7 @@ mod views;
 pub(crate) use connections::{COLUMNS as CONNECTION_COLUMNS, line as connection_line};
 pub(crate) use devices::{COLUMNS as DEVICE_COLUMNS, line as device_line};
 
-use crate::http::fault::Problem;
+use crate::http::{fault::Problem, refusal::Refusals};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -74,9 +74,9 @@ const MAX_JSON: usize = 256 * 1024;
 
 /// The whole REST face at `/api/v1` and the console's forms whose files it takes, to be merged inside the guard, which puts the caller into the
 /// request's extensions, asks forms for the same origin, and answers what is not found here.
-pub fn faces(fleet: &Fleet) -> Router {
+pub(super) fn faces(fleet: &Fleet, refusals: Refusals) -> Router {
     let limits = Arc::new(limits::Limits::new(fleet.clock().clone()));
-    Router::new().nest("/api/v1", router(fleet.clone(), limits.clone())).merge(form::form(fleet.clone(), limits))
+    Router::new().nest("/api/v1", router(fleet.clone(), limits.clone())).merge(form::form(fleet.clone(), limits, refusals))
 }
 
 fn router(fleet: Fleet, limits: Arc<limits::Limits>) -> Router {

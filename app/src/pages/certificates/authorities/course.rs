@@ -106,7 +106,7 @@ fn station_of(m: &Model, station: AuthorityState) -> (&'static str, String) {
             } else {
                 format!("{} of {} hold the trust bundle that it is in.", grouped(m.reach.holders), counted(m.reach.devices, "active device", "active devices"))
             };
-            let what = if root { "Made, and sent to the devices in their trust bundle; nothing leads to it yet." } else { "Made, and believed everywhere; it does not issue yet." };
+            let what = if root { "Made, and sent to the devices in their trust bundle; nothing leads to it yet." } else { "Made, and trusted everywhere; it does not issue yet." };
             ("Staged", format!("{what} {told}"))
         }
         Active if root => ("Active", "The chain of our listeners leads to it. Devices that hold only the root before find their way over what that one signed for it.".to_owned()),

@@ -63,7 +63,7 @@ fn content(
         <div class="split mt-4">
             <div class="stack">
                 {root.then(|| duties::card_of(&m.duties, claims))}
-                {card("Course", None, course::course(m))}
+                {card("Where it stands", None, course::course(m))}
                 {aftermath::card_of(m, after)}
                 {renewing::card_of(m)}
                 {steps::card_of(m, asks)}

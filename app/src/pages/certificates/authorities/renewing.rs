@@ -13,7 +13,8 @@ use wire::pki::{AuthorityDetail as Model, RenewalProgress};
 pub fn card_of(m: &Model) -> AnyView {
     let Some(renewals) = m.renewals else { return ().into_any() };
     let course = if renewals.asked == 0 {
-        view! { <p>"Its devices renew by themselves in time. They can be asked to do so now, one after the other."</p> }.into_any()
+        view! { <p>"Its devices renew their certificates by themselves in time. They can be asked to do so now, one after the other."</p> }
+            .into_any()
     } else {
         let text = so_far(&renewals);
         let to_come = renewals.told_by.filter(|at| *at > m.at);
@@ -32,7 +33,8 @@ pub fn card_of(m: &Model) -> AnyView {
 
 fn so_far(renewals: &RenewalProgress) -> String {
     let RenewalProgress { asked, renewed, .. } = *renewals;
-    format!("{} of {} that were asked have renewed.", grouped(renewed), counted(asked, "device", "devices"))
+    let (that, have) = (if asked == 1 { "that was" } else { "that were" }, if renewed == 1 { "has" } else { "have" });
+    format!("{} of {} {that} asked {have} renewed.", grouped(renewed), counted(asked, "device", "devices"))
 }
 
 #[cfg(test)]
@@ -43,5 +45,8 @@ mod tests {
     fn it_says_how_many_of_how_many() {
         let renewals = RenewalProgress { asked: 12_000, renewed: 1_204, told_by: None, may_ask: true };
         assert_eq!(so_far(&renewals), "1,204 of 12,000 devices that were asked have renewed.");
+        let few = |asked, renewed| so_far(&RenewalProgress { asked, renewed, ..renewals });
+        assert_eq!(few(21, 1), "1 of 21 devices that were asked has renewed.");
+        assert_eq!(few(1, 0), "0 of 1 device that was asked have renewed.");
     }
 }

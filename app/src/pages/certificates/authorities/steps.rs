@@ -201,7 +201,7 @@ fn effect(m: &Model, a: &AuthorityAction) -> String {
                 .to_owned()
         }
         (Stage, _) => {
-            "Makes the authority that will come after this one. It is believed everywhere at once and does not issue yet.".to_owned()
+            "Makes the authority that will come after this one. It is trusted everywhere at once and does not issue yet.".to_owned()
         }
         (Activate, "root") => {
             let who = if a.forced {

@@ -13,10 +13,16 @@ use crate::{
     text::unseen,
 };
 use bytes::Bytes;
-use wire::{Timestamp, enrolment::LaidImport, ids::DeviceImportId};
+use wire::{
+    Timestamp,
+    enrolment::{ImportOutcome, LaidImport},
+    ids::DeviceImportId,
+};
 
 /// A file is kept so long.
 const KEPT_MS: i64 = 24 * 3_600_000;
+/// Characters of a file's name that are kept.
+const MOST_OF_NAME: usize = 100;
 /// Most files of an organization; older ones make room.
 const MOST_LAID: i64 = 20;
 
@@ -35,6 +41,21 @@ impl LaidRow {
     fn parsed(&self) -> Result<Parsed, DbError> {
         serde_json::from_slice(&self.lines).map_err(DbError::corrupt)
     }
+
+    /// What it has come to, once it is done.
+    fn outcome(&self) -> Result<ImportOutcome, DbError> {
+        serde_json::from_str(&self.outcome).map_err(DbError::corrupt)
+    }
+}
+
+/// A file's name as far as it is kept, which says so where that is not all of it.
+fn titled(name: &str) -> String {
+    let mut kept: Vec<char> = name.chars().filter(|c| !unseen(*c)).take(MOST_OF_NAME + 1).collect();
+    if kept.len() > MOST_OF_NAME {
+        kept.truncate(MOST_OF_NAME - 1);
+        kept.push('…');
+    }
+    kept.into_iter().collect()
 }
 
 impl Devices {
@@ -44,8 +65,7 @@ impl Devices {
         may(actor, Act::Enrol)?;
         let format = ImportFormat::of(&file);
         let lines = serde_json::to_vec(&read(file, format).await?).map_err(DbError::corrupt)?;
-        let name: String = name.chars().filter(|c| !unseen(*c)).take(100).collect();
-        let name = words::word("file", &name, 100)?;
+        let name = words::word("file", &titled(name), MOST_OF_NAME)?;
         let name = if name.is_empty() { "file" } else { name.as_str() };
         let now = self.clock.now();
         let id: DeviceImportId = self.entropy.id(now);
@@ -61,7 +81,7 @@ impl Devices {
     pub async fn laid_import(&self, actor: &Actor, id: &DeviceImportId) -> Result<LaidImport, Error> {
         let found = self.laid(actor, id).await?;
         let outcome = if found.done_at.is_some() {
-            serde_json::from_str(&found.outcome).map_err(DbError::corrupt)?
+            found.outcome()?
         } else {
             self.import(actor, &found.parsed()?, ImportHow { preview: true, update: found.updates }, "").await?
         };
@@ -75,21 +95,21 @@ impl Devices {
         })
     }
 
-    /// Imports a file that was laid aside. Done before, it changes nothing.
-    pub async fn run_laid_import(&self, actor: &Actor, id: &DeviceImportId) -> Result<(), Error> {
+    /// Imports a file that was laid aside, and says what it has come to. Done before, it changes nothing.
+    pub async fn run_laid_import(&self, actor: &Actor, id: &DeviceImportId) -> Result<ImportOutcome, Error> {
         let found = self.laid(actor, id).await?;
         if found.done_at.is_some() {
-            return Ok(());
+            return Ok(found.outcome()?);
         }
         let (how, about) = (ImportHow { preview: false, update: found.updates }, format!("import of {}", found.name));
         let outcome = self.import(actor, &found.parsed()?, how, &about).await?;
-        let outcome = serde_json::to_string(&outcome).map_err(DbError::corrupt)?;
+        let kept = serde_json::to_string(&outcome).map_err(DbError::corrupt)?;
         let nothing: &[u8] = &[];
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        exec!(&mut tx, store::DONE, id.as_str(), now.0, outcome.as_str(), nothing)?;
+        exec!(&mut tx, store::DONE, id.as_str(), now.0, kept.as_str(), nothing)?;
         tx.commit().await?;
-        Ok(())
+        Ok(outcome)
     }
 
     async fn laid(&self, actor: &Actor, id: &DeviceImportId) -> Result<LaidRow, Error> {

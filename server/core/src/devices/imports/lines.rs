@@ -18,6 +18,8 @@ use wire::{
 pub const MOST_BYTES: usize = 32 << 20;
 /// Most devices of a file.
 pub(super) const MOST_LINES: usize = 10_000;
+/// Characters of a device id ([`DeviceId`]).
+const MOST_OF_ID: usize = 64;
 /// Characters of a secret: fewer can be guessed, and hawkBit keeps no more.
 const SECRET: std::ops::RangeInclusive<usize> = 16..=128;
 
@@ -67,6 +69,8 @@ pub(super) struct Said {
     pub groups: Vec<String>,
     pub attributes: Vec<(String, String)>,
     pub security_token: String,
+    /// What of it can't be read, where the rest can: the line is not taken, and says which device it is about.
+    pub unread: Option<Refusal>,
 }
 
 impl Said {
@@ -99,15 +103,24 @@ pub(super) struct Line {
 impl Line {
     /// The line, if it can be taken.
     fn of(at: i64, said: Said) -> Result<Self, Refusal> {
-        let Said { device_id, device_type, hardware, tags, groups, attributes, security_token } = said;
+        let Said { device_id, device_type, hardware, tags, groups, attributes, security_token, unread } = said;
         let named = device_id.trim();
         if named.is_empty() {
             return Err(Refusal::new("device_id", "There is no device id. Give one, or take the line out."));
         }
         let device_id = named.parse::<DeviceId>().map_err(|e| {
-            let text = format!("{:?} is {e}. Give the device another id here and on the device itself.", shown(named));
+            let length = named.chars().count();
+            let wrong = if length > MOST_OF_ID {
+                format!("has {length} characters, and a device id has at most {MOST_OF_ID}")
+            } else {
+                format!("is {e}")
+            };
+            let text = format!("{:?} {wrong}. Give the device another id here and on the device itself.", shown(named));
             Refusal::new("device_id", text)
         })?;
+        if let Some(refusal) = unread {
+            return Err(refusal);
+        }
         words::check_tags(&tags).map_err(|e| Refusal::of("tags", &e))?;
         Ok(Self {
             at,
@@ -179,9 +192,17 @@ fn secret(token: &str) -> Result<Option<[u8; 32]>, Refusal> {
     Ok(Some(sha256(token.as_bytes())))
 }
 
+/// Characters of somebody's word that are shown.
+const SHOWN: usize = 64;
+
 /// Somebody's word, fit to be shown.
 pub(super) fn shown(word: &str) -> String {
-    word.chars().filter(|c| !unseen(*c)).take(64).collect()
+    let mut seen = word.chars().filter(|c| !unseen(*c));
+    let mut out: String = seen.by_ref().take(SHOWN).collect();
+    if seen.next().is_some() {
+        out.push('…');
+    }
+    out
 }
 
 /// All that a file says.

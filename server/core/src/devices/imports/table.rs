@@ -77,14 +77,19 @@ impl Columns {
             return Err(Refusal::new("", text));
         }
         let cell = |name: &str| self.names.iter().zip(&cells).find(|(of, _)| **of == name).map_or("", |(_, cell)| cell.trim());
+        let (attributes, unread) = match attributes(cell("attributes")) {
+            Ok(attributes) => (attributes, None),
+            Err(refusal) => (Vec::new(), Some(refusal)),
+        };
         let mut said = Said {
             device_id: cell("device_id").to_owned(),
             device_type: cell("type").to_owned(),
             hardware: cell("hardware").to_owned(),
             tags: wire::devices::words(cell("tags")),
             groups: wire::enrolment::group_names(cell("groups")),
-            attributes: attributes(cell("attributes"))?,
+            attributes,
             security_token: cell("security_token").to_owned(),
+            unread,
         };
         said.known_as("name", cell("name"));
         said.known_as("description", cell("description"));

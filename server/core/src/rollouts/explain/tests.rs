@@ -245,6 +245,8 @@ fn nobody_is_told_to_wait_for_what_can_not_come() {
         }
     }
     let halted = Concern { state: R::Halted, ..running() };
+    let rules = halted.rules(&facts, &Stand::default(), Timestamp(0));
+    assert_eq!(rules.iter().find(|r| r.rule == Rule::Stage).map(|r| r.says), Some(Says::NotYet));
     assert_eq!(again(halted.clone(), Rule::GoesOut), "When a person resumes it.");
     let recalled = Concern { release: ReleaseState::Recalled, ..halted };
     assert_eq!(again(recalled, Rule::GoesOut), "Never by this rollout. Draft one with another release.");

@@ -77,6 +77,16 @@ async fn the_consoles_form_leads_to_the_preview(#[case] kind: EngineKind) {
         send("--b\nContent-Disposition: form-data; name=\"file\"; filename=\"\"\nContent-Type: application/octet-stream\n\n\n--b--\n")
             .await;
     assert_eq!(empty.code(), (400, "no_file"));
+    // A person is led back to the form, with the box as it was.
+    let slip = format!("--b\nContent-Disposition: form-data; name=\"update\"\n\ntrue\n{}", file.replace("device_id", "devise_id"))
+        .replace('\n', "\r\n");
+    let request = Request::builder().method(Method::POST).uri("/enrolment/imports").header("authorization", format!("Bearer {}", s.secret));
+    let request = request.header("accept", "text/html").header("content-type", "multipart/form-data; boundary=b");
+    let led = s.send(request.body(Body::from(slip)).unwrap()).await;
+    let place = &led.headers["location"];
+    assert_eq!(led.status, StatusCode::SEE_OTHER, "{}", led.body);
+    assert!(place.starts_with("/enrolment?tab=import&__path=") && place.contains("&__err=") && place.ends_with("#send-file"), "{place}");
+    assert!(place.contains("&__typed=update%3Dtrue&"), "{place}");
 }
 
 #[tokio::test]

@@ -129,6 +129,7 @@ fn problem(parsed: &Parsed) -> (i64, &str, &str, &str) {
 fn each_line_that_is_not_taken_says_where_and_why() {
     let long = "x".repeat(300);
     let (long_value, long_type) = (format!("gw-1,gateway,,,a={long},"), format!("gw-1,{long},,,,"));
+    let long_id = format!("{long},gateway,,,,");
     for (line, field, says) in [
         (",gateway,,,,", "device_id", "There is no device id"),
         ("-gw,gateway,,,,", "device_id", "\"-gw\" is not a valid device id: expected 1 to 64 letters"),
@@ -141,6 +142,7 @@ fn each_line_that_is_not_taken_says_where_and_why() {
         ("gw-1,gateway,,,firmware_version=1.0,", "attributes", "what the device itself says"),
         ("gw-1,gateway,,,hardware=B,", "attributes", "a column of its own"),
         (long_value.as_str(), "attributes", "at most 256 bytes"),
+        (long_id.as_str(), "device_id", "x…\" has 300 characters, and a device id has at most 64. Give"),
         (long_type.as_str(), "type", "at most 64 characters"),
         ("gw-1,gateway,,,,tooshort", "security_token", "fewer than 16 characters"),
         ("gw-1,gateway,,,,0123456789 abcdef0", "security_token", "other than visible ASCII"),
@@ -151,8 +153,9 @@ fn each_line_that_is_not_taken_says_where_and_why() {
         let file = format!("device_id,type,tags,groups,attributes,security_token\ngw-0,gateway,,,,\n\n{line}\n");
         let parsed = table::parse(file.as_bytes()).unwrap();
         assert_eq!(parsed.lines.len(), 1, "the line before is taken: {line}");
-        let (at, _, of, message) = problem(&parsed);
+        let (at, named, of, message) = problem(&parsed);
         assert_eq!((at, of), (4, field), "{line}: {message}");
+        assert!(named == "gw-1" || !line.starts_with("gw-1") || field.is_empty(), "{line}: {named}");
         assert!(message.contains(says), "{line}: {message}");
     }
     let spread = table::parse(b"device_id;attributes\r\ngw-1;\"site=hall 3\r\nfloor=2\"\r\nbad id;\r\n").unwrap();
