@@ -142,6 +142,9 @@ pub enum Error {
     /// Neither the hash of a key nor something that a key can be read from, or both.
     #[error("no key is named: {0}")]
     NoKeyNamed(&'static str),
+    /// It is the key of an authority here, or of one that waits for its certificate.
+    #[error("an authority's key is not blocked by hand")]
+    AuthorityKey,
     /// Not a reason for which a key is blocked.
     #[error("a key is blocked for a reason")]
     BlockReason,

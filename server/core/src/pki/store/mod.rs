@@ -86,6 +86,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &blocked::UNBLOCK,
     &blocked::ALL_BLOCKED,
     &blocked::KEY_OF,
+    &blocked::AUTHORITY_KEY,
     &blocked::BLOCKED_ONE,
     &blocked::BLOCKED,
     &blocked::BLOCKED_COUNT,
