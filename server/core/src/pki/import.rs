@@ -9,6 +9,7 @@ use super::{
     bundle,
     csr::sha256,
     journal::Entry,
+    names,
     profile::{self, Kind},
     registered, rollover, store,
 };
@@ -205,6 +206,11 @@ impl Pki {
 
     async fn insert_brought(&self, tx: &mut Tx, actor: &Actor, c: &Read<'_>, b: &Brought<'_>) -> Result<(), Error> {
         let now = self.clock.now();
+        if names::is_theirs(tx, &c.subject).await? {
+            return Err(
+                Unfit(format!("A registered authority has the name {}; every key needs a name of its own (P-7).", c.subject)).into()
+            );
+        }
         let (spki_sha256, fingerprint) = (sha256(c.parsed.public_key().raw), sha256(c.der));
         if let Some((whose, _)) = registered::store::key(tx, &actor.org, &spki_sha256).await? {
             let why = match whose.as_str() {
