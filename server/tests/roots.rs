@@ -251,11 +251,20 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     assert_eq!(status, 201, "the first claim needs no ceremony: {answer}");
 
     // The next authority: asked for here, signed there.
-    on(&["ca", "csr", "--kind", "device", "--out", "ca.csr"]).await;
+    let said = on(&["ca", "csr", "--kind", "device", "--out", "ca.csr"]).await;
+    let hash = admin.get("/authority-csrs").await[0]["public_key_sha256"].as_str().unwrap().to_owned();
+    assert!(said.contains(&format!("--key-sha256 {hash} ")) && on(&["ca", "csrs"]).await.contains(&hash), "{said}");
     std::fs::copy(here.join("ca.csr"), away.join("ca.csr")).unwrap();
     let key = ["--root", "root.age", "--passphrase-file", "words"];
-    let said = must(away, &[&["ca", "issue-intermediate", "--csr", "ca.csr", "--out", "ca.pem"], &key[..]].concat()).await;
-    assert!(said.contains("Fleetward Device CA G1-2") && said.contains("pathlen 0"), "{said}");
+    let issue = ["ca", "issue-intermediate", "--csr", "ca.csr", "--out"];
+    let another = "0".repeat(64);
+    let swapped = refused(away, &[&issue[..], &["x.pem", "--key-sha256", &another], &key[..]].concat()).await;
+    assert!(swapped.contains(&hash) && swapped.contains("another key") && !away.join("x.pem").exists(), "{swapped}");
+    let said = must(away, &[&issue[..], &["unsaid.pem"], &key[..]].concat()).await;
+    assert!(said.contains("COMPARE IT") && said.contains(&hash), "{said}");
+    let said = must(away, &[&issue[..], &["ca.pem", "--key-sha256", &hash], &key[..]].concat()).await;
+    assert!(said.contains("Fleetward Device CA G1-2") && said.contains("pathlen 0") && said.contains(&hash), "{said}");
+    assert!(!said.contains("COMPARE IT"), "{said}");
     assert!(
         refused(away, &["ca", "issue-intermediate", "--csr", "words", "--out", "x.pem", "--root", "root.age"]).await.contains("locked")
     );

@@ -90,7 +90,7 @@ pub struct AuthorityRequest {
     pub kind: AuthorityUse,
     /// The name it proposes.
     pub subject: String,
-    /// SHA-256 of its public key in hex.
+    /// SHA-256 of its key's `SubjectPublicKeyInfo` (DER) in hex. Whoever signs the request compares it with what came to them by another way than the request.
     pub public_key_sha256: String,
     /// Where its private key is.
     pub key: KeyPlace,

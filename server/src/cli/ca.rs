@@ -3,9 +3,11 @@
 
 use super::{
     authority::{held, meant, show},
-    following, given_up, one_of,
+    following, given_up,
+    intermediate::{self, Issue},
+    one_of,
     registered::{self, Registered},
-    roots::{self, Crl, Issue, Offline, Root},
+    roots::{self, Crl, Offline, Root},
     said::{Named, person},
 };
 use anyhow::Result;
@@ -287,16 +289,9 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         }
         Ca::Root(command) => roots::root(fleet, &actor, command).await?,
         Ca::Csr { purpose, own_root, fresh, out } => {
-            roots::csr(fleet, &actor, NewAuthorityRequest { kind: purpose.into(), own_root, fresh }, &out).await?;
+            intermediate::csr(fleet, &actor, NewAuthorityRequest { kind: purpose.into(), own_root, fresh }, &out).await?;
         }
-        Ca::Csrs => {
-            for request in pki.authority_requests(&actor).await? {
-                println!(
-                    "{}  {}  key {}  made by {}, {}",
-                    request.id, request.subject, request.key, request.created_by, request.created_at
-                );
-            }
-        }
+        Ca::Csrs => intermediate::csrs(fleet, &actor).await?,
         Ca::WithdrawCsr { id } => {
             pki.withdraw_authority_request(&actor, &id).await.map_err(|e| e.fault())?;
             println!("{id} is given up and its key forgotten.");

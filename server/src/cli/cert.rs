@@ -197,7 +197,7 @@ async fn list(fleet: &Fleet, actor: &Actor, wanted: List) -> Result<String> {
 /// What a revocation for this reason has come to, from how the certificate was before.
 fn revoked(before: &CertificateDetail, reason: RevocationReason) -> String {
     let (id, device) = (&before.row.id, &before.row.device_id);
-    match before.revoked_at.filter(|_| before.row.state == CertificateState::Revoked) {
+    match before.revoked_at.filter(|_| matches!(before.row.state, CertificateState::Revoked | CertificateState::Superseded)) {
         Some(at) if before.row.reason != reason.as_str() => format!(
             "{id} of {device} was revoked on {} with reason {}. The reason is {reason} now, and its key is never taken again.",
             at.readable(),

@@ -24,6 +24,7 @@ mod given_up;
 mod group;
 mod image_key;
 mod imports;
+mod intermediate;
 mod joining;
 mod kek;
 mod key;

@@ -1,7 +1,11 @@
-//! `fleetward ca root`, `csr`, `issue-intermediate`, `import` and `crl`: roots whose keys are kept elsewhere (K-5). What signs with a root's file
-//! runs on a machine without network and data folder; the rest opens the fleet.
+//! `fleetward ca root`, `import` and `crl`: roots whose keys are kept elsewhere (K-5). What signs with a root's file runs on a machine without network
+//! and data folder; the rest opens the fleet. Requests of authorities, and what signs them, are in `intermediate.rs`.
 
-use super::{authority::after_import, files};
+use super::{
+    authority::after_import,
+    files,
+    intermediate::{self, Issue},
+};
 use crate::hardening;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
@@ -20,7 +24,7 @@ use std::{
 use wire::{
     ids::AuthorityId,
     pki::AuthorityRow,
-    roots::{ListRequest, NewAuthorityRequest, RootDuty, RootNeed},
+    roots::{ListRequest, RootDuty, RootNeed},
     states::AuthorityState,
 };
 use zeroize::Zeroizing;
@@ -106,22 +110,6 @@ pub(super) enum Root {
     },
 }
 
-/// A certificate for a request, signed where the root's key is.
-#[derive(Debug, Clone, Args)]
-pub(super) struct Issue {
-    #[command(flatten)]
-    key: RootKey,
-    /// The request, as `ca csr` wrote it
-    #[arg(long, value_name = "FILE")]
-    csr: PathBuf,
-    /// How many years it lives, for an authority for devices with a factory profile: 5 to 15 [default: 5]
-    #[arg(long, value_name = "N")]
-    years: Option<u32>,
-    /// Where to write the certificate and its root's; must not exist
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Crl {
     /// Write down what the next list of a root must say whose key is not here
@@ -167,15 +155,7 @@ pub(super) fn sign(what: &Offline<'_>) -> Result<()> {
     hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
     let now = SystemClock.now();
     match what {
-        Offline::Issue(Issue { key, csr, years, out }) => {
-            let root = key.open()?;
-            let signed = offline::issue(&root, &read(csr)?, *years, now, &OsEntropy).with_context(|| csr.display().to_string())?;
-            let chain = [pem("CERTIFICATE", &signed.der), pem("CERTIFICATE", &root.certificate)].concat();
-            files::write(out, chain.as_bytes(), files::PUBLIC)?;
-            println!("signed   {}", signed.subject);
-            println!("for      {}s, pathlen 0, valid {} to {}", signed.purpose, signed.validity.from, signed.validity.until);
-            println!("written  {}; bring it back: fleetward ca import {}", out.display(), out.display());
-        }
+        Offline::Issue(issue) => intermediate::sign(issue, now)?,
         Offline::Crl { key, request, out } => {
             let root = key.open()?;
             let wanted: ListRequest =
@@ -276,17 +256,6 @@ fn needed(needs: &[RootNeed]) -> Vec<String> {
     std::iter::once("Once the key is gone from here, this needs the root's file:".to_owned()).chain(needs.iter().map(line)).collect()
 }
 
-/// `ca csr`.
-pub(super) async fn csr(fleet: &Fleet, actor: &Actor, new: NewAuthorityRequest, out: &Path) -> Result<()> {
-    let made = fleet.pki().request_authority(actor, new).await.map_err(|e| e.fault())?;
-    files::write(out, made.csr.as_bytes(), files::PUBLIC)?;
-    println!("{}  {}", made.id, made.subject);
-    println!("Where the root's key is:  fleetward ca issue-intermediate --root root.age --csr {} --out ca.pem", out.display());
-    println!("Then here:                fleetward ca import ca.pem");
-    println!("Then it is staged; it issues after:  fleetward ca activate ID, with the id that the import says");
-    Ok(())
-}
-
 /// `ca import`.
 pub(super) async fn import(fleet: &Fleet, actor: &Actor, file: &Path) -> Result<()> {
     let text = String::from_utf8(read(file)?).ok().with_context(|| format!("{} is not PEM", file.display()))?;
@@ -348,7 +317,8 @@ fn lines(duty: &RootDuty) -> Vec<String> {
 }
 
 impl RootKey {
-    fn open(&self) -> Result<RootFile> {
+    /// Its certificate and key, tried against each other.
+    pub(super) fn open(&self) -> Result<RootFile> {
         self.open.read(&self.root)
     }
 }
@@ -389,6 +359,6 @@ fn passphrase(file: &Path, questions: &[&str]) -> Result<Passphrase> {
     Ok(Passphrase::new(Zeroizing::new(line.to_owned())))
 }
 
-fn read(file: &Path) -> Result<Vec<u8>> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("reading {}", file.display()))
 }

@@ -18,6 +18,7 @@ pub static SUITE: Suite = Suite {
     full: Scale { fleet: 1_000_000, seconds: 6.0, pairs: 5, curve: &[1_000, 10_000, 100_000, 1_000_000] },
     quick: Scale { fleet: 10_000, seconds: 1.0, pairs: 3, curve: &[500, 10_000] },
     floor: None,
+    beside_floor: &[],
     raw: &[],
     curve: &[
         Column {

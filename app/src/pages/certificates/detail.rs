@@ -28,6 +28,7 @@ pub fn CertificatePage() -> AnyView {
     let (revoke, raise) = (revoking(model), raising(model));
     let content = page(model, move |model: Model| {
         let asked = |word: &str| query.with_untracked(|q| q.get(word).is_some());
+        raise.know(&model);
         let left = to_say(&model, revoke, raise);
         content(&model, left, asked("revoke") && revocable(&model.row) || asked("raise") && raisable(&model.row))
     });

@@ -7,12 +7,13 @@ use crate::{
         Control, asked, dialog,
         dialog::{buttons, dialog_link_about},
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
+        number::counted,
         page, select,
     },
 };
 use leptos::prelude::*;
 use wire::{
-    pki::{CertificateRow, MAX_REVOCATION_NOTE, RevocationReason},
+    pki::{CertificateDetail, CertificateRow, MAX_REVOCATION_NOTE, RevocationReason},
     states::CertificateState,
 };
 
@@ -23,6 +24,15 @@ pub struct Revoke {
     call: FormCall<RevokeCertificate>,
     /// The certificate that the dialog asks about.
     chosen: RwSignal<Option<CertificateRow>>,
+    /// How many other certificates for the key of the one that is shown go with it, and how many of them may be used.
+    same_key: StoredValue<(i64, i64)>,
+}
+
+impl Revoke {
+    /// Takes over what goes with the certificate that is shown.
+    pub fn know(self, m: &CertificateDetail) {
+        self.same_key.set_value((m.same_key, m.same_key_usable));
+    }
 }
 
 /// What is asked about a certificate.
@@ -95,18 +105,20 @@ pub fn raising(model: Reading) -> Revoke {
 }
 
 fn asking(what: What, model: Reading) -> Revoke {
-    Revoke { what, call: said(what.said(), model), chosen: RwSignal::new(None) }
+    Revoke { what, call: said(what.said(), model), chosen: RwSignal::new(None), same_key: StoredValue::new((0, 0)) }
 }
 
-/// Whether anything is left to revoke: it may be used, now or until its follower is.
+/// Whether anything is left to revoke: it may be used.
 pub const fn revocable(c: &CertificateRow) -> bool {
-    matches!(c.state, CertificateState::Active | CertificateState::Superseded)
+    matches!(c.state, CertificateState::Active)
 }
 
-/// Whether it was revoked here for a reason that a compromise of its key may follow. One that is only on its owner's list was not: there is no reason to
-/// raise.
+/// Whether it was revoked here, or superseded, which lists tell of in the same way: for a reason that a compromise of its key may follow. One that is only on
+/// its owner's list was not: there is no reason to raise.
 pub fn raisable(c: &CertificateRow) -> bool {
-    c.state == CertificateState::Revoked && c.reason != RevocationReason::KeyCompromise.as_str() && !c.is_on_owners_list()
+    matches!(c.state, CertificateState::Revoked | CertificateState::Superseded)
+        && c.reason != RevocationReason::KeyCompromise.as_str()
+        && !c.is_on_owners_list()
 }
 
 /// A button that asks about one certificate.
@@ -140,7 +152,7 @@ fn ask(c: &CertificateRow, place: &'static str, revoke: Revoke) -> AnyView {
             "For those who look at it later; it stays here.",
         ),
         What::Raise => (
-            raised(c),
+            raised(c, revoke.same_key.get_value()),
             view! { <input type="hidden" name="reason" value="key_compromise"/> }.into_any(),
             "For those who look at it later; it stays here. Empty keeps the note that is there.",
         ),
@@ -183,12 +195,28 @@ fn reasons(id: String, call: FormCall<RevokeCertificate>) -> AnyView {
 }
 
 /// What follows when the reason is raised; behind the device's id.
-fn raised(c: &CertificateRow) -> String {
-    let was = c.reason.replace('_', " ");
+fn raised(c: &CertificateRow, (others, usable): (i64, i64)) -> String {
+    let superseded = c.state == CertificateState::Superseded;
+    let was = if superseded {
+        " has a successor for this certificate. Only that its key is compromised may be said of it still.".to_owned()
+    } else {
+        format!(" lost this certificate for the reason “{}”.", c.reason.replace('_', " "))
+    };
+    let along = match others {
+        0 => String::new(),
+        n => format!(" Revoked with it: {} for the same key.", counted(n, "other certificate", "other certificates")),
+    };
+    let cut = match (usable > 0, superseded) {
+        (true, _) => {
+            format!(" {} connects by that key still: it is cut off within a second, and has to enrol again with another one.", c.device_id)
+        }
+        (false, true) => " The device stays online with its successor.".to_owned(),
+        (false, false) => " No device is cut off by it.".to_owned(),
+    };
     format!(
-        " lost this certificate for the reason “{was}”. Raised to key compromise, its key never gets a certificate again, also after a backup is put \
-         back; and the list of revoked certificates and the responder say that what was signed with it is not to be relied on. When it was revoked stays. \
-         This cannot be undone."
+        "{was} Raised to key compromise, its key never gets a certificate again, also after a backup is put \
+         back; and the list of revoked certificates and the responder say that what was signed with it is not to be relied on.{along}{cut} When it was revoked \
+         stays. This cannot be undone."
     )
 }
 
@@ -220,6 +248,7 @@ mod tests {
             raisable(&row)
         };
         assert!(of(CertificateState::Revoked, "superseded"));
+        assert!(of(CertificateState::Superseded, "superseded"), "its successor has replaced it");
         assert!(!of(CertificateState::Revoked, RevocationReason::KeyCompromise.as_str()), "there is no worse one");
         assert!(!of(CertificateState::Revoked, OWNERS_LIST), "nobody here has revoked it");
         assert!(!of(CertificateState::Active, ""));

@@ -188,6 +188,10 @@ pub struct CertificateDetail {
     pub raised_at: Option<Timestamp>,
     /// Who said so.
     pub raised_by: String,
+    /// How many other certificates for the same key are revoked with it when that key is said to be compromised.
+    pub same_key: i64,
+    /// How many of them its device may use still: it is cut off then.
+    pub same_key_usable: i64,
     /// What is written in it.
     pub decoded: DecodedCertificate,
     /// PEM.

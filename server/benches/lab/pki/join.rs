@@ -114,7 +114,8 @@ async fn run(server: &Server, at: SocketAddr, trust: &Trust, identities: &[Ident
     sleep(SETTLE).await;
     let grown = server.used().bytes - before.bytes;
     server.write_heap(holding.len()).await;
-    assert!(holding.iter().chain(&talking).all(|device| !device.is_finished()), "a device was cut off");
+    assert!(holding.iter().all(|device| !device.is_finished()), "a device was cut off");
+    let lost = talking.iter().filter(|device| device.is_finished()).count();
     // The server ends before they do.
     talking.iter().for_each(tokio::task::JoinHandle::abort);
     let (mut calm, mut storm_times) = (Vec::new(), Vec::new());
@@ -127,6 +128,7 @@ async fn run(server: &Server, at: SocketAddr, trust: &Trust, identities: &[Ident
         ("refused", figure(refused.load(Ordering::Relaxed))),
         ("bytes_each", grown / devices),
         ("cpu_us_each", cpu / devices * 1e6),
+        ("live_lost", figure(lost)),
         ("live_before_p99_ms", percentiles(&mut calm).1),
         ("live_p99_ms", percentiles(&mut storm_times).1),
     ])
@@ -179,13 +181,16 @@ async fn expect(tls: &mut TlsStream<TcpStream>, kind: u8, size: usize) -> io::Re
     if packet[0] == kind { Ok(()) } else { Err(io::Error::other(format!("{packet:?}"))) }
 }
 
-/// Says something again and again, and how long each answer took: what one sample takes to be acknowledged.
+/// Says something again and again, and how long each answer took: what one sample takes to be acknowledged. Ends when it is cut off, or hears nothing.
 async fn talk(mut joined: Joined, stormy: Arc<AtomicBool>, heard: mpsc::UnboundedSender<(bool, Duration)>) {
     for number in 1_u16.. {
         let storm = stormy.load(Ordering::Relaxed);
         let begun = Instant::now();
         let answered = timeout(Duration::from_secs(30), say(&mut joined, number)).await;
-        assert!(matches!(answered, Ok(Ok(()))), "a live device was cut off: {answered:?}");
+        if !matches!(answered, Ok(Ok(()))) {
+            eprintln!("a live device was cut off: {answered:?}");
+            return;
+        }
         if heard.send((storm, begun.elapsed())).is_err() {
             return;
         }

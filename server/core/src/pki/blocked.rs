@@ -52,7 +52,8 @@ impl Pki {
     }
 
     /// Blocks a key: no certificate is made for it any more in this organization. Those that were made before stay until they are revoked. Idempotent: what
-    /// was said first stands and is the answer.
+    /// was said first stands and is the answer. The key of an authority that is here, or that waits for its certificate, is none that anybody else could have
+    /// one for: it is refused ([`Error::AuthorityKey`]), because blocking it would only undo what admins do.
     pub async fn block_key(&self, actor: &Actor, new: &NewBlockedKey) -> Result<BlockedKey, Error> {
         may(actor, Act::Revoke)?;
         let (spki, note, now) = (named(new)?, reason(&new.reason)?, self.clock.now());
@@ -68,6 +69,9 @@ impl Pki {
         let mut tx = self.db.write().await?;
         // As whoever issues does: of two at once the second sees what the first did.
         store::next_trust(&mut tx).await?;
+        if store::is_authority_key(&mut tx, &actor.org, &spki).await? {
+            return Err(Error::AuthorityKey);
+        }
         if store::block_key(&mut tx, &key).await? {
             audit::append(&mut tx, actor, now, "key.block", &hex::encode(spki), &json!({ "reason": BY_HAND, "note": key.note })).await?;
             self.journal_all(&[Entry::Blocked(key)]).await;

@@ -7,6 +7,7 @@ use super::{
     authorities::{self, Authority, By, Plan},
     consents::Done,
     csr::CsrError,
+    names,
     profile::{Kind, Subject},
     sign::Order,
     store,
@@ -105,8 +106,7 @@ impl Pki {
         if !all.iter().any(active) && store::in_state(tx, &actor.org, kind, AuthorityState::Active).await? > 0 {
             return Ok(Done::default());
         }
-        let number = store::generation(tx, &actor.org, kind).await? + 1;
-        let name = format!("{}-{number}", root.name());
+        let (name, number) = names::next(tx, &actor.org, (&root.slug, Kind::ClaimAuthority), Some(&root.name())).await?;
         let forge = self.forge();
         let new = forge.blank(Kind::ClaimAuthority, &root.slug, (&name, number), now);
         let product = self.made(tx, &actor.org, Plan::Issuing { new, by: By(Arc::clone(root)) }).await?;

@@ -1,7 +1,7 @@
 //! What this room refuses or fails at. Refuses to know what the other side gets to see of it; `fault.rs` does.
 
 use super::{ahead::ToSign, csr::CsrError, keys::KeyError};
-use wire::pki::AuthorityUse;
+use wire::pki::{AuthorityUse, RevocationReason};
 
 /// Refusals and failures of the PKI.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +97,7 @@ pub enum Error {
     RekeyForbidden,
     /// It was revoked for another reason, which stays: lists that say it are out, and an entry is not taken back. Only that its key is
     /// compromised may still be said.
-    #[error("It was revoked on {} with reason {reason}; the reason stays.", at.readable())]
+    #[error("It was revoked on {} with reason {reason}; the reason stays.{}", at.readable(), may_follow(reason))]
     AlreadyRevoked {
         /// When.
         at: wire::Timestamp,
@@ -142,6 +142,9 @@ pub enum Error {
     /// Neither the hash of a key nor something that a key can be read from, or both.
     #[error("no key is named: {0}")]
     NoKeyNamed(&'static str),
+    /// It is the key of an authority here, or of one that waits for its certificate.
+    #[error("an authority's key is not blocked by hand")]
+    AuthorityKey,
     /// Not a reason for which a key is blocked.
     #[error("a key is blocked for a reason")]
     BlockReason,
@@ -216,6 +219,11 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Db(#[from] crate::db::Error),
+}
+
+/// What may still be said of one that was revoked for this.
+fn may_follow(reason: &str) -> &'static str {
+    if reason == RevocationReason::KeyCompromise.as_str() { "" } else { " Only key_compromise may follow it." }
 }
 
 impl From<rcgen::Error> for Error {

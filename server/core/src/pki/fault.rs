@@ -132,6 +132,13 @@ impl Error {
                 Fault::new(FaultKind::Conflict, "profile_in_use", text)
             }
             Self::NoKeyNamed(why) => Fault::new(FaultKind::Invalid, "invalid", *why).at("public_key"),
+            Self::AuthorityKey => Fault::new(
+                FaultKind::Conflict,
+                "authority_key",
+                "This is the key of an authority of this organization, or of one that waits for its certificate: no device gets a certificate for it anyway. \
+                 If somebody else has it, an admin gives the authority up (fleetward ca compromise), or withdraws the request (fleetward ca withdraw-csr).",
+            )
+            .at("public_key"),
             Self::BlockReason => {
                 let most = wire::blocked::MAX_BLOCK_REASON;
                 let text = format!("Say why, in 1 to {most} characters without control characters: others will want to know.");

@@ -6,6 +6,7 @@ use super::{
     Error, Pki,
     ahead::signed_ahead,
     authorities::{Blank, ISSUING, Plan},
+    names,
     profile::Kind,
     store,
 };
@@ -73,13 +74,12 @@ impl Pki {
     /// organization's first are G1 and G1-1, unless the journal knows of others under its slug, of a database that was lost for example (P-7).
     pub(super) async fn next_root(&self, tx: &mut Tx, org: &OrgId, slug: &str, now: Timestamp) -> Result<(Blank, Vec<Blank>), Error> {
         let forge = self.forge();
-        let number = store::generation(tx, org, Kind::Root.as_str()).await? + 1;
-        let name = format!("G{number}");
+        let (name, number) = names::next(tx, org, (slug, Kind::Root), None).await?;
         let root = forge.blank(Kind::Root, slug, (&name, number), now);
         let mut under = Vec::with_capacity(ISSUING.len());
         for kind in ISSUING {
-            let number = store::generation(tx, org, kind.as_str()).await? + 1;
-            under.push(forge.blank(kind, slug, (&format!("{name}-{number}"), number), now));
+            let (name, number) = names::next(tx, org, (slug, kind), Some(&name)).await?;
+            under.push(forge.blank(kind, slug, (&name, number), now));
         }
         Ok((root, under))
     }

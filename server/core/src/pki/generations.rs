@@ -7,6 +7,7 @@ use super::{
     bundle,
     consents::Done,
     journal::Entry,
+    names,
     profile::Kind,
     store,
 };
@@ -69,9 +70,8 @@ impl Pki {
         if store::in_state(tx, &actor.org, kind.as_str(), Staged).await? > 0 {
             return Err(Error::AuthorityState(ONE_STAGED));
         }
-        let number = store::generation(tx, &actor.org, kind.as_str()).await? + 1;
         // Every key has a name of its own (P-7): the root's generation and a number.
-        let name = format!("{}-{number}", root.name());
+        let (name, number) = names::next(tx, &actor.org, (&root.slug, kind), Some(&root.name())).await?;
         let forge = self.forge();
         let life = self.next_life(tx, &actor.org, kind).await?;
         let new = Blank { life, ..forge.blank(kind, &root.slug, (&name, number), now) };

@@ -9,6 +9,7 @@ use super::{
     bundle,
     csr::sha256,
     journal::Entry,
+    names,
     profile::{self, Kind},
     registered, rollover, store,
 };
@@ -205,14 +206,23 @@ impl Pki {
 
     async fn insert_brought(&self, tx: &mut Tx, actor: &Actor, c: &Read<'_>, b: &Brought<'_>) -> Result<(), Error> {
         let now = self.clock.now();
+        if names::is_theirs(tx, &c.subject).await? {
+            return Err(
+                Unfit(format!("A registered authority has the name {}; every key needs a name of its own (P-7).", c.subject)).into()
+            );
+        }
         let (spki_sha256, fingerprint) = (sha256(c.parsed.public_key().raw), sha256(c.der));
         if let Some((whose, _)) = registered::store::key(tx, &actor.org, &spki_sha256).await? {
             let why = match whose.as_str() {
-                "blocked" => "was blocked after a compromise; make a new one",
-                "blocked_by_hand" => "is blocked; make a new one",
-                _ => "is an authority's here already",
+                "blocked" => Some("was blocked after a compromise; make a new one"),
+                // It was made here and nobody else has it: an operator's word does not undo what admins began. That it is no other authority's the row sees to.
+                "blocked_by_hand" if b.kind != Kind::Root => None,
+                "blocked_by_hand" => Some("is blocked by hand; unblock it if it is in nobody else's hands, or make a new one"),
+                _ => Some("is an authority's here already"),
             };
-            return Err(Unfit(format!("The key of {} {why}.", c.subject)).into());
+            if let Some(why) = why {
+                return Err(Unfit(format!("The key of {} {why}.", c.subject)).into());
+            }
         }
         let (key_alg, sig_alg) =
             (c.key_alg()?, super::decode::signature(&c.parsed.signature_algorithm.algorithm.to_id_string()).to_owned());

@@ -38,6 +38,7 @@ pub(crate) mod keyring;
 mod keys;
 mod listener;
 mod made;
+mod names;
 mod needs;
 mod ocsp;
 pub mod offline;

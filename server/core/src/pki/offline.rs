@@ -10,7 +10,7 @@ use super::{
     recognise,
     root_file::RootFile,
 };
-use crate::entropy::Entropy;
+use crate::{entropy::Entropy, hash::printed};
 use rcgen::SubjectPublicKeyInfo;
 use rustls_pki_types::CertificateDer;
 use wire::{Timestamp, roots::ListRequest};
@@ -28,6 +28,14 @@ pub enum NotSigned {
     /// The request is not one that `fleetward ca csr` wrote.
     #[error("the request is not one of an authority of ours: {0}")]
     Request(&'static str),
+    /// What the key should be is no hash.
+    #[error("give the SHA-256 of the key as 64 hex digits, as fleetward ca csr and fleetward ca csrs print it")]
+    NoHash,
+    /// The request is for another key than the one that was made on the server.
+    #[error(
+        "the request is for another key, with the SHA-256 {0}: this is not the request that the server wrote. Nothing was signed. Find out who has had the file"
+    )]
+    OtherKey(String),
     /// The file belongs to another root.
     #[error("this is another root's: {0}")]
     OtherRoot(String),
@@ -74,6 +82,30 @@ pub struct Signed {
     pub purpose: &'static str,
     /// From when to when.
     pub validity: Validity,
+}
+
+/// A request as whoever signs it has to look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The name that it proposes. Anybody can write one.
+    pub subject: String,
+    /// SHA-256 of its key's `SubjectPublicKeyInfo`, in hex: what the server says of the key it has made.
+    pub key_sha256: String,
+}
+
+impl Asked {
+    /// Refuses a request for another key than the one with this SHA-256, with colons or without ([`NotSigned::OtherKey`]).
+    pub fn is_for(&self, key_sha256: &str) -> Result<(), NotSigned> {
+        let meant = printed(key_sha256).ok_or(NotSigned::NoHash)?;
+        if hex::encode(meant) == self.key_sha256 { Ok(()) } else { Err(NotSigned::OtherKey(self.key_sha256.clone())) }
+    }
+}
+
+/// Reads a request that [`issue`] would sign. Whoever could swap the file could have any key signed: only the key's hash, told by another way, shows that it is
+/// the server's.
+pub fn asked(request: &[u8]) -> Result<Asked, NotSigned> {
+    let (spki, subject, _) = proposal(&csr::decoded(request)?)?;
+    Ok(Asked { subject: subject.line(), key_sha256: hex::encode(csr::sha256(&spki)) })
 }
 
 /// Who signs where it publishes: what its file says, unless something else is given.

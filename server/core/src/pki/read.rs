@@ -62,7 +62,10 @@ impl Pki {
     /// One device certificate: what is written in it, where it stands, and its chain.
     pub async fn certificate(&self, actor: &Actor, id: &CertificateId) -> Result<CertificateDetail, Error> {
         may(actor, Act::Read)?;
-        let found = store::detail(&mut self.db.read().await?, id, &actor.org).await?.ok_or(Error::NotFound)?;
+        let mut on = self.db.read().await?;
+        let found = store::detail(&mut on, id, &actor.org).await?.ok_or(Error::NotFound)?;
+        let (same_key, same_key_usable) = store::same_key(&mut on, id, &actor.org, self.clock.now()).await?;
+        drop(on);
         let issuer: AuthorityId = found.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
         // Nobody here has revoked it, so nobody here can say more about it.
         let owners = found.listed.reason == OWNERS_LIST;
@@ -83,6 +86,8 @@ impl Pki {
             revocation_note: found.revocation_note,
             raised_at: found.raised_at.map(Timestamp),
             raised_by: found.raised_by,
+            same_key,
+            same_key_usable,
             decoded: decode(&found.der).ok_or_else(|| crate::db::Error::corrupt("a certificate that is none"))?,
             pem: crate::pem::encode("CERTIFICATE", &found.der),
             chain: authorities::up(&self.authorities.load(), &issuer).into_iter().map(shown).collect(),

@@ -5,7 +5,7 @@ use super::{
     Error, Pki,
     ahead::signed_ahead,
     authorities::{self, Asking, Plan},
-    generations,
+    generations, names,
     profile::{self, Kind, Subject},
     store,
 };
@@ -58,8 +58,8 @@ impl Pki {
             None if new.own_root => format!("G{}", store::generation(&mut tx, &actor.org, Kind::Root.as_str()).await? + 1),
             _ => root.name(),
         };
-        let generation = store::generation(&mut tx, &actor.org, kind.as_str()).await? + 1;
-        let new = self.forge().blank(kind, &root.slug, (&format!("{above}-{generation}"), generation), now);
+        let (name, generation) = names::next(&mut tx, &actor.org, (&root.slug, kind), Some(&above)).await?;
+        let new = self.forge().blank(kind, &root.slug, (&name, generation), now);
         let (line, by) = (new.subject.line(), actor.label());
         let product = self.made(&mut tx, &actor.org, Plan::Request { new }).await?;
         let Asking { id, spki_sha256, sealed, csr } = product.asked()?;

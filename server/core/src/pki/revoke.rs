@@ -23,6 +23,7 @@ use wire::{
 impl Pki {
     /// Revokes a certificate for good. When this returns no handshake with it passes on this instance, and its connections are being cut.
     /// Idempotent: the first reason, date and note stand and are the answer, and another reason is refused with that ([`Error::AlreadyRevoked`]).
+    /// One that its successor has superseded was revoked for that: its reason and its date are published, and stay.
     /// One reason may follow every other: that its key is compromised. When it was revoked, and by whom, stays; who raised it and when is kept beside it, and
     /// lists and responders say the new reason. A
     /// compromised key is blocked forever, and the organization's other certificates for it are revoked with this one.
@@ -137,10 +138,14 @@ impl Pki {
         // Listeners' certificates are replaced, not revoked by hand: nobody would know where the connection went.
         let device = record.device.ok_or(Error::NotFound)?;
         let compromised = how.reason == RevocationReason::KeyCompromise;
+        // Lists and responders say already why, and since when. That it is final is new: a backup from before brings it back no more.
+        let superseded = store::keep_superseded(tx, id, &actor.org, seq).await?;
+        let reason_was = if superseded { SUPERSEDED.to_owned() } else { record.reason };
         let before = !store::revoke(tx, id, &actor.org, now, &actor.label(), how, seq).await?;
-        if before && !(compromised && store::compromise(tx, id, &actor.org, how, seq, (now, &actor.label())).await?) {
-            let at = record.revoked_at.map_or(now, Timestamp);
-            return Ok(Revoked { device, before: Some((at, record.reason)) });
+        let raised = before && compromised && store::compromise(tx, id, &actor.org, how, seq, (now, &actor.label())).await?;
+        let stays = (before && !raised).then(|| (record.revoked_at.map_or(now, Timestamp), reason_was.clone()));
+        if stays.is_some() && !superseded {
+            return Ok(Revoked { device, before: stays });
         }
         let leaked = compromised.then(|| LeakedKey {
             spki_sha256: record.spki_sha256.clone(),
@@ -156,26 +161,29 @@ impl Pki {
             // It was never signed; its key is blocked all the same.
             None => told.extend(leaked.clone().map(Entry::Blocked)),
         }
-        let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
-        if before {
-            detail["reason_was"] = json!(record.reason);
+        let mut detail = json!({ "reason": if stays.is_some() { SUPERSEDED } else { how.reason.as_str() }, "was": record.state });
+        if raised {
+            detail["reason_was"] = json!(reason_was);
         }
         if let Some(first) = follows {
             detail["follows"] = json!(first);
         }
-        if let Some(since) = how.invalidity_date {
+        if let Some(since) = how.invalidity_date.filter(|_| stays.is_none()) {
             detail["invalid_since"] = json!(since);
         }
-        if !how.note.is_empty() {
+        if !how.note.is_empty() && stays.is_none() {
             detail["note"] = json!(how.note);
         }
         audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;
         if let Some(key) = &leaked {
             store::block_key(tx, key).await?;
         }
-        Ok(Revoked { device, before: None })
+        Ok(Revoked { device, before: stays })
     }
 }
+
+/// Why one is not believed any more that its successor has replaced.
+const SUPERSEDED: &str = RevocationReason::Superseded.as_str();
 
 /// What became of one that is to be revoked.
 struct Revoked {

@@ -30,7 +30,8 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): As
 /// Block a key that was found where others can read it, whether or not there is a certificate for it
 ///
 /// No certificate is made for it any more in this organization. One that was made before stays until it is revoked (`used_by` names its device). What was
-/// said first stands and is the answer.
+/// said first stands and is the answer. The key of an authority of this organization, or of one that waits for its certificate, is refused: 409
+/// `authority_key`.
 #[utoipa::path(
     post, path = "/blocked-keys", operation_id = "block_key", tag = "certificates", request_body = NewBlockedKey,
     responses((status = CREATED, body = BlockedKey), Refusals)

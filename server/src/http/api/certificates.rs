@@ -108,6 +108,7 @@ fn file(media: &'static str, name: &str, bytes: Vec<u8>) -> Response {
 /// Said a second time it is answered in the same way, and changes nothing: the first reason, date and note stand. With another reason it is refused with
 /// 409 `already_revoked`, and says when and for what it was revoked. Only `key_compromise` may follow another reason: it takes its place, the date of the
 /// revocation stays, and the key is never taken again. With `key_compromise` the organization's other certificates for the same key are revoked as well.
+/// One that its successor has superseded was revoked for that: so it is on the list of revoked certificates.
 #[utoipa::path(
     post, path = "/certificates/{id}/revoke", operation_id = "revoke_certificate", tag = "certificates", params(("id" = CertificateId, Path)), request_body = Revocation,
     responses((status = OK, body = RevokedCertificate), Refusals)

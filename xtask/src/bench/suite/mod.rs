@@ -44,6 +44,8 @@ pub struct Suite {
     pub quick: Scale,
     /// A workload whose floor is measured beside it: the same with nothing behind it.
     pub floor: Option<(&'static str, &'static str)>,
+    /// What ours should be of that floor's in the same run, and of which figure.
+    pub beside_floor: &'static [(&'static str, Limit)],
     /// The arithmetic of the machine, by the program's word and in people's.
     pub raw: &'static [(&'static str, &'static str)],
     /// What the curves show, from small fleets to large ones.

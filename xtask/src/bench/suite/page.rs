@@ -53,6 +53,7 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
             let what = format!("{} ÷ {}", name(workload, figure), workload.peer.map_or("", |(_, title)| title));
             row(&mut text, workload.title, &what, limit, taken.ratio(figure))?;
         }
+        beside_floor(&mut text, taken, results)?;
     }
     grown(&mut text, results)?;
     if !results.failed.is_empty() {
@@ -102,6 +103,17 @@ fn markdown(results: &Results, machine: &str, versions: &[(&str, String)], reaso
         writeln!(text, "\n## Why a goal was missed\n\n{}", reasons.trim())?;
     }
     Ok(text)
+}
+
+/// What ours is of the suite's floor, where that has a goal.
+fn beside_floor(text: &mut String, taken: &Taken, results: &Results) -> Result<()> {
+    let (workload, suite) = (taken.workload, results.suite);
+    let Some((_, side)) = suite.floor.filter(|(name, _)| *name == workload.name) else { return Ok(()) };
+    for (figure, limit) in suite.beside_floor {
+        let what = format!("{} ÷ {side}", name(workload, figure));
+        row(text, workload.title, &what, limit, taken.reached(figure) / median_of(&results.floor, figure))?;
+    }
+    Ok(())
 }
 
 /// What the suite's floor takes, behind the workload that it is the floor of.
@@ -226,6 +238,7 @@ fn name<'a>(workload: &'a Workload, figure: &'a str) -> &'a str {
         "refused" => "refused on the way",
         "bytes_each" => "memory of one connection, bytes",
         "cpu_us_each" => "CPU of the server for each, µs",
+        "live_lost" => "those connected, lost",
         "live_before_p99_ms" => "those connected, before: answer p99, ms",
         "live_p99_ms" => "those connected, meanwhile: answer p99, ms",
         "answered_p99_ms" => "the request's answer, p99, ms",
@@ -354,5 +367,30 @@ mod tests {
         );
         assert!(text.contains("\nA goal of memory was missed; there is no profile of the heap: it ended\n"), "{text}");
         assert!(text.ends_with("## Why a goal was missed\n\nThe database asks too often.\n"), "{text}");
+    }
+
+    #[test]
+    fn a_goal_beside_the_floor_is_held_against_the_same_run() {
+        let figures = |live: f64| Measured::from([("live_p99_ms".to_owned(), live), ("live_lost".to_owned(), 0.0)]);
+        let join = SUITE.workloads.iter().find(|w| w.name == "join").unwrap();
+        let judged = |ours: f64, floor: Vec<Measured>| {
+            let results = Results {
+                suite: &SUITE,
+                workloads: vec![Taken { workload: join, alone: vec![figures(ours)], pairs: None, profile: None, heap: None }],
+                failed: Vec::new(),
+                floor,
+                raw: Vec::new(),
+                curve: Vec::new(),
+                quick: false,
+                took: Duration::from_mins(1),
+            };
+            markdown(&results, "Commit abc.", &[], "").unwrap()
+        };
+        let row = "| Everybody dials at once | those connected, meanwhile: answer p99, ms ÷ floor: at most 1 |";
+        let text = judged(1500.0, vec![figures(2000.0)]);
+        assert!(text.contains(&format!("{row} 0.750 | reached |")), "{text}");
+        assert!(text.contains("| those connected, lost: at most 0 | 0.000 | reached |"), "{text}");
+        assert!(judged(3000.0, vec![figures(2000.0)]).contains(&format!("{row} 1.500 | **missed** |")));
+        assert!(judged(3000.0, Vec::new()).contains(&format!("{row} – | **not measured** |")));
     }
 }

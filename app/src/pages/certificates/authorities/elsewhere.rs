@@ -7,7 +7,7 @@ use crate::{
         packed::reading,
     },
     ui::{
-        Control, PageHead, code_block, code_sample, empty, field,
+        Control, PageHead, code_block, code_sample, copyable, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
         icon,
         page::{card, page},
@@ -51,7 +51,7 @@ fn content(m: &Model, calls: Calls) -> AnyView {
         let offline = |s: &&wire::pki::AuthorityStanding| s.row.kind == "root" && s.row.key == KeyPlace::Offline && s.row.state.trusted();
         let lists = m.authorities.iter().filter(offline).map(|s| list_card(&s.row, calls.list)).collect_view();
         let waiting = m.requests.iter().map(|r| waiting(r, calls.withdraw)).collect_view();
-        let sign = "fleetward ca issue-intermediate --root root.age --passphrase-file passphrase --csr ca.csr --out ca.pem";
+        let sign = signing(&m.requests);
         view! {
             {duties::card_of(&m.duties, calls.claims)}
             {card("1. Ask", None, ask(calls.request))}
@@ -66,6 +66,12 @@ fn content(m: &Model, calls: Calls) -> AnyView {
     };
     let manual = view! { <a class="btn" href="/docs/roots" rel="external">"The manual"</a> };
     view! { <PageHead title="Signed elsewhere" sub=sub.into_any() actions=manual.into_any()/><div class="stack">{body}</div> }.into_any()
+}
+
+/// The line that signs a request and nothing else; which request, where several wait, whoever signs has to say.
+fn signing(requests: &[AuthorityRequest]) -> String {
+    let key = if let [one] = requests { one.public_key_sha256.as_str() } else { "SHA256" };
+    format!("fleetward ca issue-intermediate --root root.age --passphrase-file passphrase --csr ca.csr --key-sha256 {key} --out ca.pem")
 }
 
 fn ask(call: FormCall<RequestAuthority>) -> AnyView {
@@ -91,6 +97,8 @@ fn waiting(r: &AuthorityRequest, call: FormCall<WithdrawRequest>) -> AnyView {
         <div class="stack">
             <p>"Asked for by "{r.created_by.clone()}" "{time::ago(r.created_at)}". It waits for its certificate."</p>
             {code_block(r.csr.clone(), "The request as PEM")}
+            <dl class="kv"><dt>"Public key SHA-256"</dt><dd>{copyable(r.public_key_sha256.clone(), "Copy public key digest")}</dd></dl>
+            <p class="text-2">"Take the digest to where the root’s key is by another way than the file: whoever swaps the file could have a key of their own signed."</p>
             <div class="row">
                 <a class="btn" data-s="sm" href=text_link("application/pkcs10", &r.csr) download=name rel="external">{icon("download")}"Request"</a>
                 <ActionForm action=call>

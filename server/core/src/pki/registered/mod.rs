@@ -40,7 +40,7 @@ pub(super) use list_gate::{ListMark, Signed, signed};
 pub use refused::Refused;
 pub use validators::Validators;
 
-use super::{Error, Pki, consent::ConsentError, csr::sha256, recognise};
+use super::{Error, Pki, consent::ConsentError, csr::sha256, names, recognise};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -104,7 +104,13 @@ impl Pki {
         if let Some(id) = store::of_key(&mut tx, &actor.org, &certificate.spki_sha256).await? {
             return self.replace_certificate(tx, actor, &id, &certificate, now).await;
         }
+        // As whoever chooses the name of an authority of ours does: of two at once the second sees what the first has taken.
+        super::store::next_trust(&mut tx).await?;
         self.key_is_free(&mut tx, actor, &certificate).await?;
+        // Here alone: what is registered keeps its name, and ours go around it.
+        if names::is_ours(&mut tx, &certificate.subject).await? {
+            return Err(Refused::OurName.into());
+        }
         if store::count(&mut tx, &actor.org).await? >= MOST {
             return Err(Refused::TooMany.into());
         }

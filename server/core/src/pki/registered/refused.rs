@@ -30,8 +30,8 @@ pub enum Refused {
     /// One of this installation's own keys.
     #[error("this is an authority of Fleetward itself; its devices are believed already")]
     Ours,
-    /// Another key under the name of one of our own authorities.
-    #[error("this authority has the name of one of Fleetward's own; give it another name")]
+    /// Another key under the name of one of our own authorities, also of one that ended, or that only the journal knows.
+    #[error("this authority has a name that one of Fleetward's own has or had; give it another name")]
     OurName,
     /// Somebody else has proved to hold the key.
     #[error("this authority is registered by another organization; ask its owner to remove it there")]

@@ -37,6 +37,11 @@ pub(super) const KEY_OF: Sql = Sql::same(
      LEFT JOIN blocked_keys b ON b.spki_sha256 = c.spki_sha256 AND (b.reason <> 'by_hand' OR b.org_id = c.org_id) \
      WHERE c.id = $1 ORDER BY CASE WHEN b.reason = 'by_hand' THEN 1 ELSE 0 END LIMIT 1",
 );
+/// Whether it is the key of an authority of this organization that is not somebody else's own, or one that waits for its certificate.
+pub(super) const AUTHORITY_KEY: Sql = Sql::same(
+    "SELECT id FROM authorities WHERE org_id = $1 AND spki_sha256 = $2 AND kind <> 'registered' \
+     UNION ALL SELECT id FROM authority_requests WHERE org_id = $1 AND spki_sha256 = $2 AND state = 'open' LIMIT 1",
+);
 pub(super) const BLOCKED_ONE: Sql = shown!("b.spki_sha256 = $2");
 pub(super) const BLOCKED: Sql =
     shown!("(b.blocked_at < $2 OR (b.blocked_at = $2 AND b.spki_sha256 < $3)) ORDER BY b.blocked_at DESC, b.spki_sha256 DESC LIMIT $4");
@@ -52,6 +57,11 @@ pub(in crate::pki) async fn block_key(tx: &mut Tx, key: &LeakedKey) -> Result<bo
 /// Lets a key that was blocked by hand be used again; `false` when there is none.
 pub(in crate::pki) async fn unblock_key(tx: &mut Tx, org: &OrgId, spki_sha256: &[u8]) -> Result<bool, Error> {
     Ok(exec!(tx, UNBLOCK, org.as_str(), spki_sha256)? == 1)
+}
+
+/// Whether an authority of the organization has this key, or waits for its certificate with it. A registered one's is its owner's.
+pub(in crate::pki) async fn is_authority_key(on: &mut impl Conn, org: &OrgId, spki_sha256: &[u8]) -> Result<bool, Error> {
+    Ok(row!(on, (String,), AUTHORITY_KEY, org.as_str(), spki_sha256)?.is_some())
 }
 
 /// The key of a certificate, and why it is blocked, when it is.

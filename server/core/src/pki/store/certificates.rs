@@ -94,11 +94,23 @@ pub(super) const REVOKE: Sql = Sql::same(
     "UPDATE certificates SET state = 'revoked', revoked_at = $3, revoked_by = $4, reason = $5, trust_seq = $6, \
      invalidity_date = $7, revocation_note = $8 WHERE id = $1 AND org_id = $2 AND state <> 'revoked'",
 );
+/// Makes it final that one was superseded: its reason and its date are on lists already, and stay.
+pub(super) const KEEP_SUPERSEDED: Sql = Sql::same(
+    "UPDATE certificates SET state = 'revoked', reason = 'superseded', trust_seq = $3, \
+     revoked_at = COALESCE(revoked_at, CASE WHEN usable_until < not_after THEN usable_until ELSE issued_at END), \
+     revoked_by = CASE WHEN revoked_by = '' THEN 'automatic' ELSE revoked_by END WHERE id = $1 AND org_id = $2 AND state = 'superseded'",
+);
 /// Those that may still be used come first; what is superseded is refused already, and only the lists and responders have a worse reason to tell.
 pub(super) const FOR_SAME_KEY: Sql = Sql::same(
     "SELECT c.id FROM certificates k JOIN certificates c ON c.spki_sha256 = k.spki_sha256 AND c.org_id = k.org_id AND c.id <> k.id \
      WHERE k.id = $1 AND k.org_id = $2 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND c.state <> 'revoked' AND c.not_after > $3 \
      ORDER BY CASE WHEN c.state = 'superseded' THEN 1 ELSE 0 END, c.issued_at DESC, c.id LIMIT 1000",
+);
+/// How many those are, and how many of them may be used. $3 is now.
+pub(super) const SAME_KEY: Sql = Sql::same(
+    "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN c.state = 'active' THEN 1 ELSE 0 END), 0) AS BIGINT) \
+     FROM certificates k JOIN certificates c ON c.spki_sha256 = k.spki_sha256 AND c.org_id = k.org_id AND c.id <> k.id \
+     WHERE k.id = $1 AND k.org_id = $2 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND c.state <> 'revoked' AND c.not_after > $3",
 );
 /// The date and who said it first stay; what is known now is added to what was, and who said that, and when.
 pub(super) const COMPROMISE: Sql = Sql::same(
@@ -308,6 +320,16 @@ pub(in crate::pki) async fn for_same_key(
     now: Timestamp,
 ) -> Result<Vec<(String,)>, Error> {
     rows!(on, (String,), FOR_SAME_KEY, id.as_str(), org.as_str(), now.0)
+}
+
+/// How many others there are for this one's key that a compromise would revoke with it, and how many of them may be used.
+pub(in crate::pki) async fn same_key(on: &mut impl Conn, id: &CertificateId, org: &OrgId, now: Timestamp) -> Result<(i64, i64), Error> {
+    Ok(row!(on, (i64, i64), SAME_KEY, id.as_str(), org.as_str(), now.0)?.unwrap_or_default())
+}
+
+/// Has one that was superseded count as revoked for that, since then; `false` when it was not superseded.
+pub(in crate::pki) async fn keep_superseded(tx: &mut Tx, id: &CertificateId, org: &OrgId, seq: i64) -> Result<bool, Error> {
+    Ok(exec!(tx, KEEP_SUPERSEDED, id.as_str(), org.as_str(), seq)? == 1)
 }
 
 /// Revokes; `false` when it was revoked before.

@@ -24,6 +24,7 @@ mod certificates;
 mod consents;
 mod journal;
 mod listing;
+mod names;
 mod profiles;
 mod publication;
 mod renewals;
@@ -42,6 +43,7 @@ pub(super) use certificates::*;
 pub(super) use consents::*;
 pub(super) use journal::*;
 pub(super) use listing::*;
+pub(super) use names::*;
 pub(super) use profiles::*;
 pub(super) use publication::*;
 pub(super) use renewals::*;
@@ -62,6 +64,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::SEALED_KEYS,
     &authorities::SET_SEALED_KEY,
     &authorities::GENERATION,
+    &names::OUR_SUBJECTS,
+    &names::KEPT_NAMES,
+    &names::THEIR_SUBJECTS,
     &authorities::IN_STATE,
     &authorities::AUTHORITY_STATE,
     &authorities::SET_STATE,
@@ -86,6 +91,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &blocked::UNBLOCK,
     &blocked::ALL_BLOCKED,
     &blocked::KEY_OF,
+    &blocked::AUTHORITY_KEY,
     &blocked::BLOCKED_ONE,
     &blocked::BLOCKED,
     &blocked::BLOCKED_COUNT,
@@ -120,7 +126,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::FOR_REVOCATION,
     &certificates::USABLE_OF,
     &certificates::FOR_SAME_KEY,
+    &certificates::SAME_KEY,
     &certificates::REVOKE,
+    &certificates::KEEP_SUPERSEDED,
     &certificates::COMPROMISE,
     &listing::PAGE,
     &listing::PAGE_DESC,

@@ -1,7 +1,7 @@
 //! Several certificates for one key on both engines: a device may keep its key when it renews, and when the key is compromised none of them is left.
 
 use super::{
-    life::{check, enrol, enrol_with, leaf, request},
+    life::{DAY, check, enrol, enrol_with, leaf, request},
     restore::{list, serial},
 };
 use crate::{
@@ -15,6 +15,7 @@ use rstest::rstest;
 use wire::{
     access::AuditEntry,
     pki::{Revocation, RevocationReason},
+    states::{CertificateState, DeviceStep},
 };
 
 /// A device with two usable certificates for one key: the one that it was enrolled with, and the one that it was renewed to.
@@ -112,4 +113,53 @@ async fn r_5_a_reason_that_is_raised_to_a_compromise_takes_the_other_certificate
     assert_eq!((check(&w, &old), check(&w, &new)), (Err(Refusal::Revoked), Err(Refusal::Revoked)));
     let log = booked(&w, &admin).await;
     assert_eq!(log.len(), 5, "{log:#?}");
+}
+
+/// a successor in use has published why, and since when. That is not replaced by another reason; what else there is for the key goes with a compromise.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_5_the_reason_of_a_superseded_certificate_stays_but_for_a_compromise(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let superseded = async |id: &str| {
+        let (_, [(old, before), (new, after)]) = renewed(&w, id).await;
+        pki.first_use(std::slice::from_ref(&after.certificate)).await.unwrap();
+        pki.reload().await.unwrap();
+        w.clock.advance(DAY + 1000);
+        pki.tick().await.unwrap();
+        pki.reload().await.unwrap();
+        let shown = pki.certificate(&admin, &before.certificate).await.unwrap();
+        assert_eq!((shown.row.state, shown.same_key, shown.same_key_usable), (CertificateState::Superseded, 1, 1));
+        assert!(check(&w, &old).is_err() && check(&w, &new).is_ok());
+        (shown, after, new)
+    };
+    let (shown, after, new) = superseded("gw-1").await;
+    let id = shown.row.id.clone();
+    let refused = pki.revoke(&admin, &id, RevocationReason::AffiliationChanged).await.unwrap_err().fault();
+    assert_eq!(refused.code, "already_revoked");
+    assert!(
+        refused.message.ends_with("with reason superseded; the reason stays. Only key_compromise may follow it."),
+        "{}",
+        refused.message
+    );
+    let stays = pki.certificate(&admin, &id).await.unwrap();
+    assert_eq!((stays.row.state, stays.revoked_at), (CertificateState::Superseded, shown.revoked_at), "nothing was written down");
+    let same = pki.revoke(&admin, &id, RevocationReason::Superseded).await.unwrap();
+    assert_eq!((same.reason.as_str(), Some(same.revoked_at)), ("superseded", shown.revoked_at), "that it was already");
+    assert!(!pki.crl_outdated() && check(&w, &new).is_ok());
+    let worse = pki.revoke(&admin, &id, RevocationReason::KeyCompromise).await.unwrap();
+    assert_eq!((worse.reason.as_str(), Some(worse.revoked_at)), ("key_compromise", shown.revoked_at), "the date stays");
+    assert_eq!((worse.raised_at, worse.raised_by.as_str()), (Some(w.clock_now()), admin.label().as_str()));
+    assert_eq!(check(&w, &new), Err(Refusal::Revoked), "its key's other one goes with it");
+    assert_eq!(pki.certificate(&admin, &after.certificate).await.unwrap().row.reason, "key_compromise");
+
+    // A device that goes takes it along for good, and what was published stays.
+    let (shown, ..) = superseded("gw-2").await;
+    w.fleet.devices().change(&admin, &"gw-2".parse().unwrap(), DeviceStep::Decommission).await.unwrap();
+    let gone = pki.certificate(&admin, &shown.row.id).await.unwrap();
+    assert_eq!((gone.row.state, gone.row.reason.as_str(), gone.revoked_at), (CertificateState::Revoked, "superseded", shown.revoked_at));
+    let journal = std::fs::read_to_string(w.folder.path().join("revocations.log")).unwrap();
+    assert!(journal.contains(shown.row.id.as_str()), "a backup from before brings it back no more");
 }

@@ -144,6 +144,16 @@ async fn p_5_nothing_is_taken_from_a_request_but_its_key_and_the_proposed_name()
     assert!(ask(None, "Fleetward Device CA G1-9", &key).is_err());
     let weak = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     assert!(ask(Some("default"), "Fleetward Device CA G1-9", &weak).is_err(), "authorities have P-256 keys (P-1)");
+    // Its key can be compared before anything is signed.
+    let csr = request(&w, AuthorityUse::Device, false).await;
+    let asked = offline::asked(csr.csr.as_bytes()).unwrap();
+    assert_eq!((&asked.subject, &asked.key_sha256), (&csr.subject, &csr.public_key_sha256));
+    let colons =
+        csr.public_key_sha256.as_bytes().chunks(2).map(|two| String::from_utf8_lossy(two).to_uppercase()).collect::<Vec<_>>().join(":");
+    assert_eq!((asked.is_for(&csr.public_key_sha256), asked.is_for(&colons)), (Ok(()), Ok(())));
+    assert_eq!(asked.is_for(&"0".repeat(64)), Err(offline::NotSigned::OtherKey(asked.key_sha256.clone())));
+    assert_eq!(asked.is_for("G1-2"), Err(offline::NotSigned::NoHash));
+    assert!(offline::asked(b"junk").is_err());
     assert!(offline::issue(&file, b"junk", None, w.clock.now(), &entropy() as &dyn Entropy).is_err());
 }
 

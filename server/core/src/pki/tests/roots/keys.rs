@@ -8,13 +8,14 @@ use crate::{
     clock::Clock as _,
     db::EngineKind,
     entropy::Entropy,
-    pki::{Error, Holding, Kek, Lock, Passphrase, offline, profile::DAY},
+    pki::{Error, Holding, Kek, Lock, Passphrase, journal::LeakedKey, offline, profile::DAY},
     testing::{Backup, World},
 };
 use rcgen::KeyPair;
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use wire::{
+    blocked::{BY_HAND, NewBlockedKey},
     pki::AuthorityUse,
     roots::{NewAuthorityRequest, RootNeed, RootTask},
     states::{AuthorityState, AuthorityStep, KeyPlace},
@@ -351,4 +352,42 @@ async fn k5_a_staged_authority_for_claims_is_named_where_one_is_wanted(#[case] k
     assert!(refused.message.contains(&format!("activate {}", imported.id)), "{}", refused.message);
     pki.activate_authority(&admin, &imported.id, false).await.unwrap();
     assert!(!pki.ensure_claim_authority(&admin).await.unwrap(), "it issues, so none is made");
+}
+
+/// An operator knows every public key there is; a ceremony with the root's file is not theirs to undo.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k5_nobody_blocks_the_key_of_an_authority_and_a_ceremony_goes_on(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let file = taken_away(&w).await;
+    let (pki, admin, operator) = (w.fleet.pki(), w.admin().await, w.operator().await);
+    let waiting = request(&w, AuthorityUse::Device, false).await;
+    let found = |public_key: &str, spki_sha256: &str| NewBlockedKey {
+        public_key: public_key.to_owned(),
+        spki_sha256: spki_sha256.to_owned(),
+        reason: "found".to_owned(),
+    };
+    let ours = pki.authorities_of(&w.org).into_iter().map(|a| found(&a.pem, ""));
+    for new in ours.chain([found(&waiting.csr, ""), found("", &waiting.public_key_sha256)]) {
+        assert_eq!(pki.block_key(&operator, &new).await.unwrap_err().fault().code, "authority_key", "{new:?}");
+    }
+    // One of before that was refused.
+    let spki_sha256 = hex::decode(&waiting.public_key_sha256).unwrap();
+    let blocked = LeakedKey {
+        spki_sha256,
+        org_id: w.org.as_str().to_owned(),
+        reason: BY_HAND.to_owned(),
+        blocked_at: w.clock.now().0,
+        blocked_by: "oli".to_owned(),
+        certificate_id: String::new(),
+        note: "found".to_owned(),
+    };
+    let mut tx = pki.db.write().await.unwrap();
+    assert!(crate::pki::store::block_key(&mut tx, &blocked).await.unwrap());
+    tx.commit().await.unwrap();
+    let imported = pki.import_authority(&admin, &pem(&issued(&w, &file, &waiting).der)).await.unwrap().authority;
+    assert_eq!(imported.state, AuthorityState::Staged);
+    pki.withdraw_authority_request(&admin, &request(&w, AuthorityUse::Server, false).await.id).await.unwrap();
 }
