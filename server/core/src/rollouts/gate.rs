@@ -36,7 +36,23 @@ impl Seen {
         let Tally { finished, succeeded, errors, failed, reverted, timed_out, rejected, success_low: _ } = Tally::of(counts);
         Self { finished, succeeded, errors, failed, reverted, timed_out, rejected, dark }
     }
+
+    /// What is held against it of these: devices that have finished since.
+    pub fn rest(self, counts: &Counts) -> Counts {
+        let rest = |now: i64, seen: i64| (now - seen).max(0);
+        Counts {
+            succeeded: rest(counts.succeeded, self.succeeded),
+            failed: rest(counts.failed, self.failed),
+            reverted: rest(counts.reverted, self.reverted),
+            timed_out: rest(counts.timed_out, self.timed_out),
+            rejected: rest(counts.rejected, self.rejected),
+            ..*counts
+        }
+    }
 }
+
+/// What a gate's sentence says of devices that have finished since a person went on in spite of it.
+pub(super) const SINCE_RESUMED: &str = " since it was resumed";
 
 /// Judges a stage. `closed` means that nobody else will finish, so what is there has to be enough.
 ///
@@ -59,7 +75,7 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
         let verdict = Verdict::new(call, text);
         Verdict { finished, succeeded, errors, failed, reverted, timed_out, rejected, sample, ..verdict }
     };
-    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+    let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };
 
     if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
         return say(
@@ -132,7 +148,7 @@ pub fn judge_whole(gate: &GateSpec, counts: &Counts, seen: Seen, between: bool) 
     if rate >= gate.success_percent {
         return open;
     }
-    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+    let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };
     let (rate, limit) = (rate_words(rate), rate_words(gate.success_percent));
     let text = format!("{} of {} finished devices succeeded{so_far} ({rate} %, needed {limit} %)", open.succeeded, open.finished);
     Verdict { call: Call::Halt, text, ..open }
@@ -144,7 +160,7 @@ pub fn judge_dark(most: u32, dark: i64, seen: Seen, verdict: Verdict) -> Verdict
     if n <= i64::from(most) {
         return verdict;
     }
-    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+    let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };
     Verdict { call: Call::Halt, text: format!("{} succeeded and went dark{so_far}; {}", devices_of(n), may(most)), ..verdict }
 }
 

@@ -311,7 +311,7 @@ pub(super) fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
             let paused = Plan::default().enter(RolloutState::Paused, why).then(Change::Note { stage: number, verdict });
             paused.then(Change::Withdraw { recalled: false, for_good: false })
         }
-        (GateAction::RollBack, None) => way_back::by_gate(course, number, verdict),
+        (GateAction::RollBack, None) => way_back::by_gate(course, number, &verdict.text.clone(), verdict),
         (GateAction::RollBack, Some(no_way)) => halt(course, Some(verdict), &format!("{why}. It can't be rolled back: {no_way}")),
     }
 }

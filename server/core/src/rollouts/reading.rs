@@ -8,7 +8,6 @@ use super::{
     drafting::{barred_from, not_editable},
     expiring::terms,
     explain::progress,
-    gate,
     listing::{Listed, searched},
     placing::asked_ahead,
     quorum::rule_for,
@@ -20,6 +19,7 @@ use super::{
     },
     uses,
     verbs::{Around, actions},
+    verdicts,
 };
 use crate::{
     Result,
@@ -36,8 +36,8 @@ use wire::{
     ids::{OrgId, ReleaseId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
-        Call, Counts, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab, UpdateQuery,
-        UpdateRow, UpdateSort, Verdict, WizardPage,
+        Counts, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab, UpdateQuery,
+        UpdateRow, UpdateSort, WizardPage,
     },
     states::{RolloutState, StageState},
 };
@@ -176,7 +176,7 @@ impl Rollouts {
         let history = lists::events(on, &record.id).await?;
         let cancelled = turns::cancelled(on, &record.id).await?.devices;
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
-        let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
+        let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| verdicts::of_stage(number, stage)).collect();
         let mut counts = course.totals();
         if let Some(found) = dry_run {
             for (view, preview) in stages.iter_mut().zip(&found.stages) {
@@ -195,7 +195,7 @@ impl Rollouts {
             changes,
             way_back: self.way_back_of(on, record).await?,
             back_of: back::back_of(on, record).await?,
-            verdict: whole_view(course),
+            verdict: verdicts::of_whole(course),
             history,
             cancelled,
             actions: actions(
@@ -347,46 +347,4 @@ pub(super) fn summary(record: &Record, current: Option<(StageState, Counts)>) ->
         }
         None => record.summary().to_owned(),
     }
-}
-
-fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
-    let live = matches!(stage.state, StageState::Pending | StageState::Running);
-    let verdict = match &stage.verdict {
-        // Also of a stage that its gate has paused.
-        Some(verdict) if !live || verdict.call == Call::Halt => verdict.clone().beside(&stage.counts),
-        _ if stage.state == StageState::Pending => Verdict::new(Call::Wait, "has not begun"),
-        _ if stage.state == StageState::Skipped => Verdict::new(Call::Wait, "skipped"),
-        _ => gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false),
-    };
-    StageView {
-        number,
-        spec: stage.spec.clone(),
-        state: stage.state,
-        counts: stage.counts,
-        dark: stage.dark.map(|n| (n - stage.seen.dark).max(0)),
-        started_at: stage.started_at,
-        soak_until: stage.soak_until,
-        ended_at: stage.ended_at,
-        verdict: verdict.bounded(),
-        findings: stage.findings.clone(),
-    }
-}
-
-/// What the gate of the whole rollout says as of now.
-fn whole_view(course: &Course) -> Option<Verdict> {
-    let gate = course.gate.as_ref()?;
-    if course.stage == 0 {
-        return Some(Verdict::new(Call::Wait, "has not begun"));
-    }
-    let totals = course.totals();
-    let now = || gate::judge_whole(gate, &totals, course.seen(), false);
-    Some(match &course.verdict {
-        Some(no) if no.call == Call::Halt => no.clone().beside(&totals).bounded(),
-        // What a person went on in spite of stays beside what it says of those that came after.
-        Some(over) => {
-            let (now, at) = (now(), over.at.map_or_else(String::new, |at| format!(", {}", at.readable())));
-            Verdict { text: format!("{}; {}{at}", now.text, over.text), ..now }.bounded()
-        }
-        None => now().bounded(),
-    })
 }

@@ -113,7 +113,11 @@ pub(super) fn whole_says_no(course: &Course, verdict: Verdict) -> Plan {
             };
             noted.then(Change::Withdraw { recalled: false, for_good: false })
         }
-        (GateAction::RollBack, None) => way_back::by_gate(course, course.stage, verdict),
+        (GateAction::RollBack, None) => {
+            let why = format!("Rolling back by the gate of the whole rollout: {text}");
+            let kept = course.current().map_or(verdict, |stage| unjudged(stage, &why));
+            way_back::by_gate(course, course.stage, &text, kept)
+        }
         (GateAction::RollBack, Some(no_way)) => halt(course, None, &format!("{why}. It can't be rolled back: {no_way}")),
     };
     plan.changes.insert(0, judged);
