@@ -4,7 +4,7 @@ use super::{
     Error, Rollouts,
     ahead::Ahead,
     arranging::arranged,
-    course::Course,
+    course::{Course, Stage},
     drafting::{barred_from, not_editable},
     expiring::terms,
     explain::progress,
@@ -39,7 +39,7 @@ use wire::{
         Counts, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab, UpdateQuery,
         UpdateRow, UpdateSort, WizardPage,
     },
-    states::{RolloutState, StageState},
+    states::RolloutState,
 };
 
 /// By organization, device type and version, how many devices run it.
@@ -185,7 +185,7 @@ impl Rollouts {
             counts = Counts { total: found.total, waiting: found.total, ..Counts::default() };
         }
         Ok(RolloutDetail {
-            row: row(record, &summary(record, course.current().map(|s| (s.state, s.counts))), counts),
+            row: row(record, &summary(record, course.current()), counts),
             spec: record.spec.clone(),
             generation: record.generation(),
             digest: record.digest.clone(),
@@ -230,12 +230,11 @@ impl Rollouts {
         for record in records {
             let counts = sums.remove(&record.id).unwrap_or_default();
             let current = if record.state() == RolloutState::Running && record.stage() > 0 {
-                let course = record.course(records::stages(on, record).await?);
-                course.current().map(|s| (s.state, s.counts))
+                record.course(records::stages(on, record).await?).current().cloned()
             } else {
                 None
             };
-            rows.push(row(record, &summary(record, current), counts));
+            rows.push(row(record, &summary(record, current.as_ref()), counts));
         }
         Ok(rows)
     }
@@ -340,11 +339,9 @@ pub(super) fn row(record: &Record, summary: &str, counts: Counts) -> RolloutRow 
 }
 
 /// One sentence: how far it is while it runs, else what happened last.
-pub(super) fn summary(record: &Record, current: Option<(StageState, Counts)>) -> String {
+pub(super) fn summary(record: &Record, current: Option<&Stage>) -> String {
     match current.filter(|_| record.state() == RolloutState::Running) {
-        Some((state, counts)) => {
-            progress(record.stage(), record.spec.stages.len(), state, counts.finished(), counts.total, counts.errors())
-        }
+        Some(stage) => progress(record.stage(), record.spec.stages.len(), stage, record.spec.retry.is_some()),
         None => record.summary().to_owned(),
     }
 }

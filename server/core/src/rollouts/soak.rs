@@ -4,7 +4,7 @@ use super::{
     course::{Change, Course, Stage},
     evidence::{self, Groups, Look},
     gate,
-    passing::{Cancelled, pass},
+    passing::{Cancelled, at_its_end, pass},
     plan::{Need, Plan, Survey, halt, say_no, unjudged},
     state::{STAGE, legal},
     way_back,
@@ -23,7 +23,7 @@ pub(super) fn soaking(
     now: Timestamp,
 ) -> Plan {
     // What devices correct after the fact is evidence too.
-    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
+    let verdict = at_its_end((course, number, stage), cancelled);
     if verdict.call == Call::Halt {
         return say_no(course, number, verdict);
     }
