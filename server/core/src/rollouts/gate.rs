@@ -120,11 +120,13 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
         let text = format!("{succeeded} of {finished} finished devices succeeded{so_far} ({rate} %, needed {limit} %)");
         return say(if success_rate >= gate.success_percent { Call::Pass } else { Call::Halt }, text);
     }
+    // Of so many fewer than there are it is said why.
+    let aside = if counts.left_out > 0 { format!(", {} left out", counts.left_out) } else { String::new() };
     let text = if finished < sample {
-        format!("{finished} of {judged} finished, {errors} failed; judged from {sample} on")
+        format!("{finished} of {judged} finished, {errors} failed{aside}; judged from {sample} on")
     } else {
         format!(
-            "{finished} of {judged} finished, {errors} failed ({} %, limit {} %)",
+            "{finished} of {judged} finished, {errors} failed{aside} ({} %, limit {} %)",
             rate_words(error_rate),
             rate_words(gate.error_percent)
         )
@@ -217,6 +219,11 @@ mod tests {
     fn the_few_that_are_left_do_not_speak_for_a_stage() {
         let left = |left_out, succeeded| Counts { total: 5, left_out, succeeded, ..Counts::default() };
         assert_eq!(judge(&GATE, &left(2, 3), Seen::default(), true).call, Call::Pass);
+        assert_eq!(
+            judge(&GATE, &left(2, 1), Seen::default(), false).text,
+            "1 of 3 finished, 0 failed, 2 left out; judged from 3 on",
+            "why it is of three"
+        );
         let declined = judge(&GATE, &left(4, 1), Seen::default(), true);
         assert_eq!(
             (declined.call, declined.text.as_str()),
