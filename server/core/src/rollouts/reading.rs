@@ -39,7 +39,7 @@ use wire::{
         Counts, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab, UpdateQuery,
         UpdateRow, UpdateSort, WizardPage,
     },
-    states::RolloutState,
+    states::{RolloutState, StageState},
 };
 
 /// By organization, device type and version, how many devices run it.
@@ -174,7 +174,9 @@ impl Rollouts {
         let broken = self.broken(on, actor, &record.id).await?;
         let breakable = terms(on, &actor.org).await?.breakable(now);
         let history = lists::events(on, &record.id).await?;
-        let cancelled = turns::cancelled(on, &record.id).await?.devices;
+        let aside = turns::cancelled(on, &record.id).await?;
+        let cancelled = aside.devices;
+        let asks = course.current().is_some_and(|s| s.state == StageState::AwaitingPromotion) && course.is_last(course.stage);
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| verdicts::of_stage(number, stage)).collect();
         let mut counts = course.totals();
@@ -198,6 +200,7 @@ impl Rollouts {
             verdict: verdicts::of_whole(course),
             history,
             cancelled,
+            cancelled_until: aside.until(now).filter(|_| asks && record.state() == RolloutState::Running),
             actions: actions(
                 actor,
                 record,

@@ -39,6 +39,7 @@ async fn a_last_stage_of_which_most_were_cancelled_asks_first_and_halts_nothing(
             let detail = s.detail(&id).await;
             let stage = &detail.stages[0];
             assert_eq!((detail.row.state, stage.state, detail.cancelled), (RolloutState::Running, StageState::AwaitingPromotion, 8));
+            assert_eq!(detail.cancelled_until, Some(s.w.clock_now().plus(DAY_MS)));
             let why = &stage.verdict.text;
             assert!(why.starts_with("only 2 of 10 devices could be judged") && stage.verdict.call == Call::Wait, "{why}");
             assert_eq!(detail.row.summary, "Stage 1 of 1 waits for a person: 2 of 10 devices finished, 8 left out");
