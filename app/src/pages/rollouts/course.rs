@@ -73,7 +73,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             banner(Tone::Hold, view! { <b>"Waits for approval."</b>{text}{left} }.into_any())
         }
         S::Halted => {
-            if let Some(v) = r.verdict.as_ref().filter(|v| v.call == Call::Halt) {
+            if let Some(v) = r.verdict.as_ref().filter(|v| v.call == Call::Halt && summary.contains(v.text.as_str())) {
                 let text = format!("Over the whole rollout: {}. No further device gets it.", v.text.trim_end_matches('.'));
                 return banner(Tone::Bad, strong("Halted by a gate.", text));
             }
