@@ -281,7 +281,8 @@ fn behind_the_last_stage_nobody_is_told_to_wait_for_another() {
     ] {
         let now = Concern { stage_state: Some(state), ..held.clone() };
         assert_eq!(of_stage(Concern { last: true, ..now.clone() }).0, format!("stage 1 {what}; nobody comes any more."));
-        let again = (format!("stage 1 {what}; a retry makes it go on with the device."), "When a person has devices tried again.".to_owned());
+        let again =
+            (format!("stage 1 {what}; a retry makes it go on with the device."), "When a person has devices tried again.".to_owned());
         for last in [true, false] {
             let ended = Some((UpdateState::Cancelled, "cancelled by oli".to_owned()));
             assert_eq!(of_stage(Concern { last, ended, ..now.clone() }), again, "it goes on with whom a person has tried again");
