@@ -193,6 +193,22 @@ pub struct Stepped {
     pub changed: i64,
 }
 
+/// A page of devices for programs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceList {
+    /// The rows, in the order asked for.
+    pub items: Vec<DeviceRow>,
+    /// The cursor of the page after this one; none at the end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
+    /// How many rows match in all.
+    pub total: i64,
+    /// Sentences about types, tags and groups that the selector asks for and that there are none of, with the nearest; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hints: Vec<String>,
+}
+
 /// The device list's page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DevicesPage {

@@ -16,7 +16,9 @@ pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
     if let Some(wrong) = &preview.selector_error {
         let _ = writeln!(out, "selector: {}", wrong.sentence());
     }
-    for problem in &preview.problems {
+    // What is wrong with the selector stands above, with its place.
+    let told = |field: &str| field == "selector" && preview.selector_error.is_some();
+    for problem in preview.problems.iter().filter(|problem| !told(&problem.field)) {
         let _ = writeln!(out, "{}: {}", problem.field, problem.message);
     }
     for warning in &preview.warnings {
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
     use wire::{
         Timestamp,
-        rollouts::{Bottleneck, Excluded, Expected, HoldingLimit, Span},
+        rollouts::{Bottleneck, Excluded, Expected, HoldingLimit, Problem, Span},
         selector::Selector,
     };
 
@@ -137,8 +139,10 @@ mod tests {
     #[test]
     fn a_selector_is_refused_with_its_place_and_a_limit_that_decides_is_named() {
         let wrong = Selector::parse("version:<1.2.0").unwrap_err();
-        let told = foreseen(&Preview { selector_error: Some(wrong), ..Preview::default() }, 0);
-        assert!(told.starts_with("selector: At character 9: a version is compared without the colon. Write version<1.2.0.\n"), "{told}");
+        let again = Problem { field: "selector".into(), message: wrong.sentence() };
+        let told = foreseen(&Preview { selector_error: Some(wrong), problems: vec![again], ..Preview::default() }, 0);
+        let once = "selector: At character 9: a version is compared without the colon. Write version<1.2.0.\n";
+        assert!(told.starts_with(once) && told.matches("At character 9").count() == 1, "{told}");
         let whole = Span { usual_ms: 600_000, slow_ms: 900_000 };
         let decides = Some(Bottleneck { stage: 1, usual_ms: 600_000, limit: HoldingLimit::AtOnce(2) });
         let expected = Expected { updates: 4, whole, stages: vec![whole], until: None, held_ms: 0, decides };

@@ -67,6 +67,7 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Selected) -> Resu
 async fn step(fleet: &Fleet, actor: &Actor, Meant { select, yes }: Meant, step: DeviceStep) -> Result<()> {
     let query = DeviceQuery { q: select.clone(), rows: Some(1), ..DeviceQuery::default() };
     let expected = fleet.devices().list(actor, &query).await?.total;
+    hint(fleet, actor, &select).await?;
     if !yes {
         println!("{select:?} means {expected} devices. Nothing was changed. Say --yes to {step} them.");
         return Ok(());
@@ -76,7 +77,16 @@ async fn step(fleet: &Fleet, actor: &Actor, Meant { select, yes }: Meant, step: 
     Ok(())
 }
 
+/// Says beside an answer what a selector asks for that there is none of.
+async fn hint(fleet: &Fleet, actor: &Actor, select: &str) -> Result<()> {
+    for hint in fleet.devices().hints(actor, select).await? {
+        eprintln!("note: {hint}");
+    }
+    Ok(())
+}
+
 async fn list(fleet: &Fleet, actor: &Actor, select: &str, csv: bool) -> Result<()> {
+    hint(fleet, actor, select).await?;
     if csv {
         print!("{}", fleet::csv::line(&DEVICE_COLUMNS));
     }

@@ -73,7 +73,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             banner(Tone::Hold, view! { <b>"Waits for approval."</b>{text}{left} }.into_any())
         }
         S::Halted => {
-            if let Some(v) = r.verdict.as_ref().filter(|v| v.call == Call::Halt) {
+            if let Some(v) = r.verdict.as_ref().filter(|v| v.call == Call::Halt && summary.contains(v.text.as_str())) {
                 let text = format!("Over the whole rollout: {}. No further device gets it.", v.text.trim_end_matches('.'));
                 return banner(Tone::Bad, strong("Halted by a gate.", text));
             }
@@ -97,7 +97,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             None => ().into_any(),
         },
         S::Running => match waiting {
-            Some(s) => banner(Tone::Hold, strong("Waits for a person.", waits_words(s, r.row.stages, r.cancelled))),
+            Some(s) => banner(Tone::Hold, strong("Waits for a person.", waits_words(s, r.cancelled, r.cancelled_until))),
             None => ().into_any(),
         },
         S::Draft | S::Approved | S::Completed => ().into_any(),
@@ -111,10 +111,10 @@ fn halted_words(s: &StageView) -> String {
 }
 
 /// Pure: what a stage that waits for a person says: that it has passed where its gate says so; and the last of them, for whom it waits.
-fn waits_words(s: &StageView, stages: u32, cancelled: i64) -> String {
+fn waits_words(s: &StageView, cancelled: i64, until: Option<wire::Timestamp>) -> String {
     let (passed, why) = (if s.verdict.call == Call::Pass { ", has passed" } else { "" }, s.verdict.text.trim_end_matches('.'));
     let devices = counted(cancelled, "cancelled device", "cancelled devices");
-    let aside = (s.number == stages && cancelled > 0).then(|| format!(" {devices} can be tried again, for a day at most."));
+    let aside = until.map(|until| format!(" {devices} can be tried again, until {}.", until.readable()));
     format!("Stage {}, {}{passed}: {why}.{}", s.number, s.spec.name, aside.unwrap_or_default())
 }
 
@@ -369,8 +369,8 @@ mod tests {
     fn the_last_stage_says_for_whom_it_waits() {
         let passed = of_stage(StageState::AwaitingPromotion, Verdict::new(Call::Pass, "4 of 4 finished devices succeeded"));
         let said = "Stage 1, One, has passed: 4 of 4 finished devices succeeded.";
-        assert_eq!(waits_words(&passed, 2, 1), said);
-        assert_eq!(waits_words(&passed, 1, 1), format!("{said} 1 cancelled device can be tried again, for a day at most."));
+        let told = [None, Some(wire::Timestamp(0))].map(|until| waits_words(&passed, 1, until));
+        assert_eq!(told, [said.to_owned(), format!("{said} 1 cancelled device can be tried again, until 1 Jan 1970 00:00 UTC.")]);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(super) fn stage_fold(
     fold(name, format!("Stage {}", index + 1), line(live.wrong_where(own, wrong), says), open, body)
 }
 
+/// The settings that open and close, by the first of their inputs: what an address may say is open, beside stages by their numbers.
+pub(super) const PARTS: [&str; 7] = ["at_once", "bandwidth", "gate", "order", "retry", "urgency", "window"];
+
 /// Some settings of a plan. They are open where they were left so, or something is wrong with one; `inputs` is what the names of theirs begin with.
 pub(super) fn settings(
     title: &'static str,
@@ -43,6 +46,7 @@ pub(super) fn settings(
     let own = move |field: &str| inputs.iter().any(|input| field.starts_with(input));
     let wrong = message_where(problems, own);
     let name = inputs.first().copied().unwrap_or_default();
+    debug_assert!(PARTS.contains(&name), "{name}");
     let open = at.is_open(name, false) || wrong.is_some();
     let said = move |draft: &Draft| draft.so_far().map(|spec| words(&spec)).unwrap_or_default();
     let before = said(&at.draft);

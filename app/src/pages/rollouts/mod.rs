@@ -17,6 +17,7 @@ pub mod gates;
 mod lately;
 pub mod list;
 mod live;
+mod misread;
 mod order;
 pub mod phrases;
 pub mod preview;

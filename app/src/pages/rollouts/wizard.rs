@@ -4,6 +4,7 @@ use super::{
     choosing::filtered,
     firmware::chosen_card,
     live::LivePreview,
+    misread::misread,
     preview::pane,
     stages::wanted,
     steps::{Step, review, step_form},
@@ -21,16 +22,13 @@ use crate::{
         form::{action, refusal},
         page::page,
         stepper::{self, stepper},
-        unread::{self, Unread, Word, unread},
+        unread,
     },
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map, use_url};
 use std::collections::BTreeSet;
 use wire::rollouts::WizardPage as Model;
-
-/// What of the address has to be a step; everything else in it is the plan, and what is wrong with that is said at its fields.
-const WORDS: [Word; 2] = [("step", "step", |word| Step::named(word).is_some()), ("go", "step", |word| Step::named(word).is_some())];
 
 /// What the address says: the step and the plan so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,13 +94,6 @@ impl Address {
     pub fn query(&self, step: Step) -> String {
         format!("step={}&{}", step.word(), self.draft.write())
     }
-}
-
-/// What of the address is no step; none where there is nothing like that.
-fn misread(search: &str) -> Option<Unread> {
-    let pairs = query::pairs(search);
-    let plan: Vec<&str> = pairs.iter().map(|(key, _)| key.as_str()).collect();
-    unread(search, &WORDS, &plan)
 }
 
 /// Which parts are open after this one was closed, or opened.
@@ -320,20 +311,6 @@ mod tests {
         assert_eq!(open("&open=&open=2&go=gates"), [0], "another step has other parts");
         let at = Address::read(&format!("{three}&open=&open=order&do=add"));
         assert!(at.is_open("order", false) && !at.is_open("window", false), "settings too");
-    }
-
-    #[test]
-    fn what_is_no_step_is_said_and_the_plan_beside_it_is_not() {
-        let told = |search: &str| misread(search).map(|unread| (unread.said, unread.rest));
-        for search in ["", "?step=gates&name=A&stages.0.reach=100&do=add&go=review", "?step=&open="] {
-            assert_eq!(told(search), None, "{search}");
-        }
-        let plan = "name=Radio%20fix&stages.0.reach=100";
-        let (said, rest) = told(&format!("?step=banana&{plan}")).unwrap();
-        assert_eq!((said.as_str(), rest.as_str()), ("“banana” is no step. This is shown without it.", plan));
-        assert_eq!(Address::read("?step=banana").step, Step::Firmware);
-        assert_eq!(Address::read("?step=gates&go=banana").step, Step::Gates, "without it");
-        assert!(told("?step=gates&go=banana").is_some());
     }
 
     #[test]

@@ -8,6 +8,10 @@ pub fn wilson_lower(part: i64, whole: i64) -> Option<f64> {
     if whole <= 0 {
         return None;
     }
+    // Exactly: the formula leaves what floating point could not hold.
+    if part <= 0 {
+        return Some(0.0);
+    }
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
     let (share, size) = (part.clamp(0, whole) as f64 / whole as f64, whole as f64);
     let square = Z * Z / size;
@@ -44,7 +48,7 @@ mod tests {
             let bound = wilson_lower(part, whole).unwrap();
             assert!((bound - percent).abs() < 0.002, "{part} of {whole}: {bound}");
         }
-        assert_eq!(wilson_lower(0, 0), None);
+        assert_eq!((wilson_lower(0, 0), wilson_lower(0, 3)), (None, Some(0.0)));
         assert_eq!([88.97, 100.0, 0.0].map(lower_words), ["88.9", "100.0", "0.0"]);
     }
 

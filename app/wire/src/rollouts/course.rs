@@ -136,6 +136,9 @@ pub struct RolloutDetail {
     /// How many of the devices that were left out were by people who cancelled their updates.
     #[serde(default)]
     pub cancelled: i64,
+    /// Until when the last stage waits for a person who has these tried again; none where it does not wait for that.
+    #[serde(default)]
+    pub cancelled_until: Option<Timestamp>,
     /// What happened, newest first; at most 100.
     pub history: Vec<RolloutEvent>,
     /// What the caller may do now, and where not, why.

@@ -78,6 +78,9 @@ impl Tally {
     }
 }
 
+/// How the sentence of a no begins that a person went on in spite of.
+const WENT_ON: &str = "went on by ";
+
 impl Verdict {
     /// Whether a gate came to it: what a recall, a person or an objection stopped has the numbers, but nothing judged them. So has a verdict that is older
     /// than `sample` was kept.
@@ -89,7 +92,12 @@ impl Verdict {
     #[must_use]
     pub fn overruled(self, by: &str) -> Self {
         let no = if self.is_judged() { "the gate" } else { "this" };
-        Self { call: Call::Wait, text: format!("went on by {by} in spite of {no}: {}", self.text), ..self }
+        Self { call: Call::Wait, text: format!("{WENT_ON}{by} in spite of {no}: {}", self.text), ..self }
+    }
+
+    /// Whether it is such a one.
+    pub fn is_overruled(&self) -> bool {
+        self.call == Call::Wait && self.text.starts_with(WENT_ON)
     }
 
     /// One that rests on no device yet.

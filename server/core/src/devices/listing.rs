@@ -205,7 +205,7 @@ impl Devices {
         misspelt.knows(&facets.types, &facets.tags);
         // What is offered may be a while old, and is not all of a large fleet.
         let missing = misspelt.missing();
-        if !misspelt.asks_for_groups() && missing.iter().all(|(_, values)| values.is_empty()) {
+        if misspelt.is_settled() {
             return Ok(Vec::new());
         }
         let mut on = self.db.read().await?;
@@ -266,6 +266,18 @@ impl Devices {
         may(actor, Act::Read)?;
         let selector = Selector::parse(&query.q).map_err(Error::Selector)?;
         self.rows(&actor.org, selector, query).await
+    }
+
+    /// What the list's page says of types, tags and groups that a selector asks for and that there are none of, for scripts. Costs nothing where it asks for
+    /// none of these; a mistake in it is an error.
+    pub async fn hints(&self, actor: &Actor, q: &str) -> Result<Vec<String>, Error> {
+        may(actor, Act::Read)?;
+        let selector = Selector::parse(q).map_err(Error::Selector)?;
+        if Misspelt::new([&selector]).is_settled() {
+            return Ok(Vec::new());
+        }
+        let facets = self.facets(&actor.org).await?;
+        self.misspelt(&actor.org, &selector, &facets).await
     }
 
     /// Devices that a selector means, by their ids from `cursor` on, a thousand at once: for a file of all of them.

@@ -71,6 +71,12 @@ impl<'a> Misspelt<'a> {
         Self { types: sought(types), tags: sought(tags), groups }
     }
 
+    /// Whether nothing is looked for, or everything was found; groups are never found before they are named.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.types.missing.is_empty() && self.tags.missing.is_empty() && self.groups.is_empty()
+    }
+
     /// Whether it matters which groups there are.
     #[must_use]
     pub fn asks_for_groups(&self) -> bool {
@@ -156,6 +162,9 @@ mod tests {
         of_lists.knows(&["gateway".into()], &["eu".into()]);
         assert_eq!(of_lists.missing(), [(Field::Type, vec!["gatway".to_owned()]), (Field::Tag, Vec::new())]);
         assert_eq!(of_lists.said(&[]), ["No device is of the type gatway. Did you mean gateway?"]);
-        assert!(!Misspelt::new(&[Selector::parse("type:x").unwrap()]).asks_for_groups());
+        let of = |text: &str| [Selector::parse(text).unwrap()];
+        assert!(!Misspelt::new(&of("type:x")).asks_for_groups());
+        let settled = ["", "gw-1 online:yes", "type:g*", "type:x", "tag:x", "group:x"].map(|text| Misspelt::new(&of(text)).is_settled());
+        assert_eq!(settled, [true, true, true, false, false, false]);
     }
 }

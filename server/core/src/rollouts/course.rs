@@ -230,8 +230,8 @@ impl Course {
                 if let Some(stage) = self.stage_mut(*stage) {
                     move_stage(stage, StageState::Running);
                     (stage.soak_until, stage.dark) = (None, None);
-                    // That it passed was said of others; a no, and that a person went on in spite of one, holds.
-                    stage.verdict = stage.verdict.take().filter(|v| v.call != Call::Pass);
+                    // That it passed, or that nobody could be judged, was said of others; a no, and that a person went on in spite of one, holds.
+                    stage.verdict = stage.verdict.take().filter(|v| v.call == Call::Halt || v.is_overruled());
                     stage.tally += 1;
                 }
             }

@@ -2,16 +2,18 @@
 
 use super::{
     confirming::Agreement,
+    course::Stage,
     plan::devices_of,
     stand::Stand,
     survey::{Miss, Target},
     why,
 };
 use crate::devices::Facts;
+use std::fmt::Write as _;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Outlook, Rule, Says, Why, WhyRollout},
+    rollouts::{Call, Outlook, Rule, Says, Why, WhyRollout},
     states::{DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
 };
 
@@ -154,15 +156,24 @@ pub const fn words(state: UpdateState) -> &'static str {
     }
 }
 
-/// One sentence on a rollout that runs.
-pub fn progress(stage: u32, stages: usize, state: StageState, finished: i64, total: i64, failed: i64) -> String {
-    let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-    let what = match state {
-        StageState::Soaking => "is being watched",
-        StageState::AwaitingPromotion => "passed and waits for a person to go on",
+/// One sentence on a rollout of so many stages in its stage of this number; `retries` where its plan has some tried again by themselves.
+pub fn progress(number: u32, stages: usize, stage: &Stage, retries: bool) -> String {
+    let counts = &stage.counts;
+    let what = match (stage.state, stage.verdict.as_ref().map(|v| v.call)) {
+        (StageState::Soaking, _) => "is being watched",
+        (StageState::AwaitingPromotion, Some(Call::Pass)) => "passed and waits for a person to go on",
+        (StageState::AwaitingPromotion, _) => "waits for a person",
+        // Everybody has ended, and it has not.
+        (StageState::Running, _) if retries && counts.errors() > 0 && counts.waiting + counts.updating == 0 => "waits for retries",
         _ => "is running",
     };
-    format!("Stage {stage} of {stages} {what}: {finished} of {} finished{failed}", devices_of(total))
+    let mut text = format!("Stage {number} of {stages} {what}: {} of {} finished", counts.finished(), devices_of(counts.total));
+    for (n, what) in [(counts.errors(), "failed"), (counts.left_out, "left out")] {
+        if n > 0 {
+            let _ = write!(text, ", {n} {what}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]

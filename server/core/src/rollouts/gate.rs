@@ -36,7 +36,23 @@ impl Seen {
         let Tally { finished, succeeded, errors, failed, reverted, timed_out, rejected, success_low: _ } = Tally::of(counts);
         Self { finished, succeeded, errors, failed, reverted, timed_out, rejected, dark }
     }
+
+    /// What is held against it of these: devices that have finished since.
+    pub fn rest(self, counts: &Counts) -> Counts {
+        let rest = |now: i64, seen: i64| (now - seen).max(0);
+        Counts {
+            succeeded: rest(counts.succeeded, self.succeeded),
+            failed: rest(counts.failed, self.failed),
+            reverted: rest(counts.reverted, self.reverted),
+            timed_out: rest(counts.timed_out, self.timed_out),
+            rejected: rest(counts.rejected, self.rejected),
+            ..*counts
+        }
+    }
 }
+
+/// What a gate's sentence says of devices that have finished since a person went on in spite of it.
+pub(super) const SINCE_RESUMED: &str = " since it was resumed";
 
 /// Judges a stage. `closed` means that nobody else will finish, so what is there has to be enough.
 ///
@@ -59,7 +75,7 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
         let verdict = Verdict::new(call, text);
         Verdict { finished, succeeded, errors, failed, reverted, timed_out, rejected, sample, ..verdict }
     };
-    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+    let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };
 
     if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
         return say(
@@ -104,11 +120,13 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
         let text = format!("{succeeded} of {finished} finished devices succeeded{so_far} ({rate} %, needed {limit} %)");
         return say(if success_rate >= gate.success_percent { Call::Pass } else { Call::Halt }, text);
     }
+    // Of so many fewer than there are it is said why.
+    let aside = if counts.left_out > 0 { format!(", {} left out", counts.left_out) } else { String::new() };
     let text = if finished < sample {
-        format!("{finished} of {judged} finished, {errors} failed; judged from {sample} on")
+        format!("{finished} of {judged} finished, {errors} failed{aside}; judged from {sample} on")
     } else {
         format!(
-            "{finished} of {judged} finished, {errors} failed ({} %, limit {} %)",
+            "{finished} of {judged} finished, {errors} failed{aside} ({} %, limit {} %)",
             rate_words(error_rate),
             rate_words(gate.error_percent)
         )
@@ -132,7 +150,7 @@ pub fn judge_whole(gate: &GateSpec, counts: &Counts, seen: Seen, between: bool) 
     if rate >= gate.success_percent {
         return open;
     }
-    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+    let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };
     let (rate, limit) = (rate_words(rate), rate_words(gate.success_percent));
     let text = format!("{} of {} finished devices succeeded{so_far} ({rate} %, needed {limit} %)", open.succeeded, open.finished);
     Verdict { call: Call::Halt, text, ..open }
@@ -144,7 +162,7 @@ pub fn judge_dark(most: u32, dark: i64, seen: Seen, verdict: Verdict) -> Verdict
     if n <= i64::from(most) {
         return verdict;
     }
-    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+    let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };
     Verdict { call: Call::Halt, text: format!("{} succeeded and went dark{so_far}; {}", devices_of(n), may(most)), ..verdict }
 }
 
@@ -201,6 +219,11 @@ mod tests {
     fn the_few_that_are_left_do_not_speak_for_a_stage() {
         let left = |left_out, succeeded| Counts { total: 5, left_out, succeeded, ..Counts::default() };
         assert_eq!(judge(&GATE, &left(2, 3), Seen::default(), true).call, Call::Pass);
+        assert_eq!(
+            judge(&GATE, &left(2, 1), Seen::default(), false).text,
+            "1 of 3 finished, 0 failed, 2 left out; judged from 3 on",
+            "why it is of three"
+        );
         let declined = judge(&GATE, &left(4, 1), Seen::default(), true);
         assert_eq!(
             (declined.call, declined.text.as_str()),

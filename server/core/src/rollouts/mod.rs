@@ -93,6 +93,7 @@ pub mod testing;
 mod ticking;
 mod uses;
 mod verbs;
+mod verdicts;
 mod wanted;
 mod watching;
 

@@ -181,7 +181,7 @@ impl Rollouts {
             let cancelled = if classes.contains(&EndClass::Cancelled) { turns::cancelled(&mut on, id).await?.devices } else { 0 };
             drop(on);
             if let Some(saw) = saw.stage.filter(|saw| *saw != course.stage) {
-                let now = summary(&record, course.current().map(|s| (s.state, s.counts)));
+                let now = summary(&record, course.current());
                 return Err(Error::MovedOn { saw, now }.into());
             }
             let now = self.clock.now();

@@ -44,22 +44,31 @@ impl Cancelled {
     }
 }
 
+/// What the gate of a stage says when nobody else comes to it. Who was cancelled is no evidence: where the last stage has too few others to be judged, but with
+/// those it would have enough, that is no no of its gate.
+pub(super) fn at_its_end((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled) -> Verdict {
+    let (gate, counts) = (&stage.spec.gate, &stage.counts);
+    let verdict = gate::judge(gate, counts, stage.seen, true);
+    let lacks = verdict.finished < verdict.sample && verdict.finished + cancelled.devices >= verdict.sample && counts.waiting == 0;
+    let only = verdict.call == Call::Halt && lacks && gate::judge(gate, counts, stage.seen, false).call != Call::Halt;
+    if only && course.is_last(number) { Verdict { call: Call::Wait, ..verdict } } else { verdict }
+}
+
 /// The last stage waits for a person because of cancelled devices, as long as there are such and the time for that is not over. What they have said meanwhile is
 /// evidence.
 pub(super) fn at_the_end((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
     if let Some((waits, until)) = cancelled.hold(now) {
         return Plan::default().because(format!("stage {number}: {waits}")).until(until);
     }
-    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
+    let verdict = at_its_end((course, number, stage), cancelled);
     if verdict.call == Call::Halt {
         return say_no(course, number, verdict);
     }
-    let left = if cancelled.devices > 0 { format!("; nobody had {} tried again in time", cancelled.words()) } else { String::new() };
-    pass((course, number, stage), stage.keeps(verdict), &left, (Cancelled::default(), now))
+    pass((course, number, stage), stage.keeps(verdict), "", (cancelled, now))
 }
 
-/// The stage ends well, unless it waits for a person: because its plan says so, or because with the last one the way to those would be lost whom people have set
-/// aside.
+/// The stage ends without a no, unless it waits for a person: because its plan says so, or because with the last one the way to those would be lost whom people
+/// have set aside. Where their time is over, that is said.
 pub(super) fn pass(
     (course, number, stage): (&Course, u32, &Stage),
     verdict: Verdict,
@@ -67,18 +76,19 @@ pub(super) fn pass(
     (cancelled, now): (Cancelled, Timestamp),
 ) -> Plan {
     // Where a person went on in spite of a no its sentence says so.
-    let text = match verdict.call {
-        Call::Pass => format!("passed: {}", verdict.text),
-        _ if stage.counts.finished() == 0 => format!("ended: {}", verdict.text),
-        _ => verdict.text.clone(),
+    let says = |without: &str| match verdict.call {
+        Call::Pass => format!(" passed: {}", verdict.text),
+        _ if verdict.is_overruled() => format!(" {}", verdict.text),
+        _ => format!("{without}: {}", verdict.text),
     };
-    let plan = Plan::default().resting_on(number, stage);
-    let waits =
-        if course.is_last(number) { cancelled.hold(now).map(|(waits, _)| waits) } else { stage.spec.confirm.then(|| TO_GO_ON.to_owned()) };
+    let (plan, last) = (Plan::default().resting_on(number, stage), course.is_last(number));
+    let waits = if last { cancelled.hold(now).map(|(waits, _)| waits) } else { stage.spec.confirm.then(|| TO_GO_ON.to_owned()) };
     if let Some(waits) = waits {
-        return plan.because(format!("Stage {number} {text}{left}; {waits}")).then(Change::Hold { stage: number, verdict });
+        return plan.because(format!("Stage {number}{}{left}; {waits}", says(""))).then(Change::Hold { stage: number, verdict });
     }
-    plan.because(format!("Stage {number} {text}{left}")).then(Change::Close {
+    let late =
+        if last && cancelled.devices > 0 { format!("; nobody had {} tried again in time", cancelled.words()) } else { String::new() };
+    plan.because(format!("Stage {number}{}{left}{late}", says(" ended"))).then(Change::Close {
         stage: number,
         to: StageState::Succeeded,
         verdict: Some(verdict),

@@ -11,7 +11,7 @@
 use super::{
     course::{Change, Course, Stage, may_install},
     gate,
-    passing::{TO_GO_ON, at_the_end, pass},
+    passing::{TO_GO_ON, at_its_end, at_the_end, pass},
     soak::{soaking, whole, whole_says_no},
     state::{self, ROLLOUT},
     way_back,
@@ -175,7 +175,7 @@ fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: T
             StageState::Running => in_stage((course, number, stage), under_way, survey, now),
             StageState::Soaking => soaking((course, number, stage), under_way.cancelled, survey, now),
             StageState::AwaitingPromotion if course.is_last(number) => at_the_end((course, number, stage), under_way.cancelled, now),
-            StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} passed and waits for a person to go on")),
+            StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} waits for a person to go on")),
             StageState::Succeeded | StageState::Skipped => next(course, now).resting_on(number, stage),
             StageState::Failed | StageState::Pending => halt(course, stage.verdict.clone(), "Halted: its stage was stopped"),
         },
@@ -261,20 +261,18 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
         return Plan::default().because(text).until(at.min(course.doors_until));
     }
     if counts.finished() == 0 && counts.waiting == 0 {
-        let waits = if course.is_last(number) {
-            under_way.cancelled.hold(now).map(|(waits, _)| waits)
-        } else {
-            (counts.left_out > 0).then(|| TO_GO_ON.to_owned())
+        let text = match counts.left_out {
+            0 => "nobody was left to update".to_owned(),
+            n => format!("nobody could be judged: {} left out", devices_of(n)),
         };
-        if let Some(waits) = waits {
-            let text = match counts.left_out {
-                0 => "nobody was left to update".to_owned(),
-                n => format!("nobody could be judged: {} left out", devices_of(n)),
-            };
-            let verdict = gate::judge(&stage.spec.gate, counts, stage.seen, true);
+        let judged = Verdict { call: Call::Wait, text: text.clone(), ..gate::judge(&stage.spec.gate, counts, stage.seen, true) };
+        if course.is_last(number) && under_way.cancelled.devices > 0 {
+            return pass((course, number, stage), judged, "", (under_way.cancelled, now));
+        }
+        if !course.is_last(number) && counts.left_out > 0 {
             return Plan::default()
-                .because(format!("Stage {number}: {text}; {waits}"))
-                .then(Change::Hold { stage: number, verdict: Verdict { call: Call::Wait, text, ..verdict } })
+                .because(format!("Stage {number}: {text}; {TO_GO_ON}"))
+                .then(Change::Hold { stage: number, verdict: judged })
                 .resting_on(number, stage);
         }
         return Plan::default()
@@ -282,7 +280,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
             .then(Change::Close { stage: number, to: StageState::Skipped, verdict: None })
             .resting_on(number, stage);
     }
-    let verdict = gate::judge(&stage.spec.gate, counts, stage.seen, true);
+    let verdict = at_its_end((course, number, stage), under_way.cancelled);
     if verdict.call == Call::Halt {
         return say_no(course, number, verdict);
     }
@@ -311,7 +309,7 @@ pub(super) fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
             let paused = Plan::default().enter(RolloutState::Paused, why).then(Change::Note { stage: number, verdict });
             paused.then(Change::Withdraw { recalled: false, for_good: false })
         }
-        (GateAction::RollBack, None) => way_back::by_gate(course, number, verdict),
+        (GateAction::RollBack, None) => way_back::by_gate(course, number, &verdict.text.clone(), verdict),
         (GateAction::RollBack, Some(no_way)) => halt(course, Some(verdict), &format!("{why}. It can't be rolled back: {no_way}")),
     }
 }

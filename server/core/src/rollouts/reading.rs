@@ -4,11 +4,10 @@ use super::{
     Error, Rollouts,
     ahead::Ahead,
     arranging::arranged,
-    course::Course,
+    course::{Course, Stage},
     drafting::{barred_from, not_editable},
     expiring::terms,
     explain::progress,
-    gate,
     listing::{Listed, searched},
     placing::asked_ahead,
     quorum::rule_for,
@@ -20,6 +19,7 @@ use super::{
     },
     uses,
     verbs::{Around, actions},
+    verdicts,
 };
 use crate::{
     Result,
@@ -36,8 +36,8 @@ use wire::{
     ids::{OrgId, ReleaseId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
-        Call, Counts, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab, UpdateQuery,
-        UpdateRow, UpdateSort, Verdict, WizardPage,
+        Counts, Preview, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab, UpdateQuery,
+        UpdateRow, UpdateSort, WizardPage,
     },
     states::{RolloutState, StageState},
 };
@@ -174,9 +174,11 @@ impl Rollouts {
         let broken = self.broken(on, actor, &record.id).await?;
         let breakable = terms(on, &actor.org).await?.breakable(now);
         let history = lists::events(on, &record.id).await?;
-        let cancelled = turns::cancelled(on, &record.id).await?.devices;
+        let aside = turns::cancelled(on, &record.id).await?;
+        let cancelled = aside.devices;
+        let asks = course.current().is_some_and(|s| s.state == StageState::AwaitingPromotion) && course.is_last(course.stage);
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
-        let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
+        let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| verdicts::of_stage(number, stage)).collect();
         let mut counts = course.totals();
         if let Some(found) = dry_run {
             for (view, preview) in stages.iter_mut().zip(&found.stages) {
@@ -185,7 +187,7 @@ impl Rollouts {
             counts = Counts { total: found.total, waiting: found.total, ..Counts::default() };
         }
         Ok(RolloutDetail {
-            row: row(record, &summary(record, course.current().map(|s| (s.state, s.counts))), counts),
+            row: row(record, &summary(record, course.current()), counts),
             spec: record.spec.clone(),
             generation: record.generation(),
             digest: record.digest.clone(),
@@ -195,9 +197,10 @@ impl Rollouts {
             changes,
             way_back: self.way_back_of(on, record).await?,
             back_of: back::back_of(on, record).await?,
-            verdict: whole_view(course),
+            verdict: verdicts::of_whole(course),
             history,
             cancelled,
+            cancelled_until: aside.until(now).filter(|_| asks && record.state() == RolloutState::Running),
             actions: actions(
                 actor,
                 record,
@@ -230,12 +233,11 @@ impl Rollouts {
         for record in records {
             let counts = sums.remove(&record.id).unwrap_or_default();
             let current = if record.state() == RolloutState::Running && record.stage() > 0 {
-                let course = record.course(records::stages(on, record).await?);
-                course.current().map(|s| (s.state, s.counts))
+                record.course(records::stages(on, record).await?).current().cloned()
             } else {
                 None
             };
-            rows.push(row(record, &summary(record, current), counts));
+            rows.push(row(record, &summary(record, current.as_ref()), counts));
         }
         Ok(rows)
     }
@@ -340,53 +342,9 @@ pub(super) fn row(record: &Record, summary: &str, counts: Counts) -> RolloutRow 
 }
 
 /// One sentence: how far it is while it runs, else what happened last.
-pub(super) fn summary(record: &Record, current: Option<(StageState, Counts)>) -> String {
+pub(super) fn summary(record: &Record, current: Option<&Stage>) -> String {
     match current.filter(|_| record.state() == RolloutState::Running) {
-        Some((state, counts)) => {
-            progress(record.stage(), record.spec.stages.len(), state, counts.finished(), counts.total, counts.errors())
-        }
+        Some(stage) => progress(record.stage(), record.spec.stages.len(), stage, record.spec.retry.is_some()),
         None => record.summary().to_owned(),
     }
-}
-
-fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
-    let live = matches!(stage.state, StageState::Pending | StageState::Running);
-    let verdict = match &stage.verdict {
-        // Also of a stage that its gate has paused.
-        Some(verdict) if !live || verdict.call == Call::Halt => verdict.clone().beside(&stage.counts),
-        _ if stage.state == StageState::Pending => Verdict::new(Call::Wait, "has not begun"),
-        _ if stage.state == StageState::Skipped => Verdict::new(Call::Wait, "skipped"),
-        _ => gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false),
-    };
-    StageView {
-        number,
-        spec: stage.spec.clone(),
-        state: stage.state,
-        counts: stage.counts,
-        dark: stage.dark.map(|n| (n - stage.seen.dark).max(0)),
-        started_at: stage.started_at,
-        soak_until: stage.soak_until,
-        ended_at: stage.ended_at,
-        verdict: verdict.bounded(),
-        findings: stage.findings.clone(),
-    }
-}
-
-/// What the gate of the whole rollout says as of now.
-fn whole_view(course: &Course) -> Option<Verdict> {
-    let gate = course.gate.as_ref()?;
-    if course.stage == 0 {
-        return Some(Verdict::new(Call::Wait, "has not begun"));
-    }
-    let totals = course.totals();
-    let now = || gate::judge_whole(gate, &totals, course.seen(), false);
-    Some(match &course.verdict {
-        Some(no) if no.call == Call::Halt => no.clone().beside(&totals).bounded(),
-        // What a person went on in spite of stays beside what it says of those that came after.
-        Some(over) => {
-            let (now, at) = (now(), over.at.map_or_else(String::new, |at| format!(", {}", at.readable())));
-            Verdict { text: format!("{}; {}{at}", now.text, over.text), ..now }.bounded()
-        }
-        None => now().bounded(),
-    })
 }

@@ -4,7 +4,7 @@ use super::{
     course::{Change, Course, Stage},
     evidence::{self, Groups, Look},
     gate,
-    passing::{Cancelled, pass},
+    passing::{Cancelled, at_its_end, pass},
     plan::{Need, Plan, Survey, halt, say_no, unjudged},
     state::{STAGE, legal},
     way_back,
@@ -23,7 +23,7 @@ pub(super) fn soaking(
     now: Timestamp,
 ) -> Plan {
     // What devices correct after the fact is evidence too.
-    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
+    let verdict = at_its_end((course, number, stage), cancelled);
     if verdict.call == Call::Halt {
         return say_no(course, number, verdict);
     }
@@ -113,7 +113,11 @@ pub(super) fn whole_says_no(course: &Course, verdict: Verdict) -> Plan {
             };
             noted.then(Change::Withdraw { recalled: false, for_good: false })
         }
-        (GateAction::RollBack, None) => way_back::by_gate(course, course.stage, verdict),
+        (GateAction::RollBack, None) => {
+            let why = format!("Rolling back by the gate of the whole rollout: {text}");
+            let kept = course.current().map_or(verdict, |stage| unjudged(stage, &why));
+            way_back::by_gate(course, course.stage, &text, kept)
+        }
         (GateAction::RollBack, Some(no_way)) => halt(course, None, &format!("{why}. It can't be rolled back: {no_way}")),
     };
     plan.changes.insert(0, judged);

@@ -69,9 +69,9 @@ pub(super) fn turn_back(summary: String) -> [Change; 2] {
     [Change::Enter { to: RolloutState::RollingBack, summary }, Change::Withdraw { recalled: true, for_good: false }]
 }
 
-/// A gate said no, and what it does then is to go back.
-pub(super) fn by_gate(course: &Course, number: u32, verdict: Verdict) -> Plan {
-    let summary = format!("Rolling back after stage {number}: {}", verdict.text);
+/// A gate said this no, and what it does then is to go back. The stage keeps what its own gate said.
+pub(super) fn by_gate(course: &Course, number: u32, no: &str, verdict: Verdict) -> Plan {
+    let summary = format!("Rolling back after stage {number}: {no}");
     let mut plan = Plan::default();
     if course.current().is_some_and(|s| state::legal(STAGE, s.state, StageState::Failed)) {
         plan = plan.then(Change::Close { stage: number, to: StageState::Failed, verdict: Some(verdict) });

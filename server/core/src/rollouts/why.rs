@@ -189,7 +189,10 @@ impl Concern {
 
     fn stage_rule(&self, now: Timestamp) -> Reason {
         let (rule, stage) = (Rule::Stage, self.stage);
-        let (comes, next) = if self.last {
+        let open = matches!(self.stage_state, Some(StageState::Running | StageState::Soaking | StageState::AwaitingPromotion));
+        let (comes, next) = if self.ended.is_some() && open {
+            ("a retry makes it go on with the device", "When a person has devices tried again.")
+        } else if self.last {
             ("nobody comes any more", "When a person has devices tried again.")
         } else {
             ("it comes with the next stage", "When the next stage begins.")

@@ -204,7 +204,7 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
         let c = &stage.counts;
         let _ = writeln!(
             out,
-            "Stage {} {}: {}; {} of {} succeeded, {} updating, {} in error, {} {}",
+            "Stage {} {}: {}; {} of {} succeeded, {} updating, {} in error, {} {}{}",
             stage.number,
             stage.spec.name,
             stage.state,
@@ -213,7 +213,8 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
             c.updating,
             c.errors(),
             c.waiting,
-            if row.state.ended() { "not reached" } else { "waiting" }
+            if row.state.ended() { "not reached" } else { "waiting" },
+            if c.left_out > 0 { format!(", {} left out", c.left_out) } else { String::new() }
         );
         // Its gate has not let it pass: who did.
         if stage.state == StageState::Succeeded && stage.verdict.call == Call::Wait {

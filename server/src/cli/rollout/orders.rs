@@ -169,12 +169,13 @@ pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<
     let actor = by(fleet, shell, token_file).await?;
     let id = meant(fleet, &actor, which).await?;
     Box::pin(fleet.rollouts().cancel_update(&actor, &id, &device, None, &reason)).await?;
+    let name = Box::pin(fleet.rollouts().detail(&actor, &id)).await?.row.name;
     let hears = if fleet.served().await? {
         "The server that runs tells the device within a second where it is connected, or when it asks."
     } else {
         "No server runs now: the device is told when one runs again and it asks."
     };
-    Ok(format!("{device}: its update by {id} is cancelled. {hears}\n"))
+    Ok(format!("{device}: its update by “{name}” ({id}) is cancelled. {hears}\n"))
 }
 
 /// Gives the order, and says how the rollout stands then.

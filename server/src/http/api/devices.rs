@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     Timestamp,
-    devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort, StepMany, Stepped, TagMany, Tagged},
+    devices::{DeviceDetail, DeviceList, DeviceQuery, DeviceRow, DeviceSort, StepMany, Stepped, TagMany, Tagged},
     ids::{DeviceId, RolloutId},
     page::Page,
     pki::{ManyRenewals, RenewMany, RenewalOrder},
@@ -56,10 +56,12 @@ struct Listing {
 }
 
 /// Devices
-#[utoipa::path(get, path = "/devices", operation_id = "list_devices", tag = "devices", params(Listing), responses((status = OK, body = Page<DeviceRow>), Refusals))]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<DeviceRow>>> {
+#[utoipa::path(get, path = "/devices", operation_id = "list_devices", tag = "devices", params(Listing), responses((status = OK, body = DeviceList), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<DeviceList>> {
     let query = DeviceQuery { q: asked.q, sort: asked.sort, cursor: asked.cursor, rows: asked.rows };
-    Ok(Json(fleet.devices().list(&actor, &query).await?))
+    let Page { items, next, total } = fleet.devices().list(&actor, &query).await?;
+    let hints = fleet.devices().hints(&actor, &query.q).await?;
+    Ok(Json(DeviceList { items, next, total, hints }))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -94,7 +94,11 @@ async fn a_search_for_what_there_is_none_of_is_told_the_nearest(#[case] kind: En
     w.device("gw-1", "gateway").await;
     devices.set_tags(&operator, &"gw-1".parse().unwrap(), vec!["canary".into()]).await.unwrap();
     devices.create_group(&operator, "lab").await.unwrap();
-    let told = async |q: &str| devices.page(&operator, &DeviceQuery { q: q.into(), ..DeviceQuery::default() }).await.unwrap().misspelt;
+    let told = async |q: &str| {
+        let page = devices.page(&operator, &DeviceQuery { q: q.into(), ..DeviceQuery::default() }).await.unwrap();
+        assert_eq!(devices.hints(&operator, q).await.unwrap(), page.misspelt, "scripts are told the same");
+        page.misspelt
+    };
     assert_eq!(told("type:gateway tag:canary -group:lab").await, [""; 0]);
     assert_eq!(
         told("type:gatway -tag:canry group:labb").await,

@@ -283,6 +283,33 @@ fn behind_the_last_stage_nobody_is_told_to_wait_for_another() {
     ] {
         let now = Concern { stage_state: Some(state), ..held.clone() };
         assert_eq!(of_stage(Concern { last: true, ..now.clone() }).0, format!("stage 1 {what}; nobody comes any more."));
+        let again =
+            (format!("stage 1 {what}; a retry makes it go on with the device."), "When a person has devices tried again.".to_owned());
+        for last in [true, false] {
+            let ended = Some((UpdateState::Cancelled, "cancelled by oli".to_owned()));
+            assert_eq!(of_stage(Concern { last, ended, ..now.clone() }), again, "it goes on with whom a person has tried again");
+        }
         assert_eq!(of_stage(now), (format!("stage 1 {what}; it comes with the next stage."), "When the next stage begins.".to_owned()));
     }
+}
+
+#[test]
+fn how_far_a_stage_is_says_for_whom_it_waits_and_who_is_left_out() {
+    use crate::rollouts::testing::stage;
+    use wire::rollouts::{Counts, Reach, Verdict};
+    let told = |state, counts: Counts, verdict: Option<Call>, retries| {
+        let verdict = verdict.map(|call| Verdict::new(call, ""));
+        progress(1, 2, &Stage { state, counts, verdict, ..Stage::pending(stage(Reach::Count(3))) }, retries)
+    };
+    let failed = Counts { total: 3, failed: 3, ..Counts::default() };
+    assert_eq!(told(StageState::Running, failed, None, true), "Stage 1 of 2 waits for retries: 3 of 3 devices finished, 3 failed");
+    assert_eq!(told(StageState::Running, failed, None, false), "Stage 1 of 2 is running: 3 of 3 devices finished, 3 failed");
+    let coming = Counts { failed: 2, updating: 1, ..failed };
+    assert_eq!(told(StageState::Running, coming, None, true), "Stage 1 of 2 is running: 2 of 3 devices finished, 2 failed");
+    let aside = Counts { total: 1, left_out: 1, ..Counts::default() };
+    let asks = "waits for a person: 0 of 1 device finished, 1 left out";
+    assert_eq!(told(StageState::AwaitingPromotion, aside, Some(Call::Wait), false), format!("Stage 1 of 2 {asks}"));
+    let well = Counts { total: 3, succeeded: 3, ..Counts::default() };
+    let passed = "Stage 1 of 2 passed and waits for a person to go on: 3 of 3 devices finished";
+    assert_eq!(told(StageState::AwaitingPromotion, well, Some(Call::Pass), false), passed);
 }

@@ -47,9 +47,9 @@ pub(super) const WAITING: Sql = Sql::same(select_records!(
      AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.rollout_id = x.id AND a.by_user = $2 AND a.approved = TRUE AND a.void = FALSE)))
      AND (x.asked_at > $3 OR (x.asked_at = $3 AND x.id > $4)) ORDER BY x.asked_at, x.id LIMIT $5"
 ));
-/// Those that were sent for approval and belong to a tab of the inbox where nobody decides.
+/// Those that were sent for approval, also by somebody else after this person had written on them, and belong to a tab of the inbox where nobody decides.
 pub(super) const ASKED: Sql = Sql::same(select_records!(
-    "WHERE x.org_id = $1 AND x.asked_at IS NOT NULL AND CASE $2 WHEN 'mine' THEN x.author = $3 OR x.asked_by = $3
+    "WHERE x.org_id = $1 AND x.asked_at IS NOT NULL AND CASE $2 WHEN 'mine' THEN x.author = $3 OR x.asked_by = $3 OR x.writers LIKE '%\"' || $3 || '\"%'
      WHEN 'void' THEN x.state = 'draft' ELSE x.state NOT IN ('draft', 'waiting_for_approval') END
      AND (x.asked_at < $4 OR (x.asked_at = $4 AND x.id < $5)) ORDER BY x.asked_at DESC, x.id DESC LIMIT $6"
 ));
@@ -60,7 +60,7 @@ pub(super) const INBOX: Sql = Sql::same(
      AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.rollout_id = x.id AND a.by_user = $2 AND a.approved = TRUE AND a.void = FALSE)
      THEN 1 ELSE 0 END) AS BIGINT), 0),
      COALESCE(CAST(SUM(CASE WHEN x.state = 'waiting_for_approval' THEN 1 ELSE 0 END) AS BIGINT), 0),
-     COALESCE(CAST(SUM(CASE WHEN $2 <> '' AND (x.author = $2 OR x.asked_by = $2) THEN 1 ELSE 0 END) AS BIGINT), 0),
+     COALESCE(CAST(SUM(CASE WHEN $2 <> '' AND (x.author = $2 OR x.asked_by = $2 OR x.writers LIKE '%\"' || $2 || '\"%') THEN 1 ELSE 0 END) AS BIGINT), 0),
      COALESCE(CAST(SUM(CASE WHEN x.state NOT IN ('draft', 'waiting_for_approval') THEN 1 ELSE 0 END) AS BIGINT), 0),
      COALESCE(CAST(SUM(CASE WHEN x.state = 'draft' THEN 1 ELSE 0 END) AS BIGINT), 0)
      FROM rollouts x WHERE x.org_id = $1 AND x.asked_at IS NOT NULL",

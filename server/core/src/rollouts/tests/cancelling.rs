@@ -27,13 +27,13 @@ impl Scene {
     }
 
     /// Its plan.
-    fn whatever_is_said(&self) -> RolloutSpec {
+    pub(super) fn whatever_is_said(&self) -> RolloutSpec {
         let gate = GateSpec { success_percent: 0.0, error_percent: 100.0, ..GateSpec::default() };
         self.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])
     }
 
     /// Oli cancels the update of the device that joined as this one.
-    async fn cancel(&self, id: &RolloutId, n: usize) -> crate::Result<()> {
+    pub(super) async fn cancel(&self, id: &RolloutId, n: usize) -> crate::Result<()> {
         self.rollouts().cancel_update(&self.oli, id, &named(n), None, "on show").await
     }
 }

@@ -6,7 +6,7 @@ use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
     ids::RolloutId,
-    rollouts::{ApprovalsPage, InboxCounts, InboxQuery, InboxTab, Reach},
+    rollouts::{ApprovalsPage, InboxCounts, InboxQuery, InboxTab, Reach, RolloutSpec},
     states::{Role, RolloutState},
 };
 
@@ -28,6 +28,26 @@ impl Scene {
         let page = self.tab(actor, tab).await;
         assert_eq!((page.tab, page.waiting.len(), page.next), (tab, 0, None));
         page.asked.into_iter().map(|row| row.rollout.id).collect()
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_somebody_else_has_edited_and_sent_stays_with_who_wrote_it(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let (room, eve) = (s.rollouts(), s.w.person("eve", Role::Admin).await);
+    let plan = s.spec(vec![stage(Reach::Percent(100.0))]);
+    let id = room.draft(&s.ada, plan.clone()).await.unwrap();
+    let edited = RolloutSpec { reason: "better".into(), ..plan };
+    room.edit(&s.oli, &id, s.detail(&id).await.generation, edited).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    for (who, me, mine) in [(&s.ada, 0, 1), (&s.oli, 0, 1), (&eve, 1, 0)] {
+        let counts = s.tab(who, InboxTab::ForMe).await.counts;
+        assert_eq!((counts.me, counts.mine), (me, mine), "{}", who.label());
+        let rows = s.rows(who, InboxTab::Mine).await;
+        assert_eq!(rows, if mine == 1 { vec![id.clone()] } else { Vec::new() }, "{}", who.label());
     }
 }
 

@@ -31,6 +31,7 @@ mod planning;
 mod quorum;
 mod report;
 mod said;
+mod set_aside;
 mod storm;
 mod time;
 mod trusting;

@@ -32,7 +32,11 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     assert_eq!(s.get("/devices/gw-1").await.ok()["row"]["state"], "active");
     let tags = s.request(Method::PUT, "/devices/gw-1/tags").header("content-type", "application/json");
     assert_eq!(s.send(tags.body(Body::from(r#"{"tags":["eu"]}"#)).unwrap()).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(s.get("/devices?q=tag:eu").await.ok()["total"], 1);
+    let found = s.get("/devices?q=tag:eu").await;
+    assert_eq!((&found.ok()["total"], found.body.get("hints")), (&json!(1), None));
+    let slip = s.get("/devices?q=type:gatway").await;
+    let hints = json!(["No device is of the type gatway. Did you mean gateway?"]);
+    assert_eq!((&slip.ok()["total"], &slip.body["hints"]), (&json!(0), &hints));
     let many = |add: &str, expected: i64| json!({ "q": "type:gateway", "add": [add], "remove": ["eu"], "expected": expected });
     assert_eq!(s.post("/devices:tag", &many("uk", 3)).await.code(), (409, "other_count"));
     assert_eq!(s.post("/devices:tag", &many("uk", 2)).await.ok(), &json!({ "devices": 2 }));
