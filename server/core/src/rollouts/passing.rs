@@ -4,7 +4,7 @@
 use super::{
     course::{Change, Course, Stage},
     gate,
-    plan::{Plan, say_no},
+    plan::{Plan, devices_of, say_no},
 };
 use wire::{
     Timestamp,
@@ -44,18 +44,42 @@ impl Cancelled {
     }
 }
 
-/// The last stage waits for a person because of cancelled devices, as long as there are such and the time for that is not over. What they have said meanwhile is
-/// evidence.
-pub(super) fn at_the_end((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
+/// A stage waits for a person; what devices say meanwhile is evidence. The last one waits because of cancelled devices, as long as there are such and the time
+/// for that is not over.
+pub(super) fn waiting((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
+    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
+    if verdict.call == Call::Halt && stage.counts.finished() > 0 {
+        return say_no(course, number, verdict);
+    }
+    if !course.is_last(number) {
+        return Plan::default().because(format!("stage {number} passed and waits for a person to go on"));
+    }
     if let Some((waits, until)) = cancelled.hold(now) {
         return Plan::default().because(format!("stage {number}: {waits}")).until(until);
     }
-    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
     if verdict.call == Call::Halt {
         return say_no(course, number, verdict);
     }
     let left = if cancelled.devices > 0 { format!("; nobody had {} tried again in time", cancelled.words()) } else { String::new() };
     pass((course, number, stage), stage.keeps(verdict), &left, (Cancelled::default(), now))
+}
+
+/// A stage that was done, and that devices go on in with what was taken back from them: it is judged and watched anew after them. One that has ended is not
+/// followed by the next before they are done.
+pub(super) fn goes_on((number, stage): (u32, &Stage)) -> Option<Plan> {
+    let devices = stage.counts.updating;
+    if devices == 0 {
+        return None;
+    }
+    let text = format!("{} under way with what was taken back", devices_of(devices));
+    match stage.state {
+        StageState::Soaking | StageState::AwaitingPromotion => {
+            let plan = Plan::default().because(format!("Stage {number} goes on: {text}"));
+            Some(plan.then(Change::Again { stage: number }).resting_on(number, stage))
+        }
+        StageState::Succeeded | StageState::Skipped => Some(Plan::default().because(format!("stage {number}: {text}"))),
+        StageState::Pending | StageState::Running | StageState::Failed => None,
+    }
 }
 
 /// The stage ends well, unless it waits for a person: because its plan says so, or because with the last one the way to those would be lost whom people have set
