@@ -94,7 +94,7 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
     }
     Ok(match brings.proof {
         Proof::Fetched => Heard::Moves { to: UpdateState::Succeeded, code, detail },
-        Proof::Owed if legal(UPDATE, now, UpdateState::Verifying) => Heard::Holds,
+        Proof::Owed if !taken_back(now) && legal(UPDATE, now, UpdateState::Verifying) => Heard::Holds,
         Proof::Running if may_fail(now) => {
             let detail = instead(&runs.version, brings.version);
             Heard::Moves { to: UpdateState::Failed, code: RUNS_OLD_VERSION.to_owned(), detail }
