@@ -7,9 +7,11 @@ use super::{
     ddi::{Action, Answer, Notes},
     hearing::{Grounds, goes_on},
     reporting::{Word, moves, readable_lines},
+    state::taken_back,
     store::{
         ddi,
         log::{self, NewLine},
+        sent,
         updates::{self, Update},
     },
 };
@@ -41,6 +43,12 @@ impl Rollouts {
     pub(super) async fn found(&self, device: DeviceNo, report: &StatusReport, grounds: Grounds) -> Result<Found> {
         let mut tx = self.db.write().await?;
         let update = own(&mut tx, device, &report.update_id).await?;
+        // One of several files is not the release.
+        let half = grounds == Grounds::Fetched
+            && report.state == UpdateState::Failed
+            && taken_back(update.state)
+            && !sent::shipment(&mut tx, device, &update.rollout).await?.was_fetched();
+        let grounds = if half { Grounds::Word } else { grounds };
         if again(&update, report.state, grounds).is_none() {
             return Ok(Found { tx, update, lost: false });
         }

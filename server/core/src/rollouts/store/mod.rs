@@ -201,6 +201,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &sent::BAD_ENDINGS,
     &sent::FORGET_UNTIL,
     &sent::SENT_FOR,
+    &sent::TAKEN_BACK,
     &sent::FORGET_TO,
     &freezes::MARKS,
     &freezes::NOT_OVER,

@@ -4,7 +4,10 @@ use super::{Scene, fault, says, stage};
 use crate::{
     db::EngineKind,
     devices::DeviceNo,
-    rollouts::ddi::{Action, Answer, Notes, Task},
+    rollouts::{
+        Fetching,
+        ddi::{Action, Answer, Notes, Task},
+    },
 };
 use rstest::rstest;
 use wire::{
@@ -146,6 +149,24 @@ async fn who_refuses_to_stop_is_under_way_again_in_limits_counts_and_gates(
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn what_was_cancelled_is_sent_no_more_unless_its_device_refuses(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    let id = s.approved(s.strict()).await;
+    let action = s.to_install(device).await;
+    let file = room.content(&action).await.unwrap().unwrap().manifest.payloads.remove(0).sha256;
+    let sends = async |part: std::ops::Range<u64>| room.was_sent(&Fetching::from(&action), &file, &part).await;
+    sends(0..4).await.unwrap();
+    s.take_out(&id, 1).await;
+    assert_eq!(fault(sends(4..8).await).code, "not_now");
+    s.refuses(device, action.number).await;
+    sends(4..8).await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn who_has_the_file_and_fails_before_it_has_answered_has_failed(#[case] kind: EngineKind, #[values(true, false)] fetched: bool) {
     use UpdateState as U;
     let s = Scene::open(kind, 1).await;
@@ -153,9 +174,9 @@ async fn who_has_the_file_and_fails_before_it_has_answered_has_failed(#[case] ki
     let id = s.approved(s.strict()).await;
     let action = s.to_install(device).await;
     s.says_of(&action, U::Downloading).await;
-    if fetched {
-        room.heard_ddi(&action, Notes { fetched: true, ..Notes::default() }).await.unwrap();
-    }
+    let file = room.content(&action).await.unwrap().unwrap().manifest.payloads.remove(0);
+    s.sends(device, &file.sha256, 0..if fetched { file.size } else { file.size - 1 }).await;
+    room.heard_ddi(&action, Notes { fetched: true, ..Notes::default() }).await.unwrap();
     s.take_out(&id, 1).await;
     // A download that was cut off fails as well.
     assert_eq!(s.says_of(&action, U::Failed).await, if fetched { U::Failed } else { U::Cancelled });
