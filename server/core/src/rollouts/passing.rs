@@ -47,9 +47,9 @@ impl Cancelled {
 /// A stage waits for a person; what devices say meanwhile is evidence. The last one waits because of cancelled devices, as long as there are such and the time
 /// for that is not over.
 pub(super) fn waiting((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
-    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
-    if verdict.call == Call::Halt && stage.counts.finished() > 0 {
-        return say_no(course, number, verdict);
+    let open = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false);
+    if open.call == Call::Halt {
+        return say_no(course, number, open);
     }
     if !course.is_last(number) {
         return Plan::default().because(format!("stage {number} passed and waits for a person to go on"));
@@ -57,6 +57,7 @@ pub(super) fn waiting((course, number, stage): (&Course, u32, &Stage), cancelled
     if let Some((waits, until)) = cancelled.hold(now) {
         return Plan::default().because(format!("stage {number}: {waits}")).until(until);
     }
+    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
     if verdict.call == Call::Halt {
         return say_no(course, number, verdict);
     }
