@@ -52,8 +52,8 @@ pub const ROLLOUT: Machine<RolloutState> = {
     ]
 };
 
-/// A stage's life. What leads back to `running` is a person's decision, and the planner never makes it: to go on after a gate said no, or to have devices tried
-/// again whose stage is done and has not ended.
+/// A stage's life. What leads back to `running` is a person's decision: to go on after a gate said no, or to have devices tried again whose stage is done and
+/// has not ended. The planner leads back only a stage that was done, when a device goes on with what was taken back from it.
 pub const STAGE: Machine<StageState> = {
     use StageState as S;
     &[
@@ -100,6 +100,12 @@ const fn after(state: UpdateState) -> &'static [UpdateState] {
     }
     WAY
 }
+
+/// What comes of an update that was taken back, where its device goes on with it: because it refuses to stop, or had begun before it heard of that.
+const GOES_ON: &[UpdateState] = {
+    use UpdateState as U;
+    &[U::Downloading, U::Downloaded, U::Installing, U::Rebooting, U::Verifying, U::Succeeded, U::Failed, U::Reverted]
+};
 
 /// An update's life. Devices may leave out steps they had nothing to say about, but never go back, except to wait for a window with what they
 /// have fetched. The endings that the server made up
@@ -157,8 +163,8 @@ pub const UPDATE: Machine<UpdateState> = {
         (U::Rejected, &[]),
         (U::TimedOut, &[U::Succeeded, U::Failed, U::Rejected, U::Reverted]),
         (U::Reverted, &[]),
-        (U::Cancelled, &[U::Succeeded, U::Reverted]),
-        (U::Superseded, &[U::Succeeded, U::Reverted]),
+        (U::Cancelled, GOES_ON),
+        (U::Superseded, GOES_ON),
         (U::NotApplicable, &[]),
     ]
 };

@@ -1,6 +1,6 @@
 //! The rollouts' controller against a hostile fleet, from seeds: devices that are offline, slow, fail, lie, revert, flap, fall silent and
 //! come back late; two planners that act on stale snapshots; people who pause, resume, promote, retry, stop, recall, cancel the updates of single
-//! devices and set the clock; a fleet that changes meanwhile.
+//! devices and set the clock; devices that refuse to stop, or have begun before they hear of it; a fleet that changes meanwhile.
 //!
 //! After every step the invariants hold, and when the turmoil is over every rollout ends or has halted with a reason. The controller here is
 //! the shipped one (`plan`, `control`, `hearing`, `Course`); only the table of updates is a `Vec`. The same invariants are asserted by the
@@ -116,6 +116,11 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.cancelled, "updates that people cancelled"),
         (seen.cancelled_again, "cancelled updates that people had tried again"),
         (seen.reopened, "stages that were done and went on with devices that were tried again"),
+        (seen.refused, "cancellations that devices refused"),
+        (seen.went_on, "devices that went on with what was taken back"),
+        (seen.went_on_well, "successes of those"),
+        (seen.went_on_badly, "failures of those"),
+        (seen.reopened_by_devices, "stages that were done and went on with those"),
         (seen.set_aside, "last stages that waited for a person because of cancelled devices"),
     ] {
         assert!(n > 0, "no seed had any {what}");

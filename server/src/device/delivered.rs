@@ -28,7 +28,7 @@ pub(super) fn noted(devices: Devices, to: Fetching, file: Digest, response: Resp
         let (devices, to, file) = (devices.clone(), to.clone(), file.clone());
         async move {
             devices.fleet.rollouts().was_sent(&to, &file, &part).await.map_err(|error| {
-                tracing::warn!(update = %to.update, %error, "a download ends, because what it sends can't be written down");
+                tracing::warn!(update = %to.update, %error, "a download ends: its update was taken back, or its bytes can't be written down");
                 axum::Error::new(error)
             })
         }

@@ -2,6 +2,7 @@
 
 use super::Rig;
 use fleet::db::EngineKind;
+use futures::StreamExt as _;
 use rstest::rstest;
 use serde_json::json;
 
@@ -60,6 +61,69 @@ async fn a_device_that_refuses_goes_on_and_is_believed(#[case] kind: EngineKind)
     assert!(device.poll().await.get("deploymentBase").is_none());
     assert_eq!(rig.part(&rollout, "gw-1").await["state"], "succeeded");
     assert_eq!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
+    rig.server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cancelled_device_installs_all_the_same_is_under_way_and_its_failure_counts(
+    #[case] kind: EngineKind,
+    #[values(true, false)] refuses: bool,
+) {
+    let rig = Rig::start(kind).await;
+    let device = rig.device("gw-1").await;
+    let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &[7; 1000]).await).await;
+    let action = device.link("deploymentBase").await;
+    let file = device.file(&action).await;
+    if !refuses {
+        assert_eq!(device.get(&file).await.bytes().await.unwrap().len(), 1000);
+    }
+    let order = json!({ "rollout": rollout, "reason": "on show" });
+    rig.rest.post(&rig.rest.operator, "/devices/gw-1/cancel-update", &order).await;
+    let cancel = device.link("cancelAction").await;
+    if refuses {
+        assert_eq!(device.say(&cancel, "rejected", "failure", &["busy"]).await, 200);
+        assert_eq!(rig.part(&rollout, "gw-1").await["state"], "downloading");
+        assert_eq!(device.get(&file).await.bytes().await.unwrap().len(), 1000);
+        assert_eq!(rig.part(&rollout, "gw-1").await["state"], "downloaded");
+    }
+    assert_eq!(device.say(&action, "proceeding", "none", &["Installing Update Chunk Artifacts."]).await, 200);
+    assert_eq!(rig.part(&rollout, "gw-1").await["state"], "installing");
+    let counts = rig.rest.get(&format!("/rollouts/{rollout}")).await["row"]["counts"].clone();
+    assert_eq!((&counts["updating"], &counts["left_out"]), (&json!(1), &json!(0)), "{counts}");
+    assert_eq!(device.link("deploymentBase").await, action, "it is told to stop no more");
+    assert_eq!(device.say(&action, "closed", "failure", &["boom"]).await, 200);
+    let part = rig.part(&rollout, "gw-1").await;
+    assert_eq!((&part["state"], &part["detail"]), (&json!("failed"), &json!("boom")), "{part}");
+    rig.pass(0).await;
+    let counts = rig.rest.get(&format!("/rollouts/{rollout}")).await["row"]["counts"].clone();
+    assert_eq!((&counts["failed"], &counts["left_out"]), (&json!(1), &json!(0)), "{counts}");
+    rig.server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_runs_is_cut_and_its_failure_is_none(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let device = rig.device("gw-1").await;
+    // More than all the buffers on the way hold.
+    let size = 40 << 20;
+    let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &vec![7; size]).await).await;
+    let action = device.link("deploymentBase").await;
+    let mut body = device.get(&device.file(&action).await).await.bytes_stream();
+    let mut came = body.next().await.unwrap().unwrap().len();
+    let order = json!({ "rollout": rollout, "reason": "on show" });
+    rig.rest.post(&rig.rest.operator, "/devices/gw-1/cancel-update", &order).await;
+    while let Some(Ok(piece)) = body.next().await {
+        came += piece.len();
+    }
+    assert!(came < size, "it was sent all of it");
+    assert_eq!(device.say(&action, "closed", "failure", &["connection closed"]).await, 200);
+    assert_eq!(rig.part(&rollout, "gw-1").await["state"], "cancelled");
     rig.server.stop().await;
 }
 

@@ -132,10 +132,10 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
     };
     let close = |verdict| vec![Change::Close { stage: course.stage, to: StageState::Succeeded, verdict }];
     match stage.state {
-        StageState::AwaitingPromotion | StageState::Soaking => Ok(close(None)),
-        StageState::Running if stage.counts.updating > 0 => {
+        StageState::Running | StageState::AwaitingPromotion | StageState::Soaking if stage.counts.updating > 0 => {
             Err(format!("{} still under way; it goes on when they are done.", devices_of(stage.counts.updating)))
         }
+        StageState::AwaitingPromotion | StageState::Soaking => Ok(close(None)),
         // Nothing is under way: a person may go on without those that don't come, if the gate is content with the rest.
         StageState::Running => {
             let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);

@@ -6,14 +6,9 @@ use super::{
     course::may_install,
     idle::Rest,
     offering::Speaks,
-    reporting::readable_lines,
     sending,
     stand::{Owed, Owes},
-    store::{
-        ddi,
-        log::{self, NewLine},
-        sent, updates,
-    },
+    store::{ddi, log, sent, updates},
     timing::{Terms, Timing},
 };
 use crate::{
@@ -25,7 +20,6 @@ use wire::{
     Timestamp,
     ids::{OrgId, ReleaseId, UpdateId},
     states::UpdateState,
-    updates::MOST_LINES,
 };
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -327,29 +321,6 @@ impl Rollouts {
     pub async fn content(&self, action: &Action) -> Result<Option<RolloutRelease>> {
         let release = releases::for_rollout(&mut self.db.read().await?, &action.org, &action.release).await?;
         Ok(release.filter(|release| may_install(release.state) || action.told_always()))
-    }
-
-    /// Keeps what a device said of an action beside its reports, without characters that control what is shown. Its first answer to a cancellation
-    /// stands.
-    pub async fn heard_ddi(&self, action: &Action, notes: Notes<'_>) -> Result<()> {
-        let lines = readable_lines(notes.lines);
-        let answers = notes.answer != Answer::Awaited && action.cancel == Answer::Awaited;
-        let news = answers || notes.last && !action.closed || notes.fetched && !action.fetched;
-        if lines.is_empty() && !news {
-            return Ok(());
-        }
-        let mut tx = self.db.write().await?;
-        if !lines.is_empty() {
-            let now = self.clock.now();
-            let said: Vec<_> = lines.iter().map(|line| NewLine::new(&action.org, &action.update, now, line)).collect();
-            log::say(&mut tx, &said).await?;
-            log::trim(&mut tx, &action.update, MOST_LINES).await?;
-        }
-        if news {
-            ddi::note(&mut tx, action.number, notes).await?;
-        }
-        tx.commit().await?;
-        Ok(())
     }
 
     /// Bytes flow to the device: its silence begins anew.

@@ -3,7 +3,7 @@
 
 use super::{
     Error,
-    state::{UPDATE, devices_word, legal},
+    state::{UPDATE, devices_word, legal, taken_back},
 };
 use wire::{
     device::{Running, StatusReport},
@@ -78,7 +78,9 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
         return if now.finished() { Ok(Heard::Late) } else { Err(Error::NotYours(report.state)) };
     }
     // A success is taken back only by what the device runs: see [`belies`].
-    if now == UpdateState::Succeeded || !legal(UPDATE, now, report.state) {
+    // Of what was taken back these two ends alone are a device's own word; whoever goes on with it is under way again first: see [`goes_on`].
+    let stays = taken_back(now) && !matches!(report.state, UpdateState::Succeeded | UpdateState::Reverted);
+    if now == UpdateState::Succeeded || stays || !legal(UPDATE, now, report.state) {
         return Ok(Heard::Late);
     }
     let code = report.code.clone().unwrap_or_default();
@@ -92,13 +94,43 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
     }
     Ok(match brings.proof {
         Proof::Fetched => Heard::Moves { to: UpdateState::Succeeded, code, detail },
-        Proof::Owed if legal(UPDATE, now, UpdateState::Verifying) => Heard::Holds,
-        Proof::Running if legal(UPDATE, now, UpdateState::Failed) => {
+        Proof::Owed if !taken_back(now) && legal(UPDATE, now, UpdateState::Verifying) => Heard::Holds,
+        Proof::Running if may_fail(now) => {
             let detail = instead(&runs.version, brings.version);
             Heard::Moves { to: UpdateState::Failed, code: RUNS_OLD_VERSION.to_owned(), detail }
         }
         Proof::Owed | Proof::Running => Heard::Late,
     })
+}
+
+/// Whether a success that is not believed is a failure. A lie about what was taken back changes nothing.
+fn may_fail(now: UpdateState) -> bool {
+    !taken_back(now) && legal(UPDATE, now, UpdateState::Failed)
+}
+
+/// What speaks for it that a device goes on with what was taken back from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grounds {
+    /// Its word alone.
+    Word,
+    /// It has fetched the release, so that it can.
+    Fetched,
+    /// It has refused to stop.
+    Refused,
+}
+
+/// The state in which an update that was taken back goes on by a word of its device; none where the device may only not have heard of it yet. `furthest` is how
+/// far the update was. Who changes itself goes on, whatever it was told. Who fails has gone on only where it could: a download that was cut off fails as well.
+pub fn goes_on(now: UpdateState, furthest: UpdateState, word: UpdateState, grounds: Grounds) -> Option<UpdateState> {
+    use UpdateState as U;
+    let begun = furthest.max(U::Downloading);
+    match word {
+        _ if !taken_back(now) => None,
+        U::Installing | U::Rebooting | U::Verifying => Some(word),
+        U::Downloading | U::Downloaded if grounds == Grounds::Refused => Some(begun.max(word)),
+        U::Failed if grounds != Grounds::Word => Some(begun),
+        _ => None,
+    }
 }
 
 /// What a device shows that owes the proof of its success, and says what it runs: that it runs what the release brings, or else a line for people.
@@ -139,7 +171,7 @@ fn fetched(now: UpdateState, (to, delivered): (UpdateState, bool), code: String,
         (_, U::Downloaded | U::Succeeded) => "it says that it has fetched the release, and was not sent all of it",
         _ => return Heard::Moves { to, code, detail },
     };
-    if !legal(UPDATE, now, U::Failed) {
+    if !may_fail(now) {
         return Heard::Late;
     }
     Heard::Moves { to: U::Failed, code: NOT_FETCHED.to_owned(), detail: why.to_owned() }
@@ -250,6 +282,35 @@ mod tests {
         assert_eq!(hear(U::Installing, &says(U::Installing), &new, BRINGS).unwrap(), Heard::Again);
         assert!(hear(U::Installing, &says(U::TimedOut), &new, BRINGS).is_err());
         assert_eq!(hear(U::Cancelled, &says(U::Cancelled), &new, BRINGS).unwrap(), Heard::Again);
+    }
+
+    #[test]
+    fn who_refuses_or_installs_goes_on_with_what_was_taken_back_and_who_may_not_have_heard_does_not() {
+        use {Grounds as G, UpdateState as U};
+        for (furthest, word, grounds, goes) in [
+            (U::Offered, U::Downloading, G::Word, None),
+            (U::Downloading, U::Downloaded, G::Word, None),
+            (U::Downloaded, U::Downloaded, G::Fetched, None),
+            (U::Downloading, U::Failed, G::Word, None),
+            (U::Downloaded, U::Rejected, G::Refused, None),
+            (U::Downloaded, U::Succeeded, G::Refused, None),
+            (U::Offered, U::Installing, G::Word, Some(U::Installing)),
+            (U::Downloaded, U::Rebooting, G::Word, Some(U::Rebooting)),
+            (U::Downloaded, U::Failed, G::Fetched, Some(U::Downloaded)),
+            (U::Offered, U::Failed, G::Refused, Some(U::Downloading)),
+            (U::AwaitingWindow, U::Downloading, G::Refused, Some(U::Downloading)),
+            (U::Downloading, U::Downloaded, G::Refused, Some(U::Downloaded)),
+            (U::Downloaded, U::Downloading, G::Refused, Some(U::Downloaded)),
+        ] {
+            for now in [U::Cancelled, U::Superseded] {
+                assert_eq!(goes_on(now, furthest, word, grounds), goes, "{furthest} {word} {grounds:?}");
+                assert!(goes.is_none_or(|to| legal(UPDATE, now, to)));
+                // Until it is under way again its word is late.
+                let heard = hear(now, &says(word), &running("1.0", 1), BRINGS).unwrap();
+                assert!(goes.is_none() || heard == Heard::Late, "{heard:?}");
+            }
+            assert_eq!(goes_on(U::Installing, furthest, word, grounds), None, "nobody took it back");
+        }
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod expiring;
 mod freezes;
 mod glass;
 mod going_back;
+mod going_on;
 mod idle;
 mod inbox;
 mod listing;

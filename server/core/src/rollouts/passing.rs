@@ -4,7 +4,7 @@
 use super::{
     course::{Change, Course, Stage},
     gate,
-    plan::{Plan, say_no},
+    plan::{Plan, devices_of, say_no},
 };
 use wire::{
     Timestamp,
@@ -54,9 +54,16 @@ pub(super) fn at_its_end((course, number, stage): (&Course, u32, &Stage), cancel
     if only && course.is_last(number) { Verdict { call: Call::Wait, ..verdict } } else { verdict }
 }
 
-/// The last stage waits for a person because of cancelled devices, as long as there are such and the time for that is not over. What they have said meanwhile is
-/// evidence.
-pub(super) fn at_the_end((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
+/// A stage waits for a person; what devices say meanwhile is evidence. The last one waits because of cancelled devices, as long as there are such and the time
+/// for that is not over.
+pub(super) fn waiting((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
+    let open = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false);
+    if open.call == Call::Halt {
+        return say_no(course, number, open);
+    }
+    if !course.is_last(number) {
+        return Plan::default().because(format!("stage {number} passed and waits for a person to go on"));
+    }
     if let Some((waits, until)) = cancelled.hold(now) {
         return Plan::default().because(format!("stage {number}: {waits}")).until(until);
     }
@@ -65,6 +72,24 @@ pub(super) fn at_the_end((course, number, stage): (&Course, u32, &Stage), cancel
         return say_no(course, number, verdict);
     }
     pass((course, number, stage), stage.keeps(verdict), "", (cancelled, now))
+}
+
+/// A stage that was done, and that devices go on in with what was taken back from them: it is judged and watched anew after them. One that has ended is not
+/// followed by the next before they are done.
+pub(super) fn goes_on((number, stage): (u32, &Stage)) -> Option<Plan> {
+    let devices = stage.counts.updating;
+    if devices == 0 {
+        return None;
+    }
+    let text = format!("{} under way with what was taken back", devices_of(devices));
+    match stage.state {
+        StageState::Soaking | StageState::AwaitingPromotion => {
+            let plan = Plan::default().because(format!("Stage {number} goes on: {text}"));
+            Some(plan.then(Change::Again { stage: number }).resting_on(number, stage))
+        }
+        StageState::Succeeded | StageState::Skipped => Some(Plan::default().because(format!("stage {number}: {text}"))),
+        StageState::Pending | StageState::Running | StageState::Failed => None,
+    }
 }
 
 /// The stage ends without a no, unless it waits for a person: because its plan says so, or because with the last one the way to those would be lost whom people

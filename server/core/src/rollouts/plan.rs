@@ -11,7 +11,7 @@
 use super::{
     course::{Change, Course, Stage, may_install},
     gate,
-    passing::{TO_GO_ON, at_its_end, at_the_end, pass},
+    passing::{TO_GO_ON, at_its_end, goes_on, pass, waiting},
     soak::{soaking, whole, whole_says_no},
     state::{self, ROLLOUT},
     way_back,
@@ -165,6 +165,9 @@ fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: T
     if let Some(verdict) = whole(course, false) {
         return whole_says_no(course, verdict);
     }
+    if let Some(plan) = course.current().and_then(|stage| goes_on((number, stage))) {
+        return plan;
+    }
     match course.current() {
         None => next(course, now),
         Some(stage) => match stage.state {
@@ -174,8 +177,7 @@ fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: T
             }
             StageState::Running => in_stage((course, number, stage), under_way, survey, now),
             StageState::Soaking => soaking((course, number, stage), under_way.cancelled, survey, now),
-            StageState::AwaitingPromotion if course.is_last(number) => at_the_end((course, number, stage), under_way.cancelled, now),
-            StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} waits for a person to go on")),
+            StageState::AwaitingPromotion => waiting((course, number, stage), under_way.cancelled, now),
             StageState::Succeeded | StageState::Skipped => next(course, now).resting_on(number, stage),
             StageState::Failed | StageState::Pending => halt(course, stage.verdict.clone(), "Halted: its stage was stopped"),
         },

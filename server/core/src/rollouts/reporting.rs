@@ -3,6 +3,7 @@
 use super::{
     Error, Rollouts, confirming,
     ddi::{Action, Notes},
+    going_on::{Found, grounds},
     hearing::{Brings, Heard, Proof, UNPROVEN, hear},
     proving, retry,
     state::Class,
@@ -60,8 +61,7 @@ impl Rollouts {
     ) -> Result<UpdateState> {
         let report = readable(report);
         let now = self.clock.now();
-        let mut tx = self.db.write().await?;
-        let update = updates::update(&mut tx, &report.update_id).await?.filter(|u| u.device == device).ok_or(Error::NotFound("update"))?;
+        let Found { mut tx, update, lost } = self.found(device, &report, grounds(action)).await?;
         let runs = match &report.firmware {
             Some(runs) => {
                 let sequence = i64::try_from(runs.sequence).map_err(|_| Error::invalid("firmware.sequence", "Use at most 63 bits."))?;
@@ -76,9 +76,16 @@ impl Rollouts {
             Some(action) if report.state == UpdateState::Succeeded => proving::proof(&mut tx, action, &update.rollout).await?,
             _ => Proof::Running,
         };
-        // An attempt that another one took over from is history.
-        let heard =
-            if update.latest { hear(update.state, &report, &runs, Brings { delivered, proof, ..brings(&update) })? } else { Heard::Late };
+        let heard = if lost && report.state == UpdateState::Failed {
+            // As its success would: both are told, though nothing is judged by them any more.
+            let (code, detail) = (report.code.clone().unwrap_or_default(), report.detail.clone().unwrap_or_default());
+            Heard::Moves { to: report.state, code, detail }
+        } else if update.latest {
+            hear(update.state, &report, &runs, Brings { delivered, proof, ..brings(&update) })?
+        } else {
+            // An attempt that another one took over from is history.
+            Heard::Late
+        };
         let deferred = confirming::deadline(&mut tx, &update.id, &report, now, update.timeout_ms).await?;
         // What waits for its window does not time out meanwhile.
         let counts_from = match update.timing.window {
@@ -195,7 +202,8 @@ pub(super) async fn moves(tx: &mut Tx, update: &Update, word: Word<'_>, now: Tim
     let stage = count(tx, update, to).await?;
     let retry_at = retry_at(tx, update, to, now).await?;
     let step_deadline = update.steps.deadline(to, now);
-    let moved = Moved { to, stage, progress, code, detail, deadline, retry_at, step_deadline, unproven };
+    let set_aside = !to.finished() && update.set_aside();
+    let moved = Moved { to, stage, progress, code, detail, deadline, retry_at, step_deadline, unproven, set_aside };
     updates::move_to(tx, &update.id, &moved, now).await?;
     Ok(devices::set_update(tx, update.device, to.as_str()).await?)
 }
@@ -206,7 +214,7 @@ async fn retry_at(tx: &mut Tx, update: &Update, to: UpdateState, now: Timestamp)
         return Ok(None);
     }
     // What was taken back from a device for good stays so, however it ends there: only a person has it tried again.
-    if update.state == UpdateState::Cancelled && !update.again {
+    if update.set_aside() {
         return Ok(None);
     }
     let record = records::record(tx, &update.org, &update.rollout).await?;
@@ -226,6 +234,15 @@ async fn count(tx: &mut Tx, update: &Update, to: UpdateState) -> Result<i64> {
         return Ok(update.current);
     }
     if from != to {
+        // Whoever goes on with what was taken back is under way, and that is in the stage that runs.
+        if to == Class::Updating && update.stage != update.current {
+            let mut before = Counts::default();
+            from.add(&mut before, -1);
+            to.add(&mut delta, 1);
+            updates::shift(tx, &update.rollout, update.stage, &before).await?;
+            updates::shift(tx, &update.rollout, update.current, &delta).await?;
+            return Ok(update.current);
+        }
         from.add(&mut delta, -1);
         to.add(&mut delta, 1);
         updates::shift(tx, &update.rollout, update.stage, &delta).await?;

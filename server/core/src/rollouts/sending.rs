@@ -4,7 +4,7 @@
 //! ended badly speaks for no later action: the device may have thrown it away.
 
 use super::{
-    Rollouts,
+    Error, Rollouts,
     ddi::Action,
     reporting::MAX_DETAIL,
     store::{
@@ -165,10 +165,13 @@ impl Rollouts {
     }
 
     /// These bytes of a file go to a device. When this returns it is written down, so that the device's word which follows is judged by it on whatever
-    /// instance.
+    /// instance. Nothing more of what was taken back goes, unless its device refuses to stop: a download that runs is cut at its next part.
     pub async fn was_sent(&self, to: &Fetching, file: &Digest, part: &Range<u64>) -> Result<()> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        if sent::is_taken_back(&mut tx, &to.update).await? {
+            return Err(Error::NotNow("The update was taken back.".to_owned()).into());
+        }
         let mut all = sent::hold(&mut tx, to, file, now).await?;
         all.add(part);
         sent::set(&mut tx, to, file, &all, now).await?;

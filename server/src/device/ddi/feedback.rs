@@ -26,7 +26,7 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
     if ended && !(last && action.fell_silent()) {
         return Err(gone());
     }
-    let to = means(&feedback, action.state);
+    let to = means(&feedback, stands(action.state, action.fetched));
     let word = report(&action, &feedback, to);
     let mut beside: &[String] = &[];
     let state = match devices.fleet.rollouts().report_on_action(&action, word, &feedback.details).await {
@@ -53,6 +53,11 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
 
 fn gone() -> Problem {
     Problem::new(FaultKind::Gone, "action_ended", "The action has ended. Ask for the next one.")
+}
+
+/// Where the device is with an action: one that was taken back, and whose file it has, can be installed.
+const fn stands(state: UpdateState, fetched: bool) -> UpdateState {
+    if fetched && matches!(state, UpdateState::Cancelled | UpdateState::Superseded) { UpdateState::Downloaded } else { state }
 }
 
 /// The state that feedback on an update in state `now` means. Clients have one word, `proceeding`, for all they do: before they have the file it is
@@ -131,6 +136,19 @@ mod tests {
         ];
         for (execution, failed, now, expected) in cases {
             assert_eq!(means(&says(execution, failed), now), expected, "{execution:?} {failed} in {now}");
+        }
+    }
+
+    #[test]
+    fn who_has_the_file_of_what_was_taken_back_installs_when_it_goes_on() {
+        use {Execution as E, UpdateState as U};
+        for (state, fetched, expected) in [
+            (U::Cancelled, true, U::Installing),
+            (U::Superseded, true, U::Installing),
+            (U::Cancelled, false, U::Cancelled),
+            (U::Downloading, true, U::Downloading),
+        ] {
+            assert_eq!(means(&says(E::Proceeding, false), stands(state, fetched)), expected, "{state} {fetched}");
         }
     }
 

@@ -1,6 +1,10 @@
 //! A course changed by the difference that a list of [`Change`]s makes to it, and the updates those changes are about.
 
-use super::{plans::json, records::Record, updates::shift};
+use super::{
+    plans::json,
+    records::Record,
+    updates::{SET_ASIDE, shift},
+};
 use crate::{
     db::{Error, Sql, Tx, exec, list, many, rows},
     devices::{DeviceNo, store as devices},
@@ -90,8 +94,12 @@ pub(super) const REQUEUE_CANCELLED: Sql = Sql::same(concat!(
     "' RETURNING id, device, stage, state, attempts",
 ));
 
-pub(super) const RETRY_AT: Sql =
-    many!("UPDATE updates SET retry_at = w.at FROM (SELECT ", [text id, int at], ") AS w WHERE updates.id = w.id");
+/// What was taken back for good, as the bit $2 says, does not come again by itself.
+pub(super) const RETRY_AT: Sql = many!(
+    "UPDATE updates SET retry_at = w.at FROM (SELECT ",
+    [text id, int at],
+    ") AS w WHERE updates.id = w.id AND (updates.passed & $2) = 0"
+);
 /// Updates that time out in one transaction, and devices that one statement is about; the planner looks again for the rest.
 pub(in crate::rollouts) const AT_ONCE: usize = 5_000;
 
@@ -254,7 +262,7 @@ async fn retry_ended(tx: &mut Tx, record: &Record, moved: &[MovedRow], state: Up
     let again = |(id, .., attempts): &MovedRow| Some(Again { id: id.clone(), at: retry::at(retry, state, *attempts, now)?.0 });
     let again: Vec<Again> = moved.iter().filter_map(again).collect();
     if !again.is_empty() {
-        exec!(tx, RETRY_AT, list(&again)?)?;
+        exec!(tx, RETRY_AT, list(&again)?, SET_ASIDE)?;
     }
     Ok(())
 }

@@ -33,6 +33,9 @@ pub(super) const NOTE: Sql = Sql::same(
      WHERE number = $1",
 );
 
+/// A device that has refused to stop is asked once more.
+pub(super) const ASK_AGAIN: Sql = Sql::same("UPDATE ddi_actions SET cancel = '' WHERE update_id = $1 AND cancel <> ''");
+
 #[derive(sqlx::FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Columns {
@@ -103,6 +106,11 @@ pub(in crate::rollouts) async fn number(tx: &mut Tx, org: &OrgId, device: Device
     let new = exec!(tx, INSERT, org.as_str(), device, update.as_str())? == 1;
     let (number,) = row!(tx, (i64,), NUMBER, update.as_str())?.ok_or_else(|| Error::corrupt(format!("{update} has no number")))?;
     Ok((number, new))
+}
+
+/// An update is taken back once more: what its device said to that before is no answer.
+pub(in crate::rollouts) async fn ask_again(tx: &mut Tx, update: &UpdateId) -> Result<(), Error> {
+    exec!(tx, ASK_AGAIN, update.as_str()).map(drop)
 }
 
 /// Notes what is new: whatever was noted before stays, a device's first answer to a cancellation as well.

@@ -57,6 +57,11 @@ pub(super) const FORGET_UNTIL: Sql = Sql::same(
 /// When a device was sent something of a file last, if that was for this update.
 pub(super) const SENT_FOR: Sql =
     Sql::same("SELECT s.at FROM ddi_sent s JOIN updates u ON u.id = $3 AND u.created_at <= s.at WHERE s.device = $1 AND s.sha256 = $2");
+/// That an update was taken back, and its device has not refused to stop.
+pub(super) const TAKEN_BACK: Sql = Sql::same(
+    "SELECT u.device FROM updates u WHERE u.id = $1 AND u.state IN ('cancelled', 'superseded')
+     AND NOT EXISTS (SELECT 1 FROM ddi_actions a WHERE a.update_id = u.id AND a.cancel = 'refused')",
+);
 pub(super) const FORGET_TO: Sql = many!("DELETE FROM ddi_sent WHERE device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
 
 fn portions(text: &str) -> Result<Portions, Error> {
@@ -72,6 +77,11 @@ pub(in crate::rollouts) async fn hold(tx: &mut Tx, to: &Fetching, file: &Digest,
 /// Whether a device was sent something of a file for this update, or asked for it at least.
 pub(in crate::rollouts) async fn is_sent_for(tx: &mut Tx, device: DeviceNo, file: &Digest, update: &UpdateId) -> Result<bool, Error> {
     Ok(row!(tx, (i64,), SENT_FOR, device, file.as_str(), update.as_str())?.is_some())
+}
+
+/// Whether an update was taken back whose device has not refused to stop.
+pub(in crate::rollouts) async fn is_taken_back(on: &mut impl Conn, update: &UpdateId) -> Result<bool, Error> {
+    Ok(row!(on, (i64,), TAKEN_BACK, update.as_str())?.is_some())
 }
 
 /// Keeps what it was sent.

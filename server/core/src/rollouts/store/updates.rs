@@ -23,9 +23,9 @@ pub(super) const SHIFT: Sql = Sql::same(
      WHERE rollout_id = $1 AND number = $2",
 );
 pub(super) const UPDATE: Sql = Sql::split(
-    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.owes_proof, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.owes_proof, u.latest, u.again, u.attempts, u.passed, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1",
-    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.owes_proof, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.owes_proof, u.latest, u.again, u.attempts, u.passed, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1 FOR UPDATE OF u",
 );
 /// A word moves the deadline, but never behind that of the step.
@@ -62,6 +62,16 @@ pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE ro
 pub(super) const RETRACTABLE: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates
      WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded') AND deadline > 0",
+);
+
+/// Takes the row of a rollout one of whose updates goes on that was taken back, and makes every plan stale that does not know of it. Not of one that has
+/// ended, nor where the device has another update, and of a recalled release only when the device has begun to install.
+pub(super) const RESUME: Sql = Sql::same(
+    "UPDATE rollouts SET generation = generation + 1
+     WHERE id = (SELECT u.rollout_id FROM updates u WHERE u.id = $1 AND u.latest = TRUE) AND state NOT IN ('completed', 'stopped', 'rolled_back')
+     AND ($2 = TRUE OR EXISTS (SELECT 1 FROM releases r WHERE r.id = rollouts.release_id AND r.state IN ('published', 'deprecated')))
+     AND NOT EXISTS (SELECT 1 FROM updates u JOIN updates o ON o.device = u.device AND o.open = TRUE WHERE u.id = $1)
+     RETURNING stage",
 );
 
 /// What a plan says of time; the rest of it is not read.
@@ -113,6 +123,8 @@ pub(in crate::rollouts) struct Update {
     pub latest: bool,
     pub again: bool,
     pub attempts: i64,
+    /// The states that it has been in, as bits.
+    passed: i64,
     /// The rollout's current stage.
     pub current: i64,
     /// What the release brings.
@@ -121,6 +133,19 @@ pub(in crate::rollouts) struct Update {
     pub timeout_ms: i64,
     pub timing: Timing,
     pub steps: Steps,
+}
+
+impl Update {
+    /// How far its device was with it, by what it has said.
+    pub fn furthest(&self) -> UpdateState {
+        let been = UpdateState::ALL.iter().copied().filter(|state| !state.finished() && self.passed & bit(*state) != 0);
+        been.max().unwrap_or(UpdateState::Offered)
+    }
+
+    /// Whether it was taken back for good, also where its device goes on with it since: it is not offered again by itself, however it ends.
+    pub fn set_aside(&self) -> bool {
+        self.state == UpdateState::Cancelled && !self.again || self.passed & SET_ASIDE != 0
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -135,6 +160,7 @@ struct UpdateRecord {
     latest: bool,
     again: bool,
     attempts: i64,
+    passed: i64,
     current: i64,
     version: String,
     sequence: i64,
@@ -156,6 +182,7 @@ pub(in crate::rollouts) async fn update(tx: &mut Tx, id: &UpdateId) -> Result<Op
                 latest: u.latest,
                 again: u.again,
                 attempts: u.attempts,
+                passed: u.passed,
                 current: u.current,
                 version: u.version,
                 sequence: u.sequence,
@@ -165,6 +192,11 @@ pub(in crate::rollouts) async fn update(tx: &mut Tx, id: &UpdateId) -> Result<Op
             })
         })
         .transpose()
+}
+
+/// Whether an update that was taken back may be under way again: the rollout's row is held then. `begun` when its device has begun to install.
+pub(in crate::rollouts) async fn resumes(tx: &mut Tx, id: &UpdateId, begun: bool) -> Result<bool, Error> {
+    Ok(row!(tx, (i64,), RESUME, id.as_str(), begun)?.is_some())
 }
 
 /// Notes progress; the device has been heard, so the deadline moves.
@@ -203,12 +235,18 @@ pub(in crate::rollouts) struct Moved<'a> {
     pub step_deadline: Option<Timestamp>,
     /// Its device says that it succeeded, and has to prove it.
     pub unproven: bool,
+    /// Its device goes on with it, though it was taken back for good.
+    pub set_aside: bool,
 }
 
-/// The bit of a state among those that an update has been in; [`INSERT`](super::offers::INSERT) writes that of `offered`. What the server ends stays without one: that is the last.
+/// The bit of a state among those that an update has been in; [`INSERT`](super::offers::INSERT) writes that of `offered`. What the server ends stays without one: that
+/// is the last, but for [`SET_ASIDE`].
 pub(super) const fn bit(state: UpdateState) -> i64 {
     1 << state as u8
 }
+
+/// The bit of an update that was taken back for good, and that its device went on with.
+pub(super) const SET_ASIDE: i64 = bit(UpdateState::Cancelled);
 
 pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Moved<'_>, now: Timestamp) -> Result<(), Error> {
     let ended = moved.to.finished().then_some(now.0);
@@ -226,7 +264,7 @@ pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Mov
         now.0,
         ended,
         moved.retry_at.map(Timestamp::millis),
-        bit(moved.to),
+        bit(moved.to) | if moved.set_aside { SET_ASIDE } else { 0 },
         moved.step_deadline.map(Timestamp::millis),
         moved.unproven
     )

@@ -20,6 +20,7 @@ mod expected;
 mod expiring;
 mod faults;
 mod glass;
+mod going_on;
 mod inbox;
 mod large;
 mod limits;
@@ -291,7 +292,7 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     assert_eq!(lists_in(all, "'rejected') AND u.state = $4"), [words(error)]);
     let counted = lists_in(crate::devices::store::ALL, "SUM(CASE WHEN update_state IN");
     assert_eq!(counted, [words(|s| !s.finished()), words(error)]);
-    let not_begun = words(|s| legal(UPDATE, s, UpdateState::Downloading) && s != UpdateState::Queued);
+    let not_begun = words(|s| legal(UPDATE, s, UpdateState::Downloading) && s != UpdateState::Queued && !s.finished());
     let not_installing = words(|s| legal(UPDATE, s, UpdateState::Cancelled) && s != UpdateState::Queued);
     assert_eq!(
         lists_in(all, "SELECT COUNT(*) FROM updates\n     WHERE rollout_id = $1 AND open = TRUE AND state IN"),

@@ -1,7 +1,7 @@
 //! Seeded storms through the store: faulty devices, two controllers on one database, people who interfere. After every round the kept counts
 //! are what counting gives and the course is sound; in the end everything has ended or halted.
 
-use super::{Scene, stage};
+use super::{Scene, says, stage};
 use crate::{
     db::EngineKind,
     entropy::{Entropy, SeededEntropy},
@@ -90,13 +90,26 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
     panic!("seed {seed}: it never ends: {:?}", s.checked(&id).await);
 }
 
+/// Some devices install what was taken back from them; that they are under way with it then holds unless all is over.
+async fn goes_on(room: &Rollouts, device: i64) {
+    use UpdateState as U;
+    if device % 4 != 1 {
+        return;
+    }
+    let updates = room.updates_of(device).await.unwrap();
+    if let Some(last) = updates.first().filter(|last| last.state == U::Cancelled) {
+        let now = room.report(device, says(&last.id, U::Installing)).await.unwrap();
+        assert!(matches!(now, U::Installing | U::Cancelled), "{now}");
+    }
+}
+
 /// One thing that a device does. `luck` in 0..1000 decides what; the device's number what is wrong with it.
 async fn act(room: &Rollouts, device: i64, luck: u64) {
     use UpdateState as U;
     if luck < 100 {
         return;
     }
-    let Some(offer) = room.poll(device).await.unwrap() else { return };
+    let Some(offer) = room.poll(device).await.unwrap() else { return goes_on(room, device).await };
     let state = room.updates_of(device).await.unwrap()[0].state;
     let next = match state {
         U::Offered if device % 11 == 0 => U::Rejected,

@@ -142,6 +142,9 @@ impl World {
                 latest: true,
                 again: false,
                 by_hand: false,
+                refused: false,
+                was: UpdateState::Offered,
+                went_on: false,
                 deadline: self.now + TIMEOUT,
                 step_deadline: None,
                 unproven: false,
@@ -170,6 +173,7 @@ impl World {
     fn supersede(&mut self, i: usize) {
         let (run, stage) = (self.rows[i].run, self.rows[i].stage);
         assert!(legal(UPDATE, self.rows[i].state, UpdateState::Superseded));
+        self.rows[i].was = self.rows[i].state;
         (self.rows[i].state, self.rows[i].open, self.rows[i].ended_at) = (UpdateState::Superseded, false, self.now);
         self.shift(run, stage, Class::Updating, -1);
         self.shift(run, stage, Class::LeftOut, 1);
@@ -205,6 +209,7 @@ impl World {
             deferred_until: None,
             slots: None,
         };
+        self.take_up(i, says);
         let row = self.rows[i].clone();
         let heard = if row.latest {
             hear(row.state, &word, &runs, Brings { version: &brings, sequence, download_only: false, delivered: false, proof }).unwrap()
@@ -234,6 +239,7 @@ impl World {
                 self.tally.lies += u64::from(lies && to == UpdateState::Failed);
             }
         }
+        self.check_under_way(i, says);
         self.check_now(run);
     }
 
@@ -254,7 +260,7 @@ impl World {
     }
 
     /// What the store does when an update changes its state.
-    fn moves(&mut self, i: usize, to: UpdateState) {
+    pub(super) fn moves(&mut self, i: usize, to: UpdateState) {
         self.words += 1;
         let row = self.rows[i].clone();
         let run = row.run;
@@ -269,7 +275,8 @@ impl World {
             current
         } else {
             self.shift(run, row.stage, Class::of(row.state), -1);
-            row.stage
+            // What goes on that was taken back is under way in the stage that runs.
+            if Class::of(to) == Class::Updating { current } else { row.stage }
         };
         self.shift(run, stage, Class::of(to), 1);
         let (retry_at, step) = (self.retry_at(i, to), self.step_deadline(run, to));
@@ -280,6 +287,8 @@ impl World {
         (kept.step_deadline, kept.unproven) = (step, false);
         kept.ended_at = self.now;
         self.tally.went_back += u64::from(to == UpdateState::Succeeded && self.runs[run].back_of.is_some());
+        self.tally.went_on_well += u64::from(row.went_on && to == UpdateState::Succeeded);
+        self.tally.went_on_badly += u64::from(row.went_on && to.error());
     }
 
     // --- people and changes --------------------------------------------------------------------------------------------------------

@@ -4,9 +4,10 @@ use super::{World, ledger::retractable};
 use crate::devices::Dice;
 use fleet::rollouts::{
     control::retry,
-    course::Course,
+    course::{Course, may_install},
+    hearing::{Grounds, goes_on},
     plan::Cancelled,
-    state::{Class, UPDATE, legal},
+    state::{Class, ROLLOUT, UPDATE, ended, legal, taken_back},
 };
 use wire::{
     Timestamp,
@@ -15,7 +16,7 @@ use wire::{
 };
 
 impl World {
-    /// Somebody cancels the update of one device. Now and then that has begun before it hears of it, and goes back.
+    /// Somebody cancels the update of one device. Now and then that has begun before it hears of it, and goes back, or it refuses to stop.
     pub(super) fn cancel(&mut self, run: usize, dice: &mut Dice) {
         let open = self.open_rows(run, |r| retractable(r.state));
         if open.is_empty() {
@@ -25,6 +26,7 @@ impl World {
         let (stage, device) = (self.rows[i].stage, self.rows[i].device);
         assert!(legal(UPDATE, self.rows[i].state, UpdateState::Cancelled));
         let row = &mut self.rows[i];
+        (row.was, row.refused) = (row.state, false);
         (row.state, row.open, row.by_hand, row.ended_at) = (UpdateState::Cancelled, false, true, self.now);
         self.shift(run, stage, Class::Updating, -1);
         self.shift(run, stage, Class::LeftOut, 1);
@@ -33,8 +35,47 @@ impl World {
         if dice.percent(30) {
             self.report(device, i, UpdateState::Reverted);
             assert_eq!(self.rows[i].retry_at, None, "seed {}: it is tried again by itself", self.seed);
+        } else if dice.percent(40) {
+            self.rows[i].refused = true;
+            self.tally.refused += 1;
+            self.take_up(i, UpdateState::Downloading);
+            assert!(self.rows[i].open || !may_install(self.runs[run].course.release), "seed {}: who refuses is not under way", self.seed);
         }
         self.check_now(run);
+    }
+
+    /// What the store does when a device goes on with what was taken back from it, by this word of it.
+    pub(super) fn take_up(&mut self, i: usize, word: UpdateState) {
+        let row = &self.rows[i];
+        let grounds = match row.was {
+            _ if row.refused => Grounds::Refused,
+            UpdateState::Downloaded => Grounds::Fetched,
+            _ => Grounds::Word,
+        };
+        let Some(to) = goes_on(row.state, row.was, word, grounds).filter(|_| row.latest) else { return };
+        let (run, device) = (row.run, row.device);
+        let recalled = word <= UpdateState::Downloaded && !may_install(self.runs[run].course.release);
+        if recalled || ended(ROLLOUT, self.runs[run].course.state) || self.busy(device) {
+            return;
+        }
+        self.moves(i, to);
+        self.rows[i].went_on = true;
+        self.runs[run].course.generation += 1;
+        if !word.finished() {
+            self.devices[device].work = Some((i, to));
+        }
+        self.tally.went_on += 1;
+    }
+
+    /// Who changes itself is under way, whatever was taken back from it, unless its rollout has ended or it has another update.
+    pub(super) fn check_under_way(&self, i: usize, word: UpdateState) {
+        let row = &self.rows[i];
+        let installs = matches!(word, UpdateState::Installing | UpdateState::Rebooting | UpdateState::Verifying);
+        let set_aside = installs && row.latest && taken_back(row.state);
+        let over = ended(ROLLOUT, self.runs[row.run].course.state) || self.busy(row.device);
+        assert!(!set_aside || over, "seed {}: device {} installs, and its rollout does not know it", self.seed, row.device);
+        let failed = word == UpdateState::Failed && row.latest && row.went_on;
+        assert!(!failed || row.state.error(), "seed {}: the failure of device {} counts nowhere", self.seed, row.device);
     }
 
     /// Updates of a run that people have cancelled, and nobody has had tried again.

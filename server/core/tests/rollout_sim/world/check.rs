@@ -52,7 +52,11 @@ impl World {
             assert!(!(shown && passed && by == "automatic"), "seed {}: a worse metric let a stage pass", self.seed);
             let done = matches!(old.state, StageState::Failed | StageState::Soaking | StageState::AwaitingPromotion);
             let reopened = done && new.state == StageState::Running;
-            assert!(!reopened || by != "automatic", "seed {}: the planner reopened a stage", self.seed);
+            let by_devices = reopened && by == "automatic";
+            assert!(!by_devices || old.counts.updating > 0, "seed {}: the planner reopened a stage", self.seed);
+            self.tally.reopened_by_devices += u64::from(by_devices);
+            let ends = old.state != new.state && matches!(new.state, StageState::Succeeded | StageState::Skipped);
+            assert!(!ends || new.counts.updating == 0, "seed {}: a stage ended with updates under way", self.seed);
             assert!(
                 old.state == new.state || legal(STAGE, old.state, new.state) || old.state == StageState::Pending,
                 "seed {}: stage {} → {}",

@@ -103,6 +103,7 @@ impl World {
         let takes = |r: &Row| retractable(r.state) && (recalled || !begun(r));
         for i in self.open_rows(run, takes) {
             let row = &mut self.rows[i];
+            row.was = row.state;
             (row.state, row.open, row.again) = (U::Cancelled, false, !for_good);
             let stage = row.stage;
             self.shift(run, stage, Class::Updating, -1);
@@ -137,7 +138,7 @@ impl World {
     /// When a device whose row ended like this is offered the release again by itself.
     pub(super) fn retry_at(&self, i: usize, ended: UpdateState) -> Option<i64> {
         let row = &self.rows[i];
-        if row.state == UpdateState::Cancelled && !row.again {
+        if row.by_hand || row.state == UpdateState::Cancelled && !row.again {
             return None;
         }
         retry::at(self.runs[row.run].spec.retry.as_ref(), ended, row.attempts, Timestamp(self.now)).map(|t| t.0)
@@ -189,7 +190,8 @@ impl World {
                 assert_eq!(class.of_counts(kept), class.of_counts(counted), "seed {}: {class:?} in stage {}", self.seed, i + 1);
             }
         }
-        let under_way = self.open_rows(run, |_| true);
+        // Who goes on in spite of being stopped asks for no room.
+        let under_way = self.open_rows(run, |r| !r.went_on);
         assert!(r.spec.at_once.is_none_or(|most| under_way.len() <= most as usize), "seed {}: too many at once", self.seed);
         let open: Vec<usize> = self.rows.iter().filter(|r| r.open).map(|r| r.device).collect();
         let unique: BTreeSet<usize> = open.iter().copied().collect();

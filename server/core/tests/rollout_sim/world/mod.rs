@@ -51,6 +51,12 @@ struct Row {
     again: bool,
     /// A person has cancelled it.
     by_hand: bool,
+    /// Its device has refused to stop.
+    refused: bool,
+    /// How far it was when it was taken back.
+    was: UpdateState,
+    /// Its device went on with it, though it was taken back.
+    went_on: bool,
     deadline: i64,
     /// When it has been too long in its step.
     step_deadline: Option<i64>,

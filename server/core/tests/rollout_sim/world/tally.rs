@@ -46,6 +46,11 @@ pub struct Tally {
     pub cancelled_again: u64,
     pub reopened: u64,
     pub set_aside: u64,
+    pub refused: u64,
+    pub went_on: u64,
+    pub went_on_well: u64,
+    pub went_on_badly: u64,
+    pub reopened_by_devices: u64,
 }
 
 impl Tally {
@@ -93,5 +98,10 @@ impl Tally {
         self.cancelled_again += o.cancelled_again;
         self.reopened += o.reopened;
         self.set_aside += o.set_aside;
+        self.refused += o.refused;
+        self.went_on += o.went_on;
+        self.went_on_well += o.went_on_well;
+        self.went_on_badly += o.went_on_badly;
+        self.reopened_by_devices += o.reopened_by_devices;
     }
 }
