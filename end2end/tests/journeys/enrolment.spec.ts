@@ -53,6 +53,20 @@ test("the card of a gateway's token keeps to the page", async ({ page }) => {
   }
 });
 
+test("a secret that is made after another one is shown in its place", async ({ page }) => {
+  const [token, gateway] = [unique("First a token"), unique("Then a gateway")];
+  await open(page, "/enrolment?tab=agent");
+  await card(page, "New token").getByLabel("What it is for").fill(token);
+  await card(page, "New token").getByRole("button", { name: "Make token" }).click();
+  await expect(page.locator("section.created")).toContainText(token);
+  await page.getByRole("navigation", { name: "Ways to add a device" }).getByRole("link", { name: "hawkBit", exact: true }).click();
+  const form = card(page, "New gateway token");
+  await form.getByRole("textbox").first().fill(gateway);
+  await form.getByRole("button").first().click();
+  await expect(page.locator("section.created")).toContainText(gateway);
+  await expect(page.locator("section.created")).toHaveCount(1);
+});
+
 test("one device is let in at a time, in a question that names it and its code", async ({ page }) => {
   const [first, second] = [unique("test-waits-a"), unique("test-waits-b")];
   await asking([first, second]);

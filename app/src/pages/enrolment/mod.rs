@@ -58,10 +58,12 @@ pub fn EnrolmentPage() -> AnyView {
     });
     // A file is compared with the fleet anew with each reading, up to ten thousand lines: not with everything that any device does.
     live::refetch_on(move || query.with(|q| q.get_str("import").is_none()).then_some(Topic::Devices), 1000, model);
+    let newest = RwSignal::new(None);
     let create = action::<CreateEnrolmentToken>();
-    on_success(create, move |_| made(model));
+    on_success(create, move |c| made(newest, Created::Token(c), model));
     let calls = Calls {
         create,
+        newest,
         revoke: said::<RevokeEnrolmentToken>("Token revoked", model),
         deciding: requests::Deciding {
             approve: said::<ApproveEnrolment>("Device approved", model),
@@ -71,7 +73,7 @@ pub fn EnrolmentPage() -> AnyView {
         open: said::<OpenEnrolment>("Setting changed", model),
     };
     let here = action::<CreateClaimHere>();
-    on_success(here, move |_| made(model));
+    on_success(here, move |c| made(newest, Created::Claim(c), model));
     let lots = Lots {
         cancel: said::<CancelBatch>("Batch stopped", model),
         disable: said::<DisableClaim>("Claim disabled", model),
@@ -86,8 +88,8 @@ pub fn EnrolmentPage() -> AnyView {
         revoke: said::<RevokeGatewayToken>("Gateway token revoked", model),
         target: action::<CreateTargetToken>(),
     };
-    on_success(shares.gateway, move |_| made(model));
-    on_success(shares.target, move |_| made(model));
+    on_success(shares.gateway, move |c| made(newest, Created::Gateway(c), model));
+    on_success(shares.target, move |c| made(newest, Created::Target(c), model));
     let own = own::Owns {
         register: said::<RegisterAuthority>("Authority registered", model),
         code: said::<RenewVerificationCode>("Code made", model),
@@ -117,8 +119,9 @@ pub fn EnrolmentPage() -> AnyView {
 /// The id of the heading over a secret that is shown once.
 const CREATED: &str = "created";
 
-/// What was made is shown above the form that made it, out of sight on a phone.
-fn made(model: Reading) {
+/// What was made is shown above the form that made it, out of sight on a phone, in place of what was made before it: each is shown this once.
+fn made(newest: RwSignal<Option<Created>>, created: Created, model: Reading) {
+    newest.set(Some(created));
     model.refetch();
     refocus::lead_to(CREATED);
 }
@@ -138,6 +141,8 @@ struct Asked {
 #[derive(Clone, Copy)]
 struct Calls {
     create: FormCall<CreateEnrolmentToken>,
+    /// What was made last, on whichever tab.
+    newest: RwSignal<Option<Created>>,
     revoke: FormCall<RevokeEnrolmentToken>,
     deciding: requests::Deciding,
     open: FormCall<OpenEnrolment>,
@@ -174,14 +179,11 @@ fn content(
     };
     let approve = decided(&asked.approve, requests::Decision::Approve);
     let reject = decided(&asked.reject, requests::Decision::Reject);
-    // The plain form's token comes with the page, the scripted form's as the answer of its call.
+    // The plain form's secret comes with the page, the scripted form's as the answer of its call.
     let posted = model.created.clone();
     let shown = p.clone();
     let created = move || {
-        let answered = calls.create.done().map(Created::Token).or_else(|| lots.here.done().map(Created::Claim));
-        let answered =
-            answered.or_else(|| shares.gateway.done().map(Created::Gateway)).or_else(|| shares.target.done().map(Created::Target));
-        answered.or_else(|| posted.clone()).map(|created| match created {
+        calls.newest.get().or_else(|| posted.clone()).map(|created| match created {
             Created::Token(c) => tokens::created_card(&c, &shown, way),
             Created::Claim(c) => claims::created_card(&c, &shown),
             Created::Gateway(c) => shared::gateway_card(&c, &shown),

@@ -283,3 +283,21 @@ async fn r_5_a_root_whose_key_was_blocked_after_a_compromise_does_not_come_in(#[
     assert_eq!(pki.authorities_of(&w.org).len(), 3, "nothing came in");
     assert!(import(&Foreign::of("Acme Root", w.clock.now(), |_| {})).await.is_ok(), "under another key it does");
 }
+
+/// Whoever looks for an issuer by its name must not find two.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn p_7_a_root_with_the_name_of_a_registered_authority_does_not_come_in(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin, now) = (w.fleet.pki(), w.admin().await, w.clock.now());
+    let theirs = Foreign::of("acme ROOT", now, |_| {});
+    pki.register_authority(&admin, "Acme", &theirs.der).await.unwrap();
+    let device = request(&w, AuthorityUse::Device, true).await;
+    let brought = |root: &Foreign| [pem(&root.der), pem(&root.sign(&device, "Acme Device CA", now, |_| {}))].concat();
+    let refused = pki.import_authority(&admin, &brought(&Foreign::of("Acme Root", now, |_| {}))).await.unwrap_err().to_string();
+    assert!(refused.contains("A registered authority has the name C=DE, CN=Acme Root"), "{refused}");
+    let other = pki.import_authority(&admin, &brought(&Foreign::of("Acme Root 2", now, |_| {}))).await.unwrap();
+    assert_eq!(other.root.map(|root| root.subject).as_deref(), Some("C=DE, CN=Acme Root 2"));
+}
