@@ -20,7 +20,7 @@ mod rim {
     use leptos::prelude::*;
     use std::cell::{Cell, RefCell};
     use wasm_bindgen::{JsCast, closure::Closure};
-    use web_sys::{Element, Event, FocusOptions, HtmlElement};
+    use web_sys::{Element, Event, FocusOptions, HtmlElement, HtmlInputElement};
 
     /// What had the focus last, and on which page.
     struct Last {
@@ -83,6 +83,7 @@ mod rim {
                     && let Some(again) = same(was)
                 {
                     focus(&again);
+                    keep_caret(was, &again);
                 }
             }
         }
@@ -124,6 +125,15 @@ mod rim {
             options.set_prevent_scroll(true);
             // What can't be seen takes none.
             let _ = element.focus_with_options(&options);
+        }
+    }
+
+    /// Who was writing goes on where they were.
+    fn keep_caret(was: &Element, again: &Element) {
+        let (Some(was), Some(again)) = (was.dyn_ref::<HtmlInputElement>(), again.dyn_ref::<HtmlInputElement>()) else { return };
+        // Inputs of numbers and dates have no caret that is told.
+        if let (Ok(Some(from)), Ok(Some(to))) = (was.selection_start(), was.selection_end()) {
+            let _ = again.set_selection_range(from, to);
         }
     }
 

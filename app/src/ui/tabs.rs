@@ -1,6 +1,6 @@
-//! Tabs with an address of their own: links, not widgets.
+//! Tabs with an address of their own: links, not widgets. A row that is wider than its place shows the one that is open.
 
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 /// One tab.
 pub struct Tab {
@@ -27,5 +27,20 @@ pub fn tabs(label: &'static str, all: Vec<Tab>) -> AnyView {
         .into_iter()
         .map(|tab| view! { <a href=tab.href aria-current=tab.current.then_some("page")>{tab.label}{tab.mark}</a> })
         .collect_view();
-    view! { <nav class="tabs" aria-label=label>{links}</nav> }.into_any()
+    let row = NodeRef::<html::Nav>::new();
+    Effect::new(move |_| row.get().inspect(show_current).is_some());
+    view! { <nav class="tabs" aria-label=label node_ref=row>{links}</nav> }.into_any()
 }
+
+/// Scrolls the row to the tab that is open; the style sheet does it without script where the browser can.
+#[cfg(feature = "hydrate")]
+fn show_current(row: &web_sys::HtmlElement) {
+    use wasm_bindgen::JsCast as _;
+    let current = row.query_selector("[aria-current=page]").ok().flatten();
+    if let Some(tab) = current.and_then(|tab| tab.dyn_into::<web_sys::HtmlElement>().ok()) {
+        row.set_scroll_left(tab.offset_left() - (row.client_width() - tab.offset_width()) / 2);
+    }
+}
+
+#[cfg(not(feature = "hydrate"))]
+const fn show_current<T>(_: &T) {}

@@ -18,13 +18,14 @@ test("a rollout is rejected, sent again, started early, paused, resumed and stop
   const release = (await rest("GET", `/releases?q=${version}`)).items[0];
   if (release.state === "verified") await rest("POST", `/releases/${release.id}/publish`, {});
   const gate = { success_percent: 0, error_percent: 100, min_sample: 1, max_errors: 0 };
-  const drafted = await rest("POST", "/rollouts", {
+  const spec = {
     name,
     release: release.id,
     stages: [{ name: "All", reach: { percent: 100 }, soak_s: 0, gate }],
     start_at: Date.now() + 20 * 86_400_000,
     reason: "To see what people do with it.",
-  });
+  };
+  const drafted = await rest("POST", "/rollouts", spec);
   const path = `/rollouts/${drafted.row.id}`;
   const asked = (verb: string) => page.getByRole("dialog", { name: `${verb}: ${name}` });
   const ask = async (verb: string) => {
@@ -44,6 +45,10 @@ test("a rollout is rejected, sent again, started early, paused, resumed and stop
   await expect(state(page, "Rejected")).toBeVisible();
   await expect(page.getByRole("main")).toContainText("Cranes stand still on Fridays only.");
   await look(page, "journey-rollout-rejected");
+  // What was rejected is no draft before it was changed.
+  await expect(page.getByRole("button", { name: "Send for approval…" })).toBeDisabled();
+  const { generation } = await rest("GET", path);
+  await rest("PUT", path, { generation, spec: { ...spec, reason: "On a Friday." } });
 
   await (await ask("Send for approval")).getByRole("button", { name: "Send for approval" }).click();
   await expect(note(page, "Sent for approval")).toBeVisible();

@@ -50,6 +50,9 @@ test("a group is made, filled and emptied, gets another name and goes", async ({
   await look(page, "journey-group-counted");
   await put.first().click();
   await expect(members(page, name).getByRole("rowheader")).toHaveCount(3);
+  // What was counted has been done; they are counted anew.
+  await count(`tag:${tag}`);
+  await expect(changes).toContainText("3 devices now.");
   await changes.getByLabel("What to do").first().selectOption({ label: "Take them out" });
   await put.first().click();
   await expect(page.getByRole("heading", { name: "No device in it" })).toBeVisible();

@@ -111,7 +111,7 @@ pub fn EnrolmentPage() -> AnyView {
             revoke_batch: q.get("revoke-batch").is_some(),
             device: q.get("device"),
         });
-        content(&model, &asked, (way.get(), ca.get()), calls, (lots, own, shares))
+        content(&model, &asked, (way.get(), ca.get()), &calls, (lots, own, shares))
     });
     view! { {unread::notice(&WORDS, &OTHERS)}{content}{requests::decide_dialog(calls.deciding)} }.into_any()
 }
@@ -164,7 +164,7 @@ fn content(
     model: &Model,
     asked: &Asked,
     (way, ca): (guide::Way, Option<String>),
-    calls: Calls,
+    calls: &Calls,
     (lots, own, shares): (Lots, own::Owns, shared::Shares),
 ) -> AnyView {
     let p = &model.page;
@@ -180,10 +180,10 @@ fn content(
     let approve = decided(&asked.approve, requests::Decision::Approve);
     let reject = decided(&asked.reject, requests::Decision::Reject);
     // The plain form's secret comes with the page, the scripted form's as the answer of its call.
-    let posted = model.created.clone();
+    let (newest, posted, deciding) = (calls.newest, model.created.clone(), calls.deciding);
     let shown = p.clone();
     let created = move || {
-        calls.newest.get().or_else(|| posted.clone()).map(|created| match created {
+        newest.get().or_else(|| posted.clone()).map(|created| match created {
             Created::Token(c) => tokens::created_card(&c, &shown, way),
             Created::Claim(c) => claims::created_card(&c, &shown),
             Created::Gateway(c) => shared::gateway_card(&c, &shown),
@@ -220,7 +220,7 @@ fn content(
         {disable}
         {disable_own}
         {created}
-        {requests::waiting(p, calls.deciding)}
+        {requests::waiting(p, deciding)}
         <div class="split">{sides}</div>
     }
     .into_any()
@@ -296,7 +296,7 @@ fn profile_words(profile: &str) -> Option<String> {
 }
 
 /// The ways in that begin with a token: how, which there are, and a new one.
-fn with_tokens(p: &Page, way: guide::Way, calls: Calls) -> AnyView {
+fn with_tokens(p: &Page, way: guide::Way, calls: &Calls) -> AnyView {
     let new = p.may_edit.then(|| card("New token", None, tokens::new_form(p, calls.create)));
     view! {
         <div class="stack">{guide::card_of(p, way)}{tokens::list(p, calls.revoke)}</div>

@@ -21,7 +21,7 @@ pub(super) fn of_stage(number: u32, stage: &Stage) -> StageView {
         over => {
             let now = by_now(gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false));
             match over.as_ref().filter(|over| over.is_overruled()) {
-                Some(over) => in_spite_of(over, now, &stage.counts),
+                Some(over) => in_spite_of(over, &now, &stage.counts),
                 None => now,
             }
         }
@@ -50,7 +50,7 @@ pub(super) fn of_whole(course: &Course) -> Option<Verdict> {
     let now = || by_now(gate::judge_whole(gate, &totals, seen, false));
     let verdict = match &course.verdict {
         Some(no) if no.call == Call::Halt => kept(no, &totals, seen),
-        Some(over) => in_spite_of(over, now(), &totals),
+        Some(over) => in_spite_of(over, &now(), &totals),
         None => now(),
     };
     Some(verdict.bounded())
@@ -65,12 +65,12 @@ fn by_now(verdict: Verdict) -> Verdict {
 }
 
 /// What a person went on in spite of, beside what the gate says of those that came after. Until somebody has, the numbers are those that it saw then.
-fn in_spite_of(over: &Verdict, now: Verdict, counts: &Counts) -> Verdict {
+fn in_spite_of(over: &Verdict, now: &Verdict, counts: &Counts) -> Verdict {
     if now.finished == 0 {
         return Verdict { text: format!("{}; {}", now.text, over.text), ..over.clone() }.beside(counts);
     }
     let at = over.at.map_or_else(String::new, |at| format!(", {}", at.readable()));
-    Verdict { text: format!("{}; {}{at}", now.text, over.text), ..now }
+    Verdict { text: format!("{}; {}{at}", now.text, over.text), ..now.clone() }
 }
 
 /// A verdict that was kept, beside its devices as of now where they are others: all, or those since a person went on, where it is of these.
