@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** The line of a file with requests for this device. */
-export const line = (device_id: string) => JSON.stringify({ device_id, device_type: "bench", csr: request(device_id) });
+export const line = (device_id: string, device_type = "bench") => JSON.stringify({ device_id, device_type, csr: request(device_id) });
 
 function request(name: string) {
   const folder = mkdtempSync(join(tmpdir(), "fleetward-request-"));

@@ -1,6 +1,6 @@
 // A plan that asks somebody at the device: for one that asks nobody, a person confirms in the console, on its firmware tab.
-import { enrolled } from "../../support/devices";
-import { rest, signedFirmware, unique, uploaded } from "../../support/system";
+import { line } from "../../support/requests";
+import { rest, signedFirmware, system, unique, uploaded } from "../../support/system";
 import { decide, expect, look, open, someoneElse, test } from "../../support/test";
 
 test.describe.configure({ timeout: 120_000 });
@@ -8,9 +8,12 @@ test.describe.configure({ timeout: 120_000 });
 test("an update that waits for somebody at the device is confirmed in the console", async ({ page, browser }) => {
   // A type of its own: nobody else counts its devices, and no other rollout means them.
   const type = unique("scale");
-  // It has never said that it would ask anybody, as our agent does.
-  const [device] = await enrolled([unique("test-agreed")], [], undefined, "", type);
-  const id = device!.id;
+  // A factory has sent its request: it has not said that it would ask anybody, as our agent does.
+  const id = unique("test-agreed");
+  const { operator_url, api_token } = system();
+  const lot = { method: "POST", headers: { authorization: `Bearer ${api_token}` }, body: line(id, type) };
+  expect((await fetch(`${operator_url}/api/v1/enrolment-batches?label=${id}`, lot)).ok).toBe(true);
+  await expect.poll(async () => (await rest("GET", `/devices?q=id:${id}`)).items.length).toBe(1);
   const version = `51.0.${Date.now()}`;
   const { payload, manifest } = signedFirmware(version, 51, `scale ${version}`, undefined, type);
   await uploaded([payload, manifest]);

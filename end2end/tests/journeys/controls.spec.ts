@@ -27,12 +27,12 @@ test("a rollout is rejected, sent again, started early, paused, resumed and stop
   };
   const drafted = await rest("POST", "/rollouts", spec);
   const path = `/rollouts/${drafted.row.id}`;
-  const asked = (verb: string) => page.getByRole("dialog", { name: `${verb}: ${name}` });
-  const ask = async (verb: string) => {
-    await open(page, path);
-    await page.getByRole("link", { name: `${verb}…` }).first().click();
-    await expect(asked(verb)).toBeVisible();
-    return asked(verb);
+  const ask = async (verb: string, on = page) => {
+    await open(on, path);
+    await on.getByRole("link", { name: `${verb}…` }).first().click();
+    const asked = on.getByRole("dialog", { name: `${verb}: ${name}` });
+    await expect(asked).toBeVisible();
+    return asked;
   };
 
   await (await ask("Send for approval")).getByRole("button", { name: "Send for approval" }).click();
@@ -55,7 +55,6 @@ test("a rollout is rejected, sent again, started early, paused, resumed and stop
   await open(approver, path);
   await decide(approver, "Approve", "It is a Friday.");
   await expect(note(approver, "Approved")).toBeVisible();
-  await approver.context().close();
   await open(page, path);
   await expect(state(page, "Scheduled")).toBeVisible();
 
@@ -69,10 +68,13 @@ test("a rollout is rejected, sent again, started early, paused, resumed and stop
   await expect(viewer.getByRole("main").getByRole("button", { name: "Stop", exact: true })).toHaveCount(0);
   await viewer.context().close();
 
-  const start = await ask("Start now");
+  // The time was approved, too.
+  await expect(page.getByRole("button", { name: "Start now…" })).toBeDisabled();
+  const start = await ask("Start now", approver);
   await expect(start).toContainText("Stage 1 begins now instead of at the planned time.");
   await start.getByRole("button", { name: "Start now" }).click();
-  await expect(note(page, "Started")).toBeVisible();
+  await expect(note(approver, "Started")).toBeVisible();
+  await approver.context().close();
   await open(page, path);
   await expect(state(page, "Running")).toBeVisible({ timeout: 20_000 });
 

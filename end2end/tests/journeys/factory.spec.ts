@@ -17,7 +17,7 @@ test("a batch is issued, says which lines were refused and why, and is revoked a
   await form.getByRole("button", { name: "Send and issue" }).click();
   expect(await refusedByBrowser(form.getByLabel("What it is"))).not.toBe("");
   const wrong = JSON.stringify({ device_id: `${ids[0]}-odd`, csr: "nonsense" });
-  await send(page, lot, [...ids.map(line), wrong].join("\n"));
+  await send(page, lot, [...ids.map((id) => line(id)), wrong].join("\n"));
   await expect(page).toHaveURL(/tab=factory&batch=/);
   const address = page.url();
   const batch = card(page, lot);

@@ -3,7 +3,7 @@
 use crate::db::{Sql, many};
 
 /// Devices by their names in lower case, deleted ones as well, whether a certificate of each stands at $3, why the last one was revoked that no other had
-/// replaced, and the hash of its target token. The plus keeps SQLite from walking the fleet in the order of its numbers.
+/// replaced, and the hash of its target token. `CROSS` keeps SQLite from walking the fleet instead.
 pub(super) const THERE: Sql = many!(
     "SELECT d.number, d.device_id, d.device_id_lower, d.device_type, d.hardware, d.state, d.deleted_at IS NOT NULL AS deleted,
             EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number AND c.state IN ('issuing', 'active') AND c.not_after > $3) AS certified,
@@ -12,7 +12,8 @@ pub(super) const THERE: Sql = many!(
             t.secret_hash
      FROM (SELECT ",
     [text lower],
-    ") AS w JOIN devices d ON d.org_id = $2 AND d.device_id_lower = w.lower LEFT JOIN target_tokens t ON t.device = d.number ORDER BY +d.number"
+    ") AS w CROSS JOIN devices d LEFT JOIN target_tokens t ON t.device = d.number
+     WHERE d.org_id = $2 AND d.device_id_lower = w.lower ORDER BY d.number"
 );
 pub(super) const TAGS: Sql =
     many!("SELECT t.device, t.tag FROM (SELECT ", [int device], ") AS w JOIN device_tags t ON t.device = w.device");
