@@ -27,7 +27,7 @@ async fn a_41_an_assignment_that_ended_meanwhile_waits_to_be_renewed() {
     assert_eq!((said, restarts), (vec![], false), "nothing is done with what has ended, and what is under way is not given up");
     assert_eq!(stale.slots().seal(Slot::B).unwrap(), None);
     let renewed = assigned(&window, 7, |a| (a.counter, a.issued, a.expires) = (6, clock.now(), clock.now().plus(3_600_000)));
-    let (said, restarts) = directed(&stale, &renewed, &clock, &me).await;
+    let (said, restarts) = start(&stale, &renewed, &clock, &me, patience).await;
     assert!(restarts, "{said:?}");
 }
 

@@ -122,6 +122,11 @@ async fn settle() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
+/// For what ends by itself, however busy the machine is.
+async fn patience() {
+    tokio::time::sleep(Duration::from_secs(20)).await;
+}
+
 /// Runs one start that is offered this, with the payload there, and `then` beside it; returns what was reported, with its code, and whether it asked
 /// for a restart.
 async fn start<F: Future<Output = ()>>(
