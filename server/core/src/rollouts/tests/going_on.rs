@@ -87,7 +87,7 @@ async fn who_had_begun_when_it_was_cancelled_is_under_way_again_and_its_failure_
     assert_eq!(s.say(device, &update, U::Failed).await.unwrap(), U::Failed);
     assert_eq!(s.checked(&id).await.totals().failed, 1);
     s.w.clock.advance(10 * 60_000);
-    room.resume(&s.oli, &id, "").await.unwrap();
+    room.resume(&s.oli, &id, "One is no pattern.").await.unwrap();
     assert_eq!(room.poll(device).await.unwrap(), None, "a person has taken it out");
 }
 
@@ -135,7 +135,7 @@ async fn who_refuses_to_stop_is_under_way_again_in_limits_counts_and_gates(
         return;
     }
     assert_eq!((counts.errors(), counts.left_out, course.state), (1, 0, RolloutState::Halted), "the gate takes no failure");
-    room.resume(&s.oli, &id, "").await.unwrap();
+    room.resume(&s.oli, &id, "One is no pattern.").await.unwrap();
     s.w.clock.advance(10 * 60_000);
     room.look_again(device);
     assert_eq!(room.ask_ddi(&s.w.org, device).await.unwrap().task, Task::Nothing, "a person has taken it out");
