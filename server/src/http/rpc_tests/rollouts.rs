@@ -142,7 +142,7 @@ async fn the_limits_of_a_gate_stand_beside_what_the_fleets_updates_came_to() {
     );
     assert!(shown.contains("0 % of 1") && shown.contains("100 % of 1") && shown.contains("1 of 1 (100 %)"), "{shown}");
     assert!(shown.contains("Empty: no limit of its own. This fleet: 1 of 1 (100 %)."), "beside the gate of the whole, too: {shown}");
-    assert!(shown.contains("no device of this type has succeeded and been listened for"), "{shown}");
+    assert!(shown.contains("no device of this type has succeeded and then been watched"), "{shown}");
     // Also while something else of the plan can't be read, and then with what is wrong.
     let wrong = page("step=gates&stages.0.gate.max_rejected=few").await;
     assert!(wrong.contains("Write how many devices may") && wrong.contains("This fleet, last 30 days"), "{wrong}");
