@@ -372,6 +372,7 @@ async fn the_tab_of_own_authorities_works_without_a_script() {
     // Who may only look sees the list and no form.
     let viewer = rig.server.browser("vic", Role::Viewer).await;
     let seen = viewer.get(rig.server.url(&led)).send().await.unwrap().text().await.unwrap();
-    assert!(seen.contains("Plant") && !seen.contains("Register an authority") && !seen.contains("Fetch now"));
+    assert!(seen.contains("Plant") && seen.contains("Only admins register an authority"));
+    assert!(!seen.contains("/rpc/registered_authority_new") && !seen.contains("Fetch now"));
     rig.server.stop().await;
 }
