@@ -143,7 +143,7 @@ fn broken_in(house: &House, sources: &[(String, String)]) -> Vec<String> {
 
 /// Files of tests, and the worlds they are made in.
 fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "testing.rs") || part.ends_with("_tests.rs"))
+    path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "testing" | "testing.rs") || part.ends_with("_tests.rs"))
 }
 
 /// The room that a file belongs to: its folder, or its own name at the top.
