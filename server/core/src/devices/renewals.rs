@@ -62,9 +62,9 @@ impl Devices {
     }
 
     /// Orders that every device renews that a selector means, or that is named: [`Devices::order_renewal`] for each, one after the other over so many
-    /// minutes. Left out are those that are suspended, that have nothing to renew here, that are asked already, and that never had a channel to be told by; so an order that was cut short, or is for
-    /// more than one takes, is given again for the rest. `expected` is how many devices the caller was told that it means; when it is another number by now,
-    /// nothing happens. An entry of the audit log for all of them, with the numbers; none where nobody is asked.
+    /// minutes. Left out are those that are suspended, that have nothing to renew here, that are asked already, and that never had a channel to be told by;
+    /// so an order that was cut short, or is for more than one takes, is given again for the rest. `expected` is how many devices the caller was told that it
+    /// means; when it is another number by now, nothing happens. An entry of the audit log for all of them, with the numbers; none where nobody is asked.
     pub async fn order_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
         may(actor, Act::EditDevices)?;
         let text = "Say how many devices the order is about, as its preview tells: it is refused when that is another number by now.";

@@ -25,8 +25,8 @@ impl Pki {
     /// Idempotent: the first reason, date and note stand and are the answer, and another reason is refused with that ([`Error::AlreadyRevoked`]).
     /// One that its successor has superseded was revoked for that: its reason and its date are published, and stay.
     /// One reason may follow every other: that its key is compromised. When it was revoked, and by whom, stays; who raised it and when is kept beside it, and
-    /// lists and responders say the new reason. A
-    /// compromised key is blocked forever, and the organization's other certificates for it are revoked with this one.
+    /// lists and responders say the new reason. A compromised key is blocked forever, and the organization's other certificates for it are revoked with this
+    /// one.
     pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<RevokedCertificate, Error> {
         may(actor, Act::Revoke)?;
         let how = checked(&how.into(), self.clock.now())?;
