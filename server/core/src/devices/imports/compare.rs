@@ -164,3 +164,43 @@ fn impossible(change: &Change<'_>, there: &There, state: DeviceState) -> Option<
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_gets_more_tags_or_attributes_than_a_device_has() {
+        let named = |word: &str, n: usize| -> BTreeSet<String> { (0..n).map(|n| format!("{word}-{n}")).collect() };
+        let there = There {
+            device: 1,
+            device_id: "gw-1".to_owned(),
+            device_type: String::new(),
+            hardware: String::new(),
+            state: Some(DeviceState::Active),
+            certified: false,
+            revoked: None,
+            secret: None,
+            tags: named("old", MOST_TAGS - 1),
+            attributes: named("old", MAX_ATTRIBUTES - 1),
+            groups: BTreeSet::new(),
+        };
+        for (tags, attributes, refused) in [(1, 1, None), (2, 0, Some("tags")), (0, 2, Some("attributes"))] {
+            let line = Line {
+                at: 2,
+                device_id: "gw-1".parse().unwrap(),
+                device_type: String::new(),
+                hardware: String::new(),
+                tags: named("new", tags).into_iter().collect(),
+                groups: Vec::new(),
+                attributes: named("new", attributes).into_iter().map(|name| (name, String::new())).collect(),
+                secret: None,
+            };
+            let field = |update: bool| match verdict(&line, &[], Some(&there), update) {
+                Verdict::Refused(refusal) => Some(refusal.field),
+                _ => None,
+            };
+            assert_eq!((field(true), field(false)), (refused, None), "{tags} and {attributes}: what is left as it is has not too many");
+        }
+    }
+}
