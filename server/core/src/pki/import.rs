@@ -138,12 +138,12 @@ impl Pki {
         let known = self.authorities.load_full();
         let old = super::authorities::active(&known, &actor.org, Kind::Root)?;
         let generation = store::generation(tx, &actor.org, Kind::Root.as_str()).await? + 1;
-        // It may be called anything, but what is made under it begins with its number.
-        let (organization, kind) = (old.slug.clone(), Kind::Root.as_str().to_owned());
-        self.journal_named(&[Entry::Named { organization, kind, generation }]).await?;
         let id: AuthorityId = self.entropy.id(now);
         let row = Brought { id: &id, kind: Kind::Root, generation, issuer: &id, sealed: None };
         self.insert_brought(tx, actor, root, &row).await?;
+        // It may be called anything, but what is made under it begins with its number.
+        let (organization, kind) = (old.slug.clone(), Kind::Root.as_str().to_owned());
+        self.journal_named(&[Entry::Named { organization, kind, generation }]).await?;
         if old.has_key() {
             let (root, subject, until) = (root.der.clone(), root.subject.clone(), root.until());
             let plan = Plan::Cross { id: Drawn(id.clone()), root, subject, until, by: By(Arc::clone(old)) };
