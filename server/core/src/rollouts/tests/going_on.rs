@@ -277,3 +277,21 @@ async fn who_has_refused_is_asked_once_more_when_it_is_cancelled_again(#[case] k
     assert_eq!(s.rollouts().ask_ddi(&s.w.org, device).await.unwrap().task, Task::Nothing);
     assert_eq!((s.checked(&id).await.totals().left_out, s.detail(&id).await.cancelled), (1, 1));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_has_refused_is_asked_once_more_when_its_release_is_recalled(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    let id = s.approved(s.strict()).await;
+    let action = s.to_install(device).await;
+    s.cancel(&id, 1).await.unwrap();
+    assert_eq!(s.refuses(device, action.number).await.state, UpdateState::Downloading);
+    s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
+    room.tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Halted);
+    room.look_again(device);
+    assert_eq!(room.ask_ddi(&s.w.org, device).await.unwrap().task, Task::Cancel(action.number));
+}
