@@ -58,7 +58,7 @@ impl Rollouts {
         if !turns::cancel(&mut tx, &open, &said("cancelled", &by, reason), now).await? {
             return Err(Error::Stale.into());
         }
-        ddi::ask_again(&mut tx, &open.id).await?;
+        ddi::ask_again(&mut tx, &[open.id.as_str()]).await?;
         devices::set_update(&mut tx, device, UpdateState::Cancelled.as_str()).await?;
         let line = said(&format!("The update of {device_id} was cancelled"), &by, reason);
         lists::add_event(&mut tx, &actor.org, id, &line, &by, "off", now).await?;

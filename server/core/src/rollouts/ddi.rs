@@ -20,9 +20,9 @@ use wire::{
     Timestamp,
     ids::{OrgId, ReleaseId, UpdateId},
     states::UpdateState,
+    time::DAY_MS,
 };
 
-const DAY_MS: i64 = 24 * 3_600_000;
 /// How long lines are kept, and what was sent: as long as connections are.
 const KEPT_MS: i64 = 31 * DAY_MS;
 /// How long a device that has the file finds its update, after that has timed out: some restart days later, at night or by hand, and take

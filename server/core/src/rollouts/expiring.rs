@@ -27,10 +27,10 @@ use wire::{
     ids::OrgId,
     rollouts::{ApprovalTerms, GLASS_REVIEWS, MAX_APPROVAL_DAYS, MAX_REVIEW_HOURS, NewApprovalTerms},
     states::RolloutState,
+    time::DAY_MS,
 };
 
 const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Where nobody has changed them: a week to decide, a month to begin, a day to review.
 const FIRST: Terms = Terms { request_days: 7, start_days: 30, review_hours: 24, break_glass_from: None };

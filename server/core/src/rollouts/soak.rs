@@ -4,7 +4,7 @@ use super::{
     course::{Change, Course, Stage},
     evidence::{self, Groups, Look},
     gate,
-    passing::{Cancelled, at_its_end, pass},
+    passing::{Cancelled, TO_GO_ON, at_its_end, pass},
     plan::{Need, Plan, Survey, halt, say_no, unjudged},
     state::{STAGE, legal},
     way_back,
@@ -84,7 +84,7 @@ fn passes((course, number, stage): (&Course, u32, &Stage), verdict: Verdict, asi
     };
     let text = format!("{}; {why}", verdict.text);
     Plan::default()
-        .because(format!("Stage {number}: {text}; it waits for a person to go on"))
+        .because(format!("Stage {number}: {text}; {TO_GO_ON}"))
         .then(Change::Hold { stage: number, verdict: Verdict { call: Call::Wait, text, ..verdict } })
         .resting_on(number, stage)
 }

@@ -12,6 +12,7 @@ use axum::{extract::State, http::StatusCode};
 use fleet::rollouts::{
     MAX_DETAIL,
     ddi::{Action, Notes, Phase},
+    state::taken_back,
 };
 use wire::{FaultKind, device::StatusReport, states::UpdateState};
 
@@ -57,7 +58,7 @@ fn gone() -> Problem {
 
 /// Where the device is with an action: one that was taken back, and whose file it has, can be installed.
 const fn stands(state: UpdateState, fetched: bool) -> UpdateState {
-    if fetched && matches!(state, UpdateState::Cancelled | UpdateState::Superseded) { UpdateState::Downloaded } else { state }
+    if fetched && taken_back(state) { UpdateState::Downloaded } else { state }
 }
 
 /// The state that feedback on an update in state `now` means. Clients have one word, `proceeding`, for all they do: before they have the file it is

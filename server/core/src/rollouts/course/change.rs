@@ -57,7 +57,8 @@ pub enum Change {
         /// Who goes on in spite of what stopped it.
         by: String,
     },
-    /// A stage whose devices were done goes on with those that are tried again. What is known by now stays held against it.
+    /// A stage whose devices were done goes on with those that are tried again, or that go on with what was taken back from them. What is known by now
+    /// stays held against it.
     Again {
         /// Which.
         stage: u32,

@@ -1,6 +1,7 @@
 //! A course changed by the difference that a list of [`Change`]s makes to it, and the updates those changes are about.
 
 use super::{
+    ddi,
     plans::json,
     records::Record,
     updates::{SET_ASIDE, shift},
@@ -158,8 +159,11 @@ pub(in crate::rollouts) async fn apply(
         match change {
             Change::TimeOut => (applied.timed_out, applied.unproven) = time_out(tx, record, before, now).await?,
             Change::Withdraw { recalled, for_good } => {
-                let moved = if *recalled {
-                    rows!(tx, MovedRow, WITHDRAW_RECALLED, id, now.0, !for_good)?
+                let moved: Vec<MovedRow> = if *recalled {
+                    let moved = rows!(tx, MovedRow, WITHDRAW_RECALLED, id, now.0, !for_good)?;
+                    let updates: Vec<&str> = moved.iter().map(|row: &MovedRow| row.0.as_str()).collect();
+                    ddi::ask_again(tx, &updates).await?;
+                    moved
                 } else {
                     rows!(tx, MovedRow, WITHDRAW, id, now.0, !for_good)?
                 };

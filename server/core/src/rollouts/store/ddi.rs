@@ -1,7 +1,7 @@
 //! Updates under the numbers that hawkBit's protocol knows them by.
 
 use crate::{
-    db::{Conn, Error, Sql, Tx, exec, row, rows},
+    db::{Conn, Error, Sql, Tx, column, exec, many, row, rows},
     devices::DeviceNo,
     rollouts::ddi::{Action, Answer, Attempt, Notes},
 };
@@ -33,8 +33,12 @@ pub(super) const NOTE: Sql = Sql::same(
      WHERE number = $1",
 );
 
-/// A device that has refused to stop is asked once more.
-pub(super) const ASK_AGAIN: Sql = Sql::same("UPDATE ddi_actions SET cancel = '' WHERE update_id = $1 AND cancel <> ''");
+/// Devices that have refused to stop are asked once more.
+pub(super) const ASK_AGAIN: Sql = many!(
+    "UPDATE ddi_actions SET cancel = '' FROM (SELECT ",
+    [text id],
+    ") AS w WHERE ddi_actions.update_id = w.id AND ddi_actions.cancel <> ''"
+);
 
 #[derive(sqlx::FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -108,9 +112,9 @@ pub(in crate::rollouts) async fn number(tx: &mut Tx, org: &OrgId, device: Device
     Ok((number, new))
 }
 
-/// An update is taken back once more: what its device said to that before is no answer.
-pub(in crate::rollouts) async fn ask_again(tx: &mut Tx, update: &UpdateId) -> Result<(), Error> {
-    exec!(tx, ASK_AGAIN, update.as_str()).map(drop)
+/// Updates are taken back once more: what their devices said to that before is no answer.
+pub(in crate::rollouts) async fn ask_again(tx: &mut Tx, updates: &[&str]) -> Result<(), Error> {
+    exec!(tx, ASK_AGAIN, column("id", updates)?).map(drop)
 }
 
 /// Notes what is new: whatever was noted before stays, a device's first answer to a cancellation as well.

@@ -4,6 +4,7 @@ use super::{Scene, fault, stage};
 use crate::{
     bus::Event,
     db::EngineKind,
+    devices::DeviceNo,
     rollouts::ddi::{Answer, Notes, Task},
 };
 use rstest::rstest;
@@ -35,6 +36,11 @@ impl Scene {
     /// Oli cancels the update of the device that joined as this one.
     pub(super) async fn cancel(&self, id: &RolloutId, n: usize) -> crate::Result<()> {
         self.rollouts().cancel_update(&self.oli, id, &named(n), None, "on show").await
+    }
+
+    /// As which a device has joined, from 1.
+    pub(super) fn joined_as(&self, device: DeviceNo) -> usize {
+        self.devices.iter().position(|joined| *joined == device).unwrap() + 1
     }
 }
 
@@ -198,7 +204,7 @@ async fn who_was_cancelled_in_an_earlier_stage_is_not_forgotten_at_the_end(#[cas
     plan.stages.insert(0, StageSpec { name: "First".into(), reach: Reach::Count(1), ..plan.stages[0].clone() });
     let id = s.approved(plan).await;
     let offered = s.poll_all().await;
-    let first = s.devices.iter().position(|device| *device == offered[0].0).unwrap() + 1;
+    let first = s.joined_as(offered[0].0);
     s.cancel(&id, first).await.unwrap();
     let course = s.checked(&id).await;
     assert_eq!((course.stage, course.stages[0].state), (1, StageState::AwaitingPromotion), "nobody could be judged");

@@ -12,7 +12,6 @@ use crate::{
 use rstest::rstest;
 use wire::{
     device::StatusReport,
-    ids::{DeviceId, RolloutId},
     rollouts::{EndClass, GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
     time::DAY_MS,
@@ -24,12 +23,6 @@ impl Scene {
         let gate = GateSpec { success_percent: 100.0, error_percent: 0.0, min_sample: 1, ..GateSpec::default() };
         let retry = Retry { classes: vec![RetryClass::Failed, RetryClass::TimedOut], times: 3, wait_min: 1 };
         RolloutSpec { retry: Some(retry), ..self.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }]) }
-    }
-
-    /// Oli cancels the update of the device that joined as this one.
-    async fn take_out(&self, id: &RolloutId, n: usize) {
-        let device: DeviceId = format!("gw-{n}").parse().unwrap();
-        self.rollouts().cancel_update(&self.oli, id, &device, None, "on show").await.unwrap();
     }
 
     /// What a device that speaks hawkBit's protocol is told to install.
@@ -64,7 +57,7 @@ async fn who_had_begun_when_it_was_cancelled_is_under_way_again_and_its_failure_
     let id = s.approved(s.strict()).await;
     let update = room.poll(device).await.unwrap().expect("an offer").update_id;
     s.say(device, &update, U::Downloaded).await.unwrap();
-    s.take_out(&id, 1).await;
+    s.cancel(&id, 1).await.unwrap();
     assert_eq!(s.checked(&id).await.stages[0].state, StageState::AwaitingPromotion);
     // It may only not have heard of it yet.
     for late in [U::Downloading, U::Downloaded, U::Failed, U::Rejected] {
@@ -104,7 +97,7 @@ async fn who_refuses_to_stop_is_under_way_again_in_limits_counts_and_gates(
     let (room, device) = (s.rollouts(), s.devices[0]);
     let id = s.approved(RolloutSpec { at_once: Some(1), ..s.strict() }).await;
     let action = s.to_install(device).await;
-    s.take_out(&id, 1).await;
+    s.cancel(&id, 1).await.unwrap();
     assert_eq!(room.ask_ddi(&s.w.org, device).await.unwrap().task, Task::Cancel(action.number));
     let action = s.refuses(device, action.number).await;
     assert_eq!((action.state, action.cancel), (U::Downloading, Answer::Refused));
@@ -157,7 +150,7 @@ async fn what_was_cancelled_is_sent_no_more_unless_its_device_refuses(#[case] ki
     let file = room.content(&action).await.unwrap().unwrap().manifest.payloads.remove(0).sha256;
     let sends = async |part: std::ops::Range<u64>| room.was_sent(&Fetching::from(&action), &file, &part).await;
     sends(0..4).await.unwrap();
-    s.take_out(&id, 1).await;
+    s.cancel(&id, 1).await.unwrap();
     assert_eq!(fault(sends(4..8).await).code, "not_now");
     s.refuses(device, action.number).await;
     sends(4..8).await.unwrap();
@@ -177,7 +170,7 @@ async fn who_has_the_file_and_fails_before_it_has_answered_has_failed(#[case] ki
     let file = room.content(&action).await.unwrap().unwrap().manifest.payloads.remove(0);
     s.sends(device, &file.sha256, 0..if fetched { file.size } else { file.size - 1 }).await;
     room.heard_ddi(&action, Notes { fetched: true, ..Notes::default() }).await.unwrap();
-    s.take_out(&id, 1).await;
+    s.cancel(&id, 1).await.unwrap();
     // A download that was cut off fails as well.
     assert_eq!(s.says_of(&action, U::Failed).await, if fetched { U::Failed } else { U::Cancelled });
     room.tick().await.unwrap();
@@ -198,8 +191,8 @@ async fn a_stage_that_waits_for_a_person_says_no_to_what_fails_meanwhile(#[case]
     let id = s.approved(plan).await;
     let (device, offer) = s.poll_all().await.remove(0);
     s.say(device, &offer.update_id, U::Downloaded).await.unwrap();
-    let first = s.devices.iter().position(|other| *other == device).unwrap() + 1;
-    s.take_out(&id, first).await;
+    let first = s.joined_as(device);
+    s.cancel(&id, first).await.unwrap();
     assert_eq!(s.checked(&id).await.stages[0].state, StageState::AwaitingPromotion, "nobody could be judged");
     for state in [U::Installing, U::Failed] {
         assert_eq!(s.say(device, &offer.update_id, state).await.unwrap(), state);
@@ -222,8 +215,8 @@ async fn who_goes_on_after_its_stage_has_ended_is_judged_with_the_one_that_runs(
     let offered = s.poll_all().await;
     assert_eq!(offered.len(), 2);
     s.say(offered[0].0, &offered[0].1.update_id, U::Downloaded).await.unwrap();
-    let first = s.devices.iter().position(|device| *device == offered[0].0).unwrap() + 1;
-    s.take_out(&id, first).await;
+    let first = s.joined_as(offered[0].0);
+    s.cancel(&id, first).await.unwrap();
     s.succeed(offered[1].0, &offered[1].1.update_id, "2.0.0", 2).await;
     s.rollouts().tick().await.unwrap();
     s.rollouts().tick().await.unwrap();
@@ -275,12 +268,30 @@ async fn who_has_refused_is_asked_once_more_when_it_is_cancelled_again(#[case] k
     let device = s.devices[0];
     let id = s.approved(s.strict()).await;
     let action = s.to_install(device).await;
-    s.take_out(&id, 1).await;
+    s.cancel(&id, 1).await.unwrap();
     s.refuses(device, action.number).await;
-    s.take_out(&id, 1).await;
+    s.cancel(&id, 1).await.unwrap();
     assert_eq!(s.rollouts().ask_ddi(&s.w.org, device).await.unwrap().task, Task::Cancel(action.number));
     let again = s.rollouts().action(device, action.number).await.unwrap().unwrap();
     s.rollouts().heard_ddi(&again, Notes { answer: Answer::Accepted, ..Notes::default() }).await.unwrap();
     assert_eq!(s.rollouts().ask_ddi(&s.w.org, device).await.unwrap().task, Task::Nothing);
     assert_eq!((s.checked(&id).await.totals().left_out, s.detail(&id).await.cancelled), (1, 1));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_has_refused_is_asked_once_more_when_its_release_is_recalled(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    let id = s.approved(s.strict()).await;
+    let action = s.to_install(device).await;
+    s.cancel(&id, 1).await.unwrap();
+    assert_eq!(s.refuses(device, action.number).await.state, UpdateState::Downloading);
+    s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
+    room.tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Halted);
+    room.look_again(device);
+    assert_eq!(room.ask_ddi(&s.w.org, device).await.unwrap().task, Task::Cancel(action.number));
 }

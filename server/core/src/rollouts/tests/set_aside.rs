@@ -1,18 +1,13 @@
 //! What a gate says of a stage of which people have cancelled most or all, and how the last one ends without them, on both engines.
 
 use super::{Scene, stage};
-use crate::{db::EngineKind, devices::DeviceNo};
+use crate::db::EngineKind;
 use rstest::rstest;
 use wire::{
     rollouts::{Call, GateSpec, Reach, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
     time::DAY_MS,
 };
-
-/// As which a device has joined, from 1.
-fn joined_as(s: &Scene, device: DeviceNo) -> usize {
-    s.devices.iter().position(|joined| *joined == device).unwrap() + 1
-}
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -69,14 +64,14 @@ async fn a_stage_of_which_everybody_was_cancelled_has_not_passed_and_its_day_lea
     plan.stages.insert(0, StageSpec { name: "First".into(), reach: Reach::Count(1), ..plan.stages[0].clone() });
     let id = s.approved(plan).await;
     let first = s.poll_all().await;
-    s.cancel(&id, joined_as(&s, first[0].0)).await.unwrap();
+    s.cancel(&id, s.joined_as(first[0].0)).await.unwrap();
     assert_eq!(s.detail(&id).await.row.summary, "Stage 1 of 2 waits for a person: 0 of 1 device finished, 1 left out");
     s.rollouts().act(&s.oli, &id, Verb::Promote, None, "").await.unwrap();
     let last = s.poll_all().await;
     assert_eq!(last.len(), 1);
     s.say(last[0].0, &last[0].1.update_id, UpdateState::Downloading).await.unwrap();
     s.rollouts().pause(&s.oli, &id, "").await.unwrap();
-    s.cancel(&id, joined_as(&s, last[0].0)).await.unwrap();
+    s.cancel(&id, s.joined_as(last[0].0)).await.unwrap();
     // Its time was over when it went on.
     s.w.clock.advance(DAY_MS);
     s.rollouts().resume(&s.oli, &id, "").await.unwrap();
