@@ -245,7 +245,8 @@ fn rows(entries: &[AuditEntry], asked: &Asked, place: &Place) -> AnyView {
             let number = e.seq.to_string();
             let (href, label) = (place.address(asked, &number), format!("Entry {number}"));
             let current = (place.entry == number).then_some("true");
-            let (title, detail) = (in_a_line(&e.detail), in_a_line(&e.detail));
+            let detail = in_a_line(&e.detail);
+            let title = detail.clone();
             view! {
                 <tr>
                     <th scope="row" class="num"><a class="main" href=href aria-label=label aria-current=current>{number}</a></th>

@@ -45,8 +45,14 @@ mod rim {
                 Last { element, around, path: path() }
             }));
         });
-        // Whoever presses beside all that can be focused wants nothing to have the focus.
-        let pressed = Closure::<dyn FnMut(Event)>::new(|_: Event| LAST.set(None));
+        // Whoever presses beside all that can be focused wants nothing to have the focus; what has it already, and is pressed again, takes it no second time.
+        let pressed = Closure::<dyn FnMut(Event)>::new(|event: Event| {
+            let target = event.target().and_then(|t| t.dyn_into::<Element>().ok());
+            let again = |last: &Last| target.as_ref().is_some_and(|target| last.element.contains(Some(target)));
+            if !LAST.with_borrow(|last| last.as_ref().is_some_and(again)) {
+                LAST.set(None);
+            }
+        });
         let pressed = pressed.into_js_value();
         let listens = document().add_event_listener_with_callback("focusin", focused.into_js_value().unchecked_ref()).is_ok()
             && document().add_event_listener_with_callback_and_bool("pointerdown", pressed.unchecked_ref(), true).is_ok();

@@ -66,8 +66,8 @@ pub fn ask(model: &Model, shown: &Shown, call: FormCall<TagDevices>, question: &
         _ => format!("Tag {}", counted(order.number(), "device", "devices")),
     };
     let inputs = view! {
-        {text("add", "Add tags").hint("Separated by commas.").max_length(1000).refused(call).view()}
-        {text("remove", "Remove tags").hint("Separated by commas. Where a device has no such tag, nothing happens.").max_length(1000).refused(call).view()}
+        {text("add", "Add tags").hint("Separated by commas or blanks.").max_length(1000).refused(call).view()}
+        {text("remove", "Remove tags").hint("Separated by commas or blanks. Where a device has no such tag, nothing happens.").max_length(1000).refused(call).view()}
     };
     let rest = "If the number is another one by then, nothing is changed.";
     order.ask(call, doing.clone(), (rest, inputs.into_any()), (doing, "primary"))

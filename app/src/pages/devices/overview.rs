@@ -235,7 +235,7 @@ fn tags_form(d: &DeviceDetail, place: &str, action: FormCall<SetTags>) -> AnyVie
             <input type="hidden" name="id" value=id/>
             <div class="body">
                 {move || fault_banner(form::refusal(action).as_ref())}
-                {text("tags", "Tags").id(field).value(tags).hint("Separated by commas. Filters and rollouts can ask for them.").max_length(2000).refused(action).view()}
+                {text("tags", "Tags").id(field).value(tags).hint("Separated by commas or blanks. Filters and rollouts can ask for them.").max_length(2000).refused(action).view()}
             </div>
             {buttons("Cancel", asked::way_out(TAGS), submit("Save tags", "primary", pending))}
         </ActionForm>

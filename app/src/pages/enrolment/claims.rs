@@ -58,7 +58,7 @@ fn lasting(p: &Page) -> AnyView {
             {text("label", "What it is for").required().max_length(100).placeholder("Image 4, line 3").view()}
             {text("pattern", "Device ids").required().hint("Which ids it may enrol, for example gw-*, or several with blanks between them.").placeholder("gw-*").view()}
             {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").view()}
-            {text("tags", "Tags").hint("Given to its devices, separated by commas.").view()}
+            {text("tags", "Tags").hint("Given to its devices, separated by commas or blanks.").view()}
             {super::groups_field(p, &[]).map(Field::view)}
             {super::profile_field(p, "").map(Field::view)}
             {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1000").bounds(1, 100_000).required().view()}

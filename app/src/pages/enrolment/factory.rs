@@ -65,7 +65,7 @@ fn upload_for_keys(p: &Page) -> AnyView {
             <p>"For devices that can't make a good key. Lines without a request get a key that is made here, sent to you this once in an encrypted archive (age), and kept nowhere. If the download breaks off, everything in it is revoked: send the batch again."</p>
             {text("label", "What it is").id("f-keys-label").required().max_length(100).view()}
             {text("device_type", "Device type").id("f-keys-type").hint("For lines that name none.").max_length(64).view()}
-            {text("tags", "Tags").id("f-keys-tags").hint("Given to its devices, separated by commas.").view()}
+            {text("tags", "Tags").id("f-keys-tags").hint("Given to its devices, separated by commas or blanks.").view()}
             {super::groups_field(p, &[]).map(|field| field.id("f-keys-groups").view())}
             {profile}
             {text("recipient", "For this age recipient").hint("age1…, the public line of age-keygen. Its key never comes here.").autocomplete("off").view()}
@@ -106,7 +106,7 @@ fn upload(p: &Page) -> AnyView {
         <form method="post" action="/enrolment/batches" enctype="multipart/form-data" class="stack">
             {text("label", "What it is").required().max_length(100).placeholder("Lot 17, hall 3").view()}
             {text("device_type", "Device type").hint("For lines that name none.").max_length(64).view()}
-            {text("tags", "Tags").hint("Given to its devices, separated by commas.").view()}
+            {text("tags", "Tags").hint("Given to its devices, separated by commas or blanks.").view()}
             {super::groups_field(p, &[]).map(Field::view)}
             {super::profile_field(p, "").map(Field::view)}
             {file_zone("f-file", "file", "File with requests", ".csv,.jsonl,.ndjson,.zip,.tar,.tgz,.gz", "Drop it here, or choose it. CSV, JSON lines, zip or tar.".into_any())}

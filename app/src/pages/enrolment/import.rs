@@ -214,7 +214,8 @@ fn notes(o: &ImportOutcome) -> AnyView {
         }
     };
     let rows = o.notes.iter().take(SHOWN).map(row).collect_view();
+    let more = (o.notes.len() > SHOWN).then(|| view! { <p class="body dim">{format!("These are the first {SHOWN}; there are more.")}</p> });
     let columns = vec![Column::number("Line"), Column::text("Device"), Column::text("To be known")];
     let title = "Lines that are taken, with something to be known";
-    view! { <div class="body"><h3>{title}</h3></div>{table(title, columns, rows.into_any())} }.into_any()
+    view! { <div class="body"><h3>{title}</h3></div>{table(title, columns, rows.into_any())}{more} }.into_any()
 }

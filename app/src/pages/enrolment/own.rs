@@ -322,7 +322,7 @@ fn enable_form(page: &Page, a: &RegisteredAuthority, call: FormCall<EnableAuthor
             .hint("Made from {CN}, {serialNumber} (of the subject) or {SAN:URI}, with text between.").refused(call).view()}
         {text("pattern", "Device ids").id("f-own-pattern").value(p.pattern.clone()).hint("Which ids it may let in, for example gw-*, or several with blanks between them; empty means any.").refused(call).view()}
         {text("device_type", "Device type").id("f-own-type").value(p.device_type.clone()).hint("Given to its devices.").refused(call).view()}
-        {text("tags", "Tags").id("f-own-tags").value(p.tags.join(", ")).hint("Given to its devices, separated by commas.").refused(call).view()}
+        {text("tags", "Tags").id("f-own-tags").value(p.tags.join(", ")).hint("Given to its devices, separated by commas or blanks.").refused(call).view()}
         {super::groups_field(page, &p.groups).map(|field| field.id("f-own-groups").refused(call).view())}
         {field("max_devices", "Devices it may let in", Control::Input("number")).value(p.max_devices.to_string()).bounds(1, 1_000_000).required().refused(call).view()}
         {field("per_day", "Devices a day", Control::Input("number")).value(p.per_day.to_string()).bounds(1, 100_000).required()

@@ -37,7 +37,7 @@ pub(super) fn new_form(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyV
         {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1").bounds(1, 10_000).required().refused(create).view()}
         {field("hours", "Valid for, in hours", Control::Input("number")).value("24").bounds(1, 720).required().refused(create).view()}
         {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").refused(create).view()}
-        {text("tags", "Tags").hint("Given to its devices, separated by commas.").placeholder("eu, hall-3").refused(create).view()}
+        {text("tags", "Tags").hint("Given to its devices, separated by commas or blanks.").placeholder("eu, hall-3").refused(create).view()}
         {text("pattern", "Device ids").hint("Which ids it may enrol, for example gw-*, or several with blanks between them; empty means any.").refused(create).view()}
         {more(p, create)}
     };
