@@ -24,6 +24,7 @@ pub mod in_force;
 mod kept;
 mod lines;
 mod live;
+pub mod network;
 mod overview;
 mod pem;
 pub mod pki;

@@ -6,12 +6,12 @@ use super::{
     claims::ClaimRow,
     enrolment::{Attempt, Over},
     presence::clean,
-    source::Source,
     tokens::TokenRow,
     words::{patterns, split_words},
 };
 use crate::{
     asked::{self, Origin},
+    network::Network,
     pki::{Csr, csr},
 };
 use std::collections::BTreeMap;
@@ -134,7 +134,7 @@ pub(super) fn named(request: &EnrolRequest, over: Over<'_>) -> Result<(DeviceId,
 pub(super) fn by_token(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) -> Result<Admission, Error> {
     let request = attempt.request;
     if !token.source.is_empty() {
-        let source: Source = token.source.parse().map_err(crate::db::Error::corrupt)?;
+        let source: Network = token.source.parse().map_err(crate::db::Error::corrupt)?;
         if !attempt.address.parse().is_ok_and(|address| source.contains(address)) {
             return Err(Error::Source);
         }

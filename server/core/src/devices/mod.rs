@@ -41,7 +41,6 @@ pub(crate) mod shared;
 mod signs;
 pub(crate) mod sizes;
 pub(crate) mod slots;
-mod source;
 pub mod state;
 mod stepping;
 pub(crate) mod store;

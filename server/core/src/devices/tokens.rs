@@ -4,7 +4,6 @@ use super::{
     Devices, Error,
     given_groups::{self, Named},
     paging::Place,
-    source::Source,
     store, words,
 };
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     bearer,
     db::{Tx, exec, row, rows},
     hash::printed,
+    network::Network,
     qr,
 };
 use serde_json::json;
@@ -132,7 +132,7 @@ impl Devices {
         words::check_tags(&new.tags)?;
         let source = match new.source.trim() {
             "" => String::new(),
-            text => text.parse::<Source>().map_err(|e| Error::invalid("source", e.to_string()))?.to_string(),
+            text => text.parse::<Network>().map_err(|e| Error::invalid("source", e.to_string()))?.to_string(),
         };
         let (spki_sha256, csr_sha256) = (digest("spki_sha256", &new.spki_sha256)?, digest("csr_sha256", &new.csr_sha256)?);
         let now = self.clock.now();

@@ -1,10 +1,10 @@
-//! Pure: the addresses a token may be used from (E-1), as CIDR (RFC 4632, RFC 4291 §2.3). Refuses to know where a request came from.
+//! Pure: networks in which addresses are, as CIDR (RFC 4632, RFC 4291 §2.3). Refuses to know where a request came from, and what is allowed from there.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 /// A network, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Source {
+pub struct Network {
     network: IpAddr,
     prefix: u8,
 }
@@ -12,11 +12,16 @@ pub(super) struct Source {
 /// Why a text is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Give a network as address and prefix, for example 192.0.2.0/24 or 2001:db8::/32, or one address.")]
-pub(super) struct BadSource;
+pub struct BadNetwork;
 
-impl Source {
+impl Network {
+    /// Whether every address of its kind is in it.
+    pub const fn is_everything(&self) -> bool {
+        self.prefix == 0
+    }
+
     /// Whether the address is in it. An IPv4 address counts as itself also when it comes mapped into IPv6.
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         width(address) == width(self.network) && masked(address, self.prefix) == masked(self.network, self.prefix)
     }
@@ -35,24 +40,24 @@ fn masked(address: IpAddr, prefix: u8) -> u128 {
     bits.checked_shr(u32::from(width(address).saturating_sub(prefix))).unwrap_or(0)
 }
 
-impl FromStr for Source {
-    type Err = BadSource;
-    fn from_str(text: &str) -> Result<Self, BadSource> {
+impl FromStr for Network {
+    type Err = BadNetwork;
+    fn from_str(text: &str) -> Result<Self, BadNetwork> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let network: IpAddr = address.parse().map_err(|_| BadSource)?;
+        let network: IpAddr = address.parse().map_err(|_| BadNetwork)?;
         let prefix = match prefix {
             None => width(network),
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().map_err(|_| BadSource)?,
-            Some(_) => return Err(BadSource),
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().map_err(|_| BadNetwork)?,
+            Some(_) => return Err(BadNetwork),
         };
         if prefix > width(network) || (network.to_canonical() != network) {
-            return Err(BadSource);
+            return Err(BadNetwork);
         }
         Ok(Self { network, prefix })
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.network, self.prefix)
     }
@@ -75,10 +80,10 @@ mod tests {
             ("::/0", "2001:db8::1", "192.0.2.1"),
             ("2001:db8::1/128", "2001:db8::1", "2001:db8::2"),
         ] {
-            let source: Source = network.parse().unwrap();
-            assert!(source.contains(inside.parse().unwrap()), "{inside} is in {network}");
-            assert!(!source.contains(outside.parse().unwrap()), "{outside} is not in {network}");
-            assert_eq!(source.to_string().parse(), Ok(source));
+            let read: Network = network.parse().unwrap();
+            assert!(read.contains(inside.parse().unwrap()), "{inside} is in {network}");
+            assert!(!read.contains(outside.parse().unwrap()), "{outside} is not in {network}");
+            assert_eq!(read.to_string().parse(), Ok(read));
         }
     }
 
@@ -95,7 +100,7 @@ mod tests {
             "192.0.2.0/24/8",
             "::ffff:192.0.2.0/120",
         ] {
-            assert_eq!(bad.parse::<Source>(), Err(BadSource), "{bad}");
+            assert_eq!(bad.parse::<Network>(), Err(BadNetwork), "{bad}");
         }
     }
 
@@ -104,13 +109,13 @@ mod tests {
         fn a_network_holds_its_own_address(bits in any::<u128>(), prefix in 0_u8..=128) {
             let address = IpAddr::V6(bits.into());
             prop_assume!(address.to_canonical() == address);
-            let source: Source = format!("{address}/{prefix}").parse().unwrap();
-            prop_assert!(source.contains(address));
+            let network: Network = format!("{address}/{prefix}").parse().unwrap();
+            prop_assert!(network.contains(address));
         }
 
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,60}") {
-            let _ = text.parse::<Source>();
+            let _ = text.parse::<Network>();
         }
     }
 }
