@@ -27,7 +27,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fleet::{Fleet, pki::OcspAnswer};
 use std::time::Duration;
-use wire::{Timestamp, ids::AuthorityId};
+use wire::{Timestamp, ids::AuthorityId, percent};
 
 /// Most bytes of an OCSP request, also of one in a path.
 const LARGEST: usize = 8 * 1024;
@@ -122,24 +122,9 @@ async fn ocsp_get(State(publisher): State<Publisher>, request: Request<Body>) ->
     }
     // A responder's address that ends in a slash makes two; no request begins with one.
     let encoded = path.strip_prefix("/ocsp/").unwrap_or_default().trim_start_matches('/');
-    let der = percent_decoded(encoded).and_then(|text| STANDARD.decode(text).ok());
+    let der = percent::decoded(encoded).and_then(|text| STANDARD.decode(text).ok());
     // What is no base64 is no request either.
     answered(&publisher, publisher.fleet.pki().ocsp(der.as_deref().unwrap_or_default()))
-}
-
-/// Percent-encoded octets decoded once; none when one is cut off or not hexadecimal.
-fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut octets = text.bytes();
-    while let Some(octet) = octets.next() {
-        if octet == b'%' {
-            let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|d| u8::try_from(d).ok());
-            out.push((digit(octets.next()?)? << 4) | digit(octets.next()?)?);
-        } else {
-            out.push(octet);
-        }
-    }
-    Some(out)
 }
 
 /// Refusals are answers of the protocol, with status 200 (RFC 6960 appendix A.2).

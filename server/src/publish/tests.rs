@@ -1,6 +1,6 @@
 //! The paths, against a world without sockets: names, tags, bounds, and requests in paths.
 
-use super::{LARGEST, Publisher, percent_decoded, router};
+use super::{LARGEST, Publisher, router};
 use crate::observe::Metrics;
 use axum::{Router, body::Body, http::Request, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -92,7 +92,6 @@ async fn requests_are_bounded_and_paths_are_taken_as_they_came() {
     for path in ["/ocsp/%", "/ocsp/%zz", "/ocsp/%ff%ff", "/ocsp/MA==", "/ocsp/!"] {
         assert_eq!(get(&routes, path).await.2, malformed, "{path}");
     }
-    assert_eq!(percent_decoded("a%2Fb").unwrap(), b"a/b");
 }
 
 /// A well-formed request of no issuer of ours.

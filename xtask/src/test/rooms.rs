@@ -26,10 +26,9 @@ struct House {
 const FLEET: House = House {
     sources: "server/core/src",
     ground: &[
-        "asked", "bearer", "bus", "clock", "csv", "db", "entropy", "hash", "kept", "lines", "network", "pem", "qr", "refused", "source",
-        "text",
         // The one error of the core, with a place for each room's own.
-        "Error", "Result",
+        "Error", "Result", "asked", "bearer", "bus", "clock", "csv", "db", "entropy", "hash", "kept", "lines", "network", "pem", "qr",
+        "refused", "source", "text",
     ],
     rooms: &[
         ("access", &[]),
