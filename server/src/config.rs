@@ -4,6 +4,7 @@ mod checks;
 mod flags;
 mod in_force;
 
+use crate::proxied::Header;
 use anyhow::{Context as _, Result, bail};
 use figment::{
     Figment,
@@ -44,6 +45,13 @@ pub struct Config {
     pub enrol_addr: SocketAddr,
     /// The enrol listener's address as devices know it; `https://localhost:PORT` unless said.
     pub enrol_url: Option<String>,
+    /// Where a proxy that ends devices' TLS passes their requests on, with the certificate of each in a header; there is no such listener unless said. It speaks
+    /// plain HTTP on a loopback address, and TLS with the device listeners' certificate on any other.
+    pub device_proxy_addr: Option<SocketAddr>,
+    /// Addresses and networks of those proxies. Whoever connects from there is believed to have checked the key of every certificate that it passes on.
+    pub trusted_proxies: Vec<String>,
+    /// Which header of theirs holds the certificate: `client-cert`, `x-ssl-cert` or `x-forwarded-client-cert`. All others are taken away.
+    pub device_proxy_header: Header,
     /// Host names and IP addresses in the certificate of the device and enrol listeners.
     pub device_names: Vec<String>,
     /// Where third parties ask for lists of revoked certificates, OCSP answers and authorities' certificates; plain HTTP, all of it signed.
@@ -137,6 +145,9 @@ impl Default for Config {
             device_url: None,
             enrol_addr: any(8444),
             enrol_url: None,
+            device_proxy_addr: None,
+            trusted_proxies: Vec::new(),
+            device_proxy_header: Header::ClientCert,
             device_names: vec!["localhost".into(), "127.0.0.1".into()],
             publish_addr: local(8081),
             publish_url: None,
@@ -254,6 +265,22 @@ mod tests {
         assert!(public.check().unwrap_err().to_string().contains("allow_plain_public"));
         assert!(Config { allow_plain_public: true, ..public }.check().is_ok());
         assert!(Config { ops_addr: ([0, 0, 0, 0], 9090).into(), ..Config::default() }.check().is_err());
+    }
+
+    #[test]
+    fn a_proxy_s_header_is_one_of_three() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fleetward.toml");
+        let load = |header: &str| {
+            let text = format!("device_proxy_addr = \"127.0.0.1:1\"\ntrusted_proxies = [\"127.0.0.1\", \"192.0.2.0/24\"]\n{header}");
+            std::fs::write(&file, text).unwrap();
+            Config::load(&Flags::default(), &Flags { config: Some(file.clone()), ..Flags::default() })
+        };
+        let config = load("").unwrap();
+        assert_eq!((config.device_proxy_header, config.trusted().unwrap().len()), (Header::ClientCert, 2));
+        assert_eq!(load("device_proxy_header = \"x-ssl-cert\"\n").unwrap().device_proxy_header, Header::XSslCert);
+        let says = format!("{:#}", load("device_proxy_header = \"x-client-dn\"\n").unwrap_err());
+        assert!(says.contains("device_proxy_header") && says.contains("x-forwarded-client-cert"), "{says}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod list_fetch;
 pub mod observe;
 mod plans;
+pub mod proxied;
 pub mod publish;
 pub mod run;
 pub mod tls;

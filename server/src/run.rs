@@ -3,10 +3,11 @@
 use crate::{
     claim_hook,
     config::Config,
-    device::{Channels, Devices, Served, device_router, enrol_router},
+    device::{Channels, Devices, Served, device_router, enrol_router, proxied_router},
     http::{self, Operator, ops},
     lifecycle::Lifecycle,
     observe::{Counted, Metrics},
+    proxied::{self, Door, Proxies},
     publish::{self, Publisher},
     tls::{self, Endpoint, Limits, Registry, Stats, Stop},
     workers,
@@ -40,6 +41,8 @@ pub struct Running {
     pub device_addr: SocketAddr,
     /// Where devices enrol.
     pub enrol_addr: SocketAddr,
+    /// Where proxies pass devices' requests on, if anywhere.
+    pub device_proxy_addr: Option<SocketAddr>,
     /// Where third parties ask.
     pub publish_addr: SocketAddr,
     /// Where health and metrics are.
@@ -142,6 +145,10 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let (operator, operator_addr) = bind("operator_addr", config.operator_addr).await?;
     let (device, device_addr) = bind("device_addr", config.device_addr).await?;
     let (enrol, enrol_addr) = bind("enrol_addr", config.enrol_addr).await?;
+    let proxied = match config.device_proxy_addr {
+        Some(at) => Some(bind("device_proxy_addr", at).await?),
+        None => None,
+    };
     let (published, publish_addr) = bind("publish_addr", config.publish_addr).await?;
     let (ops_listener, ops_addr) = bind("ops_addr", config.ops_addr).await?;
 
@@ -157,7 +164,10 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let (channels, registry) = (Channels::default(), Registry::default());
     let listeners = ["device", "enrol", "operator"].map(|name| (name, Arc::new(Stats::default())));
     let [device_stats, enrol_stats, operator_stats] = listeners.clone().map(|(_, stats)| stats);
-    let metrics = Metrics::new(Counted { fleet: fleet.clone(), connections: registry.clone(), listeners: listeners.into() });
+    let proxy_stats = Arc::<Stats>::default();
+    let mut listeners = Vec::from(listeners);
+    listeners.extend(proxied.is_some().then(|| ("proxy", proxy_stats.clone())));
+    let metrics = Metrics::new(Counted { fleet: fleet.clone(), connections: registry.clone(), listeners });
     let devices: Devices = Arc::new(Served {
         fleet: fleet.clone(),
         metrics: metrics.clone(),
@@ -176,7 +186,23 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
         title_case,
     };
     let device_tls = tls::device(fleet.pki(), clock.clone()).await.context("TLS of the device listener")?;
-    let enrol_tls = tls::enrol(fleet.pki(), clock).await.context("TLS of the enrol listener")?;
+    let enrol_tls = tls::enrol(fleet.pki(), clock.clone()).await.context("TLS of the enrol listener")?;
+    let device_proxy_addr = proxied.as_ref().map(|(_, at)| *at);
+    let proxied = match proxied {
+        Some((listener, at)) => {
+            let (trust, header, forwarded) = (fleet.pki().trust(), config.device_proxy_header, config.trust_forwarded_for);
+            let door = Door::new((trust, registry.clone()), clock.clone(), proxy_stats.clone(), header, forwarded);
+            // What goes no farther than this machine needs no TLS.
+            let tls = if at.ip().is_loopback() {
+                None
+            } else {
+                Some(tls::proxy(fleet.pki(), clock).await.context("TLS of the listener for proxies")?)
+            };
+            let router = proxied_router(devices.clone(), door);
+            Some((listener, Proxies { router, tls, trusted: config.trusted()?, stats: proxy_stats }))
+        }
+        None => None,
+    };
     // Third parties find the lists there from the first moment on.
     fleet.pki().publish().await.context("publishing lists of revoked certificates")?;
     let operator_tls = match (&config.operator_tls_cert, &config.operator_tls_key) {
@@ -193,6 +219,10 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
         tls::serve(device, endpoint(device_router(devices.clone()), device_tls, device_stats, false), stop.clone()),
     );
     lifecycle.spawn("enrol listener", tls::serve(enrol, endpoint(enrol_router(devices), enrol_tls, enrol_stats, true), stop.clone()));
+    if let Some((listener, proxies)) = proxied {
+        tracing::info!("devices behind a proxy {}", device_proxy_addr.map(|at| at.to_string()).unwrap_or_default());
+        lifecycle.spawn("proxy listener", proxied::serve(listener, proxies, stop.clone()));
+    }
     let publisher = Publisher { fleet: fleet.clone(), metrics: metrics.clone() };
     lifecycle.spawn("publish listener", publish::serve(published, publisher, stop.clone()));
     let operator_state =
@@ -214,6 +244,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
         operator_addr,
         device_addr,
         enrol_addr,
+        device_proxy_addr,
         publish_addr,
         ops_addr,
         lifecycle,

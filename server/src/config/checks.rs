@@ -2,7 +2,7 @@
 
 use super::{Config, secret};
 use anyhow::{Context as _, Result, bail};
-use fleet::{db::Location, pki::Kek};
+use fleet::{db::Location, network::Network, pki::Kek};
 use std::{ffi::OsString, net::IpAddr, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 impl Config {
@@ -46,6 +46,7 @@ impl Config {
         }
         self.check_publish_url()?;
         self.check_claim_hook()?;
+        self.check_proxies()?;
         self.check_ports()?;
         let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
         if !(1..=255).contains(&self.trust_domain.len()) || !self.trust_domain.bytes().all(letters) {
@@ -97,15 +98,44 @@ impl Config {
         Ok(())
     }
 
+    /// A proxy that is believed can say of every device that it is here, so nobody is one by mistake (H-8).
+    fn check_proxies(&self) -> Result<()> {
+        let networks = self.trusted()?;
+        match self.device_proxy_addr {
+            Some(at) if networks.is_empty() => bail!(
+                "device_proxy_addr {at} takes a proxy's word for devices' certificates, and trusted_proxies names none: give the addresses or networks that \
+                 your proxy connects from, for example trusted_proxies = [\"127.0.0.1\"]"
+            ),
+            None if !networks.is_empty() => bail!(
+                "trusted_proxies are believed at device_proxy_addr alone: give that, too, or leave both out. The other listeners believe no proxy's word \
+                 for a device's certificate"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// The networks of `trusted_proxies`.
+    pub fn trusted(&self) -> Result<Vec<Network>> {
+        let read = |text: &String| {
+            let network = text.trim().parse::<Network>().map_err(|error| anyhow::anyhow!("trusted_proxies: {text:?}: {error}"))?;
+            if network.is_everything() {
+                bail!("trusted_proxies: {text:?} is everybody, each of whom could speak for every device: name your proxies");
+            }
+            Ok(network)
+        };
+        self.trusted_proxies.iter().map(read).collect()
+    }
+
     /// Two listeners can't have one port of one address.
     fn check_ports(&self) -> Result<()> {
-        let listeners = [
+        let mut listeners = vec![
             ("operator_addr", self.operator_addr),
             ("device_addr", self.device_addr),
             ("enrol_addr", self.enrol_addr),
             ("publish_addr", self.publish_addr),
             ("ops_addr", self.ops_addr),
         ];
+        listeners.extend(self.device_proxy_addr.map(|at| ("device_proxy_addr", at)));
         let covers = |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()));
         for (i, (one, a)) in listeners.iter().enumerate() {
             for (other, b) in &listeners[i + 1..] {
@@ -261,6 +291,27 @@ mod tests {
         }
         let any = addr("127.0.0.1:0");
         assert!(Config { operator_addr: any, device_addr: any, enrol_addr: any, publish_addr: any, ops_addr: any, ..good }.check().is_ok());
+    }
+
+    #[test]
+    fn h_8_nobody_is_a_proxy_by_mistake() {
+        let at = Some("0.0.0.0:8445".parse::<SocketAddr>().unwrap());
+        let proxies = |networks: &[&str]| networks.iter().map(|network| (*network).to_owned()).collect::<Vec<_>>();
+        let with =
+            |device_proxy_addr, networks: &[&str]| Config { device_proxy_addr, trusted_proxies: proxies(networks), ..Config::default() };
+        with(at, &["10.0.0.7", "192.0.2.0/24", " 2001:db8::/64"]).check().unwrap();
+        for (wrong, says) in [
+            (with(at, &[]), "trusted_proxies names none"),
+            (with(None, &["10.0.0.7"]), "device_proxy_addr alone"),
+            (with(at, &["proxy.example"]), "\"proxy.example\": Give a network"),
+            (with(at, &["10.0.0.7", ""]), "Give a network"),
+            (with(at, &["0.0.0.0/0"]), "everybody"),
+            (with(at, &["::/0"]), "everybody"),
+            (with(Some(Config::default().enrol_addr), &["10.0.0.7"]), "a port of its own"),
+        ] {
+            let error = wrong.check().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]

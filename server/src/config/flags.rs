@@ -1,6 +1,7 @@
 //! The keys of the configuration as flags of the command line. Refuses to know what they say.
 
 use super::LogFormat;
+use crate::proxied::Header;
 use clap::Args;
 use serde::Serialize;
 use std::{net::SocketAddr, path::PathBuf};
@@ -60,6 +61,18 @@ pub struct Flags {
     #[arg(long, value_name = "URL", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enrol_url: Option<String>,
+    /// Where a proxy passes devices' requests on, with their certificates in a header
+    #[arg(long, value_name = "ADDR", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_proxy_addr: Option<SocketAddr>,
+    /// Addresses and networks of those proxies, comma separated
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',', global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<Vec<String>>,
+    /// The header that holds the certificate [default: client-cert]
+    #[arg(long, value_name = "HEADER", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_proxy_header: Option<Header>,
     /// Names in the certificate of the device listeners, comma separated [default: localhost,127.0.0.1]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ use super::{Devices, Peer, address, json, whole::whole};
 use crate::http::{fault::Problem, guard::bearer};
 use axum::{
     Json,
-    extract::{Request, State},
+    extract::{FromRequestParts as _, Request, State},
     http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
@@ -122,4 +122,16 @@ pub(super) async fn fetched(devices: &Devices, peer: &DevicePeer, version: i64) 
 /// The same path of the enrol listener: the root in use, PEM. Whoever asks there can't know yet who answers, and compares its fingerprint.
 pub(super) async fn root(State(devices): State<Devices>) -> Response {
     ([(header::CONTENT_TYPE, "application/x-pem-file")], devices.fleet.pki().root_pem()).into_response()
+}
+
+/// Both at one address, behind a proxy: whoever comes without a certificate asks for the root.
+pub(super) async fn trust_bundle_or_root(devices: State<Devices>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    if parts.extensions.get::<Arc<DevicePeer>>().is_none() {
+        return root(devices).await;
+    }
+    match Peer::from_request_parts(&mut parts, &devices.0).await {
+        Ok(peer) => trust_bundle(devices, peer, parts.method).await.into_response(),
+        Err(problem) => problem.into_response(),
+    }
 }

@@ -22,6 +22,7 @@ pub use channels::Channels;
 use crate::{
     http::{asked, fault::Problem, json::read, own_words::Face},
     observe::Metrics,
+    proxied::Door,
     tls::peer_address,
 };
 use axum::{
@@ -61,16 +62,9 @@ pub struct Served {
 
 /// Routes behind mutual TLS.
 pub fn device_router(devices: Devices) -> Router {
-    let routes = Router::new()
-        .route("/device/v1/channel", get(channel::open))
-        .route("/device/v1/update", get(updates::poll))
-        .route("/device/v1/status", post(updates::report))
-        .route("/device/v1/key-sets/{version}", get(updates::key_set))
-        // It comes into the books. A poll does not, and is answered from memory.
-        .route("/device/v1/renew", asked::each(post(enrol::renew)))
-        .route("/device/v1/artifacts/{sha256}", get(artifacts::get))
-        .route(wire::device::TRUST_BUNDLE, get(enrol::trust_bundle))
+    let routes = native()
         .merge(ddi::routes())
+        .route(wire::device::TRUST_BUNDLE, get(enrol::trust_bundle))
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(no_browser))
@@ -80,12 +74,7 @@ pub fn device_router(devices: Devices) -> Router {
 
 /// Routes for those that have no certificate yet, or never will.
 pub fn enrol_router(devices: Devices) -> Router {
-    // These come into the books.
-    let booked = Router::new()
-        .route("/device/v1/enrol", post(enrol::enrol))
-        .route("/device/v1/recover", get(enrol::recovery_nonce).post(enrol::recover))
-        .route(est::ROUTE, any(est::serve));
-    let routes = asked::over(booked)
+    let routes = asked::over(joining())
         // For devices that have nothing but a shared secret, where their organization takes one: they poll.
         .merge(ddi::routes().layer(middleware::from_fn(whole::first)))
         .route(wire::device::TRUST_BUNDLE, get(enrol::root))
@@ -93,6 +82,37 @@ pub fn enrol_router(devices: Devices) -> Router {
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(no_browser));
     Face::devices(whole::THROWN_AWAY).over(routes).with_state(devices)
+}
+
+/// All of them at one address, for devices behind a proxy: with a certificate they have the one half, without it the other.
+pub fn proxied_router(devices: Devices, door: Door) -> Router {
+    let routes = asked::over(joining())
+        .merge(native().merge(ddi::routes()).layer(middleware::from_fn(whole::first)))
+        .route(wire::device::TRUST_BUNDLE, get(enrol::trust_bundle_or_root))
+        .fallback(unknown)
+        .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn(no_browser));
+    Face::devices(whole::THROWN_AWAY).over(door.before(routes)).with_state(devices)
+}
+
+/// The native protocol of devices with certificates.
+fn native() -> Router<Devices> {
+    Router::new()
+        .route("/device/v1/channel", get(channel::open))
+        .route("/device/v1/update", get(updates::poll))
+        .route("/device/v1/status", post(updates::report))
+        .route("/device/v1/key-sets/{version}", get(updates::key_set))
+        // It comes into the books. A poll does not, and is answered from memory.
+        .route("/device/v1/renew", asked::each(post(enrol::renew)))
+        .route("/device/v1/artifacts/{sha256}", get(artifacts::get))
+}
+
+/// How devices come in, or back. All of it comes into the books.
+fn joining() -> Router<Devices> {
+    Router::new()
+        .route("/device/v1/enrol", post(enrol::enrol))
+        .route("/device/v1/recover", get(enrol::recovery_nonce).post(enrol::recover))
+        .route(est::ROUTE, any(est::serve))
 }
 
 /// A browser on a machine that holds a device certificate must not be led here by a web page.

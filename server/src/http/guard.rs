@@ -67,7 +67,7 @@ pub fn same_origin(headers: &HeaderMap) -> bool {
 }
 
 /// The client as the nearest proxy saw it: the last entry; the ones before it were said by whoever asked the proxy.
-fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+pub(crate) fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?;
     last.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     observe::Metrics,
-    tls::{Endpoint, Limits, Registry, Stats, Stop},
+    tls::{Endpoint, Limits, PROXY_KEEPS, Registry, Stats, Stop},
 };
 use anyhow::{Context as _, Result};
 use app::api::cookies::Cookies;
@@ -41,8 +41,6 @@ const SLOWEST_PAGE: Duration = Duration::from_secs(15);
 const CONNECTIONS: usize = 8192;
 /// An office behind one address.
 const CONNECTIONS_PER_ADDRESS: usize = 1024;
-/// Longer than proxies keep a connection without a request: closed under their hands it costs somebody an answer.
-const PROXY_KEEPS: Duration = Duration::from_secs(150);
 /// Most bytes of a form.
 pub(super) const LARGEST_FORM: usize = 1024 * 1024;
 

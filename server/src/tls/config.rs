@@ -1,5 +1,5 @@
-//! The two TLS configurations: `device`, where a client certificate is a must, and `enrol`, where it is optional (H-1). Neither resumes sessions
-//! (H-2), both present what the PKI says at this moment.
+//! The TLS configurations: `device`, where a client certificate is a must, `enrol`, where it is optional (H-1), and `proxy`, where none is asked for (H-8).
+//! None resumes sessions (H-2), all present what the PKI says at this moment.
 
 use super::verifier::DeviceVerifier;
 use arc_swap::ArcSwapOption;
@@ -10,7 +10,7 @@ use fleet::{
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
-    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::CertifiedKey,
     time_provider::TimeProvider,
     version::{TLS12, TLS13},
@@ -34,23 +34,42 @@ pub async fn device(pki: &Arc<Pki>, clock: Arc<dyn Clock>) -> Result<Arc<ServerC
     pki.renew_identity().await?;
     // A device asks for one thing at a time, and most of its bytes are firmware: without HTTP/2's frames and windows they cost both sides less.
     // Who speaks nothing else gets it.
-    build(pki, clock, true, &[b"http/1.1", b"h2"])
+    build(pki, clock, devices(pki, true), &[b"http/1.1", b"h2"])
 }
 
 /// For the enrol listener: the same check when a certificate is presented. No HTTP/2: the device stacks that enrol speak nothing newer than 1.1,
 /// some only 1.0 (E-12).
 pub async fn enrol(pki: &Arc<Pki>, clock: Arc<dyn Clock>) -> Result<Arc<ServerConfig>, Error> {
     pki.renew_identity().await?;
-    build(pki, clock, false, &[b"http/1.1", b"http/1.0"])
+    build(pki, clock, devices(pki, false), &[b"http/1.1", b"http/1.0"])
 }
 
-fn build(pki: &Arc<Pki>, clock: Arc<dyn Clock>, mandatory: bool, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = DeviceVerifier::new(pki.trust(), Arc::clone(&provider), mandatory);
+/// For a proxy's way to us: no client certificate is asked for, as devices' come in a header (H-8). Each request is a device's own, so there is no HTTP/2 here
+/// either: what is cut off is then one request's connection.
+pub async fn proxy(pki: &Arc<Pki>, clock: Arc<dyn Clock>) -> Result<Arc<ServerConfig>, Error> {
+    pki.renew_identity().await?;
+    build(pki, clock, WebPkiClientVerifier::no_client_auth(), &[b"http/1.1"])
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn devices(pki: &Arc<Pki>, mandatory: bool) -> Arc<dyn ClientCertVerifier> {
+    Arc::new(DeviceVerifier::new(pki.trust(), provider(), mandatory))
+}
+
+fn build(
+    pki: &Arc<Pki>,
+    clock: Arc<dyn Clock>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    protocols: &[&[u8]],
+) -> Result<Arc<ServerConfig>, Error> {
+    let provider = provider();
     let resolver = Presented { pki: Arc::clone(pki), provider: Arc::clone(&provider), current: ArcSwapOption::empty() };
     let mut config = ServerConfig::builder_with_details(provider, Arc::new(Time(clock)))
         .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_client_cert_verifier(Arc::new(verifier))
+        .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(resolver));
     // A resumed session skips the check of the client's certificate: a revoked device would come back with an old ticket (H-2).
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -63,7 +82,7 @@ fn build(pki: &Arc<Pki>, clock: Arc<dyn Clock>, mandatory: bool, protocols: &[&[
 }
 
 /// The injected clock, as rustls asks for it.
-struct Time(Arc<dyn Clock>);
+pub(super) struct Time(pub Arc<dyn Clock>);
 
 impl std::fmt::Debug for Time {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

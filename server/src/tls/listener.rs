@@ -3,6 +3,7 @@
 
 use super::{
     accept::{Accepted, accept},
+    admission::{Over, enter},
     cut::Cut,
     protocol::{Http, UNSENT, speak},
     reason::Reason,
@@ -12,7 +13,7 @@ use super::{
 };
 use axum::{Router, body::Body};
 use fleet::pki::{Claimant, DevicePeer, TrustHandle};
-use http::{Extensions, HeaderName, Request};
+use http::{Extensions, HeaderMap, HeaderName, Request};
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,16 +23,27 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-/// Headers by which proxies name a client's certificate. Identity comes from the connection; these never reach a handler (H-8).
-const IDENTITY_HEADERS: [HeaderName; 7] = [
+/// Headers by which proxies name a client's certificate. Identity comes from the connection, or from a proxy that is believed, and there from the one header
+/// that is chosen; none of them ever reaches a handler (H-8).
+const IDENTITY_HEADERS: [HeaderName; 10] = [
     HeaderName::from_static("client-cert"),
     HeaderName::from_static("client-cert-chain"),
+    HeaderName::from_static("ssl-client-cert"),
+    HeaderName::from_static("x-amzn-mtls-clientcert"),
     HeaderName::from_static("x-client-cert"),
     HeaderName::from_static("x-forwarded-client-cert"),
+    HeaderName::from_static("x-forwarded-tls-client-cert"),
     HeaderName::from_static("x-ssl-cert"),
     HeaderName::from_static("x-ssl-client-cert"),
     HeaderName::from_static("x-ssl-client-verify"),
 ];
+
+/// Takes those headers out of a request.
+pub(crate) fn without_identity(headers: &mut HeaderMap) {
+    for name in &IDENTITY_HEADERS {
+        headers.remove(name);
+    }
+}
 
 /// The other side's address, in every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,20 +217,12 @@ impl Endpoint {
         let reason = seen.map_or_else(|| Reason::of_failure(error), |seen| seen.reason);
         self.stats.failed.count(reason);
         tracing::debug!(%address, reason = reason.as_str(), %error, "handshake failed");
-        let Some(seen) = seen else { return };
-        if matches!(reason, Reason::NeverIssued | Reason::NotYetKnown) {
-            // Whether it is one, the database is asked first.
-            self.trust.unknown_from(&seen.leaf, address.ip());
-        } else if let Some((anchor, why)) = &seen.unfit {
-            // It is nobody's attack on us: the owner of its authority has something to mend, and hears of it.
-            self.trust.unfit(&seen.leaf, anchor, why, address.ip());
-        } else if let Some(kind) = reason.sign() {
-            self.trust.refused(kind, &seen.leaf, address.ip(), seen.listener);
+        if let Some(seen) = seen {
+            seen.tell(&self.trust, address.ip());
         }
     }
 
-    /// Registers first, then checks: a revocation that comes in between finds the connection in the registry, one that came before is seen
-    /// here (H-5).
+    /// Whose certificate the connection shows, once that is registered; none when it shows none.
     fn admit(
         &self,
         stream: &mut TlsStream<Socket>,
@@ -227,20 +231,9 @@ impl Endpoint {
     ) -> Result<Option<Arc<DevicePeer>>, fleet::pki::Refusal> {
         let (socket, tls) = stream.get_mut();
         let Some((leaf, above)) = tls.peer_certificates().and_then(<[_]>::split_first) else { return Ok(None) };
-        let peer = match self.trust.check(leaf) {
-            Err(arriving @ fleet::pki::Refusal::Arriving) => {
-                // It has proved its key; a worker decides whether its next connection is let in (E-10).
-                self.trust.arrived(leaf, Some(from.to_canonical()));
-                return Err(arriving);
-            }
-            checked => Arc::new(checked?),
-        };
-        let between = self.trust.between(&peer.fingerprint, above);
-        let reads = socket.reads();
-        let entered = self.registry.enter((Arc::clone(&peer), between.clone()), token.clone(), from, reads);
+        let over = Over { token: token.clone(), reads: socket.reads(), from: Some(from) };
+        let (peer, entered) = enter(&self.trust, &self.registry, (leaf, above), over)?;
         socket.guard().registration = Some(entered);
-        self.trust.still_over(&peer.fingerprint, &between)?;
-        self.trust.seen(&peer, Some(from.to_canonical()));
         Ok(Some(peer))
     }
 
@@ -250,9 +243,7 @@ impl Endpoint {
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let binding = ChannelBinding::of(stream.get_ref().1);
         let mark = move |request: &mut Request<Body>| {
-            for name in &IDENTITY_HEADERS {
-                request.headers_mut().remove(name);
-            }
+            without_identity(request.headers_mut());
             request.extensions_mut().insert(PeerAddr(address));
             if let Some(binding) = binding {
                 request.extensions_mut().insert(binding);

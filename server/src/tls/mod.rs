@@ -4,6 +4,7 @@
 //! device may do. Rules H-1 to H-8 of the project's PKI contract are cited by id.
 
 mod accept;
+mod admission;
 mod config;
 mod cut;
 mod ends;
@@ -17,11 +18,14 @@ mod verifier;
 mod witness;
 
 pub(crate) use accept::{Accepted, accept};
-pub use config::{Error, device, enrol};
+pub(crate) use admission::{Judge, Over, Vouched};
+pub use config::{Error, device, enrol, proxy};
 pub use cut::Cut;
+pub(crate) use listener::without_identity;
 pub use listener::{ChannelBinding, Endpoint, PeerAddr, Stop, peer_address, serve};
 pub(crate) use protocol::{Http, speak};
 pub use reason::{Reason, Reasons};
+pub(crate) use registry::Registration;
 pub use registry::{Registry, follow};
-pub(crate) use shedding::Gate;
+pub(crate) use shedding::{Gate, PROXY_KEEPS};
 pub use shedding::{Limits, Stats};

@@ -74,6 +74,8 @@ reasons! {
     Timeout = "timeout",
     /// The other side went away.
     Disconnected = "disconnected",
+    /// Where proxies speak for devices: an address that is not one of theirs.
+    NotAProxy = "not_a_proxy",
 }
 
 impl Reason {
@@ -138,7 +140,7 @@ impl Reason {
     }
 
     /// Of a handshake that failed.
-    pub(super) fn of_failure(error: &io::Error) -> Self {
+    pub(crate) fn of_failure(error: &io::Error) -> Self {
         error.get_ref().and_then(|e| e.downcast_ref()).map_or(Self::Disconnected, Self::of_tls)
     }
 
@@ -216,7 +218,7 @@ impl Default for Reasons {
 }
 
 impl Reasons {
-    pub(super) fn count(&self, reason: Reason) {
+    pub(crate) fn count(&self, reason: Reason) {
         if let Some(counter) = self.0.get(reason as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }

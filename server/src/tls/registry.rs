@@ -1,6 +1,7 @@
 //! Which connections are open and by which certificate, so that a revocation can end them (H-5, H-6) and one certificate in two places is seen
 //! . Refuses to know what flows over them.
 
+use super::admission::Over;
 use fleet::pki::{Between, DevicePeer, Fingerprint, Sign, TrustHandle, apart};
 use parking_lot::Mutex;
 use std::{
@@ -49,7 +50,8 @@ struct Open {
     /// What of its chain may be revoked beside its own certificate.
     between: Between,
     token: CancellationToken,
-    from: IpAddr,
+    /// None where a proxy alone knows.
+    from: Option<IpAddr>,
     /// How often it was heard.
     reads: Arc<AtomicU64>,
     /// The same when the newest connection by its certificate, whose number comes first, was seen beside it.
@@ -58,21 +60,14 @@ struct Open {
 
 /// A place in the registry; left when dropped.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub(crate) struct Registration {
     registry: Registry,
     id: u64,
 }
 
 impl Registry {
-    /// Registers a connection; cancelling the token must end it, and `reads` grows while the other side speaks. Where its certificate has too many, the
-    /// oldest of them is ended.
-    pub(super) fn enter(
-        &self,
-        (peer, between): (Arc<DevicePeer>, Between),
-        token: CancellationToken,
-        from: IpAddr,
-        reads: Arc<AtomicU64>,
-    ) -> Registration {
+    /// Registers a connection, or what a device asks over a proxy's. Where its certificate has too many, the oldest of them is ended.
+    pub(super) fn enter(&self, (peer, between): (Arc<DevicePeer>, Between), Over { token, reads, from }: Over) -> Registration {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let fingerprint = peer.fingerprint;
         let mut connections = self.0.connections.lock();
@@ -134,11 +129,13 @@ impl Registry {
         for own in by_certificate.values().filter(|own| own.len() > 1) {
             let newest = own.last().copied().unwrap_or_default();
             let ids = || own.iter().rev().take(LOOKED_AT);
-            let from: Vec<IpAddr> = ids().filter_map(|id| open.get(id)).map(|one| one.from).collect();
+            let from: Vec<IpAddr> = ids().filter_map(|id| open.get(id)?.from).collect();
             let mut heard: Vec<(Arc<DevicePeer>, IpAddr)> = Vec::new();
             for id in ids() {
                 let Some(one) = open.get_mut(id) else { continue };
-                if !from.iter().any(|other| apart(one.from, *other)) {
+                // Behind a proxy that does not say where its devices are, all of them are in one place.
+                let Some(at) = one.from else { continue };
+                if !from.iter().any(|other| apart(at, *other)) {
                     one.reads_then = None;
                     continue;
                 }
@@ -146,7 +143,7 @@ impl Registry {
                 match one.reads_then {
                     Some((beside, then)) if beside == newest => {
                         if now > then {
-                            heard.push((Arc::clone(&one.peer), one.from));
+                            heard.push((Arc::clone(&one.peer), at));
                         }
                     }
                     // Somebody new is there; what was said before that is no sign.

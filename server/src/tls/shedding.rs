@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 /// Who has said nothing for so long makes room when there is none.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// Longer than proxies keep a connection without a request: closed under their hands it costs somebody an answer.
+pub(crate) const PROXY_KEEPS: Duration = Duration::from_secs(150);
+
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

@@ -60,6 +60,8 @@ pub(super) struct DeviceVerifier {
     trust: TrustHandle,
     provider: Arc<CryptoProvider>,
     mandatory: bool,
+    /// The word for it in the books.
+    listener: &'static str,
     chains: ArcSwapOption<Chains>,
 }
 
@@ -71,7 +73,14 @@ impl std::fmt::Debug for DeviceVerifier {
 
 impl DeviceVerifier {
     pub fn new(trust: TrustHandle, provider: Arc<CryptoProvider>, mandatory: bool) -> Self {
-        Self { trust, provider, mandatory, chains: ArcSwapOption::empty() }
+        let listener = if mandatory { "device" } else { "enrol" };
+        Self { trust, provider, mandatory, listener, chains: ArcSwapOption::empty() }
+    }
+
+    /// The same of another listener.
+    #[must_use]
+    pub fn named(self, listener: &'static str) -> Self {
+        Self { listener, ..self }
     }
 
     /// webpki's verifiers over the anchors as they are now.
@@ -90,7 +99,7 @@ impl DeviceVerifier {
         }
         // webpki makes no verifier over nothing.
         let ours = if roots.is_empty() {
-            tracing::warn!(listener = self.listener(), "no authority of ours is believed; only devices of registered ones are let in");
+            tracing::warn!(listener = self.listener, "no authority of ours is believed; only devices of registered ones are let in");
             None
         } else {
             let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider));
@@ -152,7 +161,7 @@ impl DeviceVerifier {
 
     /// Says to the handshake's own task why it fails.
     fn refuse(&self, leaf: &CertificateDer<'_>, reason: Reason, error: Error) -> Error {
-        witness::note(Seen { reason, leaf: leaf.to_vec(), listener: self.listener(), unfit: None });
+        witness::note(Seen { reason, leaf: leaf.to_vec(), listener: self.listener, unfit: None });
         error
     }
 
@@ -160,12 +169,8 @@ impl DeviceVerifier {
     fn ends_nowhere(&self, chains: &Chains, leaf: &CertificateDer<'_>, between: &[CertificateDer<'_>], error: Error) -> Error {
         let unfit = reason::for_owner(&error).and_then(|why| Some((chains.registered.behind(leaf, between)?, why)));
         let error = self.placed(leaf, error);
-        witness::note(Seen { reason: Reason::of_chain(&error), leaf: leaf.to_vec(), listener: self.listener(), unfit });
+        witness::note(Seen { reason: Reason::of_chain(&error), leaf: leaf.to_vec(), listener: self.listener, unfit });
         error
-    }
-
-    const fn listener(&self) -> &'static str {
-        if self.mandatory { "device" } else { "enrol" }
     }
 
     /// A signature that does not fit the certificate: it was shown by somebody who has no key for it.
