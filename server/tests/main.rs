@@ -21,6 +21,7 @@ mod live;
 mod operations;
 mod organizations;
 mod own_ca;
+mod proxied;
 mod publish;
 mod recovery;
 mod refusals;

@@ -1,4 +1,4 @@
-//! The listeners over real sockets: who gets in, what nobody gets around, and how fast a revocation bites (H-1 to H-7).
+//! The listeners over real sockets: who gets in, what nobody gets around, and how fast a revocation bites (H-1 to H-8).
 
 mod attacks;
 mod clones;
@@ -6,6 +6,7 @@ mod floods;
 mod handshake;
 mod life;
 mod operator;
+mod proxied;
 mod revocation;
 mod rig;
 mod rollover;
