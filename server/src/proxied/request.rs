@@ -114,7 +114,7 @@ async fn pass(State(Door(door)): State<Door>, Extension(line): Extension<Line>, 
             next.run(request).await
         }
         Err(reason) => {
-            tracing::info!(%proxy, reason = reason.as_str(), "a certificate that a proxy has passed on is refused");
+            tracing::debug!(%proxy, reason = reason.as_str(), "a certificate that a proxy has passed on is refused");
             refused(reason).into_response()
         }
     }

@@ -45,7 +45,7 @@ struct Behind {
 }
 
 async fn behind(kind: EngineKind, header: Header, trusted: &str, by_tls: bool) -> Behind {
-    let rig = rig_with(kind, Limits::default()).await;
+    let rig = Box::pin(rig_with(kind, Limits::default())).await;
     let pki = rig.world.fleet.pki().clone();
     let stats = Arc::<Stats>::default();
     let door = Door::new((pki.trust(), rig.registry.clone()), rig.world.clock.clone(), stats.clone(), header, false);
