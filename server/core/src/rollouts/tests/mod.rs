@@ -15,6 +15,7 @@ mod confirming;
 mod course;
 mod ddi;
 mod deltas;
+mod each_gate;
 mod evidence;
 mod expected;
 mod expiring;
