@@ -37,6 +37,7 @@ mod set_aside;
 mod storm;
 mod time;
 mod trusting;
+mod untried;
 mod uses;
 
 use super::{
