@@ -142,11 +142,11 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
         StageState::AwaitingPromotion | StageState::Soaking => Ok(close(None)),
         // Nothing is under way: a person may go on without those that don't come, if the gate is content with the rest.
         StageState::Running => {
-            let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
-            if verdict.call == Call::Pass {
-                Ok(close(Some(stage.keeps(verdict))))
-            } else {
+            let verdict = stage.closes();
+            if verdict.call == Call::Halt {
                 Err(format!("The gate is not content: {}.", verdict.text))
+            } else {
+                Ok(close(Some(stage.keeps(verdict))))
             }
         }
         _ => Err("The next stage begins by itself in a moment.".to_owned()),

@@ -6,7 +6,7 @@
 use super::{
     draw::{self, Cut},
     evidence,
-    gate::Seen,
+    gate::{self, Seen},
     state::{self, ROLLOUT, STAGE},
     timing::WINDOW_PATIENCE_MS,
     way_back::{Back, Going},
@@ -131,6 +131,16 @@ impl Stage {
         let as_it_was = |kept: &Verdict| kept.is_overruled() && numbers(kept) == numbers(&verdict);
         let stays = |kept: &&Verdict| verdict.call == Call::Pass && (nobody_since(kept) || as_it_was(kept));
         self.verdict.as_ref().filter(stays).cloned().unwrap_or(verdict)
+    }
+
+    /// What its gate says when nobody else comes to it. That too few could be judged is asked once: where a person went on in spite of that and nobody was
+    /// judged since, that holds.
+    pub(super) fn closes(&self) -> Verdict {
+        let gate = &self.spec.gate;
+        let verdict = gate::judge(gate, &self.counts, self.seen, true);
+        let again = verdict.call == Call::Halt && verdict.finished == 0;
+        let asked = |kept: &&Verdict| again && kept.is_overruled() && kept.is_judged() && gate::is_too_few(gate, kept);
+        self.verdict.as_ref().filter(asked).cloned().unwrap_or(verdict)
     }
 
     /// Whether one of its metrics has stopped it, and nobody has gone on since.
