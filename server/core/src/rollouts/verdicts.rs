@@ -6,7 +6,7 @@ use super::{
     gate::{self, SINCE_RESUMED, Seen},
 };
 use wire::{
-    rollouts::{Call, Counts, StageView, Verdict},
+    rollouts::{Call, Counts, StageOutcome, StageView, Verdict},
     states::StageState,
 };
 
@@ -35,6 +35,7 @@ pub(super) fn of_stage(number: u32, stage: &Stage) -> StageView {
         started_at: stage.started_at,
         soak_until: stage.soak_until,
         ended_at: stage.ended_at,
+        outcome: StageOutcome::of(stage.state, &verdict),
         verdict: verdict.bounded(),
         findings: stage.findings.clone(),
     }
