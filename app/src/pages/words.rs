@@ -7,7 +7,7 @@ use wire::{
     pki::CertificateRow,
     registered::RegisteredState,
     releases::{Damage, DeltaState, FileChange, ImageSignatureState},
-    rollouts::{Call, Verdict},
+    rollouts::{StageOutcome, Verdict},
     slots::SlotState,
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
     updates::UpdateFailure,
@@ -182,9 +182,11 @@ pub const fn stage(state: StageState, verdict: &Verdict) -> (Tone, &'static str)
         StageState::Running => (Tone::Info, "Running"),
         StageState::Soaking => (Tone::Info, "Being watched"),
         StageState::AwaitingPromotion => (Tone::Hold, "Waits for a person"),
-        // Its gate has not let it pass: a person did.
-        StageState::Succeeded if matches!(verdict.call, Call::Wait) => (Tone::Warn, "Went on"),
-        StageState::Succeeded => (Tone::Ok, "Passed"),
+        StageState::Succeeded => match StageOutcome::of(state, verdict) {
+            Some(StageOutcome::WentOn) => (Tone::Warn, "Went on"),
+            Some(StageOutcome::NotJudged) => (Tone::Warn, "Not judged"),
+            Some(StageOutcome::Passed) | None => (Tone::Ok, "Passed"),
+        },
         StageState::Failed if verdict.is_judged() => (Tone::Bad, "Stopped by its gate"),
         StageState::Failed => (Tone::Bad, "Stopped"),
         StageState::Skipped => (Tone::Off, "Skipped"),

@@ -212,7 +212,7 @@ words! {
         Soaking = "soaking",
         /// Waits for a person to go on.
         AwaitingPromotion = "awaiting_promotion",
-        /// Passed its gates.
+        /// Ended so that others may follow: it passed its gate, or went on without that.
         Succeeded = "succeeded",
         /// A gate said no.
         Failed = "failed",

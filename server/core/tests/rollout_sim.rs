@@ -115,6 +115,7 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.whole_halts, "gates of the whole rollout that said no"),
         (seen.cancelled, "updates that people cancelled"),
         (seen.cancelled_again, "cancelled updates that people had tried again"),
+        (seen.cancelled_unoffered, "retries that people cancelled before they were offered"),
         (seen.reopened, "stages that were done and went on with devices that were tried again"),
         (seen.refused, "cancellations that devices refused"),
         (seen.went_on, "devices that went on with what was taken back"),

@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use wire::{
     device::StatusReport,
-    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, Verb},
+    rollouts::{GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec, Verb},
     slots::{Slot, SlotState},
     states::{Role, UpdateState},
 };
@@ -223,6 +223,31 @@ async fn one_update_is_cancelled_on_the_firmware_tab_and_tried_again_when_that_i
     }
     assert_eq!(b.post("rollout_act", &of("cancelled")).await.unwrap(), "/rollouts");
     assert!(rollouts.poll(device).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn that_a_device_is_tried_again_by_itself_is_cancelled_in_the_same_place() {
+    let b = Browser::new().await;
+    let device = b.world.device("gw-1", "gateway").await;
+    // Its stage waits for the other one.
+    b.world.device("gw-2", "gateway").await;
+    let retry = Retry { classes: vec![RetryClass::Failed], times: 3, wait_min: 30 };
+    let rollout = b.runs(|spec| RolloutSpec { retry: Some(retry), ..spec }).await;
+    let rollouts = b.world.fleet.rollouts();
+    let update_id = rollouts.poll(device).await.unwrap().expect("an offer").update_id;
+    let update = update_id.to_string();
+    let (state, progress, code, detail, firmware) = (UpdateState::Failed, None, None, None, None);
+    let report = StatusReport { update_id, state, progress, code, detail, firmware, deferred_until: None, slots: None };
+    rollouts.report(device, report).await.unwrap();
+    let why = b.api("GET", "/devices/gw-1/why", Vec::new()).await;
+    assert_eq!((&why["outlook"], &why["rollouts"][0]["may_cancel"]), (&json!("blocked"), &json!(true)), "{why}");
+    let here = "/devices/gw-1/firmware";
+    let question = b.page(&format!("{here}?ask=cancel")).await;
+    assert!(question.contains("Nothing is under way at the device") && question.contains("Keep the retry"), "{question}");
+    let order = [("id", "gw-1"), ("rollout", rollout.as_str()), ("update", update.as_str()), ("reason", "on show")];
+    assert_eq!(b.post("device/cancel_update", &order).await.unwrap(), here);
+    let page = b.page(here).await;
+    assert!(page.contains("cancelled by ada: on show") && page.contains("Failed") && !page.contains("Cancel the update…"), "{page}");
 }
 
 #[tokio::test]

@@ -15,10 +15,11 @@ use wire::{devices::DeviceDetail, updates::DeviceUpdate};
 
 const DIALOG: &str = "cancel-update";
 
-/// The update that this person may cancel; none where there is none, or where the device has begun to install it.
+/// The update that this person may cancel; none where there is none, or where the device has begun to install it. One that has ended waits to be tried again.
 fn possible(d: &DeviceDetail) -> Option<&DeviceUpdate> {
-    let by = d.why.rollouts.first().filter(|rollout| rollout.may_cancel)?;
-    d.updates.iter().find(|update| update.rollout == by.id && !update.state.finished())
+    let by = d.why.rollouts.iter().find(|rollout| rollout.may_cancel)?;
+    // The newest is in front.
+    d.updates.iter().find(|update| update.rollout == by.id)
 }
 
 /// The way to cancel it.
@@ -35,15 +36,27 @@ pub fn ask(d: &DeviceDetail, asked: bool, actions: &Actions) -> AnyView {
 }
 
 fn form(d: &DeviceDetail, update: &DeviceUpdate, call: FormCall<CancelUpdate>) -> AnyView {
+    let keeps = if d.row.version.is_empty() { "what it runs" } else { &d.row.version };
+    let waits = update.state.finished();
+    let (what, but) = if waits {
+        (
+            format!("it is not tried again by itself, keeps {keeps}, counts as left out instead of as it ended"),
+            "Nothing is under way at the device, so that holds at once.",
+        )
+    } else {
+        (
+            format!("it is told to stop, keeps {keeps}, counts as left out"),
+            "If it has begun to install when it hears of it, it goes on, and what it says then counts.",
+        )
+    };
     let text = format!(
-        "“{}” goes on without this device: it is told to stop, keeps {}, counts as left out, and is not offered this rollout again unless somebody retries the devices whose update was cancelled before the rollout has ended. At its end it waits for a person to do that, or to end it, until a day after the last was cancelled. If it has begun to install when it hears of it, it goes on, and what it says then counts.",
+        "“{}” goes on without this device: {what}, and is not offered this rollout again unless somebody retries the devices whose update was cancelled before the rollout has ended. At its end it waits for a person to do that, or to end it, until a day after the last was cancelled. {but}",
         update.rollout_name,
-        if d.row.version.is_empty() { "what it runs" } else { &d.row.version },
     );
     let confirm = Confirm {
         text,
         verb: "Cancel it".to_owned(),
-        cancel: "Keep it going",
+        cancel: if waits { "Keep the retry" } else { "Keep it going" },
         back: asked::way_out(DIALOG),
         danger: true,
         type_name: None,

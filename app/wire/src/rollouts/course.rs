@@ -2,7 +2,7 @@
 
 use super::{
     ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, Preview, PreviewDevice, RolloutLink, RolloutSpec,
-    StageSpec, UpdateRow, Verb, Verdict, WayBack,
+    StageOutcome, StageSpec, UpdateRow, Verb, Verdict, WayBack,
 };
 use crate::{
     Timestamp,
@@ -169,6 +169,9 @@ pub struct StageView {
     pub ended_at: Option<Timestamp>,
     /// The gate's latest verdict.
     pub verdict: Verdict,
+    /// How it ended, where others may follow it: what `succeeded` does not say. None of one that has not ended, was stopped or was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<StageOutcome>,
     /// What its looks at metrics found, the latest last.
     #[serde(default)]
     pub findings: Vec<Finding>,

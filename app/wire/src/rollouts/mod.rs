@@ -79,6 +79,15 @@ words! {
         /// Not asked for yet, or refused.
         Drafts = "drafts",
     }
+    /// How a stage ended that others may follow: each of these is `succeeded`.
+    StageOutcome {
+        /// Its gate has let it pass.
+        Passed = "passed",
+        /// Its gate has not: a person, or the end of its time, went on without that.
+        WentOn = "went_on",
+        /// Nobody was there to be judged, so its gate has said nothing.
+        NotJudged = "not_judged",
+    }
     /// Which devices of a rollout a list shows.
     #[derive(Default)]
     Show {

@@ -1,7 +1,7 @@
 //! What a gate says of a stage or a rollout, with the devices it rests on.
 
-use super::{Counts, wilson_lower};
-use crate::Timestamp;
+use super::{Counts, StageOutcome, wilson_lower};
+use crate::{Timestamp, states::StageState};
 use serde::{Deserialize, Serialize};
 
 /// What a gate says, with the numbers it saw.
@@ -144,6 +144,18 @@ impl Verdict {
     }
 }
 
+impl StageOutcome {
+    /// That of a stage in this state, by the verdict that is kept of it; none of one that has not ended so that others may follow.
+    pub const fn of(state: StageState, verdict: &Verdict) -> Option<Self> {
+        match (state, verdict.call) {
+            (StageState::Succeeded, _) if verdict.finished == 0 => Some(Self::NotJudged),
+            (StageState::Succeeded, Call::Pass) => Some(Self::Passed),
+            (StageState::Succeeded, Call::Wait | Call::Halt) => Some(Self::WentOn),
+            _ => None,
+        }
+    }
+}
+
 /// What a verdict means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -175,6 +187,22 @@ mod tests {
         assert_eq!((now.success_low, later.finished), (wilson_lower(17, 20), 18));
         let made = kept.seen_at(Timestamp(5));
         assert_eq!((made.at, made.seen_at(Timestamp(9)).at), (Some(Timestamp(5)), Some(Timestamp(5))));
+    }
+
+    #[test]
+    fn a_stage_has_passed_only_where_its_gate_has_judged_somebody() {
+        let verdict = |call, finished| Verdict { finished, ..Verdict::new(call, "") };
+        for (call, finished, outcome) in [
+            (Call::Pass, 3, StageOutcome::Passed),
+            (Call::Wait, 3, StageOutcome::WentOn),
+            (Call::Wait, 0, StageOutcome::NotJudged),
+            (Call::Pass, 0, StageOutcome::NotJudged),
+        ] {
+            assert_eq!(StageOutcome::of(StageState::Succeeded, &verdict(call, finished)), Some(outcome));
+            for state in StageState::ALL.iter().filter(|state| **state != StageState::Succeeded) {
+                assert_eq!(StageOutcome::of(*state, &verdict(call, finished)), None, "{state}");
+            }
+        }
     }
 
     #[test]

@@ -109,7 +109,8 @@ pub struct WhyRollout {
     /// Whether the caller may confirm it here, because its plan asks for somebody and this device does not.
     #[serde(default)]
     pub may_confirm: bool,
-    /// Whether the caller may cancel the device's update by it: one that is under way and that the device has not begun to install.
+    /// Whether the caller may cancel the device's update by it: one that is under way and that the device has not begun to install, or one that ended and
+    /// waits to be tried again by itself.
     #[serde(default)]
     pub may_cancel: bool,
 }

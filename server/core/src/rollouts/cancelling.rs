@@ -1,13 +1,14 @@
-//! A person cancels the update of one device while its rollout goes on. Owns which updates can be cancelled, and what is said of it; a device is told as it is
-//! of every update that was taken back, and nobody offers it this rollout again unless a person has it tried again.
+//! A person cancels the update of one device while its rollout goes on, or that it is tried again by itself. Owns which updates can be cancelled, and what is said
+//! of it; a device is told as it is of every update that was taken back, and nobody offers it this rollout again unless a person has it tried again.
 
 use super::{
     Error, Rollouts,
     deciding::reason_of,
     explain::words,
     moving::said,
+    retry,
     state::cancellable,
-    store::{ddi, lists, records, turns, updates},
+    store::{ddi, lists, offers, records, turns, updates},
 };
 use crate::{
     Result,
@@ -25,6 +26,9 @@ impl Rollouts {
     /// Cancels the update of one device by a rollout, in whichever state that is, as long as the device has not begun to install. `update` is the one that
     /// somebody saw: another attempt that is under way by now is left alone. It counts as left out, so that no gate takes it for a success or an error. May be
     /// repeated. Of what a command beside a server does its device hears with the server's next tick.
+    ///
+    /// Of a device whose update ended and that waits to be tried again by itself, the next attempt is cancelled: that is final at once, because nothing is under
+    /// way at the device, which then counts as left out instead of as it ended.
     pub async fn cancel_update(
         &self,
         actor: &Actor,
@@ -40,6 +44,9 @@ impl Rollouts {
         let record = records::record(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let device = devices::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
         let last = turns::last_in(&mut tx, id, device).await?.ok_or_else(|| Error::NotNow(NOTHING.to_owned()))?;
+        // It is tried again by itself, unless its rollout ends, which it does not meanwhile.
+        let held = if last.retry_at.is_some() && !last.again { offers::hold_rollout(&mut tx, &record).await? } else { None };
+        let retried = held.is_some_and(|held| retry::goes_on(held.state));
         let last: UpdateId = last.id.parse().map_err(crate::db::Error::corrupt)?;
         if update.is_some_and(|saw| *saw != last) {
             return Err(Error::NotNow("Another attempt stands by now. Look at that one, then decide again.".to_owned()).into());
@@ -52,25 +59,40 @@ impl Rollouts {
         if open.state == UpdateState::Cancelled && !open.again {
             return Ok(());
         }
-        if let Some(why) = not_cancellable(open.state, open.again) {
-            return Err(Error::NotNow(why).into());
+        let (waits, detail) = (retried && open.state.finished() && !open.again, said("cancelled", &by, reason));
+        let cancelled = if waits {
+            let next: UpdateId = self.entropy.id(now);
+            if !turns::cancel_unoffered(&mut tx, &open, &next, &detail, now).await? {
+                return Err(Error::Stale.into());
+            }
+            next
+        } else {
+            if let Some(why) = not_cancellable(open.state, open.again) {
+                return Err(Error::NotNow(why).into());
+            }
+            if !turns::cancel(&mut tx, &open, &detail, now).await? {
+                return Err(Error::Stale.into());
+            }
+            ddi::ask_again(&mut tx, &[open.id.as_str()]).await?;
+            open.id.clone()
+        };
+        // While it waits it may be under way with another rollout.
+        if !waits || turns::open_of(&mut tx, device).await?.is_none() {
+            devices::set_update(&mut tx, device, UpdateState::Cancelled.as_str()).await?;
         }
-        if !turns::cancel(&mut tx, &open, &said("cancelled", &by, reason), now).await? {
-            return Err(Error::Stale.into());
-        }
-        ddi::ask_again(&mut tx, &[open.id.as_str()]).await?;
-        devices::set_update(&mut tx, device, UpdateState::Cancelled.as_str()).await?;
         let line = said(&format!("The update of {device_id} was cancelled"), &by, reason);
         lists::add_event(&mut tx, &actor.org, id, &line, &by, "off", now).await?;
         let detail = json!({ "rollout": id, "name": record.spec.name, "update": open.id, "was": open.state, "reason": reason });
         audit::append(&mut tx, actor, now, "device.cancel_update", device_id.as_str(), &detail).await?;
-        self.own_cancel(id, &open.id);
+        self.own_cancel(id, &cancelled);
         tx.commit().await?;
         self.look_again(device);
         let org = &actor.org;
         self.bus.tell(Event::Rollout { org: org.clone(), id: id.clone() });
         self.bus.tell(Event::Device { org: org.clone(), device });
-        self.bus.tell(Event::Cancelled { org: org.clone(), device, update: open.id });
+        if !waits {
+            self.bus.tell(Event::Cancelled { org: org.clone(), device, update: cancelled });
+        }
         // It may have been the last one that its stage waited for.
         if let Err(e) = self.advance(org, id).await {
             tracing::warn!(rollout = %id, error = %e, "advancing after a cancellation failed; the next tick tries again");

@@ -2,7 +2,7 @@
 //! disabled button says what the order would have answered.
 
 use super::{
-    course::{Change, Course, may_install},
+    course::{Change, Course, Stage, may_install},
     gate,
     plan::{self, devices_of},
     retry::nobody,
@@ -92,10 +92,14 @@ fn resume(course: &Course, by: &str, now: Timestamp, running: Change) -> Result<
     }
     let doors_until = now.plus(course.patience(course.stage));
     let (mut changes, stage) = (vec![running], course.stage);
-    let reopen = Change::Reopen { stage, doors_until, by: by.to_owned() };
-    if course.verdict.as_ref().is_some_and(|v| v.call == Call::Halt) {
+    let by_whole = course.verdict.as_ref().is_some_and(|v| v.call == Call::Halt);
+    if by_whole {
         changes.push(Change::GoOn { by: by.to_owned() });
     }
+    // Only the gate that said no begins anew.
+    let own = |s: &Stage| !s.stopped_by_a_metric() && (!by_whole || s.verdict.as_ref().is_none_or(Verdict::is_judged));
+    let anew = course.current().is_none_or(own);
+    let reopen = Change::Reopen { stage, doors_until, by: by.to_owned(), anew };
     let refused = course.current().and_then(|s| s.verdict.as_ref()).is_some_and(|v| v.call == Call::Halt);
     match course.current().map(|s| s.state) {
         Some(StageState::Failed) => changes.push(reopen),
@@ -115,7 +119,7 @@ pub fn in_spite_of(verb: Verb, course: &Course) -> Vec<(String, &Verdict)> {
     let whole = course.verdict.as_ref().map(|v| ("the whole rollout".to_owned(), v)).filter(|_| verb == Verb::Resume);
     let stage = course.current().and_then(|s| Some((format!("stage {}, {}", course.stage, s.spec.name), s.verdict.as_ref()?)));
     let runs = course.current().filter(|s| s.state == StageState::Running);
-    let content = runs.is_some_and(|s| gate::judge(&s.spec.gate, &s.counts, s.seen, true).finished > 0);
+    let content = runs.is_some_and(|s| s.keeps(gate::judge(&s.spec.gate, &s.counts, s.seen, true)).call == Call::Pass);
     let over = |v: &Verdict| match verb {
         Verb::Resume => v.call == Call::Halt,
         Verb::Promote => v.call != Call::Pass && !content,
@@ -138,11 +142,11 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
         StageState::AwaitingPromotion | StageState::Soaking => Ok(close(None)),
         // Nothing is under way: a person may go on without those that don't come, if the gate is content with the rest.
         StageState::Running => {
-            let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
-            if verdict.call == Call::Pass {
-                Ok(close(Some(stage.keeps(verdict))))
-            } else {
+            let verdict = stage.closes();
+            if verdict.call == Call::Halt {
                 Err(format!("The gate is not content: {}.", verdict.text))
+            } else {
+                Ok(close(Some(stage.keeps(verdict))))
             }
         }
         _ => Err("The next stage begins by itself in a moment.".to_owned()),

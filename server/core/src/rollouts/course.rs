@@ -6,7 +6,7 @@
 use super::{
     draw::{self, Cut},
     evidence,
-    gate::Seen,
+    gate::{self, Seen},
     state::{self, ROLLOUT, STAGE},
     timing::WINDOW_PATIENCE_MS,
     way_back::{Back, Going},
@@ -75,8 +75,10 @@ pub struct Stage {
     pub dark: Option<i64>,
     /// Its devices. Devices that were not reached wait in the stage that runs, wherever their place is.
     pub counts: Counts,
-    /// What was known when a person went on in spite of the gate.
+    /// What was known when a person went on in spite of its gate.
     pub seen: Seen,
+    /// The same of the gate of the whole rollout, as far as it is of this stage's devices: neither gate begins anew because of the other's no.
+    pub seen_by_whole: Seen,
     /// Raised by every change of the counts.
     pub tally: i64,
     /// The tally that a recount of the waiting devices left behind; −1 before the first.
@@ -107,6 +109,7 @@ impl Stage {
             dark: None,
             counts: Counts::default(),
             seen: Seen::default(),
+            seen_by_whole: Seen::default(),
             tally: 0,
             counted: -1,
             counted_at: Timestamp(0),
@@ -122,13 +125,32 @@ impl Stage {
     /// What is kept of it with this verdict: that itself. But where a person went on in spite of a no and nobody was judged since, what it was and how many
     /// devices there were then stays, with who went on.
     pub(super) fn keeps(&self, verdict: Verdict) -> Verdict {
-        let empty = verdict.call == Call::Pass && verdict.finished == 0;
-        self.verdict.as_ref().filter(|kept| empty && kept.call == Call::Wait).cloned().unwrap_or(verdict)
+        let numbers = |v: &Verdict| (v.finished, v.succeeded, v.errors);
+        let nobody_since = |kept: &Verdict| kept.call == Call::Wait && verdict.finished == 0;
+        // The no was another's than of this gate, which has all that it knew before.
+        let as_it_was = |kept: &Verdict| kept.is_overruled() && numbers(kept) == numbers(&verdict);
+        let stays = |kept: &&Verdict| verdict.call == Call::Pass && (nobody_since(kept) || as_it_was(kept));
+        self.verdict.as_ref().filter(stays).cloned().unwrap_or(verdict)
     }
 
-    /// What is known by now is not held against it again.
-    fn forgive(&mut self) {
-        self.seen = Seen::all(&self.counts, self.dark.unwrap_or(self.seen.dark));
+    /// What its gate says when nobody else comes to it. That too few could be judged is asked once: where a person went on in spite of that and nobody was
+    /// judged since, that holds.
+    pub(super) fn closes(&self) -> Verdict {
+        let gate = &self.spec.gate;
+        let verdict = gate::judge(gate, &self.counts, self.seen, true);
+        let again = verdict.call == Call::Halt && verdict.finished == 0;
+        let asked = |kept: &&Verdict| again && kept.is_overruled() && kept.is_judged() && gate::is_too_few(gate, kept);
+        self.verdict.as_ref().filter(asked).cloned().unwrap_or(verdict)
+    }
+
+    /// Whether one of its metrics has stopped it, and nobody has gone on since.
+    pub(super) fn stopped_by_a_metric(&self) -> bool {
+        self.findings.iter().any(|f| f.call == Call::Halt && !f.seen)
+    }
+
+    /// All that is known by now, for a gate that has set aside this much until now.
+    fn known(&self, before: Seen) -> Seen {
+        Seen::all(&self.counts, self.dark.unwrap_or(before.dark))
     }
 }
 
@@ -176,10 +198,11 @@ impl Course {
         sum
     }
 
-    /// What a person has seen, in all stages.
+    /// What a person has seen who went on in spite of the gate of the whole rollout, in all stages.
     pub fn seen(&self) -> Seen {
         let mut sum = Seen::default();
-        for Seen { finished, succeeded, errors, failed, reverted, timed_out, rejected, dark } in self.stages.iter().map(|s| s.seen) {
+        for Seen { finished, succeeded, errors, failed, reverted, timed_out, rejected, dark } in self.stages.iter().map(|s| s.seen_by_whole)
+        {
             sum.finished += finished;
             sum.succeeded += succeeded;
             sum.errors += errors;
@@ -214,11 +237,13 @@ impl Course {
             Change::Draw { cuts, strata: _, members: _, last_device } => self.draw(cuts, *last_device),
             Change::Begin { stage, doors_until } => self.begin(*stage, *doors_until, now),
             Change::Doors { until } => self.doors_until = *until,
-            Change::Reopen { stage, doors_until, by } => {
+            Change::Reopen { stage, doors_until, by, anew } => {
                 self.doors_until = *doors_until;
                 if let Some(stage) = self.stage_mut(*stage) {
                     move_stage(stage, StageState::Running);
-                    stage.forgive();
+                    if *anew {
+                        stage.seen = stage.known(stage.seen);
+                    }
                     stage.dark = None;
                     stage.findings.iter_mut().filter(|f| f.call == Call::Halt).for_each(|f| f.seen = true);
                     stage.ended_at = None;
@@ -292,7 +317,9 @@ impl Course {
             Change::Judged { verdict } => self.verdict = Some(verdict.clone().seen_at(now)),
             Change::GoOn { by } => {
                 self.verdict = self.verdict.take().map(|v| v.overruled(by));
-                self.stages.iter_mut().for_each(Stage::forgive);
+                for stage in &mut self.stages {
+                    stage.seen_by_whole = stage.known(stage.seen_by_whole);
+                }
             }
             Change::SetOut { summary, .. } => {
                 self.summary.clone_from(summary);

@@ -134,6 +134,15 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     say(Call::Wait, text)
 }
 
+/// Whether a verdict with these numbers is only that too few could be judged: of those that were, no limit says anything.
+pub fn is_too_few(gate: &GateSpec, verdict: &Verdict) -> bool {
+    let Verdict { finished, sample, succeeded, failed, reverted, timed_out, rejected, .. } = *verdict;
+    // With as many others still to come as it takes to judge.
+    let (waiting, total) = (2 * sample, finished + 2 * sample);
+    let counts = Counts { total, waiting, succeeded, failed, reverted, timed_out, rejected, ..Counts::default() };
+    finished < sample && judge(gate, &counts, Seen::default(), false).call != Call::Halt
+}
+
 /// Whether a stage is watched for so long that devices which go dark can be counted.
 pub fn counts_dark(stage: &StageSpec) -> bool {
     i64::from(stage.soak_s) * 1000 >= DARK_WATCH_MS
@@ -230,6 +239,18 @@ mod tests {
             (Call::Halt, "only 1 of 5 devices could be judged, the others were left out; the gate needs 3")
         );
         assert_eq!(judge(&GATE, &left(4, 1), Seen::all(&left(4, 1), 0), true).call, Call::Pass, "a person went on");
+    }
+
+    #[test]
+    fn too_few_are_no_evidence_unless_a_limit_was_reached() {
+        let closed = |gate: &GateSpec, counts: &Counts| judge(gate, counts, Seen::default(), true);
+        for (n, few) in [(1, true), (2, true), (3, false)] {
+            let verdict = closed(&GATE, &counts(10, 0, n));
+            assert_eq!((verdict.call, is_too_few(&GATE, &verdict)), (Call::Halt, few), "{}", verdict.text);
+        }
+        let capped = GateSpec { max_errors: 1, ..GATE };
+        assert!(!is_too_few(&capped, &closed(&capped, &counts(10, 0, 1))), "an error is too many");
+        assert!(!is_too_few(&GATE, &closed(&GATE, &counts(10, 10, 0))));
     }
 
     #[test]

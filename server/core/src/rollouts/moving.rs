@@ -153,7 +153,7 @@ impl Rollouts {
         self.give(actor, id, (Verb::Pause, Saw::default()), reason).await
     }
 
-    /// Goes on, also after a gate said no: what is known by now is not held against the stage again.
+    /// Goes on, also after a gate said no: what is known by now is not held against it by that gate again.
     pub async fn resume(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
         self.give(actor, id, (Verb::Resume, Saw::default()), reason).await
     }

@@ -48,7 +48,7 @@ impl Cancelled {
 /// those it would have enough, that is no no of its gate.
 pub(super) fn at_its_end((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled) -> Verdict {
     let (gate, counts) = (&stage.spec.gate, &stage.counts);
-    let verdict = gate::judge(gate, counts, stage.seen, true);
+    let verdict = stage.closes();
     let lacks = verdict.finished < verdict.sample && verdict.finished + cancelled.devices >= verdict.sample && counts.waiting == 0;
     let only = verdict.call == Call::Halt && lacks && gate::judge(gate, counts, stage.seen, false).call != Call::Halt;
     if only && course.is_last(number) { Verdict { call: Call::Wait, ..verdict } } else { verdict }
@@ -118,4 +118,89 @@ pub(super) fn pass(
         to: StageState::Succeeded,
         verdict: Some(verdict),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollouts::{
+        control::order,
+        plan::{UnderWay, plan},
+        testing::{approved, stage},
+        way_back::Back,
+    };
+    use wire::{
+        rollouts::{Counts, GateAction, GateSpec, Reach, StageSpec, Verb},
+        states::{ReleaseState, RolloutState},
+    };
+
+    /// A first stage of ten to which one has come, and to which nobody may come any more.
+    fn one_of_ten(action: GateAction) -> Course {
+        let first = StageSpec { gate: GateSpec { action, ..GateSpec::USUAL }, ..stage(Reach::Count(10)) };
+        let mut course = approved(vec![first, stage(Reach::Percent(100.0))]);
+        (course.state, course.stage, course.stages[0].state) = (RolloutState::Running, 1, StageState::Running);
+        course.stages[0].counts = Counts { total: 10, waiting: 9, succeeded: 1, ..Counts::default() };
+        course.way_back = Some(Back { release: ReleaseState::Published, going: None });
+        course
+    }
+
+    /// The planner looks at it after whoever waits was counted.
+    fn ticks(course: &mut Course, now: Timestamp) {
+        course.stages[0].counted = course.stages[0].tally;
+        for change in plan(course, UnderWay::default(), None, now).changes {
+            course.apply(&change, now);
+        }
+    }
+
+    fn ordered(course: &mut Course, verb: Verb, now: Timestamp) {
+        for change in order(verb, course, "oli", "known", now).unwrap() {
+            course.apply(&change, now);
+        }
+    }
+
+    const TOO_FEW: &str = "only 1 of 10 devices finished in time; the gate needs 3 before it can judge";
+
+    #[test]
+    fn a_person_goes_on_in_spite_of_too_few_and_is_not_asked_twice_about_the_same() {
+        for by_hand in [false, true] {
+            let mut course = one_of_ten(GateAction::Halt);
+            ticks(&mut course, Timestamp(1));
+            assert_eq!((course.state, course.summary.as_str()), (RolloutState::Halted, format!("Halted in stage 1: {TOO_FEW}").as_str()));
+            ordered(&mut course, Verb::Resume, Timestamp(2));
+            ticks(&mut course, Timestamp(3));
+            assert_eq!(course.stages[0].state, StageState::Running, "the others have as long again");
+            if by_hand {
+                ordered(&mut course, Verb::Promote, Timestamp(4));
+            } else {
+                let late = course.doors_until;
+                ticks(&mut course, late);
+            }
+            let kept = course.stages[0].verdict.as_ref().unwrap();
+            assert_eq!((course.stages[0].state, kept.call, kept.finished), (StageState::Succeeded, Call::Wait, 1));
+            assert_eq!(kept.text, format!("went on by oli in spite of the gate: {TOO_FEW}"), "it has not passed");
+        }
+    }
+
+    #[test]
+    fn who_came_since_is_asked_about() {
+        let mut course = one_of_ten(GateAction::Halt);
+        ticks(&mut course, Timestamp(1));
+        ordered(&mut course, Verb::Resume, Timestamp(2));
+        course.stages[0].counts = Counts { total: 10, waiting: 8, succeeded: 1, failed: 1, ..Counts::default() };
+        assert!(order(Verb::Promote, &course, "oli", "", Timestamp(3)).unwrap_err().starts_with("The gate is not content: only 1 of 9"));
+        let late = course.doors_until;
+        ticks(&mut course, late);
+        assert_eq!(course.summary, "Halted in stage 1: only 1 of 9 devices finished in time; the gate needs 3 before it can judge");
+    }
+
+    #[test]
+    fn nobody_goes_back_because_too_few_could_be_judged() {
+        let mut course = one_of_ten(GateAction::RollBack);
+        ticks(&mut course, Timestamp(1));
+        assert_eq!((course.state, course.summary.as_str()), (RolloutState::Paused, format!("Paused in stage 1: {TOO_FEW}").as_str()));
+        let mut course = one_of_ten(GateAction::RollBack);
+        course.stages[0].counts = Counts { total: 10, waiting: 6, succeeded: 1, failed: 3, ..Counts::default() };
+        ticks(&mut course, Timestamp(1));
+        assert_eq!(course.state, RolloutState::RollingBack, "{}", course.summary);
+    }
 }

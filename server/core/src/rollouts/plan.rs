@@ -300,9 +300,14 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
     pass((course, number, stage), verdict, &not_reached, (under_way.cancelled, now))
 }
 
-/// A gate says no, and does what its plan wants of it then.
+/// A gate says no, and does what its plan wants of it then. That too few could be judged is no evidence against the release: nobody goes back for that before a
+/// person was asked.
 pub(super) fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
-    let action = course.stage_at(number).map_or(GateAction::Halt, |s| s.spec.gate.action);
+    let action = match course.stage_at(number).map(|s| &s.spec.gate) {
+        Some(gate) if gate.action == GateAction::RollBack && gate::is_too_few(gate, &verdict) => GateAction::Pause,
+        Some(gate) => gate.action,
+        None => GateAction::Halt,
+    };
     let why = format!("Halted in stage {number}: {}", verdict.text);
     match (action, way_back::no_way(course)) {
         (GateAction::Halt, _) => halt(course, Some(verdict), &why),

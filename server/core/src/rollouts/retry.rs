@@ -4,7 +4,7 @@
 use wire::{
     Timestamp,
     rollouts::{EndClass, Problem, Retry, RetryClass},
-    states::UpdateState,
+    states::{RolloutState, UpdateState},
     time::duration,
 };
 
@@ -23,6 +23,11 @@ pub fn at(retry: Option<&Retry>, ended: UpdateState, attempt: i64, now: Timestam
     let doublings = u32::try_from(attempt - 1).unwrap_or(u32::MAX).min(16);
     let minutes = (i64::from(retry.wait_min) << doublings).min(i64::from(MAX_WAIT_MIN));
     Some(now.plus(minutes * 60_000))
+}
+
+/// Whether a rollout in this state still tries anybody again, at once or when it is resumed.
+pub const fn goes_on(state: RolloutState) -> bool {
+    matches!(state, RolloutState::Running | RolloutState::Paused | RolloutState::Halted)
 }
 
 /// The class of an end that may be tried again.

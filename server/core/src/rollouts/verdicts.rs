@@ -6,7 +6,7 @@ use super::{
     gate::{self, SINCE_RESUMED, Seen},
 };
 use wire::{
-    rollouts::{Call, Counts, StageView, Verdict},
+    rollouts::{Call, Counts, StageOutcome, StageView, Verdict},
     states::StageState,
 };
 
@@ -35,6 +35,7 @@ pub(super) fn of_stage(number: u32, stage: &Stage) -> StageView {
         started_at: stage.started_at,
         soak_until: stage.soak_until,
         ended_at: stage.ended_at,
+        outcome: StageOutcome::of(stage.state, &verdict),
         verdict: verdict.bounded(),
         findings: stage.findings.clone(),
     }
@@ -86,12 +87,13 @@ mod tests {
     use crate::rollouts::{
         control::{in_spite_of as passed_over, order},
         course::Change,
+        evidence::{self, Groups, Look},
         plan::{UnderWay, plan},
         testing::{approved, stage},
     };
     use wire::{
         Timestamp,
-        rollouts::{GateAction, GateSpec, Reach, StageSpec, Verb},
+        rollouts::{Finding, GateAction, GateSpec, MetricGate, Reach, StageSpec, Verb, Worse},
         states::RolloutState,
     };
 
@@ -144,6 +146,62 @@ mod tests {
         assert!(whole.text.contains("it has not stopped the rollout"), "{}", whole.text);
         let named: Vec<String> = passed_over(Verb::Resume, &course).into_iter().map(|(gate, _)| gate).collect();
         assert_eq!(named, ["stage 2, A"], "as the audit log says");
+    }
+
+    #[test]
+    fn only_the_gate_that_said_no_begins_anew() {
+        let mut course = two_gates();
+        course.stages[0].spec.gate.error_percent = 40.0;
+        let finished = |course: &Course| (course.stages[0].seen.finished, course.stages[0].seen_by_whole.finished);
+        let of = |succeeded, failed| Counts { total: 20, waiting: 20 - succeeded - failed, succeeded, failed, ..Counts::default() };
+        course.stages[0].counts = of(2, 1);
+        ticks(&mut course, 1);
+        assert!(course.summary.starts_with("Paused by the gate of the whole rollout: 1 of 3"), "{}", course.summary);
+        resumed(&mut course, 2);
+        assert_eq!(finished(&course), (0, 3));
+        // What it was told before is held against the stage, by its own gate.
+        course.stages[0].counts = of(2, 2);
+        ticks(&mut course, 3);
+        assert_eq!(course.summary, "Halted in stage 1: 2 of 4 finished devices failed (50 %, limit 40 %)");
+        resumed(&mut course, 4);
+        assert_eq!(finished(&course), (4, 3));
+        course.stages[0].counts = of(3, 3);
+        ticks(&mut course, 5);
+        assert!(
+            course.summary.starts_with("Paused by the gate of the whole rollout: 2 of 3 finished devices failed since"),
+            "{}",
+            course.summary
+        );
+        resumed(&mut course, 6);
+        assert_eq!(finished(&course), (4, 6));
+    }
+
+    #[test]
+    fn a_metric_that_stopped_a_stage_is_all_that_is_gone_on_in_spite_of() {
+        let mut course = two_gates();
+        let metric = MetricGate::new("cpu.load".into(), Worse::Higher);
+        let look = Look { number: 1, from: Timestamp(0) };
+        let worse = Finding {
+            call: Call::Halt,
+            text: "cpu.load is worse".into(),
+            ..evidence::judge(&metric, &Groups::default(), look, Timestamp(1))
+        };
+        course.stages[0].counts = Counts { total: 5, succeeded: 4, failed: 1, ..Counts::default() };
+        course.stages[0].findings = vec![worse];
+        let verdict = gate::judge(&course.stages[0].spec.gate, &course.stages[0].counts, Seen::default(), true);
+        let no = Verdict { call: Call::Halt, text: "cpu.load is worse".into(), ..verdict.clone() };
+        (course.state, course.gate) = (RolloutState::Running, None);
+        course.apply(&Change::Close { stage: 1, to: StageState::Failed, verdict: Some(no) }, Timestamp(1));
+        course.apply(&Change::Enter { to: RolloutState::Halted, summary: "Halted".into() }, Timestamp(1));
+        resumed(&mut course, 2);
+        let stage = &course.stages[0];
+        assert!(stage.findings[0].seen && stage.seen == Seen::default());
+        // Nobody was judged since: it has not passed.
+        let kept = stage.keeps(verdict.clone());
+        assert_eq!((kept.call, kept.finished, kept.at), (Call::Wait, 5, Some(Timestamp(1))));
+        assert_eq!(kept.text, "went on by oli in spite of the gate: cpu.load is worse");
+        let more = Verdict { finished: 6, succeeded: 5, ..verdict };
+        assert_eq!(stage.keeps(more.clone()), more);
     }
 
     #[test]

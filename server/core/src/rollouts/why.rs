@@ -99,7 +99,7 @@ impl Concern {
     }
 
     /// Why no device gets it from this rollout any more, and what to do instead; none while one may.
-    const fn never(&self) -> Option<&'static str> {
+    pub(super) const fn never(&self) -> Option<&'static str> {
         use RolloutState as R;
         match self.state {
             R::RollingBack | R::RolledBack => Some("Never by this rollout: it goes back. Draft a new one with a release that is good."),

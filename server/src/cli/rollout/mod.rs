@@ -23,7 +23,7 @@ use std::{
 use wire::{
     change::FieldChange,
     page::MAX_ROWS,
-    rollouts::{Call, RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
+    rollouts::{Call, RolloutDetail, RolloutSpec, StageOutcome, Tab, Verdict, lower_words},
     states::StageState,
 };
 
@@ -204,10 +204,15 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
         let c = &stage.counts;
         let _ = writeln!(
             out,
-            "Stage {} {}: {}; {} of {} succeeded, {} updating, {} in error, {} {}{}",
+            "Stage {} {}: {}{}; {} of {} succeeded, {} updating, {} in error, {} {}{}",
             stage.number,
             stage.spec.name,
             stage.state,
+            match stage.outcome {
+                Some(StageOutcome::WentOn) => ", went on",
+                Some(StageOutcome::NotJudged) => ", not judged",
+                Some(StageOutcome::Passed) | None => "",
+            },
             c.succeeded,
             c.total,
             c.updating,

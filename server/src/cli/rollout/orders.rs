@@ -171,7 +171,7 @@ pub(super) async fn cancel(fleet: &Fleet, shell: Actor, of: OfDevice) -> Result<
     Box::pin(fleet.rollouts().cancel_update(&actor, &id, &device, None, &reason)).await?;
     let name = Box::pin(fleet.rollouts().detail(&actor, &id)).await?.row.name;
     let hears = if fleet.served().await? {
-        "The server that runs tells the device within a second where it is connected, or when it asks."
+        "The server that runs tells the device within a second where it is connected, or when it asks, if it has begun with it."
     } else {
         "No server runs now: the device is told when one runs again and it asks."
     };

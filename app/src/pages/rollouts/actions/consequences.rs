@@ -125,6 +125,7 @@ mod tests {
             soak_until: None,
             ended_at: None,
             verdict,
+            outcome: None,
             findings: Vec::new(),
         }
     }

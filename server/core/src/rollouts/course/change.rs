@@ -48,7 +48,7 @@ pub enum Change {
         /// Until when devices may come.
         until: Timestamp,
     },
-    /// A stage that a gate stopped goes on; what is known by now is not held against it again.
+    /// A stage that was stopped goes on; a metric that stopped it is not looked at again.
     Reopen {
         /// Which.
         stage: u32,
@@ -56,6 +56,9 @@ pub enum Change {
         doors_until: Timestamp,
         /// Who goes on in spite of what stopped it.
         by: String,
+        /// Whether its gate begins anew: what is known of its devices by now is not held against it again. Not where a metric or the gate of the whole rollout
+        /// stopped it: nobody has gone on in spite of what its own gate says.
+        anew: bool,
     },
     /// A stage whose devices were done goes on with those that are tried again, or that go on with what was taken back from them. What is known by now
     /// stays held against it.
@@ -125,7 +128,7 @@ pub enum Change {
         /// Why.
         verdict: Verdict,
     },
-    /// A person goes on in spite of that: what is known by now of any stage is not held against the rollout again.
+    /// A person goes on in spite of that: what is known by now of any stage is not held against the rollout again. What the gates of its stages say holds.
     GoOn {
         /// Who.
         by: String,

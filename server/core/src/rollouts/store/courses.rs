@@ -34,30 +34,72 @@ pub(super) const MOVE_STAGE: Sql = Sql::same(
     "UPDATE rollout_stages SET state = $3, cut = $4, total = total + $5, waiting = waiting + $6, tally = tally + $7, counted = $8, counted_at = $9,
      seen_finished = $10, seen_succeeded = $11, seen_errors = $12, started_at = $13, soak_until = $14, ended_at = $15, verdict = $16,
      seen_reverted = $17, seen_timed_out = $18, seen_dark = $19, dark = $20, looks = $21, findings = $22,
-     seen_failed = $23, seen_rejected = $24
+     seen_failed = $23, seen_rejected = $24, whole_finished = $25, whole_succeeded = $26, whole_errors = $27, whole_failed = $28,
+     whole_reverted = $29, whole_timed_out = $30, whole_rejected = $31, whole_dark = $32
      WHERE rollout_id = $1 AND number = $2",
 );
 /// Takes the stage's row and proves that nothing was reported since the plan was made.
 pub(super) const HOLD_STAGE: Sql =
     Sql::same("UPDATE rollout_stages SET tally = tally WHERE rollout_id = $1 AND number = $2 AND tally = $3");
+/// One gate's part of [`CLAMP_SEEN`], by how its columns begin.
+macro_rules! clamped {
+    ($seen:literal) => {
+        concat!(
+            $seen,
+            "finished = CASE WHEN ",
+            $seen,
+            "finished > succeeded + failed + reverted + timed_out + rejected
+                THEN succeeded + failed + reverted + timed_out + rejected ELSE ",
+            $seen,
+            "finished END, ",
+            $seen,
+            "errors = CASE WHEN ",
+            $seen,
+            "errors > failed + reverted + timed_out + rejected THEN failed + reverted + timed_out + rejected ELSE ",
+            $seen,
+            "errors END, ",
+            $seen,
+            "succeeded = CASE WHEN ",
+            $seen,
+            "finished > succeeded + failed + reverted + timed_out + rejected
+                THEN succeeded + failed + reverted + timed_out + rejected ELSE ",
+            $seen,
+            "finished END - CASE WHEN ",
+            $seen,
+            "errors > failed + reverted + timed_out + rejected THEN failed + reverted + timed_out + rejected ELSE ",
+            $seen,
+            "errors END, ",
+            $seen,
+            "failed = CASE WHEN ",
+            $seen,
+            "failed > failed THEN failed ELSE ",
+            $seen,
+            "failed END, ",
+            $seen,
+            "reverted = CASE WHEN ",
+            $seen,
+            "reverted > reverted THEN reverted ELSE ",
+            $seen,
+            "reverted END, ",
+            $seen,
+            "timed_out = CASE WHEN ",
+            $seen,
+            "timed_out > timed_out THEN timed_out ELSE ",
+            $seen,
+            "timed_out END, ",
+            $seen,
+            "rejected = CASE WHEN ",
+            $seen,
+            "rejected > rejected THEN rejected ELSE ",
+            $seen,
+            "rejected END"
+        )
+    };
+}
 /// What was seen can't be more than there is, after devices were taken out of it to be tried again, or an error became a success after all: then the
-/// rest of what was seen were successes, and the next error is a new one.
-pub(super) const CLAMP_SEEN: Sql = Sql::same(
-    "UPDATE rollout_stages SET
-     seen_finished = CASE WHEN seen_finished > succeeded + failed + reverted + timed_out + rejected
-                          THEN succeeded + failed + reverted + timed_out + rejected ELSE seen_finished END,
-     seen_errors = CASE WHEN seen_errors > failed + reverted + timed_out + rejected
-                        THEN failed + reverted + timed_out + rejected ELSE seen_errors END,
-     seen_succeeded = CASE WHEN seen_finished > succeeded + failed + reverted + timed_out + rejected
-                           THEN succeeded + failed + reverted + timed_out + rejected ELSE seen_finished END
-                    - CASE WHEN seen_errors > failed + reverted + timed_out + rejected
-                           THEN failed + reverted + timed_out + rejected ELSE seen_errors END,
-     seen_failed = CASE WHEN seen_failed > failed THEN failed ELSE seen_failed END,
-     seen_reverted = CASE WHEN seen_reverted > reverted THEN reverted ELSE seen_reverted END,
-     seen_timed_out = CASE WHEN seen_timed_out > timed_out THEN timed_out ELSE seen_timed_out END,
-     seen_rejected = CASE WHEN seen_rejected > rejected THEN rejected ELSE seen_rejected END
-     WHERE rollout_id = $1",
-);
+/// rest of what was seen were successes, and the next error is a new one. The same of either gate.
+pub(super) const CLAMP_SEEN: Sql =
+    Sql::same(concat!("UPDATE rollout_stages SET ", clamped!("seen_"), ", ", clamped!("whole_"), " WHERE rollout_id = $1"));
 /// Those that have been silent the longest, so many at a time: a fleet that falls silent at once does not hold the writer for as long as it is large. Who was too
 /// long in a step is told which: the code ends with it. Whose success was never proven has failed.
 pub(super) const TIME_OUT: Sql = Sql::same(
@@ -318,7 +360,15 @@ async fn write_stage(tx: &mut Tx, id: &str, number: i64, old: &Stage, new: &Stag
         i64::from(new.looks),
         json(&new.findings)?,
         new.seen.failed,
-        new.seen.rejected
+        new.seen.rejected,
+        new.seen_by_whole.finished,
+        new.seen_by_whole.succeeded,
+        new.seen_by_whole.errors,
+        new.seen_by_whole.failed,
+        new.seen_by_whole.reverted,
+        new.seen_by_whole.timed_out,
+        new.seen_by_whole.rejected,
+        new.seen_by_whole.dark
     )
     .map(drop)
 }

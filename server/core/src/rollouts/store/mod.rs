@@ -82,6 +82,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &courses::WITHDRAW_RECALLED,
     &turns::WITHDRAW_ONE,
     &turns::CANCEL_ONE,
+    &turns::CANCEL_UNOFFERED,
     &turns::CANCELLED,
     &turns::CANCELLED_OF,
     &courses::REQUEUE,

@@ -45,7 +45,7 @@ pub(super) const CONCERNING: Sql = Sql::same(select_records!(
 pub(super) const STAGES: Sql = Sql::same(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
      seen_finished, seen_succeeded, seen_errors, seen_failed, seen_reverted, seen_timed_out, seen_rejected, seen_dark, dark, started_at, soak_until, ended_at,
-     verdict, looks, findings
+     verdict, looks, findings, whole_finished, whole_succeeded, whole_errors, whole_failed, whole_reverted, whole_timed_out, whole_rejected, whole_dark
      FROM rollout_stages WHERE rollout_id = $1 ORDER BY number",
 );
 
@@ -262,6 +262,14 @@ struct StageRow {
     verdict: Option<String>,
     looks: i64,
     findings: String,
+    whole_finished: i64,
+    whole_succeeded: i64,
+    whole_errors: i64,
+    whole_failed: i64,
+    whole_reverted: i64,
+    whole_timed_out: i64,
+    whole_rejected: i64,
+    whole_dark: i64,
 }
 
 /// A rollout of this organization.
@@ -324,6 +332,16 @@ pub(in crate::rollouts) async fn stages(on: &mut impl Conn, record: &Record) -> 
                 timed_out: s.seen_timed_out,
                 rejected: s.seen_rejected,
                 dark: s.seen_dark,
+            },
+            seen_by_whole: Seen {
+                finished: s.whole_finished,
+                succeeded: s.whole_succeeded,
+                errors: s.whole_errors,
+                failed: s.whole_failed,
+                reverted: s.whole_reverted,
+                timed_out: s.whole_timed_out,
+                rejected: s.whole_rejected,
+                dark: s.whole_dark,
             },
             tally: s.tally,
             counted: s.counted,

@@ -1,7 +1,8 @@
 //! Whose turn it is: what is open of a device, what it had before, what may come next, and what is tried again.
 
 use super::{
-    CANCELLED_BY_HAND,
+    CANCELLED_BY_HAND, courses,
+    offers::RETIRE,
     updates::{Update, shift, timing},
 };
 use crate::{
@@ -48,15 +49,24 @@ pub(super) const CANCEL_ONE: Sql = Sql::same(concat!(
     "', detail = $3, ended_at = $2, updated_at = $2
      WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')",
 ));
+/// An attempt that is cancelled by a person before it is offered, after this one.
+pub(super) const CANCEL_UNOFFERED: Sql = Sql::same(concat!(
+    "INSERT INTO updates (id, org_id, rollout_id, device, stage, state, open, latest, again, code, detail, from_version, attempts, deadline,
+         created_at, updated_at, ended_at, passed)
+     SELECT CAST($2 AS TEXT), u.org_id, u.rollout_id, u.device, u.stage, 'cancelled', FALSE, TRUE, FALSE, '",
+    cancelled_by_hand!(),
+    "', CAST($4 AS TEXT), u.from_version, u.attempts + 1, u.deadline, CAST($3 AS BIGINT), CAST($3 AS BIGINT), CAST($3 AS BIGINT), 0
+     FROM updates u WHERE u.id = $1",
+));
 /// How many of a rollout's updates people have cancelled, and nobody has had tried again, and when the last of them.
 pub(super) const CANCELLED: Sql = Sql::same(concat!(
     "SELECT COUNT(*), MAX(ended_at) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
     cancelled_by_hand!(),
     "'",
 ));
-/// Which they are.
+/// Which they are, of those that were offered: of others no device has heard.
 pub(super) const CANCELLED_OF: Sql = Sql::same(concat!(
-    "SELECT device, id FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
+    "SELECT device, id FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND passed <> 0 AND state = 'cancelled' AND code = '",
     cancelled_by_hand!(),
     "'",
 ));
@@ -254,13 +264,35 @@ pub(in crate::rollouts) async fn cancel(tx: &mut Tx, update: &Update, detail: &s
     Ok(true)
 }
 
+/// Takes a device out that waits to be tried again by itself, by a person's order. Its attempt stays as it ended; another one that is never offered is cancelled
+/// in its place, with this line, and its device is left out where it counted as ended. False, and nothing is changed, when it does not wait any more.
+pub(in crate::rollouts) async fn cancel_unoffered(
+    tx: &mut Tx,
+    ended: &Update,
+    id: &UpdateId,
+    detail: &str,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    // Whenever that would be.
+    if exec!(tx, RETIRE, ended.id.as_str(), i64::MAX, ended.state.as_str())? != 1 {
+        return Ok(false);
+    }
+    exec!(tx, CANCEL_UNOFFERED, ended.id.as_str(), id.as_str(), now.0, detail)?;
+    let mut delta = Counts::default();
+    Class::of(ended.state).add(&mut delta, -1);
+    Class::LeftOut.add(&mut delta, 1);
+    shift(tx, &ended.rollout, ended.stage, &delta).await?;
+    courses::clamp_seen(tx, &ended.rollout).await?;
+    Ok(true)
+}
+
 /// A rollout's updates that people have cancelled, and nobody has had tried again.
 pub(in crate::rollouts) async fn cancelled(on: &mut impl Conn, rollout: &RolloutId) -> Result<Cancelled, Error> {
     let found = row!(on, (i64, Option<i64>), CANCELLED, rollout.as_str())?;
     Ok(found.map_or_else(Cancelled::default, |(devices, last)| Cancelled { devices, last: last.map(Timestamp) }))
 }
 
-/// Which of a rollout's updates those are, with their devices.
+/// Which of a rollout's updates those are that were offered, with their devices.
 pub(in crate::rollouts) async fn cancelled_of(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<(DeviceNo, UpdateId)>, Error> {
     rows!(on, (i64, String), CANCELLED_OF, rollout.as_str())?
         .into_iter()

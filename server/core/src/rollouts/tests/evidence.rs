@@ -1,7 +1,11 @@
 //! Metrics beside devices that are not updated, the gate of the whole rollout, and the time of each step, on both engines.
 
 use super::{Scene, stage};
-use crate::{db::EngineKind, devices::DeviceNo, rollouts::state::Class};
+use crate::{
+    db::EngineKind,
+    devices::DeviceNo,
+    rollouts::{gate::Seen, state::Class},
+};
 use rstest::rstest;
 use wire::{
     device::Sample,
@@ -70,10 +74,14 @@ async fn a_metric_that_is_worse_on_updated_devices_halts_it(#[case] kind: Engine
     // A person goes on in spite of it: it is watched once more, and the metric is not held against it again.
     s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
     assert!(s.detail(&id).await.stages[0].findings[0].seen);
+    assert_eq!(s.checked(&id).await.stages[0].seen, Seen::default(), "what its gate knows of its devices holds");
     s.w.clock.advance(4 * QUARTER);
     s.rollouts().tick().await.unwrap();
     let course = s.checked(&id).await;
     assert_eq!((course.stage, course.stages[0].state, course.stages[0].findings.len()), (2, StageState::Succeeded, 1));
+    let kept = course.stages[0].verdict.as_ref().unwrap();
+    assert_eq!((kept.call, kept.finished), (Call::Wait, 12));
+    assert!(kept.text.starts_with("went on by oli in spite of the gate: cpu.load is worse"), "{}", kept.text);
 }
 
 #[rstest]

@@ -15,6 +15,7 @@ mod confirming;
 mod course;
 mod ddi;
 mod deltas;
+mod each_gate;
 mod evidence;
 mod expected;
 mod expiring;
@@ -36,6 +37,7 @@ mod set_aside;
 mod storm;
 mod time;
 mod trusting;
+mod untried;
 mod uses;
 
 use super::{

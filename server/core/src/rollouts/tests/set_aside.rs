@@ -4,7 +4,7 @@ use super::{Scene, stage};
 use crate::db::EngineKind;
 use rstest::rstest;
 use wire::{
-    rollouts::{Call, GateSpec, Reach, StageSpec, Verb},
+    rollouts::{Call, GateSpec, Reach, StageOutcome, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
     time::DAY_MS,
 };
@@ -49,7 +49,11 @@ async fn a_last_stage_of_which_most_were_cancelled_asks_first_and_halts_nothing(
         assert_eq!(detail.row.summary, "Completed: 2 of 10 succeeded, 8 left out");
         let left = "; nobody had 8 cancelled devices tried again in time";
         assert!(detail.history.iter().any(|e| e.text.starts_with("Stage 1 ended: only 2 of 10") && e.text.ends_with(left)), "{detail:?}");
-        assert_eq!(detail.stages[0].verdict.call, Call::Wait, "it has not passed");
+        assert_eq!(
+            (detail.stages[0].verdict.call, detail.stages[0].outcome),
+            (Call::Wait, Some(StageOutcome::WentOn)),
+            "it has not passed"
+        );
         s.checked(&id).await;
     }
 }
@@ -78,6 +82,7 @@ async fn a_stage_of_which_everybody_was_cancelled_has_not_passed_and_its_day_lea
     s.rollouts().tick().await.unwrap();
     let detail = s.detail(&id).await;
     assert_eq!(detail.row.summary, "Completed: 0 of 2 succeeded, 2 left out");
+    assert_eq!([0, 1].map(|at: usize| detail.stages[at].outcome), [Some(StageOutcome::NotJudged); 2]);
     let why = "Stage 2 ended: nobody could be judged: 1 device left out; nobody had 2 cancelled devices tried again in time";
     assert!(detail.history.iter().any(|e| e.text == why), "{detail:?}");
     s.checked(&id).await;

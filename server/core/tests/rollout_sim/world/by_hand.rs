@@ -1,12 +1,13 @@
 //! What people do to single devices: they cancel an update, and have those tried again that they choose by how their updates ended.
 
-use super::{World, ledger::retractable};
+use super::{Row, World, ledger::retractable};
 use crate::devices::Dice;
 use fleet::rollouts::{
     control::retry,
     course::{Course, may_install},
     hearing::{Grounds, goes_on},
     plan::Cancelled,
+    retry::goes_on as tries_again,
     state::{Class, ROLLOUT, UPDATE, ended, legal, taken_back},
 };
 use wire::{
@@ -19,6 +20,10 @@ impl World {
     /// Somebody cancels the update of one device. Now and then that has begun before it hears of it, and goes back, or it refuses to stop.
     pub(super) fn cancel(&mut self, run: usize, dice: &mut Dice) {
         let open = self.open_rows(run, |r| retractable(r.state));
+        let unoffered = self.tried_again(run);
+        if let Some(ended) = unoffered.filter(|_| open.is_empty() || dice.percent(50)) {
+            return self.cancel_unoffered(ended);
+        }
         if open.is_empty() {
             return;
         }
@@ -41,6 +46,40 @@ impl World {
             self.take_up(i, UpdateState::Downloading);
             assert!(self.rows[i].open || !may_install(self.runs[run].course.release), "seed {}: who refuses is not under way", self.seed);
         }
+        self.check_now(run);
+    }
+
+    /// A row of a run whose device is tried again by itself.
+    fn tried_again(&self, run: usize) -> Option<usize> {
+        let waits = |i: &usize| self.rows[*i].retry_at.is_some() && !self.rows[*i].again;
+        self.runs[run].latest.values().copied().find(waits).filter(|_| tries_again(self.runs[run].course.state))
+    }
+
+    /// Somebody takes out such a device: that is final, because nothing is under way there.
+    fn cancel_unoffered(&mut self, i: usize) {
+        let ended = self.rows[i].clone();
+        let (run, now) = (ended.run, self.now);
+        assert!(!ended.open && ended.latest, "seed {}: it is under way and waits to be tried again", self.seed);
+        (self.rows[i].latest, self.rows[i].retry_at) = (false, None);
+        let attempts = ended.attempts + 1;
+        let row = Row {
+            state: UpdateState::Cancelled,
+            by_hand: true,
+            refused: false,
+            went_on: false,
+            retry_at: None,
+            ended_at: now,
+            made_at: now,
+            attempts,
+            ..ended
+        };
+        self.shift(run, ended.stage, Class::of(ended.state), -1);
+        self.shift(run, ended.stage, Class::LeftOut, 1);
+        self.clamp_seen(run);
+        self.runs[run].latest.insert(ended.device, self.rows.len());
+        self.rows.push(row);
+        self.tally.cancelled_unoffered += 1;
+        self.note(run, format!("that device {} is tried again is cancelled by oli", ended.device));
         self.check_now(run);
     }
 

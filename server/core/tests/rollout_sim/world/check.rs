@@ -3,6 +3,7 @@
 use super::World;
 use fleet::rollouts::{
     course::{Course, sound},
+    gate::Seen,
     state::{ROLLOUT, STAGE, legal},
 };
 use std::collections::BTreeSet;
@@ -47,6 +48,13 @@ impl World {
                     assert!(most.is_none_or(|most| n <= i64::from(most)), "seed {}: {n} {what} devices let a stage pass", self.seed);
                 }
             }
+            // A gate begins anew only after a no of its own: that of the whole rollout, or that of the stage, and not where a metric has stopped it.
+            let more = |old: Seen, new: Seen| new.finished > old.finished || new.errors > old.errors || new.dark > old.dark;
+            let whole_no = before.verdict.as_ref().is_some_and(|v| v.call == Call::Halt);
+            assert!(whole_no || !more(old.seen_by_whole, new.seen_by_whole), "seed {}: the whole's gate forgets what it saw", self.seed);
+            let own_no = old.verdict.as_ref().is_some_and(|v| v.call == Call::Halt && (v.is_judged() || !whole_no));
+            let metric = old.findings.iter().any(|f| f.call == Call::Halt && !f.seen);
+            assert!(own_no && !metric || !more(old.seen, new.seen), "seed {}: a stage's gate forgets what it saw", self.seed);
             // What a metric showed stops a stage unless a person goes on in spite of it.
             let shown = new.findings.iter().any(|f| f.call == Call::Halt && !f.seen);
             assert!(!(shown && passed && by == "automatic"), "seed {}: a worse metric let a stage pass", self.seed);

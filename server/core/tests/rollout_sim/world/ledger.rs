@@ -146,12 +146,15 @@ impl World {
 
     pub(super) fn clamp_seen(&mut self, run: usize) {
         for stage in &mut self.runs[run].course.stages {
-            stage.seen.finished = stage.seen.finished.min(stage.counts.finished());
-            stage.seen.errors = stage.seen.errors.min(stage.counts.errors());
-            stage.seen.failed = stage.seen.failed.min(stage.counts.failed);
-            stage.seen.reverted = stage.seen.reverted.min(stage.counts.reverted);
-            stage.seen.timed_out = stage.seen.timed_out.min(stage.counts.timed_out);
-            stage.seen.rejected = stage.seen.rejected.min(stage.counts.rejected);
+            let counts = stage.counts;
+            for seen in [&mut stage.seen, &mut stage.seen_by_whole] {
+                seen.finished = seen.finished.min(counts.finished());
+                seen.errors = seen.errors.min(counts.errors());
+                seen.failed = seen.failed.min(counts.failed);
+                seen.reverted = seen.reverted.min(counts.reverted);
+                seen.timed_out = seen.timed_out.min(counts.timed_out);
+                seen.rejected = seen.rejected.min(counts.rejected);
+            }
         }
     }
 

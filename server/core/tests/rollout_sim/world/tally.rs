@@ -44,6 +44,7 @@ pub struct Tally {
     pub whole_halts: u64,
     pub cancelled: u64,
     pub cancelled_again: u64,
+    pub cancelled_unoffered: u64,
     pub reopened: u64,
     pub set_aside: u64,
     pub refused: u64,
@@ -96,6 +97,7 @@ impl Tally {
         self.whole_halts += o.whole_halts;
         self.cancelled += o.cancelled;
         self.cancelled_again += o.cancelled_again;
+        self.cancelled_unoffered += o.cancelled_unoffered;
         self.reopened += o.reopened;
         self.set_aside += o.set_aside;
         self.refused += o.refused;
