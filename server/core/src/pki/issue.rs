@@ -13,6 +13,7 @@ use super::{
     store,
 };
 use crate::{
+    access::audit::Deed,
     asked::Origin,
     db::{Bytes, Tx},
     refused::Refused,
@@ -120,14 +121,20 @@ impl Pki {
     /// anew: `signed_ahead!` is the way.
     pub async fn issue_device(&self, tx: &mut Tx, new: NewLeaf<'_>) -> Result<Issued, Error> {
         let nothing = || Error::from(crate::db::Error::corrupt("nothing was issued"));
-        match self.issue_devices(tx, &[new]).await {
+        match self.issue_devices(tx, &[new], |_| Vec::new()).await {
             Ok(mut issued) => issued.pop().ok_or_else(nothing),
             Err(refused) => Err(refused.alone().unwrap_or_else(nothing)),
         }
     }
 
-    /// The same for several devices at once, whose keys and names differ: all of them, or it says who may not have one.
-    pub(crate) async fn issue_devices(&self, tx: &mut Tx, new: &[NewLeaf<'_>]) -> Result<Vec<Issued>, Refused<Error>> {
+    /// The same for several devices at once, whose keys and names differ: all of them, or it says who may not have one. What they are given for goes into the
+    /// books behind their certificates, in the same trips: `deeds` says it, with the serials in hex.
+    pub(crate) async fn issue_devices<'d>(
+        &self,
+        tx: &mut Tx,
+        new: &[NewLeaf<'_>],
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
+    ) -> Result<Vec<Issued>, Refused<Error>> {
         let all = self.authorities.load_full();
         let profiles = self.profiles_of(tx, new).await?;
         let mut refused = Vec::new();
@@ -174,11 +181,11 @@ impl Pki {
                 origin: leaf.origin,
             })
             .collect();
-        let leaves = self.issue(tx, &orders).await?;
+        let leaves = self.issue_for(tx, &orders, deeds).await?;
         drop(orders);
         let issued = leaves.into_iter().zip(new.iter().zip(ready)).map(|(leaf, (new, ready))| Issued {
+            serial: leaf.serial_hex(),
             id: leaf.id,
-            serial: hex::encode(leaf.serial),
             der: leaf.der,
             validity: leaf.validity,
             fingerprint: leaf.fingerprint,
