@@ -120,11 +120,18 @@ impl Pki {
     /// owns, names other than the device's own, and an authority that is about to end. After [`Error::ToSign`] the transaction is undone and done
     /// anew: `signed_ahead!` is the way.
     pub async fn issue_device(&self, tx: &mut Tx, new: NewLeaf<'_>) -> Result<Issued, Error> {
-        let nothing = || Error::from(crate::db::Error::corrupt("nothing was issued"));
-        match self.issue_devices(tx, &[new], |_| Vec::new()).await {
-            Ok(mut issued) => issued.pop().ok_or_else(nothing),
-            Err(refused) => Err(refused.alone().unwrap_or_else(nothing)),
-        }
+        alone(self.issue_devices(tx, &[new], |_| Vec::new()).await)
+    }
+
+    /// The same in a transaction that has its number of the trust clock already, with what goes into the books behind the certificate.
+    pub(super) async fn issue_at<'d>(
+        &self,
+        tx: &mut Tx,
+        new: NewLeaf<'_>,
+        trust_seq: i64,
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
+    ) -> Result<Issued, Error> {
+        alone(self.issue_all(tx, &[new], Some(trust_seq), deeds).await)
     }
 
     /// The same for several devices at once, whose keys and names differ: all of them, or it says who may not have one. What they are given for goes into the
@@ -133,6 +140,16 @@ impl Pki {
         &self,
         tx: &mut Tx,
         new: &[NewLeaf<'_>],
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
+    ) -> Result<Vec<Issued>, Refused<Error>> {
+        self.issue_all(tx, new, None, deeds).await
+    }
+
+    async fn issue_all<'d>(
+        &self,
+        tx: &mut Tx,
+        new: &[NewLeaf<'_>],
+        trust_seq: Option<i64>,
         deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
     ) -> Result<Vec<Issued>, Refused<Error>> {
         let all = self.authorities.load_full();
@@ -147,7 +164,10 @@ impl Pki {
         }
         Refused::none(refused)?;
         // Two enrolments with one key ask one after the other.
-        let trust_seq = store::next_trust(tx).await?;
+        let trust_seq = match trust_seq {
+            Some(seq) => seq,
+            None => store::next_trust(tx).await?,
+        };
         // The issuer is from memory; what another process did to it meanwhile is asked together with the key.
         let wanted = new.iter().zip(&ready).map(|(leaf, ready)| wanted(leaf.csr, leaf.device, &ready.issuer)).collect::<Vec<_>>();
         let mut refused = Vec::new();
@@ -234,6 +254,15 @@ impl Pki {
     pub fn admit(&self, issued: &Issued) {
         self.ahead.forget(&issued.id);
         self.trust.admit(issued);
+    }
+}
+
+/// What came of one.
+fn alone(outcome: Result<Vec<Issued>, Refused<Error>>) -> Result<Issued, Error> {
+    let nothing = || Error::from(crate::db::Error::corrupt("nothing was issued"));
+    match outcome {
+        Ok(mut issued) => issued.pop().ok_or_else(nothing),
+        Err(refused) => Err(refused.alone().unwrap_or_else(nothing)),
     }
 }
 
