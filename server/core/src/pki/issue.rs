@@ -116,14 +116,20 @@ fn refusal(who: &str, issuer: &Authority) -> Error {
 }
 
 impl Pki {
-    /// Signs a certificate for a device inside the caller's transaction. Refuses a key that another device, an authority or a past compromise
-    /// owns, names other than the device's own, and an authority that is about to end. After [`Error::ToSign`] the transaction is undone and done
-    /// anew: `signed_ahead!` is the way.
-    pub async fn issue_device(&self, tx: &mut Tx, new: NewLeaf<'_>) -> Result<Issued, Error> {
-        alone(self.issue_devices(tx, &[new], |_| Vec::new()).await)
+    /// Signs certificates for devices, whose keys and names differ, inside the caller's transaction: all of them, or it says who may not have one. Refuses a key
+    /// that another device, an authority or a past compromise owns, names other than the device's own, and an authority that is about to end. What they are
+    /// given for goes into the books behind the certificates, in the same trips: `deeds` says it, with their serials in hex. After [`Error::ToSign`] the
+    /// transaction is undone and done anew: `signed_ahead!` is the way.
+    pub(crate) async fn issue_devices<'d>(
+        &self,
+        tx: &mut Tx,
+        new: &[NewLeaf<'_>],
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
+    ) -> Result<Vec<Issued>, Refused<Error>> {
+        self.issue_all(tx, new, None, deeds).await
     }
 
-    /// The same in a transaction that has its number of the trust clock already, with what goes into the books behind the certificate.
+    /// The same for one device, in a transaction that has its number of the trust clock already.
     pub(super) async fn issue_at<'d>(
         &self,
         tx: &mut Tx,
@@ -134,15 +140,10 @@ impl Pki {
         alone(self.issue_all(tx, &[new], Some(trust_seq), deeds).await)
     }
 
-    /// The same for several devices at once, whose keys and names differ: all of them, or it says who may not have one. What they are given for goes into the
-    /// books behind their certificates, in the same trips: `deeds` says it, with the serials in hex.
-    pub(crate) async fn issue_devices<'d>(
-        &self,
-        tx: &mut Tx,
-        new: &[NewLeaf<'_>],
-        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
-    ) -> Result<Vec<Issued>, Refused<Error>> {
-        self.issue_all(tx, new, None, deeds).await
+    /// [`Pki::issue_devices`] for one device and no more words, for tests.
+    #[cfg(test)]
+    pub(crate) async fn issue_device(&self, tx: &mut Tx, new: NewLeaf<'_>) -> Result<Issued, Error> {
+        alone(self.issue_devices(tx, &[new], |_| Vec::new()).await)
     }
 
     async fn issue_all<'d>(
