@@ -61,6 +61,7 @@ pub(crate) fn start(
     ticking("deleted", Duration::from_mins(10), |fleet| Box::pin(fleet.forget_deleted()));
     ticking("answers", HOUR, |fleet| Box::pin(async move { fleet.repeats().sweep().await.map(drop) }));
     ticking("batches", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().sweep_batches().await?) }));
+    ticking("renewals", Duration::from_secs(5), |fleet| Box::pin(async move { Ok(fleet.devices().carry_on_renewals().await?) }));
     ticking("imports", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().sweep_imports().await?) }));
     ticking("uploads", Duration::from_mins(10), |fleet| Box::pin(async move { fleet.releases().sweep().await.map(drop) }));
     let (live, stop) = (fleet.clone(), lifecycle.soft());

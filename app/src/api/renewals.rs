@@ -3,7 +3,10 @@
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
-use wire::{ids::DeviceId, pki::ManyRenewals};
+use wire::{
+    ids::DeviceId,
+    pki::{ManyRenewals, RenewalUnderWay},
+};
 
 /// What the question shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +17,8 @@ pub struct RenewalsView {
     pub devices: Vec<DeviceId>,
     /// The name of the authority whose devices alone are meant, if one is named.
     pub authority: Option<String>,
+    /// Orders that are being carried out.
+    pub under_way: Vec<RenewalUnderWay>,
 }
 
 /// What these inputs of a form mean.
@@ -39,7 +44,8 @@ pub async fn read_renewals(
     let all = call.answer(call.fleet.pki().list_authorities(&call.actor))?;
     let named = many.authority.as_deref();
     let authority = all.iter().find(|a| [Some(a.id.as_str()), Some(a.common_name())].contains(&named)).map(|a| a.common_name().to_owned());
-    Packed::of(&RenewalsView { would, devices: many.devices, authority })
+    let under_way = call.answer(call.fleet.devices().renewals_under_way(&call.actor).await)?;
+    Packed::of(&RenewalsView { would, devices: many.devices, authority, under_way })
 }
 
 /// Asks them, over so many `minutes`, or over as many as it takes when that is empty. `expected` is how many devices the question told of; when they are another

@@ -79,6 +79,8 @@ ids! {
     AuthorityId = "ca", "authority id";
     /// A request for a second person to agree.
     ConsentId = "con", "request id";
+    /// An order to many devices to renew, while it is carried out.
+    RenewalOrderId = "rno", "renewal order id";
     /// An issued certificate.
     CertificateId = "crt", "certificate id";
     /// A key that the server signs assignments with.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use certificates::{
     CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, CertificatesPage, DecodedCertificate, OWNERS_LIST,
 };
-pub use renewals::{MAX_RENEWAL_MINUTES, ManyRenewals, RenewMany, RenewalOrder, RenewalProgress};
+pub use renewals::{MAX_RENEWAL_MINUTES, ManyRenewals, RenewMany, RenewalOrder, RenewalProgress, RenewalUnderWay};
 
 pub use crate::{
     profiles::{CertificateProfile, KeyType, MAX_FACTORY_HOURS, MAX_PROFILE_HOURS, ProfileKeys, ProfileRules},

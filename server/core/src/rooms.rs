@@ -296,6 +296,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::given_groups::ALL,
         crate::devices::facts::ALL,
         crate::devices::naming::ALL,
+        crate::devices::renewal_orders::ALL,
         crate::devices::narrowing::ALL,
         crate::devices::pins::ALL,
         crate::devices::rows::ALL,

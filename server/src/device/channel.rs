@@ -161,7 +161,8 @@ impl Channel<'_> {
         if told && self.send(Down::Renew).await.is_err() {
             return GONE;
         }
-        // Those that stay connected are told over ten pings: a fleet whose authority is retiring does not renew in one minute.
+        // Those that stay connected are told over ten pings: a fleet whose authority is retiring does not renew in one minute. Those of an order come by its
+        // own spread instead.
         let mut pings_left = u32::from(self.peer.peer.fingerprint[0] % 10);
         let stopping = self.devices.stopping.clone();
         let mut waiting: FuturesOrdered<BoxFuture<'static, Outcome>> = FuturesOrdered::new();

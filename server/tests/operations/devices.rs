@@ -47,6 +47,7 @@ async fn devices_are_tagged_suspended_exported_and_decommissioned(#[case] kind: 
     assert_eq!(count("state:suspended").await, 2);
     desk.operator.post("/devices:life", &step("resume")).await.ok();
     assert_eq!(count("state:active").await, 2);
+    assert_eq!(desk.viewer.get("/renewals").await.ok(), &json!([]), "no order to many is under way");
 
     let file = desk.viewer.get("/devices:export?q=tag:uk").await;
     assert_eq!(file.headers["content-disposition"].to_str().unwrap(), "attachment; filename=\"devices.csv\"");

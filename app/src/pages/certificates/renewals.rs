@@ -12,13 +12,14 @@ use crate::{
         form::{self, ActionForm, FormCall, fault_banner, field, on_asked_anew, on_success, refusal},
         number::{counted, grouped},
         page::page,
+        progress::progress,
         toast::toasts,
         unread::not_understood,
     },
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_query_map, use_url};
-use wire::pki::{MAX_RENEWAL_MINUTES, ManyRenewals};
+use wire::pki::{MAX_RENEWAL_MINUTES, ManyRenewals, RenewalUnderWay};
 
 /// What the address asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +90,7 @@ fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
         empty("circle-alert", "This address is not understood", text, Some(way_back))
     } else if would.asked == 0 {
         view! {
-            <div class="body"><p>{about(m, asked)}</p>{left_out(would)}</div>
+            <div class="body"><p>{about(m, asked)}</p>{left_out(would)}{under_way(&m.under_way)}</div>
             {empty("shield-check", "Nobody is left to ask", "Who was asked already renews when it is told, or when it connects.", Some(way_back))}
         }
         .into_any()
@@ -112,6 +113,7 @@ fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     let Asked { q, devices, named, authority, .. } = asked.clone();
     let what = what(would);
     let (back, about, left_out, expected) = (asked.back(), about(m, asked), left_out(would), would.devices);
+    let under_way = under_way(&m.under_way);
     view! {
         <ActionForm action=call>
             <input type="hidden" name="q" value=q/>
@@ -125,6 +127,7 @@ fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
                 <p>{about}</p>
                 <p>{what}</p>
                 {left_out}
+                {under_way}
                 {minutes.view()}
                 <div class="row">
                     {form::submit(format!("Ask {who}"), "primary", move || call.pending().get())}
@@ -181,6 +184,21 @@ fn left_out(would: &ManyRenewals) -> AnyView {
     view! { <p>"Left out:"</p><dl class="kv">{rows.collect_view()}</dl> }.into_any()
 }
 
+/// Orders that are being carried out, and how far they are; nothing where there is none.
+fn under_way(orders: &[RenewalUnderWay]) -> AnyView {
+    let shown = orders.iter().map(|order| {
+        let text = reached(order);
+        view! { <p>{text.clone()}</p>{progress(text, order.reached, order.asked)} }
+    });
+    shown.collect_view().into_any()
+}
+
+fn reached(order: &RenewalUnderWay) -> String {
+    let RenewalUnderWay { about, ordered_by, asked, reached, .. } = order;
+    let of = counted(*asked, "device", "devices");
+    format!("The order of {ordered_by} about {about} is being carried out: {} of {of} reached so far.", grouped(*reached))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +216,8 @@ mod tests {
             minutes: 1,
             told_by: Timestamp(0),
         };
-        Model { would, devices: devices.iter().map(|id| id.parse().unwrap()).collect(), authority: authority.map(str::to_owned) }
+        let devices = devices.iter().map(|id| id.parse().unwrap()).collect();
+        Model { would, devices, authority: authority.map(str::to_owned), under_way: Vec::new() }
     }
 
     #[test]
@@ -219,6 +238,20 @@ mod tests {
         assert!(said(1, 3).starts_with("1 of them is asked, whatever the age of its certificates."));
         assert!(said(3, 3).starts_with("All of them are asked, whatever the age of their certificates."));
         assert!(said(1200, 1204).starts_with("1,200 of them are asked,"));
+    }
+
+    #[test]
+    fn an_order_that_is_under_way_says_how_far_it_is() {
+        let order = RenewalUnderWay {
+            about: "type:gateway".into(),
+            authority: None,
+            ordered_at: Timestamp(0),
+            ordered_by: "oli".into(),
+            asked: 100_000,
+            reached: 3_000,
+        };
+        let said = "The order of oli about type:gateway is being carried out: 3,000 of 100,000 devices reached so far.";
+        assert_eq!(reached(&order), said);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     Timestamp,
-    ids::{CertificateId, DeviceId},
+    ids::{AuthorityId, CertificateId, DeviceId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,26 @@ pub struct ManyRenewals {
     pub minutes: u32,
     /// When the last one is told at the latest, if the order is given now; one that is not connected is told when it is.
     pub told_by: Timestamp,
+}
+
+/// An order that many devices renew which is being carried out: whom it asks is settled, and each of them is reached one after the other, also after a
+/// restart of the server. One that has reached all is in the audit log alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RenewalUnderWay {
+    /// Whom it is about, as the audit log says it: a selector, devices by their names, or an authority.
+    pub about: String,
+    /// The authority whose certificates alone are renewed.
+    pub authority: Option<AuthorityId>,
+    /// When it was given.
+    pub ordered_at: Timestamp,
+    /// Who gave it.
+    pub ordered_by: String,
+    /// Devices that it asks.
+    pub asked: i64,
+    /// Those of them that it has reached: it is settled when they are told, or they were left out because they were suspended, were asked otherwise or had
+    /// nothing to renew any more.
+    pub reached: i64,
 }
 
 /// How far the devices of an authority are with the orders that they renew: of those whose certificate of it has not ended.

@@ -6,12 +6,12 @@ use super::{
     admission::{Admission, Credential},
     claims,
     enrolment::RETRY_MS,
-    entry::{self, LetIn},
+    entry::{self, LetIn, Note},
     gave::{Gave, gave, give},
     store,
 };
 use crate::{
-    access::{Actor, audit},
+    access::Actor,
     bus::{Bus, Event},
     clock::Clock,
     db::{Db, Tx, exec, list, rows},
@@ -199,7 +199,7 @@ impl Desk {
             return Ok(answers);
         }
         let chosen: Vec<&Admission> = places.iter().map(|place| admissions[*place]).collect();
-        let made = entry::let_in(&self.pki, &mut tx, &chosen, now).await.map_err(|e| moved(e, &places))?;
+        let made = entry::let_in(&self.pki, &mut tx, &chosen, note, now).await.map_err(|e| moved(e, &places))?;
         write_down(&mut tx, &chosen, &made, &uses, now).await?;
         tx.commit().await?;
         for LetIn { device, issued, .. } in &made {
@@ -317,7 +317,7 @@ fn moved(refused: Refused<Error>, places: &[usize]) -> Refused<Error> {
     }
 }
 
-/// What each credential gave, the uses that it cost, and the books.
+/// What each credential gave, and the uses that it cost.
 async fn write_down(
     tx: &mut Tx,
     let_in: &[&Admission],
@@ -331,25 +331,15 @@ async fn write_down(
     if !taken.is_empty() {
         exec!(&mut *tx, store::TOKENS_USE, list(&taken)?, now.0)?;
     }
-    let actors: Vec<Actor> = let_in.iter().zip(made).map(|(a, made)| acting(a, made.device)).collect();
-    let deeds = let_in.iter().zip(made).zip(&actors).map(|((a, made), actor)| enrolled(a, made, actor));
-    audit::append_all(tx, now, &deeds.collect::<Vec<_>>()).await
+    Ok(())
 }
 
-/// The device itself, as the one who acted.
-pub(super) fn acting(a: &Admission, device: DeviceNo) -> Actor {
-    // The pass is nobody's request alone.
-    Actor::device(&a.org, device, &a.device_id, &a.address).by_request(&a.request)
-}
-
-/// That a device was let in, for the books.
-pub(super) fn enrolled<'a>(a: &'a Admission, made: &LetIn, actor: &'a Actor) -> audit::Deed<'a> {
-    let mut detail = json!({
-        "by": a.enrolled_by, "serial": made.issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored, "profile": a.profile,
-    });
+/// That a device was let in by what it brought, for the books: the device itself is the one who acted.
+pub(super) fn note(a: &Admission, device: DeviceNo) -> Note {
+    let mut detail = json!({ "by": a.enrolled_by });
     if let Some(digest) = a.csr.digest() {
         detail["csr_sha256"] = json!(digest);
     }
-    made.joined.say(&mut detail);
-    audit::Deed { actor, action: "device.enrol", object: a.device_id.as_str(), detail }
+    // The pass is nobody's request alone.
+    Note { by: Actor::device(&a.org, device, &a.device_id, &a.address).by_request(&a.request), detail }
 }

@@ -5,7 +5,7 @@ use super::{
     Devices, Error,
     admission::{self, Admission, Credential, Replaces, Standing, named},
     claims::{self, ClaimRow},
-    desk::{self, Answer},
+    desk::Answer,
     entry::LetIn,
     presence::clean,
     store,
@@ -255,9 +255,8 @@ impl Devices {
         if bearer::fits(secret, &found.secret_hash) { Ok(found) } else { Err(Error::BadToken) }
     }
 
-    /// The books, the commit, and the news of it.
-    pub(super) async fn finish(&self, mut tx: Tx, a: &Admission, made: LetIn, now: Timestamp) -> Result<CertificateId, Error> {
-        audit::append_all(&mut tx, now, &[desk::enrolled(a, &made, &desk::acting(a, made.device))]).await?;
+    /// The commit, and the news of it.
+    pub(super) async fn finish(&self, tx: Tx, a: &Admission, made: LetIn) -> Result<CertificateId, Error> {
         tx.commit().await?;
         self.pki.admit(&made.issued);
         self.bus.tell(Event::Trust);

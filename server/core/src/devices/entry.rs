@@ -1,4 +1,5 @@
-//! A device's row and its certificate, for many at once as for one. Refuses to know by what they are let in: `admission.rs` has decided.
+//! A device's row, its certificate and what the books say of both, for many at once as for one. Refuses to know by what they are let in: `admission.rs` has
+//! decided.
 
 use super::{
     Away, DeviceNo, Devices, Error,
@@ -8,11 +9,13 @@ use super::{
     store,
 };
 use crate::{
+    access::{Actor, audit::Deed},
     db::{Tx, exec, list, rows},
     pki::{Issued, NewLeaf, Pki},
     refused::Refused,
 };
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use wire::{Timestamp, device::Telling, states::DeviceState};
 
@@ -68,11 +71,36 @@ pub(super) struct Attribute<'a> {
 pub(super) struct LetIn {
     pub device: DeviceNo,
     pub issued: Issued,
-    pub joined: Joined,
 }
 
-/// Rows and certificates for these, whose names and keys differ: for all of them, or it says who may not come in.
-pub(super) async fn let_in(pki: &Pki, tx: &mut Tx, admitted: &[&Admission], now: Timestamp) -> Result<Vec<LetIn>, Refused<Error>> {
+/// What the books say of somebody who is let in, beside the certificate and the groups.
+pub(super) struct Note {
+    /// Who did it.
+    pub by: Actor,
+    pub detail: Value,
+}
+
+impl Note {
+    fn deed<'a>(&'a self, a: &'a Admission, serial: &str, joined: &Joined) -> Deed<'a> {
+        let mut detail = self.detail.clone();
+        detail["serial"] = json!(serial);
+        detail["key_origin"] = json!(a.csr.key_origin);
+        detail["ignored_extensions"] = json!(a.csr.ignored);
+        detail["profile"] = json!(a.profile);
+        joined.say(&mut detail);
+        Deed { actor: &self.by, action: "device.enrol", object: a.device_id.as_str(), detail }
+    }
+}
+
+/// Rows and certificates for these, whose names and keys differ, and both in the books, where `note` says by whom and by what each is let in: for all of them,
+/// or it says who may not come in.
+pub(super) async fn let_in(
+    pki: &Pki,
+    tx: &mut Tx,
+    admitted: &[&Admission],
+    note: impl Fn(&Admission, DeviceNo) -> Note + Send,
+    now: Timestamp,
+) -> Result<Vec<LetIn>, Refused<Error>> {
     let devices = register(tx, admitted, now).await?;
     let leaves: Vec<NewLeaf<'_>> = admitted
         .iter()
@@ -88,15 +116,26 @@ pub(super) async fn let_in(pki: &Pki, tx: &mut Tx, admitted: &[&Admission], now:
             origin: a.origin(),
         })
         .collect();
-    let issued = pki.issue_devices(tx, &leaves).await?;
-    Ok(devices.into_iter().zip(issued).map(|((device, joined), issued)| LetIn { device, issued, joined }).collect())
+    let notes: Vec<Note> = admitted.iter().zip(&devices).map(|(a, (device, _))| note(a, *device)).collect();
+    let deeds = |serials: &[String]| {
+        let each = admitted.iter().zip(&notes).zip(&devices).zip(serials);
+        each.map(|(((a, note), (_, joined)), serial)| note.deed(a, serial, joined)).collect::<Vec<_>>()
+    };
+    let issued = pki.issue_devices(tx, &leaves, deeds).await?;
+    Ok(devices.iter().zip(issued).map(|((device, _), issued)| LetIn { device: *device, issued }).collect())
 }
 
 impl Devices {
-    /// The device's row and its certificate.
-    pub(super) async fn let_in(&self, tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<LetIn, Error> {
+    /// The device's row and its certificate, and both in the books.
+    pub(super) async fn let_in(
+        &self,
+        tx: &mut Tx,
+        a: &Admission,
+        note: impl Fn(&Admission, DeviceNo) -> Note + Send,
+        now: Timestamp,
+    ) -> Result<LetIn, Error> {
         let nobody = || Error::from(crate::db::Error::corrupt("nobody was let in"));
-        match let_in(&self.pki, tx, &[a], now).await {
+        match let_in(&self.pki, tx, &[a], note, now).await {
             Ok(mut one) => one.pop().ok_or_else(nobody),
             Err(refused) => Err(refused.alone().unwrap_or_else(nobody)),
         }
@@ -158,7 +197,7 @@ async fn register(tx: &mut Tx, admitted: &[&Admission], now: Timestamp) -> Resul
 
 /// Those that are in the fleet already and may be enrolled anew, with their rows as they are from now on.
 async fn known(tx: &mut Tx, admitted: &[&Admission], names: &[Name], now: Timestamp) -> Result<HashMap<Name, DeviceNo>, Refused<Error>> {
-    let asked: Vec<_> = names.iter().map(|(org, lower)| serde_json::json!({ "org": org, "lower": lower })).collect();
+    let asked: Vec<_> = names.iter().map(|(org, lower)| json!({ "org": org, "lower": lower })).collect();
     let (mut numbers, mut refused) = (HashMap::new(), Vec::new());
     for (device, org, lower, device_id, state) in rows!(tx, (i64, String, String, String, String), store::HELD, list(&asked)?)? {
         let name = (org, lower);

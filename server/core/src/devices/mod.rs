@@ -32,6 +32,7 @@ pub(crate) mod pins;
 mod presence;
 mod recovery;
 mod registry;
+pub(crate) mod renewal_orders;
 mod renewals;
 mod requests;
 pub(crate) mod rows;

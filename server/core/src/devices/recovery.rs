@@ -138,7 +138,14 @@ impl Devices {
                 return Err(Error::Pending);
             }
         }
-        let issued = match self.pki.replace_ended(&mut tx, proven, BY, actor.origin()).await? {
+        let deeds = |serials: &[String]| {
+            let csr = hex::encode(proven.csr.csr_sha256);
+            let detail = json!({
+                "replaces": proven.certificate, "serial": serials.first(), "csr_sha256": csr, "ignored_extensions": proven.csr.ignored,
+            });
+            vec![audit::Deed { actor: &actor, action: "device.recover", object: proven.device_id.as_str(), detail }]
+        };
+        let issued = match self.pki.replace_ended(&mut tx, proven, BY, actor.origin(), deeds).await? {
             Ok(issued) => issued,
             // The same device, asking twice at the same moment.
             Err(given) => return Ok(given),
@@ -146,11 +153,6 @@ impl Devices {
         if let Some(request) = request {
             exec!(&mut tx, store::REQUEST_GAVE, request.id(), issued.id.as_str())?;
         }
-        let csr = hex::encode(proven.csr.csr_sha256);
-        let detail = json!({
-            "replaces": proven.certificate, "serial": issued.serial, "csr_sha256": csr, "ignored_extensions": proven.csr.ignored,
-        });
-        audit::append(&mut tx, &actor, now, "device.recover", proven.device_id.as_str(), &detail).await?;
         tx.commit().await?;
         self.pki.admit(&issued);
         self.pki.reload().await?;

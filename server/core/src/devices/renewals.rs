@@ -4,24 +4,25 @@
 use super::{
     Away, DeviceNo, Devices, Error,
     naming::{ByName, Whom, about},
+    renewal_orders::{self, Given},
     store, telling,
 };
 use crate::{
     access::{Act, Actor, audit, may},
     db::row,
-    pki::{self, DueRenewal},
+    pki,
 };
 use serde_json::json;
 use wire::{
     Timestamp,
-    ids::{AuthorityId, DeviceId},
+    ids::{AuthorityId, DeviceId, RenewalOrderId},
     pki::{ManyRenewals, RenewMany, RenewalOrder},
     states::DeviceState,
 };
 
 /// Devices that one order asks at most; given again, it asks the next ones.
 const MOST_ASKED: usize = if cfg!(test) { 7 } else { 100_000 };
-/// Devices that are looked at together, and those whose order is written down in one transaction: others get their turn in between.
+/// Devices that are looked at together, and those that are asked in one transaction: others get their turn in between.
 const TOGETHER: (usize, usize) = if cfg!(test) { (3, 2) } else { (5_000, 1_000) };
 
 /// What an order finds.
@@ -63,9 +64,21 @@ impl Devices {
 
     /// Orders that every device renews that a selector means, or that is named: [`Devices::order_renewal`] for each, one after the other over so many
     /// minutes. Left out are those that are suspended, that have nothing to renew here, that are asked already, and that never had a channel to be told by;
-    /// so an order that was cut short, or is for more than one takes, is given again for the rest. `expected` is how many devices the caller was told that it
-    /// means; when it is another number by now, nothing happens. An entry of the audit log for all of them, with the numbers; none where nobody is asked.
+    /// so an order that is for more than one takes is given again for the rest. `expected` is how many devices the caller was told that it means; when it is
+    /// another number by now, nothing happens. An entry of the audit log for all of them, with the numbers; none where nobody is asked. Once it is given it is
+    /// carried out to its end, whatever becomes of the caller or of this server ([`Devices::carry_on_renewals`]).
     pub async fn order_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
+        let (counts, order) = self.give_order(actor, many).await?;
+        if let Some(order) = order
+            && let Err(e) = self.carry_out(&order).await
+        {
+            tracing::warn!(error = %e, "an order to renew was given and is not carried out yet; the worker goes on with it");
+        }
+        Ok(counts)
+    }
+
+    /// Gives an order to many and asks the first of them; which order that is, where anybody is asked.
+    pub(super) async fn give_order(&self, actor: &Actor, many: &RenewMany) -> Result<(ManyRenewals, Option<RenewalOrderId>), Error> {
         may(actor, Act::EditDevices)?;
         let text = "Say how many devices the order is about, as its preview tells: it is refused when that is another number by now.";
         let expected = many.expected.ok_or_else(|| Error::invalid("expected", text))?;
@@ -75,27 +88,19 @@ impl Devices {
         let whom = self.whom(&actor.org, q, &many.devices, ByName::Page).await?;
         let Found { asked, counts } = self.to_ask(actor, &whom, (of, many.minutes), now).await?;
         self.as_expected(&actor.org, &whom, (expected, counts.devices))?;
-        let mut nth = 0..counts.asked;
-        for (part, some) in asked.chunks(TOGETHER.1).enumerate() {
-            let told = |(device, n): (&DeviceNo, i64)| {
-                let due = telling::due(now, counts.minutes, (n, counts.asked)).0;
-                DueRenewal { device: *device, due }
-            };
-            let told: Vec<DueRenewal> = some.iter().zip(nth.by_ref()).map(told).collect();
-            let mut tx = self.db.write().await?;
-            self.pki.order_renewals(&mut tx, &told, of, now).await?;
-            if part == 0 {
-                // With the first of them: what was ordered is in the books, however far it comes.
-                let detail = json!({ "q": q, "named": many.devices, "authority": of, "order": counts });
-                let about = of.map_or_else(|| about(q, &many.devices), AuthorityId::to_string);
-                audit::append(&mut tx, actor, now, "device.renew_many", &about, &detail).await?;
-            }
-            tx.commit().await?;
+        if asked.is_empty() {
+            return Ok((counts, None));
         }
-        if !asked.is_empty() {
-            self.pki.reload().await?;
-        }
-        Ok(counts)
+        let about = of.map_or_else(|| about(q, &many.devices), AuthorityId::to_string);
+        let given = Given { about: &about, of, minutes: counts.minutes, at: now };
+        let order: RenewalOrderId = self.entropy.id(now);
+        let mut tx = self.db.write().await?;
+        renewal_orders::keep(&mut tx, actor, &order, &given, (&asked, TOGETHER.1)).await?;
+        self.ask_next(&mut tx, &order, now).await?;
+        let detail = json!({ "q": q, "named": many.devices, "authority": of, "order": counts });
+        audit::append(&mut tx, actor, now, "device.renew_many", &about, &detail).await?;
+        tx.commit().await?;
+        Ok((counts, Some(order)))
     }
 
     /// Looks through all that are meant, some at a time: which of them an order asks, and why the others are left out.
@@ -106,6 +111,7 @@ impl Devices {
         (of, over): (Option<&AuthorityId>, Option<u32>),
         now: Timestamp,
     ) -> Result<Found, Error> {
+        let still = renewal_orders::still_to_ask(&mut self.db.read().await?, &actor.org, of).await?;
         let (mut asked, mut after) = (Vec::new(), 0);
         let (mut suspended, mut nothing_to_renew, mut already_asked, mut no_channel, mut for_later) = (0, 0, 0, 0, 0);
         loop {
@@ -121,6 +127,7 @@ impl Devices {
                     (_, DeviceState::Suspended) => suspended += 1,
                     (None, _) => nothing_to_renew += 1,
                     (Some((true, _)), _) => already_asked += 1,
+                    _ if still.contains(&device) => already_asked += 1,
                     // Nothing would tell it, and the order would stand for ever.
                     (Some((false, false)), _) => no_channel += 1,
                     (Some((false, true)), _) if asked.len() == MOST_ASKED => for_later += 1,

@@ -4,6 +4,7 @@
 use super::{
     Away, Devices, Error,
     admission::{Admission, Credential, Standing},
+    desk,
     enrolment::RETRY_MS,
     paging::Place,
     presence::facts,
@@ -268,9 +269,9 @@ impl Devices {
             attributes: serde_json::from_str(&request.attributes).map_err(crate::db::Error::corrupt)?,
             ..a.clone()
         };
-        let made = self.let_in(&mut tx, &seen, now).await?;
+        let made = self.let_in(&mut tx, &seen, desk::note, now).await?;
         exec!(&mut tx, store::REQUEST_GAVE, request.id.as_str(), made.issued.id.as_str())?;
-        self.finish(tx, &seen, made, now).await
+        self.finish(tx, &seen, made).await
     }
 
     /// Notes that an approved request has what it asked for, when it came with a certificate.

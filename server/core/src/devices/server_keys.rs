@@ -6,6 +6,7 @@ use super::{
     Devices, Error,
     admission::{self, Admission, Credential, Replaces, Standing},
     claims::{self, ClaimRow},
+    desk,
     enrolment::{Attempt, Books, Over, RETRY_MS},
     gave::{gave, give},
     tokens,
@@ -114,9 +115,9 @@ impl Devices {
         let mut tx = self.db.write().await?;
         take(&mut tx, a, now).await?;
         let admitted = Admission { csr: key.instead(&a.csr), ..a.clone() };
-        let made = self.let_in(&mut tx, &admitted, now).await?;
+        let made = self.let_in(&mut tx, &admitted, desk::note, now).await?;
         give(&mut tx, &[(a, made.device, &made.issued.id)], now).await?;
-        self.finish(tx, &admitted, made, now).await
+        self.finish(tx, &admitted, made).await
     }
 
     /// Another key and certificate in the place of a lost one, without a use of the credential.
@@ -124,13 +125,13 @@ impl Devices {
         // It is this device's own row: the request has got it before.
         let again = Admission { csr: key.instead(&a.csr), replaces: Replaces::Itself, ..a.clone() };
         let mut tx = self.db.write().await?;
-        let made = self.let_in(&mut tx, &again, now).await?;
+        let made = self.let_in(&mut tx, &again, desk::note, now).await?;
         if self.pki.forsake(&mut tx, &made.issued, Some(lost)).await? == 0 {
             // It was used at this moment, or the same request was sent twice and the other one is answered.
             return Err(Error::AskedTwice);
         }
         give(&mut tx, &[(a, made.device, &made.issued.id)], now).await?;
-        let certificate = self.finish(tx, &again, made, now).await?;
+        let certificate = self.finish(tx, &again, made).await?;
         self.pki.reload().await?;
         self.bus.tell(Event::Trust);
         Ok(certificate)

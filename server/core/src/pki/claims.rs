@@ -117,7 +117,7 @@ impl Pki {
     }
 
     /// Signs a claim's certificate inside the caller's transaction. After the commit call [`Pki::reload`]; [`Error::ToSign`] as with
-    /// [`Pki::issue_device`].
+    /// certificates for devices.
     pub async fn issue_claim(&self, tx: &mut Tx, new: NewClaimLeaf<'_>) -> Result<ClaimLeaf, Error> {
         let all = self.authorities.load_full();
         let issuer = authorities::active(&all, new.org, Kind::ClaimAuthority)?;

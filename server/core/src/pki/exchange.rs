@@ -82,13 +82,15 @@ impl Pki {
             profile: "",
             origin: actor.origin(),
         };
-        let (mut tx, issued) = self.issue_to(tx, peer, &actor.address, new).await?;
+        let deeds = |serials: &[String]| {
+            let detail = json!({
+                "by": enrolled_by, "authority": authority, "serial": serials.first(), "replaces": peer.certificate,
+                "csr_sha256": hex::encode(csr.csr_sha256),
+            });
+            vec![audit::Deed { actor, action: "device.exchange", object: peer.device_id.as_str(), detail }]
+        };
+        let (mut tx, issued) = self.issue_to(tx, peer, &actor.address, (new, seq), deeds).await?;
         store::leave_two(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
-        let detail = json!({
-            "by": enrolled_by, "authority": authority, "serial": issued.serial, "replaces": peer.certificate,
-            "csr_sha256": hex::encode(csr.csr_sha256),
-        });
-        audit::append(&mut tx, actor, now, "device.exchange", peer.device_id.as_str(), &detail).await?;
         tx.commit().await?;
         self.admit(&issued);
         self.reload().await?;

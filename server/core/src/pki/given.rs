@@ -43,10 +43,12 @@ impl Pki {
     /// Refuses a certificate that is not believed any more. Asked inside the transaction that gives its device another: a revocation that was committed since
     /// the handshake wins.
     pub(super) async fn still_active(&self, tx: &mut Tx, peer: &DevicePeer) -> Result<(), Error> {
-        if store::is_active(tx, &peer.certificate).await? {
-            return Ok(());
-        }
-        Err(Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked)))
+        if store::is_active(tx, &peer.certificate).await? { Ok(()) } else { Err(self.not_believed(peer)) }
+    }
+
+    /// That this certificate is not believed any more, and why.
+    pub(super) fn not_believed(&self, peer: &DevicePeer) -> Error {
+        Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked))
     }
 
     /// Whether the certificate is active and was never used, not even a moment ago.

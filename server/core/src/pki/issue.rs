@@ -13,6 +13,7 @@ use super::{
     store,
 };
 use crate::{
+    access::audit::Deed,
     asked::Origin,
     db::{Bytes, Tx},
     refused::Refused,
@@ -115,19 +116,43 @@ fn refusal(who: &str, issuer: &Authority) -> Error {
 }
 
 impl Pki {
-    /// Signs a certificate for a device inside the caller's transaction. Refuses a key that another device, an authority or a past compromise
-    /// owns, names other than the device's own, and an authority that is about to end. After [`Error::ToSign`] the transaction is undone and done
-    /// anew: `signed_ahead!` is the way.
-    pub async fn issue_device(&self, tx: &mut Tx, new: NewLeaf<'_>) -> Result<Issued, Error> {
-        let nothing = || Error::from(crate::db::Error::corrupt("nothing was issued"));
-        match self.issue_devices(tx, &[new]).await {
-            Ok(mut issued) => issued.pop().ok_or_else(nothing),
-            Err(refused) => Err(refused.alone().unwrap_or_else(nothing)),
-        }
+    /// Signs certificates for devices, whose keys and names differ, inside the caller's transaction: all of them, or it says who may not have one. Refuses a key
+    /// that another device, an authority or a past compromise owns, names other than the device's own, and an authority that is about to end. What they are
+    /// given for goes into the books behind the certificates, in the same trips: `deeds` says it, with their serials in hex. After [`Error::ToSign`] the
+    /// transaction is undone and done anew: `signed_ahead!` is the way.
+    pub(crate) async fn issue_devices<'d>(
+        &self,
+        tx: &mut Tx,
+        new: &[NewLeaf<'_>],
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
+    ) -> Result<Vec<Issued>, Refused<Error>> {
+        self.issue_all(tx, new, None, deeds).await
     }
 
-    /// The same for several devices at once, whose keys and names differ: all of them, or it says who may not have one.
-    pub(crate) async fn issue_devices(&self, tx: &mut Tx, new: &[NewLeaf<'_>]) -> Result<Vec<Issued>, Refused<Error>> {
+    /// The same for one device, in a transaction that has its number of the trust clock already.
+    pub(super) async fn issue_at<'d>(
+        &self,
+        tx: &mut Tx,
+        new: NewLeaf<'_>,
+        trust_seq: i64,
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
+    ) -> Result<Issued, Error> {
+        alone(self.issue_all(tx, &[new], Some(trust_seq), deeds).await)
+    }
+
+    /// [`Pki::issue_devices`] for one device and no more words, for tests.
+    #[cfg(test)]
+    pub(crate) async fn issue_device(&self, tx: &mut Tx, new: NewLeaf<'_>) -> Result<Issued, Error> {
+        alone(self.issue_devices(tx, &[new], |_| Vec::new()).await)
+    }
+
+    async fn issue_all<'d>(
+        &self,
+        tx: &mut Tx,
+        new: &[NewLeaf<'_>],
+        trust_seq: Option<i64>,
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
+    ) -> Result<Vec<Issued>, Refused<Error>> {
         let all = self.authorities.load_full();
         let profiles = self.profiles_of(tx, new).await?;
         let mut refused = Vec::new();
@@ -140,7 +165,10 @@ impl Pki {
         }
         Refused::none(refused)?;
         // Two enrolments with one key ask one after the other.
-        let trust_seq = store::next_trust(tx).await?;
+        let trust_seq = match trust_seq {
+            Some(seq) => seq,
+            None => store::next_trust(tx).await?,
+        };
         // The issuer is from memory; what another process did to it meanwhile is asked together with the key.
         let wanted = new.iter().zip(&ready).map(|(leaf, ready)| wanted(leaf.csr, leaf.device, &ready.issuer)).collect::<Vec<_>>();
         let mut refused = Vec::new();
@@ -174,11 +202,11 @@ impl Pki {
                 origin: leaf.origin,
             })
             .collect();
-        let leaves = self.issue(tx, &orders).await?;
+        let leaves = self.issue_for(tx, &orders, deeds).await?;
         drop(orders);
         let issued = leaves.into_iter().zip(new.iter().zip(ready)).map(|(leaf, (new, ready))| Issued {
+            serial: leaf.serial_hex(),
             id: leaf.id,
-            serial: hex::encode(leaf.serial),
             der: leaf.der,
             validity: leaf.validity,
             fingerprint: leaf.fingerprint,
@@ -227,6 +255,15 @@ impl Pki {
     pub fn admit(&self, issued: &Issued) {
         self.ahead.forget(&issued.id);
         self.trust.admit(issued);
+    }
+}
+
+/// What came of one.
+fn alone(outcome: Result<Vec<Issued>, Refused<Error>>) -> Result<Issued, Error> {
+    let nothing = || Error::from(crate::db::Error::corrupt("nothing was issued"));
+    match outcome {
+        Ok(mut issued) => issued.pop().ok_or_else(nothing),
+        Err(refused) => Err(refused.alone().unwrap_or_else(nothing)),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     issue::{Issued, NewLeaf},
     store,
 };
-use crate::{asked::Origin, db::Tx};
+use crate::{access::audit::Deed, asked::Origin, db::Tx};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
@@ -111,13 +111,15 @@ impl Pki {
     }
 
     /// Signs the successor inside the caller's transaction, unless the same key was just given one. What else the device was given in the ended one's place
-    /// and has not used is superseded; one from before, if it is still usable, stays.
-    pub(crate) async fn replace_ended(
+    /// and has not used is superseded; one from before, if it is still usable, stays. `deeds` is what the books say of it beside the certificate, with
+    /// its serial in hex.
+    pub(crate) async fn replace_ended<'d>(
         &self,
         tx: &mut Tx,
         proven: &Proven,
         by: &str,
         origin: Origin<'_>,
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
     ) -> Result<Result<Issued, CertificateId>, Error> {
         let now = self.clock.now();
         // From here on no other change of trust comes in between; what the proof saw is looked at again.
@@ -140,7 +142,7 @@ impl Pki {
             profile: &found.validity_profile,
             origin,
         };
-        let issued = self.issue_device(tx, new).await?;
+        let issued = self.issue_at(tx, new, seq, deeds).await?;
         store::drop_unused(tx, proven.device, &proven.certificate, &issued.id, now, seq).await?;
         Ok(Ok(issued))
     }

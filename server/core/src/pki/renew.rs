@@ -11,7 +11,11 @@ use super::{
     profile::{self, Validity},
     store,
 };
-use crate::{access::Actor, bus::Event, db::Tx};
+use crate::{
+    access::{Actor, audit::Deed},
+    bus::Event,
+    db::Tx,
+};
 use serde_json::Map;
 use std::collections::VecDeque;
 use wire::{
@@ -93,7 +97,9 @@ impl Pki {
         if early && same_key {
             return Err(Error::RenewTooEarly(due));
         }
-        self.still_active(&mut tx, peer).await?;
+        if !current.stands {
+            return Err(self.not_believed(peer));
+        }
         // A CSR for the blocked key itself is refused where it is issued, as for everybody.
         if !same_key && let Some(proof) = blocked {
             drop(tx);
@@ -121,7 +127,7 @@ impl Pki {
             profile: &current.validity_profile,
             origin: actor.origin(),
         };
-        let (mut tx, issued) = self.issue_to(tx, peer, &actor.address, new).await?;
+        let (mut tx, issued) = self.issue_to(tx, peer, &actor.address, (new, seq), |_| Vec::new()).await?;
         store::leave_two(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
         tx.commit().await?;
         self.admit(&issued);
@@ -131,10 +137,17 @@ impl Pki {
         Ok(self.just_enrolled(&issued, device_url, now))
     }
 
-    /// Signs what takes the place of a device's certificate. Whoever wants it for a key that may not be its own, `from` where, is told of as a sign of
-    /// attack.
-    pub(super) async fn issue_to(&self, mut tx: Tx, peer: &DevicePeer, from: &str, new: NewLeaf<'_>) -> Result<(Tx, Issued), Error> {
-        match self.issue_device(&mut tx, new).await {
+    /// Signs what takes the place of a device's certificate, with the transaction's number of the trust clock, and writes `deeds` into the books with it.
+    /// Whoever wants it for a key that may not be its own, `from` where, is told of as a sign of attack.
+    pub(super) async fn issue_to<'d>(
+        &self,
+        mut tx: Tx,
+        peer: &DevicePeer,
+        from: &str,
+        (new, seq): (NewLeaf<'_>, i64),
+        deeds: impl FnOnce(&[String]) -> Vec<Deed<'d>> + Send,
+    ) -> Result<(Tx, Issued), Error> {
+        match self.issue_at(&mut tx, new, seq, deeds).await {
             Err(Error::KeyInUse(whose)) => {
                 drop(tx);
                 let object = peer.device_id.to_string();

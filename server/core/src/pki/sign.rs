@@ -58,6 +58,13 @@ pub(super) struct Leaf {
     pub fingerprint: Fingerprint,
 }
 
+impl Leaf {
+    /// Its serial as people and books have it.
+    pub(super) fn serial_hex(&self) -> String {
+        hex::encode(self.serial)
+    }
+}
+
 impl Pki {
     /// A leaf of our own for a key that stays in memory: in a transaction by itself, with the instant from which a new one should be made.
     pub(super) async fn own_leaf(
@@ -114,6 +121,16 @@ impl Pki {
     /// Serials, rows, signatures, rows again, audit; each for all of them at once. [`Error::ToSign`] where a token has to sign first: the transaction must
     /// be undone then, and done anew when it has (`signed_ahead!`).
     pub(super) async fn issue(&self, tx: &mut Tx, orders: &[Order<'_>]) -> Result<Vec<Leaf>, Error> {
+        self.issue_for(tx, orders, |_| Vec::new()).await
+    }
+
+    /// The same, and what the certificates are for goes into the books behind them, in the same trips: `deeds` says it, with their serials in hex.
+    pub(super) async fn issue_for<'d>(
+        &self,
+        tx: &mut Tx,
+        orders: &[Order<'_>],
+        deeds: impl FnOnce(&[String]) -> Vec<audit::Deed<'d>> + Send,
+    ) -> Result<Vec<Leaf>, Error> {
         self.time_is_right()?;
         let now = self.clock.now();
         let mut drafts = Vec::with_capacity(orders.len());
@@ -134,13 +151,15 @@ impl Pki {
         let signed = leaves.iter().map(|l| store::Signed { id: l.id.as_str(), der: Bytes(&l.der), fingerprint: Bytes(&l.fingerprint) });
         store::signed(tx, &signed.collect::<Vec<_>>()).await?;
         let actors: Vec<Actor> = drafts.iter().map(Draft::actor).collect();
-        let deeds = drafts.iter().zip(&leaves).zip(&actors).map(|((draft, leaf), actor)| audit::Deed {
+        let issues = drafts.iter().zip(&leaves).zip(&actors).map(|((draft, leaf), actor)| audit::Deed {
             actor,
             action: "certificate.issue",
             object: leaf.id.as_str(),
             detail: draft.told(leaf),
         });
-        audit::append_all(tx, now, &deeds.collect::<Vec<_>>()).await?;
+        let serials: Vec<String> = leaves.iter().map(Leaf::serial_hex).collect();
+        let booked: Vec<audit::Deed<'_>> = issues.chain(deeds(&serials)).collect();
+        audit::append_all(tx, now, &booked).await?;
         Ok(leaves)
     }
 
@@ -215,7 +234,7 @@ impl Draft<'_> {
         let order = self.order;
         let mut detail = json!({
             "subject": order.shown,
-            "serial": hex::encode(leaf.serial),
+            "serial": leaf.serial_hex(),
             "issuer": order.issuer.id,
             "spki_sha256": hex::encode(self.spki_sha256),
             "fingerprint": hex::encode(leaf.fingerprint),

@@ -15,7 +15,7 @@ use wire::{
     devices::{DeviceDetail, DeviceList, DeviceQuery, DeviceRow, DeviceSort, StepMany, Stepped, TagMany, Tagged},
     ids::{DeviceId, RolloutId},
     page::Page,
-    pki::{ManyRenewals, RenewMany, RenewalOrder},
+    pki::{ManyRenewals, RenewMany, RenewalOrder, RenewalUnderWay},
     rollouts::Why,
     states::DeviceStep,
 };
@@ -28,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(step_many))
         .routes(routes!(renew_many))
         .routes(routes!(preview_renewals))
+        .routes(routes!(renewals))
         .routes(routes!(detail, decommission))
         .routes(routes!(why))
         .routes(routes!(confirm))
@@ -165,6 +166,14 @@ async fn renew_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many
 )]
 async fn preview_renewals(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many): Sent<RenewMany>) -> Answer<Json<ManyRenewals>> {
     Ok(Json(fleet.devices().preview_renewals(&actor, &many).await?))
+}
+
+/// Orders to many devices to renew that are being carried out, the oldest first
+///
+/// Most are carried out within seconds. One that was cut short, because the server was stopped, goes on by itself.
+#[utoipa::path(get, path = "/renewals", operation_id = "list_renewals", tag = "devices", responses((status = OK, body = Vec<RenewalUnderWay>), Refusals))]
+async fn renewals(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<RenewalUnderWay>>> {
+    Ok(Json(fleet.devices().renewals_under_way(&actor).await?))
 }
 
 /// One device

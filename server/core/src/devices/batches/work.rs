@@ -3,10 +3,10 @@
 
 use super::{
     super::{
-        Devices, Error,
+        DeviceNo, Devices, Error,
         admission::{Admission, Credential, Replaces},
         enrolment::is_guess,
-        entry::{self, LetIn, NewDevice},
+        entry::{self, LetIn, NewDevice, Note},
         given_groups::{self, Newcomer},
         presence::clean,
         store as devices,
@@ -268,13 +268,9 @@ impl Devices {
     }
 
     async fn admit_line(&self, tx: &mut Tx, batch: &BatchRow, line: i64, a: &Admission, now: Timestamp) -> Result<Issued, Error> {
-        let LetIn { issued, joined, .. } = self.let_in(tx, a, now).await?;
-        let mut detail = json!({
-            "batch": batch.id, "line": line, "serial": issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored,
-            "profile": a.profile,
-        });
-        joined.say(&mut detail);
-        audit::append(tx, &Actor::system(a.org.clone()), now, "device.enrol", a.device_id.as_str(), &detail).await?;
+        let note =
+            |a: &Admission, _: DeviceNo| Note { by: Actor::system(a.org.clone()), detail: json!({ "batch": batch.id, "line": line }) };
+        let LetIn { issued, .. } = self.let_in(tx, a, note, now).await?;
         Ok(issued)
     }
 

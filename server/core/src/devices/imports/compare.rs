@@ -4,8 +4,9 @@
 use super::{
     super::{DeviceNo, words::MOST_TAGS},
     lines::{Line, Refusal, shown},
+    tally::MOST_TOLD,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use wire::{device::MAX_ATTRIBUTES, enrolment::GivenGroup, selector::near, states::DeviceState};
 
 /// A device that has the name of a line already.
@@ -71,21 +72,45 @@ pub(super) enum Verdict<'a> {
     Refused(Refusal),
 }
 
-/// The ids of the groups that a line names, each once.
-pub(super) fn ids_of(line: &Line, there: &[GivenGroup]) -> Result<Vec<String>, Refusal> {
-    let mut ids = Vec::with_capacity(line.groups.len());
-    for said in &line.groups {
-        let by_id = there.iter().find(|group| group.id.as_str() == said);
-        let Some(group) = by_id.or_else(|| there.iter().find(|group| group.name == *said)) else {
-            let names: Vec<&str> = there.iter().map(|group| group.name.as_str()).collect();
-            let near = near(said, &names).map_or_else(String::new, |near| format!(" Did you mean {near}?"));
-            return Err(Refusal::new("groups", format!("There is no group {:?}.{near} Make it first, or leave it out.", shown(said))));
-        };
-        if !ids.iter().any(|id| id == group.id.as_str()) {
-            ids.push(group.id.to_string());
+/// A line, and the groups that it names.
+#[derive(Debug)]
+pub(super) struct Placed<'a> {
+    pub line: &'a Line,
+    /// By their ids, each once; or why the line is not taken.
+    pub groups: Result<Vec<String>, Refusal>,
+}
+
+/// Looks for the groups that all lines of a file name, in one go: whatever a group is called, it is looked for once, however many lines say it.
+pub(super) fn placed<'a>(lines: &'a [Line], there: &[GivenGroup]) -> Vec<Placed<'a>> {
+    let mut ids: HashMap<&str, &str> = there.iter().map(|group| (group.name.as_str(), group.id.as_str())).collect();
+    // What is an id is no name.
+    ids.extend(there.iter().map(|group| (group.id.as_str(), group.id.as_str())));
+    let names: Vec<&str> = there.iter().map(|group| group.name.as_str()).collect();
+    let mut unknown: HashMap<&str, Refusal> = HashMap::new();
+    let mut placed = Vec::with_capacity(lines.len());
+    for line in lines {
+        let mut groups = Ok(Vec::with_capacity(line.groups.len()));
+        for said in &line.groups {
+            let Some(id) = ids.get(said.as_str()) else {
+                // Of those behind them nobody is told.
+                let suggest = unknown.len() < MOST_TOLD;
+                groups = Err(unknown.entry(said).or_insert_with(|| no_group(said, if suggest { &names } else { &[] })).clone());
+                break;
+            };
+            if let Ok(groups) = &mut groups
+                && !groups.iter().any(|known| known == id)
+            {
+                groups.push((*id).to_owned());
+            }
         }
+        placed.push(Placed { line, groups });
     }
-    Ok(ids)
+    placed
+}
+
+fn no_group(said: &str, names: &[&str]) -> Refusal {
+    let near = near(said, names).map_or_else(String::new, |near| format!(" Did you mean {near}?"));
+    Refusal::new("groups", format!("There is no group {:?}.{near} Make it first, or leave it out.", shown(said)))
 }
 
 /// What this line comes to, whose groups have these ids, where `update` asks for changes of what is there.

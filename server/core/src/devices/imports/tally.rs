@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use wire::enrolment::{GivenGroup, ImportChange, ImportOutcome, ImportProblem};
 
 /// Most lines that are told of: those that are not taken, and those of which something is to be known.
-const MOST_TOLD: usize = 1000;
+pub(super) const MOST_TOLD: usize = 1000;
 /// Most devices of which it is told what is changed.
 const MOST_CHANGES: usize = 200;
 
@@ -18,8 +18,19 @@ const MOST_CHANGES: usize = 200;
 pub(super) struct Judged<'a> {
     pub line: &'a Line,
     /// The ids of its groups.
-    pub groups: Vec<String>,
+    pub groups: &'a [String],
     pub verdict: Verdict<'a>,
+}
+
+impl Judged<'_> {
+    /// Whether anything of it is written, where `update` asks for changes of what is there.
+    pub(super) fn is_to_do(&self, update: bool) -> bool {
+        match &self.verdict {
+            Verdict::New => true,
+            Verdict::Differs(..) => update,
+            Verdict::Unchanged | Verdict::Refused(_) => false,
+        }
+    }
 }
 
 /// What all lines come to so far.

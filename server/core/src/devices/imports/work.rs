@@ -1,4 +1,5 @@
-//! The work of an import: some lines a transaction, each looked at beside what is there in the same transaction.
+//! The work of an import: some lines at a time, each looked at beside what is there. Those that come to nothing are only read; the others are written in one
+//! transaction, in which they are looked at once more.
 
 use super::{
     super::{
@@ -10,7 +11,7 @@ use super::{
         tagging::TOLD_AT_ONCE,
     },
     ImportFormat, ImportHow,
-    compare::{Change, There, Verdict, ids_of, verdict},
+    compare::{Change, Placed, There, Verdict, placed, verdict},
     lines::{Line, Parsed, Refusal},
     read, store,
     tally::{Judged, Tally},
@@ -21,11 +22,11 @@ use crate::{
     db::{self, Bytes, Conn, Tx, column, exec, list, rows},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use wire::{
     Timestamp,
-    enrolment::{GivenGroup, ImportOutcome},
+    enrolment::ImportOutcome,
     ids::{OrgId, TargetTokenId},
     states::DeviceState,
 };
@@ -59,6 +60,31 @@ struct Gets<'a> {
     new: bool,
 }
 
+impl Gets<'_> {
+    /// What the books say that it got: of a device that was there nothing that stayed as it was.
+    fn said(&self) -> Value {
+        let Change { kind, tags, attributes, .. } = &self.change;
+        let names: Vec<&str> = attributes.iter().map(|(name, _)| *name).collect();
+        if self.new {
+            let Line { device_type, hardware, .. } = self.line;
+            return json!({ "device_type": device_type, "hardware": hardware, "tags": tags, "attributes": names, "by": "import" });
+        }
+        let (device_type, hardware) = kind.unwrap_or_default();
+        let mut detail = json!({ "by": "import" });
+        for (word, value) in [("device_type", device_type), ("hardware", hardware)] {
+            if !value.is_empty() {
+                detail[word] = json!(value);
+            }
+        }
+        for (word, values) in [("tags", tags), ("attributes", &names)] {
+            if !values.is_empty() {
+                detail[word] = json!(values);
+            }
+        }
+        detail
+    }
+}
+
 impl Devices {
     /// Whether this actor may import at all: asked before a file is listened to.
     pub fn may_import(&self, actor: &Actor) -> Result<(), Error> {
@@ -90,13 +116,20 @@ impl Devices {
         let groups = given_groups::choices(&mut self.db.read().await?, &actor.org).await?;
         let taken = self.shared_secrets(actor).await?.settings.tokens;
         let mut tally = Tally::new(parsed, how, &groups, !taken);
-        for some in parsed.lines.chunks(TOLD_AT_ONCE) {
-            if how.preview {
-                let (mut on, now) = (self.db.read().await?, self.clock.now());
-                tally.count(&judged(&mut on, &actor.org, some, &groups, how.update, now).await?);
-            } else {
-                Box::pin(self.import_some(actor, some, &groups, how.update, &mut tally)).await?;
+        let placed = placed(&parsed.lines, &groups);
+        let all: Vec<&Placed<'_>> = placed.iter().collect();
+        for some in all.chunks(TOLD_AT_ONCE) {
+            let now = self.clock.now();
+            let mut judged = judged(&mut self.db.read().await?, &actor.org, some, how.update, now).await?;
+            if !how.preview {
+                let to_do = judged.iter_mut().zip(some).filter(|(one, _)| one.is_to_do(how.update));
+                let (places, lines): (Vec<_>, Vec<_>) = to_do.map(|(one, line)| (one, *line)).unzip();
+                if !lines.is_empty() {
+                    let done = Box::pin(self.take_some(actor, &lines, how.update)).await?;
+                    places.into_iter().zip(done).for_each(|(place, one)| *place = one);
+                }
             }
+            tally.count(&judged);
         }
         let outcome = tally.done();
         let changed = if how.update { outcome.differing } else { 0 };
@@ -111,26 +144,18 @@ impl Devices {
         Ok(outcome)
     }
 
-    /// Takes some lines in, in one transaction.
-    async fn import_some(
-        &self,
-        actor: &Actor,
-        lines: &[Line],
-        groups: &[GivenGroup],
-        update: bool,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), Error> {
+    /// Takes some lines in, in one transaction, and says what they came to: somebody else may have been there since they were looked at.
+    async fn take_some<'a>(&self, actor: &Actor, lines: &[&'a Placed<'a>], update: bool) -> Result<Vec<Judged<'a>>, Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let asked: Vec<_> = lines.iter().map(|line| json!({ "org": actor.org, "lower": lower(line) })).collect();
+        let asked: Vec<_> = lines.iter().map(|placed| json!({ "org": actor.org, "lower": lower(placed.line) })).collect();
         // What is there keeps its state until the transaction ends.
         rows!(&mut tx, (i64, String, String, String, String), devices::HELD, list(&asked)?)?;
-        let mut judged = judged(&mut tx, &actor.org, lines, groups, update, now).await?;
+        let mut judged = judged(&mut tx, &actor.org, lines, update, now).await?;
         let gets = entered(&mut tx, actor, &mut judged, update, now).await?;
-        tally.count(&judged);
         if gets.is_empty() {
             // Nothing was written, the transaction ends here without a commit.
-            return Ok(());
+            return Ok(judged);
         }
         self.give_lines(&mut tx, actor, &gets, now).await?;
         tx.commit().await?;
@@ -139,7 +164,7 @@ impl Devices {
         }
         // The bus holds so many and no more: those who follow it get their turn in between.
         tokio::task::yield_now().await;
-        Ok(())
+        Ok(judged)
     }
 
     /// Gives devices what their lines say, and writes it into the books.
@@ -181,10 +206,7 @@ impl Devices {
         shared::give(tx, &given).await?;
         let mut deeds = Vec::with_capacity(gets.len() + given.len());
         for ((g, joined), secret) in gets.iter().zip(&joined).zip(&secrets) {
-            let (device_type, hardware) = (&g.line.device_type, &g.line.hardware);
-            let names: Vec<&str> = g.change.attributes.iter().map(|(name, _)| *name).collect();
-            let mut detail =
-                json!({ "device_type": device_type, "hardware": hardware, "tags": g.change.tags, "attributes": names, "by": "import" });
+            let mut detail = g.said();
             joined.say(&mut detail);
             let (action, object) = (if g.new { "device.preregister" } else { "device.import" }, g.line.device_id.as_str());
             deeds.push(audit::Deed { actor, action, object, detail });
@@ -230,7 +252,7 @@ async fn entered<'a>(
         let got = match &one.verdict {
             Verdict::New => {
                 let device = made.get(&(org.to_owned(), lower(line))).copied();
-                device.map(|device| Gets { device, line, change: Change::all_of(line, &one.groups), new: true })
+                device.map(|device| Gets { device, line, change: Change::all_of(line, one.groups), new: true })
             }
             Verdict::Differs(device, change) if update => Some(Gets { device: *device, line, change: change.clone(), new: false }),
             _ => continue,
@@ -248,12 +270,12 @@ async fn entered<'a>(
 async fn judged<'a>(
     on: &mut impl Conn,
     org: &OrgId,
-    lines: &'a [Line],
-    groups: &[GivenGroup],
+    lines: &[&'a Placed<'a>],
     update: bool,
     now: Timestamp,
 ) -> Result<Vec<Judged<'a>>, db::Error> {
-    let found = rows!(&mut *on, Row, store::THERE, column("lower", lines.iter().map(lower))?, org.as_str(), now.0)?;
+    let named = column("lower", lines.iter().map(|placed| lower(placed.line)))?;
+    let found = rows!(&mut *on, Row, store::THERE, named, org.as_str(), now.0)?;
     let numbers = column("device", found.iter().map(|row| row.number))?;
     let mut tags = by_device(rows!(&mut *on, (DeviceNo, String), store::TAGS, numbers.as_str())?);
     let mut attributes = by_device(rows!(&mut *on, (DeviceNo, String), store::ATTRIBUTES, numbers.as_str())?);
@@ -278,14 +300,11 @@ async fn judged<'a>(
         };
         there.insert(row.device_id_lower, is);
     }
-    let judge = |line| match ids_of(line, groups) {
-        Ok(ids) => {
-            let verdict = verdict(line, &ids, there.get(&lower(line)), update);
-            Judged { line, groups: ids, verdict }
-        }
-        Err(refusal) => Judged { line, groups: Vec::new(), verdict: Verdict::Refused(refusal) },
+    let judge = |Placed { line, groups }: &'a Placed<'a>| match groups {
+        Ok(ids) => Judged { line, groups: ids, verdict: verdict(line, ids, there.get(&lower(line)), update) },
+        Err(refusal) => Judged { line, groups: &[], verdict: Verdict::Refused(refusal.clone()) },
     };
-    Ok(lines.iter().map(judge).collect())
+    Ok(lines.iter().copied().map(judge).collect())
 }
 
 fn by_device(rows: Vec<(DeviceNo, String)>) -> HashMap<DeviceNo, BTreeSet<String>> {

@@ -21,6 +21,7 @@ mod origins;
 mod pages;
 mod presence;
 mod recovery;
+mod renewal_orders;
 mod renewals;
 mod server_keys;
 mod signs;

@@ -25,13 +25,13 @@ fn peer(w: &World, certificate: &str) -> DevicePeer {
     w.fleet.pki().trust().check(&leaf).unwrap()
 }
 
-async fn enrol(w: &World, id: &str) -> DevicePeer {
+pub(super) async fn enrol(w: &World, id: &str) -> DevicePeer {
     let peer = peer(w, &w.enrol(id, "gateway", csr(id)).await.unwrap().certificate);
     w.channel(peer.device).await;
     peer
 }
 
-fn gateways(minutes: Option<u32>, expected: i64) -> RenewMany {
+pub(super) fn gateways(minutes: Option<u32>, expected: i64) -> RenewMany {
     RenewMany { q: Some("type:gateway".into()), minutes, expected: Some(expected), ..RenewMany::default() }
 }
 

@@ -37,8 +37,10 @@ pub(super) const SIGNED: Sql = many!(
     ") AS s WHERE certificates.id = s.id AND certificates.state = 'issuing'"
 );
 pub(super) const ISSUED: Sql = Sql::same(
-    "SELECT c.issuer_id, d.device_id, c.der, c.not_before, c.not_after, c.validity_profile, c.renew_ordered_at FROM certificates c JOIN devices d ON d.number = c.device \
-     WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
+    "SELECT c.issuer_id, d.device_id, c.der, c.not_before, c.not_after, c.validity_profile, c.renew_ordered_at, \
+     c.state = 'active' AND d.state = 'active' \
+     AND EXISTS (SELECT 1 FROM authorities a WHERE a.id = c.issuer_id AND a.state IN ('active', 'retiring')) AS stands \
+     FROM certificates c JOIN devices d ON d.number = c.device WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
 pub(super) const LEAF_FILES: Sql = many!(
     "SELECT c.id, c.issuer_id, c.serial, c.der, c.not_after FROM (SELECT ",
@@ -190,6 +192,8 @@ pub(in crate::pki) struct IssuedRecord {
     pub not_after: i64,
     pub validity_profile: String,
     pub renew_ordered_at: Option<i64>,
+    /// Whether certificate and device are both active, and the issuer is believed.
+    pub stands: bool,
 }
 
 /// A device's certificate with its bytes.

@@ -5,12 +5,18 @@ use crate::{
     access::Actor,
     bus::Event,
     db::EngineKind,
-    pki::{DevicePeer, Error, Refusal},
+    pki::{DevicePeer, DueRenewal, Error, Refusal},
     testing::World,
 };
 use rcgen::KeyPair;
 use rstest::rstest;
-use wire::{FaultKind, enrolment::Enrolled, ids::DeviceId, pki::RevocationReason, states::DeviceStep};
+use wire::{
+    FaultKind,
+    enrolment::Enrolled,
+    ids::DeviceId,
+    pki::{AuthorityUse, RevocationReason},
+    states::DeviceStep,
+};
 
 const WINDOW: i64 = 30 * 60_000;
 
@@ -210,4 +216,37 @@ async fn r_1_an_order_given_elsewhere_is_told_here() {
     pki.reload().await.unwrap();
     assert_eq!(heard.try_recv().unwrap(), Event::Device { org: w.org.clone(), device: peer.device });
     assert_eq!(pki.trust().renewal_ordered(&peer), Some(ahead));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_9_a_device_of_a_retiring_authority_that_is_ordered_to_renew_is_told_by_the_order_alone(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, trust, admin) = (w.fleet.pki(), w.fleet.pki().trust(), w.admin().await);
+    let (_, _, first) = enrol(&w, "gw-1").await;
+    let (_, _, second) = enrol(&w, "gw-2").await;
+    let (ordered, other) = (check(&w, &first).unwrap(), check(&w, &second).unwrap());
+    let staged = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
+    let due = w.clock_now().plus(60_000);
+    let mut tx = pki.db.write().await.unwrap();
+    pki.order_renewals(&mut tx, &[DueRenewal { device: ordered.device, due: due.0 }], None, w.clock_now()).await.unwrap();
+    tx.commit().await.unwrap();
+    pki.activate_authority(&admin, &staged.id, false).await.unwrap();
+    pki.reload().await.unwrap();
+    assert_eq!((trust.renewal_overdue(&ordered), trust.renewal_ordered(&ordered)), (false, None), "its turn has not come");
+    assert!(trust.renewal_overdue(&other), "nobody has ordered anything of this one");
+    w.clock.advance(60_000);
+    assert!(!trust.renewal_overdue(&ordered) && trust.renewal_ordered(&ordered).is_some(), "told once");
+
+    // Whom its own window has passed is told whatever was ordered.
+    let mut tx = pki.db.write().await.unwrap();
+    let late = w.clock_now().plus(80 * 24 * 3_600_000);
+    pki.order_renewals(&mut tx, &[DueRenewal { device: ordered.device, due: late.0 }], None, w.clock_now()).await.unwrap();
+    tx.commit().await.unwrap();
+    pki.reload().await.unwrap();
+    assert!(!trust.renewal_overdue(&ordered));
+    w.clock.advance(75 * 24 * 3_600_000);
+    assert!(trust.renewal_overdue(&ordered));
 }

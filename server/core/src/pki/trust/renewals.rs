@@ -61,7 +61,8 @@ impl Ordered {
 
 impl TrustHandle {
     /// Whether a certificate's window of renewal opened more than a day ago: its device should have renewed by itself, and does not notice,
-    /// for example because its clock stands. Also when its authority is retiring.
+    /// for example because its clock stands. Also when its authority is retiring, unless a renewal was ordered of it: then it is told when that is
+    /// due, with the others of the order, and not before.
     pub fn renewal_overdue(&self, peer: &DevicePeer) -> bool {
         self.leaf(&peer.fingerprint).is_some_and(|leaf| {
             if self.registered(&leaf.issuer) {
@@ -69,7 +70,8 @@ impl TrustHandle {
                 return false;
             }
             let validity = Validity { from: leaf.not_before, until: leaf.ends };
-            self.retiring(&leaf.issuer) || self.0.clock.now() > profile::renew_after(validity, &peer.device_id).plus(OVERDUE)
+            let replaced = leaf.ordered.is_none() && self.retiring(&leaf.issuer);
+            replaced || self.0.clock.now() > profile::renew_after(validity, &peer.device_id).plus(OVERDUE)
         })
     }
 

@@ -161,6 +161,8 @@ async fn many_devices_are_ordered_to_renew(#[case] kind: EngineKind) {
     let ordered = s.get("/devices/gw-2").await.ok()["certificates"][0].clone();
     assert_eq!(ordered["renew_due_at"], ordered["renew_ordered_at"], "one by itself is told at once");
 
+    assert_eq!(s.get("/renewals").await.ok(), &json!([]), "carried out to their end");
+
     let viewer = Script::new(kind, Role::Viewer).await;
     assert_eq!(viewer.post("/devices:renew", &order(30, 0)).await.code().0, 403);
 }

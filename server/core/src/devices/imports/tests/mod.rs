@@ -1,6 +1,7 @@
 //! What a file says, and what comes of it on both engines.
 
 mod back;
+mod still;
 mod told;
 
 use super::{
