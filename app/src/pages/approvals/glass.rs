@@ -133,7 +133,7 @@ pub fn note(g: Option<&GlassBreak>) -> Option<AnyView> {
         {match g.settled_at {
             Some(at) => view! { "Reviewed "{time::ago(at)}{if objected { ", with an objection." } else { "." }} }.into_any(),
             None => view! {
-                {counted(i64::from(g.missing), "person has", "people have")}" to review that "{if g.overdue { "and are late" } else { "" }}": "
+                {counted(i64::from(g.missing), "person has", "people have")}" to review that"{if g.overdue { " and are late" } else { "" }}": "
                 <a href="/approvals">"Review"</a>
             }.into_any(),
         }}
