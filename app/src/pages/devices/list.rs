@@ -48,17 +48,7 @@ use wire::{
 #[component]
 pub fn DevicesPage() -> AnyView {
     let address = use_query_map();
-    let shown = Memo::new(move |_| {
-        address.with(|a| Shown {
-            query: DeviceQuery {
-                q: a.get_str("q").unwrap_or_default().to_owned(),
-                sort: filters::sort_of(a.get_str("sort").unwrap_or_default()),
-                cursor: a.get_str("cursor").map(str::to_owned),
-                rows: None,
-            },
-            columns: DeviceColumn::listed(a.get_str("cols").unwrap_or_default()),
-        })
-    });
+    let shown = Memo::new(move |_| address.with(|a| Shown::read(|key| a.get_str(key).map(str::to_owned))));
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
     // The server's page has the counts of the filter in it where they are at hand; in the browser rows don't wait for them.
     let model = reading(move || ReadDevices { query: shown.get().query, counted: cfg!(feature = "ssr") });
