@@ -1,5 +1,5 @@
-//! Pure: types, tags, attributes and groups that selectors ask for and that there are none of, most often by a slip of a finger: they mean nobody, or leave nobody
-//! out. Plans and lists ask the same. Refuses to know whom the rest of a selector means.
+//! Pure: types, tags, attributes and groups that selectors ask for and that there are none of, most often by a slip of a finger: they mean
+//! nobody, or leave nobody out. Plans and lists ask the same. Refuses to know whom the rest of a selector means.
 
 use super::Facts;
 use std::collections::BTreeSet;
