@@ -92,7 +92,7 @@ fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     } else if would.asked == 0 {
         view! {
             <div class="body"><p>{about(m, asked)}</p>{left_out(would)}</div>
-            {empty("shield-check", "Nobody is left to ask", "Who was asked already renews when it is told, or when it connects.", Some(way_back))}
+            {nobody(would, way_back)}
         }
         .into_any()
     } else {
@@ -100,6 +100,16 @@ fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     };
     view! { <PageHead title="Ask devices to renew their certificates" sub=sub.into_any()/><section class="card narrow">{body}</section> }
         .into_any()
+}
+
+/// What is said where an order would ask nobody.
+fn nobody(would: &ManyRenewals, way_back: AnyView) -> AnyView {
+    let (title, text) = match (would.devices, would.already_asked) {
+        (0, _) => ("No device is meant", "The filter means nobody, or nothing of those devices is renewed here."),
+        (_, 0) => ("Nobody can be asked", "Why each of them is left out stands above."),
+        _ => ("Nobody is left to ask", "Who was asked already renews when it is told, or when it connects."),
+    };
+    empty("shield-check", title, text, Some(way_back))
 }
 
 fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {

@@ -209,7 +209,7 @@ pub(super) fn setting(p: &Page, call: FormCall<OpenEnrolment>) -> AnyView {
     };
     let profile = &p.settings.profile;
     let of = (!profile.is_empty()).then(|| view! { <p class="text-2">{format!("Their certificates are of the profile {profile}.")}</p> });
-    let form = p.may_open.then(|| {
+    let form = if p.may_open {
         let field = super::profile_field(p, profile).map(|field| field.id("f-open-profile").refused(call).view());
         let save = field.is_some().then(|| settled("Save profile", open, call));
         let label = if open { "Refuse them" } else { "Let them ask" };
@@ -222,7 +222,10 @@ pub(super) fn setting(p: &Page, call: FormCall<OpenEnrolment>) -> AnyView {
                 </div>
             </ActionForm>
         }
-    });
+        .into_any()
+    } else {
+        page::locked("Changing that needs the role admin.")
+    };
     card("Without a token", None, view! { <div class="stack"><p>{text}</p>{of}{form}</div> }.into_any())
 }
 
