@@ -308,8 +308,9 @@ async fn a_page_behind_the_end_of_a_list_is_not_taken_for_an_empty_list() {
         ("/approvals?tab=done&from=50", "/approvals?tab=done"),
     ] {
         let shown = b.page(path).await.replace("<!>", "");
-        let way = format!("href=\"{first}\">Go to the first page</a>");
-        assert!(shown.contains("Nothing is left on this page") && shown.contains(&way), "{path}: {shown}");
+        let (before, _) = shown.split_once("Go to the first page</a>").unwrap_or_else(|| panic!("{path}: {shown}"));
+        let way = before.rsplit("<a ").next().unwrap_or_default();
+        assert!(shown.contains("Nothing is left on this page") && way.contains(&format!("href=\"{first}\"")), "{path}: {way}");
         assert!(!b.page(first).await.contains("Nothing is left on this page"), "{first}");
     }
     let gone = b.page("/enrolment?tab=own&ca=rca_1").await;
