@@ -124,13 +124,14 @@ fn content(
     let query = &shown.query;
     let add =
         model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
-    if model.fleet == 0 {
+    // How many the fleet has is from a moment ago: whoever came since is listed all the same.
+    if model.fleet == 0 && model.devices.items.is_empty() {
         return first_steps(add);
     }
     let sub = if query.q.is_empty() {
         counted(model.devices.total, "device", "devices")
     } else {
-        format!("{} of {} match", grouped(model.devices.total), grouped(model.fleet))
+        format!("{} of {} match", grouped(model.devices.total), grouped(model.fleet.max(model.devices.total)))
     };
     let rows = if let Some(error) = &model.selector_error {
         selector_error(error)
