@@ -76,7 +76,8 @@ pub(super) fn waiting(p: &Page, deciding: Deciding) -> AnyView {
     }
     let aside = badge(Tone::Warn, counted(p.lists.requests.total, "device waits", "devices wait"));
     let note = "Approve a device only when it shows the same code itself: the agent prints it, and it is the beginning of the SHA-256 of its public key.";
-    let body = view! { <p class="body dim">{note}</p>{rows(p, deciding)} };
+    let locked = (!p.may_approve).then(|| view! { <div class="body">{page::locked("Deciding needs the role operator.")}</div> });
+    let body = view! { <p class="body dim">{note}</p>{locked}{rows(p, deciding)} };
     let rest = super::rest(&p.lists.requests, p.requests.len(), ("oldest", "devices that wait"), "/enrolment?tab=agent");
     view! { {card_flush("Waiting for approval", Some(aside), body.into_any())}{rest} }.into_any()
 }
