@@ -60,6 +60,9 @@ export class Own implements Reach {
   fleetward = (...words: string[]) =>
     execFileSync(system().fleetward, ["--data", this.data, ...words], { encoding: "utf8", env: { ...process.env, FLEETWARD_LOG: "error" } });
 
+  /** A statement on the server's data, for what only days would bring about. It takes SQLite's own program, `sqlite3`. */
+  asTimeWould = (sql: string) => void execFileSync("sqlite3", ["-cmd", ".timeout 10000", join(this.data, "fleet.db"), sql], { stdio: "pipe" });
+
   /** Stops the server for a copy of its data, as a backup is made. */
   async backup() {
     const copy = this.file(`backup-${Date.now()}`);

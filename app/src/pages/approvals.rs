@@ -29,7 +29,7 @@ use crate::{
         form::{action, on_success, said},
         icon,
         number::{counted, grouped},
-        page::{banner, card, page},
+        page::{banner, behind, card, locked, page},
         pager, tabs, time,
         toast::toasts,
         unread::{self, Word},
@@ -146,7 +146,9 @@ fn content(model: &Model, before: i64, decisions: Decisions, review: FormCall<Re
         })
         .collect();
     let shown = i64::try_from(model.waiting.len().max(model.asked.len())).unwrap_or(0);
-    let body = if shown == 0 {
+    let body = if shown == 0 && before > 0 {
+        view! { <div class="card">{behind(address(tab))}</div> }.into_any()
+    } else if shown == 0 {
         none(model)
     } else if tab.decides() {
         let cards = model.waiting.iter().map(|c| one(c, &address(tab), decisions)).collect_view();
@@ -208,7 +210,7 @@ fn one(c: &ApprovalCard, here: &str, decisions: Decisions) -> AnyView {
     let signers = if c.signed_by.is_empty() { "nobody".to_owned() } else { c.signed_by.join(", ") };
     let selector = if c.spec.selector.is_empty() { format!("every {}", r.device_type) } else { c.spec.selector.clone() };
     let deciding = if let Some(why) = &c.blocked {
-        view! { <p class="row text-2">{icon("lock")}<span>{why.clone()}</span></p> }.into_any()
+        locked(why.clone())
     } else {
         let (yes, no) = (dialog_of(r, true), dialog_of(r, false));
         view! {

@@ -10,7 +10,7 @@ use crate::{
         dialog::confirm_dialog_as,
         dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
-        page::{banner, card, card_flush, page, question},
+        page::{banner, card, card_flush, locked, page, question},
         table, text, time, unread,
     },
 };
@@ -40,7 +40,11 @@ fn content(model: &Model, asked: Option<&str>, create: FormCall<CreateFreeze>, e
     } else {
         card_flush("Calendar", None, rows(model, end))
     };
-    let new = model.may_freeze.then(|| card("New freeze", None, form_of(create)));
+    let new = if model.may_freeze {
+        card("New freeze", None, form_of(create))
+    } else {
+        locked("Freezing, and ending a freeze, needs the role admin.")
+    };
     view! {
         <PageHead title="Freezes" sub=view! { "Times in which no rollout offers anything new, unless its approved plan says that it goes on." }.into_any()/>
         {asked}

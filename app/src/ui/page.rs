@@ -132,6 +132,19 @@ pub fn empty(icon_name: &str, title: impl Into<String>, text: impl Into<String>,
     view! { <div class="empty">{icon(icon_name)}<h2>{title}</h2><p>{text}</p>{action}</div> }.into_any()
 }
 
+/// What stands where rows would be behind the end of a list, which has become shorter since the page before was read. `first` is its first page.
+pub fn behind(first: impl Into<String>) -> AnyView {
+    let first: String = first.into();
+    let way = view! { <a class="btn" href=first>"Go to the first page"</a> }.into_any();
+    empty("list", "Nothing is left on this page", "The list has become shorter since the page before it was shown.", Some(way))
+}
+
+/// A line where a form would be: what the viewer can't do, and who can.
+pub fn locked(why: impl Into<String>) -> AnyView {
+    let why: String = why.into();
+    view! { <p class="row text-2">{icon("lock")}<span>{why}</span></p> }.into_any()
+}
+
 /// A page's content when its model could not be read.
 pub fn fault_state(fault: &Fault) -> AnyView {
     let (name, title) = match fault.kind {

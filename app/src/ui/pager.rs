@@ -20,7 +20,11 @@ pub fn pager(before: i64, shown: i64, total: i64, first: Option<String>, next: O
                 .into_any()
         }
     };
-    let range = format!("Rows {}–{} of {}", grouped(before + shown.min(1)), grouped(before + shown), grouped(total));
+    let range = if shown == 0 {
+        format!("0 of {}", grouped(total))
+    } else {
+        format!("Rows {}–{} of {}", grouped(before + 1), grouped(before + shown), grouped(total))
+    };
     view! {
         <nav class="pager" aria-label="Pages">
             <span>{range}</span>

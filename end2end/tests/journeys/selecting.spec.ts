@@ -2,7 +2,7 @@
 import type { Page } from "@playwright/test";
 import { enrolled } from "../../support/devices";
 import { rest, unique } from "../../support/system";
-import { expect, look, note, open, test } from "../../support/test";
+import { expect, hydrated, look, note, open, test } from "../../support/test";
 
 test("a few devices are ticked with the keyboard and tagged", async ({ page }) => {
   const tag = await three();
@@ -64,6 +64,19 @@ test("all that match are selected in two steps, and nothing is changed when they
   await bar(page).getByRole("link", { name: "Clear" }).click();
   await expect(page).toHaveURL((url) => url.search === `?q=tag:${tag}`);
   await expect(bar(page)).toBeHidden();
+});
+
+test("whoever asks about renewing those that are ticked comes back to the list as it was", async ({ page }) => {
+  const tag = await three();
+  await open(page, `/devices?q=tag:${tag}&sort=-last_seen`);
+  await box(page, `${tag}-2`).check();
+  await bar(page).getByRole("button", { name: "Renew certificates…" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Ask devices to renew their certificates" })).toBeVisible();
+  await expect(page.getByRole("main")).toContainText(`This is about ${tag}-2: 1 device.`);
+  await hydrated(page);
+  await page.getByRole("link", { name: "Back to the devices" }).click();
+  await expect(page).toHaveURL((url) => url.pathname === "/devices" && url.search === `?q=tag:${tag}&sort=-last_seen`);
+  await expect(page.getByText(/^3 of [\d,]+ match$/)).toBeVisible();
 });
 
 test("the filter's menus say how many devices a value means, and lead to them", async ({ page }) => {

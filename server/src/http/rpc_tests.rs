@@ -297,6 +297,29 @@ async fn a_list_says_what_of_its_address_it_does_not_understand() {
 }
 
 #[tokio::test]
+async fn a_page_behind_the_end_of_a_list_is_not_taken_for_an_empty_list() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    for (path, first) in [
+        ("/devices?q=type:camera&before=50", "/devices?q=type:camera"),
+        ("/certificates?q=camera&from=50", "/certificates?q=camera"),
+        ("/firmware?from=50", "/firmware"),
+        ("/rollouts?tab=running&from=50", "/rollouts?tab=running"),
+        ("/approvals?tab=done&from=50", "/approvals?tab=done"),
+    ] {
+        let shown = b.page(path).await.replace("<!>", "");
+        let (before, _) = shown.split_once("Go to the first page</a>").unwrap_or_else(|| panic!("{path}: {shown}"));
+        let way = before.rsplit("<a ").next().unwrap_or_default();
+        assert!(shown.contains("Nothing is left on this page") && way.contains(&format!("href=\"{first}\"")), "{path}: {way}");
+        assert!(!b.page(first).await.contains("Nothing is left on this page"), "{first}");
+    }
+    let gone = b.page("/enrolment?tab=own&ca=rca_1").await;
+    assert!(gone.contains("No authority of this id is registered here."), "{gone}");
+    assert!(!b.page("/enrolment?tab=own").await.contains("No authority of this id"));
+    assert!(b.page("/certificates/renew?q=type:camera").await.contains("No device is meant"));
+}
+
+#[tokio::test]
 async fn certificates_and_connections_read_without_scripts() {
     let b = Browser::new().await;
     b.world.device("gw-1", "gateway").await;

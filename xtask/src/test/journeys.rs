@@ -10,11 +10,15 @@ use anyhow::{Context, Result, bail};
 use super::rust;
 use super::tally::{Tally, second_tries};
 use crate::demo::{self, Demo};
-use crate::{browser, npm, paths, process, site};
+use crate::{apt, browser, npm, paths, process, site};
 
 pub fn run() -> Result<Tally> {
     let modules = npm::browser_tests()?;
     let chromium = browser::ensure(&modules)?;
+    // One journey is about what counts a day later.
+    if process::on_path(&["sqlite3"]).is_none() {
+        apt::install(&["sqlite3"]).context("SQLite's own program (sqlite3) was not found")?;
+    }
     site::build()?;
     rust::compile()?;
     let results = paths::root().join("end2end/results");

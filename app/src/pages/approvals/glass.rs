@@ -5,8 +5,8 @@ use crate::{
     ui::{
         Control, Tone, badge, banner, copyable, dot, field,
         form::{ActionForm, FormCall, fault_banner, refusal},
-        icon,
         number::counted,
+        page::locked,
         time,
     },
 };
@@ -94,7 +94,7 @@ fn one(g: &GlassBreak, call: FormCall<ReviewGlass>) -> AnyView {
 /// The form of a review, or why there is none for the viewer.
 fn review(g: &GlassBreak, call: FormCall<ReviewGlass>) -> AnyView {
     if let Some(why) = g.blocked.clone() {
-        return view! { <p class="row text-2">{icon("lock")}<span>{why}</span></p> }.into_any();
+        return locked(why);
     }
     let stop = g.stops.map(|stops| {
         let label = match stops {
@@ -133,7 +133,7 @@ pub fn note(g: Option<&GlassBreak>) -> Option<AnyView> {
         {match g.settled_at {
             Some(at) => view! { "Reviewed "{time::ago(at)}{if objected { ", with an objection." } else { "." }} }.into_any(),
             None => view! {
-                {counted(i64::from(g.missing), "person has", "people have")}" to review that "{if g.overdue { "and are late" } else { "" }}": "
+                {counted(i64::from(g.missing), "person has", "people have")}" to review that"{if g.overdue { " and are late" } else { "" }}": "
                 <a href="/approvals">"Review"</a>
             }.into_any(),
         }}

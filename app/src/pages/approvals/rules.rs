@@ -5,9 +5,8 @@ use crate::{
     ui::{
         Control, Tone, banner, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal},
-        icon,
         number::counted,
-        page::card,
+        page::{card, locked},
         select, text, time,
     },
 };
@@ -47,7 +46,7 @@ pub fn cards(model: &Model, calls: &Calls) -> AnyView {
 }
 
 fn admins_only() -> AnyView {
-    view! { <p class="row text-2">{icon("lock")}<span>"Changing that needs the role admin."</span></p> }.into_any()
+    locked("Changing that needs the role admin.")
 }
 
 fn name_of<'a>(model: &'a Model, group: &wire::ids::ApproverGroupId) -> &'a str {

@@ -19,7 +19,7 @@ use crate::{
         form::{self, ActionForm, FormCall, fault_banner, refusal, said, search_input},
         icon,
         number::counted,
-        page::{card_flush, page},
+        page::{behind, card_flush, locked, page},
         pager, table,
         table::Order,
         tabs, time, unread,
@@ -57,15 +57,18 @@ fn clock(clock: &ClockPage, call: FormCall<AcceptTime>) -> Option<AnyView> {
     let text = view! {
         "The server's clock has jumped by "{jump.to_string()}" and shows "{time::at(clock.at)}". Nothing is issued until it is right again."
     };
-    let button = clock.may_accept.then(|| {
+    let accept = if clock.may_accept {
         view! {
             <ActionForm action=call>
                 {move || fault_banner(refusal(call).as_ref())}
                 {form::submit("This time is right", "", move || call.pending().get())}
             </ActionForm>
         }
-    });
-    Some(view! { {banner(Tone::Bad, text.into_any())}<div class="row mt-2">{button}</div> }.into_any())
+        .into_any()
+    } else {
+        locked("Saying that this time is right needs the role admin.")
+    };
+    Some(view! { {banner(Tone::Bad, text.into_any())}<div class="row mt-2">{accept}</div> }.into_any())
 }
 
 fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, revoke: Revoke) -> AnyView {
@@ -79,7 +82,9 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         counted(i64::try_from(model.authorities.len()).unwrap_or(0), "authority", "authorities")
     );
     let question = items.iter().find(|c| model.may_revoke && revocable(c) && c.id.as_str() == asked).map(|c| question(c, revoke));
+    let first = (before > 0).then(|| query::href(&CertificateQuery { cursor: None, ..query.clone() }, 0));
     let list = match (items.is_empty(), filtered) {
+        (true, _) if first.is_some() => view! { <div class="card">{first.clone().map(behind)}</div> }.into_any(),
         (false, _) if is_revoked(query) => card_flush("Revoked certificates", None, revoked_rows(model, query)),
         (false, _) => card_flush("Device certificates", None, rows(model, query, revoke)),
         (true, true) if query::filters(query) == query::filters(&query::revoked(&CertificateQuery::default())) => {
@@ -96,7 +101,6 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
             view! { <div class="card">{empty("shield-check", "No certificates yet", "A device gets its certificate when it enrols.", Some(enrol))}</div> }.into_any()
         }
     };
-    let first = (before > 0).then(|| query::href(&CertificateQuery { cursor: None, ..query.clone() }, 0));
     let next = model
         .certificates
         .next

@@ -6,7 +6,7 @@ use crate::{
         packed::reading,
         renewals::{OrderRenewals, ReadRenewals, RenewalsView as Model},
     },
-    pages::devices,
+    pages::devices::{self, filters::Shown},
     ui::{
         Control, PageHead, Tone, empty,
         form::{self, ActionForm, FormCall, fault_banner, field, on_asked_anew, on_success, refusal},
@@ -32,6 +32,8 @@ struct Asked {
     named: &'static str,
     /// `authority=`: whose devices alone are meant.
     authority: String,
+    /// The list of devices where whoever asks came from: its words stand in the address beside those that were ticked, too.
+    list: String,
     /// What of the address says nothing here; it may have said whom this is about, so nothing is offered then.
     unread: Option<String>,
 }
@@ -40,14 +42,14 @@ struct Asked {
 const WORDS: [&str; 8] = ["q", "sel", "authority", "sort", "cols", "cursor", "before", "all"];
 
 impl Asked {
-    fn new(q: &str, ticked: &[String], authority: &str) -> Self {
-        let (q, named) = if ticked.is_empty() { (q.to_owned(), "") } else { (String::new(), "1") };
-        Self { q, devices: ticked.join(" "), named, authority: authority.to_owned(), unread: None }
+    fn new(list: &Shown, ticked: &[String], authority: &str) -> Self {
+        let (q, named) = if ticked.is_empty() { (list.query.q.clone(), "") } else { (String::new(), "1") };
+        Self { q, devices: ticked.join(" "), named, authority: authority.to_owned(), list: list.first(), unread: None }
     }
 
     /// Where whoever asked came from.
     fn back(&self) -> String {
-        if self.authority.is_empty() { devices::list_of(&self.q) } else { format!("/certificates/authorities/{}", self.authority) }
+        if self.authority.is_empty() { self.list.clone() } else { format!("/certificates/authorities/{}", self.authority) }
     }
 }
 
@@ -57,8 +59,8 @@ pub fn RenewalsPage() -> AnyView {
     let (address, url) = (use_query_map(), use_url());
     let asked = Memo::new(move |_| {
         let asked = address.with(|a| {
-            let said = |word| a.get_str(word).unwrap_or_default();
-            Asked::new(said("q"), &a.get_all("sel").unwrap_or_default(), said("authority"))
+            let list = Shown::read(|word| a.get_str(word).map(str::to_owned));
+            Asked::new(&list, &a.get_all("sel").unwrap_or_default(), a.get_str("authority").unwrap_or_default())
         });
         Asked { unread: url.with(|url| not_understood(url.search(), &WORDS)), ..asked }
     });
@@ -91,7 +93,7 @@ fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     } else if would.asked == 0 {
         view! {
             <div class="body"><p>{about(m, asked)}</p>{left_out(would)}{under_way(&m.under_way)}</div>
-            {empty("shield-check", "Nobody is left to ask", "Who was asked already renews when it is told, or when it connects.", Some(way_back))}
+            {nobody(would, way_back)}
         }
         .into_any()
     } else {
@@ -99,6 +101,16 @@ fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     };
     view! { <PageHead title="Ask devices to renew their certificates" sub=sub.into_any()/><section class="card narrow">{body}</section> }
         .into_any()
+}
+
+/// What is said where an order would ask nobody.
+fn nobody(would: &ManyRenewals, way_back: AnyView) -> AnyView {
+    let (title, text) = match (would.devices, would.already_asked) {
+        (0, _) => ("No device is meant", "The filter means nobody, or nothing of those devices is renewed here."),
+        (_, 0) => ("Nobody can be asked", "Why each of them is left out stands above."),
+        _ => ("Nobody is left to ask", "Who was asked already renews when it is told, or when it connects."),
+    };
+    empty("shield-check", title, text, Some(way_back))
 }
 
 fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
@@ -204,6 +216,14 @@ mod tests {
     use super::*;
     use wire::Timestamp;
 
+    fn list(q: &str) -> Shown {
+        Shown::read(|word| match word {
+            "q" => Some(q.to_owned()),
+            "sort" => Some("version".to_owned()),
+            _ => None,
+        })
+    }
+
     fn model(devices: &[&str], authority: Option<&str>) -> Model {
         let would = ManyRenewals {
             devices: 1204,
@@ -223,10 +243,11 @@ mod tests {
     #[test]
     fn what_was_ticked_is_meant_and_nothing_else() {
         let ticked = ["gw-1".to_owned(), "gw-2".to_owned()];
-        let asked = Asked::new("type:gateway", &ticked, "");
+        let asked = Asked::new(&list("type:gateway"), &ticked, "");
         assert_eq!((asked.q.as_str(), asked.devices.as_str(), asked.named), ("", "gw-1 gw-2", "1"));
         assert_eq!(about(&model(&["gw-1", "gw-2"], None), &asked), "This is about gw-1, gw-2: 1,204 devices.");
-        assert_eq!(Asked::new("", &[String::new()], "").named, "1", "a tick of nobody is not all");
+        assert_eq!(asked.back(), "/devices?q=type:gateway&sort=version", "the list that they were ticked in");
+        assert_eq!(Asked::new(&list(""), &[String::new()], "").named, "1", "a tick of nobody is not all");
         assert_eq!(not_understood("?q=tag:eu&sel=gw-1&sort=version&cols=tags&ask=tag", &WORDS), None, "the list's form brings it along");
         assert_eq!(not_understood("?devices=gw-1,gw-2", &WORDS).unwrap(), "“devices” says nothing here");
     }
@@ -256,10 +277,10 @@ mod tests {
 
     #[test]
     fn the_way_back_is_where_the_question_came_from() {
-        let asked = Asked::new("tag:eu", &[], "");
-        assert_eq!((asked.back().as_str(), asked.named), ("/devices?q=tag:eu", ""));
+        let asked = Asked::new(&list("tag:eu"), &[], "");
+        assert_eq!((asked.back().as_str(), asked.named), ("/devices?q=tag:eu&sort=version", ""));
         assert_eq!(about(&model(&[], None), &asked), "This is about the devices that match tag:eu: 1,204 devices.");
-        let of = Asked::new("", &[], "ca_1");
+        let of = Asked::new(&list(""), &[], "ca_1");
         assert_eq!(of.back(), "/certificates/authorities/ca_1");
         let said = about(&model(&[], Some("Device CA G1")), &of);
         assert_eq!(said, "This is about every device of the fleet with a certificate of Device CA G1 to renew: 1,204 devices.");

@@ -8,7 +8,7 @@ use crate::{
     ui::{
         Column, Tone, dot, empty,
         number::counted,
-        page::{card_flush, skeleton},
+        page::{behind, card_flush, skeleton},
         pager, status, table, time,
     },
 };
@@ -34,10 +34,13 @@ fn href(id: &DeviceId, place: &Place, whole: Option<&UpdateId>) -> String {
 pub fn history(d: &DeviceDetail, page: Option<&Page<Attempt>>, place: &Place, whole: Option<&UpdateId>) -> AnyView {
     let Some(page) = page else { return skeleton() };
     let id = &d.row.device_id;
-    let runs = view! { "Runs "<b class="mono">{d.row.version.clone()}</b> }.into_any();
+    let runs = (!d.row.version.is_empty()).then(|| view! { "Runs "<b class="mono">{d.row.version.clone()}</b> }.into_any());
+    if page.items.is_empty() && place.before > 0 {
+        return card_flush("Updates", runs, behind(href(id, &Place::default(), None)));
+    }
     if page.items.is_empty() {
         let nothing = empty("package", "Not updated yet", "Rollouts that reach this device appear here, with every step it reports.", None);
-        return card_flush("Updates", Some(runs), nothing);
+        return card_flush("Updates", runs, nothing);
     }
     let columns: Vec<Column> = ["Rollout", "From", "To", "State", "What it said", "Offered", "Changed"].map(Column::text).into();
     let rows = page.items.iter().map(|attempt| line(&attempt.update)).collect_view().into_any();
@@ -56,7 +59,7 @@ pub fn history(d: &DeviceDetail, page: Option<&Page<Attempt>>, place: &Place, wh
     };
     view! {
         <div>
-            {card_flush("Updates", Some(runs), body.into_any())}
+            {card_flush("Updates", runs, body.into_any())}
             {pager(place.before, shown, page.total, first, next)}
         </div>
     }

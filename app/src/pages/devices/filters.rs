@@ -17,6 +17,9 @@ pub const WORDS: [Word; 2] =
 /// meant.
 pub const OTHERS: [&str; 5] = ["q", "cursor", "before", "sel", "all"];
 
+/// The list's path.
+const LIST: &str = "/devices";
+
 /// Whether each word of a text is a column, or it names none on purpose.
 fn are_columns(text: &str) -> bool {
     text == DeviceColumn::text(&[]) || text.split(',').all(|word| DeviceColumn::ALL.iter().any(|column| column.as_str() == word))
@@ -77,6 +80,13 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// What an address says of the list; `said` gives the value of a word in it.
+    pub fn read(said: impl Fn(&str) -> Option<String>) -> Self {
+        let word = |key| said(key).unwrap_or_default();
+        let query = DeviceQuery { q: word("q"), sort: sort_of(&word("sort")), cursor: said("cursor"), rows: None };
+        Self { query, columns: DeviceColumn::listed(&word("cols")) }
+    }
+
     /// Its address; what is default is left out. `before` is how many rows lie in front of the page.
     pub fn href(&self, before: i64) -> String {
         let mut said = self.pairs();
@@ -84,12 +94,12 @@ impl Shown {
             said.push(("cursor", cursor.clone()));
             said.push(("before", before.to_string()));
         }
-        let mut out = String::from("/devices");
-        for (i, (key, value)) in said.iter().enumerate() {
-            // Writing to a string can't fail.
-            let _ = write!(out, "{}{key}={}", if i == 0 { '?' } else { '&' }, encoded(value));
-        }
-        out
+        address(LIST, &said)
+    }
+
+    /// The address of another page about what the list means, which knows by it where to lead back.
+    pub fn at(&self, path: &str) -> String {
+        address(path, &self.pairs())
     }
 
     /// What its address says of the list, without a place in it.
@@ -123,6 +133,15 @@ impl Shown {
     pub fn asking(&self, query: DeviceQuery) -> String {
         Self { query: DeviceQuery { cursor: None, ..query }, columns: self.columns.clone() }.href(0)
     }
+}
+
+fn address(path: &str, said: &[(&'static str, String)]) -> String {
+    let mut out = path.to_owned();
+    for (i, (key, value)) in said.iter().enumerate() {
+        // Writing to a string can't fail.
+        let _ = write!(out, "{}{key}={}", if i == 0 { '?' } else { '&' }, encoded(value));
+    }
+    out
 }
 
 /// The address of the devices that a selector means, as the list shows them by itself.
@@ -169,8 +188,13 @@ mod tests {
         let shown = Shown { query, columns: DeviceColumn::all() };
         assert_eq!(shown.href(50), "/devices?q=tag:a%26b&sort=-last_seen&cursor=x%3D&before=50");
         assert_eq!(shown.first(), "/devices?q=tag:a%26b&sort=-last_seen");
+        assert_eq!(shown.at("/elsewhere"), "/elsewhere?q=tag:a%26b&sort=-last_seen");
         let few = Shown { columns: vec![DeviceColumn::Tags], ..shown };
         assert_eq!(few.asking(DeviceQuery::default()), "/devices?cols=tags");
+        let said = [("q", "tag:a&b"), ("sort", "-last_seen"), ("cursor", "x="), ("cols", "tags")];
+        let read = Shown::read(|key| said.iter().find(|word| word.0 == key).map(|word| word.1.to_owned()));
+        assert_eq!(read, few);
+        assert_eq!(Shown::read(|_| None).first(), "/devices");
         assert_eq!(sort_of("nonsense"), DeviceSort::DeviceId);
         let known = |key: &str, value: &str| WORDS.iter().any(|(word, _, is_one)| *word == key && is_one(value));
         assert!(known("sort", "-last_seen") && known("cols", "tags") && known("cols", &DeviceColumn::text(&[])));

@@ -17,7 +17,7 @@ use crate::{
         form::{self, ActionForm, FormCall, QueryForm, refusal, said, selector},
         icon,
         number::{counted, grouped},
-        page::{card, card_flush, page, question},
+        page::{behind, card, card_flush, page, question},
         pager, status, submit, table, text, time,
         unread::{self, Known},
     },
@@ -272,14 +272,16 @@ fn delete_form(g: &DeviceGroup, place: &str, call: FormCall<DeleteGroup>) -> Any
 fn members(model: &GroupPage, asked: &Asked) -> AnyView {
     let g = &model.group;
     let shown = i64::try_from(model.devices.items.len()).unwrap_or(0);
-    let body = if model.devices.items.is_empty() {
+    let here = page_of(&g.name);
+    let body = if model.devices.items.is_empty() && asked.cursor.is_some() {
+        behind(here.clone())
+    } else if model.devices.items.is_empty() {
         empty("cpu", "No device in it", "Put devices in by a selector or by their ids.", None)
     } else {
         let columns =
             vec![Column::text("Device"), Column::text("Status"), Column::text("Firmware"), Column::text("Type"), Column::text("Last seen")];
         table(format!("Devices of {}", g.name), columns, model.devices.items.iter().map(line).collect_view().into_any())
     };
-    let here = page_of(&g.name);
     let next = model.devices.next.as_ref().map(|cursor| format!("{here}&cursor={}&before={}", encoded(cursor), asked.before + shown));
     let first = asked.cursor.is_some().then(|| here.clone());
     view! {

@@ -48,17 +48,7 @@ use wire::{
 #[component]
 pub fn DevicesPage() -> AnyView {
     let address = use_query_map();
-    let shown = Memo::new(move |_| {
-        address.with(|a| Shown {
-            query: DeviceQuery {
-                q: a.get_str("q").unwrap_or_default().to_owned(),
-                sort: filters::sort_of(a.get_str("sort").unwrap_or_default()),
-                cursor: a.get_str("cursor").map(str::to_owned),
-                rows: None,
-            },
-            columns: DeviceColumn::listed(a.get_str("cols").unwrap_or_default()),
-        })
-    });
+    let shown = Memo::new(move |_| address.with(|a| Shown::read(|key| a.get_str(key).map(str::to_owned))));
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
     // The server's page has the counts of the filter in it where they are at hand; in the browser rows don't wait for them.
     let model = reading(move || ReadDevices { query: shown.get().query, counted: cfg!(feature = "ssr") });
@@ -134,16 +124,19 @@ fn content(
     let query = &shown.query;
     let add =
         model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
-    if model.fleet == 0 {
+    // How many the fleet has is from a moment ago: whoever came since is listed all the same.
+    if model.fleet == 0 && model.devices.items.is_empty() {
         return first_steps(add);
     }
     let sub = if query.q.is_empty() {
         counted(model.devices.total, "device", "devices")
     } else {
-        format!("{} of {} match", grouped(model.devices.total), grouped(model.fleet))
+        format!("{} of {} match", grouped(model.devices.total), grouped(model.fleet.max(model.devices.total)))
     };
     let rows = if let Some(error) = &model.selector_error {
         selector_error(error)
+    } else if model.devices.items.is_empty() && before > 0 {
+        view! { <div class="card">{page::behind(shown.first())}</div> }.into_any()
     } else if model.devices.items.is_empty() {
         let clear = view! { <a class="btn" href="/devices">"Clear filters"</a> }.into_any();
         view! { <div class="card">{empty("search", "No devices match", "Take a filter away, or search for part of an id.", Some(clear))}</div> }.into_any()

@@ -23,5 +23,4 @@ mod telemetry;
 mod views;
 mod why;
 
-pub(super) use renewing::list_of;
 pub(super) use selecting::some;

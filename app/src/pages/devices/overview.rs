@@ -146,6 +146,11 @@ fn connections(d: &DeviceDetail) -> AnyView {
             view! { <li>{dot(tone)}<div>{title}<div class="sub">{c.address.clone()}{lasted}</div></div>{time::ago(at)}</li> }
         })
         .collect_view();
+    let list = if d.connections.is_empty() {
+        view! { <p class="text-2">"It was not connected in this time."</p> }.into_any()
+    } else {
+        view! { <ol class="timeline">{lines}</ol> }.into_any()
+    };
     let all = format!("/devices/{}/connections", d.row.device_id);
     let aside = view! { <span class="text-2">{format!("{share} connected")}</span><a href=all>"All connections"</a> }.into_any();
     card(
@@ -154,7 +159,7 @@ fn connections(d: &DeviceDetail) -> AnyView {
         view! {
             <div class="stack">
                 {svg::strip(said, &spans, from, to)}
-                <ol class="timeline">{lines}</ol>
+                {list}
             </div>
         }
         .into_any(),
@@ -177,19 +182,24 @@ fn identity(d: &DeviceDetail) -> AnyView {
         view! {
             <dl class="kv">
                 <dt>"Device id"</dt><dd>{copyable(id, "Copy device id")}</dd>
-                <dt>"Type"</dt><dd>{d.row.device_type.clone()}</dd>
-                <dt>"Hardware"</dt><dd>{d.row.hardware.clone()}</dd>
+                <dt>"Type"</dt><dd>{said(&d.row.device_type)}</dd>
+                <dt>"Hardware"</dt><dd>{said(&d.row.hardware)}</dd>
                 <dt>"Enrolled"</dt><dd>{time::at(d.enrolled_at)}</dd>
                 <dt>"By"</dt><dd>{d.enrolled_by.clone()}</dd>
                 {(!d.groups.is_empty()).then(|| view! { <dt>"Groups"</dt><dd>{d.groups.iter().map(|name| view! { <a href=page_of(name)>{name.clone()}</a>" " }).collect_view()}</dd> })}
                 {certificate}
                 {connected}
-                <dt>"Agent"</dt><dd class="mono">{d.agent.clone()}</dd>
+                <dt>"Agent"</dt><dd class="mono">{said(&d.agent)}</dd>
             </dl>
             <div class="row mt-4">{edit}{life::buttons(d)}</div>
         }
         .into_any(),
     )
+}
+
+/// What a device has said of itself; that it has not.
+fn said(what: &str) -> AnyView {
+    if what.is_empty() { view! { <span class="dim">"not said"</span> }.into_any() } else { what.to_owned().into_any() }
 }
 
 fn firmware(d: &DeviceDetail) -> AnyView {
@@ -205,8 +215,8 @@ fn firmware(d: &DeviceDetail) -> AnyView {
         Some(view! { <a href=format!("/devices/{}/firmware", d.row.device_id)>"History"</a> }.into_any()),
         view! {
             <dl class="kv">
-                <dt>"Running"</dt><dd class="mono">{d.row.version.clone()}</dd>
-                <dt>"Sequence"</dt><dd class="num">{d.sequence}</dd>
+                <dt>"Running"</dt><dd class="mono">{said(&d.row.version)}</dd>
+                {(!d.row.version.is_empty()).then(|| view! { <dt>"Sequence"</dt><dd class="num">{d.sequence}</dd> })}
                 {update}
             </dl>
         }

@@ -1,6 +1,6 @@
 //! Certificates for many devices at once: a file of CSRs goes in, an archive of certificates comes out.
 
-use super::guide::{Way, card_of};
+use super::guide::{Way, card_of, done_by};
 use crate::{
     api::enrolment::{CancelBatch, RevokeBatch},
     pages::words,
@@ -29,11 +29,12 @@ use wire::{
 const REVOKE: &str = "revoke-batch";
 
 /// What the file is and what comes back.
-pub(super) fn steps() -> AnyView {
+pub(super) fn steps(p: &Page) -> AnyView {
+    let who = done_by(p);
     view! {
         <ol class="numbered">
             <li>"Make a key on each device, or in its secure element, and a request for it (PKCS#10). The private keys never come here."</li>
-            <li>"Send the requests as one file: CSV with the columns "<code>"device_id,device_type,csr"</code>", JSON lines with these members, or a zip or tar with one request a file. At most 10,000 devices and 64 MiB. A line without a request only registers the device."</li>
+            <li>{who}"Send the requests as one file: CSV with the columns "<code>"device_id,device_type,csr"</code>", JSON lines with these members, or a zip or tar with one request a file. At most 10,000 devices and 64 MiB. A line without a request only registers the device."</li>
             <li>"Download the archive: "<code>"manifest.csv"</code>", "<code>"certs/<device_id>.pem"</code>" and "<code>"chain.pem"</code>". A line that is refused stops no other and says why."</li>
         </ol>
     }

@@ -75,11 +75,11 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
     let steps = match way {
         Way::Agent => agent(p),
         Way::Est => est(p),
-        Way::Factory => super::factory::steps(),
+        Way::Factory => super::factory::steps(p),
         Way::Claim => super::claims::steps(p),
         Way::Own => super::own::steps(p),
         Way::HawkBit => super::shared::steps(p),
-        Way::Import => super::import::steps(),
+        Way::Import => super::import::steps(p),
     };
     let local = ["https://localhost", "https://127.", "https://[::1]"].iter().any(|here| p.enrol_url.starts_with(here)).then(|| {
         let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";
@@ -103,13 +103,13 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
     card("Add a device", None, body.into_any())
 }
 
-/// Who makes tokens, for those who don't.
-const fn tokens_by(p: &Page) -> &'static str {
+/// Who makes tokens and sends files, for those who don't.
+pub(super) const fn done_by(p: &Page) -> &'static str {
     if p.may_edit { "" } else { "An operator does this. " }
 }
 
 fn agent(p: &Page) -> AnyView {
-    let who = tokens_by(p);
+    let who = done_by(p);
     let line = agent_line(&p.enrol_url, &p.root_fingerprint, "fet_…", None, "", AgentKey::USUAL);
     view! {
         <ol class="numbered">
@@ -123,7 +123,7 @@ fn agent(p: &Page) -> AnyView {
 }
 
 fn est(p: &Page) -> AnyView {
-    let who = tokens_by(p);
+    let who = done_by(p);
     let lines = est_lines(&p.enrol_url, &p.root_fingerprint, "fet_…", "$(hostname)", KeyType::P256).join("\n");
     let [new_key, renewal] = est_renewal_lines(&p.enrol_url, KeyType::P256);
     view! {

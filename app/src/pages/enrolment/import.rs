@@ -1,6 +1,6 @@
 //! Devices of another system or a spreadsheet: a file is looked at, then taken in.
 
-use super::guide::{Way, card_of};
+use super::guide::{Way, card_of, done_by};
 use crate::{
     api::{enrolment::RunImport, packed::Reading},
     ui::{
@@ -32,11 +32,12 @@ const SAMPLE: &str = "device_id,type,name,tags,groups,attributes,security_token\
                       gw-0413,gateway,,,,,";
 
 /// What to bring, and what comes of it.
-pub(super) fn steps() -> AnyView {
+pub(super) fn steps(p: &Page) -> AnyView {
+    let who = done_by(p);
     view! {
         <ol class="numbered">
             <li>"Fetch the devices of the other system: hawkBit's list of targets as JSON, anything else as CSV. "<a href="/docs/moving" rel="external">"Moving here"</a>" in the manual says how."</li>
-            <li>"Send the file. Nothing is changed yet: you see how many devices are new, how many are there already, and why a line can't be taken."</li>
+            <li>{who}"Send the file. Nothing is changed yet: you see how many devices are new, how many are there already, and why a line can't be taken."</li>
             <li>"Import. A device with hawkBit's security token then polls here with it, at the enrol address; the others enrol with a token made for exactly their id."</li>
         </ol>
         {code_sample(SAMPLE, "What a file of devices looks like")}

@@ -202,9 +202,11 @@ fn content(
     let disable_own = asked.disable.as_deref().filter(|_| p.registered.may_manage);
     let disable_own = disable_own.and_then(authority).filter(|a| a.state == RegisteredState::Active);
     let disable_own = disable_own.map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));
+    let named = ca.as_deref().filter(|id| way == guide::Way::Own && !id.is_empty());
+    let gone = named.and_then(|id| authority(id).is_none().then(own::gone));
     let sides = match way {
         guide::Way::HawkBit => shared::sides(p, asked.device.clone(), shares),
-        guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), &own),
+        guide::Way::Own => own::sides(p, named.and_then(authority), &own),
         guide::Way::Factory => factory::sides(p, lots.cancel, lots.revoke, asked.revoke_batch),
         guide::Way::Import => import::sides(p, lots.run, lots.sent),
         guide::Way::Claim => claims::sides(p, lots.disable, lots.here),
@@ -219,6 +221,7 @@ fn content(
         {reject}
         {disable}
         {disable_own}
+        {gone}
         {created}
         {requests::waiting(p, deciding)}
         <div class="split">{sides}</div>

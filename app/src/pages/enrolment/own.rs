@@ -68,6 +68,13 @@ pub(super) fn sides(p: &Page, shown: Option<&RegisteredAuthority>, calls: &Owns)
     .into_any()
 }
 
+/// What stands above the list where the address names an authority that is not in it.
+pub(super) fn gone() -> AnyView {
+    let all = view! { <a class="btn" href="/enrolment?tab=own">"Own authorities"</a> }.into_any();
+    let text = "No authority of this id is registered here. It may have been removed.";
+    view! { <div class="card mb-4">{empty("search", "Not found", text, Some(all))}</div> }.into_any()
+}
+
 fn new_form(call: FormCall<RegisterAuthority>) -> AnyView {
     view! {
         <ActionForm action=call>

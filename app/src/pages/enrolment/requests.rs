@@ -76,7 +76,8 @@ pub(super) fn waiting(p: &Page, deciding: Deciding) -> AnyView {
     }
     let aside = badge(Tone::Warn, counted(p.lists.requests.total, "device waits", "devices wait"));
     let note = "Approve a device only when it shows the same code itself: the agent prints it, and it is the beginning of the SHA-256 of its public key.";
-    let body = view! { <p class="body dim">{note}</p>{rows(p, deciding)} };
+    let locked = (!p.may_approve).then(|| view! { <div class="body">{page::locked("Deciding needs the role operator.")}</div> });
+    let body = view! { <p class="body dim">{note}</p>{locked}{rows(p, deciding)} };
     let rest = super::rest(&p.lists.requests, p.requests.len(), ("oldest", "devices that wait"), "/enrolment?tab=agent");
     view! { {card_flush("Waiting for approval", Some(aside), body.into_any())}{rest} }.into_any()
 }
@@ -209,7 +210,7 @@ pub(super) fn setting(p: &Page, call: FormCall<OpenEnrolment>) -> AnyView {
     };
     let profile = &p.settings.profile;
     let of = (!profile.is_empty()).then(|| view! { <p class="text-2">{format!("Their certificates are of the profile {profile}.")}</p> });
-    let form = p.may_open.then(|| {
+    let form = if p.may_open {
         let field = super::profile_field(p, profile).map(|field| field.id("f-open-profile").refused(call).view());
         let save = field.is_some().then(|| settled("Save profile", open, call));
         let label = if open { "Refuse them" } else { "Let them ask" };
@@ -222,7 +223,10 @@ pub(super) fn setting(p: &Page, call: FormCall<OpenEnrolment>) -> AnyView {
                 </div>
             </ActionForm>
         }
-    });
+        .into_any()
+    } else {
+        page::locked("Changing that needs the role admin.")
+    };
     card("Without a token", None, view! { <div class="stack"><p>{text}</p>{of}{form}</div> }.into_any())
 }
 

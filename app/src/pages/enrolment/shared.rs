@@ -6,7 +6,7 @@ use crate::{
     ui::{
         Column, Confirm, Tone, asked, badge, banner, card, code_block, code_sample, confirm_dialog, copyable, dialog, dialog_link, empty,
         form::{self, ActionForm, FormCall, fault_banner, refusal, text},
-        page::card_flush,
+        page::{card_flush, locked},
         table, time,
     },
 };
@@ -39,7 +39,8 @@ pub(super) fn steps(p: &Page) -> AnyView {
 /// The two columns of the tab. `device` is the one that a target token is asked for.
 pub(super) fn sides(p: &Page, device: Option<String>, calls: Shares) -> AnyView {
     let gateway = p.shared.may_manage.then(|| card("New gateway token", None, new_gateway(calls.gateway)));
-    let target = p.may_edit.then(|| card("Target token for a device", None, new_target(device, calls.target)));
+    let target = if p.may_edit { new_target(device, calls.target) } else { locked("Making one needs the role operator.") };
+    let target = card("Target token for a device", None, target);
     view! {
         <div class="stack">{card_of(p, Way::HawkBit)}{list(p, calls.revoke)}</div>
         <div class="stack">{setting(p, calls.set)}{target}{gateway}</div>
@@ -67,11 +68,12 @@ fn setting(p: &Page, call: FormCall<SetSharedSecrets>) -> AnyView {
         }
         .into_any()
     };
-    let buttons = p.shared.may_manage.then(|| match (now.tokens, now.newcomers) {
+    let buttons = match (now.tokens, now.newcomers) {
+        _ if !p.shared.may_manage => locked("This setting and gateways' tokens need the role admin."),
         (false, _) => button(true, false, "Take tokens"),
         (true, false) => view! { {button(true, true, "Let gateways announce devices")}{button(false, false, "Take no tokens")} }.into_any(),
         (true, true) => view! { {button(true, false, "Only devices named here")}{button(false, false, "Take no tokens")} }.into_any(),
-    });
+    };
     let danger = "A token is a shared secret, not an identity: it lies readable on the device, whoever copies it speaks for the device from anywhere, \
                   and nobody sees that there are two. What it gets is still signed firmware, but what it reports may be anybody's word.";
     let body = view! {

@@ -15,7 +15,7 @@ use crate::{
         form::{FormCall, said, search_input},
         icon,
         number::{bytes, counted, grouped},
-        page::{card_flush, page},
+        page::{behind, card, card_flush, locked, page},
         pager, table, time, unread,
     },
 };
@@ -76,6 +76,8 @@ fn content(
     let filtered = query.narrows();
     let list = if !model.releases.items.is_empty() {
         card_flush("Releases", None, rows(&model.releases.items))
+    } else if before > 0 {
+        view! { <div class="card">{behind(query::href(&ReleaseQuery { cursor: None, ..query.clone() }, 0))}</div> }.into_any()
     } else if filtered {
         let clear = view! { <a class="btn" href="/firmware">"Clear filters"</a> }.into_any();
         let text = "Take a filter away, or search for a part of a version, of a device type or of release notes.";
@@ -88,14 +90,12 @@ fn content(
     let next =
         model.releases.next.clone().map(|cursor| query::href(&ReleaseQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
     let first = (before > 0).then(|| query::href(&ReleaseQuery { cursor: None, ..query.clone() }, 0));
-    let aside = (model.may_upload || model.may_edit_keys).then(|| {
-        view! {
-            <div class="stack">
-                {model.may_upload.then(|| uploader.view())}
-                {(model.may_edit_keys && model.policy.key_set.is_none()).then(|| keys::add_form(calls.add))}
-            </div>
-        }
-    });
+    let upload = if model.may_upload {
+        uploader.view()
+    } else {
+        card("Upload a release", None, locked("Uploading needs the role operator. An admin can give it to you."))
+    };
+    let add_key = (model.may_edit_keys && model.policy.key_set.is_none()).then(|| keys::add_form(calls.add));
     let compare = (model.all > 1).then(|| view! { <a class="btn" href="/firmware/compare">{icon("columns-3")}"Compare"</a> }.into_any());
     view! {
         <PageHead title="Firmware" sub=view! { "Releases, checked against your signing keys when they arrive." }.into_any()
@@ -114,7 +114,7 @@ fn content(
                 {image_keys::list(model, images)}
                 {downloads::limits(&model.transfers, limits)}
             </div>
-            {aside}
+            <div class="stack">{upload}{add_key}</div>
         </div>
     }
     .into_any()

@@ -8,7 +8,7 @@ use crate::{
         completion::Completing,
         empty, facet, icon,
         number::{counted, grouped},
-        page::card_flush,
+        page::{behind, card_flush},
         pager, status, table,
         table::Order,
         time,
@@ -97,6 +97,9 @@ fn nobody(model: &RolloutPage, choice: &Choice, id: &str) -> AnyView {
         return empty("circle-alert", title, error.advice(), clear);
     }
     let others = Choice { stage: choice.stage, sort: choice.sort, ..Choice::default() };
+    if choice.before > 0 {
+        return behind(choice.address(id));
+    }
     if choice.narrows() {
         return empty("search", "No device matches", "Take a filter away, or search for a part of an id.", way(others, "Clear filters"));
     }

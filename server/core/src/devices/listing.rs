@@ -10,10 +10,11 @@ use super::{
     rows::{by_id, part},
     selector::Selector,
     sizes::Facets,
+    store::ALL_ATTRIBUTES,
 };
 use crate::{
     access::{Act, Actor, allowed, may},
-    db::{self, Conn, Db, Value, select},
+    db::{self, Conn, Db, Value, rows, select},
     kept::{Kept, kept_or},
 };
 use std::{
@@ -26,6 +27,8 @@ use wire::{
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
 };
 
+/// Names of attributes that are read at most, to know which there are.
+const ATTRIBUTES: usize = 1000;
 /// Rows of an export that are read at once.
 const EXPORTED: usize = 1000;
 
@@ -195,7 +198,7 @@ impl Devices {
         kept_or((&self.totals, key, 0), (&self.db, &self.clock), || count(self.db.clone(), org.clone(), meant)).await
     }
 
-    /// Sentences about types, tags and groups that a search asks for and that there are none of. What is offered is of devices that are not decommissioned, so
+    /// Sentences about types, tags, attributes and groups that a search asks for and that there are none of. What is offered is of devices that are not decommissioned, so
     /// nothing is said of a search that asks for a state.
     async fn misspelt(&self, org: &OrgId, selector: &Selector, facets: &Facets) -> Result<Vec<String>, Error> {
         if asks_for_state(selector) {
@@ -219,6 +222,10 @@ impl Devices {
         }
         let [types, tags] = found;
         misspelt.knows(&types, &tags);
+        if misspelt.asks_for_attributes() {
+            let names: Vec<String> = rows!(&mut on, (String,), ALL_ATTRIBUTES, org.as_str())?.into_iter().map(|r| r.0).collect();
+            misspelt.knows_attributes(&names, names.len() < ATTRIBUTES);
+        }
         let groups = if misspelt.asks_for_groups() { groups::names(&mut on, org).await? } else { Vec::new() };
         Ok(misspelt.said(&groups))
     }
@@ -268,7 +275,7 @@ impl Devices {
         self.rows(&actor.org, selector, query).await
     }
 
-    /// What the list's page says of types, tags and groups that a selector asks for and that there are none of, for scripts. Costs nothing where it asks for
+    /// What the list's page says of types, tags, attributes and groups that a selector asks for and that there are none of, for scripts. Costs nothing where it asks for
     /// none of these; a mistake in it is an error.
     pub async fn hints(&self, actor: &Actor, q: &str) -> Result<Vec<String>, Error> {
         may(actor, Act::Read)?;

@@ -1,5 +1,5 @@
-//! Pure: types, tags and groups that selectors ask for and that there are none of, most often by a slip of a finger: they mean nobody, or leave nobody
-//! out. Plans and lists ask the same. Refuses to know whom the rest of a selector means.
+//! Pure: types, tags, attributes and groups that selectors ask for and that there are none of, most often by a slip of a finger: they mean
+//! nobody, or leave nobody out. Plans and lists ask the same. Refuses to know whom the rest of a selector means.
 
 use super::Facts;
 use std::collections::BTreeSet;
@@ -13,6 +13,8 @@ const REMEMBERED: usize = 1000;
 pub struct Misspelt<'a> {
     types: Sought<'a>,
     tags: Sought<'a>,
+    /// Names of attributes; what they are asked to be is no slip that can be told.
+    attributes: Sought<'a>,
     /// Groups that are asked for.
     groups: BTreeSet<&'a str>,
 }
@@ -55,12 +57,17 @@ impl<'a> Misspelt<'a> {
     #[must_use]
     pub fn new(selectors: impl IntoIterator<Item = &'a Selector>) -> Self {
         let (mut types, mut tags, mut groups) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut attributes = BTreeSet::new();
         for selector in selectors {
             selector.visit(&mut |part| {
                 let (asked, values) = match part {
                     Selector::Is(Field::Type, values) => (&mut types, values),
                     Selector::Is(Field::Tag, values) => (&mut tags, values),
                     Selector::Is(Field::Group, values) => (&mut groups, values),
+                    Selector::Is(Field::Attribute(name), _) => {
+                        attributes.insert(name.as_str());
+                        return;
+                    }
                     _ => return,
                 };
                 // A pattern names none.
@@ -68,13 +75,20 @@ impl<'a> Misspelt<'a> {
             });
         }
         let sought = |missing| Sought { missing, known: BTreeSet::new() };
-        Self { types: sought(types), tags: sought(tags), groups }
+        Self { types: sought(types), tags: sought(tags), attributes: sought(attributes), groups }
     }
 
     /// Whether nothing is looked for, or everything was found; groups are never found before they are named.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.types.missing.is_empty() && self.tags.missing.is_empty() && self.groups.is_empty()
+        let found = [&self.types, &self.tags, &self.attributes].into_iter().all(|sought| sought.missing.is_empty());
+        found && self.groups.is_empty()
+    }
+
+    /// Whether it matters which attributes devices report.
+    #[must_use]
+    pub fn asks_for_attributes(&self) -> bool {
+        !self.attributes.missing.is_empty()
     }
 
     /// Whether it matters which groups there are.
@@ -87,6 +101,7 @@ impl<'a> Misspelt<'a> {
     pub fn take(&mut self, facts: &Facts) {
         self.types.there(&facts.device_type);
         facts.tags.iter().for_each(|tag| self.tags.there(tag));
+        facts.attributes.keys().for_each(|name| self.attributes.there(name));
     }
 
     /// Takes types and tags that devices have.
@@ -96,6 +111,16 @@ impl<'a> Misspelt<'a> {
         }
         for value in tags {
             self.tags.there(value);
+        }
+    }
+
+    /// Takes names of attributes that devices report. Where these are not `all`, nothing can be said of those that are missing.
+    pub fn knows_attributes(&mut self, names: &[String], all: bool) {
+        for name in names {
+            self.attributes.there(name);
+        }
+        if !all {
+            self.attributes.missing.clear();
         }
     }
 
@@ -112,6 +137,7 @@ impl<'a> Misspelt<'a> {
         let there: Vec<&str> = groups.iter().map(String::as_str).collect();
         let mut said = self.types.said(|value| format!("No device is of the type {value}."));
         said.extend(self.tags.said(|value| format!("No device has the tag {value}.")));
+        said.extend(self.attributes.said(|name| format!("No device reports the attribute {name}.")));
         let missing = self.groups.iter().filter(|value| !there.contains(*value));
         said.extend(missing.map(|value| format!("There is no group {value}.{}", meant(value, &there))));
         said
@@ -127,7 +153,8 @@ mod tests {
         let mut misspelt = Misspelt::new(&parsed);
         for device_type in ["gateway", "gateway", "Sensor", ""] {
             let tags = vec!["eu".into(), "rollout-first".into()];
-            misspelt.take(&Facts { device_type: device_type.into(), tags, ..Facts::default() });
+            let attributes = [("site".to_owned(), "lab".to_owned())].into();
+            misspelt.take(&Facts { device_type: device_type.into(), tags, attributes, ..Facts::default() });
         }
         misspelt.said(&["lab".into(), "North Hall".into()])
     }
@@ -148,13 +175,29 @@ mod tests {
             said(&["tag:eu -tag:rollout-frist,lab"]),
             ["No device has the tag lab.", "No device has the tag rollout-frist. Did you mean rollout-first?"]
         );
+        assert_eq!(
+            said(&["attr.siet:berlin -attr.Site:x", "attr.site:nowhere or attr.colour:*"]),
+            [
+                "No device reports the attribute Site. Did you mean site?",
+                "No device reports the attribute colour.",
+                "No device reports the attribute siet. Did you mean site?",
+            ],
+            "what it is asked to be is no slip"
+        );
         assert_eq!(said(&["type:camera group:attic"]), ["No device is of the type camera.", "There is no group attic."]);
     }
 
     #[test]
     fn what_there_is_and_patterns_are_no_slips() {
-        for text in ["", "type:gateway group:lab", "type:gat*way group:l*", "tag:eu gatway", "tag:e*", "-type:Sensor group:\"North Hall\""]
-        {
+        for text in [
+            "",
+            "attr.site:nowhere",
+            "type:gateway group:lab",
+            "type:gat*way group:l*",
+            "tag:eu gatway",
+            "tag:e*",
+            "-type:Sensor group:\"North Hall\"",
+        ] {
             assert_eq!(said(&[text]), [""; 0], "{text}");
         }
         let selector = Selector::parse("type:gateway,gatway tag:eu").unwrap();
@@ -162,9 +205,17 @@ mod tests {
         of_lists.knows(&["gateway".into()], &["eu".into()]);
         assert_eq!(of_lists.missing(), [(Field::Type, vec!["gatway".to_owned()]), (Field::Tag, Vec::new())]);
         assert_eq!(of_lists.said(&[]), ["No device is of the type gatway. Did you mean gateway?"]);
+        let selector = Selector::parse("attr.siet:x attr.line:1").unwrap();
+        let mut of_lists = Misspelt::new([&selector]);
+        assert!(of_lists.asks_for_attributes());
+        of_lists.knows_attributes(&["line".into(), "site".into()], true);
+        assert_eq!(of_lists.said(&[]), ["No device reports the attribute siet. Did you mean site?"]);
+        of_lists.knows_attributes(&["line".into()], false);
+        assert!(of_lists.is_settled() && of_lists.said(&[]).is_empty(), "it may be one of those that are not known");
         let of = |text: &str| [Selector::parse(text).unwrap()];
         assert!(!Misspelt::new(&of("type:x")).asks_for_groups());
-        let settled = ["", "gw-1 online:yes", "type:g*", "type:x", "tag:x", "group:x"].map(|text| Misspelt::new(&of(text)).is_settled());
-        assert_eq!(settled, [true, true, true, false, false, false]);
+        let settled =
+            ["", "gw-1 online:yes", "type:g*", "type:x", "tag:x", "attr.x:y", "group:x"].map(|text| Misspelt::new(&of(text)).is_settled());
+        assert_eq!(settled, [true, true, true, false, false, false, false]);
     }
 }

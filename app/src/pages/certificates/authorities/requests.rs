@@ -13,7 +13,7 @@ use crate::{
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
         icon,
         number::counted,
-        page::{card, card_flush, page, question},
+        page::{card, card_flush, locked, page, question},
         table, time,
     },
 };
@@ -224,11 +224,12 @@ fn rule(m: &Model, calls: Calls) -> AnyView {
         }
         _ => None,
     };
+    let note = (!m.may_decide).then(|| locked("Changing that, and deciding on requests, needs the role admin."));
     let form = form.map(|inside| {
         view! { <ActionForm action=call><div class="stack">{move || fault_banner(refusal(call).as_ref())}{inside}</div></ActionForm> }
     });
     let word = if m.on { badge(Tone::Ok, "Two people") } else { badge(Tone::Warn, "One person") };
-    card("Who decides on authorities", Some(word), view! { <div class="stack"><p>{text}</p>{form}</div> }.into_any())
+    card("Who decides on authorities", Some(word), view! { <div class="stack"><p>{text}</p>{note}{form}</div> }.into_any())
 }
 
 /// The root signs an authority of claims with the first claim; where two people decide, somebody asks for that before.

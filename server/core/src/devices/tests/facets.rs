@@ -1,10 +1,11 @@
 //! What the list's filter offers, with how many devices each value means.
 
 use super::every_reader;
-use crate::{db::EngineKind, testing::World};
+use crate::{db::EngineKind, devices::presence::set_attributes, testing::World};
 use rstest::rstest;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use wire::{
+    device::Telling,
     devices::{DeviceQuery, GroupMany, TagMany},
     facets::FacetCount,
     states::DeviceStep,
@@ -91,9 +92,13 @@ async fn counts_that_a_page_did_not_wait_for_are_there_for_the_next(#[case] kind
 async fn a_search_for_what_there_is_none_of_is_told_the_nearest(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (operator, devices) = (w.operator().await, w.fleet.devices());
-    w.device("gw-1", "gateway").await;
+    let device = w.device("gw-1", "gateway").await;
     devices.set_tags(&operator, &"gw-1".parse().unwrap(), vec!["canary".into()]).await.unwrap();
     devices.create_group(&operator, "lab").await.unwrap();
+    let attributes = BTreeMap::from([("line".to_owned(), "3".to_owned()), ("site".to_owned(), "berlin".to_owned())]);
+    let mut tx = devices.db.write().await.unwrap();
+    set_attributes(&mut tx, &w.org, device, Telling::Replace, &attributes).await.unwrap();
+    tx.commit().await.unwrap();
     let told = async |q: &str| {
         let page = devices.page(&operator, &DeviceQuery { q: q.into(), ..DeviceQuery::default() }).await.unwrap();
         assert_eq!(devices.hints(&operator, q).await.unwrap(), page.misspelt, "scripts are told the same");
@@ -108,5 +113,7 @@ async fn a_search_for_what_there_is_none_of_is_told_the_nearest(#[case] kind: En
             "There is no group labb. Did you mean lab?",
         ]
     );
+    assert_eq!(told("attr.site:nowhere").await, [""; 0], "there is one of that name");
+    assert_eq!(told("attr.siet:berlin").await, ["No device reports the attribute siet. Did you mean site?"]);
     assert_eq!(told("type:gatway state:decommissioned").await, [""; 0], "those are not offered");
 }

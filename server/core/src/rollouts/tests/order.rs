@@ -263,7 +263,7 @@ async fn a_number_is_a_limit_however_many_come_later(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn a_type_a_tag_or_a_group_that_there_is_none_of_is_told_beside_the_preview(#[case] kind: EngineKind) {
+async fn a_type_a_tag_an_attribute_or_a_group_that_there_is_none_of_is_told_beside_the_preview(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 2).await;
     s.w.fleet.devices().create_group(&s.oli, "lab").await.unwrap();
     let told = async |selector: &str| {
@@ -276,4 +276,7 @@ async fn a_type_a_tag_or_a_group_that_there_is_none_of_is_told_beside_the_previe
     s.w.fleet.devices().set_tags(&s.oli, &"gw-1".parse().unwrap(), vec!["canary".into()]).await.unwrap();
     assert_eq!(told("tag:canary").await, [of_stage]);
     assert_eq!(told("-tag:canry").await, ["No device has the tag canry. Did you mean canary?", of_stage]);
+    s.at_site(s.devices[0], "berlin").await;
+    assert_eq!(told("attr.site:paris").await, [of_stage], "nobody is there, and it is an attribute");
+    assert_eq!(told("attr.stie:berlin").await, ["No device reports the attribute stie. Did you mean site?", of_stage]);
 }
