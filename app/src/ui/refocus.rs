@@ -67,7 +67,16 @@ mod rim {
 
     /// Looks whether the focus was lost; called after every change of the page.
     pub fn look() {
-        if !browser::unfocused() || LAST.with_borrow(Option::is_none) || LOOKING.replace(true) {
+        if !browser::unfocused() || LAST.with_borrow(Option::is_none) {
+            return;
+        }
+        // Who writes goes on at once: a key that comes while nothing has the focus is lost.
+        let written =
+            |last: &Last| (last.path == path() && last.element.is_instance_of::<HtmlInputElement>()).then(|| last.element.clone());
+        if let Some(was) = LAST.with_borrow(|last| last.as_ref().and_then(written)) {
+            give_back(&was);
+        }
+        if !browser::unfocused() || LOOKING.replace(true) {
             return;
         }
         // By the second frame of the screen whoever knows better has given it away.
@@ -84,14 +93,7 @@ mod rim {
     fn put_back() {
         let Some(last) = LAST.take() else { return };
         if last.path == path() {
-            for was in std::iter::once(&last.element).chain(&last.around) {
-                if browser::unfocused()
-                    && let Some(again) = same(was)
-                {
-                    focus(&again);
-                    keep_caret(was, &again);
-                }
-            }
+            std::iter::once(&last.element).chain(&last.around).for_each(give_back);
         }
         // A question in the page is left by Escape while nothing has the focus.
         if browser::unfocused()
@@ -122,6 +124,16 @@ mod rim {
             let tells = told.as_ref().is_none_or(|(name, value)| one.get_attribute(name).as_ref() == Some(value));
             tells && (region || one.text_content() == was.text_content())
         })
+    }
+
+    /// To what is there now in the place of an element that had it, unless something has it.
+    fn give_back(was: &Element) {
+        if browser::unfocused()
+            && let Some(again) = same(was)
+        {
+            focus(&again);
+            keep_caret(was, &again);
+        }
     }
 
     /// Without moving the page under the reader.
