@@ -32,13 +32,21 @@ pub fn tabs(label: &'static str, all: Vec<Tab>) -> AnyView {
     view! { <nav class="tabs" aria-label=label node_ref=row>{links}</nav> }.into_any()
 }
 
-/// Scrolls the row to the tab that is open; the style sheet does it without script where the browser can.
+/// Keeps the row scrolled to the tab that is open, once that has its place and whenever it gets another width, by a font that has come for one;
+/// the style sheet does it without script where the browser can.
 #[cfg(feature = "hydrate")]
 fn show_current(row: &web_sys::HtmlElement) {
-    use wasm_bindgen::JsCast as _;
+    use send_wrapper::SendWrapper;
+    use wasm_bindgen::{JsCast as _, closure::Closure};
+    use web_sys::{HtmlElement, ResizeObserver};
     let current = row.query_selector("[aria-current=page]").ok().flatten();
-    if let Some(tab) = current.and_then(|tab| tab.dyn_into::<web_sys::HtmlElement>().ok()) {
-        row.set_scroll_left(tab.offset_left() - (row.client_width() - tab.offset_width()) / 2);
+    let Some(tab) = current.and_then(|tab| tab.dyn_into::<HtmlElement>().ok()) else { return };
+    let (row, of) = (row.clone(), tab.clone());
+    let placed = Closure::<dyn FnMut()>::new(move || row.set_scroll_left(of.offset_left() - (row.client_width() - of.offset_width()) / 2));
+    if let Ok(observer) = ResizeObserver::new(placed.as_ref().unchecked_ref()) {
+        observer.observe(&tab);
+        let watched = SendWrapper::new((observer, placed));
+        on_cleanup(move || watched.0.disconnect());
     }
 }
 
