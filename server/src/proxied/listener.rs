@@ -41,12 +41,7 @@ pub async fn serve(listener: TcpListener, proxies: Proxies, stop: Stop) {
         let (proxies, stop) = (Arc::clone(&proxies), stop.clone());
         tokio::spawn(async move { proxies.connection(accepted, limits, stop).await });
     };
-    let shed = |address: SocketAddr| {
-        Stats::count(&proxies.stats.accepted);
-        Stats::count(&proxies.stats.shed);
-        tracing::debug!(%address, "too many connections; closed unread");
-    };
-    accept(listener, Gate::new(limits), &stop, each, shed).await;
+    accept(listener, Gate::new(limits), &stop, each, |address| proxies.stats.shed(address)).await;
 }
 
 impl Proxies {
@@ -58,7 +53,7 @@ impl Proxies {
         let Accepted { socket, address, place, half_open } = accepted;
         if !self.trusts(address.ip()) {
             self.stats.refused.count(Reason::NotAProxy);
-            tracing::info!(%address, "not one of trusted_proxies; closed unread");
+            tracing::debug!(%address, "not one of trusted_proxies; closed unread");
             return;
         }
         // Frames are small and wait for nothing.

@@ -2,7 +2,7 @@
 //! handshake of ours could make it (H-8). Refuses to know how a certificate came here, and what its device asks for.
 
 use super::{
-    config::Time,
+    config::{Time, provider},
     reason::Reason,
     registry::{Registration, Registry},
     shedding::Stats,
@@ -82,7 +82,7 @@ pub(crate) struct Judge {
 impl Judge {
     /// One over this trust, which counts what it refuses.
     pub fn new(trust: TrustHandle, registry: Registry, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = provider();
         let verifier = |mandatory| DeviceVerifier::new(trust.clone(), Arc::clone(&provider), mandatory).named("proxy");
         let (devices, claims) = (verifier(true), verifier(false));
         Self { trust, registry, devices, claims, time: Time(clock), stats }

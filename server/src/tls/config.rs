@@ -51,7 +51,8 @@ pub async fn proxy(pki: &Arc<Pki>, clock: Arc<dyn Clock>) -> Result<Arc<ServerCo
     build(pki, clock, WebPkiClientVerifier::no_client_auth(), &[b"http/1.1"])
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// The one cryptography of every handshake.
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 

@@ -106,12 +106,7 @@ pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Stop) {
         let (endpoint, stop) = (Arc::clone(&endpoint), stop.clone());
         tokio::spawn(async move { endpoint.connection(accepted, stop).await });
     };
-    let shed = |address: SocketAddr| {
-        Stats::count(&endpoint.stats.accepted);
-        Stats::count(&endpoint.stats.shed);
-        tracing::debug!(%address, "too many connections; closed unread");
-    };
-    accept(listener, gate, &stop, each, shed).await;
+    accept(listener, gate, &stop, each, |address| endpoint.stats.shed(address)).await;
 }
 
 /// What lives as long as the socket, also after an upgrade.

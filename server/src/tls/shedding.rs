@@ -7,7 +7,7 @@ use fleet::source::Source;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -68,7 +68,7 @@ pub struct Stats {
     pub accepted: AtomicU64,
     /// Closed unread because a limit was reached.
     pub shed: AtomicU64,
-    /// Handshakes that failed, by why.
+    /// Handshakes that failed, by why; where a proxy speaks for devices, also requests with a certificate that no handshake would take.
     pub failed: Reasons,
     /// Handshakes that ran out of time.
     pub timed_out: AtomicU64,
@@ -79,6 +79,13 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// One was closed unread because a limit was reached.
+    pub(crate) fn shed(&self, address: SocketAddr) {
+        Self::count(&self.accepted);
+        Self::count(&self.shed);
+        tracing::debug!(%address, "too many connections; closed unread");
+    }
+
     pub(crate) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -154,7 +154,7 @@ impl DeviceVerifier {
         allowed: Result<(), Refusal>,
     ) -> Result<ClientCertVerified, Error> {
         allowed.map(|()| verified).map_err(|refusal| {
-            tracing::info!(%refusal, "device refused in the handshake");
+            tracing::debug!(listener = self.listener, %refusal, "certificate refused");
             self.refuse(leaf, Reason::of_refusal(refusal), alert(refusal).into())
         })
     }

@@ -121,7 +121,7 @@ async fn h_8_each_request_over_one_connection_is_its_own_device_s() {
         is(&mut stream, "client-cert: \r\n", "nobody").await;
         // What is not the chosen header names nobody, and reaches no handler.
         let others = format!(
-            "x-client-cert: {0}\r\nx-forwarded-client-cert: Cert=\"{0}\"\r\nclient-cert-chain: {0}\r\n",
+            "x-client-cert: {0}\r\nx-ssl-cert: {0}\r\nx-ssl-client-verify: SUCCESS\r\nx-forwarded-client-cert: Cert=\"{0}\"\r\nclient-cert-chain: {0}\r\n",
             byte_sequence(&two.chain[0])
         );
         is(&mut stream, &others, "nobody").await;
@@ -218,7 +218,7 @@ async fn h_8_a_certificate_is_judged_as_in_a_handshake() {
         (passed_on(&good) + &passed_on(&revoked), 400, "bad_certificate_header", "more than one"),
         ("client-cert: gw-1\r\n".to_owned(), 400, "bad_certificate_header", "not in that form"),
         (format!("client-cert: {0}, {0}\r\n", byte_sequence(&good.chain[0])), 400, "bad_certificate_header", "not in that form"),
-        (line(&[0x30; 20_000]), 400, "bad_certificate_header", "larger than"),
+        (line(&vec![0x30; 20_000]), 400, "bad_certificate_header", "larger than"),
     ] {
         let answer = ask(&mut stream, "/who", &headers).await.expect("an answer");
         let status = format!("HTTP/1.1 {status} ");
@@ -385,7 +385,7 @@ async fn a_proxy_s_connections_end_with_the_server() {
     let mut download = behind.connect().await;
     ask(&mut download, "/endless", &passed_on(&one)).await.expect("it begins");
     behind.rig.soft.cancel();
-    drain(&mut kept).await;
+    timeout(PATIENCE, drain(&mut kept)).await.expect("an idle connection ends");
     assert!(!behind.serving.is_finished(), "what is under way is finished");
     behind.rig.hard.cancel();
     timeout(PATIENCE, async { tokio::join!(drain(&mut download), async { (&mut behind.serving).await.unwrap() }) }).await.expect("and cut");

@@ -66,7 +66,7 @@ impl Drop for Rig {
 }
 
 pub(super) async fn who(peer: Option<Extension<Arc<DevicePeer>>>, headers: HeaderMap) -> String {
-    let claimed = headers.keys().filter(|name| name.as_str().contains("client-cert")).count();
+    let claimed = headers.keys().filter(|name| ["cert", "ssl"].iter().any(|part| name.as_str().contains(part))).count();
     format!("{} {claimed}", peer.map_or_else(|| "nobody".to_owned(), |p| p.device_id.to_string()))
 }
 

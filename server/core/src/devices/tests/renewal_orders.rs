@@ -55,7 +55,7 @@ async fn r_1_an_order_that_was_cut_short_is_carried_on_by_another_instance(#[cas
         asked: 7,
         reached: 2,
     };
-    assert_eq!(w.fleet.devices().renewals_under_way(&w.viewer().await).await.unwrap(), [under_way.clone()]);
+    assert_eq!(w.fleet.devices().renewals_under_way(&w.viewer().await).await.unwrap(), std::slice::from_ref(&under_way));
 
     // Another order leaves out whom this one asks, reached or not, and nothing else is meant by it.
     let ManyRenewals { asked: more, already_asked, .. } = w.fleet.devices().order_renewals(&system, &gateways(None, 7)).await.unwrap();
