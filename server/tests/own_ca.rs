@@ -31,9 +31,10 @@ use wire::{registered::verification_lines, states::Role};
 const PATIENCE: Duration = Duration::from_secs(20);
 const BUNDLE: &str = "/device/v1/trust-bundle";
 
-struct Rig {
-    server: TestServer,
-    stock: Stock,
+/// A server, an admin's token, and the folder in which the owner of an authority works.
+pub struct Rig {
+    pub server: TestServer,
+    pub stock: Stock,
     secret: String,
 }
 
@@ -43,13 +44,13 @@ impl Rig {
         Self::over(TestServer::start_with(kind, |config| Config { list_fetch_private: true, ..config }).await).await
     }
 
-    async fn over(server: TestServer) -> Self {
+    pub async fn over(server: TestServer) -> Self {
         let stock = Stock::of(&server);
         let secret = server.token("ada", Role::Admin).await;
         Self { server, stock, secret }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let url = self.server.url(&format!("/api/v1/registered-authorities{path}"));
         let answer = self.server.http.request(method, url).bearer_auth(&self.secret).json(&body).send().await.unwrap();
         let status = answer.status().as_u16();
@@ -57,14 +58,14 @@ impl Rig {
     }
 
     /// An authority whose certificate and key are `ca.pem` and `ca.key` in the folder, with what else openssl is told.
-    async fn authority(&self, more: &[&str]) {
+    pub async fn authority(&self, more: &[&str]) {
         let new =
             ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", "/CN=Plant CA"];
         self.stock.openssl(&[&new[..], &["-keyout", "ca.key", "-out", "ca.pem"], more].concat()).await;
     }
 
     /// Registers it, proves possession with the lines as they are shown, and enables it.
-    async fn enabled(&self, policy: &Value) -> String {
+    pub async fn enabled(&self, policy: &Value) -> String {
         let (status, made) = self.call(Method::POST, "", json!({ "label": "Plant", "certificate": self.stock.read("ca.pem") })).await;
         assert_eq!((status, made["state"].as_str()), (201, Some("unverified")), "{made}");
         let id = made["id"].as_str().unwrap().to_owned();
@@ -91,7 +92,7 @@ impl Rig {
     }
 
     /// Makes `{name}.key` and `{name}.pem` with this common name, signed by `{by}.pem`; what is above the leaf is appended by the caller.
-    async fn leaf(&self, name: &str, by: &str, extensions: &str) {
+    pub async fn leaf(&self, name: &str, by: &str, extensions: &str) {
         self.stock.request(name, &format!("/CN={name}")).await;
         self.stock.write(&format!("{name}.ext"), extensions);
         let (csr, ca, key, out, ext) =

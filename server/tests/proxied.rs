@@ -1,6 +1,9 @@
 //! A whole server behind a proxy (H-8): at one address devices come in, and act with the certificates that the proxy passes on; everywhere else the same
 //! headers are worth nothing.
 
+mod claims;
+mod own_authority;
+
 use crate::{
     journey::enrolment_token,
     stock::Stock,

@@ -1,6 +1,8 @@
 //! Devices behind a proxy that ends their TLS: each request is its own device's, a revocation cuts what that device has under way, and nobody gets in by a
 //! header who would not by a handshake (H-8).
 
+mod stale;
+
 use super::rig::{BOTH, Identity, PATIENCE, Rig, SECOND, ask as ask_by_tls, drain, echo, endless, handshake, rig_with, who};
 use crate::support::eventually;
 use axum::{Router, routing::get};
