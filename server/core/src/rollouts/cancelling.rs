@@ -44,6 +44,10 @@ impl Rollouts {
         let record = records::record(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let device = devices::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
         let last = turns::last_in(&mut tx, id, device).await?.ok_or_else(|| Error::NotNow(NOTHING.to_owned()))?;
+        // Also where another attempt was cancelled in the place of the one that was seen.
+        if last.is_cancelled_by_hand() && !last.again {
+            return Ok(());
+        }
         // It is tried again by itself, unless its rollout ends, which it does not meanwhile.
         let held = if last.retry_at.is_some() && !last.again { offers::hold_rollout(&mut tx, &record).await? } else { None };
         let retried = held.is_some_and(|held| retry::goes_on(held.state));

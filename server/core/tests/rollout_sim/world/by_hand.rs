@@ -69,7 +69,8 @@ impl World {
             went_on: false,
             retry_at: None,
             ended_at: now,
-            made_at: now,
+            // It is never offered.
+            made_at: 0,
             attempts,
             ..ended
         };
