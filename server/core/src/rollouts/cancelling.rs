@@ -27,8 +27,9 @@ impl Rollouts {
     /// somebody saw: another attempt that is under way by now is left alone. It counts as left out, so that no gate takes it for a success or an error. May be
     /// repeated. Of what a command beside a server does its device hears with the server's next tick.
     ///
-    /// Of a device whose update ended and that waits to be tried again by itself, the next attempt is cancelled: that is final at once, because nothing is under
-    /// way at the device, which then counts as left out instead of as it ended.
+    /// Of a device whose update ended and that waits to be tried again by itself, the next attempt is cancelled: that is final at once, and the device then counts
+    /// as left out instead of as it ended. Nothing is under way there; but one that fell silent may still be at its attempt: nobody tells it to stop, and how that
+    /// ends no longer counts.
     pub async fn cancel_update(
         &self,
         actor: &Actor,
