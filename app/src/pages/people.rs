@@ -97,7 +97,7 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
         <div class="split">
             <div class="stack">
                 {card_flush("People", None, user_rows(p, calls))}
-                {(!p.may_edit).then(|| page::locked("Adding people and changing what they may needs the role admin."))}
+                {(!p.may_edit).then(|| page::locked("Adding people, and changing what they may do, needs the role admin."))}
                 {card_flush("API tokens", None, tokens)}
             </div>
             {forms}

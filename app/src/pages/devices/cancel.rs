@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::{devices::DeviceDetail, updates::DeviceUpdate};
+use wire::{devices::DeviceDetail, states::UpdateState, updates::DeviceUpdate};
 
 const DIALOG: &str = "cancel-update";
 
@@ -38,16 +38,17 @@ pub fn ask(d: &DeviceDetail, asked: bool, actions: &Actions) -> AnyView {
 fn form(d: &DeviceDetail, update: &DeviceUpdate, call: FormCall<CancelUpdate>) -> AnyView {
     let keeps = if d.row.version.is_empty() { "what it runs" } else { &d.row.version };
     let waits = update.state.finished();
-    let (what, but) = if waits {
-        (
-            format!("it is not tried again by itself, keeps {keeps}, counts as left out instead of as it ended"),
-            "Nothing is under way at the device, so that holds at once.",
-        )
+    let what = if waits {
+        format!("it is not tried again by itself, keeps {keeps}, counts as left out instead of as it ended")
     } else {
-        (
-            format!("it is told to stop, keeps {keeps}, counts as left out"),
-            "If it has begun to install when it hears of it, it goes on, and what it says then counts.",
-        )
+        format!("it is told to stop, keeps {keeps}, counts as left out")
+    };
+    let but = match update.state {
+        UpdateState::TimedOut => {
+            "It fell silent: should it still be at its attempt, nobody tells it to stop, and how that ends no longer counts."
+        }
+        _ if waits => "Nothing is under way at the device, so that holds at once.",
+        _ => "If it has begun to install when it hears of it, it goes on, and what it says then counts.",
     };
     let text = format!(
         "“{}” goes on without this device: {what}, and is not offered this rollout again unless somebody retries the devices whose update was cancelled before the rollout has ended. At its end it waits for a person to do that, or to end it, until a day after the last was cancelled. {but}",

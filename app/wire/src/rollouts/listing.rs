@@ -70,7 +70,7 @@ pub struct UpdateRow {
     pub detail: String,
     /// Whether its channel is open.
     pub online: bool,
-    /// When it was offered.
+    /// When it was offered; none when it was not.
     pub offered_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Option<Timestamp>,

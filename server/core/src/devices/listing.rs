@@ -28,7 +28,7 @@ use wire::{
 };
 
 /// Names of attributes that are read at most, to know which there are.
-const ATTRIBUTES: usize = 1000;
+const ATTRIBUTES: u32 = 1000;
 /// Rows of an export that are read at once.
 const EXPORTED: usize = 1000;
 
@@ -223,8 +223,9 @@ impl Devices {
         let [types, tags] = found;
         misspelt.knows(&types, &tags);
         if misspelt.asks_for_attributes() {
-            let names: Vec<String> = rows!(&mut on, (String,), ALL_ATTRIBUTES, org.as_str())?.into_iter().map(|r| r.0).collect();
-            misspelt.knows_attributes(&names, names.len() < ATTRIBUTES);
+            let found = rows!(&mut on, (String,), ALL_ATTRIBUTES, org.as_str(), i64::from(ATTRIBUTES))?;
+            let names: Vec<String> = found.into_iter().map(|r| r.0).collect();
+            misspelt.knows_attributes(&names, names.len() < ATTRIBUTES as usize);
         }
         let groups = if misspelt.asks_for_groups() { groups::names(&mut on, org).await? } else { Vec::new() };
         Ok(misspelt.said(&groups))

@@ -32,8 +32,8 @@ const ORDER: Sql = Sql::same("SELECT authority_id, minutes, asked, ordered_at FR
 const STANDING: Sql =
     many!("SELECT d.number FROM (SELECT ", [int device], ") AS w JOIN devices d ON d.number = w.device WHERE d.state <> 'suspended'");
 const END: Sql = Sql::same("DELETE FROM renewal_orders WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM renewal_parts p WHERE p.order_id = $1)");
-/// The oldest order that has somebody to ask.
-const NEXT: Sql = Sql::same("SELECT order_id FROM renewal_parts ORDER BY order_id LIMIT 1");
+/// The oldest order after this one that has somebody to ask.
+const NEXT: Sql = Sql::same("SELECT order_id FROM renewal_parts WHERE order_id > $1 ORDER BY order_id LIMIT 1");
 /// Whom the orders of an organization have still to ask, as far as they are of this authority's certificates or of any.
 const STILL: Sql = Sql::same(
     "SELECT p.devices FROM renewal_orders o JOIN renewal_parts p ON p.order_id = o.id WHERE o.org_id = $1 AND o.authority_id IN ('', $2)",
@@ -154,16 +154,21 @@ impl Devices {
     }
 
     /// Goes on with orders to many that were given and cut short, here or elsewhere: each of their devices is asked once, whoever does it. For a worker of any
-    /// instance; a read where there is none.
+    /// instance; a read where there is none. One that fails keeps none of the others from going on; the last failure is told.
     pub async fn carry_on_renewals(&self) -> Result<(), Error> {
-        while let Some(order) = self.next_order().await? {
-            self.carry_out(&order).await?;
+        let (mut after, mut failed) = (String::new(), None);
+        while let Some(order) = self.next_order(&after).await? {
+            if let Err(e) = self.carry_out(&order).await {
+                failed = Some(e);
+            }
+            order.as_str().clone_into(&mut after);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    async fn next_order(&self) -> Result<Option<RenewalOrderId>, Error> {
-        let found = row!(&mut self.db.read().await?, (String,), NEXT)?;
+    /// The oldest order after this one that is not carried out; empty for the first.
+    async fn next_order(&self, after: &str) -> Result<Option<RenewalOrderId>, Error> {
+        let found = row!(&mut self.db.read().await?, (String,), NEXT, after)?;
         Ok(found.map(|(id,)| id.parse().map_err(db::Error::corrupt)).transpose()?)
     }
 

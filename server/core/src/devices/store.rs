@@ -166,12 +166,12 @@ pub(super) const ALL_TAGS: Sql = Sql::same(
          UNION ALL SELECT (SELECT MIN(n.tag) FROM device_tags n WHERE n.org_id = $1 AND n.tag > t.tag) FROM t WHERE t.tag IS NOT NULL
      ) SELECT tag FROM t WHERE tag IS NOT NULL LIMIT 100",
 );
-/// From one name to the next, as for tags.
+/// From one name to the next, as for tags; at most so many.
 pub(super) const ALL_ATTRIBUTES: Sql = Sql::same(
     "WITH RECURSIVE t(name) AS (
          SELECT MIN(name) FROM device_attributes WHERE org_id = $1
          UNION ALL SELECT (SELECT MIN(n.name) FROM device_attributes n WHERE n.org_id = $1 AND n.name > t.name) FROM t WHERE t.name IS NOT NULL
-     ) SELECT name FROM t WHERE name IS NOT NULL LIMIT 1000",
+     ) SELECT name FROM t WHERE name IS NOT NULL LIMIT $2",
 );
 pub(super) const COUNTS: Sql = Sql::same(
     "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN online THEN 1 ELSE 0 END), 0) AS BIGINT),

@@ -27,8 +27,9 @@ impl Rollouts {
     /// somebody saw: another attempt that is under way by now is left alone. It counts as left out, so that no gate takes it for a success or an error. May be
     /// repeated. Of what a command beside a server does its device hears with the server's next tick.
     ///
-    /// Of a device whose update ended and that waits to be tried again by itself, the next attempt is cancelled: that is final at once, because nothing is under
-    /// way at the device, which then counts as left out instead of as it ended.
+    /// Of a device whose update ended and that waits to be tried again by itself, the next attempt is cancelled: that is final at once, and the device then counts
+    /// as left out instead of as it ended. Nothing is under way there; but one that fell silent may still be at its attempt: nobody tells it to stop, and how that
+    /// ends no longer counts.
     pub async fn cancel_update(
         &self,
         actor: &Actor,
@@ -44,6 +45,10 @@ impl Rollouts {
         let record = records::record(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let device = devices::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
         let last = turns::last_in(&mut tx, id, device).await?.ok_or_else(|| Error::NotNow(NOTHING.to_owned()))?;
+        // Also where another attempt was cancelled in the place of the one that was seen.
+        if last.is_cancelled_by_hand() && !last.again {
+            return Ok(());
+        }
         // It is tried again by itself, unless its rollout ends, which it does not meanwhile.
         let held = if last.retry_at.is_some() && !last.again { offers::hold_rollout(&mut tx, &record).await? } else { None };
         let retried = held.is_some_and(|held| retry::goes_on(held.state));

@@ -96,8 +96,8 @@ fn resume(course: &Course, by: &str, now: Timestamp, running: Change) -> Result<
     if by_whole {
         changes.push(Change::GoOn { by: by.to_owned() });
     }
-    // Only the gate that said no begins anew.
-    let own = |s: &Stage| !s.stopped_by_a_metric() && (!by_whole || s.verdict.as_ref().is_none_or(Verdict::is_judged));
+    // Only the gate that said no begins anew: none does after an objection.
+    let own = |s: &Stage| !s.stopped_by_a_metric() && s.verdict.as_ref().is_none_or(Verdict::is_judged);
     let anew = course.current().is_none_or(own);
     let reopen = Change::Reopen { stage, doors_until, by: by.to_owned(), anew };
     let refused = course.current().and_then(|s| s.verdict.as_ref()).is_some_and(|v| v.call == Call::Halt);
@@ -199,7 +199,7 @@ mod tests {
     };
     use std::slice;
     use wire::{
-        rollouts::{Counts, Reach},
+        rollouts::{Counts, GateSpec, Reach, StageSpec},
         states::ReleaseState,
     };
 
@@ -319,7 +319,8 @@ mod tests {
 
     #[test]
     fn a_stage_that_no_gate_has_halted_keeps_what_did_when_nobody_is_judged_after_it() {
-        let mut course = approved(vec![stage(Reach::Percent(100.0))]);
+        let gate = GateSpec { success_percent: 60.0, error_percent: 40.0, ..GateSpec::USUAL };
+        let mut course = approved(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }]);
         (course.state, course.stage, course.stages[0].state) = (RolloutState::Running, 1, StageState::Running);
         course.stages[0].counts = Counts { total: 5, succeeded: 4, failed: 1, ..Counts::default() };
         for change in halted(&course, "Halted by max, who objects") {
@@ -334,10 +335,10 @@ mod tests {
         assert_eq!(plan.reasons, ["Stage 1 went on by oli in spite of this: Halted by max, who objects"]);
         let [Change::Close { to: StageState::Succeeded, verdict: Some(kept), .. }] = &plan.changes[..] else { panic!("{plan:?}") };
         assert_eq!((kept.call, kept.finished, kept.errors, kept.at), (Call::Wait, 5, 1, Some(Timestamp(1))));
-        // Whoever comes after that is judged.
+        // Whoever comes after that is judged, with all who came before: its own gate has not said no, so it forgets nobody.
         course.stages[0].counts = Counts { total: 9, succeeded: 8, failed: 1, ..Counts::default() };
         let plan = plan::plan(&course, UnderWay::default(), None, Timestamp(3));
-        assert!(plan.reasons[0].starts_with("Stage 1 passed: 4 of 4 finished devices succeeded since it was resumed"), "{plan:?}");
+        assert!(plan.reasons[0].starts_with("Stage 1 passed: 8 of 9 finished devices succeeded ("), "{plan:?}");
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Concern {
         let outlook = if self.is_done(stand) { Outlook::Done } else { why::outlook(&rules, facts.online) };
         let (id, name, version) = (self.id.clone(), self.name.clone(), self.target.version.clone());
         let may_confirm = rules.iter().find(|r| r.says == Says::Blocks).is_some_and(|first| first.rule == Rule::Agreed);
-        // Nothing is under way at a device that waits to be tried again: that can be cancelled at any time.
+        // Of a device that waits to be tried again nothing counts as under way: that can be cancelled at any time.
         let may_cancel = self.again.is_some() && self.never().is_none();
         WhyRollout { id, name, version, outlook, rules, may_confirm, may_cancel }
     }

@@ -4,7 +4,7 @@
 use super::{
     course::{Change, Course, Stage},
     gate,
-    plan::{Plan, devices_of, say_no},
+    plan::{Plan, devices_of, say_no, say_no_at_its_end},
 };
 use wire::{
     Timestamp,
@@ -69,7 +69,7 @@ pub(super) fn waiting((course, number, stage): (&Course, u32, &Stage), cancelled
     }
     let verdict = at_its_end((course, number, stage), cancelled);
     if verdict.call == Call::Halt {
-        return say_no(course, number, verdict);
+        return say_no_at_its_end(course, number, verdict);
     }
     pass((course, number, stage), stage.keeps(verdict), "", (cancelled, now))
 }

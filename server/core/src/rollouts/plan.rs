@@ -284,7 +284,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
     }
     let verdict = at_its_end((course, number, stage), under_way.cancelled);
     if verdict.call == Call::Halt {
-        return say_no(course, number, verdict);
+        return say_no_at_its_end(course, number, verdict);
     }
     let verdict = stage.keeps(verdict);
     let not_reached = if counts.waiting > 0 { format!("; {} not reached", devices_of(counts.waiting)) } else { String::new() };
@@ -300,14 +300,24 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
     pass((course, number, stage), verdict, &not_reached, (under_way.cancelled, now))
 }
 
-/// A gate says no, and does what its plan wants of it then. That too few could be judged is no evidence against the release: nobody goes back for that before a
-/// person was asked.
+/// A gate says no, and does what its plan wants of it then.
 pub(super) fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
+    let action = course.stage_at(number).map_or(GateAction::Halt, |s| s.spec.gate.action);
+    stopped(course, number, verdict, action)
+}
+
+/// The same of one to which nobody comes any more. That too few could be judged is no evidence against the release: nobody goes back for that before a person was
+/// asked.
+pub(super) fn say_no_at_its_end(course: &Course, number: u32, verdict: Verdict) -> Plan {
     let action = match course.stage_at(number).map(|s| &s.spec.gate) {
         Some(gate) if gate.action == GateAction::RollBack && gate::is_too_few(gate, &verdict) => GateAction::Pause,
         Some(gate) => gate.action,
         None => GateAction::Halt,
     };
+    stopped(course, number, verdict, action)
+}
+
+fn stopped(course: &Course, number: u32, verdict: Verdict, action: GateAction) -> Plan {
     let why = format!("Halted in stage {number}: {}", verdict.text);
     match (action, way_back::no_way(course)) {
         (GateAction::Halt, _) => halt(course, Some(verdict), &why),

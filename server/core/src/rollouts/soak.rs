@@ -5,7 +5,7 @@ use super::{
     evidence::{self, Groups, Look},
     gate,
     passing::{Cancelled, TO_GO_ON, at_its_end, pass},
-    plan::{Need, Plan, Survey, halt, say_no, unjudged},
+    plan::{Need, Plan, Survey, halt, say_no, say_no_at_its_end, unjudged},
     state::{STAGE, legal},
     way_back,
 };
@@ -25,7 +25,7 @@ pub(super) fn soaking(
     // What devices correct after the fact is evidence too.
     let verdict = at_its_end((course, number, stage), cancelled);
     if verdict.call == Call::Halt {
-        return say_no(course, number, verdict);
+        return say_no_at_its_end(course, number, verdict);
     }
     if let Some(look) = evidence::due(stage, now) {
         return match survey {
@@ -122,4 +122,36 @@ pub(super) fn whole_says_no(course: &Course, verdict: Verdict) -> Plan {
     };
     plan.changes.insert(0, judged);
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollouts::{
+        gate::Seen,
+        testing::{approved, stage},
+        way_back::Back,
+    };
+    use wire::{
+        rollouts::{Counts, GateSpec, Reach, StageSpec},
+        states::ReleaseState,
+    };
+
+    #[test]
+    fn who_goes_dark_takes_it_back_also_where_nobody_was_judged_since_a_person_went_on() {
+        let most = 1;
+        let gate = GateSpec { action: GateAction::RollBack, max_dark: Some(most), ..GateSpec::USUAL };
+        let mut course = approved(vec![StageSpec { gate, soak_s: 3600, ..stage(Reach::Percent(100.0)) }]);
+        let counts = Counts { total: 10, succeeded: 10, ..Counts::default() };
+        (course.state, course.stage, course.stages[0].state) = (RolloutState::Running, 1, StageState::Soaking);
+        (course.stages[0].counts, course.stages[0].seen) = (counts, Seen::all(&counts, 0));
+        course.way_back = Some(Back { release: ReleaseState::Published, going: None });
+        let survey = Survey::Dark { devices: i64::from(most) + 1 };
+        let plan = soaking((&course, 1, &course.stages[0]), Cancelled::default(), Some(&survey), Timestamp(1));
+        for change in &plan.changes {
+            course.apply(change, Timestamp(1));
+        }
+        assert_eq!(course.state, RolloutState::RollingBack, "{}", course.summary);
+        assert!(course.summary.contains("2 devices succeeded and went dark since it was resumed"), "{}", course.summary);
+    }
 }

@@ -70,8 +70,9 @@ struct Cancelled {
 /// `cancelAction` when it asks. It counts as left out, and is not offered this rollout again unless somebody retries those that were `cancelled` before
 /// the rollout has ended, which it does not by itself before a day has passed since the last was cancelled. May be repeated.
 ///
-/// A device whose update ended and that waits to be tried again by itself is taken out in the same way, at once: nothing is under way there. Its attempt stays
-/// as it ended; the next one is cancelled before it is offered, and the device counts as left out instead.
+/// A device whose update ended and that waits to be tried again by itself is taken out in the same way, at once: nothing is under way there. Only one that fell
+/// silent may still be at its attempt: nobody tells it to stop, and how that ends no longer counts. Its attempt stays as it ended; the next one is cancelled before
+/// it is offered, and the device counts as left out instead.
 #[utoipa::path(
     post, path = "/devices/{device_id}/cancel-update", operation_id = "cancel_device_update", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Cancelled,
     responses((status = NO_CONTENT), Refusals)

@@ -3,7 +3,7 @@
 use super::renewals::{enrol, gateways};
 use crate::{
     access::Actor,
-    db::EngineKind,
+    db::{EngineKind, Sql, exec},
     testing::{START, World, postgres},
 };
 use rstest::rstest;
@@ -14,6 +14,7 @@ use wire::{
 };
 
 const MINUTE: i64 = 60_000;
+const ASKS: Sql = Sql::same("UPDATE renewal_parts SET devices = $2 WHERE order_id = $1");
 
 /// When it was ordered of each of these devices that they renew, and when they are told.
 async fn asked(w: &World, devices: &[i64]) -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
@@ -109,4 +110,36 @@ async fn r_1_an_order_of_one_authority_is_carried_on_for_its_certificates_alone(
     assert_eq!((would.asked, would.already_asked), (0, 3));
     devices.carry_on_renewals().await.unwrap();
     assert_eq!(asked(&w, &numbers[2..]).await, [(Some(START), Some(START.plus(2 * MINUTE)))]);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_1_an_order_that_fails_keeps_no_younger_one_from_going_on(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (system, devices) = (Actor::system(w.org.clone()), w.fleet.devices());
+    // Each asks two at once, and has one left.
+    let (mut numbers, mut orders) = (Vec::new(), Vec::new());
+    for all in [3, 6] {
+        while numbers.len() < all {
+            numbers.push(enrol(&w, &format!("gw-{}", numbers.len() + 1)).await.device);
+        }
+        w.clock.advance(1000);
+        let (given, order) = devices.give_order(&system, &gateways(Some(3), i64::try_from(all).unwrap())).await.unwrap();
+        assert_eq!(given.asked, 3);
+        orders.push(order.unwrap());
+    }
+    let left = async |kept: &str| {
+        let mut tx = devices.db.write().await.unwrap();
+        assert_eq!(exec!(&mut tx, ASKS, orders[0].as_str(), kept).unwrap(), 1);
+        tx.commit().await.unwrap();
+    };
+    let is_asked = async || asked(&w, &[numbers[2], numbers[5]]).await.into_iter().map(|(at, _)| at.is_some()).collect::<Vec<_>>();
+    left("?").await;
+    assert!(devices.carry_on_renewals().await.is_err(), "somebody has to look at it");
+    assert_eq!(is_asked().await, [false, true]);
+    left(&format!("[{}]", numbers[2])).await;
+    devices.carry_on_renewals().await.unwrap();
+    assert_eq!(is_asked().await, [true, true]);
 }

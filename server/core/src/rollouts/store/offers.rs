@@ -46,8 +46,8 @@ pub(super) const KIN: Sql = Sql::same(
     "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
      JOIN devices d ON d.number = a.device WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND d.state = 'active'",
 );
-/// How many offers of a rollout were made after then.
-pub(super) const BEGUN: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND created_at > $2");
+/// How many offers of a rollout were made after then. What was cancelled before it was offered is none.
+pub(super) const BEGUN: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND created_at > $2 AND passed <> 0");
 pub(super) const SUCCEEDED: Sql = Sql::same("SELECT CAST(COALESCE(SUM(succeeded), 0) AS BIGINT) FROM rollout_stages WHERE rollout_id = $1");
 pub(super) const RETIRE: Sql = Sql::same(
     "UPDATE updates SET latest = FALSE, again = FALSE, retry_at = NULL

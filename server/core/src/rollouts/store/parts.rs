@@ -1,6 +1,6 @@
 //! Who has which part in what: updates as lists, by device and by rollout.
 
-use super::{dark::went_dark, these, updates::bit};
+use super::{CANCELLED_BY_HAND, dark::went_dark, these, updates::bit};
 use crate::{
     db::{Conn, Error, Sql, many, row, rows},
     devices::DeviceNo,
@@ -32,10 +32,13 @@ pub(super) const OF_DEVICE: Sql = Sql::same(concat!(
      WHERE u.device = $1 AND u.id < $2 ORDER BY u.id DESC LIMIT $3"
 ));
 pub(super) const COUNT_OF_DEVICE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE device = $1");
-pub(super) const OFFERED: Sql = Sql::same(
+/// Without those that were cancelled before they were offered. What is older than `passed` has none, and stays.
+pub(super) const OFFERED: Sql = Sql::same(concat!(
     "SELECT u.rollout_id, x.name, x.version, u.created_at FROM updates u JOIN rollouts x ON x.id = u.rollout_id
-     WHERE u.device = $1 AND u.created_at < $2 ORDER BY u.created_at DESC, u.id DESC LIMIT $3",
-);
+     WHERE u.device = $1 AND u.created_at < $2 AND (u.passed <> 0 OR u.code <> '",
+    cancelled_by_hand!(),
+    "') ORDER BY u.created_at DESC, u.id DESC LIMIT $3",
+));
 pub(super) const ENDED: Sql = Sql::same(
     "SELECT u.rollout_id, x.name, x.version, u.ended_at, u.state, u.detail FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.ended_at IS NOT NULL AND u.ended_at < $2 ORDER BY u.ended_at DESC, u.id DESC LIMIT $3",
@@ -68,7 +71,7 @@ macro_rules! columns_listed {
     ($($rest:expr),+) => {
         concat!(
             "SELECT u.device, u.id, d.device_id, u.stage, u.state, u.again, u.progress, u.from_version, u.attempts, ",
-            "u.code, u.detail, d.online, u.created_at, u.updated_at, u.ended_at ",
+            "u.code, u.detail, d.online, u.created_at, u.updated_at, u.ended_at, u.passed ",
             "FROM updates u JOIN devices d ON d.number = u.device WHERE u.rollout_id = $1 AND u.latest = TRUE AND u.device > $2 ",
             $($rest),+
         )
@@ -254,9 +257,12 @@ pub(super) struct ListedRow {
     created_at: i64,
     updated_at: i64,
     ended_at: Option<i64>,
+    passed: i64,
 }
 
 pub(super) fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
+    // As in what `OFFERED` reads.
+    let offered = r.passed != 0 || r.code != CANCELLED_BY_HAND;
     let state = if r.again { UpdateState::Queued } else { r.state.parse().map_err(Error::corrupt)? };
     let row = UpdateRow {
         id: Some(r.id.parse().map_err(Error::corrupt)?),
@@ -269,7 +275,7 @@ pub(super) fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
         code: r.code,
         detail: r.detail,
         online: r.online,
-        offered_at: Some(Timestamp(r.created_at)),
+        offered_at: offered.then_some(Timestamp(r.created_at)),
         updated_at: Some(Timestamp(r.updated_at)),
         ended_at: r.ended_at.map(Timestamp),
     };

@@ -30,7 +30,7 @@ pub(super) const CANDIDATES: Sql = Sql::same(
      WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY priority DESC, sequence DESC, id",
 );
 pub(super) const LAST_IN: Sql = Sql::same(
-    "SELECT id, stage, again, retry_at, attempts, state, code, detail FROM updates WHERE rollout_id = $1 AND device = $2 AND latest = TRUE",
+    "SELECT id, stage, again, retry_at, attempts, state, code, detail, passed FROM updates WHERE rollout_id = $1 AND device = $2 AND latest = TRUE",
 );
 /// An update that its device has not begun to download ends, because a newer rollout has something for the device.
 pub(super) const SUPERSEDE: Sql = Sql::same(
@@ -199,6 +199,8 @@ pub(in crate::rollouts) struct Last {
     pub state: UpdateState,
     pub code: String,
     pub detail: String,
+    /// The states that it has been in, one bit each; none when it was cancelled before it was offered.
+    passed: i64,
 }
 
 impl Last {
@@ -207,17 +209,22 @@ impl Last {
         self.again || self.retry_at.is_some_and(|at| at <= now)
     }
 
-    /// How often its device has tried it. An offer that was taken back before the device began was no attempt; what a person cancelled the device may have
-    /// fetched, as what failed.
+    /// Whether a person has cancelled it.
+    pub fn is_cancelled_by_hand(&self) -> bool {
+        self.state == UpdateState::Cancelled && self.code == CANCELLED_BY_HAND
+    }
+
+    /// How often its device has tried it. An offer that was taken back before the device began was no attempt, and what a person cancelled before it was offered
+    /// was none; what else a person cancelled the device may have fetched, as what failed.
     pub fn tried(&self) -> i64 {
-        let taken_back = self.state == UpdateState::Cancelled && self.code != CANCELLED_BY_HAND;
-        if taken_back { self.attempts - 1 } else { self.attempts }
+        let untried = self.state == UpdateState::Cancelled && (self.code != CANCELLED_BY_HAND || self.passed == 0);
+        if untried { self.attempts - 1 } else { self.attempts }
     }
 }
 
 pub(in crate::rollouts) async fn last_in(on: &mut impl Conn, rollout: &RolloutId, device: DeviceNo) -> Result<Option<Last>, Error> {
-    row!(on, (String, i64, bool, Option<i64>, i64, String, String, String), LAST_IN, rollout.as_str(), device)?
-        .map(|(id, stage, again, retry_at, attempts, state, code, detail)| {
+    row!(on, (String, i64, bool, Option<i64>, i64, String, String, String, i64), LAST_IN, rollout.as_str(), device)?
+        .map(|(id, stage, again, retry_at, attempts, state, code, detail, passed)| {
             Ok(Last {
                 id,
                 stage,
@@ -227,6 +234,7 @@ pub(in crate::rollouts) async fn last_in(on: &mut impl Conn, rollout: &RolloutId
                 state: state.parse().map_err(Error::corrupt)?,
                 code,
                 detail,
+                passed,
             })
         })
         .transpose()

@@ -4,9 +4,12 @@ use super::{Scene, fault};
 use crate::{bus::Event, db::EngineKind};
 use rstest::rstest;
 use wire::{
-    rollouts::{EndClass, Outlook, Retry, RetryClass, RolloutSpec, Verb},
+    Timestamp,
+    activity::Happening,
+    rollouts::{EndClass, Outlook, Rate, Retry, RetryClass, RolloutSpec, UpdateQuery, Verb},
     states::{RolloutState, StageState, UpdateState},
     time::DAY_MS,
+    updates::UpdateFailure,
 };
 
 #[rstest]
@@ -38,6 +41,8 @@ async fn who_waits_to_be_tried_again_is_taken_out_at_once(
 
     s.w.clock.advance(1000);
     let mut events = s.w.fleet.bus().listen();
+    room.cancel_update(&s.oli, &id, &"gw-1".parse().unwrap(), Some(&offered[0].1.update_id), "on show").await.unwrap();
+    // May be repeated, also by who saw the attempt before.
     room.cancel_update(&s.oli, &id, &"gw-1".parse().unwrap(), Some(&offered[0].1.update_id), "on show").await.unwrap();
     s.cancel(&id, 1).await.unwrap();
     assert!(!Scene::told(&mut events).iter().any(|e| matches!(e, Event::Cancelled { .. })), "nothing is under way there");
@@ -76,4 +81,34 @@ async fn who_would_be_tried_again_by_a_rollout_that_was_stopped_has_ended(#[case
     assert_eq!(fault(s.cancel(&id, 1).await).message, "This update has ended already: it could not be installed.");
     assert!(s.rollouts().why(&s.oli, s.devices[0]).await.unwrap().rollouts.iter().all(|rollout| !rollout.may_cancel));
     assert_eq!(s.checked(&id).await.totals().failed, 1);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_was_cancelled_before_its_offer_is_no_offer(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let room = s.rollouts();
+    let retry = Retry { classes: vec![RetryClass::Failed], times: 3, wait_min: 10 };
+    let rate = Rate { per_minute: 1, growth: None };
+    let id = s.approved(RolloutSpec { retry: Some(retry), rate: Some(rate), ..s.whatever_is_said() }).await;
+    let offer = room.poll(s.devices[0]).await.unwrap().expect("an offer");
+    s.say(s.devices[0], &offer.update_id, UpdateState::Failed).await.unwrap();
+    s.w.clock.advance(2 * 60_000);
+    s.cancel(&id, 1).await.unwrap();
+    let query = UpdateQuery { outcome: Some(UpdateFailure::Cancelled), ..UpdateQuery::default() };
+    let listed = room.updates(&s.oli, &id, &query).await.unwrap().items;
+    assert_eq!(listed.iter().map(|row| (row.device_id.as_str(), row.offered_at)).collect::<Vec<_>>(), [("gw-1", None)]);
+    let turns = room.turns_of(s.devices[0], Timestamp(i64::MAX), 10).await.unwrap();
+    let count = |of: fn(&Happening) -> bool| turns.iter().filter(|turn| of(turn)).count();
+    let (offers, ends) = (count(|t| matches!(t, Happening::Offered { .. })), count(|t| matches!(t, Happening::Ended { .. })));
+    assert_eq!((offers, ends), (1, 2), "{turns:?}");
+    assert!(room.poll(s.devices[1]).await.unwrap().is_some(), "it has not used up what a minute may take");
+
+    s.retry(&id, &[EndClass::Cancelled]).await.unwrap();
+    s.w.clock.advance(2 * 60_000);
+    assert!(room.poll(s.devices[0]).await.unwrap().is_some());
+    assert_eq!(room.updates_of(s.devices[0]).await.unwrap()[0].attempt, 2, "nor an attempt");
+    s.checked(&id).await;
 }

@@ -55,7 +55,7 @@ impl World {
         self.runs[run].latest.values().copied().find(waits).filter(|_| tries_again(self.runs[run].course.state))
     }
 
-    /// Somebody takes out such a device: that is final, because nothing is under way there.
+    /// Somebody takes out such a device: that is final, because nothing counts as under way there.
     fn cancel_unoffered(&mut self, i: usize) {
         let ended = self.rows[i].clone();
         let (run, now) = (ended.run, self.now);
@@ -69,7 +69,8 @@ impl World {
             went_on: false,
             retry_at: None,
             ended_at: now,
-            made_at: now,
+            // It is never offered.
+            made_at: 0,
             attempts,
             ..ended
         };

@@ -52,7 +52,7 @@ impl World {
             let more = |old: Seen, new: Seen| new.finished > old.finished || new.errors > old.errors || new.dark > old.dark;
             let whole_no = before.verdict.as_ref().is_some_and(|v| v.call == Call::Halt);
             assert!(whole_no || !more(old.seen_by_whole, new.seen_by_whole), "seed {}: the whole's gate forgets what it saw", self.seed);
-            let own_no = old.verdict.as_ref().is_some_and(|v| v.call == Call::Halt && (v.is_judged() || !whole_no));
+            let own_no = old.verdict.as_ref().is_some_and(|v| v.call == Call::Halt && v.is_judged());
             let metric = old.findings.iter().any(|f| f.call == Call::Halt && !f.seen);
             assert!(own_no && !metric || !more(old.seen, new.seen), "seed {}: a stage's gate forgets what it saw", self.seed);
             // What a metric showed stops a stage unless a person goes on in spite of it.
