@@ -180,7 +180,10 @@ fn refused(reason: Reason) -> Problem {
         }
         R::WrongPurpose => ("it is good for something else", "Show a device's certificate"),
         R::NeverIssued => ("it was never issued here", "Enrol again"),
-        R::TurnedAway | R::ListEnded | R::ListAwaited => {
+        R::TurnedAway => {
+            ("it is not let in yet, or not at all", "Try again later; where it stays so, ask an administrator of the organization")
+        }
+        R::ListEnded | R::ListAwaited => {
             ("its authority's devices are not let in at this moment", "Ask an administrator of the organization")
         }
         _ => ("it is not in order", "Enrol again"),
