@@ -4,11 +4,13 @@ mod difference;
 mod image_signature;
 mod installs;
 mod query;
+mod recalled;
 
 pub use difference::{ComparisonPage, FileChange, FileDifference, ReleaseChoice, ReleaseDifference};
 pub use image_signature::{ImageKey, ImageKeyKind, ImageSignature, ImageSignatureKind, ImageSignatureState, MOST_IMAGE_KEYS};
 pub use installs::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, VersionInstalls};
 pub use query::{ReleaseCheck, ReleaseQuery};
+pub use recalled::{Recalled, WayBack};
 
 use crate::{
     Timestamp,
@@ -211,6 +213,9 @@ pub struct ReleaseDetail {
     pub warnings: Vec<String>,
     /// Rollouts that use it, newest first; at most 50.
     pub rollouts: Vec<ReleaseUse>,
+    /// Its recall, where it was recalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<Recalled>,
     /// How to go back to it, where a newer one was published and the caller may upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub go_back: Option<GoBack>,

@@ -20,6 +20,7 @@ pub(super) use deltas::*;
 pub(super) use image_keys::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
+pub(crate) use running::StillRun;
 pub(super) use running::*;
 pub(super) use signatures::*;
 pub(super) use uploads::*;
@@ -90,6 +91,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &deltas::WANT,
     &deltas::BEFORE,
     &running::RUN_BEFORE,
+    &running::RECALLED,
+    &running::RECALL,
+    &running::RECALL_OF,
+    &running::GOOD,
     &deltas::NEXT,
     &deltas::CLAIM,
     &deltas::GET_ON,
