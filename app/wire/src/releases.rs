@@ -287,6 +287,13 @@ impl DeltaRow {
     pub fn saving(&self) -> Option<i64> {
         self.size.map(|size| (self.full_size - size).max(0).saturating_mul(100) / self.full_size.max(1))
     }
+
+    /// The same in words; from 99 % on with a tenth, so that what is nearly all of it is told from what is not.
+    pub fn saves(&self) -> Option<String> {
+        let thousandths = self.size.map(|size| (self.full_size - size).max(0).saturating_mul(1000) / self.full_size.max(1))?;
+        let (whole, tenth) = (thousandths / 10, thousandths % 10);
+        Some(if whole >= 99 && tenth > 0 { format!("{whole}.{tenth} %") } else { format!("{whole} %") })
+    }
 }
 
 /// How to go back to a release on purpose: its files are signed again under a higher sequence, where the key is.

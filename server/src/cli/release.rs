@@ -252,7 +252,7 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
         }
         Release::Deltas(Which { id, .. }) => {
             let line = |d: wire::releases::DeltaRow| {
-                let (size, saves) = (d.size.map(|n| n.to_string()), d.saving().map(|n| format!("{n} %")));
+                let (size, saves) = (d.size.map(|n| n.to_string()), d.saves());
                 let state = d.state.to_string();
                 vec![d.from_version, d.file, size.unwrap_or_default(), d.full_size.to_string(), saves.unwrap_or_default(), state, d.why]
             };

@@ -54,3 +54,21 @@ impl Recalled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_is_said() {
+        let way = |back: Option<bool>| {
+            let release: ReleaseId = format!("rel_{:032x}", 1).parse().unwrap();
+            let back = back.map(|sign_again| WayBack { release, version: "2.0.0".into(), sign_again });
+            let selector = "type:gateway version:2.1.0".to_owned();
+            Recalled { at: Timestamp(0), by: String::new(), reason: String::new(), running: 8, selector, halted: Vec::new(), back }.way()
+        };
+        assert_eq!(way(Some(false)), "Bring them to 2.0.0 by a rollout to type:gateway version:2.1.0");
+        assert!(way(Some(true)).contains("sign 2.0.0 again under a higher one"));
+        assert!(way(None).starts_with("Publish a release with a higher sequence"));
+    }
+}
