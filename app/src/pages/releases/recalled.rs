@@ -6,7 +6,7 @@ use crate::{
     ui::{Tone, banner, number::counted, time},
 };
 use leptos::prelude::*;
-use wire::releases::{Recalled, ReleaseDetail as Model, WayBack};
+use wire::releases::{GoodRelease, Recalled, ReleaseDetail as Model};
 
 /// The recall; nothing where it was not recalled.
 pub(super) fn said(m: &Model) -> Option<AnyView> {
@@ -35,7 +35,7 @@ fn runners(m: &Model, r: &Recalled) -> AnyView {
 }
 
 /// The wizard's address with those that run it, and what they get instead.
-fn plan(m: &Model, r: &Recalled, back: &WayBack) -> String {
+fn plan(m: &Model, r: &Recalled, back: &GoodRelease) -> String {
     let mut query = "step=devices".to_owned();
     push(&mut query, "release", back.release.as_str());
     push(&mut query, "selector", &r.selector);

@@ -25,13 +25,13 @@ pub struct Recalled {
     pub halted: Vec<RolloutId>,
     /// The release that devices can be brought to; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub back: Option<WayBack>,
+    pub back: Option<GoodRelease>,
 }
 
 /// A good release of the type of one that was recalled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct WayBack {
+pub struct GoodRelease {
     /// Its id.
     pub release: ReleaseId,
     /// Its version.
@@ -44,8 +44,8 @@ impl Recalled {
     /// How devices that run it get something good, in a sentence.
     pub fn way(&self) -> String {
         match &self.back {
-            Some(WayBack { version, sign_again: false, .. }) => format!("Bring them to {version} by a rollout to {}", self.selector),
-            Some(WayBack { version, sign_again: true, .. }) => format!(
+            Some(GoodRelease { version, sign_again: false, .. }) => format!("Bring them to {version} by a rollout to {}", self.selector),
+            Some(GoodRelease { version, sign_again: true, .. }) => format!(
                 "Devices never install a lower sequence than they run: sign {version} again under a higher one and publish that, or publish what mends \
                  this, and bring it to {} by a rollout",
                 self.selector
@@ -63,7 +63,7 @@ mod tests {
     fn the_way_back_is_said() {
         let way = |back: Option<bool>| {
             let release: ReleaseId = format!("rel_{:032x}", 1).parse().unwrap();
-            let back = back.map(|sign_again| WayBack { release, version: "2.0.0".into(), sign_again });
+            let back = back.map(|sign_again| GoodRelease { release, version: "2.0.0".into(), sign_again });
             let selector = "type:gateway version:2.1.0".to_owned();
             Recalled { at: Timestamp(0), by: String::new(), reason: String::new(), running: 8, selector, halted: Vec::new(), back }.way()
         };

@@ -4,7 +4,7 @@ use super::{Error, Releases, store};
 use crate::{Result, db::Conn};
 use wire::{
     ids::OrgId,
-    releases::{Recalled, ReleaseRow, WayBack},
+    releases::{GoodRelease, Recalled, ReleaseRow},
     selector::{Field, Selector},
 };
 
@@ -14,7 +14,7 @@ pub(crate) use store::StillRun;
 pub(super) async fn of(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow) -> Result<Option<Recalled>, Error> {
     let Some((at, by, reason)) = store::recall_of(on, org, &row.id).await? else { return Ok(None) };
     let good = store::good(on, org, (&row.device_type, row.sequence)).await?;
-    let back = good.map(|(release, version, sequence)| WayBack { release, version, sign_again: sequence < row.sequence });
+    let back = good.map(|(release, version, sequence)| GoodRelease { release, version, sign_again: sequence < row.sequence });
     Ok(Some(Recalled {
         at,
         by,

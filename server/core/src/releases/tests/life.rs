@@ -10,7 +10,7 @@ use rstest::rstest;
 use wire::{
     FaultKind,
     overview::Matter,
-    releases::{ReleaseQuery, WayBack},
+    releases::{GoodRelease, ReleaseQuery},
     states::ReleaseState,
 };
 
@@ -80,7 +80,7 @@ async fn who_runs_what_was_recalled_is_told_with_the_way_back(#[case] kind: Engi
     let told = async || releases.detail(&oli, &bad).await.unwrap().recalled.unwrap();
     let recalled = told().await;
     assert_eq!((recalled.running, recalled.reason.as_str()), (2, "burns"));
-    let back = WayBack { release: old, version: "1.0.0".into(), sign_again: true };
+    let back = GoodRelease { release: old, version: "1.0.0".into(), sign_again: true };
     assert_eq!(recalled.back, Some(back), "a lower sequence is not installed");
     let overview = w.fleet.overview(&oli).await.unwrap();
     let matter = Matter::RecalledRuns { release: bad.clone(), device_type: "gateway".into(), version: "1.1.0".into(), devices: 2 };
@@ -88,7 +88,7 @@ async fn who_runs_what_was_recalled_is_told_with_the_way_back(#[case] kind: Engi
     assert_eq!(overview.versions.iter().map(|v| (v.version.as_str(), v.recalled)).collect::<Vec<_>>(), [("1.1.0", true)]);
 
     let mended = publish("1.1.1", 3).await;
-    assert_eq!(told().await.back, Some(WayBack { release: mended, version: "1.1.1".into(), sign_again: false }));
+    assert_eq!(told().await.back, Some(GoodRelease { release: mended, version: "1.1.1".into(), sign_again: false }));
 }
 
 #[rstest]
