@@ -21,6 +21,7 @@ pub const fn tone(matter: &Matter) -> Tone {
         | Matter::CutOff { .. }
         | Matter::GlassBroken { .. }
         | Matter::Halted { .. }
+        | Matter::RecalledRuns { .. }
         | Matter::PossibleClone { .. }
         | Matter::TokenReused { .. }
         | Matter::Damaged { .. }
@@ -51,7 +52,9 @@ pub fn href(matter: &Matter) -> String {
         Matter::Halted { rollout, .. } | Matter::WaitsForApproval { rollout, .. } => format!("/rollouts/{rollout}"),
         Matter::PossibleClone { device, .. } | Matter::Silent { device } => format!("/devices/{device}"),
         Matter::TokenReused { .. } => "/enrolment".to_owned(),
-        Matter::Damaged { release, .. } | Matter::Quarantined { release, .. } => format!("/firmware/{release}"),
+        Matter::RecalledRuns { release, .. } | Matter::Damaged { release, .. } | Matter::Quarantined { release, .. } => {
+            format!("/firmware/{release}")
+        }
         Matter::UpdateFailed { device, .. } => format!("/devices/{device}/firmware"),
     }
 }
@@ -103,6 +106,10 @@ pub fn text(attention: &Attention, now: Timestamp) -> String {
         Matter::ConsentAsked { by, deed } => format!("{by} asks for a second person: {}", deed.words()),
         Matter::Halted { name, summary, .. } => short_digests(&format!("{name} was halted: {summary}")),
         Matter::WaitsForApproval { name, .. } => format!("{name} waits for approval"),
+        Matter::RecalledRuns { device_type, version, devices, .. } => {
+            let run = counted(*devices, "device runs", "devices run");
+            format!("{run} {device_type} {version}, which was recalled: its page has the way back")
+        }
         Matter::PossibleClone { device, sign } => short_digests(&format!("Somebody else may hold the key of {device}. {sign}")),
         Matter::TokenReused { label, from } => {
             format!(
@@ -148,6 +155,15 @@ mod tests {
         let (text, href) = told(Matter::Damaged { release, device_type, version, file, damage: Damage::Changed });
         assert_eq!(text, "fw.bin of gateway 1.0.0 is changed in the store; upload it again");
         assert_eq!(href, format!("/firmware/rel_{id}"));
+
+        let recalled = |devices| {
+            let release = format!("rel_{id}").parse().unwrap();
+            told(Matter::RecalledRuns { release, device_type: "gateway".to_owned(), version: "2.1.0".to_owned(), devices })
+        };
+        let (text, href) = recalled(8);
+        assert_eq!(text, "8 devices run gateway 2.1.0, which was recalled: its page has the way back");
+        assert_eq!(href, format!("/firmware/rel_{id}"));
+        assert!(recalled(1).0.starts_with("1 device runs gateway 2.1.0"));
 
         let (text, href) = told(Matter::SignerLost(SignerLost { why: "the token is gone: plug it in".to_owned(), whole: true }));
         assert_eq!(text, "Nothing new is signed; devices that are in go on: the token is gone: plug it in");

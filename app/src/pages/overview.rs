@@ -158,10 +158,11 @@ fn versions(shares: Vec<VersionShare>) -> AnyView {
                 .into_iter()
                 .fold(String::new(), |q, (field, value)| filters::with(&q, &field, value));
             let href = filters::href(q);
+            let recalled = share.recalled.then(|| view! { " "{badge(Tone::Bad, "recalled")} });
             let version = if share.version.is_empty() { "no version yet".to_owned() } else { share.version };
             view! {
                 <li>
-                    <a href=href><span class="mono">{version}</span>" "<span class="text-2">{share.device_type}</span></a>
+                    <a href=href><span class="mono">{version}</span>" "<span class="text-2">{share.device_type}</span>{recalled}</a>
                     <span class="share" style=format!("--n:{}", share.devices * 1000 / total)></span>
                     <span class="num">{grouped(share.devices)}</span>
                     <span class="num text-2">{percent(share.devices, total)}</span>

@@ -157,6 +157,17 @@ pub enum Matter {
         /// Its name.
         name: String,
     },
+    /// Devices run a release that was recalled.
+    RecalledRuns {
+        /// The release.
+        release: ReleaseId,
+        /// For which type of devices it is.
+        device_type: String,
+        /// Its version.
+        version: String,
+        /// How many run it.
+        devices: i64,
+    },
     /// An enrolment token that is used up was tried again from somewhere else.
     TokenReused {
         /// What it was for.
@@ -224,4 +235,7 @@ pub struct VersionShare {
     pub version: String,
     /// How many.
     pub devices: i64,
+    /// Whether the release of this version was recalled.
+    #[serde(default)]
+    pub recalled: bool,
 }

@@ -4,11 +4,13 @@ mod difference;
 mod image_signature;
 mod installs;
 mod query;
+mod recalled;
 
 pub use difference::{ComparisonPage, FileChange, FileDifference, ReleaseChoice, ReleaseDifference};
 pub use image_signature::{ImageKey, ImageKeyKind, ImageSignature, ImageSignatureKind, ImageSignatureState, MOST_IMAGE_KEYS};
 pub use installs::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, VersionInstalls};
 pub use query::{ReleaseCheck, ReleaseQuery};
+pub use recalled::{GoodRelease, Recalled};
 
 use crate::{
     Timestamp,
@@ -211,6 +213,9 @@ pub struct ReleaseDetail {
     pub warnings: Vec<String>,
     /// Rollouts that use it, newest first; at most 50.
     pub rollouts: Vec<ReleaseUse>,
+    /// Its recall, where it was recalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<Recalled>,
     /// How to go back to it, where a newer one was published and the caller may upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub go_back: Option<GoBack>,
@@ -281,6 +286,13 @@ impl DeltaRow {
     /// Percent of the download that it saves; none while that is not known.
     pub fn saving(&self) -> Option<i64> {
         self.size.map(|size| (self.full_size - size).max(0).saturating_mul(100) / self.full_size.max(1))
+    }
+
+    /// The same in words; from 99 % on with a tenth, so that what is nearly all of it is told from what is not.
+    pub fn saves(&self) -> Option<String> {
+        let thousandths = self.size.map(|size| (self.full_size - size).max(0).saturating_mul(1000) / self.full_size.max(1))?;
+        let (whole, tenth) = (thousandths / 10, thousandths % 10);
+        Some(if whole >= 99 && tenth > 0 { format!("{whole}.{tenth} %") } else { format!("{whole} %") })
     }
 }
 

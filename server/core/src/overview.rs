@@ -4,6 +4,7 @@ use crate::{
     Fleet, Result,
     access::{Act, Actor, allowed, may},
     devices::{Spread, Troubled, WAITED},
+    releases::StillRun,
 };
 use std::cmp::Reverse;
 use wire::{
@@ -14,7 +15,8 @@ use wire::{
     overview::{Attention, FleetCounts, Matter, OverviewPage},
     page::Page,
     releases::{
-        ComparisonPage, MOST_VERSIONS, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleasePage, ReleaseRow, VersionInstalls,
+        ComparisonPage, MOST_VERSIONS, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleasePage, ReleaseRow, ReleaseUse,
+        VersionInstalls,
     },
     rollouts::{RolloutRow, Why},
     roots::RootTask,
@@ -56,7 +58,7 @@ impl Fleet {
     }
 
     /// What needs a person, worst first.
-    async fn attention(&self, actor: &Actor, rollouts: &[RolloutRow], now: Timestamp) -> Result<Vec<Attention>> {
+    async fn attention(&self, actor: &Actor, (rollouts, recalled): (&[RolloutRow], &[StillRun]), now: Timestamp) -> Result<Vec<Attention>> {
         let org = &actor.org;
         let mut all = Vec::new();
         let mut tell = |since, matter| all.push(Attention { matter, since });
@@ -99,6 +101,10 @@ impl Fleet {
                 RolloutState::WaitingForApproval => tell(r.updated_at, Matter::WaitsForApproval { rollout, name }),
                 _ => {}
             }
+        }
+        for run in recalled {
+            let (release, device_type, version, devices) = (run.id.clone(), run.device_type.clone(), run.version.clone(), run.devices);
+            tell(run.since, Matter::RecalledRuns { release, device_type, version, devices });
         }
         for (device, sign, since) in self.devices().suspected(org, 8).await? {
             tell(since, Matter::PossibleClone { device, sign });
@@ -143,9 +149,13 @@ impl Fleet {
         let org = &actor.org;
         let now = self.clock().now();
         let rollouts = self.rollouts().open_rows(org, ATTENTION).await?;
-        let attention = self.attention(actor, &rollouts, now).await?;
+        let recalled = self.releases().still_run(org, ATTENTION).await?;
+        let attention = self.attention(actor, (&rollouts, &recalled), now).await?;
         let mut versions = self.devices().versions(org).await?;
         versions.truncate(8);
+        for share in &mut versions {
+            share.recalled = recalled.iter().any(|r| r.device_type == share.device_type && r.version == share.version);
+        }
         let may_draft = allowed(actor, Act::Draft);
         let connected = self.devices().connected_by_hour(org, WAITED).await?;
         Ok(OverviewPage { counts: self.counts(org).await?, connected, rollouts, attention, versions, may_draft, at: now })
@@ -202,6 +212,10 @@ impl Fleet {
     pub async fn with_uses(&self, actor: &Actor, release: ReleaseDetail) -> Result<ReleaseDetail> {
         let rollouts = self.rollouts().uses_of(&actor.org, &release.row.id).await?;
         let mut release = ReleaseDetail { rollouts, ..release };
+        if let Some(recalled) = &mut release.recalled {
+            let halts = |u: &&ReleaseUse| matches!(u.state, RolloutState::Running | RolloutState::Paused | RolloutState::Halted);
+            recalled.halted = release.rollouts.iter().filter(halts).map(|u| u.id.clone()).collect();
+        }
         self.rollouts().count_uses(&actor.org, &mut [&mut release.row]).await?;
         Ok(release)
     }
@@ -244,7 +258,8 @@ impl Fleet {
 
     async fn installs(&self, org: &OrgId, row: &ReleaseRow) -> Result<ReleaseInstalls> {
         let spread = self.devices().spread(org, &row.device_type).await?;
-        let assigned = self.rollouts().assigned(org, &row.id).await?;
+        // What was recalled nobody may install any more.
+        let assigned = if row.state == ReleaseState::Recalled { 0 } else { self.rollouts().assigned(org, &row.id).await? };
         let releases = self.releases().of_type(org, &row.device_type).await?;
         Ok(told(row, spread, assigned, &releases))
     }

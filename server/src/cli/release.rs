@@ -1,12 +1,14 @@
 //! `fleetward release`: releases from their upload to their recall, and signatures of them. Signing needs a key and the manifest, no server and no data
 //! folder. Refuses to know what differs between two releases (`difference`), how devices that run one are told (`installs`), which are listed (`listing`),
-//! what is known of one (`showing`), how files go in (`sending`) and out (`fetching`), and when one is deleted (`deleting`).
+//! what is known of one (`showing`), how files go in (`sending`) and out (`fetching`), when one is deleted (`deleting`), and
+//! what a recall leaves to do (`recalling`).
 
 mod deleting;
 mod difference;
 mod fetching;
 mod installs;
 mod listing;
+mod recalling;
 mod sending;
 mod showing;
 
@@ -83,7 +85,7 @@ pub enum Release {
     Deprecate(Which),
     /// Withdraw a release: no new installs, running rollouts halt
     Recall {
-        /// Why, for the audit log; at most 500 bytes
+        /// Why, for the release's page and the audit log; at most 500 bytes
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
         #[command(flatten)]
@@ -246,12 +248,11 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
             tell(&releases.detail(&actor, &id).await?);
         }
         Release::Recall { reason, which: Which { id, .. } } => {
-            releases.recall(&actor, &id, &reason).await?;
-            tell(&releases.detail(&actor, &id).await?);
+            print!("{}", Box::pin(recalling::recall(fleet, &actor, &id, &reason)).await?);
         }
         Release::Deltas(Which { id, .. }) => {
             let line = |d: wire::releases::DeltaRow| {
-                let (size, saves) = (d.size.map(|n| n.to_string()), d.saving().map(|n| format!("{n} %")));
+                let (size, saves) = (d.size.map(|n| n.to_string()), d.saves());
                 let state = d.state.to_string();
                 vec![d.from_version, d.file, size.unwrap_or_default(), d.full_size.to_string(), saves.unwrap_or_default(), state, d.why]
             };

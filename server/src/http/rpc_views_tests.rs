@@ -283,6 +283,8 @@ async fn the_page_of_a_release_draws_its_states_and_says_where_it_is() {
         let page = b.page(&path).await;
         assert!(page.contains("aria-describedby=\"why-roll\"") && page.contains(says), "{says} is not in {page}");
     }
+    let page = b.page(&path).await;
+    assert!(page.contains("Reason: burns.") && page.contains("No device runs it any more."), "{page}");
 }
 
 #[tokio::test]

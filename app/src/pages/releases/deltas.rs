@@ -21,7 +21,7 @@ pub fn card(deltas: &[DeltaRow]) -> AnyView {
 fn row(delta: &DeltaRow) -> AnyView {
     let (tone, word) = words::delta(delta.state);
     let told = delta.size.map_or_else(String::new, bytes);
-    let saves = delta.saving().map_or_else(String::new, |percent| format!("{percent} %"));
+    let saves = delta.saves().unwrap_or_default();
     let going = delta.percent.map(|percent| progress(format!("{percent} % of the file read"), i64::from(percent), 100));
     let why = (!delta.why.is_empty()).then(|| view! { <div class="sub">{delta.why.clone()}</div> });
     // Only what is ready is what they download.
@@ -36,4 +36,21 @@ fn row(delta: &DeltaRow) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearly_all_is_told_from_most() {
+        let saves = |size: Option<i64>, full_size: i64| {
+            let from = format!("rel_{:032x}", 1).parse().unwrap();
+            let (file, from_version, why) = ("fw.bin".to_owned(), "1.0.0".to_owned(), String::new());
+            DeltaRow { file, full_size, from, from_version, state: DeltaState::Ready, why, size, percent: None }.saves().unwrap_or_default()
+        };
+        assert_eq!(saves(Some(310), 3_000_003), "99.9 %");
+        assert_eq!((saves(Some(10), 1_000), saves(Some(126), 1_000)), ("99 %".to_owned(), "87 %".to_owned()));
+        assert_eq!((saves(Some(0), 0), saves(None, 10)), ("0 %".to_owned(), String::new()));
+    }
 }

@@ -77,6 +77,7 @@ fn content(
         <PageHead title=title marks=badge(tone, word) sub=sub.into_any() actions=buttons.into_any()/>
         {verbs::question(m, asked, call)}
         {quarantine}
+        {super::recalled::said(m)}
         {damaged(m)}
         {m.warnings.iter().map(|w| banner(Tone::Warn, format!("{w}.").into_any())).collect_view()}
         <div class="split mt-4">

@@ -9,6 +9,7 @@ mod installs;
 pub mod keys;
 pub mod list;
 mod query;
+mod recalled;
 pub mod resume;
 #[cfg(feature = "hydrate")]
 mod sending;

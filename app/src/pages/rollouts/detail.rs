@@ -80,7 +80,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> Any
     };
     view! {
         <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=view! { {taken_along(r)}{actions::buttons(r)} }.into_any()/>
-        {crate::pages::approvals::glass::note(r.glass.as_ref())}
+        {crate::pages::approvals::glass::note(r.glass.as_ref()).map(|note| view! { <div class="mb-4">{note}</div> })}
         {unknown.map(|said| {
             let text = view! { {said}" "<a href=here.clone()>"Leave it out of the address"</a> };
             view! { <div class="mb-4">{banner(Tone::Warn, text.into_any())}</div> }
@@ -90,14 +90,18 @@ fn content(model: &Model, choice: &Choice, asks: &Asks, ways: Completing) -> Any
         {blocked}
         {super::back::back_of_note(r)}
         <div class="split mt-4">
-            <div class="stack">{model.preview.as_ref().map(dry_run)}{updates::failures(model, choice)}{devices}</div>
+            <div class="stack">
+                {model.preview.as_ref().map(dry_run)}
+                {updates::failures(model, choice)}
+                {devices}
+                {r.changes.as_ref().map(|c| card("Against the last approved plan", None, changes(c)))}
+                {course::history_card(r)}
+            </div>
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {ahead::card_of(r.ahead.as_ref())}
                 {course::plan_card(r)}
-                {r.changes.as_ref().map(|c| card("Against the last approved plan", None, changes(c)))}
                 {course::approvals_card(r)}
-                {course::history_card(r)}
                 {machines::rollout(r)}
             </div>
         </div>

@@ -87,9 +87,9 @@ pub fn changes(c: &PlanChanges) -> AnyView {
     .into_any()
 }
 
-/// How long it is likely to take, and what that rests on.
+/// How long it is likely to take, and what that rests on; nothing while what it rests on is refused.
 fn takes(p: &Preview) -> Option<AnyView> {
-    (p.total > 0).then(|| {
+    (p.total > 0 && (p.expected.is_some() || p.problems.is_empty())).then(|| {
         let said = match &p.expected {
             None => view! { "no history yet: no rollout has updated a device of this type" }.into_any(),
             Some(e) => {

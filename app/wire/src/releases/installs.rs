@@ -15,7 +15,7 @@ pub struct ReleaseInstalls {
     pub devices: i64,
     /// How many of them run it.
     pub running: i64,
-    /// How many are to get it: those that wait or are just updating in rollouts of it that are under way.
+    /// How many are to get it: those that wait or are just updating in rollouts of it that are under way; none once it was recalled.
     pub assigned: i64,
     /// How many run each version, most first; at most 12, and its own among them where a device runs it.
     pub versions: Vec<VersionInstalls>,

@@ -98,7 +98,7 @@ async fn facets(db: Db, org: OrgId) -> Result<Facets, Error> {
     let mut on = db.read().await?;
     let versions: Vec<VersionShare> = rows!(&mut on, (String, String, i64), store::VERSIONS, org.as_str())?
         .into_iter()
-        .map(|(device_type, version, devices)| VersionShare { device_type, version, devices })
+        .map(|(device_type, version, devices)| VersionShare { device_type, version, devices, recalled: false })
         .collect();
     let types: BTreeSet<&str> = versions.iter().map(|v| v.device_type.as_str()).filter(|t| !t.is_empty()).collect();
     Ok(Facets {

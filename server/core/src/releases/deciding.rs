@@ -43,7 +43,8 @@ impl Releases {
         self.advance(actor, id, Step::Deprecate, "").await
     }
 
-    /// Withdraws a release: nobody installs it any more, rollouts that use it halt. `reason` is for the audit log and may be empty.
+    /// Withdraws a release: nobody installs it any more, rollouts that use it halt. `reason` is kept, for
+    /// its page and the audit log, and may be empty.
     pub async fn recall(&self, actor: &Actor, id: &ReleaseId, reason: &str) -> Result<()> {
         may(actor, Act::Recall)?;
         super::label::prose(reason, 500).map_err(|problem| Error::Value { field: "reason", problem })?;
@@ -91,6 +92,9 @@ impl Releases {
         let Some(to) = state::step(row.state, step) else { return Err(illegal.into()) };
         if !store::advance(&mut tx, &actor.org, id, row.state, to, now).await? {
             return Err(illegal.into());
+        }
+        if step == Step::Recall {
+            store::keep_recall(&mut tx, &actor.org, id, (&actor.label(), reason), now).await?;
         }
         if step == Step::Publish {
             deltas::want(&mut tx, &actor.org, &row, now).await?;

@@ -1,7 +1,8 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
 use super::{
-    ArtifactFile, Error, Releases, Signed, acceptance, containers, deltas, label, manifest, ordering, policy, state, store, succession,
+    ArtifactFile, Error, Releases, Signed, acceptance, containers, deltas, label, manifest, ordering, policy, recalled, state, store,
+    succession,
 };
 use crate::{
     Result,
@@ -240,6 +241,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         warnings.extend(ordering::disagree(&row.version, row.sequence, before.iter().map(|(_, version)| version.as_str())));
     }
     let deltas = deltas::shown(on, &actor.org, &row).await?;
+    let recalled = recalled::of(on, &actor.org, &row).await?;
     let whole = artifacts.iter().all(|a| a.damage.is_none());
     let go_back = if whole { go_back(on, actor, &row).await? } else { None };
     let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
@@ -256,6 +258,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         deltas,
         // Whose room they are adds them.
         rollouts: Vec::new(),
+        recalled,
         go_back,
         may_draft: allowed(actor, Act::Draft),
         may_publish: can(Act::Publish, state::Step::Publish),

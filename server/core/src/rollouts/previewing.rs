@@ -178,7 +178,9 @@ impl Rollouts {
         };
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
         let limits = Limits { least_ms: &weighed.least_ms, tight: &alike.tightest(&found.who), ..Limits::of(spec) };
-        let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, limits) } else { None };
+        // A number that is refused is none to reckon with.
+        let paced = !problems.iter().any(of_pace);
+        let expected = if found.total > 0 && paced { expect(&took, &spec.stages, &devices, limits) } else { None };
         let begins = times.as_ref().and_then(|t| t.last.or(t.first)).unwrap_or(now).max(spec.start_at.unwrap_or(now)).max(now);
         // In whichever stage they are, it ends no sooner than after them.
         let begins = begins.max(put_off_until.unwrap_or(begins));
@@ -195,7 +197,7 @@ impl Rollouts {
             put_off: late.into_iter().collect(),
             put_off_until,
             reach_budget: weighed.last,
-            egress: weighed.egress,
+            egress: weighed.egress.filter(|_| paced),
             draw,
             silent: fitting.silent(),
             fit: Some(fitting.of(release.row.id.clone())),
@@ -235,6 +237,12 @@ fn own_of(stage: &StageSpec, reads: Reads) -> Option<Selector> {
 
 fn of_stages(problem: &Problem) -> bool {
     problem.field.starts_with("stages") && !problem.field.contains("gate")
+}
+
+/// Whether it is about a number that what is expected rests on.
+fn of_pace(problem: &Problem) -> bool {
+    let field = problem.field.as_str();
+    ["at_once", "bandwidth", "rate", "budget", "steps"].iter().any(|about| field.starts_with(about)) || field.ends_with(".soak_s")
 }
 
 /// The draw a kept plan would get now.

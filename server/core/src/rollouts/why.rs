@@ -207,6 +207,7 @@ impl Concern {
             (_, Some(StageState::AwaitingPromotion)) => blocks(rule, format!("stage {stage} waits for a person to go on; {comes}."), next),
             _ if now >= self.doors_until => blocks(rule, format!("stage {stage} takes no more devices; {comes}."), next),
             _ if !self.reached => blocks(rule, format!("its turn comes after stage {stage}."), next),
+            (Some(own), _) if own < stage => met(rule, format!("it is in stage {own}, whose turn has come; stage {stage} is running.")),
             _ => met(rule, format!("stage {stage} is running, and it is in it.")),
         }
     }

@@ -1,7 +1,10 @@
 //! `release show`: all that is known of one release, in lines, and which release an id or a version means. Refuses to know what may be done with it, which
 //! the core says.
 
-use super::super::said::{Named, every, only, table};
+use super::{
+    super::said::{Named, every, only, table},
+    recalling,
+};
 use crate::config::Flags;
 use anyhow::Result;
 use app::ui::number::{counted, grouped};
@@ -13,7 +16,7 @@ use wire::{
     access::{AuditEntry, AuditQuery},
     ids::ReleaseId,
     page::MAX_ROWS,
-    releases::{ArtifactRow, Container, ReleaseDetail, ReleaseQuery, ReleaseRow, ReleaseUse},
+    releases::{ArtifactRow, Container, Recalled, ReleaseDetail, ReleaseQuery, ReleaseRow, ReleaseUse},
     signing::SignatureRow,
     states::ReleaseState,
 };
@@ -109,6 +112,7 @@ fn lines(release: &ReleaseDetail, published: Option<&AuditEntry>) -> String {
         ("Installs over", over),
         ("Uploaded", by(row.created_at, &row.created_by)),
         ("Published", published.map(|entry| by(entry.at, &entry.actor)).unwrap_or_default()),
+        ("Recalled", release.recalled.as_ref().map(recalled).unwrap_or_default()),
         ("Signatures", release.signatures.as_ref().map(|s| format!("{} of {}", s.have, s.need)).unwrap_or_default()),
         ("Manifest", release.manifest_sha256.clone()),
         ("Runs on", counted(row.installed, "device", "devices")),
@@ -139,6 +143,9 @@ fn lines(release: &ReleaseDetail, published: Option<&AuditEntry>) -> String {
     if !rollouts.is_empty() {
         let _ = write!(out, "\n{}", table(&["ROLLOUT", "STATE", "SUCCEEDED", "NAME"], &rollouts));
     }
+    if let Some(recalled) = &release.recalled {
+        let _ = write!(out, "\n{}", recalling::left(release, recalled));
+    }
     for warning in &release.warnings {
         let _ = writeln!(out, "\nWarning: {warning}");
     }
@@ -149,6 +156,13 @@ fn lines(release: &ReleaseDetail, published: Option<&AuditEntry>) -> String {
         let _ = writeln!(out, "\n{}", release.notes.trim_end());
     }
     out
+}
+
+/// When, by whom and why it was recalled.
+fn recalled(of: &Recalled) -> String {
+    let by = if of.by.is_empty() { String::new() } else { format!(" by {}", of.by) };
+    let reason = if of.reason.is_empty() { "no reason was given" } else { of.reason.as_str() };
+    format!("{}{by}: {reason}", of.at.readable())
 }
 
 fn file(artifact: &ArtifactRow) -> Vec<String> {

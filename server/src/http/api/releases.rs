@@ -233,12 +233,14 @@ async fn deprecate(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id):
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Recall {
-    /// Why, for the audit log; at most 500 bytes.
+    /// Why, for its page and the audit log; at most 500 bytes.
     #[serde(default)]
     reason: String,
 }
 
 /// Withdraw a release: no new installs, running rollouts halt
+///
+/// The answer says in `recalled` how many devices run it, which rollouts halt, and what these devices can be brought to.
 #[utoipa::path(
     post, path = "/releases/{id}/recall", operation_id = "recall_release", tag = "releases", params(("id" = ReleaseId, Path)), request_body = Recall,
     responses((status = OK, body = ReleaseDetail), Refusals)

@@ -1,5 +1,5 @@
 //! Deltas: a new file told as its difference from an older one, so that a device which has the older one downloads little. Owns which are made, when
-//! they are worth it and how they are kept; refuses to know which device runs what (rollouts) and how bytes travel (the listeners).
+//! they are worth it and how they are kept; refuses to know what one device runs (rollouts) and how bytes travel (the listeners).
 //!
 //! Nobody has to trust a delta: what a device makes of it is compared with the digest that was signed, as a whole file would be. So it is not
 //! signed, and one that is wrong costs a download and nothing else.
@@ -22,36 +22,70 @@ use wire::{
     states::ReleaseState,
 };
 
-/// How many releases before one are those that devices are expected to come from.
-const PREDECESSORS: i64 = 3;
+/// From how many older releases at most deltas are made.
+const BASES: usize = 3;
+/// Among how many they are looked for: some of those that are run most may be the same bytes.
+const LOOKED_AT: i64 = 20;
 
-/// Wants the differences of a release's files from those that they follow, in the releases before it.
+/// A release that devices come from.
+struct Base {
+    id: ReleaseId,
+    version: String,
+    files: Vec<File>,
+}
+
+/// The releases that devices come from: of those before it that may be installed the ones that most devices of the organization run, or the latest ones where
+/// nobody runs any. One whose files are all in the release itself, or are those of another base, is none: its devices have nothing to fetch, or are served by
+/// the other one's deltas.
+async fn bases(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow, files: &[File]) -> Result<Vec<Base>, db::Error> {
+    let mut before = store::run_before(on, org, (&row.device_type, row.sequence), LOOKED_AT).await?;
+    if before.iter().any(|(_, _, devices)| *devices > 0) {
+        before.retain(|(_, _, devices)| *devices > 0);
+    }
+    let mut found: Vec<Base> = Vec::new();
+    for (id, version, _) in before {
+        if found.len() == BASES {
+            break;
+        }
+        let older = store::files(on, org, &id).await?;
+        if !within(&older, files) && !found.iter().any(|base| within(&older, &base.files)) {
+            found.push(Base { id, version, files: older });
+        }
+    }
+    Ok(found)
+}
+
+/// Whether each of these files is among the others, by its content.
+fn within(some: &[File], others: &[File]) -> bool {
+    some.iter().all(|file| others.iter().any(|other| other.sha256 == file.sha256))
+}
+
+/// Wants the differences of a release's files from those that they follow, in the releases that devices come from.
 pub(super) async fn want(tx: &mut Tx, org: &OrgId, row: &ReleaseRow, now: Timestamp) -> Result<(), db::Error> {
     let files = store::files(tx, org, &row.id).await?;
-    for (id, version) in store::before(tx, org, (&row.device_type, row.sequence), PREDECESSORS).await? {
-        let older = store::files(tx, org, &id).await?;
-        for (file, base) in files.iter().zip(followed((&row.version, &files), (&version, &older))) {
-            if let Some(base) = base.filter(|base| base.sha256 != file.sha256) {
-                store::want_delta(tx, base, file, now).await?;
+    for base in bases(tx, org, row, &files).await? {
+        for (file, older) in files.iter().zip(followed((&row.version, &files), (&base.version, &base.files))) {
+            if let Some(older) = older.filter(|older| older.sha256 != file.sha256) {
+                store::want_delta(tx, older, file, now).await?;
             }
         }
     }
     Ok(())
 }
 
-/// The deltas to a release's files, and of the releases before it the files' gaps: which file has none because nothing says what it follows.
+/// The deltas to a release's files, and of the releases that devices come from the files' gaps: which file has none because nothing says what it follows.
 pub(super) async fn shown(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow) -> Result<Vec<DeltaRow>, db::Error> {
     let mut rows = store::deltas_of(on, org, &row.id).await?;
     if !matches!(row.state, ReleaseState::Published | ReleaseState::Deprecated) {
         return Ok(rows);
     }
     let files = store::files(on, org, &row.id).await?;
-    for (from, version) in store::before(on, org, (&row.device_type, row.sequence), PREDECESSORS).await? {
-        let older = store::files(on, org, &from).await?;
-        for (file, base) in files.iter().zip(followed((&row.version, &files), (&version, &older))) {
-            let known = older.iter().any(|old| old.sha256 == file.sha256) || rows.iter().any(|r| r.from == from && r.file == file.name);
-            if base.is_none() && !known {
-                rows.push(unpaired(file, &from, &version));
+    for base in bases(on, org, row, &files).await? {
+        for (file, older) in files.iter().zip(followed((&row.version, &files), (&base.version, &base.files))) {
+            let known =
+                base.files.iter().any(|old| old.sha256 == file.sha256) || rows.iter().any(|r| r.from == base.id && r.file == file.name);
+            if older.is_none() && !known {
+                rows.push(unpaired(file, &base.id, &base.version));
             }
         }
     }

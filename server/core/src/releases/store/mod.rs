@@ -6,7 +6,9 @@ mod checksums;
 mod deltas;
 mod image_keys;
 mod keys;
+#[macro_use]
 mod releases;
+mod running;
 mod signatures;
 mod uploads;
 
@@ -18,6 +20,8 @@ pub(super) use deltas::*;
 pub(super) use image_keys::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
+pub(crate) use running::StillRun;
+pub(super) use running::*;
 pub(super) use signatures::*;
 pub(super) use uploads::*;
 
@@ -86,6 +90,11 @@ pub(crate) const ALL: &[&Sql] = &[
     &checksums::INSERT_CHECKSUMS,
     &deltas::WANT,
     &deltas::BEFORE,
+    &running::RUN_BEFORE,
+    &running::RECALLED,
+    &running::RECALL,
+    &running::RECALL_OF,
+    &running::GOOD,
     &deltas::NEXT,
     &deltas::CLAIM,
     &deltas::GET_ON,

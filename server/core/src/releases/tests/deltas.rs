@@ -80,6 +80,40 @@ async fn a_published_release_gets_deltas_from_the_three_before_it(#[case] kind: 
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn deltas_come_from_what_most_devices_run(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin) = (w.operator().await, w.admin().await);
+    trust(&w, &admin, 1).await;
+    for sequence in 1..=6 {
+        // The fourth is the third once more.
+        published(&w, &oli, sequence, &firmware(if sequence == 4 { 3 } else { sequence })).await;
+    }
+    let recalled = published(&w, &oli, 7, &firmware(7)).await;
+    w.fleet.releases().recall(&admin, &recalled, "").await.unwrap();
+    make_all(&w).await;
+    let froms = async |id: &ReleaseId| deltas(&w, &oli, id).await.into_iter().map(|d| d.from_version).collect::<Vec<_>>();
+    let run = [("gw-1", 7), ("gw-2", 7), ("gw-3", 7), ("gw-4", 2), ("gw-5", 2), ("gw-6", 4), ("gw-7", 4), ("gw-8", 3), ("gw-9", 1)];
+    let mut devices = Vec::new();
+    for (device, sequence) in run {
+        devices.push((w.device(device, "gateway").await, sequence));
+    }
+    // Another type's are not asked.
+    devices.push((w.device("sensor-1", "sensor").await, 6));
+    let mut tx = w.fleet.releases().db.write().await.unwrap();
+    for (device, sequence) in devices {
+        crate::devices::store::set_firmware(&mut tx, device, &format!("1.{sequence}.0"), sequence).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let last = published(&w, &oli, 8, &firmware(8)).await;
+    assert_eq!(make_all(&w).await, 3, "from the second, from the fourth, which is the third as well, and from the first");
+    // By content: who runs the third is served by the fourth's.
+    assert_eq!(froms(&last).await, ["1.4.0", "1.3.0", "1.2.0", "1.1.0"]);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn what_is_not_worth_it_or_fails_says_why(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (oli, admin) = (w.operator().await, w.admin().await);
@@ -138,10 +172,10 @@ async fn a_damaged_delta_is_made_again_and_one_to_a_recalled_release_goes(#[case
 
     releases.recall(&admin, &second, "").await.unwrap();
     assert!(deltas(&w, &oli, &second).await.is_empty() && files().is_empty());
-    // A device may still come from it.
+    // What was recalled is nothing to make deltas from.
     let third = published(&w, &oli, 3, &firmware(3)).await;
-    assert_eq!(make_all(&w).await, 2);
-    assert_eq!(deltas(&w, &oli, &third).await.iter().filter(|d| d.from == second && d.state == DeltaState::Ready).count(), 1);
+    assert_eq!(make_all(&w).await, 1);
+    assert!(deltas(&w, &oli, &third).await.iter().all(|d| d.from != second && d.state == DeltaState::Ready));
 }
 
 #[rstest]

@@ -7,7 +7,12 @@ use crate::{
     releases::{for_rollout, published, reading::sha256},
 };
 use rstest::rstest;
-use wire::{FaultKind, releases::ReleaseQuery, states::ReleaseState};
+use wire::{
+    FaultKind,
+    overview::Matter,
+    releases::{GoodRelease, ReleaseQuery},
+    states::ReleaseState,
+};
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -39,10 +44,51 @@ async fn from_verified_to_recalled(#[case] kind: EngineKind) {
     let recalled = releases.detail(&vic, id).await.unwrap();
     assert_eq!(recalled.row.state, ReleaseState::Recalled);
     assert!(!recalled.may_publish && !recalled.may_recall);
+    let told = recalled.recalled.unwrap();
+    assert_eq!((told.at, told.by, told.reason.as_str()), (w.clock.now(), admin.label(), "bricks the radio"));
+    assert_eq!((told.running, told.selector.as_str(), told.back), (0, "type:gateway version:1.0.0", None));
     assert_eq!(fault(releases.remove(&admin, id).await).code, "release_kept");
     let audit = w.fleet.access().audit_page(&admin, None).await.unwrap();
     let actions: Vec<_> = audit.entries.items.iter().map(|e| e.action.as_str()).filter(|a| a.starts_with("release")).collect();
     assert_eq!(actions, ["release.recall", "release.deprecate", "release.publish", "release.create"]);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_runs_what_was_recalled_is_told_with_the_way_back(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let publish = async |version: &str, sequence: u64| {
+        let id = verified(&w, &oli, version, sequence).await.row.id;
+        releases.publish(&oli, &id).await.unwrap();
+        id
+    };
+    let old = publish("1.0.0", 1).await;
+    let bad = publish("1.1.0", 2).await;
+    releases.deprecate(&oli, &old).await.unwrap();
+    let devices = [w.device("gw-1", "gateway").await, w.device("gw-2", "gateway").await];
+    let mut tx = releases.db.write().await.unwrap();
+    for device in devices {
+        crate::devices::store::set_firmware(&mut tx, device, "1.1.0", 2).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    releases.recall(&admin, &bad, "burns").await.unwrap();
+
+    let told = async || releases.detail(&oli, &bad).await.unwrap().recalled.unwrap();
+    let recalled = told().await;
+    assert_eq!((recalled.running, recalled.reason.as_str()), (2, "burns"));
+    let back = GoodRelease { release: old, version: "1.0.0".into(), sign_again: true };
+    assert_eq!(recalled.back, Some(back), "a lower sequence is not installed");
+    let overview = w.fleet.overview(&oli).await.unwrap();
+    let matter = Matter::RecalledRuns { release: bad.clone(), device_type: "gateway".into(), version: "1.1.0".into(), devices: 2 };
+    assert_eq!(overview.attention.iter().find(|a| a.matter == matter).map(|a| a.since), Some(recalled.at));
+    assert_eq!(overview.versions.iter().map(|v| (v.version.as_str(), v.recalled)).collect::<Vec<_>>(), [("1.1.0", true)]);
+
+    let mended = publish("1.1.1", 3).await;
+    assert_eq!(told().await.back, Some(GoodRelease { release: mended, version: "1.1.1".into(), sign_again: false }));
 }
 
 #[rstest]

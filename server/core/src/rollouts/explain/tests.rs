@@ -253,6 +253,17 @@ fn nobody_is_told_to_wait_for_what_can_not_come() {
 }
 
 #[test]
+fn a_later_stage_is_not_called_the_devices_own() {
+    let facts = Facts { device_id: "gw-1".into(), device_type: "gateway".into(), sequence: 1, ..Facts::default() };
+    let said = |stage| {
+        let rules = Concern { stage, ..running() }.rules(&facts, &Stand::default(), Timestamp(0));
+        rules.into_iter().find(|r| r.rule == Rule::Stage).map(|r| (r.says, r.fact)).unwrap()
+    };
+    assert_eq!(said(1), (Says::Met, "stage 1 is running, and it is in it.".to_owned()));
+    assert_eq!(said(2), (Says::Met, "it is in stage 1, whose turn has come; stage 2 is running.".to_owned()));
+}
+
+#[test]
 fn who_does_not_say_whom_it_trusts_is_asked_nothing() {
     let signed = Target { signed: Some(signed_by(&["00000000000000aa"])), ..running().target };
     let signed = Concern { target: signed, ..running() };

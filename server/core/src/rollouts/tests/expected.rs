@@ -46,6 +46,12 @@ async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: Eng
     assert_eq!(preview.stages.iter().map(|s| s.bytes).collect::<Vec<_>>(), [14, 42]);
     assert_eq!(preview.expected.map(|e| (e.held_ms, e.whole)), Some((0, whole)), "these few bytes hold nobody");
 
+    // Nothing is reckoned with a number that is refused.
+    for refused in [RolloutSpec { bandwidth: Some(0), ..plan(&s) }, RolloutSpec { at_once: Some(0), ..plan(&s) }] {
+        let preview = s.rollouts().preview(&s.oli, &refused).await.unwrap();
+        assert!(!preview.problems.is_empty() && preview.expected.is_none() && preview.egress.is_none(), "{preview:?}");
+    }
+
     // It begins when its window opens.
     let mut later = false;
     for (from, until) in [("00:00", "01:00"), ("12:00", "13:00")] {

@@ -65,6 +65,8 @@ async fn a_release_says_who_runs_it_who_gets_it_and_by_which_rollout(#[case] kin
     s.rollouts().act(&s.oli, &id, Verb::Stop, None, "").await.unwrap();
     let stopping = installs(&s).await;
     assert!(stopping.assigned <= 2, "{stopping:?}");
+    s.w.fleet.releases().recall(&s.ada, &s.release, "burns").await.unwrap();
+    assert_eq!(installs(&s).await.assigned, 0, "nobody may install it any more");
     // A version so common that it is kept, and one that nobody has a release of.
     let mut tx = s.rollouts().db.write().await.unwrap();
     for device in &s.devices {

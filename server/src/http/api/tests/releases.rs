@@ -32,6 +32,9 @@ async fn a_pipeline_uploads_signs_and_publishes(#[case] kind: EngineKind) {
     assert_eq!(s.post(&format!("/releases/{release}/deprecate"), &json!({})).await.ok()["row"]["state"], "deprecated");
     let recalled = s.post(&format!("/releases/{release}/recall"), &json!({ "reason": "bricks the radio" })).await;
     assert_eq!(recalled.ok()["row"]["state"], "recalled");
+    let told = &recalled.body["recalled"];
+    assert_eq!((&told["reason"], &told["running"], &told["halted"]), (&json!("bricks the radio"), &json!(0), &json!([])));
+    assert_eq!((&told["selector"], told.get("back")), (&json!("type:gateway version:1.0.0"), None));
     let unsigned = [s.upload("fw.bin", b"unsigned").await];
     let quarantined = s.post("/releases", &json!({ "uploads": unsigned })).await;
     assert!(quarantined.ok()["row"]["quarantine"].as_str().unwrap().starts_with("unsigned"));
