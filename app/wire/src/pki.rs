@@ -62,6 +62,18 @@ impl AuthorityRow {
     }
 }
 
+/// An authority in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ListedAuthority {
+    /// The authority.
+    #[serde(flatten)]
+    pub row: AuthorityRow,
+    /// A certificate with its signature that was never issued here, until a person has looked at it (H-4); none of one that is believed no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AuthorityAlarm>,
+}
+
 /// The `CN` of a subject as it is written in rows, or all of it when it has none.
 pub fn common_name(subject: &str) -> &str {
     subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(subject)
@@ -88,6 +100,9 @@ pub struct AuthorityStanding {
     /// Why it signs nothing at the moment, though it should: its key is out of reach (K-4). None while it signs, and where its key is elsewhere on purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_signing: Option<String>,
+    /// A certificate with its signature that was never issued here, until a person has looked at it (H-4); none of one that is believed no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AuthorityAlarm>,
 }
 
 impl AuthorityStanding {

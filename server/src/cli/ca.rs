@@ -203,12 +203,15 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             let page = pki.authorities_page(&actor).await?;
             for standing in page.authorities {
                 let due = following::mark(&standing, page.at);
-                let AuthorityStanding { row: a, certificates, .. } = standing;
+                let AuthorityStanding { row: a, certificates, alarm, .. } = standing;
                 let (state, key) = (a.state.as_str(), a.key.as_str());
                 println!(
                     "{}  {:<6}  {state:<11}  key {key:<7}  {certificates:>6} devices' certificates  until {}  {}{due}",
                     a.id, a.kind, a.not_after, a.subject
                 );
+                if let Some(alarm) = alarm {
+                    println!("    ALARM: somebody else may have its key, seen at {}: {}", alarm.at, alarm.sign);
+                }
             }
             registered::list(fleet, &actor).await?;
             println!("{}", held(&page.bundle));
