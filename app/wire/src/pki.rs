@@ -278,6 +278,10 @@ pub struct AuthorityDetail {
     pub cross: Vec<CrossCertificate>,
     /// The one of its kind and root that comes after it, staged or active already.
     pub successor: Option<AuthorityRow>,
+    /// Of a staged root, and of a staged authority for devices: the one that issues to devices now. It is retiring as soon as this one is activated, and as
+    /// many `devices` as hang on it are told to renew then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_over_from: Option<AuthorityStanding>,
     /// How far the fleet is with the first trust bundle that it is in.
     pub reach: BundleReach,
     /// What can be done with it; empty for those who may not.

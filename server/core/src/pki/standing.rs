@@ -134,6 +134,10 @@ impl Pki {
             alarm: alarm.clone().filter(|_| found.trusted()),
             ..standing(&all, found, &hanging, longest, self.clock.now())
         };
+        let before = matches!((found.state, found.kind), (Staged, Kind::Root | Kind::DeviceAuthority))
+            .then(|| authorities::active(&all, &actor.org, Kind::DeviceAuthority).ok())
+            .flatten();
+        let takes_over_from = before.map(|a| self::standing(&all, a, &hanging, longest, self.clock.now()));
         let second_person = store::approvals(&mut on, &actor.org).await?;
         let asked: Vec<Deed> =
             store::consents_waiting(&mut on, &actor.org, self.clock.now()).await?.into_iter().map(|row| row.deed).collect();
@@ -150,6 +154,7 @@ impl Pki {
             chain,
             cross: cross.collect(),
             successor,
+            takes_over_from,
             reach,
             actions,
             second_person,
