@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_helps_whoever_issued_the_certificate() {
-        let said = |reason| refused(reason).0.message.to_string();
+        let said = |reason| refused(reason).0.message;
         let ended = said(Reason::Expired);
         assert!(ended.contains("at its own authority") && ended.contains("POST /device/v1/recover"), "{ended}");
         let altered = said(Reason::UnknownIssuer);
