@@ -126,6 +126,8 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
         (&["ca", "stage"], &["--kind"]),
         (&["ca", "show"], &["<ID|NAME>", "--pem"]),
+        (&["ca", "retire"], &["--force", "--yes"]),
+        (&["ca", "compromise"], &["--yes"]),
         (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),
         (&["ca", "list-address"], &["[URL]", "--none"]),
         (&["ca", "fetch-list"], &["<ID>"]),
