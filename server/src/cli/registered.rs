@@ -170,7 +170,7 @@ pub(super) fn told(a: &RegisteredAuthority) -> String {
         ("groups", p.groups.join(", ")),
         ("ended list", p.ended_list.to_string()),
         ("exchange", if p.exchange { "yes" } else { "no" }.to_owned()),
-        ("list", a.list.as_ref().map(|l| format!("{} certificates, until {}", l.entries, l.next_update)).unwrap_or_default()),
+        ("list", a.list.as_ref().map(|l| format!("{}, until {}", certificates(l.entries), l.next_update)).unwrap_or_default()),
         ("fetched from", a.list_address.as_ref().map(|at| at.url.clone()).unwrap_or_default()),
     ] {
         if !value.is_empty() {
@@ -203,8 +203,13 @@ fn says_list(a: &RegisteredAuthority) {
     }
     match &a.list {
         None => println!("There is no list yet."),
-        Some(list) => println!("The list that is here has {} certificates and holds until {}.", list.entries, list.next_update),
+        Some(list) => println!("The list that is here has {} and holds until {}.", certificates(list.entries), list.next_update),
     }
+}
+
+/// Pure: so many certificates in words.
+fn certificates(n: i64) -> String {
+    format!("{n} {}", if n == 1 { "certificate" } else { "certificates" })
 }
 
 pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Result<()> {
@@ -240,9 +245,8 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
             let id = meant(fleet, actor, id).await?;
             let shown = pki.bring_list(actor, &id, read(&list)?).await?;
             if let Some(list) = shown.list {
-                let certificates =
-                    if list.entries == 1 { "1 certificate is".to_owned() } else { format!("{} certificates are", list.entries) };
-                println!("{certificates} revoked by the list of {id}, which holds until {}.", list.next_update);
+                let are = if list.entries == 1 { "is" } else { "are" };
+                println!("{} {are} revoked by the list of {id}, which holds until {}.", certificates(list.entries), list.next_update);
             }
         }
         Registered::ListAddress { id, url, none } => {
@@ -335,6 +339,7 @@ mod tests {
         ] {
             assert!(said.contains(line), "{line:?} in:\n{said}");
         }
+        assert_eq!([certificates(1), certificates(0)], ["1 certificate", "0 certificates"]);
         assert!(!said.contains("verified") && said.ends_with("-----BEGIN CERTIFICATE-----\n"), "{said}");
     }
 }

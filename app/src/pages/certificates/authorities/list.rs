@@ -139,7 +139,7 @@ fn rows(m: &Model) -> AnyView {
             let hanging = if a.kind == "device" { grouped(s.certificates) } else { String::new() };
             view! {
                 <tr>
-                    <th scope="row" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
+                    <th scope="row" class="whole" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
                     <td>{purpose(&a.kind).to_owned()}</td>
                     <td>{badge(tone, word)}{alarm}</td>
                     <td class="num">{hanging}{depend}</td>
