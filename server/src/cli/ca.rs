@@ -17,7 +17,7 @@ use std::{path::PathBuf, process::ExitCode};
 use wire::{
     consents::{ConsentCard, ConsentsPage},
     ids::{AuthorityId, ConsentId},
-    pki::{AuthorityStanding, AuthorityUse, WayBack},
+    pki::{AuthorityStanding, AuthorityUse, WayBack, steps::not_from},
     roots::NewAuthorityRequest,
     states::{AuthorityState, AuthorityStep, RecoveryPolicy},
 };
@@ -330,9 +330,13 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
 /// What a step would cut off, which is said before it is done; nothing of a step that is refused, or was done before.
 async fn would(fleet: &Fleet, actor: &Actor, id: &AuthorityId, step: AuthorityStep) -> Result<Option<String>> {
     let authority = fleet.pki().authority(actor, id).await?;
-    let Some(action) = authority.actions.iter().find(|action| action.step == step && action.blocked.is_none()) else { return Ok(None) };
+    let row = &authority.standing.row;
+    if not_from(step, &row.kind, row.state).is_some() {
+        return Ok(None);
+    }
+    let cut = authority.actions.iter().find(|action| action.step == step).map_or(0, |action| action.cut);
     let done = if step == AuthorityStep::Retire { "retired" } else { "given up" };
-    let (name, cut) = (authority.standing.row.common_name(), action.cut);
+    let name = row.common_name();
     let devices = if cut == 1 { "device" } else { "devices" };
     Ok(Some(format!("{name} would be {done}: {cut} {devices} would be cut off. Nothing was changed. Say --yes to do it.")))
 }
