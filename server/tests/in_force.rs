@@ -36,7 +36,10 @@ async fn a_command_takes_what_the_server_was_started_with(#[case] kind: EngineKi
     assert!(der.windows(23).any(|text| text == b"http://pki.acme.example"), "it names the list of its root");
 
     // What is given up here is in the server's journal.
-    server.must(&["ca", "compromise", device.id.as_str(), "--organization", "acme"]).await;
+    let give_up = ["ca", "compromise", device.id.as_str(), "--organization", "acme"];
+    let (well, said, _) = server.fleetward(&give_up).await;
+    assert!(!well && said.contains("0 devices would be cut off. Nothing was changed. Say --yes"), "{said}");
+    server.must(&[&give_up[..], &["--yes"]].concat()).await;
     assert!(std::fs::read_to_string(&journal).unwrap().contains(device.id.as_str()));
     assert!(!server.data().join("revocations.log").exists(), "and in no other");
 

@@ -277,7 +277,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
 
     // The old one is given up; the list that says so is signed there.
     let old = authority_in(&admin, "device", "retiring").await["id"].as_str().unwrap().to_owned();
-    assert!(on(&["ca", "compromise", &old]).await.contains("ca crl request"));
+    assert!(on(&["ca", "compromise", &old, "--yes"]).await.contains("ca crl request"));
     let id = root["id"].as_str().unwrap();
     on(&["ca", "crl", "request", id, "--out", "request.json"]).await;
     std::fs::copy(here.join("request.json"), away.join("request.json")).unwrap();

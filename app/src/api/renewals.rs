@@ -17,6 +17,8 @@ pub struct RenewalsView {
     pub devices: Vec<DeviceId>,
     /// The name of the authority whose devices alone are meant, if one is named.
     pub authority: Option<String>,
+    /// What the selector asks for that there is none of, with what may be meant.
+    pub hints: Vec<String>,
     /// Orders that are being carried out.
     pub under_way: Vec<RenewalUnderWay>,
 }
@@ -41,11 +43,12 @@ pub async fn read_renewals(
     let call = super::caller::caller()?;
     let many = whom(&call, q, (&devices, &named), &authority)?;
     let would = call.answer(call.fleet.devices().preview_renewals(&call.actor, &many).await)?;
+    let hints = call.answer(call.fleet.devices().hints(&call.actor, many.q.as_deref().unwrap_or_default()).await)?;
     let all = call.answer(call.fleet.pki().list_authorities(&call.actor))?;
     let named = many.authority.as_deref();
     let authority = all.iter().find(|a| [Some(a.id.as_str()), Some(a.common_name())].contains(&named)).map(|a| a.common_name().to_owned());
     let under_way = call.answer(call.fleet.devices().renewals_under_way(&call.actor).await)?;
-    Packed::of(&RenewalsView { would, devices: many.devices, authority, under_way })
+    Packed::of(&RenewalsView { would, devices: many.devices, authority, hints, under_way })
 }
 
 /// Asks them, over so many `minutes`, or over as many as it takes when that is empty. `expected` is how many devices the question told of; when they are another

@@ -62,6 +62,18 @@ impl AuthorityRow {
     }
 }
 
+/// An authority in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ListedAuthority {
+    /// The authority.
+    #[serde(flatten)]
+    pub row: AuthorityRow,
+    /// A certificate with its signature that was never issued here, until a person has looked at it (H-4); none of one that is believed no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AuthorityAlarm>,
+}
+
 /// The `CN` of a subject as it is written in rows, or all of it when it has none.
 pub fn common_name(subject: &str) -> &str {
     subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(subject)
@@ -88,6 +100,9 @@ pub struct AuthorityStanding {
     /// Why it signs nothing at the moment, though it should: its key is out of reach (K-4). None while it signs, and where its key is elsewhere on purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_signing: Option<String>,
+    /// A certificate with its signature that was never issued here, until a person has looked at it (H-4); none of one that is believed no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AuthorityAlarm>,
 }
 
 impl AuthorityStanding {
@@ -263,6 +278,10 @@ pub struct AuthorityDetail {
     pub cross: Vec<CrossCertificate>,
     /// The one of its kind and root that comes after it, staged or active already.
     pub successor: Option<AuthorityRow>,
+    /// Of a staged root, and of a staged authority for devices: the one that issues to devices now. It is retiring as soon as this one is activated, and as
+    /// many `devices` as hang on it are told to renew then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_over_from: Option<AuthorityStanding>,
     /// How far the fleet is with the first trust bundle that it is in.
     pub reach: BundleReach,
     /// What can be done with it; empty for those who may not.

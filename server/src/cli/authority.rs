@@ -70,6 +70,9 @@ pub(super) fn show(a: &AuthorityDetail) {
     for cross in &a.cross {
         println!("  vouching     {} for {}, until {}", cross.issuer, cross.subject, cross.not_after);
     }
+    if let Some(before) = &a.takes_over_from {
+        println!("  takes over   from {}: {} devices are told to renew then", before.row.id, before.devices);
+    }
     for action in a.actions.iter().filter(|action| action.blocked.is_none()) {
         let forced = if action.forced { format!(" with --force; {} devices are cut off", action.cut) } else { String::new() };
         println!("  possible     {}{forced}", action.step);

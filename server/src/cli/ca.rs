@@ -13,13 +13,13 @@ use super::{
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 use wire::{
     consents::{ConsentCard, ConsentsPage},
     ids::{AuthorityId, ConsentId},
-    pki::{AuthorityStanding, AuthorityUse, WayBack},
+    pki::{AuthorityStanding, AuthorityUse, WayBack, steps::not_from},
     roots::NewAuthorityRequest,
-    states::{AuthorityState, RecoveryPolicy},
+    states::{AuthorityState, AuthorityStep, RecoveryPolicy},
 };
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +56,9 @@ pub(super) enum Ca {
         /// Also while certificates of it are in use, whose devices are cut off, or while devices don't hold the root that follows it
         #[arg(long)]
         force: bool,
+        /// With --force: do it. Without it you are told how many devices are cut off, and nothing is changed
+        #[arg(long)]
+        yes: bool,
     },
     /// Say whether a second person has to approve what is done with authorities; saying so here takes one, and the audit log tells of it
     Approvals {
@@ -83,6 +86,9 @@ pub(super) enum Ca {
     Compromise {
         /// The authority's id
         id: AuthorityId,
+        /// Do it. Without it you are told how many devices are cut off, and nothing is changed
+        #[arg(long)]
+        yes: bool,
     },
     /// Say that the alarm about a certificate that was never issued here was looked at
     ClearAlarm {
@@ -195,7 +201,10 @@ impl From<Purpose> for AuthorityUse {
     }
 }
 
-pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
+/// What a script sees that has not said --yes, as where a flag is missing that a command can't do without.
+const UNSAID: u8 = 2;
+
+pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
     let actor = Actor::shell(fleet.default_org().clone());
     let pki = fleet.pki();
     match command {
@@ -203,12 +212,15 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             let page = pki.authorities_page(&actor).await?;
             for standing in page.authorities {
                 let due = following::mark(&standing, page.at);
-                let AuthorityStanding { row: a, certificates, .. } = standing;
+                let AuthorityStanding { row: a, certificates, alarm, .. } = standing;
                 let (state, key) = (a.state.as_str(), a.key.as_str());
                 println!(
                     "{}  {:<6}  {state:<11}  key {key:<7}  {certificates:>6} devices' certificates  until {}  {}{due}",
                     a.id, a.kind, a.not_after, a.subject
                 );
+                if let Some(alarm) = alarm {
+                    println!("    ALARM: somebody else may have its key, seen at {}: {}", alarm.at, alarm.sign);
+                }
             }
             registered::list(fleet, &actor).await?;
             println!("{}", held(&page.bundle));
@@ -236,7 +248,14 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             roots::say_beside(&pki.root_duties(&actor).await?);
         }
         Ca::Activate { id, force } => activate(fleet, &actor, &id, force).await?,
-        Ca::Retire { id, force } => {
+        Ca::Retire { id, force, yes } => {
+            if force
+                && !yes
+                && let Some(what) = would(fleet, &actor, &id, AuthorityStep::Retire).await?
+            {
+                println!("{what}");
+                return Ok(ExitCode::from(UNSAID));
+            }
             pki.retire_authority(&actor, &id, force).await?;
             println!("{id} is retired.");
             roots::say(&pki.root_duties(&actor).await?);
@@ -263,7 +282,11 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             println!("{}: taken back.", row.deed.words());
         }
         Ca::TrustBundle => println!("{}", serde_json::to_string_pretty(&*pki.read_trust_bundle(&actor)?)?),
-        Ca::Compromise { id } => {
+        Ca::Compromise { id, yes } => {
+            if !yes && let Some(what) = would(fleet, &actor, &id, AuthorityStep::Compromise).await? {
+                println!("{what}");
+                return Ok(ExitCode::from(UNSAID));
+            }
             pki.compromise_authority(&actor, &id).await?;
             println!("Nothing of {id} is believed any more. A running server closes its connections within a second.");
             given_up::say(&pki.authority(&actor, &id).await?, &pki.list_authorities(&actor)?);
@@ -301,7 +324,21 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         // Done before a fleet was opened.
         Ca::IssueIntermediate(_) => {}
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a step would cut off, which is said before it is done; nothing of a step that is refused, or was done before.
+async fn would(fleet: &Fleet, actor: &Actor, id: &AuthorityId, step: AuthorityStep) -> Result<Option<String>> {
+    let authority = fleet.pki().authority(actor, id).await?;
+    let row = &authority.standing.row;
+    if not_from(step, &row.kind, row.state).is_some() {
+        return Ok(None);
+    }
+    let cut = authority.actions.iter().find(|action| action.step == step).map_or(0, |action| action.cut);
+    let done = if step == AuthorityStep::Retire { "retired" } else { "given up" };
+    let name = row.common_name();
+    let devices = if cut == 1 { "device" } else { "devices" };
+    Ok(Some(format!("{name} would be {done}: {cut} {devices} would be cut off. Nothing was changed. Say --yes to do it.")))
 }
 
 async fn activate(fleet: &Fleet, actor: &Actor, id: &AuthorityId, force: bool) -> Result<()> {

@@ -237,10 +237,11 @@ impl Command {
             },
             None => open,
         };
+        let mut code = ExitCode::SUCCESS;
         let outcome = match self {
             Self::Organization { command, .. } => shown(organization::run(&fleet, command).await),
             Self::User { command, .. } => people::user(&fleet, command).await,
-            Self::Ca { command, .. } => ca::run(&fleet, command).await,
+            Self::Ca { command, .. } => ca::run(&fleet, command).await.map(|said| code = said),
             Self::Cert { command, .. } => cert::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Device { command, .. } => device::device(&fleet, command).await,
@@ -277,7 +278,7 @@ impl Command {
             | Self::Key(Key::Generate(_) | Key::Set(KeySets::Make(_) | KeySets::Sign(_))) => Ok(()),
         };
         fleet.close().await.context("closing the databases")?;
-        outcome.map(|()| ExitCode::SUCCESS)
+        outcome.map(|()| code)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `fleetward ca register|code|verify|enable|disable|upload-crl|list-address|fetch-list|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
 //! API. A server that runs beside it follows within a second.
 
-use super::one_of;
+use super::{authority::meant, one_of, said::Named};
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Subcommand;
@@ -32,13 +32,15 @@ pub(super) enum Registered {
     },
     /// Make another verification code for a registered authority
     Code {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
     },
     /// Prove that you hold a registered authority's key, by a certificate that names the code
     Verify {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
         /// The verification certificate, PEM or DER
         #[arg(value_name = "FILE")]
         certificate: PathBuf,
@@ -47,21 +49,24 @@ pub(super) enum Registered {
     Enable(Enable),
     /// Believe a registered authority's devices no longer; they are cut off until it is enabled again
     Disable {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
     },
     /// Bring a registered authority's list of revoked certificates: what is on it is cut off, and the next one takes its place
     UploadCrl {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
         /// The list, PEM or DER
         #[arg(value_name = "FILE")]
         list: PathBuf,
     },
     /// Say where a registered authority's list of revoked certificates is fetched; without an address, say what came of the one there is
     ListAddress {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
         /// http://… or https://…, without user name and password
         #[arg(value_name = "URL")]
         url: Option<String>,
@@ -71,20 +76,23 @@ pub(super) enum Registered {
     },
     /// Fetch a registered authority's list of revoked certificates now, from its address; a server that runs does that within seconds
     FetchList {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
     },
     /// Remove a registered authority that has let no device in
     Remove {
-        /// The authority's id
-        id: AuthorityId,
+        /// The authority's id, its name, or the label it was registered under
+        #[arg(value_name = "ID|NAME")]
+        id: Named<AuthorityId>,
     },
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Enable {
-    /// The authority's id
-    id: AuthorityId,
+    /// The authority's id, its name, or the label it was registered under
+    #[arg(value_name = "ID|NAME")]
+    id: Named<AuthorityId>,
     /// What becomes of a device that is seen for the first time
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = one_of::<JustInTime>(JustInTime::ALL.iter().map(|p| p.as_str())))]
     just_in_time: JustInTime,
@@ -162,7 +170,7 @@ pub(super) fn told(a: &RegisteredAuthority) -> String {
         ("groups", p.groups.join(", ")),
         ("ended list", p.ended_list.to_string()),
         ("exchange", if p.exchange { "yes" } else { "no" }.to_owned()),
-        ("list", a.list.as_ref().map(|l| format!("{} certificates, until {}", l.entries, l.next_update)).unwrap_or_default()),
+        ("list", a.list.as_ref().map(|l| format!("{}, until {}", certificates(l.entries), l.next_update)).unwrap_or_default()),
         ("fetched from", a.list_address.as_ref().map(|at| at.url.clone()).unwrap_or_default()),
     ] {
         if !value.is_empty() {
@@ -195,8 +203,13 @@ fn says_list(a: &RegisteredAuthority) {
     }
     match &a.list {
         None => println!("There is no list yet."),
-        Some(list) => println!("The list that is here has {} certificates and holds until {}.", list.entries, list.next_update),
+        Some(list) => println!("The list that is here has {} and holds until {}.", certificates(list.entries), list.next_update),
     }
+}
+
+/// Pure: so many certificates in words.
+fn certificates(n: i64) -> String {
+    format!("{n} {}", if n == 1 { "certificate" } else { "certificates" })
 }
 
 pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Result<()> {
@@ -206,32 +219,51 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
             let new = NewRegisteredAuthority { label, certificate: text(&read(&certificate)?) };
             asks(&devices.register_authority(actor, &new).await?);
         }
-        Registered::Code { id } => asks(&pki.renew_verification_code(actor, &id).await?),
+        Registered::Code { id } => {
+            let id = meant(fleet, actor, id).await?;
+            asks(&pki.renew_verification_code(actor, &id).await?);
+        }
         Registered::Verify { id, certificate } => {
+            let id = meant(fleet, actor, id).await?;
             pki.verify_authority(actor, &id, &read(&certificate)?).await?;
             println!("{id} is verified. Enable it: fleetward ca enable {id} --just-in-time off|pending|auto");
         }
         Registered::Enable(e) => {
             let Enable { id, just_in_time, device_type, tags, groups, template, pattern, max_devices, per_day, ended_list, exchange } = e;
+            let id = meant(fleet, actor, id).await?;
             let policy =
                 JustInTimePolicy { just_in_time, device_type, tags, groups, template, pattern, max_devices, per_day, ended_list, exchange };
             devices.enable_authority(actor, &id, policy).await?;
             println!("Devices of {id} are believed; new ones: {just_in_time}.");
         }
         Registered::Disable { id } => {
+            let id = meant(fleet, actor, id).await?;
             pki.disable_authority(actor, &id).await?;
             println!("Devices of {id} are cut off until it is enabled again.");
         }
         Registered::UploadCrl { id, list } => {
+            let id = meant(fleet, actor, id).await?;
             let shown = pki.bring_list(actor, &id, read(&list)?).await?;
             if let Some(list) = shown.list {
-                println!("{} certificates of {id} are revoked by its list, which holds until {}.", list.entries, list.next_update);
+                let are = if list.entries == 1 { "is" } else { "are" };
+                println!("{} {are} revoked by the list of {id}, which holds until {}.", certificates(list.entries), list.next_update);
             }
         }
-        Registered::ListAddress { id, url: None, none: false } => says_list(&pki.registered_authority(actor, &id).await?),
-        Registered::ListAddress { id, url, .. } => says_list(&pki.set_list_address(actor, &id, &url.unwrap_or_default()).await?),
-        Registered::FetchList { id } => says_list(&pki.fetch_list_now(actor, &id).await?),
+        Registered::ListAddress { id, url, none } => {
+            let id = meant(fleet, actor, id).await?;
+            let shown = if url.is_none() && !none {
+                pki.registered_authority(actor, &id).await?
+            } else {
+                pki.set_list_address(actor, &id, &url.unwrap_or_default()).await?
+            };
+            says_list(&shown);
+        }
+        Registered::FetchList { id } => {
+            let id = meant(fleet, actor, id).await?;
+            says_list(&pki.fetch_list_now(actor, &id).await?);
+        }
         Registered::Remove { id } => {
+            let id = meant(fleet, actor, id).await?;
             pki.remove_authority(actor, &id).await?;
             println!("{id} is removed.");
         }
@@ -307,6 +339,7 @@ mod tests {
         ] {
             assert!(said.contains(line), "{line:?} in:\n{said}");
         }
+        assert_eq!([certificates(1), certificates(0)], ["1 certificate", "0 certificates"]);
         assert!(!said.contains("verified") && said.ends_with("-----BEGIN CERTIFICATE-----\n"), "{said}");
     }
 }

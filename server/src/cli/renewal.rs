@@ -1,6 +1,6 @@
 //! `fleetward device renew`: one device, or every one that a selector means, one after the other.
 
-use super::{authority, said::Named};
+use super::{authority, said::Named, selected::hint};
 use anyhow::Result;
 use fleet::{Fleet, access::Actor};
 use std::fmt::Write as _;
@@ -48,6 +48,7 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, order: Renewal) -> Result<
     };
     let authority = authority.map(|id| id.to_string());
     let many = RenewMany { q: Some(select.unwrap_or_default()), authority, minutes, ..RenewMany::default() };
+    hint(fleet, actor, many.q.as_deref().unwrap_or_default()).await?;
     let would = fleet.devices().preview_renewals(actor, &many).await?;
     if !yes {
         println!("{} Nobody was asked. Say --yes to ask them.", told(&would, "would be asked"));

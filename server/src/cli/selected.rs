@@ -78,7 +78,7 @@ async fn step(fleet: &Fleet, actor: &Actor, Meant { select, yes }: Meant, step: 
 }
 
 /// Says beside an answer what a selector asks for that there is none of.
-async fn hint(fleet: &Fleet, actor: &Actor, select: &str) -> Result<()> {
+pub(super) async fn hint(fleet: &Fleet, actor: &Actor, select: &str) -> Result<()> {
     for hint in fleet.devices().hints(actor, select).await? {
         eprintln!("note: {hint}");
     }

@@ -172,12 +172,16 @@ fn refused(reason: Reason) -> Problem {
             return Problem(Fault::new(FaultKind::Busy, "certificate_not_judged", text).retry_after(AGAIN));
         }
         R::Revoked | R::Superseded => ("it is revoked, or was replaced by another one", "Use the newer one, or enrol again"),
-        R::Expired => ("it has ended", "Ask for another one by POST /device/v1/recover, without showing this one, or enrol again"),
+        R::Expired => (
+            "it has ended",
+            "Renew it at its own authority; or, where Fleetward issued it, recover by POST /device/v1/recover, without showing this one, if recovery is allowed, or enrol again",
+        ),
         R::NotYetValid => ("its time has not begun", "Set the device's clock right, and the server's"),
         R::Suspended => ("its device is suspended, or out of the fleet", "Ask an operator"),
-        R::UnknownIssuer | R::Authority | R::Constraints => {
-            ("no authority that is believed here has signed it for that", "Enrol, or register the authority")
-        }
+        R::UnknownIssuer | R::Authority | R::Constraints => (
+            "no authority that is believed here has signed it as it stands for that",
+            "See that it comes as it was issued. Where an authority of your own has signed it, register that one; otherwise enrol",
+        ),
         R::WrongPurpose => ("it is good for something else", "Show a device's certificate"),
         R::NeverIssued => ("it was never issued here", "Enrol again"),
         R::TurnedAway => {
@@ -190,4 +194,21 @@ fn refused(reason: Reason) -> Problem {
     };
     let text = format!("The device's certificate is refused ({}): {why}. {to_do}.", reason.as_str());
     Problem::new(FaultKind::Forbidden, "certificate_refused", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_helps_whoever_issued_the_certificate() {
+        let said = |reason| refused(reason).0.message;
+        let ended = said(Reason::Expired);
+        assert!(ended.contains("at its own authority") && ended.contains("POST /device/v1/recover"), "{ended}");
+        let altered = said(Reason::UnknownIssuer);
+        assert!(
+            altered.contains("as it stands") && altered.contains("as it was issued") && altered.ends_with("otherwise enrol."),
+            "{altered}"
+        );
+    }
 }

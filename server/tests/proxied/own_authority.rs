@@ -63,6 +63,11 @@ async fn e_10_behind_a_proxy_a_device_of_an_own_authority_waits_is_in_and_is_cut
     assert_eq!(asks(&meter).await, refused);
     assert_eq!(rig.call(Method::POST, &format!("{at}/enable"), json!({ "just_in_time": "off" })).await.0, 200);
     assert_eq!(proxy.get(UPDATE, Some(&meter)).await.status(), StatusCode::NO_CONTENT, "enabled again it is as before");
+    // The command line takes its label.
+    assert!(rig.server.must(&["ca", "list-address", "Plant"]).await.contains("is not fetched"));
+    let disabled = rig.server.must(&["ca", "disable", "Plant"]).await;
+    assert!(disabled.contains(&format!("Devices of {id} are cut off")), "{disabled}");
+    eventually("it is cut off", PATIENCE, || async { asks(&meter).await == refused }).await;
     // Nothing of it was an alarm about keys of ours (H-4).
     assert_eq!(rig.server.running.fleet.pki().trust().unknown_seen(), 0);
     rig.server.stop().await;

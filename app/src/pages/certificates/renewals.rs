@@ -8,7 +8,7 @@ use crate::{
     },
     pages::devices::{self, filters::Shown},
     ui::{
-        Control, PageHead, Tone, empty,
+        Control, PageHead, Tone, banner, empty,
         form::{self, ActionForm, FormCall, fault_banner, field, on_asked_anew, on_success, refusal},
         number::{counted, grouped},
         page::page,
@@ -99,8 +99,13 @@ fn content(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     } else {
         ask(m, asked, call)
     };
-    view! { <PageHead title="Ask devices to renew their certificates" sub=sub.into_any()/><section class="card narrow">{body}</section> }
-        .into_any()
+    let hints = (!m.hints.is_empty()).then(|| view! { <div class="mb-4">{banner(Tone::Warn, m.hints.join(" ").into_any())}</div> });
+    view! {
+        <PageHead title="Ask devices to renew their certificates" sub=sub.into_any()/>
+        {hints}
+        <section class="card narrow">{body}</section>
+    }
+    .into_any()
 }
 
 /// What is said where an order would ask nobody.
@@ -116,7 +121,7 @@ fn nobody(would: &ManyRenewals, way_back: AnyView) -> AnyView {
 fn ask(m: &Model, asked: &Asked, call: FormCall<OrderRenewals>) -> AnyView {
     let would = &m.would;
     let who = counted(would.asked, "device", "devices");
-    let hint = "They are told one after the other over this time, so that they don't all come back at once; with 0 they are told all at once. Whoever is not connected then is told when it connects.";
+    let hint = "They are told one after the other over this time, so that they don't all come back at once; with 0 as fast as it goes, which is never more than 300 a second. Whoever is not connected then is told when it connects.";
     let minutes = field("minutes", "Over how many minutes", Control::Input("number"))
         .value(would.minutes.to_string())
         .bounds(0, i64::from(MAX_RENEWAL_MINUTES))
@@ -237,7 +242,7 @@ mod tests {
             told_by: Timestamp(0),
         };
         let devices = devices.iter().map(|id| id.parse().unwrap()).collect();
-        Model { would, devices, authority: authority.map(str::to_owned), under_way: Vec::new() }
+        Model { would, devices, authority: authority.map(str::to_owned), hints: Vec::new(), under_way: Vec::new() }
     }
 
     #[test]

@@ -131,11 +131,11 @@ fn est(p: &Page) -> AnyView {
             <li>{who}"Make a token for it. It is shown once, with these lines filled in."</li>
             <li>"Any client of RFC 7030 works, such as the one in a device's own stack. With curl and openssl: fetch the authorities and compare the root's fingerprint, make a key and a request, trade the token for the certificate."</li>
             <li>"Pasted again they ask with the key that is there: to fetch what a person has approved, or an answer that was lost."</li>
-            <li>"To renew, ask at "<code>"simplereenroll"</code>" over the certificate there is: with its key after two thirds of its life, with a new one at any time."</li>
+            <li>"To renew, ask at "<code>"simplereenroll"</code>" over the certificate there is. With the key that it has, a renewal is due from two thirds of the certificate's life on, and refused before. With a new key it is taken at any time. Of the last two boxes the first makes that key, before the other, and is left out where the key stays; the second renews."</li>
         </ol>
         {code_sample(lines, "What the lines look like")}
-        {code_sample(renewal, "The line that renews")}
-        {code_sample(new_key, "Before it, for a new key")}
+        {code_sample(new_key, "First, where it is to have a new key")}
+        {code_sample(renewal, "Then the line that renews; alone from two thirds of the life on")}
     }
     .into_any()
 }

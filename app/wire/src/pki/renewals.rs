@@ -29,7 +29,7 @@ pub struct RenewMany {
     /// The selector; `""` means every device that is not decommissioned. It has to be said, unless `devices` names some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
-    /// These devices instead of a selector, at most 200.
+    /// These devices instead of a selector, at most 200. Where one of them is not there, nobody is asked; one that is named twice counts once.
     #[serde(default)]
     pub devices: Vec<DeviceId>,
     /// Of these only the devices that have a certificate of this authority to renew, and of theirs only that one: its id, or its name.

@@ -94,6 +94,19 @@ impl Devices {
         Ok(Whom::Named(named))
     }
 
+    /// Refuses names that no device has, and says which; whoever orders looks again. A name that is said twice is one device.
+    pub(super) async fn all_known(&self, org: &OrgId, whom: &Whom<'_>) -> Result<(), Error> {
+        let Whom::Named(named) = whom else { return Ok(()) };
+        let called = called(org, named);
+        let there = numbered(&mut self.db.read().await?, &called).await?;
+        let unknown = named.iter().zip(&called).filter(|(_, Called { lower, .. })| !there.contains_key(lower));
+        let unknown: Vec<&str> = unknown.map(|(id, _)| id.as_str()).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        Err(Error::invalid("devices", format!("There is no device {}. Nothing was changed.", unknown.join(", "))))
+    }
+
     /// The devices that an order is about now, by number: exactly so many as were expected, at most [`MOST_AT_ONCE`]. Where they are not so many, lists of
     /// what a selector means are counted anew, however lately they were: whoever is refused looks again. Decommissioned ones are only found by a selector
     /// that asks for states.

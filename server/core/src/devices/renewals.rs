@@ -59,13 +59,14 @@ impl Devices {
         may(actor, Act::EditDevices)?;
         let (q, of) = self.meant(actor, many)?;
         let whom = self.whom(&actor.org, q, &many.devices, ByName::Page).await?;
+        self.all_known(&actor.org, &whom).await?;
         Ok(self.to_ask(actor, &whom, (of.as_ref(), many.minutes), self.clock.now()).await?.counts)
     }
 
     /// Orders that every device renews that a selector means, or that is named: [`Devices::order_renewal`] for each, one after the other over so many
     /// minutes. Left out are those that are suspended, that have nothing to renew here, that are asked already, and that never had a channel to be told by;
     /// so an order that is for more than one takes is given again for the rest. `expected` is how many devices the caller was told that it means; when it is
-    /// another number by now, nothing happens. An entry of the audit log for all of them, with the numbers; none where nobody is asked. Once it is given it is
+    /// another number by now, nothing happens, as where a name is no device's. An entry of the audit log for all of them, with the numbers; none where nobody is asked. Once it is given it is
     /// carried out to its end, whatever becomes of the caller or of this server ([`Devices::carry_on_renewals`]).
     pub async fn order_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
         let (counts, order) = self.give_order(actor, many).await?;
@@ -86,6 +87,7 @@ impl Devices {
         let (q, of) = self.meant(actor, many)?;
         let of = of.as_ref();
         let whom = self.whom(&actor.org, q, &many.devices, ByName::Page).await?;
+        self.all_known(&actor.org, &whom).await?;
         let Found { asked, counts } = self.to_ask(actor, &whom, (of, many.minutes), now).await?;
         self.as_expected(&actor.org, &whom, (expected, counts.devices))?;
         if asked.is_empty() {

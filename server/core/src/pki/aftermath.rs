@@ -73,13 +73,13 @@ impl Pki {
     }
 
     /// Lets tokens and claims that were frozen with this authority count again; those that were made for an attacker as well, so look through them
-    /// before. Idempotent.
+    /// before. Refused where none are frozen with it.
     pub async fn thaw_tokens(&self, actor: &Actor, id: &AuthorityId) -> Result<(), Error> {
         may(actor, Act::Authorities)?;
         let mut tx = self.db.write().await?;
-        self.standing_of(&mut tx, actor, id).await?;
+        let (_, state, _) = self.standing_of(&mut tx, actor, id).await?;
         if !store::thaw(&mut tx, id, &actor.org).await? {
-            return Ok(());
+            return Err(Error::NothingFrozen { id: id.clone(), given_up: state == Compromised });
         }
         audit::append(&mut tx, actor, self.clock.now(), "authority.thaw_tokens", id.as_str(), &json!(null)).await?;
         tx.commit().await?;

@@ -24,6 +24,14 @@ pub enum Error {
     /// Not from the state it is in; says what to do.
     #[error("{0}")]
     AuthorityState(&'static str),
+    /// No enrolment tokens or claims are frozen with the authority.
+    #[error("nothing is frozen with {id}")]
+    NothingFrozen {
+        /// Which.
+        id: wire::ids::AuthorityId,
+        /// Whether it was given up at all.
+        given_up: bool,
+    },
     /// The machine's clock has jumped.
     #[error("the clock has jumped by {0}")]
     ClockJumped(wire::pki::ClockJump),

@@ -196,6 +196,18 @@ impl Error {
             .retry_after(3600),
             Self::NoSuchAuthority => Fault::new(FaultKind::NotFound, "authority_not_found", "There is no such authority."),
             Self::AuthorityState(what) => Fault::new(FaultKind::Conflict, "authority_state", *what),
+            Self::NothingFrozen { id, given_up: false } => Fault::new(
+                FaultKind::Conflict,
+                "nothing_frozen",
+                format!("{id} was not given up: none of its enrolment tokens and claims are frozen."),
+            ),
+            Self::NothingFrozen { id, given_up: true } => Fault::new(
+                FaultKind::Conflict,
+                "nothing_frozen",
+                format!(
+                    "No enrolment tokens and claims are frozen with {id}: it did not issue to devices when it was given up, or they were let count again."
+                ),
+            ),
             Self::RootOffline => root_offline("device"),
             Self::ClaimsStaged(id) => Fault::new(
                 FaultKind::Conflict,

@@ -18,10 +18,10 @@ use wire::{
     Timestamp,
     consents::Deed,
     ids::{AuthorityId, DeviceId},
-    page::{DEFAULT_ROWS, Page},
+    page::{DEFAULT_ROWS, MAX_ROWS, Page},
     pki::{
         AuthoritiesPage, AuthorityAction, AuthorityAlarm, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate,
-        steps::ONE_STAGED,
+        ListedAuthority, steps::ONE_STAGED,
     },
     states::{
         AuthorityState::{Active, Compromised, Retired, Retiring, Staged},
@@ -51,14 +51,18 @@ impl Pki {
         may(actor, Act::Read)?;
         let now = self.clock.now();
         let bundle = self.holders(&actor.org).await?.of(self.trust_bundle(&actor.org).version);
+        let alarms = self.alarms_by_authority(actor).await?;
         let mut on = self.db.read().await?;
         let hanging = self.hanging(&mut on, actor).await?;
         let longest = self.longest_life(&mut on, &actor.org).await?;
         let all = self.authorities.load_full();
         let mut mine: Vec<_> = all.iter().filter(|a| a.org == actor.org).collect();
         mine.sort_by_key(|a| a.kind != Kind::Root);
-        let listed =
-            |a: &Arc<Authority>| AuthorityStanding { not_signing: self.silence_of(a), ..standing(&all, a, &hanging, longest, now) };
+        let listed = |a: &Arc<Authority>| AuthorityStanding {
+            not_signing: self.silence_of(a),
+            alarm: alarms.get(&a.id).cloned(),
+            ..standing(&all, a, &hanging, longest, now)
+        };
         let authorities = mine.into_iter().map(listed).collect();
         // That nobody is behind takes as long to find out as the fleet is large.
         let found = if bundle.unsure() > 0 {
@@ -80,6 +84,18 @@ impl Pki {
             requests,
             at: now,
         })
+    }
+
+    /// The organization's authorities, roots first, with the alarm of each.
+    pub async fn listed_authorities(&self, actor: &Actor) -> Result<Vec<ListedAuthority>, Error> {
+        let rows = self.list_authorities(actor)?;
+        let mut alarms = self.alarms_by_authority(actor).await?;
+        Ok(rows.into_iter().map(|row| ListedAuthority { alarm: alarms.remove(&row.id), row }).collect())
+    }
+
+    async fn alarms_by_authority(&self, actor: &Actor) -> Result<HashMap<AuthorityId, AuthorityAlarm>, Error> {
+        let all = self.alarms(&actor.org, i64::from(MAX_ROWS)).await?;
+        Ok(all.into_iter().map(|(id, _, alarm)| (id, alarm)).collect())
     }
 
     /// One authority: what is written in its certificate, what hangs on it, and the steps of its life.
@@ -112,10 +128,17 @@ impl Pki {
         let later = |a: &&Arc<Authority>| a.org == found.org && a.kind == found.kind && a.generation > found.generation;
         let successor = all.iter().filter(later).find(|a| matches!(a.state, Staged | Active)).map(shown);
         let longest = self.longest_life(&mut on, &actor.org).await?;
-        let standing =
-            AuthorityStanding { not_signing: self.silence_of(found), ..standing(&all, found, &hanging, longest, self.clock.now()) };
-        let second_person = store::approvals(&mut on, &actor.org).await?;
         let alarm = store::alarm_of(&mut on, id, &actor.org).await?.map(|(sign, at)| AuthorityAlarm { sign, at: Timestamp(at) });
+        let standing = AuthorityStanding {
+            not_signing: self.silence_of(found),
+            alarm: alarm.clone().filter(|_| found.trusted()),
+            ..standing(&all, found, &hanging, longest, self.clock.now())
+        };
+        let before = matches!((found.state, found.kind), (Staged, Kind::Root | Kind::DeviceAuthority))
+            .then(|| authorities::active(&all, &actor.org, Kind::DeviceAuthority).ok())
+            .flatten();
+        let takes_over_from = before.map(|a| self::standing(&all, a, &hanging, longest, self.clock.now()));
+        let second_person = store::approvals(&mut on, &actor.org).await?;
         let asked: Vec<Deed> =
             store::consents_waiting(&mut on, &actor.org, self.clock.now()).await?.into_iter().map(|row| row.deed).collect();
         let actions = if allowed(actor, Act::Authorities) {
@@ -131,6 +154,7 @@ impl Pki {
             chain,
             cross: cross.collect(),
             successor,
+            takes_over_from,
             reach,
             actions,
             second_person,
@@ -168,6 +192,7 @@ fn standing(all: &Authorities, a: &Arc<Authority>, hanging: &Hanging, longest: i
         follow_from: following::follow_from(a.kind, a.state, a.not_after, longest),
         root_first: active_root(all, a).is_some_and(root_first),
         not_signing: None,
+        alarm: None,
     }
 }
 

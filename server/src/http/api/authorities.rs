@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::AuthorityId,
-    pki::{AuthorityDetail, AuthorityRow, AuthorityUse, BundleReach, LeftBehind, TrustBundle, WayBack},
+    pki::{AuthorityDetail, AuthorityRow, AuthorityUse, BundleReach, LeftBehind, ListedAuthority, TrustBundle, WayBack},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -30,9 +30,9 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 }
 
 /// Authorities, the root first
-#[utoipa::path(get, path = "/authorities", operation_id = "list_authorities", tag = "authorities", responses((status = OK, body = Vec<AuthorityRow>), Refusals))]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<AuthorityRow>>> {
-    Ok(Json(fleet.pki().list_authorities(&actor)?))
+#[utoipa::path(get, path = "/authorities", operation_id = "list_authorities", tag = "authorities", responses((status = OK, body = Vec<ListedAuthority>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<ListedAuthority>>> {
+    Ok(Json(fleet.pki().listed_authorities(&actor).await?))
 }
 
 /// One authority: what hangs on it, its chain, and what can be done with it

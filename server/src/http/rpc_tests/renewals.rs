@@ -17,6 +17,8 @@ async fn many_devices_are_asked_to_renew_without_scripts() {
     let ticked = b.page("/certificates/renew?q=type:gateway&sort=version&sel=gw-1&sel=gw-3").await;
     assert!(ticked.contains("This is about gw-1, gw-3: 2 devices.") && ticked.contains("name=\"devices\" value=\"gw-1 gw-3\""), "{ticked}");
     assert!(ticked.replace("&amp;", "&").contains("href=\"/devices?q=type:gateway&sort=version\""), "back to the list they were ticked in");
+    let hinted = b.page("/certificates/renew?q=type:gatway").await;
+    assert!(hinted.contains("No device is of the type gatway. Did you mean gateway?"), "{hinted}");
     let slip = b.page("/certificates/renew?devices=gw-1,gw-2").await;
     assert!(slip.contains("“devices” says nothing here") && !slip.contains("Ask 3 devices"), "{slip}");
 

@@ -178,6 +178,7 @@ mod tests {
                 follow_from: Some(Timestamp(220 * 86_400_000)),
                 root_first,
                 not_signing: None,
+                alarm: None,
             })
         };
         let (device, limited, root) = (told("device", false), told("device", true), told("root", false));

@@ -129,6 +129,9 @@ fn rows(m: &Model) -> AnyView {
             let soon = s.not_signing.is_none() && super::ends_soon(s, m.at);
             let (tone, word) = if soon { (Tone::Warn, "Ends soon") } else { shown_state(s, m.at) };
             let why = s.not_signing.clone().map(|why| view! { <div class="small dim">{why}</div> });
+            let alarm = s.alarm.as_ref().map(|seen| {
+                view! { " "{badge(Tone::Bad, "Alarm")}<div class="small dim">"Somebody else may have its key, seen "{time::ago(seen.at)}</div> }
+            });
             let depend = (a.kind == "device" && a.state == AuthorityState::Retiring && s.devices > 0).then(|| {
                 let href = format!("/certificates?authority={}", a.id);
                 view! { <div class="small"><a href=href>{format!("{} depend on it", grouped(s.devices))}</a></div> }
@@ -136,9 +139,9 @@ fn rows(m: &Model) -> AnyView {
             let hanging = if a.kind == "device" { grouped(s.certificates) } else { String::new() };
             view! {
                 <tr>
-                    <th scope="row" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
+                    <th scope="row" class="whole" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
                     <td>{purpose(&a.kind).to_owned()}</td>
-                    <td>{badge(tone, word)}</td>
+                    <td>{badge(tone, word)}{alarm}</td>
                     <td class="num">{hanging}{depend}</td>
                     <td>{key(a.key)}{why}</td>
                     <td>{time::ago(a.not_after)}</td>

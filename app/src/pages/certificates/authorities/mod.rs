@@ -36,7 +36,7 @@ pub fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
             let (tone, word) = authority(a.state, a.not_after.since(now));
             view! {
                 <tr>
-                    <th scope="row" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
+                    <th scope="row" class="whole" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
                     <td>{purpose(&a.kind).to_owned()}</td>
                     <td>{badge(tone, word)}</td>
                     <td>{time::ago(a.not_after)}</td>

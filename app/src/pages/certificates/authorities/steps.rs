@@ -5,9 +5,9 @@ use crate::{
     api::certificates::StepAuthority,
     ui::{
         Confirm, Tone, asked, dialog,
-        dialog::{confirm_dialog_as, dialog_link_about},
+        dialog::{confirm_dialog_of, dialog_link_about},
         form::{ActionForm, FormCall, action, on_success},
-        number::counted,
+        number::{counted, grouped},
         page::card,
         toast::toasts,
     },
@@ -77,7 +77,7 @@ pub fn card_of(m: &Model, asks: Asks) -> AnyView {
     }
     let steps = m.actions.iter().map(|a| {
         let words = effect(m, a);
-        view! { <div class="stack"><p>{words}</p><div class="row">{button(m, a, asks)}</div></div> }
+        view! { <div class="stack"><p>{words}</p>{spread(m, a)}<div class="row">{button(m, a, asks)}</div></div> }
     });
     let second = m.second_person.then(|| {
         view! {
@@ -134,7 +134,7 @@ pub fn ask(m: &Model, a: &AuthorityAction, asks: Asks) -> Option<AnyView> {
     let call = asks.of(a.step)?;
     asks.second.set_value(m.second_person);
     let (id, step, forced) = (m.standing.row.id.to_string(), a.step, a.forced);
-    let inside = confirm_dialog_as(step.as_str(), question_of(m, a), call);
+    let inside = confirm_dialog_of(step.as_str(), question_of(m, a), spread(m, a), call.into());
     Some(
         view! {
             <ActionForm action=call>
@@ -169,6 +169,39 @@ fn asks_another(m: &Model, a: &AuthorityAction) -> bool {
 fn question_text(m: &Model, a: &AuthorityAction) -> String {
     let effect = effect(m, a);
     if asks_another(m, a) { format!("{effect} Nothing happens before another admin has approved it, within 24 hours.") } else { effect }
+}
+
+/// The way to have devices renew over a longer time than they do by themselves; nothing where nobody is told.
+fn spread(m: &Model, a: &AuthorityAction) -> AnyView {
+    let before = m.takes_over_from.as_ref().filter(|before| a.step == Activate && before.devices > 0);
+    let Some(before) = before else { return ().into_any() };
+    let href = format!("/certificates/renew?authority={}", before.row.id);
+    view! {
+        <p class="text-2">"To spread the load, "<a href=href>"ask them to renew"</a>
+            " over a longer time just before this step: for those that an order asks, its time is the one that holds."</p>
+    }
+    .into_any()
+}
+
+/// Who is told to renew when it is activated, how soon, and who knows the new one by then; in sentences that begin with a blank.
+fn told_then(m: &Model) -> String {
+    let Some(before) = &m.takes_over_from else { return String::new() };
+    let reach = &m.reach;
+    let told = match before.devices {
+        0 => format!(" No device has a certificate of {} to renew.", before.row.common_name()),
+        n => format!(
+            " {} a certificate of {} and {} told to renew: those that are connected within five minutes, every other one when it connects.",
+            counted(n, "device has", "devices have"),
+            before.row.common_name(),
+            if n == 1 { "is" } else { "are" }
+        ),
+    };
+    format!(
+        "{told} {} of {} hold trust bundle {}, the first with this one in it.",
+        grouped(reach.holders),
+        counted(reach.devices, "active device", "active devices"),
+        reach.version
+    )
 }
 
 fn verb(m: &Model, a: &AuthorityAction) -> &'static str {
@@ -210,12 +243,15 @@ fn effect(m: &Model, a: &AuthorityAction) -> String {
                 String::new()
             };
             format!(
-                "The chain of our listeners leads to this root from now on, and its authorities issue. The root before is retiring, with its authorities: believed until you retire them.{who}"
+                "The chain of our listeners leads to this root from now on, and its authorities issue. The root before is retiring, with its authorities: believed until you retire them.{who}{}",
+                told_then(m)
             )
         }
+        (Activate, "device") => {
+            format!("It issues from now on. The one before it is retiring: believed until you retire it.{}", told_then(m))
+        }
         (Activate, _) => {
-            "It issues from now on. The one before it is retiring: believed until you retire it, and its devices are told to renew."
-                .to_owned()
+            "It issues from now on. The one before it is retiring: believed until you retire it. Devices notice nothing of that.".to_owned()
         }
         (Retire, "root") if row.state == Retiring => {
             let who = if a.cut > 0 {

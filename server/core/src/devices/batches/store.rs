@@ -28,7 +28,7 @@ pub(super) const NEXT: Sql = batch!("WHERE state = 'working' ORDER BY created_at
 pub(super) const HELD: Sql =
     Sql::split("SELECT state FROM enrolment_batches WHERE id = $1", "SELECT state FROM enrolment_batches WHERE id = $1 FOR NO KEY UPDATE");
 pub(super) const WAITING: Sql = Sql::same(
-    "SELECT line, device_id, device_type, tags, csr FROM enrolment_batch_lines WHERE batch_id = $1 AND state = 'waiting' ORDER BY line LIMIT 1",
+    "SELECT line, label, device_id, device_type, tags, csr FROM enrolment_batch_lines WHERE batch_id = $1 AND state = 'waiting' ORDER BY line LIMIT 1",
 );
 pub(super) const LINE_OF: Sql = Sql::same("SELECT line FROM enrolment_batch_lines WHERE batch_id = $1 AND certificate_id = $2");
 pub(super) const LINE_DONE: Sql = Sql::same(

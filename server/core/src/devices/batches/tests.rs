@@ -389,4 +389,13 @@ async fn a_14_what_a_batch_tries_is_counted_and_in_the_books_as_with_a_token(#[c
     let refused = booked("enrolment_batch.refuse").await;
     assert_eq!(refused.len(), 10, "so many in a minute");
     assert!(refused.iter().any(|(_, detail)| detail["code"] == "csr_forbidden_extension"), "{refused:?}");
+
+    // The books count as people do who look into the file.
+    let text = format!("device_id,device_type,csr\n\ngw-1,gateway,\"{authority}\"\n");
+    w.clock.advance(120_000);
+    let batch = send(&w, &operator, text.into_bytes()).await.unwrap();
+    work(&w).await;
+    let refused = booked("enrolment_batch.refuse").await;
+    let (_, detail) = refused.iter().find(|(object, _)| object == batch.id.as_str()).unwrap();
+    assert_eq!(detail["line"], 3, "the empty line counts: {detail}");
 }

@@ -21,7 +21,7 @@ use crate::{
     pki::{self, Csr, Issued, ServerKey, csr, est, signed_ahead},
 };
 use parking_lot::Mutex;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
@@ -33,10 +33,19 @@ use wire::{
 #[derive(sqlx::FromRow)]
 struct Waiting {
     line: i64,
+    label: String,
     device_id: String,
     device_type: String,
     tags: String,
     csr: Vec<u8>,
+}
+
+impl Waiting {
+    /// Where people find it, for the books: the line of the file, as the label has it, or the name in the archive. The number of the record is another one.
+    fn place(&self) -> Value {
+        let number = self.label.strip_prefix("line ").and_then(|rest| rest.split(':').next());
+        number.and_then(|number| number.parse::<u64>().ok()).map_or_else(|| json!(self.label), |number| json!(number))
+    }
 }
 
 /// What became of a line.
@@ -123,7 +132,7 @@ impl Devices {
             self.bus.tell(Event::Enrolment { org });
             return Ok(Worked::Through);
         };
-        let (number, said, request) = (line.line, line.device_id.clone(), line.csr.clone());
+        let (number, place, said, request) = (line.line, line.place(), line.device_id.clone(), line.csr.clone());
         let outcome = match self.line(&mut tx, &org, batch, line, key, now).await {
             Ok(done) => Ok(done),
             Err(e) if is_the_lines(&e) => {
@@ -158,7 +167,7 @@ impl Devices {
         exec!(&mut tx, store::PROGRESS, batch.id.as_str(), made, registered, refused)?;
         // For the books as with a token, and as few of them.
         if outcome.as_ref().is_err_and(is_guess) && self.booked.take(batch.id.as_str(), now) {
-            let detail = json!({ "line": number, "device_id": said, "code": code });
+            let detail = json!({ "line": place, "device_id": said, "code": code });
             audit::append(&mut tx, &Actor::system(org.clone()), now, "enrolment_batch.refuse", &batch.id, &detail).await?;
         }
         tx.commit().await?;
@@ -167,7 +176,7 @@ impl Devices {
         }
         let anothers = if let Err(Error::Pki(pki::Error::KeyInUse(whose))) = &outcome { Some(*whose) } else { None };
         if let Some(whose) = anothers {
-            self.tell_line(&org, batch, (number, &said), &request, whose).await;
+            self.tell_line(&org, batch, (place, &said), &request, whose).await;
         }
         if let Ok(Done { issued: Some(issued), .. }) = &outcome {
             self.pki.admit(issued);
@@ -178,11 +187,11 @@ impl Devices {
     }
 
     /// Tells that a line asks for a certificate for a key that is another's.
-    async fn tell_line(&self, org: &OrgId, batch: &BatchRow, (line, device_id): (i64, &str), request: &[u8], whose: &str) {
+    async fn tell_line(&self, org: &OrgId, batch: &BatchRow, (place, device_id): (Value, &str), request: &[u8], whose: &str) {
         let asked = est::request(request).ok().and_then(|pem| csr::gate(pem.as_bytes(), None).ok());
         let mut detail = Map::new();
         detail.insert("batch".into(), json!(batch.label));
-        detail.insert("line".into(), json!(line));
+        detail.insert("line".into(), place);
         if let Ok(device_id) = device_id.parse::<DeviceId>() {
             detail.insert("device_id".into(), json!(device_id));
         }
@@ -219,7 +228,7 @@ impl Devices {
                 None => ServerKey::generate()?,
             };
             let key = &*key.insert(drawn);
-            return self.line_with_key(tx, org, batch, line.line, (device_id, device_type, tags), key, now).await;
+            return self.line_with_key(tx, org, batch, &line.place(), (device_id, device_type, tags), key, now).await;
         }
         if line.csr.is_empty() {
             let device_id = wanted.ok_or_else(|| Error::invalid("device_id", "This line has neither a CSR nor a device id."))?;
@@ -238,7 +247,7 @@ impl Devices {
         {
             return Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(given), issued: None, with_key: false });
         }
-        let issued = self.admit_line(tx, batch, line.line, &admission, now).await?;
+        let issued = self.admit_line(tx, batch, &line.place(), &admission, now).await?;
         Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), with_key: false })
     }
 
@@ -249,7 +258,7 @@ impl Devices {
         tx: &mut Tx,
         org: &OrgId,
         batch: &BatchRow,
-        line: i64,
+        place: &Value,
         named: Named,
         key: &ServerKey,
         now: Timestamp,
@@ -260,16 +269,16 @@ impl Devices {
         if lost {
             admission.replaces = Replaces::Itself;
         }
-        let issued = self.admit_line(tx, batch, line, &admission, now).await?;
+        let issued = self.admit_line(tx, batch, place, &admission, now).await?;
         if lost {
             self.pki.forsake(tx, &issued, None).await?;
         }
         Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), with_key: true })
     }
 
-    async fn admit_line(&self, tx: &mut Tx, batch: &BatchRow, line: i64, a: &Admission, now: Timestamp) -> Result<Issued, Error> {
+    async fn admit_line(&self, tx: &mut Tx, batch: &BatchRow, place: &Value, a: &Admission, now: Timestamp) -> Result<Issued, Error> {
         let note =
-            |a: &Admission, _: DeviceNo| Note { by: Actor::system(a.org.clone()), detail: json!({ "batch": batch.id, "line": line }) };
+            |a: &Admission, _: DeviceNo| Note { by: Actor::system(a.org.clone()), detail: json!({ "batch": batch.id, "line": place }) };
         let LetIn { issued, .. } = self.let_in(tx, a, note, now).await?;
         Ok(issued)
     }

@@ -86,8 +86,11 @@ async fn r11_tokens_and_claims_of_before_are_frozen_until_an_admin_says_otherwis
     assert_eq!((after.frozen_at, after.left_behind, after.may_manage), (Some(at), 1, true));
 
     assert!(matches!(pki.thaw_tokens(&w.operator().await, &lost.id).await, Err(pki::Error::Access(_))), "admins only");
+    let never = pki.thaw_tokens(&admin, &second).await.unwrap_err().fault();
+    assert_eq!((never.code.as_str(), never.message.starts_with(&format!("{second} was not given up: none"))), ("nothing_frozen", true));
     pki.thaw_tokens(&admin, &lost.id).await.unwrap();
-    pki.thaw_tokens(&admin, &lost.id).await.unwrap();
+    let again = pki.thaw_tokens(&admin, &lost.id).await;
+    assert!(matches!(again, Err(pki::Error::NothingFrozen { given_up: true, .. })), "they count already");
     by(&old.secret, "gw-4").await.unwrap();
     by_claim("gw-3").await.unwrap();
     assert_eq!(frozen().await, (vec![None, None], vec![None]));
@@ -98,6 +101,8 @@ async fn r11_tokens_and_claims_of_before_are_frozen_until_an_admin_says_otherwis
     next(pki, &admin).await;
     pki.compromise_authority(&admin, &second).await.unwrap();
     assert_eq!(pki.authority(&admin, &second).await.unwrap().aftermath.unwrap().frozen_at, None);
+    let nothing = pki.thaw_tokens(&admin, &second).await;
+    assert!(matches!(nothing, Err(pki::Error::NothingFrozen { given_up: true, .. })), "nothing was frozen with it");
     by(&old.secret, "gw-5").await.unwrap();
 }
 

@@ -193,8 +193,17 @@ async fn r_1_the_devices_of_an_authority_are_asked_and_counted(#[case] kind: Eng
     // By their names; one that is not there is not ordered of.
     let named =
         |ids: &[&str]| RenewMany { devices: ids.iter().map(|id| id.parse().unwrap()).collect(), expected: Some(2), ..RenewMany::default() };
-    assert_eq!(devices.order_renewals(&admin, &named(&["gw-3", "gw-9"])).await.unwrap_err().fault().code, "other_count");
-    assert_eq!(devices.order_renewals(&admin, &named(&["gw-1", "GW-3"])).await.unwrap().asked, 2);
+    let nobodys = named(&["gw-3", "gw-9", "gw-8"]);
+    for refused in [devices.preview_renewals(&admin, &nobodys).await, devices.order_renewals(&admin, &nobodys).await] {
+        let fault = refused.unwrap_err().fault();
+        assert_eq!((fault.code.as_str(), fault.message.as_str()), ("invalid", "There is no device gw-9, gw-8. Nothing was changed."));
+    }
+    assert_eq!(
+        devices.order_renewals(&admin, &named(&["gw-1", "gw-1"])).await.unwrap_err().fault().code,
+        "other_count",
+        "it is one device"
+    );
+    assert_eq!(devices.order_renewals(&admin, &named(&["gw-1", "GW-3", "gw-3"])).await.unwrap().asked, 2);
 }
 
 #[rstest]

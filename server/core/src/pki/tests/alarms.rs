@@ -68,13 +68,23 @@ async fn h4_a_certificate_that_says_it_was_issued_just_now_alarms_as_well(#[case
 
     // It stays until an admin has looked at it, and the next one is told again.
     pki.judge_strangers().await.unwrap();
-    assert!(pki.authority(&operator, &authority).await.unwrap().alarm.is_some());
+    let shown = pki.authority(&operator, &authority).await.unwrap().alarm;
+    assert!(shown.is_some());
+    let listed = async || {
+        let rest = pki.listed_authorities(&operator).await.unwrap().into_iter().filter(|a| a.alarm.is_some());
+        let page = pki.authorities_page(&operator).await.unwrap().authorities.into_iter().filter(|a| a.alarm.is_some());
+        let rest: Vec<_> = rest.map(|a| (a.row.id, a.alarm)).collect();
+        assert_eq!(page.map(|a| (a.row.id, a.alarm)).collect::<Vec<_>>(), rest, "one list as the other");
+        rest
+    };
+    assert_eq!(listed().await, [(authority.clone(), shown)]);
     assert!(pki.clear_alarm(&operator, &authority).await.is_err());
     pki.clear_alarm(&admin, &authority).await.unwrap();
     pki.clear_alarm(&admin, &authority).await.unwrap();
     let of_another = w.entropy.id(w.clock_now());
     assert!(matches!(pki.clear_alarm(&admin, &of_another).await, Err(Error::NoSuchAuthority)));
     assert!(pki.authority(&operator, &authority).await.unwrap().alarm.is_none());
+    assert!(listed().await.is_empty());
     assert_eq!(booked(&w, "authority.cleared").await.len(), 1);
     assert!(trust.check(&forged).is_err());
     pki.judge_strangers().await.unwrap();

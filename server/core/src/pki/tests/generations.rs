@@ -59,6 +59,9 @@ async fn r9_the_next_authority_is_staged_active_and_the_old_one_retires(#[case] 
 
     let peer = check(&w, &old_leaf).unwrap();
     assert!(!pki.trust().renewal_overdue(&peer));
+    let before = async |id: &AuthorityId| pki.authority(&admin, id).await.unwrap().takes_over_from.map(|b| (b.row.id, b.devices));
+    assert_eq!(before(&staged.id).await, Some((old.clone(), 2)), "so many are told to renew then");
+    assert_eq!(before(&old).await, None);
     pki.activate_authority(&admin, &staged.id, false).await.unwrap();
     assert_eq!((state(pki, &w, &old), state(pki, &w, &staged.id)), (AuthorityState::Retiring, AuthorityState::Active));
     assert!(matches!(pki.activate_authority(&admin, &old, false).await, Err(Error::AuthorityState(_))), "there is no way back");

@@ -132,6 +132,13 @@ async fn many_devices_are_ordered_to_renew(#[case] kind: EngineKind) {
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
     let nobodys = json!({ "authority": format!("ca_{}", "0".repeat(32)), "expected": 0 });
     assert_eq!(s.post("/devices:renew", &nobodys).await.code(), (404, "authority_not_found"));
+    for path in ["/devices:preview-renew", "/devices:renew"] {
+        let unknown = s.post(path, &json!({ "devices": ["gw-1", "gw-9"], "expected": 1 })).await;
+        assert_eq!((unknown.code(), unknown.body["field"].as_str()), ((400, "invalid"), Some("devices")), "{path}");
+        assert!(unknown.body["detail"].as_str().unwrap().contains("gw-9"), "{}", unknown.body);
+    }
+    let twice = s.post("/devices:preview-renew", &json!({ "devices": ["gw-1", "gw-1"] })).await;
+    assert_eq!(twice.ok()["devices"], 1);
     // A list that happened to be empty is not the whole fleet.
     for nobody in [json!({ "expected": 3 }), json!({ "devices": [], "expected": 3 })] {
         for path in ["/devices:preview-renew", "/devices:renew"] {
