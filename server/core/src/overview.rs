@@ -149,7 +149,7 @@ impl Fleet {
         let org = &actor.org;
         let now = self.clock().now();
         let rollouts = self.rollouts().open_rows(org, ATTENTION).await?;
-        let recalled = self.releases().still_run(org, ATTENTION).await?;
+        let recalled = self.releases().still_run(org).await?;
         let attention = self.attention(actor, (&rollouts, &recalled), now).await?;
         let mut versions = self.devices().versions(org).await?;
         versions.truncate(8);

@@ -82,6 +82,7 @@ pub struct Releases {
     scrubbed: scrubbing::Counters,
     /// Content that looks otherwise than when it was right.
     suspects: looking::Suspects,
+    recalls: recalled::KeptRecalls,
 }
 
 impl Releases {
@@ -105,6 +106,7 @@ impl Releases {
             content_swept: Mutex::default(),
             scrubbed: scrubbing::Counters::default(),
             suspects: looking::Suspects::default(),
+            recalls: recalled::KeptRecalls::default(),
         })
     }
 

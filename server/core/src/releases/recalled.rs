@@ -1,7 +1,11 @@
 //! Releases that were recalled: why, who runs them all the same, and what these can be brought to. Refuses to know which rollouts that halts.
 
 use super::{Error, Releases, store};
-use crate::{Result, db::Conn};
+use crate::{
+    db::Conn,
+    kept::{Kept, kept_or},
+};
+use std::sync::Arc;
 use wire::{
     ids::OrgId,
     releases::{GoodRelease, Recalled, ReleaseRow},
@@ -9,6 +13,11 @@ use wire::{
 };
 
 pub(crate) use store::StillRun;
+
+/// By organization, which recalled releases its devices run.
+pub(super) type KeptRecalls = Arc<Kept<OrgId, Vec<StillRun>>>;
+/// Most of them that are told.
+const TOLD: i64 = 20;
 
 /// The recall of a release, without the rollouts that it halts; none where it was not recalled.
 pub(super) async fn of(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow) -> Result<Option<Recalled>, Error> {
@@ -33,8 +42,13 @@ fn runners(device_type: &str, version: &str) -> String {
 }
 
 impl Releases {
-    /// Recalled releases that devices run all the same, those that most run first, for the overview of somebody who may read.
-    pub(crate) async fn still_run(&self, org: &OrgId, most: usize) -> Result<Vec<StillRun>> {
-        Ok(store::still_run(&mut self.db.read().await?, org, i64::try_from(most).unwrap_or(i64::MAX)).await?)
+    /// Recalled releases that devices run all the same, those that most run first, for the overview of somebody who may read. Counted through the fleet, so it
+    /// may be some moments old there.
+    pub(crate) async fn still_run(&self, org: &OrgId) -> Result<Vec<StillRun>, Error> {
+        let count = || {
+            let (db, org) = (self.db.clone(), org.clone());
+            async move { Ok::<_, Error>(store::still_run(&mut db.read().await?, &org, TOLD).await?) }
+        };
+        kept_or((&self.recalls, org.clone(), 0), (&self.db, &self.clock), count).await
     }
 }
