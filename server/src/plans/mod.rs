@@ -1,6 +1,10 @@
 //! A rollout as a YAML file, for the command line and for REST. The fields are those of the REST API; the release is named by its device type and version,
 //! and a start by its date. Refuses to know where a file comes from, and what becomes of its plan (the core).
 
+mod written;
+
+pub(crate) use written::written;
+
 use crate::http::json;
 use anyhow::{Result, bail};
 use fleet::{Error, Fleet, access::Actor, rollouts};
