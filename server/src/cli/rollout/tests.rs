@@ -92,6 +92,14 @@ async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
     assert!(missing.contains("plan.yaml:5 there is no release 2.0.0 for gateway."), "{missing}");
     publish(&desk.w, &admin).await;
     assert!(diff(EXAMPLE).await.unwrap().starts_with("There is no rollout “Gateway 2.0.0 for Europe” yet"));
+    for (slip, meant) in [
+        (EXAMPLE.replace("device_type: gateway", "device_type: gatewy"), "for gatewy. Did you mean gateway 2.0.0? Upload"),
+        (EXAMPLE.replace("version: 2.0.0", "version: 2.0.1"), "2.0.1 for gateway. Did you mean gateway 2.0.0? Upload"),
+        (EXAMPLE.replace("version: 2.0.0", "version: 7.7.7"), "7.7.7 for gateway. Upload"),
+    ] {
+        let refused = diff(&slip).await.unwrap_err();
+        assert!(refused.contains(meant), "{refused}");
+    }
     let refused = diff(&EXAMPLE.replace("selector: tag:eu -tag:lab", "selector: tga:eu")).await.unwrap_err();
     assert!(refused.contains("plan.yaml:7 selector: "), "{refused}");
     let drafted = desk.apply(EXAMPLE).await.unwrap();
