@@ -184,6 +184,16 @@ fn said(text: &str, e: &YamlError) -> String {
         YamlError::AliasError { error, .. } => (error.without_snippet(), true),
         own => (own, false),
     };
+    // What stands inside of itself is met as an alias where a value is expected.
+    let at_alias = || of.location().is_some_and(|at| begins_alias(text, at.line(), at.column()));
+    let looped = match of {
+        YamlError::RecursiveReferencesRequireWeakTypes { .. } => true,
+        YamlError::Unexpected { .. } => !aliased && at_alias(),
+        _ => false,
+    };
+    if looped {
+        return "an alias (*) stands inside of what its own anchor (&) names. Write out what is meant.".to_owned();
+    }
     let library = match of {
         YamlError::DuplicateMappingKey { key, location } => {
             let what = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key “{key}”"));
@@ -191,9 +201,6 @@ fn said(text: &str, e: &YamlError) -> String {
         }
         YamlError::MultipleDocuments { .. } => return "a second document begins in it. Keep one plan in a file.".to_owned(),
         YamlError::Eof { .. } => return "it ends before the plan does.".to_owned(),
-        YamlError::RecursiveReferencesRequireWeakTypes { .. } => {
-            return "an alias (*) stands inside of what its own anchor (&) names. Write out what is meant.".to_owned();
-        }
         YamlError::UnknownAnchor { .. } => {
             return "an alias (*) has no anchor (&) of its name before it. Write out what is meant, or quote a text that begins with *."
                 .to_owned();
@@ -233,6 +240,13 @@ fn node(expected: &str) -> &str {
         "string scalar" | "scalar" => "a string",
         other => other,
     }
+}
+
+/// Whether an alias stands at this place.
+fn begins_alias(text: &str, line: u64, column: u64) -> bool {
+    let place = |n: u64| usize::try_from(n).ok()?.checked_sub(1);
+    let (Some(line), Some(column)) = (place(line), place(column)) else { return false };
+    text.lines().nth(line).and_then(|line| line.chars().nth(column)) == Some('*')
 }
 
 /// The key whose value stands at this place, if it is on the same line.
@@ -370,6 +384,7 @@ mod tests {
             assert!(told.contains(says) && !told.contains("defined") && !told.contains("mapping"), "{told}");
         }
         assert_eq!(key_before("a: 1\n  - { metric: x, worse: more }", 2, 25).as_deref(), Some("worse"));
+        assert_eq!([(1, 4), (1, 3), (2, 1), (0, 0)].map(|(line, column)| begins_alias("a: *a", line, column)), [true, false, false, false]);
         assert_eq!((key_before("a: 1", 1, 1), key_before("a", 9, 9)), (None, None));
     }
 
