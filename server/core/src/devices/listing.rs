@@ -205,8 +205,8 @@ impl Devices {
         kept_or((&self.totals, key, 0), (&self.db, &self.clock), || count(self.db.clone(), org.clone(), meant)).await
     }
 
-    /// Sentences about what a search asks for and that there is none of: types, tags, attributes, hardware, versions, metrics and groups. What is offered is of devices that are not decommissioned, so
-    /// nothing is said of a search that asks for a state.
+    /// Sentences about what a search asks for and that there is none of: types, tags, attributes, hardware, versions, metrics and groups.
+    /// What is offered is of devices that are not decommissioned, so nothing is said of a search that asks for a state.
     async fn misspelt(&self, org: &OrgId, selector: &Selector, facets: &Facets) -> Result<Vec<String>, Error> {
         if asks_for_state(selector) {
             return Ok(Vec::new());
