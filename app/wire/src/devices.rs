@@ -204,7 +204,7 @@ pub struct DeviceList {
     pub next: Option<String>,
     /// How many rows match in all.
     pub total: i64,
-    /// Sentences about types, tags, attributes and groups that the selector asks for and that there are none of, with the nearest; left out where there are none.
+    /// Sentences about types, tags, attributes, hardware, versions, metrics and groups that the selector asks for and that there are none of, with the nearest; left out where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub hints: Vec<String>,
 }
@@ -231,7 +231,7 @@ pub struct DevicesPage {
     pub views: Vec<SavedView>,
     /// What is wrong with the selector, if something is; the rows are then empty.
     pub selector_error: Option<SelectorError>,
-    /// Sentences about types, tags, attributes and groups that the selector asks for and that there are none of.
+    /// Sentences about types, tags, attributes, hardware, versions, metrics and groups that the selector asks for and that there are none of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub misspelt: Vec<String>,
     /// Devices in the fleet at all; 0 shows the first steps instead of "no match".

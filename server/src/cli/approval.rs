@@ -1,13 +1,18 @@
 //! `fleetward approval`: who approves rollouts, for how long that is waited for, and rollouts that were started in an emergency without it. What a
 //! person decides needs an API token of theirs.
 
-use super::{foreseen::foreseen, said::person};
+use super::{
+    foreseen::foreseen,
+    rollout::{Which, meant_by},
+    said::person,
+};
+use crate::plans::written;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
 use std::{fmt::Write as _, path::PathBuf};
 use wire::{
-    ids::{ApproverGroupId, Digest, GlassId, RolloutId, UserId},
+    ids::{ApproverGroupId, Digest, GlassId, UserId},
     rollouts::{
         ApprovalCard, ApprovalRule, ApprovalTerms, ApproverGroup, GlassBreak, InboxQuery, InboxTab, NewApprovalTerms, NewApproverGroup,
         NewGlassReview, RuleRow, Share,
@@ -72,8 +77,8 @@ pub(super) enum Approval {
     },
     /// Start a rollout in an emergency without its approvals; two other admins review that afterwards
     BreakGlass {
-        /// The rollout's id
-        id: RolloutId,
+        #[command(flatten)]
+        which: Which,
         /// The digest of exactly the plan that is started, as the rollout shows it
         #[arg(long)]
         digest: Digest,
@@ -186,8 +191,9 @@ async fn said(fleet: &Fleet, shell: &Actor, command: Approval) -> Result<String>
             };
             terms(&rollouts.set_approval_terms(shell, new).await?)
         }
-        Approval::BreakGlass { id, digest, reason, token_file } => {
+        Approval::BreakGlass { which, digest, reason, token_file } => {
             let person = person(fleet, &token_file).await?;
+            let id = meant_by(fleet, &person, which).await?;
             let glass = rollouts.break_glass(&person, &id, &digest, &reason).await?;
             format!("{id} is started without its approvals. Two other admins review that as {glass}.\n")
         }
@@ -236,7 +242,11 @@ async fn inbox(fleet: &Fleet, shell: &Actor) -> Result<String> {
         let of: Vec<String> = s.from.iter().map(|s| format!(", {} of {} by {}", s.given, s.at_least, s.name)).collect();
         let until = s.decide_by.map_or_else(String::new, |at| format!("; expires {}", at.readable()));
         let _ = writeln!(out, "{} “{}”, {} {}, by {}", row.id, row.name, row.device_type, row.version, row.author);
-        let _ = writeln!(out, "  digest {}", card.digest);
+        let _ = writeln!(out, "  digest {} of exactly this plan:", card.digest);
+        let back = card.way_back.as_ref().map(|back| back.version.as_str());
+        for line in written(&card.spec, (&row.device_type, &row.version), back).lines() {
+            let _ = writeln!(out, "    {line}");
+        }
         let _ = writeln!(out, "  {} of {} approvals{}{until}", s.given, s.needed, of.concat());
         if let Some(why) = &s.stuck {
             let _ = writeln!(out, "  {why}");
@@ -322,6 +332,7 @@ fn terms(t: &ApprovalTerms) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::rollout::status;
     use fleet::{
         db::EngineKind,
         entropy::SeededEntropy,
@@ -384,16 +395,38 @@ mod tests {
             inbox.contains("  1 device would get it") && inbox.contains("  Stage 1 All: 1 device: gw-1\n"),
             "what it would do stands beside the digest: {inbox}"
         );
-        let break_glass = |token_file| Approval::BreakGlass { id: id.clone(), digest: digest.clone(), reason: "fire".into(), token_file };
+        for line in [
+            "    stages:\n      - name: All\n",
+            "        gate:\n",
+            "          success_percent: 95",
+            "    release:\n      device_type: gateway\n",
+        ] {
+            assert!(inbox.contains(line), "what the digest signs stands below it, {line:?} in: {inbox}");
+        }
+        let called = |name: &str, token_file| Approval::BreakGlass {
+            which: Which { rollout: name.parse().unwrap() },
+            digest: digest.clone(),
+            reason: "fire".into(),
+            token_file,
+        };
+        assert!(run(called("Rodeo", adas.clone())).await.unwrap_err().contains("there is no rollout Rodeo"));
+        let break_glass = |token_file| called("Radio", token_file);
+        let stands = async || status(&w.fleet.rollouts().detail(&ada, &id).await.unwrap(), 0);
+        assert!(!stands().await.contains("GLASS"));
         assert!(run(break_glass(adas.clone())).await.unwrap().contains("Two other admins review that"));
         assert_eq!(w.fleet.rollouts().detail(&ada, &id).await.unwrap().row.state, RolloutState::Running);
+        let loud = stands().await;
+        assert!(loud.contains("\nTHE GLASS IS BROKEN: started without its approvals (0 of 2) by ada"), "{loud}");
+        assert!(loud.contains(": fire\n2 more admins have to review that, by "), "{loud}");
         assert!(run(break_glass(eves.clone())).await.unwrap_err().contains("It has begun already"));
         let glass = w.fleet.rollouts().glass_breaks(&ada, None, None).await.unwrap().items[0].id.clone();
         let review = |say, token_file| Approval::Review { id: glass.clone(), say, remark: "looked".into(), token_file };
         assert!(run(review(Say::Accept, adas)).await.unwrap_err().contains("You broke the glass"));
         assert!(run(review(Say::Stop, eves)).await.unwrap().contains("eve objects: looked"));
         assert_eq!(w.fleet.rollouts().detail(&ada, &id).await.unwrap().row.state, RolloutState::Halted);
+        assert!(stands().await.contains("\n1 more admin has to review that, by "));
         assert!(run(review(Say::Accept, maxs)).await.unwrap().contains("(reviewed)"));
+        assert!(!stands().await.contains("GLASS"), "it was reviewed");
         assert_eq!(run(Approval::Inbox).await.unwrap(), "Nothing waits.\n");
     }
 }

@@ -5,7 +5,7 @@ use app::ui::number::{bytes, counted};
 use std::fmt::Write as _;
 use wire::{
     ids::DeviceId,
-    rollouts::{Egress, Preview, PreviewStage},
+    rollouts::{Egress, Preview, PreviewStage, Times},
     time::duration,
 };
 
@@ -42,6 +42,9 @@ pub(super) fn foreseen(preview: &Preview, named: usize) -> String {
     }
     if let Some(egress) = &preview.egress {
         let _ = writeln!(out, "{}", sends(egress));
+    }
+    for line in preview.times.iter().flat_map(falls) {
+        let _ = writeln!(out, "{line}");
     }
     if let Some(expected) = &preview.expected {
         let waited = if preview.put_off_until.is_some() { ", without those that get it later" } else { "" };
@@ -96,6 +99,18 @@ fn sends(egress: &Egress) -> String {
     out
 }
 
+/// How the plan's times fall, in sentences: when it begins to be offered, who has no zone, and where freezes are in the way.
+fn falls(times: &Times) -> Vec<String> {
+    let opens = times.first.map(|first| {
+        let last = times.last.filter(|last| *last != first).map_or_else(String::new, |last| format!(", the last {}", last.readable()));
+        format!("First opens {}{last}.", first.readable())
+    });
+    let zoneless = (times.zoneless > 0)
+        .then(|| format!("{} no zone of their own: the plan's holds.", counted(times.zoneless, "device reports", "devices report")));
+    let conflicts = times.conflicts.iter().map(|line| format!("In the way: {line}"));
+    opens.into_iter().chain(zoneless).chain(conflicts).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +163,24 @@ mod tests {
         let expected = Expected { updates: 4, whole, stages: vec![whole], until: None, held_ms: 0, decides };
         let told = foreseen(&Preview { total: 3, expected: Some(expected), ..Preview::default() }, 0);
         assert!(told.ends_with("by 4 earlier updates.\nThe limit of 2 at once decides: 10 min.\n"), "{told}");
+    }
+
+    #[test]
+    fn windows_zones_and_freezes_are_told_as_the_console_tells_them() {
+        let first = Timestamp(1_795_341_432_000);
+        let conflict = "It starts in the freeze “y”: nobody is offered it before 22 Nov 2026 09:57 UTC.";
+        let times = Times { zoneless: 4, first: Some(first), last: Some(first.plus(600_000)), conflicts: vec![conflict.into()] };
+        let told = foreseen(&Preview { total: 4, times: Some(times.clone()), ..Preview::default() }, 0);
+        for line in [
+            "First opens 22 Nov 2026 09:57 UTC, the last 22 Nov 2026 10:07 UTC.\n",
+            "4 devices report no zone of their own: the plan's holds.\n",
+            "In the way: It starts in the freeze “y”: nobody is offered it before 22 Nov 2026 09:57 UTC.\n",
+        ] {
+            assert!(told.contains(line), "{line} in: {told}");
+        }
+        let at_once = Times { zoneless: 0, last: times.first, conflicts: Vec::new(), ..times };
+        assert_eq!(falls(&at_once), ["First opens 22 Nov 2026 09:57 UTC."]);
+        assert_eq!(falls(&Times::default()), [""; 0]);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A rollout as a YAML file, for the command line and for REST. The fields are those of the REST API; the release is named by its device type and version,
 //! and a start by its date. Refuses to know where a file comes from, and what becomes of its plan (the core).
 
+mod written;
+
+pub(crate) use written::written;
+
 use crate::http::json;
 use anyhow::{Result, bail};
 use fleet::{Error, Fleet, access::Actor, rollouts};
@@ -174,18 +178,45 @@ fn said(text: &str, e: &YamlError) -> String {
         return "it is empty.".to_owned();
     }
     let one_of = |known: &[&str]| known.join(", ");
-    let library = match e.without_snippet() {
+    let key = e.location().and_then(|at| key_before(text, at.line(), at.column()));
+    // Of what an alias stands for, that is told which is wrong with it.
+    let (of, aliased) = match e.without_snippet() {
+        YamlError::AliasError { error, .. } => (error.without_snippet(), true),
+        own => (own, false),
+    };
+    // What stands inside of itself is met as an alias where a value is expected.
+    let at_alias = || of.location().is_some_and(|at| begins_alias(text, at.line(), at.column()));
+    let looped = match of {
+        YamlError::RecursiveReferencesRequireWeakTypes { .. } => true,
+        YamlError::Unexpected { .. } => !aliased && at_alias(),
+        _ => false,
+    };
+    if looped {
+        return "an alias (*) stands inside of what its own anchor (&) names. Write out what is meant.".to_owned();
+    }
+    let library = match of {
         YamlError::DuplicateMappingKey { key, location } => {
             let what = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key “{key}”"));
             return format!("on line {}, {what} stands for the second time in the same place. Keep one of the two.", location.line());
         }
         YamlError::MultipleDocuments { .. } => return "a second document begins in it. Keep one plan in a file.".to_owned(),
         YamlError::Eof { .. } => return "it ends before the plan does.".to_owned(),
+        YamlError::UnknownAnchor { .. } => {
+            return "an alias (*) has no anchor (&) of its name before it. Write out what is meant, or quote a text that begins with *."
+                .to_owned();
+        }
+        YamlError::AliasReplayCounterOverflow { .. }
+        | YamlError::AliasReplayLimitExceeded { .. }
+        | YamlError::AliasExpansionLimitExceeded { .. }
+        | YamlError::AliasReplayStackDepthExceeded { .. } => {
+            return "its aliases (*) repeat more than a plan has. Write out what is meant.".to_owned();
+        }
         YamlError::SerdeMissingField { field, .. } => return format!("the field {field} is missing."),
         YamlError::SerdeUnknownField { field, expected, .. } => format!("unknown field `{field}`, expected one of {}", one_of(expected)),
         YamlError::SerdeUnknownVariant { variant, expected, .. } => {
             format!("unknown variant `{variant}`, expected one of {}", one_of(expected))
         }
+        YamlError::Unexpected { expected, .. } => format!("invalid type: something else, expected {}", node(expected)),
         YamlError::SerdeInvalidType { unexpected, expected, .. } => format!("invalid type: {unexpected}, expected {expected}"),
         YamlError::SerdeInvalidValue { unexpected, expected, .. } => format!("invalid value: {unexpected}, expected {expected}"),
         YamlError::InvalidScalar { ty: "boolean", .. } => "invalid type: text, expected a boolean".to_owned(),
@@ -195,10 +226,27 @@ fn said(text: &str, e: &YamlError) -> String {
         other => other.to_string(),
     };
     let first = library.lines().next().unwrap_or_default();
-    let key = e.location().and_then(|at| key_before(text, at.line(), at.column()));
     let sentence = json::of_data(key.as_deref().unwrap_or("."), first);
     // It follows a place and a colon.
-    sentence.replacen("The body ", "this ", 1).replacen("The field ", "the field ", 1).replacen("There is ", "there is ", 1)
+    let sentence = sentence.replacen("The body ", "this ", 1).replacen("The field ", "the field ", 1).replacen("There is ", "there is ", 1);
+    if aliased { format!("{sentence} It is what the alias (*) stands for: write out what is meant.") } else { sentence }
+}
+
+/// A part of a file that is expected, by the words for values of JSON.
+fn node(expected: &str) -> &str {
+    match expected {
+        "mapping start" | "empty mapping start" => "a map",
+        "sequence start" => "a sequence",
+        "string scalar" | "scalar" => "a string",
+        other => other,
+    }
+}
+
+/// Whether an alias stands at this place.
+fn begins_alias(text: &str, line: u64, column: u64) -> bool {
+    let place = |n: u64| usize::try_from(n).ok()?.checked_sub(1);
+    let (Some(line), Some(column)) = (place(line), place(column)) else { return false };
+    text.lines().nth(line).and_then(|line| line.chars().nth(column)) == Some('*')
 }
 
 /// The key whose value stands at this place, if it is on the same line.
@@ -226,8 +274,13 @@ pub(crate) async fn meant(fleet: &Fleet, actor: &Actor, path: &Path, text: &str)
 async fn found(fleet: &Fleet, actor: &Actor, path: &Path, at: &Spanned<ReleaseName>) -> Result<ReleaseId> {
     let named = &at.value;
     let Some(release) = fleet.releases().named(actor, &named.device_type, &named.version).await? else {
+        let meant = match fleet.releases().nearest(actor, &named.device_type, &named.version).await? {
+            Some((of, Some(version))) => format!(" Did you mean {of} {version}?"),
+            Some((of, None)) if of != named.device_type => format!(" Did you mean the device type {of}? That has no such release either."),
+            _ => String::new(),
+        };
         bail!(
-            "{}:{} there is no release {} for {}. Upload and publish it first, or correct device_type and version.",
+            "{}:{} there is no release {} for {}.{meant} Upload and publish it first, or correct device_type and version.",
             path.display(),
             at.referenced.line(),
             named.version,
@@ -246,7 +299,7 @@ pub(crate) fn instant(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::rollouts::{Reach, TooFew, Worse};
+    use wire::rollouts::{GateAction, Reach, TooFew, Worse};
 
     const EXAMPLE: &str = include_str!("example.yaml");
 
@@ -312,7 +365,26 @@ mod tests {
             assert!(told.contains(says) && !told.contains("-->") && !told.contains('`'), "{told}");
             assert_eq!(wrong(&text).lines().count(), 2, "the line, and where a whole file is");
         }
+        for (text, says) in [
+            (
+                EXAMPLE.replace("timeout_min: 60", "timeout_min: &s 60\ngate: *s"),
+                ": the field gate is not an object. It is what the alias (*) stands for",
+            ),
+            (EXAMPLE.replace("timeout_min: 60", "timeout_min: 60\ngate: none"), ": the field gate is not an object."),
+            (
+                EXAMPLE.replace("timeout_min: 60", "timeout_min: 60\ngate: *nobody"),
+                ": an alias (*) has no anchor (&) of its name before it.",
+            ),
+            (
+                EXAMPLE.replace("timeout_min: 60", "timeout_min: 60\norder: &a { listed: [*a] }"),
+                ": an alias (*) stands inside of what its own anchor (&) names.",
+            ),
+        ] {
+            let told = first(&text);
+            assert!(told.contains(says) && !told.contains("defined") && !told.contains("mapping"), "{told}");
+        }
         assert_eq!(key_before("a: 1\n  - { metric: x, worse: more }", 2, 25).as_deref(), Some("worse"));
+        assert_eq!([(1, 4), (1, 3), (2, 1), (0, 0)].map(|(line, column)| begins_alias("a: *a", line, column)), [true, false, false, false]);
         assert_eq!((key_before("a: 1", 1, 1), key_before("a", 9, 9)), (None, None));
     }
 
@@ -379,6 +451,17 @@ mod tests {
         let negative = wrong(&text.replace("max_failed: 2", "max_failed: -1"));
         assert!(negative.starts_with("plan.yaml:20:"), "{negative}");
         assert!(wrong(&text.replace("max_rejected", "max_refused")).contains("max_refused"));
+    }
+
+    #[test]
+    fn what_a_gate_does_not_say_is_as_where_there_is_none() {
+        let text =
+            format!("{EXAMPLE}gate: {{ action: pause }}\n").replace("      max_errors: 1\n", "      max_errors: 1\n      action: pause\n");
+        let spec = read(&text).unwrap().spec(Path::new("plan.yaml"), release(), None).unwrap();
+        assert_eq!(spec.gate.unwrap(), GateSpec { action: GateAction::Pause, ..GateSpec::USUAL });
+        let alone = read(&EXAMPLE.replace("{ percent: 25 }", "{ percent: 25 }\n    gate: { max_errors: 4 }")).unwrap();
+        let spec = alone.spec(Path::new("plan.yaml"), release(), None).unwrap();
+        assert_eq!(spec.stages[1].gate, GateSpec { max_errors: 4, ..GateSpec::USUAL });
     }
 
     #[test]

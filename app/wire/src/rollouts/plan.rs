@@ -192,10 +192,10 @@ pub enum Reach {
     Matching(String),
 }
 
-/// The rule that promotes or halts a stage on evidence: rates over *finished* devices.
+/// The rule that promotes or halts a stage on evidence: rates over *finished* devices. What is left out is as in a stage without one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct GateSpec {
     /// The stage passes when at least this percent of its finished devices succeeded.
     pub success_percent: f64,

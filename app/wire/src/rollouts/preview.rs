@@ -58,7 +58,7 @@ pub struct Preview {
     /// The attribute that its devices are spread over; none where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread_over: Option<String>,
-    /// What it names that no device of it has, and types and groups that there are none of, in sentences: it can be sent, but does not do what was meant.
+    /// What it names that no device has, sends or runs, and files of its releases that are damaged here, in sentences: it can be sent, but does not do what was meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -100,6 +100,11 @@ impl Verdict {
         self.call == Call::Wait && self.text.starts_with(WENT_ON)
     }
 
+    /// Whether its sentence says who went on in spite of a no: such a one, also beside what the gate says since.
+    pub fn tells_who_went_on(&self) -> bool {
+        self.text.contains(WENT_ON)
+    }
+
     /// One that rests on no device yet.
     pub fn new(call: Call, text: impl Into<String>) -> Self {
         Self {

@@ -54,13 +54,24 @@ fn value(rest: &str) -> &str {
     if end == 0 { "abc" } else { &rest[..end] }
 }
 
-/// The one of these that a slip of a finger or two makes of it; upper and lower case are no slips.
+/// The one of these that a slip of a finger or two makes of it; upper and lower case are no slips. Two letters in each other's place are one that is told
+/// of the shortest name, too.
 #[must_use]
 pub fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let least = known.iter().map(|field| (distance(&name, &field.to_lowercase()), *field)).min_by_key(|(slips, _)| *slips);
-    // Of a short name nothing would be left.
-    least.filter(|(slips, field)| *slips <= (field.len() / 3).min(2)).map(|(_, field)| field)
+    let letters = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let close = |field: &&'a str| {
+        let (lower, most) = (field.to_lowercase(), (field.len() / 3).min(2));
+        let slips = distance(&name, &lower);
+        let swapped = slips == 1 && letters(&name) == letters(&lower);
+        // Of a short name nothing else would be left.
+        (slips <= most || swapped).then_some(((slips, !swapped), *field))
+    };
+    known.iter().filter_map(close).min_by_key(|(slips, _)| *slips).map(|(_, field)| field)
 }
 
 /// Letters that are missing, too many, another or in each other's place.
@@ -109,6 +120,20 @@ mod tests {
         ] {
             let hint = Selector::parse(text).unwrap_err().hint;
             assert!(hint.starts_with(says), "{text}: {hint}");
+        }
+    }
+
+    #[test]
+    fn two_letters_in_each_others_place_are_near_however_short_the_name() {
+        for (text, known, meant) in [
+            ("ue", &["us", "eu"][..], Some("eu")),
+            ("UE", &["eu"][..], Some("eu")),
+            ("ux", &["eu", "us"][..], None),
+            ("xe", &["eu"][..], None),
+            ("cpu.prcent", &["cpu.percent", "cpu.load"][..], Some("cpu.percent")),
+            ("tga", &["tag"][..], Some("tag")),
+        ] {
+            assert_eq!(near(text, known), meant, "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     rows::{by_id, part},
     selector::Selector,
     sizes::Facets,
-    store::ALL_ATTRIBUTES,
+    store::{ALL_ATTRIBUTES, ALL_HARDWARE},
 };
 use crate::{
     access::{Act, Actor, allowed, may},
@@ -25,10 +25,11 @@ use wire::{
     devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage},
     ids::OrgId,
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
+    selector::Field,
 };
 
-/// Names of attributes that are read at most, to know which there are.
-const ATTRIBUTES: u32 = 1000;
+/// Names of attributes, and revisions of hardware, that are read at most, to know which there are.
+const NAMES: u32 = 1000;
 /// Rows of an export that are read at once.
 const EXPORTED: usize = 1000;
 
@@ -165,6 +166,12 @@ pub(crate) async fn matching(
     Ok(select::<(i64,)>(on, text, &filter.values).await?.into_iter().map(|(device,)| device).collect())
 }
 
+/// Names that were read, and whether they are all.
+fn named(rows: Vec<(String,)>) -> (Vec<String>, bool) {
+    let all = rows.len() < NAMES as usize;
+    (rows.into_iter().map(|row| row.0).collect(), all)
+}
+
 async fn count(db: Db, org: OrgId, meant: Meant) -> Result<i64, Error> {
     let counted = meant.counted(&org);
     let text = format!("SELECT COUNT(*) FROM {} WHERE {}", counted.from, counted.text);
@@ -198,34 +205,46 @@ impl Devices {
         kept_or((&self.totals, key, 0), (&self.db, &self.clock), || count(self.db.clone(), org.clone(), meant)).await
     }
 
-    /// Sentences about types, tags, attributes and groups that a search asks for and that there are none of. What is offered is of devices that are not decommissioned, so
-    /// nothing is said of a search that asks for a state.
+    /// Sentences about what a search asks for and that there is none of: types, tags, attributes, hardware, versions, metrics and groups.
+    /// What is offered is of devices that are not decommissioned, so nothing is said of a search that asks for a state.
     async fn misspelt(&self, org: &OrgId, selector: &Selector, facets: &Facets) -> Result<Vec<String>, Error> {
         if asks_for_state(selector) {
             return Ok(Vec::new());
         }
         let mut misspelt = Misspelt::new([selector]);
-        misspelt.knows(&facets.types, &facets.tags);
+        let versions: Vec<String> = facets.versions.iter().map(|v| v.version.clone()).collect();
+        misspelt.knows(&Field::Type, &facets.types);
+        misspelt.knows(&Field::Tag, &facets.tags);
+        misspelt.knows(&Field::Version, &versions);
         // What is offered may be a while old, and is not all of a large fleet.
         let missing = misspelt.missing();
         if misspelt.is_settled() {
             return Ok(Vec::new());
         }
         let mut on = self.db.read().await?;
-        let mut found = [Vec::new(), Vec::new()];
-        for ((field, values), found) in missing.into_iter().zip(&mut found) {
+        for (field, values) in missing {
+            let mut found = Vec::new();
             for value in values {
                 if any(&mut on, org, &field, &value).await? {
                     found.push(value);
                 }
             }
+            misspelt.knows(&field, &found);
         }
-        let [types, tags] = found;
-        misspelt.knows(&types, &tags);
         if misspelt.asks_for_attributes() {
-            let found = rows!(&mut on, (String,), ALL_ATTRIBUTES, org.as_str(), i64::from(ATTRIBUTES))?;
-            let names: Vec<String> = found.into_iter().map(|r| r.0).collect();
-            misspelt.knows_attributes(&names, names.len() < ATTRIBUTES as usize);
+            let (names, all) = named(rows!(&mut on, (String,), ALL_ATTRIBUTES, org.as_str(), i64::from(NAMES))?);
+            misspelt.knows_attributes(&names, all);
+        }
+        if misspelt.asks_for_hardware() {
+            let (revisions, all) = named(rows!(&mut on, (String,), ALL_HARDWARE, org.as_str(), i64::from(NAMES))?);
+            misspelt.knows_hardware(&revisions, all);
+        }
+        if misspelt.asks_for_metrics() {
+            let (names, all) = match &self.last {
+                Some(last) => last.known(org).await?,
+                None => (Vec::new(), false),
+            };
+            misspelt.knows_metrics(&names, all);
         }
         let groups = if misspelt.asks_for_groups() { groups::names(&mut on, org).await? } else { Vec::new() };
         Ok(misspelt.said(&groups))
@@ -276,7 +295,7 @@ impl Devices {
         self.rows(&actor.org, selector, query).await
     }
 
-    /// What the list's page says of types, tags, attributes and groups that a selector asks for and that there are none of, for scripts. Costs nothing where it asks for
+    /// What the list's page says of what a selector asks for and that there is none of, for scripts. Costs nothing where it asks for
     /// none of these; a mistake in it is an error.
     pub async fn hints(&self, actor: &Actor, q: &str) -> Result<Vec<String>, Error> {
         may(actor, Act::Read)?;

@@ -1,5 +1,5 @@
-//! Pure: types, tags, attributes and groups that selectors ask for and that there are none of, most often by a slip of a finger: they mean
-//! nobody, or leave nobody out. Plans and lists ask the same. Refuses to know whom the rest of a selector means.
+//! Pure: types, tags, attributes, hardware, versions, metrics and groups that selectors ask for and that there are none of, most often by a slip of a
+//! finger: they mean nobody, or leave nobody out. Plans and lists ask the same. Refuses to know whom the rest of a selector means.
 
 use super::Facts;
 use std::collections::BTreeSet;
@@ -15,6 +15,10 @@ pub struct Misspelt<'a> {
     tags: Sought<'a>,
     /// Names of attributes; what they are asked to be is no slip that can be told.
     attributes: Sought<'a>,
+    hardware: Sought<'a>,
+    versions: Sought<'a>,
+    /// Names of metrics; devices that come don't say which they send.
+    metrics: Sought<'a>,
     /// Groups that are asked for.
     groups: BTreeSet<&'a str>,
 }
@@ -40,6 +44,16 @@ impl Sought<'_> {
         }
     }
 
+    /// These are there. Where they are not `all`, nothing can be said of those that are missing.
+    fn known(&mut self, values: &[String], all: bool) {
+        for value in values {
+            self.there(value);
+        }
+        if !all {
+            self.missing.clear();
+        }
+    }
+
     /// A sentence about each that is missing.
     fn said(&self, sentence: impl Fn(&str) -> String) -> Vec<String> {
         let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
@@ -57,13 +71,20 @@ impl<'a> Misspelt<'a> {
     #[must_use]
     pub fn new(selectors: impl IntoIterator<Item = &'a Selector>) -> Self {
         let (mut types, mut tags, mut groups) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut attributes = BTreeSet::new();
+        let (mut attributes, mut hardware, mut versions, mut metrics) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for selector in selectors {
             selector.visit(&mut |part| {
                 let (asked, values) = match part {
                     Selector::Is(Field::Type, values) => (&mut types, values),
                     Selector::Is(Field::Tag, values) => (&mut tags, values),
                     Selector::Is(Field::Group, values) => (&mut groups, values),
+                    Selector::Is(Field::Hardware, values) => (&mut hardware, values),
+                    Selector::Is(Field::Version, values) => (&mut versions, values),
+                    Selector::Metric(asked) => {
+                        metrics.insert(asked.name.as_str());
+                        return;
+                    }
                     Selector::Is(Field::Attribute(name), _) => {
                         attributes.insert(name.as_str());
                         return;
@@ -75,13 +96,22 @@ impl<'a> Misspelt<'a> {
             });
         }
         let sought = |missing| Sought { missing, known: BTreeSet::new() };
-        Self { types: sought(types), tags: sought(tags), attributes: sought(attributes), groups }
+        Self {
+            types: sought(types),
+            tags: sought(tags),
+            attributes: sought(attributes),
+            hardware: sought(hardware),
+            versions: sought(versions),
+            metrics: sought(metrics),
+            groups,
+        }
     }
 
     /// Whether nothing is looked for, or everything was found; groups are never found before they are named.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let found = [&self.types, &self.tags, &self.attributes].into_iter().all(|sought| sought.missing.is_empty());
+        let all = [&self.types, &self.tags, &self.attributes, &self.hardware, &self.versions, &self.metrics];
+        let found = all.into_iter().all(|sought| sought.missing.is_empty());
         found && self.groups.is_empty()
     }
 
@@ -89,6 +119,18 @@ impl<'a> Misspelt<'a> {
     #[must_use]
     pub fn asks_for_attributes(&self) -> bool {
         !self.attributes.missing.is_empty()
+    }
+
+    /// Whether it matters which hardware there is.
+    #[must_use]
+    pub fn asks_for_hardware(&self) -> bool {
+        !self.hardware.missing.is_empty()
+    }
+
+    /// Whether it matters which metrics devices send.
+    #[must_use]
+    pub fn asks_for_metrics(&self) -> bool {
+        !self.metrics.missing.is_empty()
     }
 
     /// Whether it matters which groups there are.
@@ -102,33 +144,42 @@ impl<'a> Misspelt<'a> {
         self.types.there(&facts.device_type);
         facts.tags.iter().for_each(|tag| self.tags.there(tag));
         facts.attributes.keys().for_each(|name| self.attributes.there(name));
+        self.hardware.there(&facts.hardware);
+        self.versions.there(&facts.version);
     }
 
-    /// Takes types and tags that devices have.
-    pub fn knows(&mut self, types: &[String], tags: &[String]) {
-        for value in types {
-            self.types.there(value);
-        }
-        for value in tags {
-            self.tags.there(value);
+    /// Takes values of a field that devices have: types, tags, versions or hardware. Of another field nothing is taken.
+    pub fn knows(&mut self, field: &Field, values: &[String]) {
+        match field {
+            Field::Type => self.types.known(values, true),
+            Field::Tag => self.tags.known(values, true),
+            Field::Version => self.versions.known(values, true),
+            Field::Hardware => self.hardware.known(values, true),
+            _ => {}
         }
     }
 
     /// Takes names of attributes that devices report. Where these are not `all`, nothing can be said of those that are missing.
     pub fn knows_attributes(&mut self, names: &[String], all: bool) {
-        for name in names {
-            self.attributes.there(name);
-        }
-        if !all {
-            self.attributes.missing.clear();
-        }
+        self.attributes.known(names, all);
     }
 
-    /// Types and tags that were not found yet.
+    /// The same of hardware.
+    pub fn knows_hardware(&mut self, revisions: &[String], all: bool) {
+        self.hardware.known(revisions, all);
+    }
+
+    /// The same of metrics that devices send.
+    pub fn knows_metrics(&mut self, names: &[String], all: bool) {
+        self.metrics.known(names, all);
+    }
+
+    /// Types, tags, versions and hardware that were not found yet.
     #[must_use]
-    pub fn missing(&self) -> [(Field, Vec<String>); 2] {
+    pub fn missing(&self) -> [(Field, Vec<String>); 4] {
         let of = |sought: &Sought<'_>| -> Vec<String> { sought.missing.iter().map(|value| (*value).to_owned()).collect() };
-        [(Field::Type, of(&self.types)), (Field::Tag, of(&self.tags))]
+        let (types, tags) = (of(&self.types), of(&self.tags));
+        [(Field::Type, types), (Field::Tag, tags), (Field::Version, of(&self.versions)), (Field::Hardware, of(&self.hardware))]
     }
 
     /// Sentences about what there is none of, where these are the groups.
@@ -138,6 +189,9 @@ impl<'a> Misspelt<'a> {
         let mut said = self.types.said(|value| format!("No device is of the type {value}."));
         said.extend(self.tags.said(|value| format!("No device has the tag {value}.")));
         said.extend(self.attributes.said(|name| format!("No device reports the attribute {name}.")));
+        said.extend(self.hardware.said(|value| format!("No device has the hardware {value}.")));
+        said.extend(self.versions.said(|value| format!("No device runs the version {value}.")));
+        said.extend(self.metrics.said(|name| format!("No device sends the metric {name}.")));
         let missing = self.groups.iter().filter(|value| !there.contains(*value));
         said.extend(missing.map(|value| format!("There is no group {value}.{}", meant(value, &there))));
         said
@@ -154,8 +208,10 @@ mod tests {
         for device_type in ["gateway", "gateway", "Sensor", ""] {
             let tags = vec!["eu".into(), "rollout-first".into()];
             let attributes = [("site".to_owned(), "lab".to_owned())].into();
-            misspelt.take(&Facts { device_type: device_type.into(), tags, attributes, ..Facts::default() });
+            let (hardware, version) = ("rev-b".into(), "1.10.0".into());
+            misspelt.take(&Facts { device_type: device_type.into(), tags, attributes, hardware, version, ..Facts::default() });
         }
+        misspelt.knows_metrics(&["cpu.percent".into(), "load".into()], true);
         misspelt.said(&["lab".into(), "North Hall".into()])
     }
 
@@ -184,6 +240,17 @@ mod tests {
             ],
             "what it is asked to be is no slip"
         );
+        assert_eq!(
+            said(&["hw:rev-d,Z version:1.10.1", "metric.cpu.prcent>3 -version:\"9.9\""]),
+            [
+                "No device has the hardware Z.",
+                "No device has the hardware rev-d. Did you mean rev-b?",
+                "No device runs the version 1.10.1. Did you mean 1.10.0?",
+                "No device runs the version 9.9.",
+                "No device sends the metric cpu.prcent. Did you mean cpu.percent?",
+            ]
+        );
+        assert_eq!(said(&["tag:ue"]), ["No device has the tag ue. Did you mean eu?"]);
         assert_eq!(said(&["type:camera group:attic"]), ["No device is of the type camera.", "There is no group attic."]);
     }
 
@@ -192,6 +259,7 @@ mod tests {
         for text in [
             "",
             "attr.site:nowhere",
+            "hw:rev-b,rev* version:1.10.0 metric.load>1 version>9.9",
             "type:gateway group:lab",
             "type:gat*way group:l*",
             "tag:eu gatway",
@@ -202,8 +270,11 @@ mod tests {
         }
         let selector = Selector::parse("type:gateway,gatway tag:eu").unwrap();
         let mut of_lists = Misspelt::new([&selector]);
-        of_lists.knows(&["gateway".into()], &["eu".into()]);
-        assert_eq!(of_lists.missing(), [(Field::Type, vec!["gatway".to_owned()]), (Field::Tag, Vec::new())]);
+        of_lists.knows(&Field::Type, &["gateway".into()]);
+        of_lists.knows(&Field::Tag, &["eu".into()]);
+        let missing = [Field::Tag, Field::Version, Field::Hardware].map(|field| (field, Vec::<String>::new()));
+        assert_eq!(of_lists.missing()[0], (Field::Type, vec!["gatway".to_owned()]));
+        assert_eq!(of_lists.missing()[1..], missing);
         assert_eq!(of_lists.said(&[]), ["No device is of the type gatway. Did you mean gateway?"]);
         let selector = Selector::parse("attr.siet:x attr.line:1").unwrap();
         let mut of_lists = Misspelt::new([&selector]);
@@ -215,7 +286,8 @@ mod tests {
         let of = |text: &str| [Selector::parse(text).unwrap()];
         assert!(!Misspelt::new(&of("type:x")).asks_for_groups());
         let settled =
-            ["", "gw-1 online:yes", "type:g*", "type:x", "tag:x", "attr.x:y", "group:x"].map(|text| Misspelt::new(&of(text)).is_settled());
-        assert_eq!(settled, [true, true, true, false, false, false, false]);
+            ["", "gw-1 online:yes", "type:g*", "hw:*", "type:x", "tag:x", "attr.x:y", "group:x", "hw:x", "version:1", "metric.x>1"]
+                .map(|text| Misspelt::new(&of(text)).is_settled());
+        assert_eq!(settled, [true, true, true, true, false, false, false, false, false, false, false]);
     }
 }

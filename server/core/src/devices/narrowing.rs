@@ -48,6 +48,10 @@ const UPDATE: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 
 const TYPE: Sql = numbers!(
     "SELECT number AS n FROM devices WHERE org_id = $1 AND device_type = $2 AND deleted_at IS NULL AND state <> 'decommissioned' LIMIT $3"
 );
+/// No index has it: one of a revision that most devices have is met at once, and of one that there is none of the fleet is walked.
+const HARDWARE: Sql = numbers!(
+    "SELECT number AS n FROM devices WHERE org_id = $1 AND hardware = $2 AND deleted_at IS NULL AND state <> 'decommissioned' LIMIT $3"
+);
 const STATE: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 AND state = $2 LIMIT $3");
 /// Every state there is, because the index has it before presence.
 const ONLINE: Sql = numbers!(
@@ -68,13 +72,16 @@ const WORD: Sql = numbers!(
 /// No organization has more devices than its highest number; that is known at once, and how many there are would have to be counted.
 const FLEET: Sql = Sql::same("SELECT MAX(number) FROM devices WHERE org_id = $1");
 
-pub(crate) const ALL: &[&Sql] = &[&FLEET, &TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &TYPE, &STATE, &ONLINE, &CUT, &WORD];
+pub(crate) const ALL: &[&Sql] =
+    &[&FLEET, &TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &TYPE, &HARDWARE, &STATE, &ONLINE, &CUT, &WORD];
 
-/// Whether a device has this type or this tag; of another field nothing is known.
+/// Whether a device has this type, this tag, this version or this hardware; of another field nothing is known.
 pub(super) async fn any(on: &mut impl Conn, org: &OrgId, field: &Field, value: &str) -> Result<bool, Error> {
     let sql = match field {
         Field::Type => TYPE,
         Field::Tag => TAGGED,
+        Field::Version => VERSION,
+        Field::Hardware => HARDWARE,
         _ => return Ok(false),
     };
     Ok(row!(on, (String, i64), sql, org.as_str(), value, 1_i64)?.is_some_and(|(_, found)| found > 0))

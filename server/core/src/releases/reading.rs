@@ -16,6 +16,7 @@ use wire::{
     manifest::{Envelope, Manifest, version_again},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
     releases::{GoBack, ReleaseDetail, ReleaseQuery, ReleaseRow, ReleasesPage},
+    selector::near,
     states::ReleaseState,
     transfers::TransfersPage,
 };
@@ -156,6 +157,21 @@ impl Releases {
     pub async fn named(&self, actor: &Actor, device_type: &str, version: &str) -> Result<Option<ReleaseRow>> {
         may(actor, Act::Read)?;
         Ok(store::named(&mut self.db.read().await?, &actor.org, device_type, version).await?)
+    }
+
+    /// What was meant where there is no release of this name: the device type that was, or that a slip of a finger makes of it, and the version that a slip
+    /// makes of it, if there is one. None where no device type is near.
+    pub async fn nearest(&self, actor: &Actor, device_type: &str, version: &str) -> Result<Option<(String, Option<String>)>> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let types = store::types(&mut on, &actor.org).await?;
+        let types: Vec<&str> = types.iter().map(String::as_str).collect();
+        let Some(meant) = types.iter().copied().find(|known| *known == device_type).or_else(|| near(device_type, &types)) else {
+            return Ok(None);
+        };
+        let found = store::of_type(&mut on, &actor.org, meant).await?;
+        let versions: Vec<&str> = found.iter().map(|(version, _)| version.as_str()).collect();
+        Ok(Some((meant.to_owned(), near(version, &versions).map(str::to_owned))))
     }
 
     /// Releases in quarantine, newest first, for the overview of somebody who may read.

@@ -157,7 +157,15 @@ impl Rollouts {
         let mut found = taken.finish(&spec.stages, SAMPLE);
         let weighed = load.weigh(spec, &found.who);
         let groups = if misspelt.asks_for_groups() { groups::names(on, org).await? } else { Vec::new() };
-        let warnings = misspelt.said(&groups).into_iter().chain(unheard.said()).collect();
+        if let Some(last) = self.last.as_ref().filter(|_| misspelt.asks_for_metrics() || unheard.asks_for_metrics()) {
+            let (names, all) = last.known(org).await?;
+            misspelt.knows_metrics(&names, all);
+            unheard.knows_metrics(&names, all);
+        } else {
+            misspelt.knows_metrics(&[], false);
+        }
+        let mut warnings = damaged(on, spec).await?;
+        warnings.extend(misspelt.said(&groups).into_iter().chain(unheard.said()));
         let frosts = freezes::not_over(on, org, now).await?;
         let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
@@ -225,6 +233,24 @@ pub(super) fn asks(release: &RolloutRelease, selector: Selector, signed: Signed)
 pub(super) async fn unsigned(on: &mut Read, org: &OrgId, release: &RolloutRelease) -> Result<Option<Problem>, DbError> {
     let short = releases::short_of_signatures(on, org, release).await?;
     Ok(short.map(|why| Problem { field: "release".to_owned(), message: format!("The release has {why}.") }))
+}
+
+/// Sentences about files of its release, and of the one that it goes back to, that are damaged here: whoever is asked to sign is told.
+async fn damaged(on: &mut Read, spec: &RolloutSpec) -> Result<Vec<String>, DbError> {
+    let mut said = Vec::new();
+    for (what, id) in [("the release", Some(&spec.release)), ("the release that it goes back to", spec.way_back.as_ref())] {
+        let Some(id) = id else { continue };
+        let files = match releases::damaged_in(on, id).await? {
+            0 => continue,
+            1 => "1 file".to_owned(),
+            n => format!("{n} files"),
+        };
+        let are = if files == "1 file" { "is" } else { "are" };
+        said.push(format!(
+            "{files} of {what} {are} damaged here and not given out: no device gets it before the same file is uploaded again."
+        ));
+    }
+    Ok(said)
 }
 
 /// A stage's own selector, where it can be read.

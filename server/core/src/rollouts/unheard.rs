@@ -1,5 +1,5 @@
-//! Pure: what a plan names that no device of it has: the attribute of its budget or of its order, and listed devices. Such a plan runs, but not as it was
-//! meant. Refuses to know who else is in the fleet.
+//! Pure: what a plan names that no device of it has: the attribute of its budget or of its order, listed devices, and metrics of its gates that nobody
+//! sends. Such a plan runs, but not as it was meant. Refuses to know who else is in the fleet.
 
 use crate::devices::Facts;
 use std::collections::{BTreeSet, HashSet};
@@ -20,6 +20,10 @@ pub struct Unheard<'a> {
     reported: BTreeSet<String>,
     /// Listed devices that did not come, in lower case.
     listed: HashSet<String>,
+    /// Metrics that its gates compare.
+    metrics: BTreeSet<&'a str>,
+    /// Metrics that the organization's devices send; none before these are known.
+    sent: Option<BTreeSet<String>>,
     /// Whether a device came.
     any: bool,
 }
@@ -38,7 +42,20 @@ impl<'a> Unheard<'a> {
             Some(Order::Listed(ids)) => listed.extend(ids.iter().map(|id| id.as_str().to_lowercase())),
             Some(Order::Random) | None => {}
         }
-        Self { attributes, reported: BTreeSet::new(), listed, any: false }
+        let gates = spec.stages.iter().map(|stage| &stage.gate).chain(&spec.gate);
+        let metrics = gates.flat_map(|gate| &gate.metrics).map(|compared| compared.metric.as_str()).collect();
+        Self { attributes, reported: BTreeSet::new(), listed, metrics, sent: None, any: false }
+    }
+
+    /// Whether it matters which metrics devices send.
+    #[must_use]
+    pub fn asks_for_metrics(&self) -> bool {
+        !self.metrics.is_empty()
+    }
+
+    /// Takes names of metrics that devices send. Where these are not `all`, nothing can be said of others.
+    pub fn knows_metrics(&mut self, names: &[String], all: bool) {
+        self.sent = all.then(|| names.iter().cloned().collect());
     }
 
     /// Takes a device that the plan is for.
@@ -74,7 +91,18 @@ impl<'a> Unheard<'a> {
             1 => Some("1 of the listed ids is no device of this plan.".to_owned()),
             n => Some(format!("{n} of the listed ids are no devices of this plan.")),
         };
-        self.attributes.iter().map(attribute).chain(listed).collect()
+        self.attributes.iter().map(attribute).chain(listed).chain(self.unsent()).collect()
+    }
+
+    /// Sentences about metrics that nobody sends.
+    fn unsent(&self) -> Vec<String> {
+        let Some(sent) = &self.sent else { return Vec::new() };
+        let known: Vec<&str> = sent.iter().map(String::as_str).collect();
+        let metric = |name: &&str| {
+            let nearest = near(name, &known).map_or_else(String::new, |known| format!(" Did you mean {known}?"));
+            format!("No device sends the metric {name}: a gate that compares it has nothing to judge.{nearest}")
+        };
+        self.metrics.iter().filter(|name| !sent.contains(**name)).map(metric).collect()
     }
 }
 
@@ -82,7 +110,7 @@ impl<'a> Unheard<'a> {
 mod tests {
     use super::*;
     use crate::rollouts::testing::{spec, stage};
-    use wire::rollouts::{Budget, Reach};
+    use wire::rollouts::{Budget, GateSpec, MetricGate, Reach, StageSpec, Worse};
 
     fn plan(attribute: &str, order: Order) -> RolloutSpec {
         let budget = Some(Budget { attribute: attribute.into(), at_most: Some(1), at_most_percent: None });
@@ -108,6 +136,26 @@ mod tests {
             ]
         );
         assert_eq!(said(&plan("site", Order::Spread("site".into()))), [""; 0]);
+    }
+
+    #[test]
+    fn a_metric_that_a_gate_compares_and_nobody_sends_is_named_with_the_nearest() {
+        let compared = |name: &str| GateSpec { metrics: vec![MetricGate::new(name.into(), Worse::Higher)], ..GateSpec::USUAL };
+        let mut of = spec(vec![StageSpec { gate: compared("cpu.prcent"), ..stage(Reach::Percent(100.0)) }]);
+        of.gate = Some(compared("cpu.load"));
+        let mut unheard = Unheard::new(&of);
+        assert!(unheard.asks_for_metrics());
+        unheard.take(&Facts::default());
+        assert_eq!(unheard.said(), [""; 0], "nobody has said what is sent");
+        let sent = ["cpu.load".to_owned(), "cpu.percent".to_owned()];
+        unheard.knows_metrics(&sent, true);
+        assert_eq!(
+            unheard.said(),
+            ["No device sends the metric cpu.prcent: a gate that compares it has nothing to judge. Did you mean cpu.percent?"]
+        );
+        unheard.knows_metrics(&sent, false);
+        assert_eq!(unheard.said(), [""; 0], "it may be one of those that are not known");
+        assert!(!Unheard::new(&plan("site", Order::Random)).asks_for_metrics());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use wire::{Timestamp, ids::OrgId, selector::Metric, telemetry::KnownMetric};
 
 /// Names that are told at most.
 const NAMES: i64 = 200;
+/// Names that are looked through at most for one that is not known.
+const LOOKED_THROUGH: i64 = 1000;
 
 /// A way to read them.
 #[derive(Clone)]
@@ -34,6 +36,13 @@ impl LastValues {
         let found = store::names::names_of(&mut self.0.read().await?, org, NAMES).await?;
         let last = |t: Option<i64>, v: Option<f64>| t.zip(v).map(|(t, v)| (Timestamp(t), v));
         Ok(found.into_iter().map(|(name, t, v)| KnownMetric { name, last: last(t, v) }).collect())
+    }
+
+    /// The names of the metrics that devices ever sent, the first 1000, and whether these are all.
+    pub(crate) async fn known(&self, org: &OrgId) -> Result<(Vec<String>, bool), Error> {
+        let found = store::names::names_of(&mut self.0.read().await?, org, LOOKED_THROUGH + 1).await?;
+        let all = i64::try_from(found.len()).is_ok_and(|n| n <= LOOKED_THROUGH);
+        Ok((found.into_iter().map(|(name, ..)| name).collect(), all))
     }
 
     /// The devices whose last value is what is asked for.

@@ -23,9 +23,11 @@ use std::{
 use wire::{
     change::FieldChange,
     page::MAX_ROWS,
-    rollouts::{Call, RolloutDetail, RolloutSpec, StageOutcome, Tab, Verdict, lower_words},
+    rollouts::{Call, Finding, GlassBreak, RolloutDetail, RolloutSpec, StageOutcome, Tab, Verdict, lower_words},
     states::StageState,
 };
+
+pub(super) use shown::{Which, meant as meant_by};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Rollout {
@@ -185,10 +187,13 @@ fn changes(lines: &[FieldChange]) -> String {
     lines.iter().map(line).collect()
 }
 
-fn status(detail: &RolloutDetail, differing: usize) -> String {
+pub(super) fn status(detail: &RolloutDetail, differing: usize) -> String {
     let row = &detail.row;
     let mut out = format!("{} “{}”, {} {}: {}\n", row.id, row.name, row.device_type, row.version, row.state);
     // Writing to a string can't fail.
+    if let Some(glass) = detail.glass.as_ref().filter(|glass| glass.settled_at.is_none()) {
+        let _ = writeln!(out, "{}", unreviewed(glass));
+    }
     if !row.summary.is_empty() {
         let _ = writeln!(out, "{}", row.summary);
     }
@@ -222,7 +227,8 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
             if c.left_out > 0 { format!(", {} left out", c.left_out) } else { String::new() }
         );
         // Its gate has not let it pass: who did.
-        if stage.state == StageState::Succeeded && stage.verdict.call == Call::Wait {
+        let passed_over = stage.state == StageState::Succeeded && stage.verdict.call == Call::Wait;
+        if passed_over || stage.verdict.tells_who_went_on() {
             let _ = writeln!(out, "  {}", stage.verdict.text);
         }
         for line in proves(&stage.verdict) {
@@ -231,7 +237,7 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
         for (i, found) in stage.findings.iter().enumerate() {
             // The latest of each metric.
             if !stage.findings[i + 1..].iter().any(|later| later.metric == found.metric && later.worse == found.worse) {
-                let _ = writeln!(out, "  look {} of {}: {}", found.look, found.looks, found.text);
+                let _ = writeln!(out, "  {}", looked(found));
             }
         }
     }
@@ -245,6 +251,28 @@ fn status(detail: &RolloutDetail, differing: usize) -> String {
         let _ = writeln!(out, "The file says something else: `fleetward rollout diff` shows what.");
     }
     out
+}
+
+/// What a look at a metric found, and whether that stops it.
+fn looked(found: &Finding) -> String {
+    let over = if found.seen && found.call == Call::Halt { "; a person went on in spite of it" } else { "" };
+    format!("look {} of {}: {}{over}", found.look, found.looks, found.text)
+}
+
+/// That a rollout goes without its approvals, and nobody has looked at that yet.
+fn unreviewed(glass: &GlassBreak) -> String {
+    let people = if glass.missing == 1 { "1 more admin has".to_owned() } else { format!("{} more admins have", glass.missing) };
+    let by = glass.review_by.readable();
+    let until = if glass.overdue { format!("since {by} it is OVERDUE") } else { format!("by {by}") };
+    format!(
+        "THE GLASS IS BROKEN: started without its approvals ({} of {}) by {} on {}: {}\n{people} to review that, {until}: `fleetward approval review {}`.",
+        glass.given,
+        glass.needed,
+        glass.by_name,
+        glass.at.readable(),
+        glass.reason,
+        glass.id
+    )
 }
 
 /// What the finished devices of a gate prove of all, as it saw them and, where they are others by now, as of now; nothing while there is none.

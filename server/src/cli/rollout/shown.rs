@@ -1,10 +1,11 @@
-//! `rollout show`, `devices` and `preview-devices`: one rollout by its id or its name, and its devices. Refuses to know how a device fares and why, which
-//! the core says.
+//! `rollout show`, `devices` and `preview-devices`: one rollout by its id or its name, its plan, and its devices. Refuses to know how a device fares and why,
+//! which the core says.
 
 use super::{
     super::said::{Named, every, one_of, table},
     status,
 };
+use crate::plans::written;
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
@@ -20,7 +21,13 @@ use wire::{
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Shown {
     /// How a rollout stands, stage by stage, what was decided on it, what can be done with it, and what happened
-    Show(Which),
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// Its plan instead, all of what its digest signs, as YAML that `rollout diff` reads
+        #[arg(long)]
+        plan: bool,
+    },
     /// The devices of a rollout: the stage of each, how its update stands or ended, and why
     #[command(visible_alias = "updates")]
     Devices(Devices),
@@ -38,7 +45,7 @@ pub(in crate::cli) enum Shown {
 pub(in crate::cli) struct Which {
     /// The rollout's id, or its name, which means the newest one that is called so
     #[arg(value_name = "ID|NAME")]
-    pub(super) rollout: Named<RolloutId>,
+    pub(in crate::cli) rollout: Named<RolloutId>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -65,9 +72,10 @@ pub(in crate::cli) struct Devices {
 /// What is asked for, in whole lines.
 pub(super) async fn told(fleet: &Fleet, actor: &Actor, command: Shown) -> Result<String> {
     match command {
-        Shown::Show(which) => {
+        Shown::Show { which, plan } => {
             let id = meant(fleet, actor, which).await?;
-            Ok(lines(&Box::pin(fleet.rollouts().detail(actor, &id)).await?))
+            let rollout = Box::pin(fleet.rollouts().detail(actor, &id)).await?;
+            Ok(if plan { planned(&rollout) } else { lines(&rollout) })
         }
         Shown::Devices(wanted) => Box::pin(devices(fleet, actor, wanted)).await,
         Shown::PreviewDevices { which, stage } => {
@@ -83,7 +91,7 @@ pub(super) async fn told(fleet: &Fleet, actor: &Actor, command: Shown) -> Result
 }
 
 /// The id of the rollout that is meant.
-pub(super) async fn meant(fleet: &Fleet, actor: &Actor, which: Which) -> Result<RolloutId> {
+pub(in crate::cli) async fn meant(fleet: &Fleet, actor: &Actor, which: Which) -> Result<RolloutId> {
     match which.rollout {
         Named::Id(id) => Ok(id),
         Named::Name(name) => {
@@ -122,6 +130,12 @@ fn placed(row: PreviewDevice) -> Vec<String> {
     vec![row.device_id.to_string(), stage, row.reason.or(row.put_off).unwrap_or_default()]
 }
 
+/// Pure: the plan of a rollout, with what it is the plan of.
+fn planned(rollout: &RolloutDetail) -> String {
+    let (row, back) = (&rollout.row, rollout.way_back.as_ref().map(|back| back.version.as_str()));
+    format!("# {}, digest {}\n{}", row.id, rollout.digest, written(&rollout.spec, (&row.device_type, &row.version), back))
+}
+
 /// Pure: a rollout as it stands, and then what its page has beside that.
 fn lines(rollout: &RolloutDetail) -> String {
     let (row, spec) = (&rollout.row, &rollout.spec);
@@ -139,6 +153,7 @@ fn lines(rollout: &RolloutDetail) -> String {
         ("For", selector.to_owned()),
         ("Reason", spec.reason.clone()),
         ("Digest", rollout.digest.to_string()),
+        ("Plan", "`fleetward rollout show --plan` prints all that the digest signs".to_owned()),
         ("Approvals", standing.map(|s| format!("{} of {}", s.given, s.needed)).unwrap_or_default()),
         ("Decided by", readable(standing.and_then(|s| s.decide_by))),
         ("Starts at", readable(spec.start_at)),

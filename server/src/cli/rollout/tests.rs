@@ -1,7 +1,7 @@
 //! The example of the manual, applied to a fleet on both engines.
 
 use super::{
-    Rollout, answer,
+    Rollout, answer, looked,
     orders::{Decision, OfDevice, Order, Plain, Reasoned, Signed, Staged},
     proves,
     shown::{Devices, Shown, Which},
@@ -17,7 +17,7 @@ use rstest::rstest;
 use std::path::PathBuf;
 use wire::{
     Timestamp,
-    rollouts::{Call, Counts, Show, Tab, UpdateSort, Verdict},
+    rollouts::{Call, Counts, Finding, Show, Tab, UpdateSort, Verdict, Worse},
     states::{Role, RolloutState},
     transfers::TransferLimits,
     updates::UpdateFailure,
@@ -92,6 +92,14 @@ async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
     assert!(missing.contains("plan.yaml:5 there is no release 2.0.0 for gateway."), "{missing}");
     publish(&desk.w, &admin).await;
     assert!(diff(EXAMPLE).await.unwrap().starts_with("There is no rollout “Gateway 2.0.0 for Europe” yet"));
+    for (slip, meant) in [
+        (EXAMPLE.replace("device_type: gateway", "device_type: gatewy"), "for gatewy. Did you mean gateway 2.0.0? Upload"),
+        (EXAMPLE.replace("version: 2.0.0", "version: 2.0.1"), "2.0.1 for gateway. Did you mean gateway 2.0.0? Upload"),
+        (EXAMPLE.replace("version: 2.0.0", "version: 7.7.7"), "7.7.7 for gateway. Upload"),
+    ] {
+        let refused = diff(&slip).await.unwrap_err();
+        assert!(refused.contains(meant), "{refused}");
+    }
     let refused = diff(&EXAMPLE.replace("selector: tag:eu -tag:lab", "selector: tga:eu")).await.unwrap_err();
     assert!(refused.contains("plan.yaml:7 selector: "), "{refused}");
     let drafted = desk.apply(EXAMPLE).await.unwrap();
@@ -193,7 +201,8 @@ async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: Eng
     let shown = async |command| run(Rollout::Shown(command)).await;
     let all = || Devices { which: which(&row.name), stage: None, show: None, outcome: None, select: String::new(), sort: None };
 
-    let drafted = shown(Shown::Show(which(&row.name))).await.unwrap();
+    let show = |name: &str| Shown::Show { which: which(name), plan: false };
+    let drafted = shown(show(&row.name)).await.unwrap();
     assert!(drafted.contains("draft") && drafted.contains("For         every device of the type\n"), "{drafted}");
     assert!(shown(Shown::Devices(all())).await.unwrap().contains("`fleetward rollout preview-devices`"));
     let ahead = shown(Shown::PreviewDevices { which: which(&row.name), stage: None }).await.unwrap();
@@ -202,7 +211,11 @@ async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: Eng
     assert_eq!(first.lines().count(), 3, "two are the canaries: {first}");
     let none = shown(Shown::PreviewDevices { which: which(row.id.as_str()), stage: Some(9) }).await.unwrap_err();
     assert!(none.contains("stages: choose 1 to "), "{none}");
-    let nobody = shown(Shown::Show(which("Winter"))).await.unwrap_err();
+    let plan = shown(Shown::Show { which: which(&row.name), plan: true }).await.unwrap();
+    assert!(plan.starts_with(&format!("# {}, digest ", row.id)) && plan.contains("    gate:\n"), "{plan}");
+    let same = run(Rollout::Diff { file: desk.file(&plan) }).await.unwrap();
+    assert!(same.contains("has this plan (draft)"), "it is a file that says the same: {same}");
+    let nobody = shown(show("Winter")).await.unwrap_err();
     assert_eq!(nobody, "there is no rollout Winter");
 
     fleet.rollouts().submit(&admin, &row.id).await.unwrap();
@@ -210,8 +223,8 @@ async fn a_rollout_and_its_devices_are_shown_by_id_and_by_name(#[case] kind: Eng
     let tab = async |tab| run(Rollout::List { tab: Some(tab) }).await.unwrap().lines().count();
     assert_eq!((tab(Tab::Waiting).await, tab(Tab::Running).await), (2, 1));
     fleet.rollouts().approve(&eve, &row.id, &digest, "Read.").await.unwrap();
-    let said = shown(Shown::Show(which(&row.name))).await.unwrap();
-    assert_eq!(said, shown(Shown::Show(which(row.id.as_str()))).await.unwrap());
+    let said = shown(show(&row.name)).await.unwrap();
+    assert_eq!(said, shown(show(row.id.as_str())).await.unwrap());
     for part in [": running\n", "Stage 1 Canary: ", &format!("Digest      {digest}\n"), "eve  yes   Read.\n", "WHEN", "Possible    "] {
         assert!(said.contains(part), "{part:?} in:\n{said}");
     }
@@ -268,4 +281,30 @@ fn a_stage_says_what_its_devices_prove() {
             "as of now: 17 of 20 finished devices succeeded: 63.9 % or more do, 95 % sure",
         ]
     );
+}
+
+#[test]
+fn a_look_that_a_person_went_on_in_spite_of_says_so() {
+    let found = Finding {
+        look: 2,
+        looks: 4,
+        at: Timestamp(2),
+        from: Timestamp(1),
+        metric: "cpu.load".into(),
+        worse: Worse::Higher,
+        call: Call::Halt,
+        text: "cpu.load is worse".into(),
+        updated: 9,
+        control: 9,
+        needed: 5,
+        sampled: false,
+        compared: None,
+        seen: false,
+    };
+    assert_eq!(looked(&found), "look 2 of 4: cpu.load is worse");
+    assert_eq!(looked(&Finding { seen: true, ..found }), "look 2 of 4: cpu.load is worse; a person went on in spite of it");
+    let no = Verdict { sample: 3, ..Verdict::new(Call::Halt, "cpu.load is worse") };
+    assert!(!no.tells_who_went_on());
+    let over = no.overruled("oli");
+    assert!(over.tells_who_went_on() && Verdict::new(Call::Wait, format!("3 are missing; {}", over.text)).tells_who_went_on());
 }

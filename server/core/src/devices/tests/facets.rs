@@ -5,7 +5,7 @@ use crate::{db::EngineKind, devices::presence::set_attributes, testing::World};
 use rstest::rstest;
 use std::{collections::BTreeMap, time::Duration};
 use wire::{
-    device::Telling,
+    device::{Sample, Telling},
     devices::{DeviceQuery, GroupMany, TagMany},
     facets::FacetCount,
     states::DeviceStep,
@@ -115,5 +115,12 @@ async fn a_search_for_what_there_is_none_of_is_told_the_nearest(#[case] kind: En
     );
     assert_eq!(told("attr.site:nowhere").await, [""; 0], "there is one of that name");
     assert_eq!(told("attr.siet:berlin").await, ["No device reports the attribute siet. Did you mean site?"]);
+    assert_eq!(told("version:9.9 hw:Z").await, ["No device has the hardware Z.", "No device runs the version 9.9."]);
+    let id = "gw-1".parse().unwrap();
+    let sample = Sample { t: w.clock_now().0, m: "cpu.percent".into(), v: 7.0 };
+    w.fleet.telemetry().ingest(&w.org, device, &id, "t", 1, vec![sample]).await.unwrap();
+    while w.fleet.telemetry().compact_tick().await.unwrap() > 0 {}
+    assert_eq!(told("metric.cpu.percent>3").await, [""; 0]);
+    assert_eq!(told("metric.cpu.prcent>3").await, ["No device sends the metric cpu.prcent. Did you mean cpu.percent?"]);
     assert_eq!(told("type:gatway state:decommissioned").await, [""; 0], "those are not offered");
 }

@@ -278,5 +278,17 @@ async fn a_type_a_tag_an_attribute_or_a_group_that_there_is_none_of_is_told_besi
     assert_eq!(told("-tag:canry").await, ["No device has the tag canry. Did you mean canary?", of_stage]);
     s.at_site(s.devices[0], "berlin").await;
     assert_eq!(told("attr.site:paris").await, [of_stage], "nobody is there, and it is an attribute");
-    assert_eq!(told("attr.stie:berlin").await, ["No device reports the attribute stie. Did you mean site?", of_stage]);
+    assert_eq!(told("hw:Z version:9.9").await, ["No device has the hardware Z.", "No device runs the version 9.9.", of_stage]);
+    assert_eq!(told("metric.cpu.prcent>3").await, ["No device sends the metric cpu.prcent.", of_stage]);
+    let damage = Sql::same(
+        "INSERT INTO artifact_checks (sha256, checked_at, damage, damaged_at)
+         SELECT sha256, 1, 'changed', 1 FROM release_files WHERE release_id = $1 AND name = 'fw.bin'
+         ON CONFLICT (sha256) DO UPDATE SET damage = 'changed', damaged_at = 1",
+    );
+    let mut tx = s.rollouts().db.write().await.unwrap();
+    exec!(&mut tx, damage, s.release.as_str()).unwrap();
+    tx.commit().await.unwrap();
+    let damaged = "1 file of the release is damaged here and not given out: no device gets it before the same file is uploaded again.";
+    assert_eq!(told("type:gateway").await, [damaged, of_stage]);
+    assert_eq!(told("attr.stie:berlin").await, [damaged, "No device reports the attribute stie. Did you mean site?", of_stage]);
 }

@@ -30,6 +30,8 @@ async fn names_of_metrics_are_those_that_devices_sent_and_so_many_at_most(#[case
     room.telemetry.compact_tick().await.unwrap();
     let found = last.names(&room.org).await.unwrap();
     assert_eq!((found.len(), found[0].name.as_str(), found[199].name.as_str()), (200, "battery", "m197"));
+    let (known, all) = last.known(&room.org).await.unwrap();
+    assert!(known.len() == 252 && all, "{}", known.len());
 }
 
 /// What the database would do: a name is found by the index, and never by reading the series of every device.

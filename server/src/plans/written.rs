@@ -1,0 +1,156 @@
+//! Pure: a plan as YAML that says all of it, in the form of the files that are read here, so that who signs a digest reads what it signs, and may keep it as
+//! a file. Refuses to know where the plan comes from.
+
+use serde_json::{Map, Value, json};
+use wire::{Timestamp, rollouts::RolloutSpec};
+
+/// What comes first among the fields that stand together, in this order; then the rest by name, and the stages last.
+const FIRST: [&str; 9] = ["name", "release", "device_type", "version", "selector", "reason", "reach", "metric", "attribute"];
+/// What stands last.
+const LAST: [&str; 2] = ["gate", "stages"];
+
+/// The plan of this release, its device type and version, with the version that it goes back to. A release that is gone is told by its id.
+pub(crate) fn written(spec: &RolloutSpec, (device_type, version): (&str, &str), back: Option<&str>) -> String {
+    // A plan is an object of text, numbers and lists: that can't fail.
+    let Ok(Value::Object(mut plan)) = serde_json::to_value(spec) else { return String::new() };
+    let named = |version: &str| json!({ "device_type": device_type, "version": version });
+    plan.insert("release".to_owned(), named(version));
+    if let Some(back) = back.filter(|_| spec.way_back.is_some()) {
+        plan.insert("way_back".to_owned(), named(back));
+    }
+    if let Some(at) = spec.start_at {
+        plan.insert("start_at".to_owned(), Value::String(exactly(at)));
+    }
+    let mut out = String::new();
+    fields(&mut out, &plan, 0);
+    out
+}
+
+/// An instant to the millisecond, which is what is signed.
+fn exactly(at: Timestamp) -> String {
+    match at.0.rem_euclid(1000) {
+        0 => at.rfc3339(),
+        past => format!("{}.{past:03}Z", at.rfc3339().trim_end_matches('Z')),
+    }
+}
+
+/// The fields of an object, each on a line of its own, so far to the right.
+fn fields(out: &mut String, of: &Map<String, Value>, indent: usize) {
+    let place = |key: &str| match (FIRST.iter().position(|first| *first == key), LAST.iter().position(|last| *last == key)) {
+        (Some(first), _) => first,
+        (None, None) => FIRST.len(),
+        (None, Some(last)) => FIRST.len() + 1 + last,
+    };
+    let mut sorted: Vec<(&String, &Value)> = of.iter().collect();
+    sorted.sort_by(|a, b| place(a.0).cmp(&place(b.0)).then_with(|| a.0.cmp(b.0)));
+    for (key, value) in sorted {
+        out.push_str(&" ".repeat(indent));
+        out.push_str(key);
+        out.push(':');
+        behind(out, value, indent);
+    }
+}
+
+/// What stands behind a key.
+fn behind(out: &mut String, value: &Value, indent: usize) {
+    match value {
+        Value::Object(of) if !of.is_empty() => {
+            out.push('\n');
+            fields(out, of, indent + 2);
+        }
+        Value::Array(members) if !members.is_empty() => {
+            out.push('\n');
+            for member in members {
+                item(out, member, indent + 2);
+            }
+        }
+        _ => {
+            out.push(' ');
+            out.push_str(&scalar(value));
+            out.push('\n');
+        }
+    }
+}
+
+/// A member of a list.
+fn item(out: &mut String, value: &Value, indent: usize) {
+    let lead = " ".repeat(indent);
+    match value {
+        Value::Object(of) if !of.is_empty() => {
+            let mut inside = String::new();
+            fields(&mut inside, of, indent + 2);
+            // The first of its fields stands behind the dash.
+            out.push_str(&lead);
+            out.push_str("- ");
+            out.push_str(inside.trim_start());
+        }
+        _ => {
+            out.push_str(&lead);
+            out.push_str("- ");
+            out.push_str(&scalar(value));
+            out.push('\n');
+        }
+    }
+}
+
+/// A value without parts; text as JSON has it where YAML would read it as something else.
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) if plain(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether text means itself without quotation marks.
+fn plain(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-' | '/');
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(inside)
+        && !text.ends_with(' ')
+        && !WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plans::PlanFile;
+    use std::path::Path;
+    use wire::{
+        ids::ReleaseId,
+        rollouts::{GateSpec, MetricGate, Order, Reach, StageSpec, Worse},
+    };
+
+    #[test]
+    fn a_plan_is_read_again_as_it_was() {
+        let release: ReleaseId = "rel_00000000000000000000000000000001".parse().unwrap();
+        let stage = |name: &str, reach, gate| StageSpec { name: name.into(), reach, soak_s: 3600, confirm: true, gate };
+        let metrics = vec![MetricGate::new("cpu.load".into(), Worse::Higher)];
+        let watched = GateSpec { metrics, max_failed: Some(2), ..GateSpec::USUAL };
+        let stages = vec![
+            stage("Canary: \"one\"\n# two", Reach::Matching("tag:eu -\"x y\"".into()), watched),
+            stage("yes", Reach::Percent(33.3), GateSpec::USUAL),
+            stage("Everybody", Reach::Percent(100.0), GateSpec::USUAL),
+        ];
+        let listed = ["gw-7", "7"].map(|id| id.parse().unwrap()).to_vec();
+        let spec = RolloutSpec {
+            selector: "tag:eu version<2.0.0".into(),
+            reason: String::new(),
+            start_at: Some(Timestamp(1_795_341_432_007)),
+            confirm_at_device: true,
+            way_back: Some(release.clone()),
+            order: Some(Order::Listed(listed)),
+            gate: Some(GateSpec::USUAL),
+            ..RolloutSpec::new("Gateway - 2".into(), release.clone(), stages)
+        };
+        let text = written(&spec, ("gateway", "2.0.0"), Some("1.10"));
+        assert!(
+            text.starts_with("name: Gateway - 2\nrelease:\n  device_type: gateway\n  version: \"2.0.0\"\nselector: \"tag:eu "),
+            "{text}"
+        );
+        assert!(text.contains("\nstages:\n  - name: \"Canary: ") && text.contains("\nconfirm_at_device: true\n"), "{text}");
+        let file = PlanFile::read(Path::new("plan.yaml"), &text).unwrap();
+        assert_eq!((file.release.value.version.as_str(), file.way_back.as_ref().unwrap().value.version.as_str()), ("2.0.0", "1.10"));
+        assert_eq!(file.spec(Path::new("plan.yaml"), release.clone(), Some(release)).unwrap(), spec, "{text}");
+    }
+}
