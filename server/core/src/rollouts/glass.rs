@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Result,
-    access::{Act, Actor, audit, may},
+    access::{Act, Actor, allowed, audit, may},
     bus::Event,
     db::Conn,
 };
@@ -322,10 +322,22 @@ pub(super) fn not_breakable(record: &records::Record, allowed: bool, now: Timest
     }
 }
 
-/// Why this person can't resume what somebody halted who objected; none when they can, or nobody did.
+/// The start without approval that somebody has objected to, where the rollout still goes by it.
+pub(super) fn objected(glass: Option<&GlassBreak>) -> Option<&GlassBreak> {
+    glass.filter(|g| g.holds && g.reviews.iter().any(|r| !r.accepted))
+}
+
+/// Why this person can't resume what is halted and was objected to; none when they can, or nobody did. It takes who may review it, and a person: who it is would
+/// not be known of a command line without a token.
 pub(super) fn not_resumed_by(actor: &Actor, record: &records::Record, glass: Option<&GlassBreak>) -> Option<Error> {
-    let objected = glass.filter(|g| g.holds && g.reviews.iter().any(|r| !r.accepted))?;
-    let concerned = |user: &UserId| *user == objected.by || record.wrote(user);
-    let why = "Somebody objected to its start without approval. Somebody who neither broke the glass nor wrote the plan has to resume it.";
-    actor.user().is_some_and(concerned).then(|| Error::NotNow(why.to_owned()))
+    let objected = objected(glass)?;
+    let why = match actor.user() {
+        None => "A person has to resume it: give --token-file, with a token of an admin who neither broke the glass nor wrote the plan.",
+        Some(user) if *user == objected.by || record.wrote(user) => {
+            "Somebody who neither broke the glass nor wrote the plan has to resume it."
+        }
+        Some(_) if !allowed(actor, Act::Approve) => "An admin has to resume it, as only admins review that.",
+        Some(_) => return None,
+    };
+    Some(Error::NotNow(format!("Somebody objected to its start without approval. {why}")))
 }

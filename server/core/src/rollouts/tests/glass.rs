@@ -217,7 +217,17 @@ async fn an_objection_halts_it_and_who_is_concerned_does_not_resume_it(#[case] k
     // A second objection has nothing left to stop.
     assert_eq!(fault(room.review_glass(&e.eve, &glass, &review(false, true)).await).code, "not_now");
     room.review_glass(&e.eve, &glass, &review(false, false)).await.unwrap();
-    room.resume(&s.oli, &id, "we looked at it together").await.unwrap();
+    // Without a token the command line is nobody; and an operator could not have reviewed it.
+    for (who, part) in [(&Actor::shell(s.w.org.clone()), "give --token-file"), (&s.oli, "An admin has to resume it")] {
+        let refused = fault(room.resume(who, &id, "anonymous").await);
+        assert!(refused.code == "not_now" && refused.message.contains(part), "{refused:?}");
+    }
+    room.resume(&e.sam, &id, "we looked at it together").await.unwrap();
+    let detail = s.booked("rollout.resume").await;
+    let over = detail["in_spite_of"].as_array().unwrap();
+    assert_eq!(over.len(), 2, "both objections: {detail}");
+    assert!(over.iter().all(|o| o["objection_to"].as_str() == Some(glass.as_str())), "{detail}");
+    assert!(["max", "eve"].iter().all(|by| over.iter().any(|o| o["by"].as_str() == Some(by))), "{detail}");
     assert_eq!(s.state(&id).await, RolloutState::Running);
     s.everybody_updates().await;
     s.checked(&id).await;
