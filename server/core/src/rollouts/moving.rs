@@ -243,7 +243,9 @@ fn not_before_its_time(record: &Record, actor: &Actor) -> Option<Error> {
         match actor.user() {
             Some(user) => record.wrote(user).then_some(Error::OwnRollout),
             // Without a token the command line has no name, and the author may sit there.
-            None => Some(Error::NotNow("It was approved for a later time. A person has to start it earlier: give --token-file.".to_owned())),
+            None => {
+                Some(Error::NotNow("It was approved for a later time. A person has to start it earlier: give --token-file.".to_owned()))
+            }
         }
     }
 }

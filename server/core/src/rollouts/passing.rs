@@ -3,7 +3,6 @@
 
 use super::{
     course::{Change, Course, Stage},
-    gate,
     plan::{Plan, devices_of, say_no, say_no_at_its_end},
 };
 use wire::{
@@ -44,20 +43,19 @@ impl Cancelled {
     }
 }
 
-/// What the gate of a stage says when nobody else comes to it. Who was cancelled is no evidence: where the last stage has too few others to be judged, but with
-/// those it would have enough, that is no no of its gate.
+/// What the gate of a stage says when nobody else comes to it. Who was cancelled is no evidence, and lowers no sample: where too few others are left, that is a no
+/// of an earlier stage's gate. Where the last stage would have enough with them, it is none of its: it asks on the way to its end whether they are tried again.
 pub(super) fn at_its_end((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled) -> Verdict {
-    let (gate, counts) = (&stage.spec.gate, &stage.counts);
     let verdict = stage.closes();
-    let lacks = verdict.finished < verdict.sample && verdict.finished + cancelled.devices >= verdict.sample && counts.waiting == 0;
-    let only = verdict.call == Call::Halt && lacks && gate::judge(gate, counts, stage.seen, false).call != Call::Halt;
+    let lacks = verdict.finished < verdict.sample && verdict.finished + cancelled.devices >= verdict.sample && stage.counts.waiting == 0;
+    let only = verdict.call == Call::Halt && lacks && stage.judged(false).call != Call::Halt;
     if only && course.is_last(number) { Verdict { call: Call::Wait, ..verdict } } else { verdict }
 }
 
 /// A stage waits for a person; what devices say meanwhile is evidence. The last one waits because of cancelled devices, as long as there are such and the time
 /// for that is not over.
 pub(super) fn waiting((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
-    let open = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false);
+    let open = stage.judged(false);
     if open.call == Call::Halt {
         return say_no(course, number, open);
     }

@@ -226,7 +226,7 @@ fn waits_out(course: &Course, stage: &Stage, now: Timestamp) -> bool {
 
 fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay, survey: Option<&Survey>, now: Timestamp) -> Plan {
     let counts = &stage.counts;
-    let open = gate::judge(&stage.spec.gate, counts, stage.seen, false);
+    let open = stage.judged(false);
     if open.call == Call::Halt {
         return say_no(course, number, open);
     }
@@ -267,7 +267,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
             0 => "nobody was left to update".to_owned(),
             n => format!("nobody could be judged: {} left out", devices_of(n)),
         };
-        let judged = Verdict { call: Call::Wait, text: text.clone(), ..gate::judge(&stage.spec.gate, counts, stage.seen, true) };
+        let judged = Verdict { call: Call::Wait, text: text.clone(), ..stage.judged(true) };
         if course.is_last(number) && under_way.cancelled.devices > 0 {
             return pass((course, number, stage), judged, "", (under_way.cancelled, now));
         }
