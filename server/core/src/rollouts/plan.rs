@@ -11,7 +11,7 @@
 use super::{
     course::{Change, Course, Stage, may_install},
     gate,
-    passing::{TO_GO_ON, at_its_end, goes_on, pass, waiting},
+    passing::{TO_GO_ON, at_its_end, goes_on, halt_for, pass, waiting},
     soak::{soaking, whole, whole_says_no},
     state::{self, ROLLOUT},
     way_back,
@@ -340,12 +340,6 @@ pub(super) fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan
     }
     let recalled = !may_install(course.release);
     plan.enter(RolloutState::Halted, why).then(Change::Withdraw { recalled, for_good: false })
-}
-
-/// The same for a reason that is no gate's: its stage keeps the reason, and the rollout says that it is halted for it.
-fn halt_for(course: &Course, reason: &str) -> Plan {
-    let verdict = course.current().map(|stage| unjudged(stage, reason));
-    halt(course, verdict, &format!("Halted: {reason}"))
 }
 
 /// What is kept with a stage that no gate has halted: its numbers, and why.

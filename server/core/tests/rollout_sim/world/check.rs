@@ -49,8 +49,10 @@ impl World {
                 }
             }
             // Whom people have cancelled lets no gate judge by fewer than its plan says.
-            let let_pass = old.state != new.state && by == "automatic" && new.state != StageState::Failed;
-            if let Some(said) = new.verdict.as_ref().filter(|v| let_pass && v.call == Call::Pass && v.finished > 0) {
+            let let_pass = old.state != new.state && old.state != StageState::AwaitingPromotion && by == "automatic";
+            if let Some(said) =
+                new.verdict.as_ref().filter(|v| let_pass && new.state != StageState::Failed && v.call == Call::Pass && v.finished > 0)
+            {
                 let there = said.finished + self.cancelled_in_stage(run, number);
                 let needed = i64::from(new.spec.gate.min_sample).min(there);
                 assert!(said.finished >= needed, "seed {}: a stage passed with {} of {needed}", self.seed, said.finished);
