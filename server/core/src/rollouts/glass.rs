@@ -33,7 +33,7 @@ use wire::{
     Timestamp,
     ids::{Digest, GlassId, OrgId, RolloutId, UserId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    rollouts::{GLASS_REVIEWS, GlassBreak, GlassReview, GlassStop, NewGlassReview},
+    rollouts::{GLASS_REVIEWS, GlassBreak, GlassReview, GlassStop, NewGlassReview, approvals_of},
     states::RolloutState,
 };
 
@@ -116,18 +116,19 @@ impl Rollouts {
             return Err(Error::NotNow(why).into());
         }
         let drafted = record.state() == RolloutState::Draft;
-        let (given, needed) = if drafted {
+        let standing = if drafted {
             let rule = rule_for(&mut tx, &actor.org, &record.device_type, now).await?;
-            let (kept, electors) = (plans::json(&Asked::of(&rule, &people))?, Vec::<Elector>::new());
+            let nobody = Asked::of(&rule, &people);
+            let (kept, electors) = (plans::json(&nobody)?, Vec::<Elector>::new());
             let by_name = actor.label();
             let (needed, rule) = (rule.needed, kept.as_str());
             let asked = asking::Asked { needed, rule, electors: &electors, decide_by: None, at: now, by: Some(by), by_name: &by_name };
             asking::ask(&mut tx, &actor.org, id, &asked).await?;
-            (0, needed)
+            nobody.unasked()
         } else {
-            let standing = Standing::read(&mut tx, &record, now).await?.view();
-            (standing.given, standing.needed)
+            Standing::read(&mut tx, &record, now).await?.view()
         };
+        let approvals = approvals_of(standing.given, standing.needed, &standing.from);
         let text = format!("Glass broken: started without approval by {}: {reason}", actor.label());
         let made = Break {
             id: self.entropy.id(now),
@@ -139,8 +140,12 @@ impl Rollouts {
             author: record.author.clone(),
             reason: reason.to_owned(),
             digest: digest.clone(),
-            given,
-            needed,
+            given: standing.given,
+            needed: standing.needed,
+            from: standing.from,
+            release: format!("{} {}", record.device_type, record.version),
+            selector: record.spec.selector.clone(),
+            devices: None,
             at: now,
             review_by: terms.review_by(now),
             overdue: false,
@@ -150,7 +155,8 @@ impl Rollouts {
         let through: &[RolloutState] =
             if drafted { &[RolloutState::WaitingForApproval, RolloutState::Approved] } else { &[RolloutState::Approved] };
         let detail = json!({
-            "break": made.id, "reason": reason, "approvals_given": given, "approvals_needed": needed, "review_by": made.review_by
+            "break": made.id, "reason": reason, "approvals": approvals, "approvals_given": made.given, "approvals_needed": made.needed,
+            "approvals_missing": standing.missing, "review_by": made.review_by
         });
         let turn = Turn { action: "rollout.break_glass", through, summary: text.clone(), text, tone: "bad", detail };
         self.turn(&mut tx, actor, &record, &course, turn).await?;

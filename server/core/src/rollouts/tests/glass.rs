@@ -7,7 +7,7 @@ use wire::{
     FaultKind,
     ids::{Digest, GlassId, RolloutId},
     overview::Matter,
-    rollouts::{GlassStop, NewApprovalTerms, NewGlassReview, Reach, RolloutSpec, Verb},
+    rollouts::{ApprovalRule, GlassStop, NewApprovalTerms, NewApproverGroup, NewGlassReview, Reach, RolloutSpec, Share, Verb},
     states::{Role, RolloutState},
 };
 
@@ -139,6 +139,35 @@ async fn the_author_starts_it_alone_and_two_others_review_that(#[case] kind: Eng
     // What went without approval is not what the next plan is compared with.
     let (next, _) = e.waiting(&s.oli, e.spec()).await;
     assert_eq!(s.detail(&next).await.changes.unwrap().since, None);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn it_is_kept_which_group_had_not_approved(#[case] kind: EngineKind) {
+    let e = Emergency::open(kind).await;
+    let (s, room) = (&e.s, e.s.rollouts());
+    let safety = NewApproverGroup { name: "safety".into(), members: vec![e.sam.user().unwrap().clone()] };
+    let safety = room.create_approver_group(&s.ada, safety).await.unwrap().id;
+    let rule = ApprovalRule { needed: 2, from: vec![Share { group: safety, at_least: 1 }] };
+    room.set_rule(&s.ada, "", rule).await.unwrap();
+    let (id, digest) = e.waiting(&s.oli, e.spec()).await;
+    for approver in [&e.eve, &e.max] {
+        room.approve(approver, &id, &digest, "fine").await.unwrap();
+    }
+    room.break_glass(&s.ada, &id, &digest, "the field burns").await.unwrap();
+    let kept = s.detail(&id).await.glass.unwrap();
+    assert_eq!(kept.approvals(), "2 of 2, missing 1 of safety");
+    assert_eq!((kept.release.as_str(), kept.selector.as_str(), kept.devices), ("gateway 2.0.0", "", Some(3)));
+    let booked = s.booked("rollout.break_glass").await;
+    assert_eq!((booked["approvals"].as_str(), booked["approvals_missing"].as_u64()), (Some("2 of 2, missing 1 of safety"), Some(1)));
+    // From a draft nobody was asked.
+    let (drafted, release) = (e.spec(), s.publish("3.0.0", 3).await);
+    let drafted = room.draft(&s.oli, RolloutSpec { release, ..drafted }).await.unwrap();
+    let digest = s.detail(&drafted).await.digest;
+    room.break_glass(&s.ada, &drafted, &digest, "still").await.unwrap();
+    assert_eq!(s.detail(&drafted).await.glass.unwrap().approvals(), "0 of 2, missing 1 of safety");
 }
 
 #[rstest]
