@@ -164,3 +164,23 @@ async fn who_approves_a_plan_from_before_slips_were_refused_sees_whom_it_reaches
     let written = s.rollouts().preview(&s.oli, &RolloutSpec { selector: "-state:activ".into(), ..again }).await.unwrap();
     assert!(written.selector_error.is_some() && written.problems.iter().any(|problem| problem.field == "selector"));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn whom_another_rollout_is_updating_is_counted_where_the_list_has_it(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 4).await;
+    s.approved(RolloutSpec { selector: "gw-1".into(), ..s.spec(vec![stage(Reach::Percent(100.0))]) }).await;
+    let (device, offer) = s.poll_all().await.remove(0);
+    s.say(device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+    s.release = s.publish("3.0.0", 3).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Matching("gw-2".into())), stage(Reach::Percent(100.0))])).await;
+    let detail = s.detail(&id).await;
+    assert_eq!((detail.row.counts.total, detail.stages[0].counts.total, detail.stages[1].counts.total), (4, 1, 3));
+    for (stage, total) in [(None, 4), (Some(1), 1), (Some(2), 3)] {
+        let page = s.rollouts().updates(&s.oli, &id, &UpdateQuery { stage, ..UpdateQuery::default() }).await.unwrap();
+        assert_eq!((page.total, page.items.len()), (total, usize::try_from(total).unwrap()), "{stage:?}");
+    }
+    s.checked(&id).await;
+}
