@@ -184,3 +184,20 @@ async fn whom_another_rollout_is_updating_is_counted_where_the_list_has_it(#[cas
     }
     s.checked(&id).await;
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn all_problems_of_a_plan_that_can_be_told_are_told_at_once(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 12).await;
+    let gate = GateSpec { min_sample: 500, ..GateSpec::default() };
+    let told = async |first: StageSpec| {
+        let plan = s.spec(vec![first, stage(Reach::Percent(100.0))]);
+        let problems = s.rollouts().preview(&s.oli, &plan).await.unwrap().problems;
+        problems.into_iter().map(|p| p.field).collect::<Vec<_>>()
+    };
+    let half = || StageSpec { gate: gate.clone(), ..stage(Reach::Percent(50.0)) };
+    assert_eq!(told(StageSpec { soak_s: u32::MAX, ..half() }).await, ["stages.0.soak_s", "stages.0.gate.min_sample"]);
+    assert_eq!(told(StageSpec { reach: Reach::Percent(250.0), ..half() }).await, ["stages.0.reach", "stages.0.gate.min_sample"]);
+}
