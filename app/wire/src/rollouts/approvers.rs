@@ -246,8 +246,8 @@ mod tests {
 
     #[test]
     fn enough_approvals_may_still_lack_those_of_a_group() {
-        let group = "apg_00000000000000000000000000000000".parse().unwrap();
-        let share = |given| ShareStanding { group: ApproverGroupId::clone(&group), name: "safety".into(), at_least: 1, given };
+        let group: ApproverGroupId = "apg_00000000000000000000000000000000".parse().unwrap();
+        let share = |given| ShareStanding { group: group.clone(), name: "safety".into(), at_least: 1, given };
         assert_eq!(approvals_of(2, 2, &[share(0)]), "2 of 2, missing 1 of safety");
         assert_eq!((approvals_of(2, 2, &[share(1)]), approvals_of(0, 1, &[])), ("2 of 2".to_owned(), "0 of 1".to_owned()));
     }

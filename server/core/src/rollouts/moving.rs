@@ -276,7 +276,7 @@ fn passed_over(gate: &str, saw: &Verdict) -> serde_json::Value {
 /// The objections that a person goes on in spite of, for the audit log: to which start without approval, by whom, and what they said.
 fn overridden(glass: &GlassBreak) -> impl Iterator<Item = serde_json::Value> {
     let objections = glass.reviews.iter().filter(|r| !r.accepted);
-    objections.map(|r| json!({ "objection_to": glass.id, "by": r.by_name, "said": r.remark }))
+    objections.map(move |r| json!({ "objection_to": glass.id, "by": r.by_name, "said": r.remark }))
 }
 
 /// How many are tried again, for the history; of whom, where that is not as usual.

@@ -48,11 +48,10 @@ impl World {
                     assert!(most.is_none_or(|most| n <= i64::from(most)), "seed {}: {n} {what} devices let a stage pass", self.seed);
                 }
             }
-            // Whom people have cancelled lets no gate judge by fewer than its plan says.
-            let let_pass = old.state != new.state && old.state != StageState::AwaitingPromotion && by == "automatic";
-            if let Some(said) =
-                new.verdict.as_ref().filter(|v| let_pass && new.state != StageState::Failed && v.call == Call::Pass && v.finished > 0)
-            {
+            // Whom people have cancelled lets no gate judge by fewer than its plan says. What was said before it waited for a person was of those of then.
+            let moved = old.state != new.state && old.state != StageState::AwaitingPromotion && by == "automatic";
+            let on = matches!(new.state, StageState::Soaking | StageState::AwaitingPromotion | StageState::Succeeded);
+            if let Some(said) = new.verdict.as_ref().filter(|v| moved && on && v.call == Call::Pass && v.finished > 0) {
                 let there = said.finished + self.cancelled_in_stage(run, number);
                 let needed = i64::from(new.spec.gate.min_sample).min(there);
                 assert!(said.finished >= needed, "seed {}: a stage passed with {} of {needed}", self.seed, said.finished);
