@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, BrowserContext } from "@playwright/test";
+import { signIn } from "./sessions";
 import { results, system, unique, type Reach } from "./system";
 import { test as base } from "./test";
 
@@ -37,7 +38,7 @@ export class Own implements Reach {
     const own = await Own.bare();
     own.add(own.admin, "Ada Alone", "admin");
     own.api_token = own.fleetward("token", "create", "--email", own.admin.email, "--role", "admin", "--name", "journeys").trim();
-    own.session = await own.signIn(browser, own.admin);
+    own.session = await signIn(browser, own.operator_url, own.admin);
     return own;
   }
 
@@ -45,7 +46,7 @@ export class Own implements Reach {
   async person(browser: Browser, name: string, role: "viewer" | "operator" | "admin") {
     const person = { email: `${unique("person")}@own.example`, password: randomBytes(12).toString("hex") };
     this.add(person, name, role);
-    const storageState = await this.signIn(browser, person);
+    const storageState = await signIn(browser, this.operator_url, person);
     const context = await browser.newContext({ baseURL: this.operator_url, storageState, timezoneId: "UTC", locale: "en-GB" });
     return context.newPage();
   }
@@ -119,19 +120,6 @@ export class Own implements Reach {
     writeFileSync(file, password, { mode: 0o600 });
     this.fleetward("user", "add", "--email", email, "--name", name, "--role", role, "--password-file", file);
     rmSync(file);
-  }
-
-  private async signIn(browser: Browser, { email, password }: { email: string; password: string }) {
-    const context = await browser.newContext({ baseURL: this.operator_url });
-    const page = await context.newPage();
-    await page.goto("/sign-in");
-    await page.getByLabel("E-mail").fill(email);
-    await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.waitForURL((url) => url.pathname === "/");
-    const session = await context.storageState();
-    await context.close();
-    return session;
   }
 }
 

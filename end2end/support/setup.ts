@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium, type FullConfig } from "@playwright/test";
-import { NOSCRIPT_ROLLOUT, quarantined, rest, results, stateOf, system, type Role } from "./system";
+import { forgetSession, sessionOf } from "./sessions";
+import { NOSCRIPT_ROLLOUT, quarantined, rest, results, system, type Role } from "./system";
 
 export default async function setup(config: FullConfig) {
   mkdirSync(results, { recursive: true });
@@ -16,15 +17,8 @@ export default async function setup(config: FullConfig) {
   const { launchOptions } = config.projects[0]!.use;
   const browser = await chromium.launch(launchOptions);
   for (const role of ["operator", "admin", "approver", "viewer"] as Role[]) {
-    const context = await browser.newContext({ baseURL: system().operator_url });
-    const page = await context.newPage();
-    await page.goto("/sign-in");
-    await page.getByLabel("E-mail").fill(system()[role].email);
-    await page.getByLabel("Password").fill(system()[role].password);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.waitForURL((url) => url.pathname === "/");
-    await context.storageState({ path: stateOf(role) });
-    await context.close();
+    forgetSession(role);
+    await sessionOf(browser, role);
   }
   await browser.close();
   return stop;

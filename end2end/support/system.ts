@@ -30,7 +30,6 @@ export interface System {
 export const NOSCRIPT_ROLLOUT = "Next year's firmware";
 
 export const results = join(__dirname, "..", "results");
-export const stateOf = (role: Role) => join(results, `signed-in-${role}.json`);
 
 /** A name that no other test has. */
 export const unique = (what: string) => `${what}-${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test as base, expect, type Browser, type Locator, type Page } from "@playwright/test";
-import { results, stateOf, system, type Role } from "./system";
+import { sessionOf } from "./sessions";
+import { results, system, type Role } from "./system";
 
 const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
@@ -11,7 +12,7 @@ export const test = base.extend<{ role: Role | "nobody"; noise: string[] }>({
   /** Who is signed in; `nobody` for nobody. */
   role: ["operator", { option: true }],
   baseURL: async ({}, use) => use(system().operator_url),
-  storageState: async ({ role }, use) => use(role === "nobody" ? undefined : stateOf(role)),
+  storageState: async ({ role, browser }, use) => use(role === "nobody" ? undefined : await sessionOf(browser, role)),
   /** Errors and warnings of the page: a hydration mismatch speaks only there. Checked after every test that opens a page. */
   noise: [
     async ({ page, javaScriptEnabled }, use) => {
@@ -72,7 +73,7 @@ export const withoutLimits = (input: Locator) => input.evaluate((el: HTMLInputEl
 
 /** A second person in a browser of their own. */
 export async function someoneElse(browser: Browser, role: Role) {
-  const context = await browser.newContext({ baseURL: system().operator_url, storageState: stateOf(role), timezoneId: "UTC", locale: "en-GB" });
+  const context = await browser.newContext({ baseURL: system().operator_url, storageState: await sessionOf(browser, role), timezoneId: "UTC", locale: "en-GB" });
   return context.newPage();
 }
 

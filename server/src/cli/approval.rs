@@ -277,6 +277,15 @@ fn broken(g: &GlassBreak) -> String {
         (None, false) => format!("{} to review it by {}", g.missing, g.review_by.readable()),
     };
     let mut out = format!("{} “{}” was started without approval by {}: {} ({state})\n", g.id, g.rollout_name, g.by_name, g.reason);
+    let selector = if g.selector.is_empty() { "every device of the type" } else { g.selector.as_str() };
+    let devices = g.devices.map_or_else(|| "not begun".to_owned(), |n| if n == 1 { "1 device".to_owned() } else { format!("{n} devices") });
+    let _ = writeln!(
+        out,
+        "  {}: {selector} ({devices}); approvals: {}; plan: `fleetward rollout show {}`",
+        g.release,
+        g.approvals(),
+        g.rollout
+    );
     for r in &g.reviews {
         let word = if r.accepted { "accepts" } else { "objects" };
         let _ = writeln!(out, "  {} {word}: {}", r.by_name, r.remark);
@@ -418,6 +427,9 @@ mod tests {
         let loud = stands().await;
         assert!(loud.contains("\nTHE GLASS IS BROKEN: started without its approvals (0 of 2) by ada"), "{loud}");
         assert!(loud.contains(": fire\n2 more admins have to review that, by "), "{loud}");
+        let told = run(Approval::Inbox).await.unwrap();
+        let what = "  gateway 2.0.0: every device of the type (1 device); approvals: 0 of 2, missing 1 of safety; plan: ";
+        assert!(told.contains(what), "{told}");
         assert!(run(break_glass(eves.clone())).await.unwrap_err().contains("It has begun already"));
         let glass = w.fleet.rollouts().glass_breaks(&ada, None, None).await.unwrap().items[0].id.clone();
         let review = |say, token_file| Approval::Review { id: glass.clone(), say, remark: "looked".into(), token_file };

@@ -56,6 +56,7 @@ async fn two_others_review_what_was_started_without_approval(#[case] kind: Engin
     desk.admin.post(&path, &order).await.ok();
     let glass = broken().await[0].clone();
     assert_eq!((&glass["rollout"], &glass["by_name"], &glass["missing"]), (&json!(rollout), &json!("ada"), &json!(2)));
+    assert_eq!((&glass["release"], &glass["devices"], &glass["from"]), (&json!("gateway 1.0.0"), &json!(1), &json!([])));
     assert_eq!(desk.logged("rollout.break_glass").await["detail"]["reason"], "the field burns");
     assert_eq!(desk.viewer.get("/break-glass?cursor=nonsense").await.code(), (400, "invalid"));
 

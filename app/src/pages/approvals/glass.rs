@@ -70,6 +70,7 @@ fn said(reviews: &[GlassReview]) -> AnyView {
 
 fn one(g: &GlassBreak, call: FormCall<ReviewGlass>) -> AnyView {
     let state = if g.overdue { badge(Tone::Bad, "Overdue") } else { badge(Tone::Warn, "To be reviewed") };
+    let selector = if g.selector.is_empty() { "every device of the type".to_owned() } else { g.selector.clone() };
     view! {
         <article class="card">
             <header><h2><a href=format!("/rollouts/{}", g.rollout)>{g.rollout_name.clone()}</a></h2><span class="push">{state}</span></header>
@@ -77,11 +78,14 @@ fn one(g: &GlassBreak, call: FormCall<ReviewGlass>) -> AnyView {
                 <dl class="kv">
                     <dt>"Started by"</dt><dd>{g.by_name.clone()}", "{time::ago(g.at)}</dd>
                     <dt>"Why"</dt><dd>{g.reason.clone()}</dd>
-                    <dt>"Approvals"</dt><dd>{format!("{} of {}", g.given, g.needed)}</dd>
+                    <dt>"Release"</dt><dd>{g.release.clone()}</dd>
+                    <dt>"Devices"</dt><dd>{g.devices.map_or_else(|| "not begun".to_owned(), |n| counted(n, "device", "devices"))}": "<span class="mono">{selector}</span></dd>
+                    <dt>"Approvals"</dt><dd>{g.approvals()}</dd>
                     <dt>"Review by"</dt><dd>{time::ago(g.review_by)}</dd>
                     <dt>"Still to review"</dt><dd>{counted(i64::from(g.missing), "person", "people")}</dd>
                     <dt>"Digest"</dt><dd>{copyable(g.digest.to_string(), "Copy digest")}</dd>
                 </dl>
+                <p><a href=format!("/rollouts/{}", g.rollout)>"The plan, and how far it is"</a></p>
                 {(!g.holds).then(|| view! { <p class="small text-2">"Its plan has changed since, or was taken back; what was started goes by this review all the same."</p> })}
                 {said(&g.reviews)}
                 {review(g, call)}

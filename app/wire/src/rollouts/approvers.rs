@@ -154,6 +154,13 @@ pub struct ShareStanding {
     pub given: u32,
 }
 
+/// How many approvals there are of how many it takes, and of which groups some are missing all the same: `2 of 2, missing 1 of safety`.
+pub fn approvals_of(given: u32, needed: u32, from: &[ShareStanding]) -> String {
+    let lacking = from.iter().filter(|s| s.given < s.at_least);
+    let of: Vec<String> = lacking.map(|s| format!(", missing {} of {}", s.at_least - s.given, s.name)).collect();
+    format!("{given} of {needed}{}", of.concat())
+}
+
 /// Which approval a draft takes when it is sent now, by the rule that is in force and the people there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -231,4 +238,17 @@ pub struct Approver {
     pub user: UserId,
     /// Their name.
     pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_approvals_may_still_lack_those_of_a_group() {
+        let group: ApproverGroupId = "apg_00000000000000000000000000000000".parse().unwrap();
+        let share = |given| ShareStanding { group: group.clone(), name: "safety".into(), at_least: 1, given };
+        assert_eq!(approvals_of(2, 2, &[share(0)]), "2 of 2, missing 1 of safety");
+        assert_eq!((approvals_of(2, 2, &[share(1)]), approvals_of(0, 1, &[])), ("2 of 2".to_owned(), "0 of 1".to_owned()));
+    }
 }

@@ -3,6 +3,7 @@
 use crate::{
     Timestamp,
     ids::{Digest, GlassId, RolloutId, UserId},
+    rollouts::{ShareStanding, approvals_of},
     states::RolloutState,
 };
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,14 @@ pub struct GlassBreak {
     pub given: u32,
     /// How many it needed.
     pub needed: u32,
+    /// The groups that approvals were needed of, with how many stood for each.
+    pub from: Vec<ShareStanding>,
+    /// The release: its device type and version.
+    pub release: String,
+    /// Which devices of that type its plan is for, as that stands; empty for all.
+    pub selector: String,
+    /// How many devices it has; none before it has begun.
+    pub devices: Option<i64>,
     /// When.
     pub at: Timestamp,
     /// By when it is to be reviewed.
@@ -49,6 +58,13 @@ pub struct GlassBreak {
     pub holds: bool,
     /// Why the caller can't review it; none when they can.
     pub blocked: Option<String>,
+}
+
+impl GlassBreak {
+    /// How far its approval was: `2 of 2, missing 1 of safety`.
+    pub fn approvals(&self) -> String {
+        approvals_of(self.given, self.needed, &self.from)
+    }
 }
 
 /// What an objection may do at once.

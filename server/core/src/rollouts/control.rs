@@ -3,7 +3,6 @@
 
 use super::{
     course::{Change, Course, Stage, may_install},
-    gate,
     plan::{self, devices_of},
     retry::nobody,
     way_back::{no_way, turn_back},
@@ -119,7 +118,7 @@ pub fn in_spite_of(verb: Verb, course: &Course) -> Vec<(String, &Verdict)> {
     let whole = course.verdict.as_ref().map(|v| ("the whole rollout".to_owned(), v)).filter(|_| verb == Verb::Resume);
     let stage = course.current().and_then(|s| Some((format!("stage {}, {}", course.stage, s.spec.name), s.verdict.as_ref()?)));
     let runs = course.current().filter(|s| s.state == StageState::Running);
-    let content = runs.is_some_and(|s| s.keeps(gate::judge(&s.spec.gate, &s.counts, s.seen, true)).call == Call::Pass);
+    let content = runs.is_some_and(|s| s.keeps(s.judged(true)).call == Call::Pass);
     let over = |v: &Verdict| match verb {
         Verb::Resume => v.call == Call::Halt,
         Verb::Promote => v.call != Call::Pass && !content,

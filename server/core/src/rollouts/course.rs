@@ -75,6 +75,8 @@ pub struct Stage {
     pub dark: Option<i64>,
     /// Its devices. Devices that were not reached wait in the stage that runs, wherever their place is.
     pub counts: Counts,
+    /// How many of those that are left out people have cancelled, and nobody has had tried again, as it was read.
+    pub cancelled: i64,
     /// What was known when a person went on in spite of its gate.
     pub seen: Seen,
     /// The same of the gate of the whole rollout, as far as it is of this stage's devices: neither gate begins anew because of the other's no.
@@ -108,6 +110,7 @@ impl Stage {
             cut: draw::NOBODY,
             dark: None,
             counts: Counts::default(),
+            cancelled: 0,
             seen: Seen::default(),
             seen_by_whole: Seen::default(),
             tally: 0,
@@ -133,11 +136,16 @@ impl Stage {
         self.verdict.as_ref().filter(stays).cloned().unwrap_or(verdict)
     }
 
+    /// What its gate says of what is known by now; `closed` when nobody else comes to it.
+    pub(super) fn judged(&self, closed: bool) -> Verdict {
+        gate::judge_beside(self.cancelled, &self.spec.gate, &self.counts, self.seen, closed)
+    }
+
     /// What its gate says when nobody else comes to it. That too few could be judged is asked once: where a person went on in spite of that and nobody was
     /// judged since, that holds.
     pub(super) fn closes(&self) -> Verdict {
         let gate = &self.spec.gate;
-        let verdict = gate::judge(gate, &self.counts, self.seen, true);
+        let verdict = self.judged(true);
         let again = verdict.call == Call::Halt && verdict.finished == 0;
         let asked = |kept: &&Verdict| again && kept.is_overruled() && kept.is_judged() && gate::is_too_few(gate, kept);
         self.verdict.as_ref().filter(asked).cloned().unwrap_or(verdict)

@@ -60,13 +60,19 @@ pub(super) const SINCE_RESUMED: &str = " since it was resumed";
 /// are errors, or when the stage is closed and too few succeeded or too few came at all. Passes only when the stage is closed. The minimum
 /// sample is at most the devices that can be judged, so that a stage of two can pass with two; but where most were left out, at least half of all.
 pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verdict {
+    judge_beside(0, gate, counts, seen, closed)
+}
+
+/// The same of a stage of whose left out devices so many were `cancelled` by people: these lower no sample. Otherwise whoever may cancel could make a gate that was
+/// approved judge by fewer than it says.
+pub fn judge_beside(cancelled: i64, gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verdict {
     let finished = (counts.finished() - seen.finished).max(0);
     let succeeded = (counts.succeeded - seen.succeeded).max(0);
     let errors = (counts.errors() - seen.errors).max(0);
     let judged = (counts.total - counts.left_out - seen.finished).max(0);
     // Who was left out is no evidence: a stage that most of its devices declined is not judged by the few that are left.
     let half = (counts.total - seen.finished + 1) / 2;
-    let sample = i64::from(gate.min_sample).clamp(1, judged.max(half).max(1));
+    let sample = i64::from(gate.min_sample).clamp(1, (judged + cancelled.min(counts.left_out)).max(half).max(1));
     let failed = (counts.failed - seen.failed).max(0);
     let reverted = (counts.reverted - seen.reverted).max(0);
     let timed_out = (counts.timed_out - seen.timed_out).max(0);
@@ -239,6 +245,22 @@ mod tests {
             (Call::Halt, "only 1 of 5 devices could be judged, the others were left out; the gate needs 3")
         );
         assert_eq!(judge(&GATE, &left(4, 1), Seen::all(&left(4, 1), 0), true).call, Call::Pass, "a person went on");
+    }
+
+    #[test]
+    fn who_was_cancelled_lowers_no_sample() {
+        let gate = GateSpec { success_percent: 100.0, min_sample: 6, ..GATE };
+        let left = |left_out, succeeded| Counts { total: 6, left_out, succeeded, ..Counts::default() };
+        let closed = |cancelled, counts: &Counts, seen| judge_beside(cancelled, &gate, counts, seen, true);
+        let few = closed(3, &left(3, 3), Seen::default());
+        let why = "only 3 of 6 devices could be judged, the others were left out; the gate needs 6";
+        assert_eq!((few.call, few.sample, few.text.as_str()), (Call::Halt, 6, why));
+        assert!(is_too_few(&gate, &few));
+        assert_eq!(closed(1, &left(3, 3), Seen::default()).sample, 4, "two of them have declined it");
+        assert_eq!(closed(0, &left(3, 3), Seen::default()).call, Call::Pass, "all of them have");
+        assert_eq!(closed(3, &left(3, 3), Seen::all(&left(3, 3), 0)).call, Call::Pass, "a person went on");
+        let smaller = GateSpec { min_sample: 3, ..gate.clone() };
+        assert_eq!(judge_beside(3, &smaller, &left(3, 3), Seen::default(), true).call, Call::Pass, "enough are left");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Result,
-    access::{Act, Actor, audit, may},
+    access::{Act, Actor, allowed, audit, may},
     bus::Event,
     db::Conn,
 };
@@ -33,7 +33,7 @@ use wire::{
     Timestamp,
     ids::{Digest, GlassId, OrgId, RolloutId, UserId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    rollouts::{GLASS_REVIEWS, GlassBreak, GlassReview, GlassStop, NewGlassReview},
+    rollouts::{GLASS_REVIEWS, GlassBreak, GlassReview, GlassStop, NewGlassReview, approvals_of},
     states::RolloutState,
 };
 
@@ -116,18 +116,19 @@ impl Rollouts {
             return Err(Error::NotNow(why).into());
         }
         let drafted = record.state() == RolloutState::Draft;
-        let (given, needed) = if drafted {
+        let standing = if drafted {
             let rule = rule_for(&mut tx, &actor.org, &record.device_type, now).await?;
-            let (kept, electors) = (plans::json(&Asked::of(&rule, &people))?, Vec::<Elector>::new());
+            let nobody = Asked::of(&rule, &people);
+            let (kept, electors) = (plans::json(&nobody)?, Vec::<Elector>::new());
             let by_name = actor.label();
             let (needed, rule) = (rule.needed, kept.as_str());
             let asked = asking::Asked { needed, rule, electors: &electors, decide_by: None, at: now, by: Some(by), by_name: &by_name };
             asking::ask(&mut tx, &actor.org, id, &asked).await?;
-            (0, needed)
+            nobody.unasked()
         } else {
-            let standing = Standing::read(&mut tx, &record, now).await?.view();
-            (standing.given, standing.needed)
+            Standing::read(&mut tx, &record, now).await?.view()
         };
+        let approvals = approvals_of(standing.given, standing.needed, &standing.from);
         let text = format!("Glass broken: started without approval by {}: {reason}", actor.label());
         let made = Break {
             id: self.entropy.id(now),
@@ -139,8 +140,12 @@ impl Rollouts {
             author: record.author.clone(),
             reason: reason.to_owned(),
             digest: digest.clone(),
-            given,
-            needed,
+            given: standing.given,
+            needed: standing.needed,
+            from: standing.from,
+            release: format!("{} {}", record.device_type, record.version),
+            selector: record.spec.selector.clone(),
+            devices: None,
             at: now,
             review_by: terms.review_by(now),
             overdue: false,
@@ -150,7 +155,8 @@ impl Rollouts {
         let through: &[RolloutState] =
             if drafted { &[RolloutState::WaitingForApproval, RolloutState::Approved] } else { &[RolloutState::Approved] };
         let detail = json!({
-            "break": made.id, "reason": reason, "approvals_given": given, "approvals_needed": needed, "review_by": made.review_by
+            "break": made.id, "reason": reason, "approvals": approvals, "approvals_given": made.given, "approvals_needed": made.needed,
+            "approvals_missing": standing.missing, "review_by": made.review_by
         });
         let turn = Turn { action: "rollout.break_glass", through, summary: text.clone(), text, tone: "bad", detail };
         self.turn(&mut tx, actor, &record, &course, turn).await?;
@@ -322,10 +328,22 @@ pub(super) fn not_breakable(record: &records::Record, allowed: bool, now: Timest
     }
 }
 
-/// Why this person can't resume what somebody halted who objected; none when they can, or nobody did.
+/// The start without approval that somebody has objected to, where the rollout still goes by it.
+pub(super) fn objected(glass: Option<&GlassBreak>) -> Option<&GlassBreak> {
+    glass.filter(|g| g.holds && g.reviews.iter().any(|r| !r.accepted))
+}
+
+/// Why this person can't resume what is halted and was objected to; none when they can, or nobody did. It takes who may review it, and a person: who it is would
+/// not be known of a command line without a token.
 pub(super) fn not_resumed_by(actor: &Actor, record: &records::Record, glass: Option<&GlassBreak>) -> Option<Error> {
-    let objected = glass.filter(|g| g.holds && g.reviews.iter().any(|r| !r.accepted))?;
-    let concerned = |user: &UserId| *user == objected.by || record.wrote(user);
-    let why = "Somebody objected to its start without approval. Somebody who neither broke the glass nor wrote the plan has to resume it.";
-    actor.user().is_some_and(concerned).then(|| Error::NotNow(why.to_owned()))
+    let objected = objected(glass)?;
+    let why = match actor.user() {
+        None => "A person has to resume it: give --token-file, with a token of an admin who neither broke the glass nor wrote the plan.",
+        Some(user) if *user == objected.by || record.wrote(user) => {
+            "Somebody who neither broke the glass nor wrote the plan has to resume it."
+        }
+        Some(_) if !allowed(actor, Act::Approve) => "An admin has to resume it, as only admins review that.",
+        Some(_) => return None,
+    };
+    Some(Error::NotNow(format!("Somebody objected to its start without approval. {why}")))
 }

@@ -140,11 +140,17 @@ impl Lot {
     /// The stage (from 1) that a device is in by the cuts of its stratum; none when no stage takes it. A stage given as a number was full when it was
     /// drawn: it takes only those `drawn` into one.
     pub fn stage_of(&self, place: i64, cuts: &[i64], facts: &Facts, drawn: bool) -> Option<u32> {
-        let takes = |(i, own): (usize, &Option<Selector>)| {
-            ((drawn || !self.limits(i)) && cuts.get(i).is_some_and(|cut| place <= *cut))
-                || own.as_ref().is_some_and(|own| own.matches(facts))
-        };
-        let i = self.own.iter().enumerate().position(takes)?;
+        self.first(place, cuts, drawn, |i| self.own.get(i).and_then(Option::as_ref).is_some_and(|own| own.matches(facts)))
+    }
+
+    /// The same of a device of which it is known [which stages' own selectors](Self::matched) it matches.
+    pub fn stage_of_matched(&self, place: i64, cuts: &[i64], matched: &[usize], drawn: bool) -> Option<u32> {
+        self.first(place, cuts, drawn, |i| matched.contains(&i))
+    }
+
+    fn first(&self, place: i64, cuts: &[i64], drawn: bool, matches: impl Fn(usize) -> bool) -> Option<u32> {
+        let takes = |i: &usize| ((drawn || !self.limits(*i)) && cuts.get(*i).is_some_and(|cut| place <= *cut)) || matches(*i);
+        let i = (0..self.own.len()).find(takes)?;
         u32::try_from(i + 1).ok()
     }
 }

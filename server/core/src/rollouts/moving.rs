@@ -6,7 +6,7 @@ use super::{
     course::{Change, Course},
     deciding::reason_of,
     expiring::late,
-    glass::not_resumed_by,
+    glass::{not_resumed_by, objected},
     plan::{SILENT, devices_of},
     reading::summary,
     retry,
@@ -43,6 +43,8 @@ pub(super) struct Move<'a> {
     pub reasons: &'a [String],
     /// Who did it; none for the planner.
     pub order: Option<(&'a Actor, Verb, &'a str)>,
+    /// The start without approval that it goes on in spite of an objection to.
+    pub objected: Option<&'a GlassBreak>,
 }
 
 /// What somebody saw who does something to a rollout, and what they chose.
@@ -84,9 +86,10 @@ impl Rollouts {
                 detail["classes"] = json!(classes);
                 detail["devices"] = json!(applied.requeued);
             }
-            let over = control::in_spite_of(verb, before);
+            let gates = control::in_spite_of(verb, before).into_iter().map(|(gate, v)| passed_over(&gate, v));
+            let over: Vec<_> = gates.chain(step.objected.into_iter().flat_map(overridden)).collect();
             if !over.is_empty() {
-                detail["in_spite_of"] = over.into_iter().map(|(gate, v)| passed_over(&gate, v)).collect();
+                detail["in_spite_of"] = over.into();
             }
             audit::append(&mut tx, actor, now, &format!("rollout.{}", verb.as_str()), record.id.as_str(), &detail).await?;
         }
@@ -201,7 +204,8 @@ impl Rollouts {
             // seen of them may be older. Other orders hold whatever devices have said since.
             let evidence = course.current().filter(|_| verb == Verb::Promote).map(|s| (course.stage, s.tally));
             let reasons = [line(verb, &course, (actor.label().as_str(), reason), &changes)];
-            let step = Move { changes: &changes, evidence, reasons: &reasons, order: Some((actor, verb, reason)) };
+            let objected = objected(glass.as_ref()).filter(|_| course.state == RolloutState::Halted);
+            let step = Move { changes: &changes, evidence, reasons: &reasons, order: Some((actor, verb, reason)), objected };
             if self.apply(&record, &course, &step).await? {
                 // What follows at once is seen at once; if this fails, the next tick does it.
                 if let Err(e) = self.advance(&actor.org, id).await {
@@ -235,10 +239,14 @@ fn not_before_its_time(record: &Record, actor: &Actor) -> Option<Error> {
         // The time is part of what they approved, and one alone does not decide against them.
         let why = format!("{} people approved it for that time. Edit it for another one; they approve it again.", record.needed);
         Some(Error::NotNow(why))
-    } else if actor.user().is_some_and(|u| record.wrote(u)) {
-        Some(Error::OwnRollout)
     } else {
-        None
+        match actor.user() {
+            Some(user) => record.wrote(user).then_some(Error::OwnRollout),
+            // Without a token the command line has no name, and the author may sit there.
+            None => {
+                Some(Error::NotNow("It was approved for a later time. A person has to start it earlier: give --token-file.".to_owned()))
+            }
+        }
     }
 }
 
@@ -263,6 +271,12 @@ fn tries_again(change: &Change) -> Option<&[EndClass]> {
 fn passed_over(gate: &str, saw: &Verdict) -> serde_json::Value {
     let Verdict { text, finished, succeeded, errors, .. } = saw;
     json!({ "gate": gate, "said": text, "finished": finished, "succeeded": succeeded, "errors": errors })
+}
+
+/// The objections that a person goes on in spite of, for the audit log: to which start without approval, by whom, and what they said.
+fn overridden(glass: &GlassBreak) -> impl Iterator<Item = serde_json::Value> {
+    let objections = glass.reviews.iter().filter(|r| !r.accepted);
+    objections.map(move |r| json!({ "objection_to": glass.id, "by": r.by_name, "said": r.remark }))
 }
 
 /// How many are tried again, for the history; of whom, where that is not as usual.

@@ -1,15 +1,15 @@
 //! Pure: how a stage that its gate lets pass ends: by itself, or by a person. Before the last one ends without those that people have cancelled, somebody has a
-//! while to have them tried again.
+//! while to have them tried again. And what stays of it where its release is recalled.
 
 use super::{
     course::{Change, Course, Stage},
-    gate,
-    plan::{Plan, devices_of, say_no, say_no_at_its_end},
+    plan::{Plan, devices_of, halt, say_no, say_no_at_its_end, unjudged},
+    state::{STAGE, legal},
 };
 use wire::{
     Timestamp,
     rollouts::{Call, Verdict},
-    states::StageState,
+    states::{RolloutState, StageState},
     time::DAY_MS,
 };
 
@@ -44,20 +44,19 @@ impl Cancelled {
     }
 }
 
-/// What the gate of a stage says when nobody else comes to it. Who was cancelled is no evidence: where the last stage has too few others to be judged, but with
-/// those it would have enough, that is no no of its gate.
+/// What the gate of a stage says when nobody else comes to it. Who was cancelled is no evidence, and lowers no sample: where too few others are left, that is a no
+/// of an earlier stage's gate. Where the last stage would have enough with them, it is none of its: it asks on the way to its end whether they are tried again.
 pub(super) fn at_its_end((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled) -> Verdict {
-    let (gate, counts) = (&stage.spec.gate, &stage.counts);
     let verdict = stage.closes();
-    let lacks = verdict.finished < verdict.sample && verdict.finished + cancelled.devices >= verdict.sample && counts.waiting == 0;
-    let only = verdict.call == Call::Halt && lacks && gate::judge(gate, counts, stage.seen, false).call != Call::Halt;
+    let lacks = verdict.finished < verdict.sample && verdict.finished + cancelled.devices >= verdict.sample && stage.counts.waiting == 0;
+    let only = verdict.call == Call::Halt && lacks && stage.judged(false).call != Call::Halt;
     if only && course.is_last(number) { Verdict { call: Call::Wait, ..verdict } } else { verdict }
 }
 
 /// A stage waits for a person; what devices say meanwhile is evidence. The last one waits because of cancelled devices, as long as there are such and the time
 /// for that is not over.
 pub(super) fn waiting((course, number, stage): (&Course, u32, &Stage), cancelled: Cancelled, now: Timestamp) -> Plan {
-    let open = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false);
+    let open = stage.judged(false);
     if open.call == Call::Halt {
         return say_no(course, number, open);
     }
@@ -118,6 +117,25 @@ pub(super) fn pass(
         to: StageState::Succeeded,
         verdict: Some(verdict),
     })
+}
+
+/// Halts it because its release was recalled. That is no gate's no, and undoes none: what its stage's gate has said stays with the stage, and one that has passed, or
+/// that a person went on with, stays passed. A stage whose gate has said nothing yet keeps why it ended, with its numbers.
+pub(super) fn halt_for(course: &Course, reason: &str) -> Plan {
+    let why = format!("Halted: {reason}");
+    let Some(stage) = course.current() else { return halt(course, None, &why) };
+    let over = stage.state == StageState::AwaitingPromotion && stage.counts.updating == 0 && stage.judged(false).call != Call::Halt;
+    let to = match &stage.verdict {
+        Some(said) if over && (said.call == Call::Pass || said.is_overruled()) => StageState::Succeeded,
+        // Also where a gate has paused it.
+        Some(said) if over || said.call == Call::Halt => StageState::Failed,
+        _ => return halt(course, Some(unjudged(stage, reason)), &why),
+    };
+    if !legal(STAGE, stage.state, to) {
+        return halt(course, None, &why);
+    }
+    let kept = Plan::default().then(Change::Close { stage: course.stage, to, verdict: None }).resting_on(course.stage, stage);
+    kept.enter(RolloutState::Halted, why).then(Change::Withdraw { recalled: true, for_good: false })
 }
 
 #[cfg(test)]
@@ -202,5 +220,28 @@ mod tests {
         course.stages[0].counts = Counts { total: 10, waiting: 6, succeeded: 1, failed: 3, ..Counts::default() };
         ticks(&mut course, Timestamp(1));
         assert_eq!(course.state, RolloutState::RollingBack, "{}", course.summary);
+    }
+
+    #[test]
+    fn a_recall_halts_the_rollout_and_leaves_what_the_gate_of_its_stage_has_said() {
+        let passed = "2 of 2 finished devices succeeded (100 %, needed 90 %)";
+        for (succeeded, action, state, said) in [
+            (2, GateAction::Halt, StageState::Succeeded, (Call::Pass, passed)),
+            (0, GateAction::Pause, StageState::Failed, (Call::Halt, "2 of 2 finished devices failed (100 %, limit 10 %)")),
+        ] {
+            let gate = GateSpec { action, min_sample: 1, success_percent: 90.0, error_percent: 10.0, ..GateSpec::USUAL };
+            let first = StageSpec { gate, confirm: true, ..stage(Reach::Count(2)) };
+            let mut course = approved(vec![first, stage(Reach::Percent(100.0))]);
+            (course.state, course.stage, course.stages[0].state) = (RolloutState::Running, 1, StageState::Running);
+            course.stages[0].counts = Counts { total: 2, succeeded, failed: 2 - succeeded, ..Counts::default() };
+            ticks(&mut course, Timestamp(1));
+            let before = course.stages[0].verdict.clone().unwrap();
+            course.release = ReleaseState::Recalled;
+            ticks(&mut course, Timestamp(2));
+            assert!(course.summary.starts_with("Halted: the release was recalled"), "{}", course.summary);
+            let kept = &course.stages[0];
+            assert_eq!((course.state, kept.state, kept.verdict.as_ref()), (RolloutState::Halted, state, Some(&before)));
+            assert_eq!((before.call, before.text.as_str(), before.finished), (said.0, said.1, 2));
+        }
     }
 }

@@ -11,7 +11,7 @@
 use super::{
     course::{Change, Course, Stage, may_install},
     gate,
-    passing::{TO_GO_ON, at_its_end, goes_on, pass, waiting},
+    passing::{TO_GO_ON, at_its_end, goes_on, halt_for, pass, waiting},
     soak::{soaking, whole, whole_says_no},
     state::{self, ROLLOUT},
     way_back,
@@ -226,7 +226,7 @@ fn waits_out(course: &Course, stage: &Stage, now: Timestamp) -> bool {
 
 fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay, survey: Option<&Survey>, now: Timestamp) -> Plan {
     let counts = &stage.counts;
-    let open = gate::judge(&stage.spec.gate, counts, stage.seen, false);
+    let open = stage.judged(false);
     if open.call == Call::Halt {
         return say_no(course, number, open);
     }
@@ -267,7 +267,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), under_way: UnderWay
             0 => "nobody was left to update".to_owned(),
             n => format!("nobody could be judged: {} left out", devices_of(n)),
         };
-        let judged = Verdict { call: Call::Wait, text: text.clone(), ..gate::judge(&stage.spec.gate, counts, stage.seen, true) };
+        let judged = Verdict { call: Call::Wait, text: text.clone(), ..stage.judged(true) };
         if course.is_last(number) && under_way.cancelled.devices > 0 {
             return pass((course, number, stage), judged, "", (under_way.cancelled, now));
         }
@@ -340,12 +340,6 @@ pub(super) fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan
     }
     let recalled = !may_install(course.release);
     plan.enter(RolloutState::Halted, why).then(Change::Withdraw { recalled, for_good: false })
-}
-
-/// The same for a reason that is no gate's: its stage keeps the reason, and the rollout says that it is halted for it.
-fn halt_for(course: &Course, reason: &str) -> Plan {
-    let verdict = course.current().map(|stage| unjudged(stage, reason));
-    halt(course, verdict, &format!("Halted: {reason}"))
 }
 
 /// What is kept with a stage that no gate has halted: its numbers, and why.

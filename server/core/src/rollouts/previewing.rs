@@ -142,9 +142,11 @@ impl Rollouts {
         let (mut fitting, mut alike, mut unheard) = (Fitting::default(), Alike::new(spec.budget.as_ref()), Unheard::new(spec));
         let own: Vec<Selector> = spec.stages.iter().filter_map(|stage| own_of(stage, reads)).collect();
         let mut misspelt = Misspelt::new(std::iter::once(&target.selector).chain(&own));
+        let mut meant = 0;
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
             misspelt.take(facts);
             let missed = taken.take(device, facts, busy);
+            meant += i64::from(missed.is_none());
             fitting.take(&target, facts, missed);
             alike.take(facts, missed.is_none());
             if missed.is_none() {
@@ -169,10 +171,16 @@ impl Rollouts {
         let frosts = freezes::not_over(on, org, now).await?;
         let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
-        // Stages that can't be cut have no sizes to complain about.
-        if !problems.iter().any(of_stages) {
-            problems.extend(validate::problems_of_draw(spec, &devices, &found.overlaps, !found.excluded.is_empty()));
-        }
+        let matched = !found.excluded.is_empty();
+        // Stages that can't be cut have no sizes to complain about, but none has more than all.
+        let more = if problems.iter().any(of_cuts) {
+            validate::problems_of_all(spec, meant, matched)
+        } else {
+            validate::problems_of_draw(spec, &devices, &found.overlaps, matched)
+        };
+        let untold = |p: &Problem| !problems.iter().any(|told| told.field == p.field);
+        let more: Vec<Problem> = more.into_iter().filter(untold).collect();
+        problems.extend(more);
         for (stage, bytes) in found.stages.iter_mut().zip(&weighed.stages) {
             stage.bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
         }
@@ -261,8 +269,9 @@ fn own_of(stage: &StageSpec, reads: Reads) -> Option<Selector> {
     }
 }
 
-fn of_stages(problem: &Problem) -> bool {
-    problem.field.starts_with("stages") && !problem.field.contains("gate")
+/// Whether a problem is about where stages end.
+fn of_cuts(problem: &Problem) -> bool {
+    problem.field == "stages" || (problem.field.starts_with("stages.") && problem.field.ends_with(".reach"))
 }
 
 /// Whether it is about a number that what is expected rests on.

@@ -107,6 +107,23 @@ impl Asked {
         ApprovalRule { needed: self.needed, from: self.from.iter().map(share).collect() }
     }
 
+    /// How far its groups' parts are, by how many stand for each.
+    fn shares(&self, given: &[u32]) -> Vec<ShareStanding> {
+        let share = |(s, given): (&AskedShare, &u32)| ShareStanding {
+            group: s.group.clone(),
+            name: s.name.clone(),
+            at_least: s.at_least,
+            given: *given,
+        };
+        self.from.iter().zip(given).map(share).collect()
+    }
+
+    /// How it stands before anybody was asked.
+    pub(super) fn unasked(&self) -> ApprovalStanding {
+        let Tally { given, missing, from } = tally_of(&self.rule(), std::iter::empty());
+        ApprovalStanding { needed: self.needed, given, missing, from: self.shares(&from), decide_by: None, stuck: None }
+    }
+
     /// In words: `2 approvals, 1 of them by safety`.
     pub(super) fn words(&self) -> String {
         let of: Vec<String> = self.from.iter().map(|s| format!(", {} of them by {}", s.at_least, s.name)).collect();
@@ -189,17 +206,11 @@ impl Standing {
                 self.asked.words()
             )
         });
-        let share = |(s, given): (&AskedShare, &u32)| ShareStanding {
-            group: s.group.clone(),
-            name: s.name.clone(),
-            at_least: s.at_least,
-            given: *given,
-        };
         ApprovalStanding {
             needed: self.rule.needed,
             given: tally.given,
             missing: tally.missing,
-            from: self.asked.from.iter().zip(&tally.from).map(share).collect(),
+            from: self.asked.shares(&tally.from),
             decide_by: self.decide_by,
             stuck,
         }

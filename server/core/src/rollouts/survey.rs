@@ -2,7 +2,7 @@
 
 use super::{
     draw::{self, Cut, Entry},
-    lot::Lot,
+    lot::{ANYBODY, Lot},
 };
 use crate::{
     devices::{DeviceNo, Facts, Selector},
@@ -143,13 +143,23 @@ pub struct Walk<'a> {
     strata: HashMap<String, usize>,
     overlaps: BTreeMap<usize, i64>,
     missed: BTreeMap<Miss, i64>,
+    busy: Vec<Later>,
     last_device: DeviceNo,
+}
+
+/// A device that the plan is for, and that another rollout is updating: nobody draws it, but it is free again before this one ends.
+#[derive(Debug)]
+struct Later {
+    place: i64,
+    stratum: String,
+    matched: Vec<usize>,
 }
 
 /// What a walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Where each stage ends: no device behind its place is in it.
+    /// Where each stage ends: no device behind its place is in it. The last one reaches as well those that another rollout is updating and that come with it: they
+    /// are listed in it, and it does not end before they were looked at.
     pub cuts: Vec<Cut>,
     /// Where it ends by stratum, where [`Lot::plain`] is not enough.
     pub strata: BTreeMap<String, Vec<i64>>,
@@ -184,6 +194,7 @@ impl<'a> Walk<'a> {
             strata,
             overlaps: BTreeMap::new(),
             missed: BTreeMap::new(),
+            busy: Vec::new(),
             last_device: 0,
         }
     }
@@ -210,6 +221,11 @@ impl<'a> Walk<'a> {
                 self.entries.push(Entry { place: self.lot.place(self.rollout, device, facts), stratum, matched: first });
             }
             Err(Miss::NotSelected) => {}
+            Err(Miss::Busy) => {
+                let (place, stratum) = (self.lot.place(self.rollout, device, facts), self.lot.stratum(facts));
+                self.busy.push(Later { place, stratum, matched: self.lot.matched(facts) });
+                *self.missed.entry(Miss::Busy).or_default() += 1;
+            }
             Err(miss) => *self.missed.entry(miss).or_default() += 1,
         }
         checked.err()
@@ -255,7 +271,17 @@ impl<'a> Walk<'a> {
             excluded.push(Excluded { reason: LEFT_OUT.to_owned(), devices: count(drawn.left_out.len()) });
         }
         let total = drawn.cuts.last().map_or(0, |c| c.reach);
-        let cuts = drawn.cuts.into_iter().zip(bounds).map(|(cut, place)| Cut { place, ..cut }).collect();
+        let last = u32::try_from(stages.len()).unwrap_or(u32::MAX);
+        let comes_last = |later: &&Later| {
+            let own = if strata.is_empty() { Some(&bounds) } else { strata.get(&later.stratum).or_else(|| strata.get(ANYBODY)) };
+            let drawn = !self.lot.limited();
+            own.and_then(|cuts| self.lot.stage_of_matched(later.place, cuts, &later.matched, drawn)) == Some(last)
+        };
+        let later = count(self.busy.iter().filter(comes_last).count());
+        let mut cuts: Vec<Cut> = drawn.cuts.into_iter().zip(bounds).map(|(cut, place)| Cut { place, ..cut }).collect();
+        if let Some(cut) = cuts.last_mut() {
+            cut.reach += later;
+        }
         let overlaps = (0..stages.len()).map(|i| self.overlaps.get(&i).copied().unwrap_or(0)).collect();
         Found { cuts, strata, overlaps, members, last_device: self.last_device, stages: previews, who: drawn.stages, excluded, total }
     }

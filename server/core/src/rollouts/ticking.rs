@@ -106,7 +106,7 @@ impl Rollouts {
             if plan.changes.is_empty() {
                 return Ok(());
             }
-            let step = Move { changes: &plan.changes, evidence: plan.evidence, reasons: &plan.reasons, order: None };
+            let step = Move { changes: &plan.changes, evidence: plan.evidence, reasons: &plan.reasons, order: None, objected: None };
             self.apply(&record, &course, &step).await?;
         }
         Ok(())

@@ -159,25 +159,18 @@ const NO_MATCH: &str = "The selector matches no device. Widen it, or look at how
 pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64], matched: bool) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     let all = devices.iter().sum::<i64>();
-    if all == 0 {
-        found.add("selector", if matched { NOBODY } else { NO_MATCH });
+    if !some(all, matched, &mut found) {
         return found.0;
     }
     sharing::overlaps(overlaps, &mut found);
-    if let Some(gate) = spec.gate.as_ref().filter(|gate| beyond(gate, all)) {
-        let text = format!(
-            "Only {} would get it, so the gate of the whole rollout would never judge from {} on. Choose {all} or fewer.",
-            devices_of(all),
-            gate.min_sample
-        );
-        found.add("gate.min_sample", text);
-    }
+    whole_of(spec, all, &mut found);
     // A number that takes everybody empties the stages after it; they are not to blame.
     let greedy = |s: &StageSpec| matches!(s.reach, Reach::Count(n) if i64::from(n) >= all);
     if let Some(i) = spec.stages.iter().position(greedy) {
         let choose = if all == 1 { "One stage is enough".to_owned() } else { format!("Choose a number below {all}") };
         let text = format!("Only {} would get it, so stage {} leaves nothing for those after it. {choose}.", devices_of(all), i + 1);
         found.add(&format!("stages.{i}.reach"), text);
+        of_all(spec, all, &mut found);
         return found.0;
     }
     for (i, n) in devices.iter().enumerate() {
@@ -198,6 +191,50 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64], m
         }
     }
     found.0
+}
+
+/// The same of a plan whose stages can't be cut as they are written: what is wrong with them whichever of the `all` devices each will have.
+pub fn problems_of_all(spec: &RolloutSpec, all: i64, matched: bool) -> Vec<Problem> {
+    let mut found = Found(Vec::new());
+    if some(all, matched, &mut found) {
+        whole_of(spec, all, &mut found);
+        of_all(spec, all, &mut found);
+    }
+    found.0
+}
+
+/// Whether it is of anybody; that it is of nobody is a problem.
+fn some(all: i64, matched: bool, found: &mut Found) -> bool {
+    found.unless(all > 0, "selector", if matched { NOBODY } else { NO_MATCH });
+    all > 0
+}
+
+/// Whether the gate of the whole rollout can judge.
+fn whole_of(spec: &RolloutSpec, all: i64, found: &mut Found) {
+    if let Some(gate) = spec.gate.as_ref().filter(|gate| beyond(gate, all)) {
+        let text = format!(
+            "Only {} would get it, so the gate of the whole rollout would never judge from {} on. Choose {all} or fewer.",
+            devices_of(all),
+            gate.min_sample
+        );
+        found.add("gate.min_sample", text);
+    }
+}
+
+/// Which stages could not be judged even with all devices.
+fn of_all(spec: &RolloutSpec, all: i64, found: &mut Found) {
+    for (i, stage) in spec.stages.iter().enumerate() {
+        found.unless(!beyond(&stage.gate, all), &format!("stages.{i}.gate.min_sample"), &too_many(i, all));
+        for (n, metric) in stage.gate.metrics.iter().enumerate().filter(|(_, metric)| i64::from(metric.min_devices) > all) {
+            let text = format!(
+                "Only {} would get it, and {} is compared from {} of each group on: it could never be judged.",
+                devices_of(all),
+                metric.metric,
+                metric.min_devices
+            );
+            found.add(&format!("stages.{i}.gate.metrics.{n}.min_devices"), text);
+        }
+    }
 }
 
 /// Whether a gate asks for more finished devices than there can be. What a gate has unless somebody chose it means all of fewer devices.

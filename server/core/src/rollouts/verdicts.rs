@@ -19,7 +19,7 @@ pub(super) fn of_stage(number: u32, stage: &Stage) -> StageView {
         _ if stage.state == StageState::Pending => Verdict::new(Call::Wait, "has not begun"),
         _ if stage.state == StageState::Skipped => Verdict::new(Call::Wait, "skipped"),
         over => {
-            let now = by_now(gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false));
+            let now = by_now(stage.judged(false));
             match over.as_ref().filter(|over| over.is_overruled()) {
                 Some(over) => in_spite_of(over, &now, &stage.counts),
                 None => now,

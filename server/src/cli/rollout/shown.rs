@@ -14,7 +14,7 @@ use wire::{
     Timestamp,
     ids::RolloutId,
     page::MAX_ROWS,
-    rollouts::{ApprovalRow, PreviewDevice, PreviewQuery, RolloutDetail, Show, UpdateQuery, UpdateRow, UpdateSort},
+    rollouts::{ApprovalRow, PreviewDevice, PreviewQuery, RolloutDetail, Show, UpdateQuery, UpdateRow, UpdateSort, approvals_of},
     updates::UpdateFailure,
 };
 
@@ -154,7 +154,7 @@ fn lines(rollout: &RolloutDetail) -> String {
         ("Reason", spec.reason.clone()),
         ("Digest", rollout.digest.to_string()),
         ("Plan", "`fleetward rollout show --plan` prints all that the digest signs".to_owned()),
-        ("Approvals", standing.map(|s| format!("{} of {}", s.given, s.needed)).unwrap_or_default()),
+        ("Approvals", standing.map(|s| approvals_of(s.given, s.needed, &s.from)).unwrap_or_default()),
         ("Decided by", readable(standing.and_then(|s| s.decide_by))),
         ("Starts at", readable(spec.start_at)),
         ("Begins by", readable(rollout.start_by)),

@@ -5,22 +5,23 @@ use std::collections::HashMap;
 use wire::{
     Timestamp,
     ids::{Digest, GlassId, OrgId, RolloutId, UserId},
-    rollouts::GlassReview,
+    rollouts::{GlassReview, RolloutSpec, ShareStanding},
     states::RolloutState,
 };
 
 /// The columns of [`Columns`], in one place for every statement that reads them.
 macro_rules! select_breaks { ($rest:literal) => {
     concat!(
-        "SELECT b.id, b.rollout_id, x.name, x.state, b.by_user, b.by_name, b.author, b.reason, b.digest, b.given, b.needed, b.at, b.review_by, ",
+        "SELECT b.id, b.rollout_id, x.name, x.state, b.by_user, b.by_name, b.author, b.reason, b.digest, b.given, b.needed, b.shares, b.at, b.review_by, ",
+        "x.device_type, x.version, x.spec, (SELECT CAST(SUM(s.total) AS BIGINT) FROM rollout_stages s WHERE s.rollout_id = x.id AND x.stage > 0) AS devices, ",
         "b.overdue, b.settled_at, CAST(CASE WHEN x.glass = b.id THEN 1 ELSE 0 END AS BIGINT) AS holds FROM glass_breaks b JOIN rollouts x ON x.id = b.rollout_id ",
         $rest
     )
 } }
 
 pub(super) const INSERT: Sql = Sql::same(
-    "INSERT INTO glass_breaks (id, org_id, rollout_id, by_user, by_name, author, reason, digest, given, needed, at, review_by, overdue)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, FALSE)",
+    "INSERT INTO glass_breaks (id, org_id, rollout_id, by_user, by_name, author, reason, digest, given, needed, at, review_by, shares, overdue)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE)",
 );
 pub(super) const MAY_REVIEW: Sql = Sql::same("INSERT INTO glass_reviewers (break_id, user_id, org_id) VALUES ($1, $2, $3)");
 pub(super) const REVIEWERS: Sql = many!(
@@ -77,6 +78,14 @@ pub(in crate::rollouts) struct Break {
     pub digest: Digest,
     pub given: u32,
     pub needed: u32,
+    /// The groups that approvals were needed of.
+    pub from: Vec<ShareStanding>,
+    /// Its device type and version.
+    pub release: String,
+    /// As its plan stands.
+    pub selector: String,
+    /// None before it has begun.
+    pub devices: Option<i64>,
     pub at: Timestamp,
     pub review_by: Timestamp,
     pub overdue: bool,
@@ -98,8 +107,13 @@ struct Columns {
     digest: String,
     given: i64,
     needed: i64,
+    shares: String,
     at: i64,
     review_by: i64,
+    device_type: String,
+    version: String,
+    spec: String,
+    devices: Option<i64>,
     overdue: bool,
     settled_at: Option<i64>,
     holds: i64,
@@ -107,6 +121,7 @@ struct Columns {
 
 impl Columns {
     fn read(self) -> Result<Break, Error> {
+        let spec: RolloutSpec = serde_json::from_str(&self.spec).map_err(Error::corrupt)?;
         Ok(Break {
             id: self.id.parse().map_err(Error::corrupt)?,
             rollout: self.rollout_id.parse().map_err(Error::corrupt)?,
@@ -119,6 +134,10 @@ impl Columns {
             digest: self.digest.parse().map_err(Error::corrupt)?,
             given: u32::try_from(self.given).map_err(Error::corrupt)?,
             needed: u32::try_from(self.needed).map_err(Error::corrupt)?,
+            from: serde_json::from_str(&self.shares).map_err(Error::corrupt)?,
+            release: format!("{} {}", self.device_type, self.version),
+            selector: spec.selector,
+            devices: self.devices,
             at: Timestamp(self.at),
             review_by: Timestamp(self.review_by),
             overdue: self.overdue,
@@ -130,7 +149,7 @@ impl Columns {
 
 /// Keeps a break and who may review it.
 pub(in crate::rollouts) async fn add(tx: &mut Tx, org: &OrgId, made: &Break, reviewers: &[UserId]) -> Result<(), Error> {
-    let id = made.id.as_str();
+    let (id, shares) = (made.id.as_str(), super::plans::json(&made.from)?);
     exec!(
         tx,
         INSERT,
@@ -145,7 +164,8 @@ pub(in crate::rollouts) async fn add(tx: &mut Tx, org: &OrgId, made: &Break, rev
         i64::from(made.given),
         i64::from(made.needed),
         made.at.0,
-        made.review_by.0
+        made.review_by.0,
+        shares.as_str()
     )?;
     for reviewer in reviewers {
         exec!(tx, MAY_REVIEW, id, reviewer.as_str(), org.as_str())?;

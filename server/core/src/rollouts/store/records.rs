@@ -42,12 +42,16 @@ pub(super) const CONCERNING: Sql = Sql::same(select_records!(
           AND x.id IN (SELECT u.rollout_id FROM updates u WHERE u.device = $3 AND u.latest = TRUE ORDER BY u.id DESC LIMIT 20)))
      ORDER BY x.id DESC"
 ));
-pub(super) const STAGES: Sql = Sql::same(
+pub(super) const STAGES: Sql = Sql::same(concat!(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
      seen_finished, seen_succeeded, seen_errors, seen_failed, seen_reverted, seen_timed_out, seen_rejected, seen_dark, dark, started_at, soak_until, ended_at,
-     verdict, looks, findings, whole_finished, whole_succeeded, whole_errors, whole_failed, whole_reverted, whole_timed_out, whole_rejected, whole_dark
+     verdict, looks, findings, whole_finished, whole_succeeded, whole_errors, whole_failed, whole_reverted, whole_timed_out, whole_rejected, whole_dark,
+     CAST(CASE WHEN left_out = 0 THEN 0 ELSE (SELECT COUNT(*) FROM updates u WHERE u.rollout_id = $1 AND u.stage = rollout_stages.number AND u.latest = TRUE
+     AND u.again = FALSE AND u.state = 'cancelled' AND u.code = '",
+    cancelled_by_hand!(),
+    "') END AS BIGINT) AS cancelled
      FROM rollout_stages WHERE rollout_id = $1 ORDER BY number",
-);
+));
 
 /// A rollout's row.
 #[derive(Debug, Clone)]
@@ -270,6 +274,7 @@ struct StageRow {
     whole_timed_out: i64,
     whole_rejected: i64,
     whole_dark: i64,
+    cancelled: i64,
 }
 
 /// A rollout of this organization.
@@ -322,6 +327,7 @@ pub(in crate::rollouts) async fn stages(on: &mut impl Conn, record: &Record) -> 
                 rejected: s.rejected,
                 left_out: s.left_out,
             },
+            cancelled: s.cancelled,
             dark: s.dark,
             seen: Seen {
                 finished: s.seen_finished,

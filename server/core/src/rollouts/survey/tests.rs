@@ -132,3 +132,19 @@ fn a_walk_spreads_and_says_who_is_taken_twice_or_not_at_all() {
     }
     assert_eq!(found.cuts.iter().map(|c| c.place).collect::<Vec<_>>(), [draw::EVERYBODY; 3], "no place leaves out whom a selector takes");
 }
+
+#[test]
+fn who_is_busy_is_counted_where_it_is_listed_and_in_no_earlier_stage() {
+    let (target, id) = (target(), rollout_id(1));
+    for (first, reach) in [(Reach::Matching("gw-2".into()), [1, 4]), (Reach::Matching("gw-1".into()), [0, 3])] {
+        let stages = vec![stage(first), stage(Reach::Percent(100.0))];
+        let lot = Lot::of(&spec(stages.clone())).unwrap();
+        let mut walk = Walk::new(&target, &lot, &id, false);
+        for n in 1..=4 {
+            let taken = walk.take(n, &facts(&format!("gw-{n}")), n == 1);
+            assert_eq!(taken, (n == 1).then_some(Miss::Busy));
+        }
+        let found = walk.finish(&stages, 0);
+        assert_eq!((found.cuts.iter().map(|c| c.reach).collect::<Vec<_>>(), found.total), (reach.to_vec(), 3), "{stages:?}");
+    }
+}

@@ -305,6 +305,8 @@ async fn an_approved_time_is_kept_and_only_a_second_person_may_begin_before_it(#
 
     let later = s.w.clock_now().plus(3_600_000);
     let second = s.approved(wire::rollouts::RolloutSpec { start_at: Some(later), ..spec }).await;
+    let nobody = fault(s.rollouts().act(&Actor::shell(s.w.org.clone()), &second, Verb::Start, None, "").await);
+    assert!(nobody.message.contains("give --token-file"), "its author may sit there: {nobody:?}");
     s.rollouts().act(&s.ada, &second, Verb::Start, None, "the field is idle").await.unwrap();
     assert_eq!(s.state(&second).await, RolloutState::Running);
     let told = s.detail(&second).await.history;

@@ -164,7 +164,7 @@ async fn a_plan_that_was_overtaken_never_applies(#[case] kind: EngineKind) {
     let mut on = s.rollouts().db.read().await.unwrap();
     let (record, before) = records::course(&mut on, &s.w.org, &id).await.unwrap().unwrap();
     drop(on);
-    let step = |changes, evidence| super::super::moving::Move { changes, evidence, reasons: &[], order: None };
+    let step = |changes, evidence| super::super::moving::Move { changes, evidence, reasons: &[], order: None, objected: None };
     // The evidence moves: a device is offered the release.
     let close = [crate::rollouts::course::Change::Close { stage: 1, to: StageState::Succeeded, verdict: None }];
     s.poll_all().await;

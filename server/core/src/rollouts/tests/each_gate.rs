@@ -1,4 +1,5 @@
-//! Two gates over the same devices: only the one that a person goes on in spite of begins anew, on both engines.
+//! What each gate has said stays its own, on both engines: of two over the same devices only the one that a person goes on in spite of begins anew, and a recall
+//! undoes no verdict.
 
 use super::{Scene, stage};
 use crate::{
@@ -8,14 +9,39 @@ use crate::{
 use rstest::rstest;
 use wire::{
     ids::RolloutId,
-    rollouts::{EndClass, GateAction, GateSpec, Reach, RolloutSpec, StageSpec},
-    states::{RolloutState, UpdateState},
+    rollouts::{Call, EndClass, GateAction, GateSpec, Reach, RolloutSpec, StageOutcome, StageSpec},
+    states::{RolloutState, StageState, UpdateState},
 };
 
 impl Scene {
     async fn only_stage(&self, id: &RolloutId) -> Stage {
         self.checked(id).await.stages.remove(0)
     }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_stage_that_has_passed_stays_passed_when_its_release_is_recalled(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let first = StageSpec { confirm: true, ..stage(Reach::Count(2)) };
+    let id = s.approved(s.spec(vec![first, stage(Reach::Percent(100.0))])).await;
+    assert_eq!(s.everybody_updates().await, 2);
+    let before = s.detail(&id).await.stages.remove(0);
+    assert_eq!((before.state, before.verdict.call), (StageState::AwaitingPromotion, Call::Pass));
+    s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!(detail.row.state, RolloutState::Halted);
+    assert!(detail.row.summary.starts_with("Halted: the release was recalled"), "{}", detail.row.summary);
+    let after = &detail.stages[0];
+    assert_eq!((after.state, after.outcome, &after.verdict), (StageState::Succeeded, Some(StageOutcome::Passed), &before.verdict));
+    s.checked(&id).await;
+    s.rollouts().stop(&s.oli, &id, "").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!((detail.row.state, detail.stages[0].outcome), (RolloutState::Stopped, Some(StageOutcome::Passed)));
 }
 
 #[rstest]

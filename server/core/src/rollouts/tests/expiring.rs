@@ -5,6 +5,7 @@ use crate::{access::Act, db::EngineKind};
 use rstest::rstest;
 use wire::{
     FaultKind,
+    access::AuditQuery,
     rollouts::{NewApprovalTerms, Reach, RolloutSpec, Verb},
     states::{Role, RolloutState},
 };
@@ -22,6 +23,13 @@ impl Scene {
     pub(super) async fn audited(&self) -> Vec<String> {
         let page = self.w.fleet.access().audit_page(&self.ada, None).await.unwrap();
         page.entries.items.into_iter().map(|e| e.action).collect()
+    }
+
+    /// What the audit log says of the newest entry of this action.
+    pub(super) async fn booked(&self, action: &str) -> serde_json::Value {
+        let query = AuditQuery { action: action.to_owned(), ..AuditQuery::default() };
+        let entry = self.w.fleet.access().find_audit(&self.ada, &query).await.unwrap().entries.items.remove(0);
+        serde_json::from_str(&entry.detail).unwrap()
     }
 }
 

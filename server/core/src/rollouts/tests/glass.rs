@@ -7,7 +7,7 @@ use wire::{
     FaultKind,
     ids::{Digest, GlassId, RolloutId},
     overview::Matter,
-    rollouts::{GlassStop, NewApprovalTerms, NewGlassReview, Reach, RolloutSpec, Verb},
+    rollouts::{ApprovalRule, GlassStop, NewApprovalTerms, NewApproverGroup, NewGlassReview, Reach, RolloutSpec, Share, Verb},
     states::{Role, RolloutState},
 };
 
@@ -145,6 +145,35 @@ async fn the_author_starts_it_alone_and_two_others_review_that(#[case] kind: Eng
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn it_is_kept_which_group_had_not_approved(#[case] kind: EngineKind) {
+    let e = Emergency::open(kind).await;
+    let (s, room) = (&e.s, e.s.rollouts());
+    let safety = NewApproverGroup { name: "safety".into(), members: vec![e.sam.user().unwrap().clone()] };
+    let safety = room.create_approver_group(&s.ada, safety).await.unwrap().id;
+    let rule = ApprovalRule { needed: 2, from: vec![Share { group: safety, at_least: 1 }] };
+    room.set_rule(&s.ada, "", rule).await.unwrap();
+    let (id, digest) = e.waiting(&s.oli, e.spec()).await;
+    for approver in [&e.eve, &e.max] {
+        room.approve(approver, &id, &digest, "fine").await.unwrap();
+    }
+    room.break_glass(&s.ada, &id, &digest, "the field burns").await.unwrap();
+    let kept = s.detail(&id).await.glass.unwrap();
+    assert_eq!(kept.approvals(), "2 of 2, missing 1 of safety");
+    assert_eq!((kept.release.as_str(), kept.selector.as_str(), kept.devices), ("gateway 2.0.0", "", Some(3)));
+    let booked = s.booked("rollout.break_glass").await;
+    assert_eq!((booked["approvals"].as_str(), booked["approvals_missing"].as_u64()), (Some("2 of 2, missing 1 of safety"), Some(1)));
+    // From a draft nobody was asked.
+    let (drafted, release) = (e.spec(), s.publish("3.0.0", 3).await);
+    let drafted = room.draft(&s.oli, RolloutSpec { release, ..drafted }).await.unwrap();
+    let digest = s.detail(&drafted).await.digest;
+    room.break_glass(&s.ada, &drafted, &digest, "still").await.unwrap();
+    assert_eq!(s.detail(&drafted).await.glass.unwrap().approvals(), "0 of 2, missing 1 of safety");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn a_review_of_somebody_who_is_no_admin_any_more_does_not_settle_it(#[case] kind: EngineKind) {
     let e = Emergency::open(kind).await;
     let (s, room) = (&e.s, e.s.rollouts());
@@ -217,7 +246,17 @@ async fn an_objection_halts_it_and_who_is_concerned_does_not_resume_it(#[case] k
     // A second objection has nothing left to stop.
     assert_eq!(fault(room.review_glass(&e.eve, &glass, &review(false, true)).await).code, "not_now");
     room.review_glass(&e.eve, &glass, &review(false, false)).await.unwrap();
-    room.resume(&s.oli, &id, "we looked at it together").await.unwrap();
+    // Without a token the command line is nobody; and an operator could not have reviewed it.
+    for (who, part) in [(&Actor::shell(s.w.org.clone()), "give --token-file"), (&s.oli, "An admin has to resume it")] {
+        let refused = fault(room.resume(who, &id, "anonymous").await);
+        assert!(refused.code == "not_now" && refused.message.contains(part), "{refused:?}");
+    }
+    room.resume(&e.sam, &id, "we looked at it together").await.unwrap();
+    let detail = s.booked("rollout.resume").await;
+    let over = detail["in_spite_of"].as_array().unwrap();
+    assert_eq!(over.len(), 2, "both objections: {detail}");
+    assert!(over.iter().all(|o| o["objection_to"].as_str() == Some(glass.as_str())), "{detail}");
+    assert!(["max", "eve"].iter().all(|by| over.iter().any(|o| o["by"].as_str() == Some(by))), "{detail}");
     assert_eq!(s.state(&id).await, RolloutState::Running);
     s.everybody_updates().await;
     s.checked(&id).await;

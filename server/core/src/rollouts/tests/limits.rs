@@ -9,7 +9,6 @@ use crate::{
 use rstest::rstest;
 use serde_json::json;
 use wire::{
-    access::AuditQuery,
     rollouts::{Budget, Call, Counts, GateAction, GateSpec, PastUpdates, Reach, RolloutSpec, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
@@ -284,9 +283,7 @@ async fn what_a_gate_of_the_whole_rollout_saw_stays_when_it_pauses_and_when_a_pe
     assert!(ended.verdict.unwrap().text.contains(over));
     s.checked(&id).await;
     // The audit log says which gate, with what it saw.
-    let query = AuditQuery { action: "rollout.resume".to_owned(), ..AuditQuery::default() };
-    let entry = s.w.fleet.access().find_audit(&s.ada, &query).await.unwrap().entries.items.remove(0);
-    let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap();
+    let detail = s.booked("rollout.resume").await;
     let passed_over = &detail["in_spite_of"][0];
     assert_eq!((&passed_over["gate"], &passed_over["errors"]), (&json!("the whole rollout"), &json!(1)), "{detail}");
     assert_eq!(passed_over["said"], "1 device refused it; none may");

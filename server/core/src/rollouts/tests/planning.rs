@@ -164,3 +164,40 @@ async fn who_approves_a_plan_from_before_slips_were_refused_sees_whom_it_reaches
     let written = s.rollouts().preview(&s.oli, &RolloutSpec { selector: "-state:activ".into(), ..again }).await.unwrap();
     assert!(written.selector_error.is_some() && written.problems.iter().any(|problem| problem.field == "selector"));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn whom_another_rollout_is_updating_is_counted_where_the_list_has_it(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 4).await;
+    s.approved(RolloutSpec { selector: "gw-1".into(), ..s.spec(vec![stage(Reach::Percent(100.0))]) }).await;
+    let (device, offer) = s.poll_all().await.remove(0);
+    s.say(device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+    s.release = s.publish("3.0.0", 3).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Matching("gw-2".into())), stage(Reach::Percent(100.0))])).await;
+    let detail = s.detail(&id).await;
+    assert_eq!((detail.row.counts.total, detail.stages[0].counts.total, detail.stages[1].counts.total), (4, 1, 3));
+    for (stage, total) in [(None, 4), (Some(1), 1), (Some(2), 3)] {
+        let page = s.rollouts().updates(&s.oli, &id, &UpdateQuery { stage, ..UpdateQuery::default() }).await.unwrap();
+        assert_eq!((page.total, page.items.len()), (total, usize::try_from(total).unwrap()), "{stage:?}");
+    }
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn all_problems_of_a_plan_that_can_be_told_are_told_at_once(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 12).await;
+    let gate = GateSpec { min_sample: 500, ..GateSpec::default() };
+    let told = async |first: StageSpec| {
+        let plan = s.spec(vec![first, stage(Reach::Percent(100.0))]);
+        let problems = s.rollouts().preview(&s.oli, &plan).await.unwrap().problems;
+        problems.into_iter().map(|p| p.field).collect::<Vec<_>>()
+    };
+    let half = || StageSpec { gate: gate.clone(), ..stage(Reach::Percent(50.0)) };
+    assert_eq!(told(StageSpec { soak_s: u32::MAX, ..half() }).await, ["stages.0.soak_s", "stages.0.gate.min_sample"]);
+    assert_eq!(told(StageSpec { reach: Reach::Percent(250.0), ..half() }).await, ["stages.0.reach", "stages.0.gate.min_sample"]);
+}

@@ -62,6 +62,38 @@ async fn a_last_stage_of_which_most_were_cancelled_asks_first_and_halts_nothing(
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn who_cancels_devices_of_an_earlier_stage_makes_its_gate_need_no_fewer(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 8).await;
+    let gate = GateSpec { success_percent: 100.0, min_sample: 6, ..GateSpec::USUAL };
+    let first = StageSpec { gate, ..stage(Reach::Count(6)) };
+    let id = s.approved(s.spec(vec![first, stage(Reach::Percent(100.0))])).await;
+    let offered = s.poll_all().await;
+    assert_eq!(offered.len(), 6);
+    for (device, offer) in &offered[..3] {
+        s.succeed(*device, &offer.update_id, "2.0.0", 2).await;
+    }
+    for (device, _) in &offered[3..] {
+        s.cancel(&id, s.joined_as(*device)).await.unwrap();
+    }
+    let why = "only 3 of 6 devices could be judged, the others were left out; the gate needs 6";
+    let detail = s.detail(&id).await;
+    assert_eq!((detail.row.state, detail.row.summary), (RolloutState::Halted, format!("Halted in stage 1: {why}")));
+    assert_eq!((detail.stages[0].verdict.sample, detail.stages[0].verdict.finished), (6, 3));
+    s.checked(&id).await;
+    // A person is asked, and not twice; it went on, and has not passed.
+    s.rollouts().resume(&s.oli, &id, "the others are on show").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!((detail.row.state, detail.stages[1].state), (RolloutState::Running, StageState::Running));
+    assert_eq!(detail.stages[0].outcome, Some(StageOutcome::WentOn));
+    assert_eq!(detail.stages[0].verdict.text, format!("went on by oli in spite of the gate: {why}"));
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn a_stage_of_which_everybody_was_cancelled_has_not_passed_and_its_day_leaves_a_trace(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 2).await;
     let mut plan = s.whatever_is_said();

@@ -191,6 +191,21 @@ fn each_mistake_is_told_at_its_field() {
     assert!(told[0].message.starts_with("2 devices that match are in an earlier stage"), "{}", told[0].message);
 }
 
+#[test]
+fn what_no_cut_could_mend_is_told_beside_a_stage_that_cannot_be_cut() {
+    let compared = MetricGate { min_devices: 20, ..MetricGate::new("cpu.load".into(), Worse::Higher) };
+    let gate = GateSpec { min_sample: 500, metrics: vec![compared], ..GateSpec::default() };
+    let all = || stage(Reach::Percent(100.0));
+    let told = |spec: &RolloutSpec, all| problems_of_all(spec, all, true).into_iter().map(|p| p.field).collect::<Vec<_>>();
+    let whole = GateSpec { min_sample: 13, ..GateSpec::USUAL };
+    let plan = RolloutSpec { gate: Some(whole), ..spec(vec![StageSpec { gate, ..stage(Reach::Percent(250.0)) }, all()]) };
+    assert_eq!(told(&plan, 12), ["gate.min_sample", "stages.0.gate.min_sample", "stages.0.gate.metrics.0.min_devices"]);
+    assert_eq!((told(&plan, 500), told(&plan, 0)), (Vec::new(), vec!["selector".to_owned()]));
+    let greedy = spec(vec![StageSpec { reach: Reach::Count(12), ..plan.stages[0].clone() }, all()]);
+    let fields: Vec<String> = problems_of_draw(&greedy, &[12, 0], &[0, 0], true).into_iter().map(|p| p.field).collect();
+    assert_eq!(fields, ["stages.0.reach", "stages.0.gate.min_sample", "stages.0.gate.metrics.0.min_devices"]);
+}
+
 proptest! {
     #[test]
     fn a_plan_without_problems_covers_everybody(percents in prop::collection::vec(-10i32..130, 0..6), devices in 1usize..200) {

@@ -23,6 +23,9 @@ impl World {
     /// The course as the store reads it: with what is known of its way back.
     pub(super) fn with_way_back(&self, run: usize) -> Course {
         let mut course = self.runs[run].course.clone();
+        for (number, stage) in (1..).zip(&mut course.stages) {
+            stage.cancelled = self.cancelled_in_stage(run, number);
+        }
         if let Some(back) = &mut course.way_back {
             back.going = self.backwards(run).map(|i| {
                 let course = &self.runs[i].course;

@@ -126,6 +126,13 @@ impl World {
         Cancelled { devices: i64::try_from(ended.len()).unwrap(), last: ended.into_iter().max().map(Timestamp) }
     }
 
+    /// How many of them are in this stage.
+    pub(super) fn cancelled_in_stage(&self, run: usize, stage: u32) -> i64 {
+        let latest = self.runs[run].latest.values().map(|i| &self.rows[*i]);
+        let those = latest.filter(|row| row.stage == stage && row.state == UpdateState::Cancelled && row.by_hand && !row.again);
+        i64::try_from(those.count()).unwrap()
+    }
+
     /// A last stage that ends by itself leaves nobody behind whom a person has just set aside: somebody is asked first, and has a day to answer.
     pub(super) fn check_set_aside(&self, run: usize, before: &Course) {
         let after = &self.runs[run].course;

@@ -30,7 +30,7 @@ impl World {
             after.state
         );
         assert!(after.stage >= before.stage, "seed {}: the stage went back", self.seed);
-        for (old, new) in before.stages.iter().zip(&after.stages) {
+        for (number, (old, new)) in (1..).zip(before.stages.iter().zip(&after.stages)) {
             let passed = matches!(new.state, StageState::Succeeded | StageState::AwaitingPromotion) && old.state == StageState::Soaking;
             if let Some(most) = new.spec.gate.max_dark.filter(|_| passed && by == "automatic") {
                 let dark = new.dark.expect("they were counted");
@@ -47,6 +47,14 @@ impl World {
                 ] {
                     assert!(most.is_none_or(|most| n <= i64::from(most)), "seed {}: {n} {what} devices let a stage pass", self.seed);
                 }
+            }
+            // Whom people have cancelled lets no gate judge by fewer than its plan says. What was said before it waited for a person was of those of then.
+            let moved = old.state != new.state && old.state != StageState::AwaitingPromotion && by == "automatic";
+            let on = matches!(new.state, StageState::Soaking | StageState::AwaitingPromotion | StageState::Succeeded);
+            if let Some(said) = new.verdict.as_ref().filter(|v| moved && on && v.call == Call::Pass && v.finished > 0) {
+                let there = said.finished + self.cancelled_in_stage(run, number);
+                let needed = i64::from(new.spec.gate.min_sample).min(there);
+                assert!(said.finished >= needed, "seed {}: a stage passed with {} of {needed}", self.seed, said.finished);
             }
             // A gate begins anew only after a no of its own: that of the whole rollout, or that of the stage, and not where a metric has stopped it.
             let more = |old: Seen, new: Seen| new.finished > old.finished || new.errors > old.errors || new.dark > old.dark;
