@@ -425,7 +425,7 @@ mod tests {
         assert!(run(break_glass(adas.clone())).await.unwrap().contains("Two other admins review that"));
         assert_eq!(w.fleet.rollouts().detail(&ada, &id).await.unwrap().row.state, RolloutState::Running);
         let loud = stands().await;
-        assert!(loud.contains("\nTHE GLASS IS BROKEN: started without its approvals (0 of 2) by ada"), "{loud}");
+        assert!(loud.contains("\nTHE GLASS IS BROKEN: started without its approvals (0 of 2, missing 1 of safety) by ada"), "{loud}");
         assert!(loud.contains(": fire\n2 more admins have to review that, by "), "{loud}");
         let told = run(Approval::Inbox).await.unwrap();
         let what = "  gateway 2.0.0: every device of the type (1 device); approvals: 0 of 2, missing 1 of safety; plan: ";

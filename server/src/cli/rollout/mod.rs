@@ -265,9 +265,8 @@ fn unreviewed(glass: &GlassBreak) -> String {
     let by = glass.review_by.readable();
     let until = if glass.overdue { format!("since {by} it is OVERDUE") } else { format!("by {by}") };
     format!(
-        "THE GLASS IS BROKEN: started without its approvals ({} of {}) by {} on {}: {}\n{people} to review that, {until}: `fleetward approval review {}`.",
-        glass.given,
-        glass.needed,
+        "THE GLASS IS BROKEN: started without its approvals ({}) by {} on {}: {}\n{people} to review that, {until}: `fleetward approval review {}`.",
+        glass.approvals(),
         glass.by_name,
         glass.at.readable(),
         glass.reason,
