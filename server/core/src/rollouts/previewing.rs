@@ -271,7 +271,7 @@ fn own_of(stage: &StageSpec, reads: Reads) -> Option<Selector> {
 
 /// Whether a problem is about where stages end.
 fn of_cuts(problem: &Problem) -> bool {
-    problem.field == "stages" || (problem.field.starts_with("stages.") && problem.field.ends_with(".reach"))
+    problem.field == "stages" || (problem.field.starts_with("stages.") && problem.field.rsplit('.').next() == Some("reach"))
 }
 
 /// Whether it is about a number that what is expected rests on.
