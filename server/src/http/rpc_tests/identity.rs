@@ -284,7 +284,7 @@ async fn authorities_are_led_from_one_to_the_next_without_javascript() {
     let detail = page(format!("/certificates/authorities/{id}")).await;
     assert!(detail.contains("aria-disabled=\"true\"") && detail.contains("There is a staged authority for this use already"));
     let question = page(format!("/certificates/authorities/{next}/activate")).await;
-    assert!(question.contains("No device has a certificate of Fleetward Device CA G1 to renew."), "{question}");
+    assert!(question.contains("No device has a certificate of Fleetward Device CA G1-1 to renew."), "{question}");
     assert!(b.post("authority_step", &[("id", &next), ("step", "activate")]).await.is_ok());
     let unconfirmed = b.post("authority_step", &[("id", &next), ("step", "compromise"), ("confirm", "yes")]).await;
     assert_eq!(unconfirmed.unwrap_err().1, "not_confirmed");
