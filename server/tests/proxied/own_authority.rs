@@ -67,7 +67,9 @@ async fn e_10_behind_a_proxy_a_device_of_an_own_authority_waits_is_in_and_is_cut
     assert!(rig.server.must(&["ca", "list-address", "Plant"]).await.contains("is not fetched"));
     let disabled = rig.server.must(&["ca", "disable", "Plant"]).await;
     assert!(disabled.contains(&format!("Devices of {id} are cut off")), "{disabled}");
-    eventually("it is cut off", PATIENCE, || async { asks(&meter).await == refused }).await;
+    let out = || async { proxy.get(UPDATE, Some(&meter)).await.status() == StatusCode::FORBIDDEN };
+    eventually("it is cut off", PATIENCE, out).await;
+    assert_eq!(asks(&meter).await, refused);
     // Nothing of it was an alarm about keys of ours (H-4).
     assert_eq!(rig.server.running.fleet.pki().trust().unknown_seen(), 0);
     rig.server.stop().await;
