@@ -5,7 +5,6 @@ use axum::body::Body;
 use fleet::access::Actor;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::{AlertDescription, HandshakeKind, version::TLS13};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -139,22 +138,7 @@ async fn a_06_no_session_is_ever_resumed() {
 #[tokio::test]
 async fn a_09_a_claim_is_no_device() {
     let rig = rig().await;
-    let new = wire::enrolment::NewClaim {
-        label: "image".into(),
-        pattern: String::new(),
-        device_type: String::new(),
-        tags: Vec::new(),
-        groups: Vec::new(),
-        profile: String::new(),
-        trusted_user: false,
-        max_uses: 1,
-        hours: 1,
-        per_minute: 1,
-        csr: String::new(),
-    };
-    let made = rig.world.fleet.devices().create_claim(&Actor::system(rig.world.org.clone()), new).await.unwrap();
-    let chain = CertificateDer::pem_slice_iter(made.certificate.as_bytes()).map(Result::unwrap).collect();
-    let claim = Identity { chain, key: PrivateKeyDer::from_pem_slice(made.key.as_bytes()).unwrap() };
+    let claim = rig.claim().await;
     for version in BOTH {
         assert_eq!(rig.alert(Some(&claim), version).await, Some(AlertDescription::UnknownCA));
         let mut stream = handshake(rig.client(Some(&claim), version), rig.enrol).await.unwrap();

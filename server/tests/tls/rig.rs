@@ -36,7 +36,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
-use wire::pki::RevocationReason;
+use wire::{enrolment::NewClaim, pki::RevocationReason};
 
 /// The bound of R-6, and what a busy test machine may take on top of nothing.
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -189,6 +189,26 @@ impl Rig {
         let enrolled = self.world.enrol(id, "sim", csr).await.unwrap();
         let chain = std::iter::once(&enrolled.certificate).chain(&enrolled.chain);
         Identity::of(chain.map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).collect(), &key)
+    }
+
+    /// A claim's.
+    pub(super) async fn claim(&self) -> Identity {
+        let new = NewClaim {
+            label: "image".into(),
+            pattern: String::new(),
+            device_type: String::new(),
+            tags: Vec::new(),
+            groups: Vec::new(),
+            profile: String::new(),
+            trusted_user: false,
+            max_uses: 1,
+            hours: 1,
+            per_minute: 1,
+            csr: String::new(),
+        };
+        let made = self.world.fleet.devices().create_claim(&Actor::system(self.world.org.clone()), new).await.unwrap();
+        let chain = CertificateDer::pem_slice_iter(made.certificate.as_bytes()).map(Result::unwrap).collect();
+        Identity { chain, key: PrivateKeyDer::from_pem_slice(made.key.as_bytes()).unwrap() }
     }
 
     pub(super) async fn revoke(&self, identity: &Identity) {

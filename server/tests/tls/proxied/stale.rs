@@ -1,9 +1,7 @@
 //! A server that may have missed a revocation believes no certificate that a proxy passes on (H-6, H-8).
 
-use super::{Behind, ask, byte_sequence, is, line, passed_on};
-use fleet::access::Actor;
+use super::{Behind, ask, byte_sequence, is, passed_on};
 use futures::{SinkExt as _, StreamExt as _};
-use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use server::tls::Reason;
 use std::time::Duration;
 use tokio_tungstenite::{
@@ -20,22 +18,7 @@ async fn h_6_a_server_that_hears_nothing_for_a_minute_believes_no_proxy_and_cuts
     let mut behind = Behind::plain().await;
     let (one, revoked) = (behind.rig.enrol("gw-1").await, behind.rig.enrol("gw-2").await);
     behind.rig.revoke(&revoked).await;
-    let new = wire::enrolment::NewClaim {
-        label: "image".into(),
-        pattern: String::new(),
-        device_type: String::new(),
-        tags: Vec::new(),
-        groups: Vec::new(),
-        profile: String::new(),
-        trusted_user: false,
-        max_uses: 1,
-        hours: 1,
-        per_minute: 1,
-        csr: String::new(),
-    };
-    let system = Actor::system(behind.rig.world.org.clone());
-    let made = behind.rig.world.fleet.devices().create_claim(&system, new).await.unwrap();
-    let claim = line(&CertificateDer::from_pem_slice(made.certificate.as_bytes()).unwrap());
+    let claim = passed_on(&behind.rig.claim().await);
 
     // Nobody follows the database any more; what was heard of it is enough for a minute.
     let follows = behind.rig.workers.remove(0);
