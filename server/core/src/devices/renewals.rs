@@ -66,8 +66,8 @@ impl Devices {
     /// Orders that every device renews that a selector means, or that is named: [`Devices::order_renewal`] for each, one after the other over so many
     /// minutes. Left out are those that are suspended, that have nothing to renew here, that are asked already, and that never had a channel to be told by;
     /// so an order that is for more than one takes is given again for the rest. `expected` is how many devices the caller was told that it means; when it is
-    /// another number by now, nothing happens, as where a name is no device's. An entry of the audit log for all of them, with the numbers; none where nobody is asked. Once it is given it is
-    /// carried out to its end, whatever becomes of the caller or of this server ([`Devices::carry_on_renewals`]).
+    /// another number by now, nothing happens, as where a name is no device's. An entry of the audit log for all of them, with the numbers; none where nobody
+    /// is asked. Once it is given it is carried out to its end, whatever becomes of the caller or of this server ([`Devices::carry_on_renewals`]).
     pub async fn order_renewals(&self, actor: &Actor, many: &RenewMany) -> Result<ManyRenewals, Error> {
         let (counts, order) = self.give_order(actor, many).await?;
         if let Some(order) = order

@@ -46,9 +46,8 @@ pub use checksums::Checksums;
 pub use error::Error;
 pub use making::Created;
 pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures, signed, taken_by};
-pub(crate) use recalled::StillRun;
 pub use scrubbing::Figures;
-pub(crate) use store::{damaged_in, has_damage};
+pub(crate) use store::{StillRun, damaged_in, has_damage};
 pub use trusting::{Signed, says_trust};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};

@@ -1,6 +1,9 @@
 //! Releases that were recalled: why, who runs them all the same, and what these can be brought to. Refuses to know which rollouts that halts.
 
-use super::{Error, Releases, store};
+use super::{
+    Error, Releases,
+    store::{self, StillRun},
+};
 use crate::{
     db::Conn,
     kept::{Kept, kept_or},
@@ -11,8 +14,6 @@ use wire::{
     releases::{GoodRelease, Recalled, ReleaseRow},
     selector::{Field, Selector},
 };
-
-pub(crate) use store::StillRun;
 
 /// By organization, which recalled releases its devices run.
 pub(super) type KeptRecalls = Arc<Kept<OrgId, Vec<StillRun>>>;
