@@ -61,8 +61,8 @@ impl Sought<'_> {
     }
 }
 
-/// The one of these that was meant, if a slip or two make it of what was written.
-fn meant(value: &str, of: &[&str]) -> String {
+/// A question for the one of these that was meant, if a slip or two make it of what was written; empty where none is near.
+pub(crate) fn meant(value: &str, of: &[&str]) -> String {
     near(value, of).map_or_else(String::new, |meant| format!(" Did you mean {meant}?"))
 }
 

@@ -91,8 +91,7 @@ fn resume(course: &Course, by: &str, now: Timestamp, running: Change) -> Result<
     }
     let doors_until = now.plus(course.patience(course.stage));
     let (mut changes, stage) = (vec![running], course.stage);
-    let by_whole = course.verdict.as_ref().is_some_and(|v| v.call == Call::Halt);
-    if by_whole {
+    if course.verdict.as_ref().is_some_and(|v| v.call == Call::Halt) {
         changes.push(Change::GoOn { by: by.to_owned() });
     }
     // Only the gate that said no begins anew: none does after an objection.

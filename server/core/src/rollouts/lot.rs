@@ -143,9 +143,9 @@ impl Lot {
         self.first(place, cuts, drawn, |i| self.own.get(i).and_then(Option::as_ref).is_some_and(|own| own.matches(facts)))
     }
 
-    /// The same of a device of which it is known [which stages' own selectors](Self::matched) it matches.
-    pub fn stage_of_matched(&self, place: i64, cuts: &[i64], matched: &[usize], drawn: bool) -> Option<u32> {
-        self.first(place, cuts, drawn, |i| matched.contains(&i))
+    /// The same of a device that nobody drew, and of which it is known [which stages' own selectors](Self::matched) it matches.
+    pub fn stage_of_undrawn(&self, place: i64, cuts: &[i64], matched: &[usize]) -> Option<u32> {
+        self.first(place, cuts, false, |i| matched.contains(&i))
     }
 
     fn first(&self, place: i64, cuts: &[i64], drawn: bool, matches: impl Fn(usize) -> bool) -> Option<u32> {

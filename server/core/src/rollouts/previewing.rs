@@ -159,13 +159,12 @@ impl Rollouts {
         let mut found = taken.finish(&spec.stages, SAMPLE);
         let weighed = load.weigh(spec, &found.who);
         let groups = if misspelt.asks_for_groups() { groups::names(on, org).await? } else { Vec::new() };
-        if let Some(last) = self.last.as_ref().filter(|_| misspelt.asks_for_metrics() || unheard.asks_for_metrics()) {
-            let (names, all) = last.known(org).await?;
-            misspelt.knows_metrics(&names, all);
-            unheard.knows_metrics(&names, all);
-        } else {
-            misspelt.knows_metrics(&[], false);
-        }
+        let (sent, all) = match &self.last {
+            Some(last) if misspelt.asks_for_metrics() || unheard.asks_for_metrics() => last.known(org).await?,
+            _ => (Vec::new(), false),
+        };
+        misspelt.knows_metrics(&sent, all);
+        unheard.knows_metrics(&sent, all);
         let mut warnings = damaged(on, spec).await?;
         warnings.extend(misspelt.said(&groups).into_iter().chain(unheard.said()));
         let frosts = freezes::not_over(on, org, now).await?;
@@ -248,15 +247,12 @@ async fn damaged(on: &mut Read, spec: &RolloutSpec) -> Result<Vec<String>, DbErr
     let mut said = Vec::new();
     for (what, id) in [("the release", Some(&spec.release)), ("the release that it goes back to", spec.way_back.as_ref())] {
         let Some(id) = id else { continue };
-        let files = match releases::damaged_in(on, id).await? {
+        let are = match releases::damaged_in(on, id).await? {
             0 => continue,
-            1 => "1 file".to_owned(),
-            n => format!("{n} files"),
+            1 => format!("1 file of {what} is"),
+            n => format!("{n} files of {what} are"),
         };
-        let are = if files == "1 file" { "is" } else { "are" };
-        said.push(format!(
-            "{files} of {what} {are} damaged here and not given out: no device gets it before the same file is uploaded again."
-        ));
+        said.push(format!("{are} damaged here and not given out: no device gets it before the same file is uploaded again."));
     }
     Ok(said)
 }

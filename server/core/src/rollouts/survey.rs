@@ -274,8 +274,7 @@ impl<'a> Walk<'a> {
         let last = u32::try_from(stages.len()).unwrap_or(u32::MAX);
         let comes_last = |later: &&Later| {
             let own = if strata.is_empty() { Some(&bounds) } else { strata.get(&later.stratum).or_else(|| strata.get(ANYBODY)) };
-            let drawn = !self.lot.limited();
-            own.and_then(|cuts| self.lot.stage_of_matched(later.place, cuts, &later.matched, drawn)) == Some(last)
+            own.and_then(|cuts| self.lot.stage_of_undrawn(later.place, cuts, &later.matched)) == Some(last)
         };
         let later = count(self.busy.iter().filter(comes_last).count());
         let mut cuts: Vec<Cut> = drawn.cuts.into_iter().zip(bounds).map(|(cut, place)| Cut { place, ..cut }).collect();

@@ -1,7 +1,7 @@
 //! Pure: what a plan names that no device of it has: the attribute of its budget or of its order, listed devices, and metrics of its gates that nobody
 //! sends. Such a plan runs, but not as it was meant. Refuses to know who else is in the fleet.
 
-use crate::devices::Facts;
+use crate::devices::{Facts, misspelt::meant};
 use std::collections::{BTreeSet, HashSet};
 use wire::{
     rollouts::{Order, RolloutSpec},
@@ -99,7 +99,7 @@ impl<'a> Unheard<'a> {
         let Some(sent) = &self.sent else { return Vec::new() };
         let known: Vec<&str> = sent.iter().map(String::as_str).collect();
         let metric = |name: &&str| {
-            let nearest = near(name, &known).map_or_else(String::new, |known| format!(" Did you mean {known}?"));
+            let nearest = meant(name, &known);
             format!("No device sends the metric {name}: a gate that compares it has nothing to judge.{nearest}")
         };
         self.metrics.iter().filter(|name| !sent.contains(**name)).map(metric).collect()

@@ -41,58 +41,48 @@ pub(super) const MOVE_STAGE: Sql = Sql::same(
 /// Takes the stage's row and proves that nothing was reported since the plan was made.
 pub(super) const HOLD_STAGE: Sql =
     Sql::same("UPDATE rollout_stages SET tally = tally WHERE rollout_id = $1 AND number = $2 AND tally = $3");
+/// What was seen of a count, or what there is of it where that is less.
+macro_rules! at_most {
+    ($seen:literal, $count:literal, $most:literal) => {
+        concat!("CASE WHEN ", $seen, $count, " > ", $most, " THEN ", $most, " ELSE ", $seen, $count, " END")
+    };
+}
 /// One gate's part of [`CLAMP_SEEN`], by how its columns begin.
 macro_rules! clamped {
     ($seen:literal) => {
+        clamped!($seen, "succeeded + failed + reverted + timed_out + rejected", "failed + reverted + timed_out + rejected")
+    };
+    ($seen:literal, $finished:literal, $errors:literal) => {
         concat!(
             $seen,
-            "finished = CASE WHEN ",
+            "finished = ",
+            at_most!($seen, "finished", $finished),
+            ", ",
             $seen,
-            "finished > succeeded + failed + reverted + timed_out + rejected
-                THEN succeeded + failed + reverted + timed_out + rejected ELSE ",
+            "errors = ",
+            at_most!($seen, "errors", $errors),
+            ", ",
             $seen,
-            "finished END, ",
+            "succeeded = ",
+            at_most!($seen, "finished", $finished),
+            " - ",
+            at_most!($seen, "errors", $errors),
+            ", ",
             $seen,
-            "errors = CASE WHEN ",
+            "failed = ",
+            at_most!($seen, "failed", "failed"),
+            ", ",
             $seen,
-            "errors > failed + reverted + timed_out + rejected THEN failed + reverted + timed_out + rejected ELSE ",
+            "reverted = ",
+            at_most!($seen, "reverted", "reverted"),
+            ", ",
             $seen,
-            "errors END, ",
+            "timed_out = ",
+            at_most!($seen, "timed_out", "timed_out"),
+            ", ",
             $seen,
-            "succeeded = CASE WHEN ",
-            $seen,
-            "finished > succeeded + failed + reverted + timed_out + rejected
-                THEN succeeded + failed + reverted + timed_out + rejected ELSE ",
-            $seen,
-            "finished END - CASE WHEN ",
-            $seen,
-            "errors > failed + reverted + timed_out + rejected THEN failed + reverted + timed_out + rejected ELSE ",
-            $seen,
-            "errors END, ",
-            $seen,
-            "failed = CASE WHEN ",
-            $seen,
-            "failed > failed THEN failed ELSE ",
-            $seen,
-            "failed END, ",
-            $seen,
-            "reverted = CASE WHEN ",
-            $seen,
-            "reverted > reverted THEN reverted ELSE ",
-            $seen,
-            "reverted END, ",
-            $seen,
-            "timed_out = CASE WHEN ",
-            $seen,
-            "timed_out > timed_out THEN timed_out ELSE ",
-            $seen,
-            "timed_out END, ",
-            $seen,
-            "rejected = CASE WHEN ",
-            $seen,
-            "rejected > rejected THEN rejected ELSE ",
-            $seen,
-            "rejected END"
+            "rejected = ",
+            at_most!($seen, "rejected", "rejected")
         )
     };
 }

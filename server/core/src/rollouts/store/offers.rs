@@ -46,8 +46,13 @@ pub(super) const KIN: Sql = Sql::same(
     "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
      JOIN devices d ON d.number = a.device WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND d.state = 'active'",
 );
-/// How many offers of a rollout were made after then. What was cancelled before it was offered is none.
-pub(super) const BEGUN: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND created_at > $2 AND passed <> 0");
+/// How many offers of a rollout were made after then. What was cancelled before it was offered is none, until it is tried again; those few are found by their
+/// own index, so that the offers are counted by theirs alone.
+pub(super) const BEGUN: Sql = Sql::same(concat!(
+    "SELECT COUNT(*) - (SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state = 'cancelled' AND code = '",
+    cancelled_by_hand!(),
+    "' AND passed = 0 AND ended_at > $2) FROM updates WHERE rollout_id = $1 AND created_at > $2"
+));
 pub(super) const SUCCEEDED: Sql = Sql::same("SELECT CAST(COALESCE(SUM(succeeded), 0) AS BIGINT) FROM rollout_stages WHERE rollout_id = $1");
 pub(super) const RETIRE: Sql = Sql::same(
     "UPDATE updates SET latest = FALSE, again = FALSE, retry_at = NULL

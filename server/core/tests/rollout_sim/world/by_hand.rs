@@ -119,18 +119,20 @@ impl World {
     }
 
     /// Updates of a run that people have cancelled, and nobody has had tried again.
-    pub(super) fn cancelled_in(&self, run: usize) -> Cancelled {
+    fn set_aside(&self, run: usize) -> impl Iterator<Item = &Row> {
         let latest = self.runs[run].latest.values().map(|i| &self.rows[*i]);
-        let ended = latest.filter(|row| row.state == UpdateState::Cancelled && row.by_hand && !row.again).map(|row| row.ended_at);
-        let ended: Vec<i64> = ended.collect();
+        latest.filter(|row| row.state == UpdateState::Cancelled && row.by_hand && !row.again)
+    }
+
+    /// How many those are, and when the last of them was.
+    pub(super) fn cancelled_in(&self, run: usize) -> Cancelled {
+        let ended: Vec<i64> = self.set_aside(run).map(|row| row.ended_at).collect();
         Cancelled { devices: i64::try_from(ended.len()).unwrap(), last: ended.into_iter().max().map(Timestamp) }
     }
 
     /// How many of them are in this stage.
     pub(super) fn cancelled_in_stage(&self, run: usize, stage: u32) -> i64 {
-        let latest = self.runs[run].latest.values().map(|i| &self.rows[*i]);
-        let those = latest.filter(|row| row.stage == stage && row.state == UpdateState::Cancelled && row.by_hand && !row.again);
-        i64::try_from(those.count()).unwrap()
+        i64::try_from(self.set_aside(run).filter(|row| row.stage == stage).count()).unwrap()
     }
 
     /// A last stage that ends by itself leaves nobody behind whom a person has just set aside: somebody is asked first, and has a day to answer.
