@@ -8,6 +8,7 @@ use super::{
 };
 use crate::plans::written;
 use anyhow::{Context as _, Result, bail};
+use app::ui::number::counted;
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
 use std::{fmt::Write as _, path::PathBuf};
@@ -278,7 +279,7 @@ fn broken(g: &GlassBreak) -> String {
     };
     let mut out = format!("{} “{}” was started without approval by {}: {} ({state})\n", g.id, g.rollout_name, g.by_name, g.reason);
     let selector = if g.selector.is_empty() { "every device of the type" } else { g.selector.as_str() };
-    let devices = g.devices.map_or_else(|| "not begun".to_owned(), |n| if n == 1 { "1 device".to_owned() } else { format!("{n} devices") });
+    let devices = g.devices.map_or_else(|| "not begun".to_owned(), |n| counted(n, "device", "devices"));
     let _ = writeln!(
         out,
         "  {}: {selector} ({devices}); approvals: {}; plan: `fleetward rollout show {}`",

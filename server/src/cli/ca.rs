@@ -11,6 +11,7 @@ use super::{
     said::{Named, person},
 };
 use anyhow::Result;
+use app::ui::number::counted;
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
 use std::{path::PathBuf, process::ExitCode};
@@ -337,8 +338,8 @@ async fn would(fleet: &Fleet, actor: &Actor, id: &AuthorityId, step: AuthoritySt
     let cut = authority.actions.iter().find(|action| action.step == step).map_or(0, |action| action.cut);
     let done = if step == AuthorityStep::Retire { "retired" } else { "given up" };
     let name = row.common_name();
-    let devices = if cut == 1 { "device" } else { "devices" };
-    Ok(Some(format!("{name} would be {done}: {cut} {devices} would be cut off. Nothing was changed. Say --yes to do it.")))
+    let devices = counted(cut, "device", "devices");
+    Ok(Some(format!("{name} would be {done}: {devices} would be cut off. Nothing was changed. Say --yes to do it.")))
 }
 
 async fn activate(fleet: &Fleet, actor: &Actor, id: &AuthorityId, force: bool) -> Result<()> {

@@ -3,6 +3,7 @@
 
 use super::{authority::meant, one_of, said::Named};
 use anyhow::{Context as _, Result};
+use app::ui::number::counted;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
@@ -209,7 +210,7 @@ fn says_list(a: &RegisteredAuthority) {
 
 /// Pure: so many certificates in words.
 fn certificates(n: i64) -> String {
-    format!("{n} {}", if n == 1 { "certificate" } else { "certificates" })
+    counted(n, "certificate", "certificates")
 }
 
 pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Result<()> {
