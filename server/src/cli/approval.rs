@@ -282,7 +282,7 @@ fn broken(g: &GlassBreak) -> String {
     let devices = g.devices.map_or_else(|| "not begun".to_owned(), |n| counted(n, "device", "devices"));
     let _ = writeln!(
         out,
-        "  {}: {selector} ({devices}); approvals: {}; plan: `fleetward rollout show {}`",
+        "  {}: {selector} ({devices}); approvals: {}; plan: `fleetward rollout show --plan {}`",
         g.release,
         g.approvals(),
         g.rollout
