@@ -13,6 +13,13 @@ use wire::{
     states::AuthorityState,
 };
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The authority's id, its name, or the label it was registered under
+    #[arg(value_name = "ID|NAME")]
+    pub(super) id: Named<AuthorityId>,
+}
+
 /// The authority of an id, of its name, or of the label that it was registered under.
 pub(super) async fn meant(fleet: &Fleet, actor: &Actor, named: Named<AuthorityId>) -> Result<AuthorityId> {
     let name = match named {
