@@ -175,7 +175,7 @@ pub const fn rollout(state: RolloutState) -> (Tone, &'static str) {
     }
 }
 
-/// A stage of a rollout; `judged` says whether its gate did, or something else has stopped it.
+/// A stage of a rollout, with what is kept of its verdict: it says who has let it pass, and whether its gate or something else has stopped it.
 pub const fn stage(state: StageState, verdict: &Verdict) -> (Tone, &'static str) {
     match state {
         StageState::Pending => (Tone::Off, "Waiting"),

@@ -283,12 +283,8 @@ pub struct DeltaRow {
 }
 
 impl DeltaRow {
-    /// Percent of the download that it saves; none while that is not known.
-    pub fn saving(&self) -> Option<i64> {
-        self.size.map(|size| (self.full_size - size).max(0).saturating_mul(100) / self.full_size.max(1))
-    }
-
-    /// The same in words; from 99 % on with a tenth, so that what is nearly all of it is told from what is not.
+    /// Percent of the download that it saves, in words; none while that is not known. From 99 % on with a tenth, so that what is nearly all of it is told from
+    /// what is not.
     pub fn saves(&self) -> Option<String> {
         let thousandths = self.size.map(|size| (self.full_size - size).max(0).saturating_mul(1000) / self.full_size.max(1))?;
         let (whole, tenth) = (thousandths / 10, thousandths % 10);

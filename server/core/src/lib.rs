@@ -38,7 +38,7 @@ pub mod source;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-mod text;
+pub mod text;
 pub mod transfers;
 
 pub use error::{Error, Result};

@@ -5,12 +5,20 @@ use super::{
     said::{Named, only},
 };
 use anyhow::Result;
+use app::ui::number::counted;
 use fleet::{Fleet, access::Actor};
 use wire::{
     ids::AuthorityId,
     pki::{AuthorityDetail, AuthorityRow, BundleReach, common_name},
     states::AuthorityState,
 };
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The authority's id, its name, or the label it was registered under
+    #[arg(value_name = "ID|NAME")]
+    pub(super) id: Named<AuthorityId>,
+}
 
 /// The authority of an id, of its name, or of the label that it was registered under.
 pub(super) async fn meant(fleet: &Fleet, actor: &Actor, named: Named<AuthorityId>) -> Result<AuthorityId> {
@@ -71,7 +79,7 @@ pub(super) fn show(a: &AuthorityDetail) {
         println!("  vouching     {} for {}, until {}", cross.issuer, cross.subject, cross.not_after);
     }
     if let Some(before) = &a.takes_over_from {
-        println!("  takes over   from {}: {} devices are told to renew then", before.row.id, before.devices);
+        println!("  takes over   from {}: {} told to renew then", before.row.id, counted(before.devices, "device is", "devices are"));
     }
     for action in a.actions.iter().filter(|action| action.blocked.is_none()) {
         let forced = if action.forced { format!(" with --force; {} devices are cut off", action.cut) } else { String::new() };

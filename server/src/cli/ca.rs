@@ -2,15 +2,16 @@
 //! `roots.rs`.
 
 use super::{
-    authority::{held, meant, show},
+    authority::{Which, held, meant, show},
     following, given_up,
     intermediate::{self, Issue},
     one_of,
     registered::{self, Registered},
     roots::{self, Crl, Offline, Root},
-    said::{Named, person},
+    said::person,
 };
 use anyhow::Result;
+use app::ui::number::counted;
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
 use std::{path::PathBuf, process::ExitCode};
@@ -34,9 +35,8 @@ pub(super) enum Ca {
     },
     /// Show one authority: what hangs on it, and what can be done with it; of one that was registered, what becomes of its devices
     Show {
-        /// The authority's id, its name, or the label it was registered under
-        #[arg(value_name = "ID|NAME")]
-        id: Named<AuthorityId>,
+        #[command(flatten)]
+        which: Which,
         /// Only its certificate, PEM
         #[arg(long)]
         pem: bool,
@@ -229,8 +229,8 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
             }
             roots::say(&page.duties);
         }
-        Ca::Show { id, pem } => {
-            let id = meant(fleet, &actor, id).await?;
+        Ca::Show { which, pem } => {
+            let id = meant(fleet, &actor, which.id).await?;
             if let Some(theirs) = pki.registered_authorities(&actor).await?.into_iter().find(|a| a.id == id) {
                 print!("{}", if pem { theirs.pem } else { registered::told(&theirs) });
             } else {
@@ -337,8 +337,8 @@ async fn would(fleet: &Fleet, actor: &Actor, id: &AuthorityId, step: AuthoritySt
     let cut = authority.actions.iter().find(|action| action.step == step).map_or(0, |action| action.cut);
     let done = if step == AuthorityStep::Retire { "retired" } else { "given up" };
     let name = row.common_name();
-    let devices = if cut == 1 { "device" } else { "devices" };
-    Ok(Some(format!("{name} would be {done}: {cut} {devices} would be cut off. Nothing was changed. Say --yes to do it.")))
+    let devices = counted(cut, "device", "devices");
+    Ok(Some(format!("{name} would be {done}: {devices} would be cut off. Nothing was changed. Say --yes to do it.")))
 }
 
 async fn activate(fleet: &Fleet, actor: &Actor, id: &AuthorityId, force: bool) -> Result<()> {

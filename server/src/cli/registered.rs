@@ -1,8 +1,12 @@
 //! `fleetward ca register|code|verify|enable|disable|upload-crl|list-address|fetch-list|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
 //! API. A server that runs beside it follows within a second.
 
-use super::{authority::meant, one_of, said::Named};
+use super::{
+    authority::{Which, meant},
+    one_of,
+};
 use anyhow::{Context as _, Result};
+use app::ui::number::counted;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
@@ -12,7 +16,6 @@ use std::{
 };
 use wire::{
     Timestamp,
-    ids::AuthorityId,
     registered::{
         EndedList, JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, awaited_warning, verification_lines,
     },
@@ -31,16 +34,11 @@ pub(super) enum Registered {
         label: String,
     },
     /// Make another verification code for a registered authority
-    Code {
-        /// The authority's id, its name, or the label it was registered under
-        #[arg(value_name = "ID|NAME")]
-        id: Named<AuthorityId>,
-    },
+    Code(Which),
     /// Prove that you hold a registered authority's key, by a certificate that names the code
     Verify {
-        /// The authority's id, its name, or the label it was registered under
-        #[arg(value_name = "ID|NAME")]
-        id: Named<AuthorityId>,
+        #[command(flatten)]
+        which: Which,
         /// The verification certificate, PEM or DER
         #[arg(value_name = "FILE")]
         certificate: PathBuf,
@@ -48,25 +46,19 @@ pub(super) enum Registered {
     /// Believe a verified authority's devices; of one that is enabled, change what becomes of new devices
     Enable(Enable),
     /// Believe a registered authority's devices no longer; they are cut off until it is enabled again
-    Disable {
-        /// The authority's id, its name, or the label it was registered under
-        #[arg(value_name = "ID|NAME")]
-        id: Named<AuthorityId>,
-    },
+    Disable(Which),
     /// Bring a registered authority's list of revoked certificates: what is on it is cut off, and the next one takes its place
     UploadCrl {
-        /// The authority's id, its name, or the label it was registered under
-        #[arg(value_name = "ID|NAME")]
-        id: Named<AuthorityId>,
+        #[command(flatten)]
+        which: Which,
         /// The list, PEM or DER
         #[arg(value_name = "FILE")]
         list: PathBuf,
     },
     /// Say where a registered authority's list of revoked certificates is fetched; without an address, say what came of the one there is
     ListAddress {
-        /// The authority's id, its name, or the label it was registered under
-        #[arg(value_name = "ID|NAME")]
-        id: Named<AuthorityId>,
+        #[command(flatten)]
+        which: Which,
         /// http://… or https://…, without user name and password
         #[arg(value_name = "URL")]
         url: Option<String>,
@@ -75,24 +67,15 @@ pub(super) enum Registered {
         none: bool,
     },
     /// Fetch a registered authority's list of revoked certificates now, from its address; a server that runs does that within seconds
-    FetchList {
-        /// The authority's id, its name, or the label it was registered under
-        #[arg(value_name = "ID|NAME")]
-        id: Named<AuthorityId>,
-    },
+    FetchList(Which),
     /// Remove a registered authority that has let no device in
-    Remove {
-        /// The authority's id, its name, or the label it was registered under
-        #[arg(value_name = "ID|NAME")]
-        id: Named<AuthorityId>,
-    },
+    Remove(Which),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Enable {
-    /// The authority's id, its name, or the label it was registered under
-    #[arg(value_name = "ID|NAME")]
-    id: Named<AuthorityId>,
+    #[command(flatten)]
+    which: Which,
     /// What becomes of a device that is seen for the first time
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = one_of::<JustInTime>(JustInTime::ALL.iter().map(|p| p.as_str())))]
     just_in_time: JustInTime,
@@ -209,7 +192,7 @@ fn says_list(a: &RegisteredAuthority) {
 
 /// Pure: so many certificates in words.
 fn certificates(n: i64) -> String {
-    format!("{n} {}", if n == 1 { "certificate" } else { "certificates" })
+    counted(n, "certificate", "certificates")
 }
 
 pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Result<()> {
@@ -219,38 +202,39 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
             let new = NewRegisteredAuthority { label, certificate: text(&read(&certificate)?) };
             asks(&devices.register_authority(actor, &new).await?);
         }
-        Registered::Code { id } => {
-            let id = meant(fleet, actor, id).await?;
+        Registered::Code(which) => {
+            let id = meant(fleet, actor, which.id).await?;
             asks(&pki.renew_verification_code(actor, &id).await?);
         }
-        Registered::Verify { id, certificate } => {
-            let id = meant(fleet, actor, id).await?;
+        Registered::Verify { which, certificate } => {
+            let id = meant(fleet, actor, which.id).await?;
             pki.verify_authority(actor, &id, &read(&certificate)?).await?;
             println!("{id} is verified. Enable it: fleetward ca enable {id} --just-in-time off|pending|auto");
         }
         Registered::Enable(e) => {
-            let Enable { id, just_in_time, device_type, tags, groups, template, pattern, max_devices, per_day, ended_list, exchange } = e;
-            let id = meant(fleet, actor, id).await?;
+            let Enable { which, just_in_time, device_type, tags, groups, template, pattern, max_devices, per_day, ended_list, exchange } =
+                e;
+            let id = meant(fleet, actor, which.id).await?;
             let policy =
                 JustInTimePolicy { just_in_time, device_type, tags, groups, template, pattern, max_devices, per_day, ended_list, exchange };
             devices.enable_authority(actor, &id, policy).await?;
             println!("Devices of {id} are believed; new ones: {just_in_time}.");
         }
-        Registered::Disable { id } => {
-            let id = meant(fleet, actor, id).await?;
+        Registered::Disable(which) => {
+            let id = meant(fleet, actor, which.id).await?;
             pki.disable_authority(actor, &id).await?;
             println!("Devices of {id} are cut off until it is enabled again.");
         }
-        Registered::UploadCrl { id, list } => {
-            let id = meant(fleet, actor, id).await?;
+        Registered::UploadCrl { which, list } => {
+            let id = meant(fleet, actor, which.id).await?;
             let shown = pki.bring_list(actor, &id, read(&list)?).await?;
             if let Some(list) = shown.list {
                 let are = if list.entries == 1 { "is" } else { "are" };
                 println!("{} {are} revoked by the list of {id}, which holds until {}.", certificates(list.entries), list.next_update);
             }
         }
-        Registered::ListAddress { id, url, none } => {
-            let id = meant(fleet, actor, id).await?;
+        Registered::ListAddress { which, url, none } => {
+            let id = meant(fleet, actor, which.id).await?;
             let shown = if url.is_none() && !none {
                 pki.registered_authority(actor, &id).await?
             } else {
@@ -258,12 +242,12 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
             };
             says_list(&shown);
         }
-        Registered::FetchList { id } => {
-            let id = meant(fleet, actor, id).await?;
+        Registered::FetchList(which) => {
+            let id = meant(fleet, actor, which.id).await?;
             says_list(&pki.fetch_list_now(actor, &id).await?);
         }
-        Registered::Remove { id } => {
-            let id = meant(fleet, actor, id).await?;
+        Registered::Remove(which) => {
+            let id = meant(fleet, actor, which.id).await?;
             pki.remove_authority(actor, &id).await?;
             println!("{id} is removed.");
         }

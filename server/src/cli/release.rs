@@ -268,7 +268,7 @@ pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
 /// How a release stands, and what speaks against it.
 fn tell(release: &ReleaseDetail) {
     let row = &release.row;
-    println!("{} {} {} (sequence {}): {}", row.id, row.device_type, row.version, row.sequence, row.state);
+    println!("{}", showing::headed(row));
     for line in [&row.quarantine].into_iter().chain(&release.warnings).filter(|line| !line.is_empty()) {
         println!("{line}");
     }

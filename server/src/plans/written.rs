@@ -1,7 +1,9 @@
 //! Pure: a plan as YAML that says all of it, in the form of the files that are read here, so that who signs a digest reads what it signs, and may keep it as
 //! a file. Refuses to know where the plan comes from.
 
+use fleet::text::unseen;
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 use wire::{Timestamp, rollouts::RolloutSpec};
 
 /// What comes first among the fields that stand together, in this order; then the rest by name, and the stages last.
@@ -93,12 +95,23 @@ fn item(out: &mut String, value: &Value, indent: usize) {
     }
 }
 
-/// A value without parts; text as JSON has it where YAML would read it as something else.
+/// A value without parts; text as JSON has it where YAML would read it as something else, with what a terminal would not show written out.
 fn scalar(value: &Value) -> String {
-    match value {
-        Value::String(text) if plain(text) => text.clone(),
-        other => other.to_string(),
+    if let Value::String(text) = value
+        && plain(text)
+    {
+        return text.clone();
     }
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        if unseen(c) {
+            // Writing to a string can't fail.
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Whether text means itself without quotation marks.
@@ -118,8 +131,30 @@ mod tests {
     use std::path::Path;
     use wire::{
         ids::ReleaseId,
-        rollouts::{GateSpec, MetricGate, Order, Reach, StageSpec, Worse},
+        rollouts::{
+            Budget, GateAction, GateSpec, Growth, MetricGate, Order, Rate, Reach, Retry, RetryClass, StageSpec, StepLimits, TooFew,
+            Urgency, Weekday, Window, Worse,
+        },
     };
+
+    /// What is read of a plan that was written.
+    fn again(spec: &RolloutSpec) -> RolloutSpec {
+        let (path, text) = (Path::new("plan.yaml"), written(spec, ("gateway", "2.0.0"), Some("1.10")));
+        let file = PlanFile::read(path, &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        file.spec(path, spec.release.clone(), spec.way_back.clone()).unwrap()
+    }
+
+    /// A plan that has this text wherever people write one.
+    fn says(text: &str) -> RolloutSpec {
+        let release = "rel_00000000000000000000000000000001".parse().unwrap();
+        let stage = StageSpec { name: text.into(), reach: Reach::Matching(text.into()), soak_s: 0, confirm: false, gate: GateSpec::USUAL };
+        RolloutSpec {
+            selector: text.into(),
+            reason: text.into(),
+            order: Some(Order::Spread(text.into())),
+            ..RolloutSpec::new(text.into(), release, vec![stage])
+        }
+    }
 
     #[test]
     fn a_plan_is_read_again_as_it_was() {
@@ -152,5 +187,86 @@ mod tests {
         let file = PlanFile::read(Path::new("plan.yaml"), &text).unwrap();
         assert_eq!((file.release.value.version.as_str(), file.way_back.as_ref().unwrap().value.version.as_str()), ("2.0.0", "1.10"));
         assert_eq!(file.spec(Path::new("plan.yaml"), release.clone(), Some(release)).unwrap(), spec, "{text}");
+    }
+
+    #[test]
+    fn every_field_is_read_again_as_it_was() {
+        let release: ReleaseId = "rel_00000000000000000000000000000001".parse().unwrap();
+        let metric = MetricGate {
+            min_devices: 20,
+            effect_percent: 70.5,
+            min_shift: Some(0.0001),
+            confidence_percent: 99.99,
+            too_few: TooFew::Pass,
+            ..MetricGate::new("cpu.load".into(), Worse::Lower)
+        };
+        let gate = GateSpec {
+            success_percent: 99.9,
+            error_percent: 0.0,
+            min_sample: 50,
+            max_errors: 9,
+            max_failed: Some(0),
+            max_reverted: Some(1),
+            max_timed_out: Some(2),
+            max_rejected: Some(3),
+            max_dark: Some(4),
+            action: GateAction::RollBack,
+            metrics: vec![metric.clone(), metric],
+        };
+        let stage = StageSpec { name: "Two".into(), reach: Reach::Count(2), soak_s: 1800, confirm: false, gate: gate.clone() };
+        let (from, until) = ("22:00".parse().unwrap(), "24:00".parse().unwrap());
+        let spec = RolloutSpec {
+            name: "Everything".into(),
+            release: release.clone(),
+            selector: "tag:eu".into(),
+            stages: vec![stage],
+            start_at: Some(Timestamp(1_795_341_432_000)),
+            timeout_min: 61,
+            reason: "Because.".into(),
+            at_once: Some(5),
+            budget: Some(Budget { attribute: "site".into(), at_most: None, at_most_percent: Some(12.5) }),
+            confirm_at_device: true,
+            bandwidth: Some(u64::from(u32::MAX) + 1),
+            ignore_data_budget: true,
+            window: Some(Window { days: vec![Weekday::Mon, Weekday::Sun], from, until, zone: "Europe/Berlin".into() }),
+            urgency: Urgency::ForcedAfter(Timestamp(1_795_341_432_007)),
+            download_only: true,
+            during_freeze: true,
+            way_back: Some(release),
+            retry: Some(Retry { classes: vec![RetryClass::Failed, RetryClass::TimedOut], times: 3, wait_min: 30 }),
+            priority: 9,
+            order: Some(Order::Random),
+            rate: Some(Rate { per_minute: 10, growth: Some(Growth { factor: 1.5, successes: 50, at_most: 1000 }) }),
+            gate: Some(GateSpec { metrics: Vec::new(), ..gate }),
+            steps: StepLimits { downloading_min: Some(1), installing_min: Some(2), rebooting_min: Some(3), verifying_min: Some(4) },
+        };
+        assert_eq!(again(&spec), spec);
+        let soft = RolloutSpec { urgency: Urgency::Soft, rate: Some(Rate { per_minute: 1, growth: None }), way_back: None, ..spec };
+        assert_eq!(again(&soft), soft);
+    }
+
+    #[test]
+    fn what_yaml_would_read_as_something_else_stays_text() {
+        let signs = ["", " ", " x", "x ", "-", "- x", "---", "...", "?", ":", "a: b", "a:", "#", "a #b", "|", ">", "<<", "%d", "@", "`"];
+        let values = ["yes", "No", "TRUE", "null", "Null", "~", "y", "1", "1.10", "0x1f", "1e3", ".inf", "-.5", "2027-01-15", "12:30"];
+        let others =
+            ["*a", "&a", "!t", "{}", "[]", "{a: b}", "'", "\"", "\\", "\\n", "a\r\nb\n", "\t", "$HOME", "${HOME}", "東京 🙂", "a, b"];
+        for text in signs.into_iter().chain(values).chain(others) {
+            assert_eq!(again(&says(text)), says(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_would_not_show_is_written_out() {
+        let text = written(&says("tag:eu\u{202e}\u{9b}\u{1b}[2J"), ("gateway", "2.0.0"), None);
+        assert!(text.contains(r#"selector: "tag:eu\u202e\u009b\u001b[2J""#), "{text}");
+        assert!(!text.chars().any(|c| unseen(c) && c != '\n'), "{text:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_text_is_read_again_as_it_was(text in "[^\u{fffe}\u{ffff}]{0,40}") {
+            proptest::prop_assert_eq!(again(&says(&text)), says(&text));
+        }
     }
 }

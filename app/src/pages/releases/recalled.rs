@@ -25,12 +25,12 @@ fn runners(m: &Model, r: &Recalled) -> AnyView {
         return "No device runs it any more.".into_any();
     }
     let run = counted(r.running, "device runs", "devices run");
-    let (href, label) = match &r.back {
-        Some(back) if back.sign_again => (format!("/firmware/{}", back.release), format!("How to go back to {}", back.version)),
-        Some(back) if m.may_draft => (plan(m, r, back), format!("New rollout of {} to them", back.version)),
-        _ => (String::new(), String::new()),
+    let next = match &r.back {
+        Some(back) if back.sign_again => Some((format!("/firmware/{}", back.release), format!("How to go back to {}", back.version))),
+        Some(back) if m.may_draft => Some((plan(m, r, back), format!("New rollout of {} to them", back.version))),
+        _ => None,
     };
-    let link = (!href.is_empty()).then(|| view! { " "<a href=href>{label}</a> });
+    let link = next.map(|(href, label)| view! { " "<a href=href>{label}</a> });
     view! { <a href=filters::href(r.selector.clone())>{run}</a>" it. "{format!("{}.", r.way())}{link} }.into_any()
 }
 

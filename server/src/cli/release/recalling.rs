@@ -1,5 +1,6 @@
 //! `fleetward release recall`: withdraws a release and says what that has left to do. Refuses to know what a recall does.
 
+use super::showing::headed;
 use anyhow::Result;
 use app::ui::number::counted;
 use fleet::{Fleet, access::Actor};
@@ -13,9 +14,8 @@ use wire::{
 pub(super) async fn recall(fleet: &Fleet, actor: &Actor, id: &ReleaseId, reason: &str) -> Result<String> {
     fleet.releases().recall(actor, id, reason).await?;
     let release = Box::pin(fleet.release_detail(actor, id)).await?;
-    let row = &release.row;
-    let head = format!("{} {} {} (sequence {}): {}\n", row.id, row.device_type, row.version, row.sequence, row.state);
-    Ok(head + &release.recalled.as_ref().map(|recalled| left(&release, recalled)).unwrap_or_default())
+    let left = release.recalled.as_ref().map(|recalled| left(&release, recalled)).unwrap_or_default();
+    Ok(format!("{}\n{left}", headed(&release.row)))
 }
 
 /// Pure: what a recall leaves to do.

@@ -158,6 +158,11 @@ fn lines(release: &ReleaseDetail, published: Option<&AuditEntry>) -> String {
     out
 }
 
+/// Which release it is, and how it stands, in a line.
+pub(super) fn headed(row: &ReleaseRow) -> String {
+    format!("{} {} {} (sequence {}): {}", row.id, row.device_type, row.version, row.sequence, row.state)
+}
+
 /// When, by whom and why it was recalled.
 fn recalled(of: &Recalled) -> String {
     let by = if of.by.is_empty() { String::new() } else { format!(" by {}", of.by) };

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::plans::{LARGEST, PlanFile, meant};
 use anyhow::{Context as _, Result, bail};
+use app::ui::number::counted;
 use clap::Subcommand;
 use fleet::{
     Fleet,
@@ -261,7 +262,7 @@ fn looked(found: &Finding) -> String {
 
 /// That a rollout goes without its approvals, and nobody has looked at that yet.
 fn unreviewed(glass: &GlassBreak) -> String {
-    let people = if glass.missing == 1 { "1 more admin has".to_owned() } else { format!("{} more admins have", glass.missing) };
+    let people = counted(i64::from(glass.missing), "more admin has", "more admins have");
     let by = glass.review_by.readable();
     let until = if glass.overdue { format!("since {by} it is OVERDUE") } else { format!("by {by}") };
     format!(

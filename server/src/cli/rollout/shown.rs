@@ -153,7 +153,7 @@ fn lines(rollout: &RolloutDetail) -> String {
         ("For", selector.to_owned()),
         ("Reason", spec.reason.clone()),
         ("Digest", rollout.digest.to_string()),
-        ("Plan", "`fleetward rollout show --plan` prints all that the digest signs".to_owned()),
+        ("Plan", format!("`fleetward rollout show --plan {}` prints all that the digest signs", row.id)),
         ("Approvals", standing.map(|s| approvals_of(s.given, s.needed, &s.from)).unwrap_or_default()),
         ("Decided by", readable(standing.and_then(|s| s.decide_by))),
         ("Starts at", readable(spec.start_at)),
