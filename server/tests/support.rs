@@ -50,6 +50,9 @@ impl TestServer {
                 Some(file)
             }
         };
+        if database_url_file.is_none() {
+            testing::schema_into(&folder.path().join("data")).await;
+        }
         let on_free_ports = Config::on_free_ports(folder.path().join("data"));
         let config = change(Config { database_url_file, database_connections: 6, drain_s: 10, ..on_free_ports });
         // In a box: it is large, and every test would carry it.

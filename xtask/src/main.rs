@@ -14,6 +14,7 @@ mod paths;
 mod postgres;
 mod process;
 mod progress;
+mod scratch;
 mod serve;
 mod simulate;
 mod site;

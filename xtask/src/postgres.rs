@@ -14,7 +14,7 @@ use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use crate::process::{self, Service};
-use crate::{apt, progress};
+use crate::{apt, progress, scratch};
 
 /// A running server that anyone on this machine's loopback may use as the superuser `postgres`.
 pub struct Postgres {
@@ -32,7 +32,7 @@ impl Postgres {
     }
 
     fn start_from(bin: &Path) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("fleetward-postgres-").tempdir()?;
+        let folder = scratch::folder("fleetward-postgres-")?;
         let data = folder.path().join("data");
         // PostgreSQL refuses to run as root.
         let account = if geteuid().is_root() { Some(plain_account()?) } else { None };

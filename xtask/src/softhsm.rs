@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{apt, process};
+use crate::{apt, process, scratch};
 
 /// Where distributions put the library.
 const LIBRARIES: [&str; 4] = [
@@ -30,7 +30,7 @@ impl SoftHsm {
             apt::install(&["softhsm2"]).context("SoftHSM (softhsm2-util, libsofthsm2.so) was not found")?;
             library().context("softhsm2 is installed, but its library is in none of the usual places")?
         };
-        let folder = tempfile::tempdir()?;
+        let folder = scratch::folder("fleetward-softhsm-")?;
         let tokens = folder.path().join("tokens");
         std::fs::create_dir(&tokens)?;
         let text = format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());

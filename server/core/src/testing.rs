@@ -6,6 +6,10 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "tests may stop at the first surprise")]
 
 mod channels;
+mod schema;
+
+pub use schema::put_into as schema_into;
+
 use crate::{
     Fleet, Settings,
     access::{Actor, Who},
@@ -75,8 +79,17 @@ pub struct World {
     people: Mutex<HashMap<String, UserId>>,
 }
 
-/// The URL of a fresh, empty PostgreSQL database.
+/// The URL of a fresh PostgreSQL database with the schema and nothing in it.
 pub async fn postgres() -> String {
+    fresh(true).await
+}
+
+/// The URL of a fresh PostgreSQL database without even the schema.
+pub async fn bare_postgres() -> String {
+    fresh(false).await
+}
+
+async fn fresh(with_schema: bool) -> String {
     let url = std::env::var("TEST_POSTGRES_URL").expect(
         "TEST_POSTGRES_URL is not set: run the tests with `cargo xtask test`, or point it at a PostgreSQL that may create databases",
     );
@@ -84,7 +97,8 @@ pub async fn postgres() -> String {
     let mut admin = PgConnection::connect(&url).await.expect("PostgreSQL answers");
     drop_abandoned(&mut admin).await;
     admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await.expect("an old database can be dropped");
-    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database can be made");
+    let template = if with_schema { schema::template(&url, &mut admin).await } else { "template1".to_owned() };
+    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template}"))).await.expect("a database can be made");
     let (server, _) = url.rsplit_once('/').expect("the URL names a database");
     format!("{server}/{name}")
 }
@@ -208,6 +222,9 @@ impl World {
     ) -> crate::Result<Self> {
         let clock = Arc::new(ManualClock::at(at));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
+        if postgres.is_none() {
+            schema_into(folder.path()).await;
+        }
         let settings = Settings {
             data: folder.path().to_owned(),
             serves: true,

@@ -22,8 +22,9 @@ pub fn host() -> Result<Tally> {
 pub fn wasm() -> Result<Tally> {
     toolchain::ensure_wasm_target()?;
     let mut clippy = process::cargo();
-    // Clippy looks at the workspace's packages below it as well: app and wire as the browser gets them.
-    clippy.args(["clippy", "--package", "client", "--target", toolchain::WASM]);
+    // Clippy looks at the workspace's packages below it as well: app and wire as the browser gets them. By the bundle's profile, so that what both
+    // builds run on the host is compiled once.
+    clippy.args(["clippy", "--package", "client", "--target", toolchain::WASM, "--profile", "wasm-release"]);
     clippy.args(["--", "-D", "warnings"]);
     process::run("clippy (wasm)", &mut clippy)?;
     Ok(Tally::default())

@@ -8,6 +8,7 @@ use super::tally::Tally;
 use crate::apt;
 use crate::postgres::Postgres;
 use crate::process::{self, Finished};
+use crate::scratch;
 use crate::softhsm::SoftHsm;
 
 /// The host's packages in one selection: whoever builds for the tests uses this one, or cargo compiles everything twice
@@ -40,6 +41,8 @@ pub fn tests() -> Result<Tally> {
     if let Some(token) = &token {
         token.tell(&mut command);
     }
+    let scratch = scratch::folder("fleetward-tests-")?;
+    command.env("TMPDIR", scratch.path());
     let finished = process::watch("run the tests", &mut command)?;
     let tally = judge(&finished, nextest)?;
     match engine {

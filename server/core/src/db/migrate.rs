@@ -1,6 +1,8 @@
 //! The embedded migrations. Forward only; the two engines carry the same numbers and names.
 
 use super::open::Store;
+#[cfg(any(test, feature = "testing"))]
+use aws_lc_rs::digest::{Context, SHA256};
 use sqlx::migrate::Migrator;
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -24,6 +26,15 @@ pub(super) fn postgres(store: Store) -> Migrator {
     let mut migrator = Migrator { migrations: source.migrations.clone(), ..Migrator::DEFAULT };
     migrator.dangerous_set_table_name(table);
     migrator
+}
+
+/// Tells the schema of this program from that of any other: a digest of all migrations of both engines, in hexadecimal digits.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn schema_digest() -> String {
+    let mut digest = Context::new(&SHA256);
+    let all = [&SQLITE, &SQLITE_TELEMETRY, &POSTGRES, &POSTGRES_TELEMETRY];
+    all.iter().flat_map(|m| m.iter()).for_each(|migration| digest.update(&migration.checksum));
+    hex::encode(&crate::hash::finished(digest)[..8])
 }
 
 #[cfg(test)]

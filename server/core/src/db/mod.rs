@@ -21,6 +21,8 @@ mod sql;
 #[cfg(test)]
 pub(crate) mod tests;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use migrate::schema_digest;
 pub(crate) use dynamic::{Value, select};
 pub(crate) use many::{Bytes, column, list, listed, many, truth, unlisted};
 pub use open::{Db, EngineKind, Location, Read, Store, Tx};

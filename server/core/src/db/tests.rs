@@ -37,7 +37,7 @@ fn neutral(declared: &str) -> String {
 #[tokio::test]
 async fn both_engines_have_the_same_schema() {
     let folder = tempfile::tempdir().unwrap();
-    let url = testing::postgres().await;
+    let url = testing::bare_postgres().await;
     let (mut lite, mut pg) = (Schema::new(), Schema::new());
     for which in [Store::Fleet, Store::Telemetry] {
         let file = folder.path().join(format!("{which:?}.db"));
@@ -250,7 +250,7 @@ async fn a_full_disk_is_told_and_survived() {
 #[tokio::test]
 async fn a_store_exists_after_it_was_opened_and_takes_small_writes() {
     let folder = tempfile::tempdir().unwrap();
-    let postgres = Location::postgres(&testing::postgres().await, 2).unwrap();
+    let postgres = Location::postgres(&testing::bare_postgres().await, 2).unwrap();
     for at in [Location::Sqlite(folder.path().join("fleet.db")), postgres] {
         assert!(!Db::exists(&at).await.unwrap(), "{at:?}");
         assert!(!Db::exists(&at).await.unwrap(), "asking makes nothing");
