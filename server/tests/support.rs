@@ -5,6 +5,7 @@ use fleet::{
     clock::{Clock, SystemClock},
     db::EngineKind,
     entropy::OsEntropy,
+    pki::Kek,
     testing,
 };
 use reqwest::{Client, Response, redirect::Policy};
@@ -50,11 +51,13 @@ impl TestServer {
                 Some(file)
             }
         };
-        if database_url_file.is_none() {
-            testing::schema_into(&folder.path().join("data")).await;
-        }
         let on_free_ports = Config::on_free_ports(folder.path().join("data"));
         let config = change(Config { database_url_file, database_connections: 6, drain_s: 10, ..on_free_ports });
+        // As after a first start that made the schema and nothing else.
+        if config.database_url_file.is_none() {
+            testing::schema_into(&config.data).await;
+        }
+        Kek::make_file(&config.own_key(), &OsEntropy).unwrap();
         // In a box: it is large, and every test would carry it.
         let running = Box::pin(server::run::start_with(config.clone(), clock, Arc::new(OsEntropy))).await.unwrap();
         let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();

@@ -15,6 +15,9 @@ use crate::softhsm::SoftHsm;
 /// with other features.
 pub const HOST: [&str; 3] = ["--workspace", "--exclude", "client"];
 
+/// How many tests may run that mostly wait, beside those that keep every core busy; `.config/nextest.toml` says which.
+const WAITING: usize = 2;
+
 /// Libraries, binaries and test binaries of the dev profile.
 pub fn compile() -> Result<()> {
     process::run("compile the tests", process::cargo().arg("build").args(HOST).args(["--lib", "--bins", "--tests"]))?;
@@ -26,7 +29,8 @@ pub fn tests() -> Result<Tally> {
     let nextest = process::capture(process::cargo().args(["nextest", "--version"])).is_ok();
     let mut command = process::cargo();
     if nextest {
-        command.args(["nextest", "run"]).args(HOST).args(["--no-tests", "pass"]);
+        let threads = (2 * std::thread::available_parallelism().map_or(1, usize::from) + WAITING).to_string();
+        command.args(["nextest", "run", "--profile", "whole", "--test-threads", &threads]).args(HOST).args(["--no-tests", "pass"]);
     } else {
         println!("  cargo-nextest is not installed: cargo test runs the tests, one binary after the other");
         command.arg("test").args(HOST).args(["--lib", "--bins", "--tests", "--no-fail-fast"]);

@@ -3,7 +3,7 @@
 //! Knows nothing of what a world puts into it. Each digest of the migrations has a copy of its own, so another checkout is never given this one's.
 
 use crate::db::{Db, Location, Store, schema_digest};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use std::{
     fs,
     path::{Path, PathBuf},
