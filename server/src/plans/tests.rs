@@ -101,6 +101,24 @@ fn a_start_is_an_instant_and_a_version_is_text() {
 }
 
 #[test]
+fn an_update_is_put_off_until_an_instant_and_the_number_of_before_is_one_too() {
+    let urgency = |said: &str| {
+        let file = read(&format!("{EXAMPLE}urgency: {said}\n")).unwrap();
+        file.spec(Path::new("plan.yaml"), release(), None).map(|spec| spec.urgency).map_err(|e| e.to_string())
+    };
+    let until = Ok(Urgency::ForcedAfter(Timestamp(1_798_106_400_000)));
+    for said in ["2026-12-24T10:00:00Z", "\"2026-12-24T11:00:00+01:00\"", "1798106400000"] {
+        assert_eq!(urgency(&format!("{{ forced_after: {said} }}")), until, "{said}");
+    }
+    assert_eq!(urgency("\n  forced_after: 2026-12-24T10:00:00Z"), until);
+    assert_eq!([urgency("soft"), urgency("forced")], [Ok(Urgency::Soft), Ok(Urgency::Forced)]);
+    let refused = urgency("{ forced_after: at Christmas }").unwrap_err();
+    assert!(refused.starts_with("plan.yaml:25:") && refused.contains(" forced_after is no instant. Write it as RFC 3339 "), "{refused}");
+    let other = wrong(&format!("{EXAMPLE}urgency: hard\n"));
+    assert!(other.contains("the field urgency is not one of soft, forced, forced_after."), "{other}");
+}
+
+#[test]
 fn a_way_back_is_named_like_the_release() {
     let more = "way_back: { device_type: gateway, version: 1.0.0+3 }\nretry: { classes: [failed], times: 2, wait_min: 30 }\npriority: 3\n";
     let file = read(&format!("{EXAMPLE}{more}")).unwrap();
