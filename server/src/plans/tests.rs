@@ -1,9 +1,10 @@
 //! Plans as files: what is read of them, and what is said of what is wrong with one.
 
 use super::{
-    misread::{begins_alias, key_before},
+    misread::{begins_alias, key_before, past},
     *,
 };
+use serde_saphyr::budget::BudgetBreach;
 use wire::rollouts::{GateAction, Reach, TooFew, Worse};
 
 const EXAMPLE: &str = include_str!("example.yaml");
@@ -88,6 +89,37 @@ fn what_is_wrong_is_one_line_in_the_words_of_json_bodies() {
     assert_eq!(key_before("a: 1\n  - { metric: x, worse: more }", 2, 25).as_deref(), Some("worse"));
     assert_eq!([(1, 4), (1, 3), (2, 1), (0, 0)].map(|(line, column)| begins_alias("a: *a", line, column)), [true, false, false, false]);
     assert_eq!((key_before("a: 1", 1, 1), key_before("a", 9, 9)), (None, None));
+}
+
+#[test]
+fn what_a_file_has_too_much_of_is_told_in_words_of_our_own() {
+    let first = |text: &str| wrong(text).lines().next().unwrap().to_owned();
+    let listed = |ids: &str| format!("{EXAMPLE}order: {{ listed: [{ids}] }}\n");
+    for (text, says) in [
+        (
+            listed(&"a,".repeat(250_001)),
+            " is not a plan: it has more than 250,000 values, lists and maps. A plan needs few: name many devices by a selector, ",
+        ),
+        (
+            listed(&format!("&a gw-1{}", ", *a".repeat(101))),
+            " is not a plan: it has more than 10 aliases (*) for each anchor (&). Write out what is meant.",
+        ),
+    ] {
+        let told = first(&text);
+        assert!(told.contains(says), "{told}");
+    }
+    let deep = first(&format!("{EXAMPLE}order: {}", "[".repeat(300)));
+    assert!(!deep.contains("recursion") && !deep.contains("budget"), "{deep}");
+    for (breach, says) in [
+        (
+            BudgetBreach::Depth { depth: 65 },
+            "it has more than 64 lists and maps inside of each other. A plan needs few: take the others away.",
+        ),
+        (BudgetBreach::Aliases { aliases: 50_001 }, "it has more than 50,000 aliases (*). Write out what is meant."),
+        (BudgetBreach::MergeKeys { merge_keys: 10_001 }, "it has more than 10,000 merge keys (<<). Write out what is meant."),
+    ] {
+        assert_eq!(past(&breach), says);
+    }
 }
 
 #[test]
