@@ -11,7 +11,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use server::config::Config;
 use std::path::Path;
-use wire::{roots::RootKey, states::Role};
+use wire::{pki::common_name, roots::RootKey, states::Role};
 
 /// REST in an admin's name.
 struct Admin<'a> {
@@ -272,12 +272,22 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     std::fs::copy(away.join("ca.pem"), here.join("ca.pem")).unwrap();
     assert!(on(&["ca", "import", "ca.pem"]).await.contains("is staged"));
     assert!(not_on(&["ca", "import", "words"]).await.contains("no certificate"));
-    let staged = authority_in(&admin, "device", "staged").await["id"].as_str().unwrap().to_owned();
-    on(&["ca", "activate", &staged]).await;
+    // Authorities go by their names as well.
+    let named = |authority: &Value| common_name(authority["subject"].as_str().unwrap()).to_owned();
+    let staged = authority_in(&admin, "device", "staged").await;
+    let said = on(&["ca", "activate", &named(&staged)]).await;
+    assert!(said.contains(&format!("{} issues now", staged["id"].as_str().unwrap())), "{said}");
+    for step in ["activate", "retire", "compromise", "clear-alarm"] {
+        assert!(not_on(&["ca", step, "Nobody's"]).await.contains("there is no authority Nobody's"), "{step}");
+    }
 
     // The old one is given up; the list that says so is signed there.
-    let old = authority_in(&admin, "device", "retiring").await["id"].as_str().unwrap().to_owned();
-    assert!(on(&["ca", "compromise", &old, "--yes"]).await.contains("ca crl request"));
+    let old = authority_in(&admin, "device", "retiring").await;
+    let (id, name) = (old["id"].as_str().unwrap(), named(&old));
+    assert!(on(&["ca", "clear-alarm", &name]).await.contains(&format!("{id} has no alarm any more.")));
+    let (well, said, _) = fleetward(here, &["ca", "retire", &name, "--force", "--data", &data]).await;
+    assert!(!well && said.contains(&format!("{name} would be retired")), "{said}");
+    assert!(on(&["ca", "compromise", &name, "--yes"]).await.contains("ca crl request"));
     let id = root["id"].as_str().unwrap();
     on(&["ca", "crl", "request", id, "--out", "request.json"]).await;
     std::fs::copy(here.join("request.json"), away.join("request.json")).unwrap();

@@ -73,8 +73,8 @@ pub struct DeviceUpdate {
     /// Which attempt of the device in this rollout it is, from 1.
     #[serde(default)]
     pub attempt: i64,
-    /// When it was offered.
-    pub created_at: Timestamp,
+    /// When it was offered; none of one that was cancelled before.
+    pub offered_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// When it ended.

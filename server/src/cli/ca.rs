@@ -43,16 +43,16 @@ pub(super) enum Ca {
     },
     /// Let a staged authority issue; its predecessor is retiring from then on, and devices are told to renew
     Activate {
-        /// The authority's id
-        id: AuthorityId,
+        #[command(flatten)]
+        which: Which,
         /// A root only: also while fewer than 99 in 100 active devices hold the trust bundle that it is in
         #[arg(long)]
         force: bool,
     },
     /// Stop believing an authority that does not issue any more
     Retire {
-        /// The authority's id
-        id: AuthorityId,
+        #[command(flatten)]
+        which: Which,
         /// Also while certificates of it are in use, whose devices are cut off, or while devices don't hold the root that follows it
         #[arg(long)]
         force: bool,
@@ -84,17 +84,14 @@ pub(super) enum Ca {
     TrustBundle,
     /// Give up an authority whose key somebody else may have; its devices are cut off and have to enrol again
     Compromise {
-        /// The authority's id
-        id: AuthorityId,
+        #[command(flatten)]
+        which: Which,
         /// Do it. Without it you are told how many devices are cut off, and nothing is changed
         #[arg(long)]
         yes: bool,
     },
-    /// Say that the alarm about a certificate that was never issued here was looked at
-    ClearAlarm {
-        /// The id of the authority whose signature it has
-        id: AuthorityId,
-    },
+    /// Say that the alarm about a certificate that was never issued here, but has an authority's signature, was looked at
+    ClearAlarm(Which),
     /// Let enrolment tokens and claims count again that were frozen when an authority was given up; look through them before
     ThawTokens {
         /// The id of the authority that was given up
@@ -247,8 +244,12 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
             roots::say_staged(&staged, made, &pki.list_authorities(&actor)?);
             roots::say_beside(&pki.root_duties(&actor).await?);
         }
-        Ca::Activate { id, force } => activate(fleet, &actor, &id, force).await?,
-        Ca::Retire { id, force, yes } => {
+        Ca::Activate { which, force } => {
+            let id = meant(fleet, &actor, which.id).await?;
+            activate(fleet, &actor, &id, force).await?;
+        }
+        Ca::Retire { which, force, yes } => {
+            let id = meant(fleet, &actor, which.id).await?;
             if force
                 && !yes
                 && let Some(what) = would(fleet, &actor, &id, AuthorityStep::Retire).await?
@@ -282,7 +283,8 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
             println!("{}: taken back.", row.deed.words());
         }
         Ca::TrustBundle => println!("{}", serde_json::to_string_pretty(&*pki.read_trust_bundle(&actor)?)?),
-        Ca::Compromise { id, yes } => {
+        Ca::Compromise { which, yes } => {
+            let id = meant(fleet, &actor, which.id).await?;
             if !yes && let Some(what) = would(fleet, &actor, &id, AuthorityStep::Compromise).await? {
                 println!("{what}");
                 return Ok(ExitCode::from(UNSAID));
@@ -292,7 +294,8 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
             given_up::say(&pki.authority(&actor, &id).await?, &pki.list_authorities(&actor)?);
             roots::say(&pki.root_duties(&actor).await?);
         }
-        Ca::ClearAlarm { id } => {
+        Ca::ClearAlarm(which) => {
+            let id = meant(fleet, &actor, which.id).await?;
             pki.clear_alarm(&actor, &id).await?;
             println!("{id} has no alarm any more.");
         }

@@ -134,7 +134,8 @@ fn update(row: DeviceUpdate) -> Vec<String> {
     let outcome = outcome(&row);
     let ended = row.ended_at.map(Timestamp::rfc3339).unwrap_or_default();
     let why: Vec<String> = [row.code, row.detail].into_iter().filter(|part| !part.is_empty()).collect();
-    let (id, attempt, offered) = (row.id.to_string(), row.attempt.to_string(), row.created_at.rfc3339());
+    let offered = row.offered_at.map_or_else(|| "not offered".to_owned(), Timestamp::rfc3339);
+    let (id, attempt) = (row.id.to_string(), row.attempt.to_string());
     vec![id, row.rollout_name, attempt, row.from_version, row.to_version, outcome, offered, ended, why.join(": ")]
 }
 

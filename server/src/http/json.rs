@@ -5,8 +5,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use wire::objects::Objects;
 
-/// What the library says first of more lists and objects inside of each other than it reads (127).
-const TOO_DEEP: &str = "recursion limit exceeded";
+/// What the library says first of more lists and objects inside of each other than it reads (127); that of YAML has the same words.
+pub(crate) const TOO_DEEP: &str = "recursion limit exceeded";
 
 /// What a body says, or a sentence about why it can't be read.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {

@@ -1,7 +1,8 @@
 //! Pure: what is wrong with a file that is no plan. Refuses to know what a plan says.
 
 use crate::http::json;
-use serde_saphyr::Error as YamlError;
+use app::ui::number::grouped;
+use serde_saphyr::{Budget, Error as YamlError, budget::BudgetBreach};
 
 /// What is wrong with a file, in a line, in the words of JSON bodies.
 pub(super) fn said(text: &str, e: &YamlError) -> String {
@@ -42,6 +43,8 @@ pub(super) fn said(text: &str, e: &YamlError) -> String {
         | YamlError::AliasReplayStackDepthExceeded { .. } => {
             return "its aliases (*) repeat more than a plan has. Write out what is meant.".to_owned();
         }
+        YamlError::Budget { breach, .. } => return past(breach),
+        YamlError::ExternalMessage { msg, .. } if msg.starts_with(json::TOO_DEEP) => return nested(Budget::default().flow_nesting_limit),
         YamlError::SerdeMissingField { field, .. } => return format!("the field {field} is missing."),
         YamlError::SerdeUnknownField { field, expected, .. } => format!("unknown field `{field}`, expected one of {}", one_of(expected)),
         YamlError::SerdeUnknownVariant { variant, expected, .. } => {
@@ -61,6 +64,32 @@ pub(super) fn said(text: &str, e: &YamlError) -> String {
     // It follows a place and a colon.
     let sentence = sentence.replacen("The body ", "this ", 1).replacen("The field ", "the field ", 1).replacen("There is ", "there is ", 1);
     if aliased { format!("{sentence} It is what the alias (*) stands for: write out what is meant.") } else { sentence }
+}
+
+/// What a file has too much of, whatever it says, and what to do: limits of the library that hold for every file, and that no plan comes near to.
+pub(super) fn past(breach: &BudgetBreach) -> String {
+    const WRITE_OUT: &str = "Write out what is meant.";
+    const SAY_LESS: &str = "A plan needs few: name many devices by a selector, and not one by one.";
+    let most = Budget::default();
+    let (limit, of, help) = match breach {
+        BudgetBreach::Depth { .. } => return nested(most.max_depth),
+        BudgetBreach::Aliases { .. } => (most.max_aliases, "aliases (*)", WRITE_OUT),
+        BudgetBreach::AliasAnchorRatio { .. } => (most.alias_anchor_ratio_multiplier, "aliases (*) for each anchor (&)", WRITE_OUT),
+        BudgetBreach::Anchors { .. } => (most.max_anchors, "anchors (&)", WRITE_OUT),
+        BudgetBreach::RecordedAnchorEvents { .. } => (most.max_recorded_anchor_events, "values behind anchors (&)", WRITE_OUT),
+        BudgetBreach::RecordedAnchorBytes { .. } => (most.max_recorded_anchor_bytes, "bytes behind anchors (&)", WRITE_OUT),
+        BudgetBreach::MergeKeys { .. } => (most.max_merge_keys, "merge keys (<<)", WRITE_OUT),
+        BudgetBreach::Nodes { .. } => (most.max_nodes, "values, lists and maps", SAY_LESS),
+        BudgetBreach::Events { .. } => (most.max_events, "beginnings and ends of values, lists and maps", SAY_LESS),
+        BudgetBreach::ScalarBytes { .. } => (most.max_total_scalar_bytes, "bytes in its values", SAY_LESS),
+        _ => return format!("it has more than is read of any file. {SAY_LESS}"),
+    };
+    format!("it has more than {} {of}. {help}", grouped(i64::try_from(limit).unwrap_or(i64::MAX)))
+}
+
+/// So many lists and maps that begin inside of each other are too many.
+fn nested(limit: usize) -> String {
+    format!("it has more than {limit} lists and maps inside of each other. A plan needs few: take the others away.")
 }
 
 /// A part of a file that is expected, by the words for values of JSON.

@@ -1,5 +1,5 @@
 //! A rollout as a YAML file, for the command line and for REST. The fields are those of the REST API; the release is named by its device type and version,
-//! and a start by its date. Refuses to know where a file comes from, and what becomes of its plan (the core).
+//! and an instant by its date. Refuses to know where a file comes from, and what becomes of its plan (the core).
 
 mod misread;
 mod written;
@@ -51,7 +51,7 @@ pub(crate) struct PlanFile {
     #[serde(default)]
     window: Option<Window>,
     #[serde(default)]
-    urgency: Urgency,
+    urgency: WrittenUrgency,
     #[serde(default)]
     download_only: bool,
     #[serde(default)]
@@ -70,6 +70,29 @@ pub(crate) struct PlanFile {
     gate: Option<GateSpec>,
     #[serde(default)]
     steps: StepLimits,
+}
+
+/// How urgent it is: [`Urgency`], with its instant as the files have instants.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WrittenUrgency {
+    Soft,
+    #[default]
+    Forced,
+    ForcedAfter(Spanned<String>),
+}
+
+impl WrittenUrgency {
+    fn meant(&self, path: &Path) -> Result<Urgency> {
+        Ok(match self {
+            Self::Soft => Urgency::Soft,
+            Self::Forced => Urgency::Forced,
+            // Unix milliseconds, as REST has it, are what files said before.
+            Self::ForcedAfter(at) => {
+                Urgency::ForcedAfter(at.value.trim().parse().map_or_else(|_| when(path, "forced_after", at), |ms| Ok(Timestamp(ms)))?)
+            }
+        })
+    }
 }
 
 /// A release as people name it.
@@ -104,18 +127,7 @@ impl PlanFile {
 
     /// The plan, with the releases found.
     pub(crate) fn spec(&self, path: &Path, release: ReleaseId, way_back: Option<ReleaseId>) -> Result<RolloutSpec> {
-        let start_at = match &self.start_at {
-            None => None,
-            Some(at) => match instant(&at.value) {
-                Some(instant) => Some(instant),
-                None => bail!(
-                    "{}:{}:{} start_at is no instant. Write it as RFC 3339 has it, for example 2027-01-15T06:00:00Z.",
-                    path.display(),
-                    at.referenced.line(),
-                    at.referenced.column()
-                ),
-            },
-        };
+        let start_at = self.start_at.as_ref().map(|at| when(path, "start_at", at)).transpose()?;
         Ok(RolloutSpec {
             name: self.name.clone(),
             release,
@@ -130,7 +142,7 @@ impl PlanFile {
             bandwidth: self.bandwidth,
             ignore_data_budget: self.ignore_data_budget,
             window: self.window.clone(),
-            urgency: self.urgency,
+            urgency: self.urgency.meant(path)?,
             download_only: self.download_only,
             during_freeze: self.during_freeze,
             way_back,
@@ -202,6 +214,19 @@ async fn found(fleet: &Fleet, actor: &Actor, path: &Path, at: &Spanned<ReleaseNa
         );
     };
     Ok(release.id)
+}
+
+/// The instant that a field of a file says.
+fn when(path: &Path, field: &str, at: &Spanned<String>) -> Result<Timestamp> {
+    let Some(instant) = instant(&at.value) else {
+        bail!(
+            "{}:{}:{} {field} is no instant. Write it as RFC 3339 has it, for example 2027-01-15T06:00:00Z.",
+            path.display(),
+            at.referenced.line(),
+            at.referenced.column()
+        );
+    };
+    Ok(instant)
 }
 
 /// An instant as RFC 3339 has it.

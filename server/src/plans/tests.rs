@@ -1,9 +1,10 @@
 //! Plans as files: what is read of them, and what is said of what is wrong with one.
 
 use super::{
-    misread::{begins_alias, key_before},
+    misread::{begins_alias, key_before, past},
     *,
 };
+use serde_saphyr::budget::BudgetBreach;
 use wire::rollouts::{GateAction, Reach, TooFew, Worse};
 
 const EXAMPLE: &str = include_str!("example.yaml");
@@ -91,6 +92,37 @@ fn what_is_wrong_is_one_line_in_the_words_of_json_bodies() {
 }
 
 #[test]
+fn what_a_file_has_too_much_of_is_told_in_words_of_our_own() {
+    let first = |text: &str| wrong(text).lines().next().unwrap().to_owned();
+    let listed = |ids: &str| format!("{EXAMPLE}order: {{ listed: [{ids}] }}\n");
+    for (text, says) in [
+        (
+            listed(&"a,".repeat(250_001)),
+            " is not a plan: it has more than 250,000 values, lists and maps. A plan needs few: name many devices by a selector, ",
+        ),
+        (
+            listed(&format!("&a gw-1{}", ", *a".repeat(101))),
+            " is not a plan: it has more than 10 aliases (*) for each anchor (&). Write out what is meant.",
+        ),
+    ] {
+        let told = first(&text);
+        assert!(told.contains(says), "{told}");
+    }
+    let deep = first(&format!("{EXAMPLE}order: {}", "[".repeat(300)));
+    assert!(!deep.contains("recursion") && !deep.contains("budget"), "{deep}");
+    for (breach, says) in [
+        (
+            BudgetBreach::Depth { depth: 65 },
+            "it has more than 64 lists and maps inside of each other. A plan needs few: take the others away.",
+        ),
+        (BudgetBreach::Aliases { aliases: 50_001 }, "it has more than 50,000 aliases (*). Write out what is meant."),
+        (BudgetBreach::MergeKeys { merge_keys: 10_001 }, "it has more than 10,000 merge keys (<<). Write out what is meant."),
+    ] {
+        assert_eq!(past(&breach), says);
+    }
+}
+
+#[test]
 fn a_start_is_an_instant_and_a_version_is_text() {
     let spec = |from: &str, to: &str| read(&EXAMPLE.replace(from, to)).unwrap().spec(Path::new("plan.yaml"), release(), None);
     let line = "# start_at: 2027-01-15T06:00:00Z    at once after the approval unless given";
@@ -98,6 +130,24 @@ fn a_start_is_an_instant_and_a_version_is_text() {
     let refused = spec(line, "start_at: tomorrow").unwrap_err().to_string();
     assert!(refused.starts_with("plan.yaml:9:11 start_at is no instant"), "{refused}");
     assert_eq!(read(&EXAMPLE.replace("version: 2.0.0", "version: 1.10")).unwrap().release.value.version, "1.10");
+}
+
+#[test]
+fn an_update_is_put_off_until_an_instant_and_the_number_of_before_is_one_too() {
+    let urgency = |said: &str| {
+        let file = read(&format!("{EXAMPLE}urgency: {said}\n")).unwrap();
+        file.spec(Path::new("plan.yaml"), release(), None).map(|spec| spec.urgency).map_err(|e| e.to_string())
+    };
+    let until = Ok(Urgency::ForcedAfter(Timestamp(1_798_106_400_000)));
+    for said in ["2026-12-24T10:00:00Z", "\"2026-12-24T11:00:00+01:00\"", "1798106400000"] {
+        assert_eq!(urgency(&format!("{{ forced_after: {said} }}")), until, "{said}");
+    }
+    assert_eq!(urgency("\n  forced_after: 2026-12-24T10:00:00Z"), until);
+    assert_eq!([urgency("soft"), urgency("forced")], [Ok(Urgency::Soft), Ok(Urgency::Forced)]);
+    let refused = urgency("{ forced_after: at Christmas }").unwrap_err();
+    assert!(refused.starts_with("plan.yaml:25:") && refused.contains(" forced_after is no instant. Write it as RFC 3339 "), "{refused}");
+    let other = wrong(&format!("{EXAMPLE}urgency: hard\n"));
+    assert!(other.contains("the field urgency is not one of soft, forced, forced_after."), "{other}");
 }
 
 #[test]

@@ -4,7 +4,10 @@
 use fleet::text::unseen;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
-use wire::{Timestamp, rollouts::RolloutSpec};
+use wire::{
+    Timestamp,
+    rollouts::{RolloutSpec, Urgency},
+};
 
 /// What comes first among the fields that stand together, in this order; then the rest by name, and the stages last.
 const FIRST: [&str; 9] = ["name", "release", "device_type", "version", "selector", "reason", "reach", "metric", "attribute"];
@@ -22,6 +25,9 @@ pub(crate) fn written(spec: &RolloutSpec, (device_type, version): (&str, &str), 
     }
     if let Some(at) = spec.start_at {
         plan.insert("start_at".to_owned(), Value::String(exactly(at)));
+    }
+    if let Urgency::ForcedAfter(at) = spec.urgency {
+        plan.insert("urgency".to_owned(), json!({ "forced_after": exactly(at) }));
     }
     let mut out = String::new();
     fields(&mut out, &plan, 0);
@@ -133,7 +139,7 @@ mod tests {
         ids::ReleaseId,
         rollouts::{
             Budget, GateAction, GateSpec, Growth, MetricGate, Order, Rate, Reach, Retry, RetryClass, StageSpec, StepLimits, TooFew,
-            Urgency, Weekday, Window, Worse,
+            Weekday, Window, Worse,
         },
     };
 
@@ -241,6 +247,8 @@ mod tests {
             steps: StepLimits { downloading_min: Some(1), installing_min: Some(2), rebooting_min: Some(3), verifying_min: Some(4) },
         };
         assert_eq!(again(&spec), spec);
+        let text = written(&spec, ("gateway", "2.0.0"), None);
+        assert!(text.contains("\nurgency:\n  forced_after: \"2026-11-22T09:57:12.007Z\"\n"), "{text}");
         let soft = RolloutSpec { urgency: Urgency::Soft, rate: Some(Rate { per_minute: 1, growth: None }), way_back: None, ..spec };
         assert_eq!(again(&soft), soft);
     }
@@ -267,6 +275,13 @@ mod tests {
         #[test]
         fn every_text_is_read_again_as_it_was(text in "[^\u{fffe}\u{ffff}]{0,40}") {
             proptest::prop_assert_eq!(again(&says(&text)), says(&text));
+        }
+
+        #[test]
+        fn every_instant_is_read_again_as_it_was(start in 0..253_402_300_800_000_i64, until in 0..253_402_300_800_000_i64) {
+            let urgency = Urgency::ForcedAfter(Timestamp(until));
+            let spec = RolloutSpec { start_at: Some(Timestamp(start)), urgency, ..says("x") };
+            proptest::prop_assert_eq!(again(&spec), spec);
         }
     }
 }

@@ -83,7 +83,7 @@ fn line(u: &DeviceUpdate) -> AnyView {
             <td class="mono">{u.to_version.clone()}</td>
             <td>{status(tone, word)}{progress}{code}</td>
             <td class="dim clip" title=u.detail.clone()>{u.detail.clone()}</td>
-            <td class="dim">{time::at(u.created_at)}</td>
+            <td class="dim">{u.offered_at.map_or_else(|| "Not offered".into_any(), time::at)}</td>
             <td class="dim">{time::ago(u.ended_at.unwrap_or(u.updated_at))}</td>
         </tr>
     }

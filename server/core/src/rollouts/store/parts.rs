@@ -131,6 +131,11 @@ struct DeviceUpdateRow {
     dark: bool,
 }
 
+/// When an update was offered that was made then: none of one that was cancelled before, as in what [`OFFERED`] reads.
+fn offered_at(passed: i64, code: &str, made: i64) -> Option<Timestamp> {
+    (passed != 0 || code != CANCELLED_BY_HAND).then_some(Timestamp(made))
+}
+
 /// A page of a device's updates, newest first, from behind this one on.
 pub(in crate::rollouts) async fn of_device(
     on: &mut impl Conn,
@@ -140,6 +145,7 @@ pub(in crate::rollouts) async fn of_device(
 ) -> Result<Page<DeviceUpdate>, Error> {
     let read = |r: DeviceUpdateRow| {
         let state = r.state.parse().map_err(Error::corrupt)?;
+        let offered_at = offered_at(r.passed, &r.code, r.created_at);
         Ok(DeviceUpdate {
             id: r.id.parse().map_err(Error::corrupt)?,
             rollout: r.rollout_id.parse().map_err(Error::corrupt)?,
@@ -152,7 +158,7 @@ pub(in crate::rollouts) async fn of_device(
             detail: r.detail,
             failure: UpdateFailure::of(state, r.dark),
             attempt: r.attempts,
-            created_at: Timestamp(r.created_at),
+            offered_at,
             updated_at: Timestamp(r.updated_at),
             ended_at: r.ended_at.map(Timestamp),
             passed: UpdateState::ALL.iter().copied().filter(|passed| *passed != state && r.passed & bit(*passed) != 0).collect(),
@@ -261,8 +267,7 @@ pub(super) struct ListedRow {
 }
 
 pub(super) fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
-    // As in what `OFFERED` reads.
-    let offered = r.passed != 0 || r.code != CANCELLED_BY_HAND;
+    let offered_at = offered_at(r.passed, &r.code, r.created_at);
     let state = if r.again { UpdateState::Queued } else { r.state.parse().map_err(Error::corrupt)? };
     let row = UpdateRow {
         id: Some(r.id.parse().map_err(Error::corrupt)?),
@@ -275,7 +280,7 @@ pub(super) fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
         code: r.code,
         detail: r.detail,
         online: r.online,
-        offered_at: offered.then_some(Timestamp(r.created_at)),
+        offered_at,
         updated_at: Some(Timestamp(r.updated_at)),
         ended_at: r.ended_at.map(Timestamp),
     };

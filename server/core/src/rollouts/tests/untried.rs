@@ -100,6 +100,9 @@ async fn what_was_cancelled_before_its_offer_is_no_offer(#[case] kind: EngineKin
     let query = UpdateQuery { outcome: Some(UpdateFailure::Cancelled), ..UpdateQuery::default() };
     let listed = room.updates(&s.oli, &id, &query).await.unwrap().items;
     assert_eq!(listed.iter().map(|row| (row.device_id.as_str(), row.offered_at)).collect::<Vec<_>>(), [("gw-1", None)]);
+    let updates = room.updates_of(s.devices[0]).await.unwrap();
+    let offered = updates.iter().map(|update| (update.state, update.offered_at.is_some())).collect::<Vec<_>>();
+    assert_eq!(offered, [(UpdateState::Cancelled, false), (UpdateState::Failed, true)]);
     let turns = room.turns_of(s.devices[0], Timestamp(i64::MAX), 10).await.unwrap();
     let count = |of: fn(&Happening) -> bool| turns.iter().filter(|turn| of(turn)).count();
     let (offers, ends) = (count(|t| matches!(t, Happening::Offered { .. })), count(|t| matches!(t, Happening::Ended { .. })));
