@@ -34,9 +34,9 @@ struct Base {
     files: Vec<File>,
 }
 
-/// The releases that devices come from: of those before it that may be installed the ones that most devices of the organization run, or the latest ones where
-/// nobody runs any. One whose files are all in the release itself, or are those of another base, is none: its devices have nothing to fetch, or are served by
-/// the other one's deltas.
+/// The releases that devices come from: of those before it the ones that most devices of the organization run, recalled ones too, whose devices are to leave
+/// them; where nobody runs any, the latest ones that may be installed. One whose files are all in the release itself, or are those of another base, is none:
+/// its devices have nothing to fetch, or are served by the other one's deltas.
 async fn bases(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow, files: &[File]) -> Result<Vec<Base>, db::Error> {
     let mut before = store::run_before(on, org, (&row.device_type, row.sequence), LOOKED_AT).await?;
     if before.iter().any(|(_, _, devices)| *devices > 0) {
