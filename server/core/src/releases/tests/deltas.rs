@@ -242,4 +242,12 @@ async fn the_version_in_a_name_is_no_hindrance_and_a_newer_release_is_nothing_to
     let state = |name: &str| from_fourth.iter().find(|d| d.file == name).map(|d| (d.state, d.why.clone())).unwrap();
     assert_eq!(state("app-1.5.0.bin").0, DeltaState::Ready);
     assert_eq!(state("sound.wav"), (DeltaState::Unpaired, "1.4.0 has no file whose name says that this one follows it".to_owned()));
+
+    // The page shows the same, and not each who looks at it counts who comes from where, where that takes long.
+    let all = deltas(&w, &oli, &fifth).await;
+    assert_eq!(w.fleet.releases().detail(&oli, &fifth).await.unwrap().deltas, all);
+    w.fleet.releases().gaps.hold((w.org.clone(), fifth.clone()), Vec::new(), w.clock.now());
+    let held = deltas(&w, &oli, &fifth).await;
+    assert!(held.iter().all(|d| d.state != DeltaState::Unpaired) && held.len() < all.len(), "{held:?}");
+    assert_eq!(w.fleet.releases().detail(&oli, &fifth).await.unwrap().deltas, held);
 }
