@@ -15,12 +15,13 @@ pub(super) enum Along {
     Attribute(String, String),
     Group(String),
     Type(String),
+    Hardware(String),
     Version(String),
     Update(String),
 }
 
 impl Along {
-    /// The condition, where there is such an index. Those of types and versions leave out whom lists leave out: not for one that asks for a state.
+    /// The condition, where there is such an index. Those of types, hardware and versions leave out whom lists leave out: not for one that asks for a state.
     pub(super) fn of(part: &Selector, asks_for_state: bool) -> Option<Self> {
         let Selector::Is(field, values) = part else { return None };
         let [value] = values.as_slice() else { return None };
@@ -33,6 +34,7 @@ impl Along {
             Field::Attribute(name) => Some(Self::Attribute(name.clone(), value)),
             Field::Group => Some(Self::Group(value)),
             Field::Type if !asks_for_state => Some(Self::Type(value)),
+            Field::Hardware if !asks_for_state => Some(Self::Hardware(value)),
             Field::Version if !asks_for_state => Some(Self::Version(value)),
             Field::Update => Some(Self::Update(value)),
             _ => None,
@@ -41,7 +43,7 @@ impl Along {
 
     /// Whether most of a fleet often fulfils it.
     pub(super) const fn is_wide(&self) -> bool {
-        matches!(self, Self::Type(_))
+        matches!(self, Self::Type(_) | Self::Hardware(_))
     }
 
     /// Adds the condition to the filter, whose devices are read along its index. `$1` is the organization. The join in this order, or the index by its
@@ -64,6 +66,10 @@ impl Along {
             Self::Type(device_type) => {
                 let device_type = filter.bind(Value::Text(device_type.clone()));
                 own(filter, "devices_of_type", &format!("d.device_type = {device_type}"));
+            }
+            Self::Hardware(revision) => {
+                let revision = filter.bind(Value::Text(revision.clone()));
+                own(filter, "devices_of_hardware", &format!("d.hardware = {revision}"));
             }
             Self::Version(version) => {
                 let version = filter.bind(Value::Text(version.clone()));
@@ -101,11 +107,11 @@ mod tests {
         assert_eq!(of("group:north"), Some(Along::Group("north".into())));
         assert_eq!(of("version:1.0.0"), Some(Along::Version("1.0.0".into())));
         assert_eq!(of("update:failed"), Some(Along::Update("failed".into())));
-        assert!(of("type:gw").is_some_and(|along| along.is_wide()));
+        assert!(["type:gw", "hw:A"].iter().all(|q| of(q).is_some_and(|along| along.is_wide())));
         for q in ["", "tag:eu,us", "tag:e*", "-tag:eu", "eu", "online:yes", "state:active", "tag:eu or tag:us", "id:gw-1"] {
             assert_eq!(of(q), None, "{q}");
         }
-        for (q, there_is) in [("type:gw", false), ("version:1.0.0", false), ("tag:eu", true), ("update:failed", true)] {
+        for (q, there_is) in [("type:gw", false), ("hw:A", false), ("version:1.0.0", false), ("tag:eu", true), ("update:failed", true)] {
             assert_eq!(Along::of(&Selector::parse(q).unwrap(), true).is_some(), there_is, "{q}");
         }
     }

@@ -35,8 +35,6 @@ const EXPORTED: usize = 1000;
 
 /// By organization and selector, how many it means.
 pub(super) type KeptTotals = Arc<Kept<(OrgId, String), i64>>;
-/// By organization, which revisions of hardware its devices have, and whether these are all.
-pub(super) type KeptRevisions = Arc<Kept<OrgId, (Vec<String>, bool)>>;
 
 /// The condition every list begins with.
 pub(super) fn base(org: &OrgId, selector: &Selector, asked: &Asked) -> Filter {
@@ -174,10 +172,6 @@ fn named(rows: Vec<(String,)>) -> (Vec<String>, bool) {
     (rows.into_iter().map(|row| row.0).collect(), all)
 }
 
-async fn revisions(db: Db, org: OrgId) -> Result<(Vec<String>, bool), Error> {
-    Ok(named(rows!(&mut db.read().await?, (String,), ALL_HARDWARE, org.as_str(), i64::from(NAMES))?))
-}
-
 async fn count(db: Db, org: OrgId, meant: Meant) -> Result<i64, Error> {
     let counted = meant.counted(&org);
     let text = format!("SELECT COUNT(*) FROM {} WHERE {}", counted.from, counted.text);
@@ -211,11 +205,6 @@ impl Devices {
         kept_or((&self.totals, key, 0), (&self.db, &self.clock), || count(self.db.clone(), org.clone(), meant)).await
     }
 
-    /// Which revisions of hardware there are, and whether these are all; as old as such a walk through the fleet is kept.
-    async fn revisions(&self, org: &OrgId) -> Result<(Vec<String>, bool), Error> {
-        kept_or((&self.revisions, org.clone(), 0), (&self.db, &self.clock), || revisions(self.db.clone(), org.clone())).await
-    }
-
     /// Sentences about what a search asks for and that there is none of: types, tags, attributes, hardware, versions, metrics and groups.
     /// What is offered is of devices that are not decommissioned, so nothing is said of a search that asks for a state.
     async fn misspelt(&self, org: &OrgId, selector: &Selector, facets: &Facets) -> Result<Vec<String>, Error> {
@@ -246,13 +235,13 @@ impl Devices {
             let (names, all) = named(rows!(&mut on, (String,), ALL_ATTRIBUTES, org.as_str(), i64::from(NAMES))?);
             misspelt.knows_attributes(&names, all);
         }
+        if misspelt.asks_for_hardware() {
+            let (revisions, all) = named(rows!(&mut on, (String,), ALL_HARDWARE, org.as_str(), i64::from(NAMES))?);
+            misspelt.knows_hardware(&revisions, all);
+        }
         let groups = if misspelt.asks_for_groups() { groups::names(&mut on, org).await? } else { Vec::new() };
         // Nobody waits for a second connection with one in hand.
         drop(on);
-        if misspelt.asks_for_hardware() {
-            let (revisions, all) = self.revisions(org).await?;
-            misspelt.knows_hardware(&revisions, all);
-        }
         if misspelt.asks_for_metrics() {
             let (names, all) = match &self.last {
                 Some(last) => last.known(org).await?,

@@ -48,7 +48,7 @@ const UPDATE: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 
 const TYPE: Sql = numbers!(
     "SELECT number AS n FROM devices WHERE org_id = $1 AND device_type = $2 AND deleted_at IS NULL AND state <> 'decommissioned' LIMIT $3"
 );
-/// No index has it: one of a revision that most devices have is met at once, and of one that there is none of the fleet is walked.
+/// The same.
 const HARDWARE: Sql = numbers!(
     "SELECT number AS n FROM devices WHERE org_id = $1 AND hardware = $2 AND deleted_at IS NULL AND state <> 'decommissioned' LIMIT $3"
 );
@@ -194,7 +194,7 @@ pub(super) async fn ways(
     for &most in rounds {
         for (place, (part, along)) in parts.iter().zip(&in_order).enumerate() {
             // Whom its index leaves out may be meant.
-            if any_state && matches!(part, Selector::Is(Field::Type, _)) {
+            if any_state && matches!(part, Selector::Is(Field::Type | Field::Hardware, _)) {
                 continue;
             }
             if let Some(found) = of_part(on, org, part, most).await? {
@@ -273,6 +273,7 @@ async fn of_value(on: &mut impl Conn, org: &OrgId, (field, value): (&Field, &str
         Field::Version => row!(on, (String, i64), VERSION, org, value, limit)?,
         Field::Update => row!(on, (String, i64), UPDATE, org, value, limit)?,
         Field::Type => row!(on, (String, i64), TYPE, org, value, limit)?,
+        Field::Hardware => row!(on, (String, i64), HARDWARE, org, value, limit)?,
         Field::State => row!(on, (String, i64), STATE, org, value, limit)?,
         Field::Online => row!(on, (String, i64), ONLINE, org, value == "yes", limit)?,
         // Whose certificate ended, or who never had one, no index knows: of each that is met it is asked.

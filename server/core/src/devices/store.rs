@@ -173,9 +173,14 @@ pub(super) const ALL_ATTRIBUTES: Sql = Sql::same(
          UNION ALL SELECT (SELECT MIN(n.name) FROM device_attributes n WHERE n.org_id = $1 AND n.name > t.name) FROM t WHERE t.name IS NOT NULL
      ) SELECT name FROM t WHERE name IS NOT NULL LIMIT $2",
 );
-/// Revisions of hardware, by a walk through the fleet: for a search for one that there is none of.
-pub(super) const ALL_HARDWARE: Sql =
-    Sql::same("SELECT DISTINCT hardware FROM devices WHERE org_id = $1 AND deleted_at IS NULL AND state <> 'decommissioned' LIMIT $2");
+/// From one revision of hardware to the next, of devices that lists have; at most so many.
+pub(super) const ALL_HARDWARE: Sql = Sql::same(
+    "WITH RECURSIVE t(hardware) AS (
+         SELECT MIN(hardware) FROM devices WHERE org_id = $1 AND deleted_at IS NULL AND state <> 'decommissioned'
+         UNION ALL SELECT (SELECT MIN(n.hardware) FROM devices n WHERE n.org_id = $1 AND n.hardware > t.hardware
+                           AND n.deleted_at IS NULL AND n.state <> 'decommissioned') FROM t WHERE t.hardware IS NOT NULL
+     ) SELECT hardware FROM t WHERE hardware IS NOT NULL LIMIT $2",
+);
 pub(super) const COUNTS: Sql = Sql::same(
     "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN online THEN 1 ELSE 0 END), 0) AS BIGINT),
             CAST(COALESCE(SUM(CASE WHEN update_state IN ('queued','offered','awaiting_window','awaiting_confirmation','downloading','downloaded','installing','rebooting','verifying') THEN 1 ELSE 0 END), 0) AS BIGINT),

@@ -82,6 +82,7 @@ pub struct Releases {
     /// Content that looks otherwise than when it was right.
     suspects: looking::Suspects,
     recalls: recalled::KeptRecalls,
+    gaps: deltas::KeptGaps,
 }
 
 impl Releases {
@@ -106,6 +107,7 @@ impl Releases {
             scrubbed: scrubbing::Counters::default(),
             suspects: looking::Suspects::default(),
             recalls: recalled::KeptRecalls::default(),
+            gaps: deltas::KeptGaps::default(),
         })
     }
 

@@ -1,8 +1,7 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
 use super::{
-    ArtifactFile, Error, Releases, Signed, acceptance, containers, deltas, label, manifest, ordering, policy, recalled, state, store,
-    succession,
+    ArtifactFile, Error, Releases, Signed, acceptance, containers, label, manifest, ordering, policy, recalled, state, store, succession,
 };
 use crate::{
     Result,
@@ -193,7 +192,9 @@ impl Releases {
     /// What a release is and what can be done with it, without the rollouts that use it: [`Fleet::release_detail`](crate::Fleet::release_detail) adds them.
     pub async fn detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
         may(actor, Act::Read)?;
-        let found = detail(&mut self.db.read().await?, actor, id).await?;
+        let mut found = detail(&mut self.db.read().await?, actor, id).await?;
+        let deltas = std::mem::take(&mut found.deltas);
+        found.deltas = Box::pin(self.with_gaps(&actor.org, &found.row, deltas)).await?;
         Ok(self.with_signatures(&actor.org, found).await)
     }
 
@@ -236,7 +237,7 @@ impl Releases {
     }
 }
 
-/// All a release's page shows to this actor, who may read.
+/// All a release's page shows to this actor, who may read, but for the gaps between its deltas.
 pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail, Error> {
     let row = store::release(on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
     let body = store::body(on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
@@ -256,7 +257,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         let before = store::before(on, &actor.org, (&row.device_type, row.sequence), COMPARED).await?;
         warnings.extend(ordering::disagree(&row.version, row.sequence, before.iter().map(|(_, version)| version.as_str())));
     }
-    let deltas = deltas::shown(on, &actor.org, &row).await?;
+    let deltas = store::deltas_of(on, &actor.org, id).await?;
     let recalled = recalled::of(on, &actor.org, &row).await?;
     let whole = artifacts.iter().all(|a| a.damage.is_none());
     let go_back = if whole { go_back(on, actor, &row).await? } else { None };

@@ -159,7 +159,8 @@ struct Later {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Where each stage ends: no device behind its place is in it. The last one reaches as well those that another rollout is updating and that come with it: they
-    /// are listed in it, and it does not end before they were looked at.
+    /// are listed in it, and it does not end before they were looked at. Those that would come with an earlier one are listed there and not counted before its
+    /// next recount: a count from the start would begin a stage that has nobody else, and keep any other from ending until its patience does.
     pub cuts: Vec<Cut>,
     /// Where it ends by stratum, where [`Lot::plain`] is not enough.
     pub strata: BTreeMap<String, Vec<i64>>,

@@ -115,6 +115,7 @@ async fn a_search_for_what_there_is_none_of_is_told_the_nearest(#[case] kind: En
     );
     assert_eq!(told("attr.site:nowhere").await, [""; 0], "there is one of that name");
     assert_eq!(told("attr.siet:berlin").await, ["No device reports the attribute siet. Did you mean site?"]);
+    assert_eq!(told("hw:A").await, [""; 0]);
     assert_eq!(told("version:9.9 hw:Z").await, ["No device has the hardware Z.", "No device runs the version 9.9."]);
     let id = "gw-1".parse().unwrap();
     let sample = Sample { t: w.clock_now().0, m: "cpu.percent".into(), v: 7.0 };

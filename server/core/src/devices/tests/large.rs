@@ -9,10 +9,10 @@ use rstest::rstest;
 use std::ops::RangeInclusive;
 use wire::devices::{DeviceQuery, DeviceSort};
 
-/// Devices of five versions, one in a hundred failed, one in four waits, one in four hundred tagged, of a hundred sites on two lines.
+/// Devices of five versions, one in three hundred of another hardware than the rest, one in a hundred failed, one in four waits, one in four hundred tagged, of a hundred sites on two lines.
 const WRITE_DOWN: Sql = Sql::same(
     "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by, version, sequence, last_seen_at, update_state)
-     SELECT org_id, 'Unit-' || (10000 + n.i * 7), 'unit-' || (10000 + n.i * 7), CASE n.i % 5 WHEN 0 THEN 'cam' ELSE 'gw' END, 'A', 'active', 1, 'test',
+     SELECT org_id, 'Unit-' || (10000 + n.i * 7), 'unit-' || (10000 + n.i * 7), CASE n.i % 5 WHEN 0 THEN 'cam' ELSE 'gw' END, CASE n.i % 300 WHEN 7 THEN 'B' ELSE 'A' END, 'active', 1, 'test',
             '1.' || (n.i % 5) || '.0', n.i % 5, n.i * 31 % 1009, CASE WHEN n.i % 100 = 0 THEN 'failed' WHEN n.i % 4 = 1 THEN 'queued' ELSE '' END
      FROM devices CROSS JOIN (WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 2400) SELECT i FROM n) AS n",
 );
@@ -105,6 +105,12 @@ async fn a_narrowed_list_is_the_whole_list(#[case] kind: EngineKind) {
         ("type:none", FEW),
         ("type:gw", MANY),
         ("type:gw state:active", MANY),
+        ("hw:A", MANY),
+        ("hw:B", FEW),
+        ("hw:B,C", FEW),
+        ("hw:none", FEW),
+        ("type:gw hw:B", FEW),
+        ("hw:B state:active", FEW),
         ("state:suspended", FEW),
         ("online:yes", FEW),
         ("presence:offline", MANY),
@@ -158,6 +164,8 @@ async fn a_narrowed_list_is_read_by_the_numbers_of_its_devices() {
         "group:none",
         "id:gw-*15",
         "type:none",
+        "hw:none",
+        "type:gw hw:B",
         "state:suspended",
         "online:yes",
         "presence:online",

@@ -41,6 +41,7 @@ async fn a_list_by_ids_is_read_along_the_index_of_its_filter() {
         ("attr.line:l1 type:gw", "s USING COVERING INDEX device_attributes_by_value (org_id=? AND name=? AND value=?"),
         ("group:thirds", "s USING COVERING INDEX group_members_by_place (group_id=?"),
         ("type:cam", "d USING INDEX devices_of_type (org_id=? AND device_type=?"),
+        ("hw:A", "d USING INDEX devices_of_hardware (org_id=? AND hardware=?"),
         ("type:gw version:1.0.0", "d USING INDEX devices_of_version (org_id=? AND version=?"),
         ("update:queued", "d USING INDEX devices_by_update (org_id=? AND update_state=?"),
     ] {
@@ -53,7 +54,7 @@ async fn a_list_by_ids_is_read_along_the_index_of_its_filter() {
 }
 
 /// What a chance question is made of.
-const CONDITIONS: [&str; 20] = [
+const CONDITIONS: [&str; 21] = [
     "tag:far",
     "tag:most",
     "tag:canary",
@@ -73,6 +74,7 @@ const CONDITIONS: [&str; 20] = [
     "online:no",
     "state:active",
     "hw:A",
+    "hw:B",
     "last_seen>1h",
 ];
 

@@ -12,9 +12,11 @@ use super::{Error, Releases, acceptance::File, store};
 use crate::{
     Result,
     access::{Act, Actor, may},
-    db::{self, Conn, Tx},
+    db::{self, Conn, Db, Tx},
+    kept::{Kept, kept_or},
 };
 use pairing::{Side, pairs};
+use std::sync::Arc;
 use wire::{
     Timestamp,
     ids::{OrgId, ReleaseId},
@@ -27,6 +29,9 @@ const BASES: usize = 3;
 /// Among how many they are looked for: some of those that are run most may be the same bytes.
 const LOOKED_AT: i64 = 20;
 
+/// By organization and release, the gaps of its files.
+pub(super) type KeptGaps = Arc<Kept<(OrgId, ReleaseId), Vec<DeltaRow>>>;
+
 /// A release that devices come from.
 struct Base {
     id: ReleaseId,
@@ -34,9 +39,9 @@ struct Base {
     files: Vec<File>,
 }
 
-/// The releases that devices come from: of those before it that may be installed the ones that most devices of the organization run, or the latest ones where
-/// nobody runs any. One whose files are all in the release itself, or are those of another base, is none: its devices have nothing to fetch, or are served by
-/// the other one's deltas.
+/// The releases that devices come from: of those before it the ones that most devices of the organization run, recalled ones too, whose devices are to leave
+/// them; where nobody runs any, the latest ones that may be installed. One whose files are all in the release itself, or are those of another base, is none:
+/// its devices have nothing to fetch, or are served by the other one's deltas.
 async fn bases(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow, files: &[File]) -> Result<Vec<Base>, db::Error> {
     let mut before = store::run_before(on, org, (&row.device_type, row.sequence), LOOKED_AT).await?;
     if before.iter().any(|(_, _, devices)| *devices > 0) {
@@ -73,23 +78,19 @@ pub(super) async fn want(tx: &mut Tx, org: &OrgId, row: &ReleaseRow, now: Timest
     Ok(())
 }
 
-/// The deltas to a release's files, and of the releases that devices come from the files' gaps: which file has none because nothing says what it follows.
-pub(super) async fn shown(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow) -> Result<Vec<DeltaRow>, db::Error> {
-    let mut rows = store::deltas_of(on, org, &row.id).await?;
-    if !matches!(row.state, ReleaseState::Published | ReleaseState::Deprecated) {
-        return Ok(rows);
-    }
-    let files = store::files(on, org, &row.id).await?;
-    for base in bases(on, org, row, &files).await? {
+/// Of the releases that devices come from the gaps of a release's files: which file has no delta because nothing says what it follows.
+async fn gaps(db: Db, org: OrgId, row: ReleaseRow) -> Result<Vec<DeltaRow>, Error> {
+    let mut on = db.read().await?;
+    let files = store::files(&mut on, &org, &row.id).await?;
+    let mut gaps = Vec::new();
+    for base in bases(&mut on, &org, &row, &files).await? {
         for (file, older) in files.iter().zip(followed((&row.version, &files), (&base.version, &base.files))) {
-            let known =
-                base.files.iter().any(|old| old.sha256 == file.sha256) || rows.iter().any(|r| r.from == base.id && r.file == file.name);
-            if older.is_none() && !known {
-                rows.push(unpaired(file, &base.id, &base.version));
+            if older.is_none() && base.files.iter().all(|old| old.sha256 != file.sha256) {
+                gaps.push(unpaired(file, &base.id, &base.version));
             }
         }
     }
-    Ok(rows)
+    Ok(gaps)
 }
 
 /// For each file of a newer release the place of the one in an older release that it follows, told by their names; none where nothing says which.
@@ -122,9 +123,28 @@ impl Releases {
     /// The deltas to a release's files: which there are, which are being made, and why there is none.
     pub async fn deltas(&self, actor: &Actor, id: &ReleaseId) -> Result<Vec<DeltaRow>> {
         may(actor, Act::Read)?;
-        let mut on = self.db.read().await?;
-        let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
-        Ok(shown(&mut on, &actor.org, &row).await?)
+        let (row, rows) = {
+            let mut on = self.db.read().await?;
+            let row = store::release_alone(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+            (row, store::deltas_of(&mut on, &actor.org, id).await?)
+        };
+        Ok(self.with_gaps(&actor.org, &row, rows).await?)
+    }
+
+    /// The deltas to a release's files together with the files' gaps. Whom these are told of is counted through the fleet, so it may be some moments old there.
+    /// Nobody waits for it with a connection in hand.
+    pub(super) async fn with_gaps(&self, org: &OrgId, row: &ReleaseRow, mut rows: Vec<DeltaRow>) -> Result<Vec<DeltaRow>, Error> {
+        if !matches!(row.state, ReleaseState::Published | ReleaseState::Deprecated) {
+            return Ok(rows);
+        }
+        let key = (org.clone(), row.id.clone());
+        let count = || gaps(self.db.clone(), org.clone(), row.clone());
+        for gap in kept_or((&self.gaps, key, 0), (&self.db, &self.clock), count).await? {
+            if !rows.iter().any(|known| (&known.from, &known.file) == (&gap.from, &gap.file)) {
+                rows.push(gap);
+            }
+        }
+        Ok(rows)
     }
 
     /// Forgets deltas that lead to nothing a device may install, or come from what nobody has any more.

@@ -6,12 +6,13 @@ use wire::{
     ids::{OrgId, ReleaseId},
 };
 
-/// Releases of a type before a sequence that devices may install, with how many devices run each: most first, of as many the newest first.
+/// Releases of a type before a sequence that devices may install, or run although they were recalled, with how many devices run each: most first, of as many
+/// the newest first.
 pub(super) const RUN_BEFORE: Sql = Sql::same(concat!(
-    "SELECT r.id, r.version, (",
+    "SELECT id, version, installed FROM (SELECT r.id, r.version, r.sequence, r.state, (",
     installed!("r.org_id", "r.device_type", "r.version"),
-    ") AS installed FROM releases r WHERE r.org_id = $1 AND r.device_type = $2 AND r.sequence < $3 AND r.state IN ('published', 'deprecated') ",
-    "ORDER BY installed DESC, r.sequence DESC LIMIT $4"
+    ") AS installed FROM releases r WHERE r.org_id = $1 AND r.device_type = $2 AND r.sequence < $3 AND r.state IN ('published', 'deprecated', 'recalled')) AS x ",
+    "WHERE state <> 'recalled' OR installed > 0 ORDER BY installed DESC, sequence DESC LIMIT $4"
 ));
 /// Recalled releases that devices run all the same, those that most run first.
 pub(super) const RECALLED: Sql = Sql::same(concat!(
@@ -32,7 +33,7 @@ pub(super) const GOOD: Sql = Sql::same(
 );
 
 /// The `most` releases of a type before this sequence that devices run most, with their versions and how many devices run each; behind them those that nobody
-/// runs, the newest first. Recalled ones are not among them. Takes the longer the more devices there are.
+/// runs, the newest first; recalled ones are not among these. Takes the longer the more devices there are.
 pub(in crate::releases) async fn run_before(
     on: &mut impl Conn,
     org: &OrgId,
