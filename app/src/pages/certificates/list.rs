@@ -19,7 +19,7 @@ use crate::{
         form::{self, ActionForm, FormCall, fault_banner, refusal, said, search_input},
         icon,
         number::counted,
-        page::{behind, card_flush, locked, page},
+        page::{card_behind, card_flush, locked, page},
         pager, table,
         table::Order,
         tabs, time, unread,
@@ -84,7 +84,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
     let question = items.iter().find(|c| model.may_revoke && revocable(c) && c.id.as_str() == asked).map(|c| question(c, revoke));
     let first = (before > 0).then(|| query::href(&CertificateQuery { cursor: None, ..query.clone() }, 0));
     let list = match (items.is_empty(), filtered) {
-        (true, _) if first.is_some() => view! { <div class="card">{first.clone().map(behind)}</div> }.into_any(),
+        (true, _) if first.is_some() => first.clone().map(card_behind).into_any(),
         (false, _) if is_revoked(query) => card_flush("Revoked certificates", None, revoked_rows(model, query)),
         (false, _) => card_flush("Device certificates", None, rows(model, query, revoke)),
         (true, true) if query::filters(query) == query::filters(&query::revoked(&CertificateQuery::default())) => {
