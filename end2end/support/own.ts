@@ -22,20 +22,23 @@ export class Own implements Reach {
   private server: ChildProcess | undefined;
   private log = "";
 
-  private constructor(private readonly ports: number[]) {
+  private constructor(
+    private readonly ports: number[],
+    private readonly surroundings: Record<string, string>,
+  ) {
     this.operator_url = `http://127.0.0.1:${ports[0]}`;
   }
 
   /** An empty fleet in which nobody is yet. */
-  static async bare() {
-    const own = new Own(await freePorts(5));
+  static async bare(surroundings: Record<string, string> = {}) {
+    const own = new Own(await freePorts(5), surroundings);
     await own.serve();
     return own;
   }
 
   /** An empty fleet with an admin. */
-  static async start(browser: Browser) {
-    const own = await Own.bare();
+  static async start(browser: Browser, surroundings: Record<string, string> = {}) {
+    const own = await Own.bare(surroundings);
     own.add(own.admin, "Ada Alone", "admin");
     own.api_token = own.fleetward("token", "create", "--email", own.admin.email, "--role", "admin", "--name", "journeys").trim();
     own.session = await signIn(browser, own.operator_url, own.admin);
@@ -96,7 +99,8 @@ export class Own implements Reach {
     this.log = join(results, `own-${this.ports[0]}.log`);
     const log = openSync(this.log, "a");
     const listeners = ["--operator-addr", operator, "--device-addr", device, "--enrol-addr", enrol, "--publish-addr", publish, "--ops-addr", ops];
-    const server = spawn(system().fleetward, ["--data", this.data, "serve", ...listeners], { stdio: ["ignore", log, log] });
+    const env = { ...process.env, ...this.surroundings };
+    const server = spawn(system().fleetward, ["--data", this.data, "serve", ...listeners], { stdio: ["ignore", log, log], env });
     closeSync(log);
     this.server = server;
     for (let tries = 0; tries < 600; tries++) {
@@ -137,12 +141,14 @@ async function freePorts(count: number) {
 }
 
 /** The tests' usual surroundings, with the admin signed in at the worker's own server. */
-export const test = base.extend<{}, { kept: string; own: Own }>({
+export const test = base.extend<{}, { kept: string; surroundings: Record<string, string>; own: Own }>({
   /** For whom: files that say the same word may share a server, and no others do. A worker is begun anew for another word, and its server with it. */
   kept: ["", { option: true, scope: "worker" }],
+  /** What the server has in its environment beside what the tests have. */
+  surroundings: [async ({}, use) => use({}), { scope: "worker" }],
   own: [
-    async ({ browser }, use) => {
-      const own = await Own.start(browser);
+    async ({ browser, surroundings }, use) => {
+      const own = await Own.start(browser, surroundings);
       await use(own);
       await own.end();
     },

@@ -54,8 +54,9 @@ impl TestServer {
         let on_free_ports = Config::on_free_ports(folder.path().join("data"));
         let config = change(Config { database_url_file, database_connections: 6, drain_s: 10, ..on_free_ports });
         // As after a first start that made the schema and nothing else.
-        if config.database_url_file.is_none() {
-            testing::schema_into(&config.data).await;
+        match kind {
+            EngineKind::Sqlite => testing::schema_into(&config.data).await,
+            EngineKind::Postgres => std::fs::create_dir(&config.data).unwrap(),
         }
         Kek::make_file(&config.own_key(), &OsEntropy).unwrap();
         // In a box: it is large, and every test would carry it.

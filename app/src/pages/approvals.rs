@@ -29,7 +29,7 @@ use crate::{
         form::{action, on_success, said},
         icon,
         number::{counted, grouped},
-        page::{banner, behind, card, locked, page},
+        page::{banner, card, card_behind, locked, page},
         pager, tabs, time,
         toast::toasts,
         unread::{self, Word},
@@ -147,7 +147,7 @@ fn content(model: &Model, before: i64, decisions: Decisions, review: FormCall<Re
         .collect();
     let shown = i64::try_from(model.waiting.len().max(model.asked.len())).unwrap_or(0);
     let body = if shown == 0 && before > 0 {
-        view! { <div class="card">{behind(address(tab))}</div> }.into_any()
+        card_behind(address(tab))
     } else if shown == 0 {
         none(model)
     } else if tab.decides() {

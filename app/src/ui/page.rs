@@ -139,6 +139,11 @@ pub fn behind(first: impl Into<String>) -> AnyView {
     empty("list", "Nothing is left on this page", "The list has become shorter since the page before it was shown.", Some(way))
 }
 
+/// The same in a box of its own.
+pub fn card_behind(first: impl Into<String>) -> AnyView {
+    view! { <div class="card">{behind(first)}</div> }.into_any()
+}
+
 /// A line where a form would be: what the viewer can't do, and who can.
 pub fn locked(why: impl Into<String>) -> AnyView {
     let why: String = why.into();

@@ -20,7 +20,7 @@ mod rim {
     use leptos::prelude::*;
     use std::cell::{Cell, RefCell};
     use wasm_bindgen::{JsCast, closure::Closure};
-    use web_sys::{Element, Event, FocusOptions, HtmlElement, HtmlInputElement};
+    use web_sys::{Element, Event, FocusOptions, HtmlElement, HtmlInputElement, HtmlTextAreaElement};
 
     /// What had the focus last, and on which page.
     struct Last {
@@ -71,8 +71,7 @@ mod rim {
             return;
         }
         // Who writes goes on at once: a key that comes while nothing has the focus is lost.
-        let written =
-            |last: &Last| (last.path == path() && last.element.is_instance_of::<HtmlInputElement>()).then(|| last.element.clone());
+        let written = |last: &Last| (last.path == path() && is_written_in(&last.element)).then(|| last.element.clone());
         if let Some(was) = LAST.with_borrow(|last| last.as_ref().and_then(written)) {
             give_back(&was);
         }
@@ -88,6 +87,10 @@ mod rim {
                 }
             });
         });
+    }
+
+    fn is_written_in(element: &Element) -> bool {
+        element.is_instance_of::<HtmlInputElement>() || element.is_instance_of::<HtmlTextAreaElement>()
     }
 
     fn put_back() {
@@ -148,11 +151,23 @@ mod rim {
 
     /// Who was writing goes on where they were.
     fn keep_caret(was: &Element, again: &Element) {
-        let (Some(was), Some(again)) = (was.dyn_ref::<HtmlInputElement>(), again.dyn_ref::<HtmlInputElement>()) else { return };
-        // Inputs of numbers and dates have no caret that is told.
-        if let (Ok(Some(from)), Ok(Some(to))) = (was.selection_start(), was.selection_end()) {
-            let _ = again.set_selection_range(from, to);
+        let Some((from, to)) = caret(was) else { return };
+        if let Some(input) = again.dyn_ref::<HtmlInputElement>() {
+            let _ = input.set_selection_range(from, to);
+        } else if let Some(area) = again.dyn_ref::<HtmlTextAreaElement>() {
+            let _ = area.set_selection_range(from, to);
         }
+    }
+
+    /// From where to where its text is marked; inputs of numbers and dates have no caret that is told.
+    fn caret(element: &Element) -> Option<(u32, u32)> {
+        let (from, to) = if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
+            (input.selection_start(), input.selection_end())
+        } else {
+            let area = element.dyn_ref::<HtmlTextAreaElement>()?;
+            (area.selection_start(), area.selection_end())
+        };
+        Some((from.ok()??, to.ok()??))
     }
 
     pub(super) fn lead_to(id: &'static str) {

@@ -31,6 +31,10 @@ test("a certificate that was never issued raises an alarm, which stays until som
   await expect(alarm).toContainText("it has this authority's signature and was never issued here.");
   await expect(alarm).toContainText("If a backup was put back, devices that were enrolled after it show such certificates: enrol them again.");
   await look(page, "journey-alarm");
+  const its = page.url();
+  await open(page, "/certificates");
+  await expect(page.getByRole("table", { name: "Authorities" }).getByRole("row").filter({ hasText: "Alarm" })).toHaveCount(1);
+  await open(page, its);
   await alarm.getByRole("button", { name: "I have looked at it" }).click();
   await expect(alarm).toHaveCount(0);
   await open(page, "/");
@@ -81,6 +85,9 @@ test("an authority is given up: what it signed counts no more, tokens freeze, an
     await expect(page.getByRole("main")).toContainText(id);
     await open(page, `/devices/${id}/certificates`);
     await expect(page.getByRole("table", { name: "Certificates of this device" })).toContainText("Not trusted");
+    await open(page, `/certificates?q=${id}`);
+    const issuer = page.getByRole("table", { name: "Device certificates" }).getByRole("cell", { name: `${name} Compromised` });
+    await expect(issuer).toBeVisible();
     await open(page, "/enrolment");
     const left = page.getByRole("table", { name: "Enrolment tokens" }).getByRole("row").filter({ hasText: label });
     await expect(left).toContainText("Frozen");

@@ -2,7 +2,7 @@
 //! of it, with when and why.
 
 use super::{
-    authorities::authorities,
+    authorities::{authorities, key_mark},
     common_name, query,
     revoke::{Revoke, question, revocable, revoke_dialog, revoke_link, revoking},
     weeks::weeks,
@@ -19,7 +19,7 @@ use crate::{
         form::{self, ActionForm, FormCall, fault_banner, refusal, said, search_input},
         icon,
         number::counted,
-        page::{behind, card_flush, locked, page},
+        page::{card_behind, card_flush, locked, page},
         pager, table,
         table::Order,
         tabs, time, unread,
@@ -84,7 +84,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
     let question = items.iter().find(|c| model.may_revoke && revocable(c) && c.id.as_str() == asked).map(|c| question(c, revoke));
     let first = (before > 0).then(|| query::href(&CertificateQuery { cursor: None, ..query.clone() }, 0));
     let list = match (items.is_empty(), filtered) {
-        (true, _) if first.is_some() => view! { <div class="card">{first.clone().map(behind)}</div> }.into_any(),
+        (true, _) if first.is_some() => first.clone().map(card_behind).into_any(),
         (false, _) if is_revoked(query) => card_flush("Revoked certificates", None, revoked_rows(model, query)),
         (false, _) => card_flush("Device certificates", None, rows(model, query, revoke)),
         (true, true) if query::filters(query) == query::filters(&query::revoked(&CertificateQuery::default())) => {
@@ -114,7 +114,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         <div class="mt-4">{filter_bar(model, query)}</div>
         {list}
         {pager(before, shown, model.certificates.total, first, next)}
-        <div class="mt-4">{card_flush("Authorities", Some(view! { <a href="/certificates/authorities">"Manage authorities"</a> }.into_any()), authorities(&model.authorities, model.at))}</div>
+        <div class="mt-4">{card_flush("Authorities", Some(view! { <a href="/certificates/authorities">"Manage authorities"</a> }.into_any()), authorities(&model.authorities, &model.alarmed, model.at))}</div>
     }
     .into_any()
 }
@@ -204,6 +204,12 @@ fn by_end(query: &CertificateQuery) -> Column {
     sorted("Ends", query, CertificateSort::End, CertificateSort::EndDesc)
 }
 
+/// The cell that names who issued it.
+fn issuer(model: &Model, c: &CertificateRow) -> AnyView {
+    let mark = key_mark(&c.issuer_id, &model.authorities, &model.alarmed);
+    view! { <td title=c.issuer.clone()>{common_name(&c.issuer).to_owned()}{mark}</td> }.into_any()
+}
+
 fn revoked_rows(model: &Model, query: &CertificateQuery) -> AnyView {
     let columns = vec![
         by_device(query),
@@ -222,7 +228,7 @@ fn revoked_rows(model: &Model, query: &CertificateQuery) -> AnyView {
                 <td>{c.revoked_at.map(time::at)}</td>
                 <td>{why}</td>
                 <td class="dim">{time::ago(c.not_after)}</td>
-                <td title=c.issuer.clone()>{common_name(&c.issuer).to_owned()}</td>
+                {issuer(model, c)}
                 <td>{c.key_alg.clone()}</td>
                 <td>{copyable(c.serial.clone(), "Copy serial number")}</td>
             </tr>
@@ -256,7 +262,7 @@ fn rows(model: &Model, query: &CertificateQuery, revoke: Revoke) -> AnyView {
                     <th scope="row"><a class="main mono" href=format!("/certificates/{}", c.id)>{c.device_id.to_string()}</a></th>
                     <td>{badge(tone, word)}{reason}</td>
                     <td>{time::ago(c.not_after)}</td>
-                    <td title=c.issuer.clone()>{common_name(&c.issuer).to_owned()}</td>
+                    {issuer(model, c)}
                     <td>{c.key_alg.clone()}</td>
                     <td>{copyable(c.serial.clone(), "Copy serial number")}</td>
                     <td class="dim">{time::ago_or(c.first_used_at, "not yet")}</td>

@@ -234,6 +234,7 @@ mod tests {
                 serial: String::new(),
                 fingerprint: String::new(),
                 issuer: String::new(),
+                issuer_id: "ca_00000000000000000000000000000001".parse().unwrap(),
                 key_alg: String::new(),
                 not_before: Timestamp(0),
                 not_after: Timestamp(1),

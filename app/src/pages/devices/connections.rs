@@ -5,7 +5,7 @@ use crate::{
     ui::{
         Column, Tone, empty, icon,
         number::percent,
-        page::{behind, card, card_flush, skeleton},
+        page::{card, card_behind, card_flush, skeleton},
         pager, status, svg, table, time,
         unread::Known,
     },
@@ -124,7 +124,7 @@ fn month(days: &[Day]) -> AnyView {
 fn list(id: &DeviceId, page: &ConnectionsPage, before: i64) -> AnyView {
     let items = &page.connections.items;
     if items.is_empty() && before > 0 {
-        return view! { <div class="card">{behind(href(id, &Place::default()))}</div> }.into_any();
+        return card_behind(href(id, &Place::default()));
     }
     if items.is_empty() {
         let text = "Each connection appears here, with how long it lasted and why it ended, and is kept for 31 days. A device that only polls has none.";

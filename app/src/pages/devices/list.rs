@@ -136,7 +136,7 @@ fn content(
     let rows = if let Some(error) = &model.selector_error {
         selector_error(error)
     } else if model.devices.items.is_empty() && before > 0 {
-        view! { <div class="card">{page::behind(shown.first())}</div> }.into_any()
+        page::card_behind(shown.first())
     } else if model.devices.items.is_empty() {
         let clear = view! { <a class="btn" href="/devices">"Clear filters"</a> }.into_any();
         view! { <div class="card">{empty("search", "No devices match", "Take a filter away, or search for part of an id.", Some(clear))}</div> }.into_any()

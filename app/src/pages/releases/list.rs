@@ -15,7 +15,7 @@ use crate::{
         form::{FormCall, said, search_input},
         icon,
         number::{bytes, counted, grouped},
-        page::{behind, card, card_flush, locked, page},
+        page::{card, card_behind, card_flush, locked, page},
         pager, table, time, unread,
     },
 };
@@ -77,7 +77,7 @@ fn content(
     let list = if !model.releases.items.is_empty() {
         card_flush("Releases", None, rows(&model.releases.items))
     } else if before > 0 {
-        view! { <div class="card">{behind(query::href(&ReleaseQuery { cursor: None, ..query.clone() }, 0))}</div> }.into_any()
+        card_behind(query::href(&ReleaseQuery { cursor: None, ..query.clone() }, 0))
     } else if filtered {
         let clear = view! { <a class="btn" href="/firmware">"Clear filters"</a> }.into_any();
         let text = "Take a filter away, or search for a part of a version, of a device type or of release notes.";

@@ -12,7 +12,7 @@ use crate::{
         form::search_input,
         icon,
         number::grouped,
-        page::behind,
+        page::card_behind,
         pager,
         progress::meter,
         table, tabs, time,
@@ -92,7 +92,7 @@ fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
     let body = if !model.rollouts.items.is_empty() {
         rows(&model.rollouts.items)
     } else if before > 0 {
-        view! { <div class="card">{behind(asked.address(&[]))}</div> }.into_any()
+        card_behind(asked.address(&[]))
     } else if asked.q.is_empty() {
         let text = "A rollout sends one release to a part of the fleet in stages. A gate on each stage stops a bad release before it reaches the rest.";
         let first = model.may_draft.then(|| view! { <a class="btn" href="/rollouts/new">"Plan a rollout"</a> }.into_any());

@@ -26,6 +26,8 @@ pub struct CertificateRow {
     pub fingerprint: String,
     /// Who issued it.
     pub issuer: String,
+    /// The authority that did.
+    pub issuer_id: AuthorityId,
     /// Algorithm of its key.
     pub key_alg: String,
     /// Start of validity.
@@ -124,6 +126,8 @@ pub struct CertificatesPage {
     pub certificates: Page<CertificateRow>,
     /// The authorities, root first.
     pub authorities: Vec<AuthorityRow>,
+    /// Those of them that have an alarm: somebody else may have their key (H-4).
+    pub alarmed: Vec<AuthorityId>,
     /// How many active certificates without a successor in use end in each of the next [`WEEKS`] weeks, from now on.
     pub weeks: Vec<i64>,
     /// Whether the caller may revoke.

@@ -27,6 +27,7 @@ impl Pki {
         let limit = usize::try_from(query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS)).unwrap_or(1);
         let now = self.clock.now();
         let sought = Sought::of(&query.q);
+        let alarmed = self.alarms(&actor.org, i64::from(MAX_ROWS)).await?.into_iter().map(|(id, ..)| id).collect();
         let narrowed = store::Narrowed {
             org: &actor.org,
             state: state.map_or("", CertificateState::as_str),
@@ -53,6 +54,7 @@ impl Pki {
             clock: self.clock(actor)?,
             certificates: Page { items, next, total },
             authorities: self.authorities_of(&actor.org),
+            alarmed,
             weeks,
             may_revoke: allowed(actor, Act::Revoke),
             at: now,
@@ -66,10 +68,10 @@ impl Pki {
         let found = store::detail(&mut on, id, &actor.org).await?.ok_or(Error::NotFound)?;
         let (same_key, same_key_usable) = store::same_key(&mut on, id, &actor.org, self.clock.now()).await?;
         drop(on);
-        let issuer: AuthorityId = found.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
         // Nobody here has revoked it, so nobody here can say more about it.
         let owners = found.listed.reason == OWNERS_LIST;
         let row = listed(found.listed)?;
+        let chain = authorities::up(&self.authorities.load(), &row.issuer_id).into_iter().map(shown).collect();
         let revoked_by = if owners { owners_list(&found.owner_list) } else { found.revoked_by };
         let id_of = |id: Option<String>| id.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose();
         Ok(CertificateDetail {
@@ -90,7 +92,7 @@ impl Pki {
             same_key_usable,
             decoded: decode(&found.der).ok_or_else(|| crate::db::Error::corrupt("a certificate that is none"))?,
             pem: crate::pem::encode("CERTIFICATE", &found.der),
-            chain: authorities::up(&self.authorities.load(), &issuer).into_iter().map(shown).collect(),
+            chain,
             may_revoke: !owners && allowed(actor, Act::Revoke),
             at: self.clock.now(),
         })
@@ -245,6 +247,7 @@ fn listed(r: store::ListRecord) -> Result<CertificateRow, Error> {
         serial: hex::encode(r.serial),
         fingerprint: hex::encode(r.fingerprint),
         issuer: r.issuer,
+        issuer_id: r.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
         key_alg: r.key_alg,
         not_before: Timestamp(r.not_before),
         not_after: Timestamp(r.not_after),

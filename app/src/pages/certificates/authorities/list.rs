@@ -130,7 +130,7 @@ fn rows(m: &Model) -> AnyView {
             let (tone, word) = if soon { (Tone::Warn, "Ends soon") } else { shown_state(s, m.at) };
             let why = s.not_signing.clone().map(|why| view! { <div class="small dim">{why}</div> });
             let alarm = s.alarm.as_ref().map(|seen| {
-                view! { " "{badge(Tone::Bad, "Alarm")}<div class="small dim">"Somebody else may have its key, seen "{time::ago(seen.at)}</div> }
+                view! { {super::alarm_mark()}<div class="small dim">"Somebody else may have its key, seen "{time::ago(seen.at)}</div> }
             });
             let depend = (a.kind == "device" && a.state == AuthorityState::Retiring && s.devices > 0).then(|| {
                 let href = format!("/certificates?authority={}", a.id);

@@ -16,12 +16,13 @@ use crate::ui::{Column, Tone, badge, copyable, icon, table, time};
 use leptos::prelude::*;
 use wire::{
     Timestamp,
+    ids::AuthorityId,
     pki::{AuthorityRow, AuthorityStanding},
     states::{AuthorityState, KeyPlace},
 };
 
-/// The table of authorities.
-pub fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
+/// The table of authorities; `alarmed` are those of them that have an alarm.
+pub fn authorities(all: &[AuthorityRow], alarmed: &[AuthorityId], now: Timestamp) -> AnyView {
     let columns = vec![
         Column::text("Authority"),
         Column::text("Use"),
@@ -34,11 +35,12 @@ pub fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
         .iter()
         .map(|a| {
             let (tone, word) = authority(a.state, a.not_after.since(now));
+            let alarm = alarmed.contains(&a.id).then(alarm_mark);
             view! {
                 <tr>
                     <th scope="row" class="whole" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
                     <td>{purpose(&a.kind).to_owned()}</td>
-                    <td>{badge(tone, word)}</td>
+                    <td>{badge(tone, word)}{alarm}</td>
                     <td>{time::ago(a.not_after)}</td>
                     <td>{copyable(a.fingerprint.clone(), "Copy fingerprint")}</td>
                     <td class="act">{download(a, "sm")}</td>
@@ -47,6 +49,20 @@ pub fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
         })
         .collect_view();
     table("Authorities", columns, rows.into_any())
+}
+
+/// What stands behind the name or the state of an authority whose key somebody else may have.
+fn alarm_mark() -> AnyView {
+    view! { " "{badge(Tone::Bad, "Alarm")} }.into_any()
+}
+
+/// What stands behind the name of the authority with this id where its key is, or may be, somebody else's; nothing where nobody says so.
+pub fn key_mark(id: &AuthorityId, all: &[AuthorityRow], alarmed: &[AuthorityId]) -> Option<AnyView> {
+    if all.iter().any(|a| a.id == *id && a.state == AuthorityState::Compromised) {
+        let (tone, word) = COMPROMISED;
+        return Some(view! { " "{badge(tone, word)} }.into_any());
+    }
+    alarmed.contains(id).then(alarm_mark)
 }
 
 /// What an authority of this kind is there for.
@@ -93,6 +109,8 @@ fn shown_state(s: &AuthorityStanding, now: Timestamp) -> (Tone, &'static str) {
     if s.not_signing.is_some() { (Tone::Bad, "Signs nothing") } else { authority(s.row.state, s.row.not_after.since(now)) }
 }
 
+const COMPROMISED: (Tone, &str) = (Tone::Bad, "Compromised");
+
 const fn authority(state: AuthorityState, left_ms: i64) -> (Tone, &'static str) {
     match state {
         _ if left_ms <= 0 => (Tone::Bad, "Expired"),
@@ -100,6 +118,6 @@ const fn authority(state: AuthorityState, left_ms: i64) -> (Tone, &'static str) 
         AuthorityState::Active => (Tone::Ok, "Active"),
         AuthorityState::Retiring => (Tone::Warn, "Retiring"),
         AuthorityState::Retired => (Tone::Off, "Retired"),
-        AuthorityState::Compromised => (Tone::Bad, "Compromised"),
+        AuthorityState::Compromised => COMPROMISED,
     }
 }

@@ -12,7 +12,7 @@ use wire::{
 /// list (E-10), is not called active (R-11), and the reason says why.
 macro_rules! shown_columns {
     () => {
-        "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, \
+        "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.issuer_id, c.key_alg, c.not_before, c.not_after, \
          CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'untrusted' \
          WHEN c.state = 'active' AND c.owner_listed_at IS NOT NULL THEN 'revoked' ELSE c.state END AS state, \
          CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'authority_' || a.state \
@@ -171,7 +171,7 @@ pub(super) const ENDS_BY_WEEK: Sql =
     ending!("SELECT (not_after - $2) / 604800000 AS week, COUNT(*)", " AND not_after >= $2 AND not_after < $3 GROUP BY 1 ORDER BY 1");
 pub(super) const DETAIL: Sql = Sql::same(concat!(
     shown_columns!(),
-    ", c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_by, \
+    ", c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_by, \
      c.invalidity_date, c.revocation_note, c.raised_at, c.raised_by, c.validity_profile, c.owner_list, \
      (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
      ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by",
@@ -192,6 +192,7 @@ pub(in crate::pki) struct ListRecord {
     pub serial: Vec<u8>,
     pub fingerprint: Vec<u8>,
     pub issuer: String,
+    pub issuer_id: String,
     pub key_alg: String,
     pub not_before: i64,
     pub not_after: i64,
@@ -339,7 +340,6 @@ pub(in crate::pki) async fn ends_by_week(
 pub(in crate::pki) struct DetailRecord {
     #[sqlx(flatten)]
     pub listed: ListRecord,
-    pub issuer_id: String,
     pub der: Vec<u8>,
     pub issued_at: i64,
     pub enrolled_by: String,

@@ -11,7 +11,7 @@ use crate::{
 use rcgen::KeyPair;
 use rstest::rstest;
 use serde_json::Value;
-use wire::{access::AuditEntry, ids::DeviceId, overview::Matter};
+use wire::{access::AuditEntry, ids::DeviceId, overview::Matter, pki::CertificateQuery};
 
 const SECOND: i64 = 1000;
 
@@ -75,6 +75,8 @@ async fn h4_a_certificate_that_says_it_was_issued_just_now_alarms_as_well(#[case
         let page = pki.authorities_page(&operator).await.unwrap().authorities.into_iter().filter(|a| a.alarm.is_some());
         let rest: Vec<_> = rest.map(|a| (a.row.id, a.alarm)).collect();
         assert_eq!(page.map(|a| (a.row.id, a.alarm)).collect::<Vec<_>>(), rest, "one list as the other");
+        let beside = pki.certificates_page(&operator, &CertificateQuery::default()).await.unwrap().alarmed;
+        assert_eq!(beside.iter().collect::<Vec<_>>(), rest.iter().map(|(id, _)| id).collect::<Vec<_>>(), "and beside certificates");
         rest
     };
     assert_eq!(listed().await, [(authority.clone(), shown)]);

@@ -78,6 +78,7 @@ async fn a_device_is_believed_from_issue_to_revocation(#[case] kind: EngineKind)
     assert_eq!(page.authorities.iter().map(|a| a.kind.as_str()).collect::<Vec<_>>(), ["root", "device", "server"]);
     let row = &page.certificates.items[0];
     assert_eq!((row.device_id.as_str(), row.state, row.key_alg.as_str()), ("gw-1", CertificateState::Active, "P-256"));
+    assert_eq!(row.issuer_id, page.authorities[1].id);
     assert_eq!(row.fingerprint, hex::encode(peer.fingerprint));
 
     let pki = w.fleet.pki();
