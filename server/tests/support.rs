@@ -11,6 +11,7 @@ use fleet::{
 use reqwest::{Client, Response, redirect::Policy};
 use server::{config::Config, run::Running};
 use std::{
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
     process::{Output, Stdio},
     sync::Arc,
@@ -56,7 +57,7 @@ impl TestServer {
         // As after a first start that made the schema and nothing else.
         match kind {
             EngineKind::Sqlite => testing::schema_into(&config.data).await,
-            EngineKind::Postgres => std::fs::create_dir(&config.data).unwrap(),
+            EngineKind::Postgres => std::fs::DirBuilder::new().mode(0o700).create(&config.data).unwrap(),
         }
         Kek::make_file(&config.own_key(), &OsEntropy).unwrap();
         // In a box: it is large, and every test would carry it.

@@ -27,7 +27,7 @@ fn base() -> PathBuf {
 /// Whether there is room, and programs may be run from there: some tests write scripts.
 fn roomy(folder: &Path) -> bool {
     statvfs(folder).is_ok_and(|found| {
-        let free = u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size()));
+        let free = found.blocks_available().saturating_mul(found.fragment_size());
         free >= ROOM && !found.flags().intersects(FsFlags::ST_NOEXEC | FsFlags::ST_RDONLY)
     })
 }
