@@ -5,7 +5,7 @@ use crate::{
     Fleet,
     db::{EngineKind, Sql, exec},
     pki::{PkiSettings, TokenSettings},
-    testing::{World, postgres},
+    testing::{World, bare_postgres},
 };
 use rstest::rstest;
 
@@ -28,7 +28,7 @@ fn shared(journal: &str) -> Shared {
 async fn url_of(kind: EngineKind) -> Option<String> {
     match kind {
         EngineKind::Sqlite => None,
-        EngineKind::Postgres => Some(postgres().await),
+        EngineKind::Postgres => Some(bare_postgres().await),
     }
 }
 
