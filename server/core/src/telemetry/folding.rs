@@ -57,7 +57,10 @@ impl Core {
         let mut steps = 0;
         loop {
             let (generation, cursor) = store::folding(&mut self.db.read().await?).await?;
-            let slice = self.tail.in_round(cursor, SLICE);
+            let Some(slice) = self.tail.in_round(generation, cursor, SLICE) else {
+                self.catch_up().await?;
+                continue;
+            };
             let Some((last, _)) = slice.last() else {
                 if self.end_round(generation).await? {
                     return Ok(steps);

@@ -9,6 +9,9 @@ use std::{
     sync::Arc,
 };
 
+/// How often the log is looked into again when folding went on meanwhile. It never goes on so often.
+const LOOKS: u32 = 1_000;
+
 /// A device's samples of one log row, in the order they were received.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
@@ -29,6 +32,18 @@ struct Inner {
     rows: HashMap<i64, bool>,
     devices: BTreeMap<i64, Vec<Segment>>,
     samples: usize,
+}
+
+/// What the log said at one instant: the generation, how far its round is folded, which rows it has and whether each is in the round, and those
+/// rows that were not held.
+#[derive(Debug)]
+pub(super) struct Look {
+    generation: i64,
+    cursor: i64,
+    before: HashSet<i64>,
+    there: HashMap<i64, bool>,
+    read: Vec<(i64, bool, Vec<(i64, Vec<Point>)>)>,
+    damaged: Vec<i64>,
 }
 
 impl Inner {
@@ -88,9 +103,13 @@ impl Tail {
         (inner.generation, out)
     }
 
-    /// The next devices behind `cursor` with samples in the round under way, until they have `enough` samples.
-    pub fn in_round(&self, cursor: i64, enough: usize) -> Vec<(i64, Vec<Segment>)> {
+    /// The next devices behind `cursor` with samples in the round under way, until they have `enough` samples; none when the tail is of another
+    /// `generation`. What is said to be no more in the round is deleted from the log, so this must not be guessed.
+    pub fn in_round(&self, generation: i64, cursor: i64, enough: usize) -> Option<Vec<(i64, Vec<Segment>)>> {
         let inner = self.0.lock();
+        if inner.generation != generation {
+            return None;
+        }
         let mut out = Vec::new();
         let mut samples = 0;
         for (device, segments) in inner.devices.range(cursor.saturating_add(1)..) {
@@ -105,7 +124,7 @@ impl Tail {
                 break;
             }
         }
-        out
+        Some(out)
     }
 
     /// Whether a round is under way.
@@ -116,6 +135,10 @@ impl Tail {
     /// The devices up to `cursor` were folded into chunks with the step to `generation`.
     pub fn folded(&self, cursor: i64, generation: i64) {
         let mut inner = self.0.lock();
+        // A look into the log has told it already, and perhaps of another round.
+        if inner.generation >= generation {
+            return;
+        }
         let rows = std::mem::take(&mut inner.rows);
         inner.retain(|device, s| device > cursor || rows.get(&s.row) != Some(&true));
         inner.rows = rows;
@@ -125,6 +148,9 @@ impl Tail {
     /// The round's rows are gone from the log.
     pub fn round_ended(&self, generation: i64) {
         let mut inner = self.0.lock();
+        if inner.generation >= generation {
+            return;
+        }
         let rows = std::mem::take(&mut inner.rows);
         inner.retain(|_, s| rows.get(&s.row) != Some(&true));
         inner.rows = rows.into_iter().filter(|(_, round)| !round).collect();
@@ -133,6 +159,16 @@ impl Tail {
 
     /// Makes the tail equal to the log: reads rows that aren't held, drops what has been folded. Returns rows that can't be read.
     pub async fn catch_up(&self, db: &Db) -> Result<Vec<i64>, Error> {
+        for _ in 0..LOOKS {
+            if let Some(damaged) = self.take(self.look(db).await?) {
+                return Ok(damaged);
+            }
+        }
+        Err(Error::corrupt("the folding generation went back: the database is another one than this server began on; restart it"))
+    }
+
+    /// Looks into the log, and changes nothing.
+    pub async fn look(&self, db: &Db) -> Result<Look, Error> {
         let before: HashSet<i64> = self.0.lock().rows.keys().copied().collect();
         let mut on = db.read().await?;
         let found = store::log_rows(&mut on).await?;
@@ -154,7 +190,17 @@ impl Tail {
                 }
             }
         }
+        Ok(Look { generation, cursor, before, there, read, damaged })
+    }
+
+    /// Makes the tail equal to what was seen, and gives the rows that can't be read; none, and nothing changes, when folding has gone on since:
+    /// the marks of an earlier round would let rows of this one be deleted that nobody has folded.
+    pub fn take(&self, look: Look) -> Option<Vec<i64>> {
+        let Look { generation, cursor, before, there, read, damaged } = look;
         let mut inner = self.0.lock();
+        if generation < inner.generation {
+            return None;
+        }
         for (id, round, devices) in read {
             if inner.rows.insert(id, round).is_none() {
                 for (device, points) in devices {
@@ -171,7 +217,7 @@ impl Tail {
         inner.retain(|device, s| rows.get(&s.row).is_some_and(|round| !round || device > cursor));
         inner.rows = rows;
         inner.generation = generation;
-        Ok(damaged)
+        Some(damaged)
     }
 
     /// Whether somebody else may write the log, so that reads must catch up first.

@@ -118,6 +118,25 @@ async fn reads_and_frames_go_on_while_it_folds(#[case] kind: EngineKind) {
     assert_eq!(room.all(7).await, expected);
 }
 
+/// A reader's look into the log before a round began, taken for today's in the middle of it, would say that nothing is in the round: its rows would be
+/// deleted and folded nowhere.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_look_into_the_log_that_is_out_of_date_takes_nothing_out_of_a_round(#[case] kind: EngineKind) {
+    let room = Room::open(kind).await;
+    room.put(1, "a", 1, vec![sample("cpu", START.0 - HOUR, 1.0)]).await;
+    let early = room.telemetry.core.tail.look(&room.db).await.unwrap();
+    let told = room.telemetry.core.tail.look(&room.db).await.unwrap();
+    assert_eq!(room.telemetry.core.tail.take(told), Some(vec![]), "of today");
+    room.telemetry.compact_tick().await.unwrap();
+    room.put(1, "a", 2, vec![sample("cpu", START.0 - HOUR + 1, 2.0)]).await;
+    assert_eq!(room.telemetry.core.tail.take(early), None, "of a round that is over");
+    room.telemetry.compact_tick().await.unwrap();
+    assert_eq!(room.all(1).await[0].1, [(START.0 - HOUR, 1.0), (START.0 - HOUR + 1, 2.0)]);
+}
+
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
