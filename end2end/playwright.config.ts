@@ -25,7 +25,7 @@ export default defineConfig({
         "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
       ],
     },
-    // Each costs the test that it records a fifth of its time; where nobody can open one, only the try after a failure is recorded.
+    // Recording costs a tenth of the time; where nobody can open one, only the try after a failure is recorded.
     trace: process.env.CI ? "on-first-retry" : "retain-on-failure",
     screenshot: "only-on-failure",
     timezoneId: "Asia/Kathmandu", // not the server's zone: a time formatted on both sides would not hydrate
