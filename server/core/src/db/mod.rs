@@ -21,10 +21,10 @@ mod sql;
 #[cfg(test)]
 pub(crate) mod tests;
 
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use migrate::schema_digest;
 pub(crate) use dynamic::{Value, select};
 pub(crate) use many::{Bytes, column, list, listed, many, truth, unlisted};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use migrate::schema_digest;
 pub use open::{Db, EngineKind, Location, Read, Store, Tx};
 pub(crate) use query::{exec, row, rows};
 pub use sql::{Conn, Engine, Error, Sql};

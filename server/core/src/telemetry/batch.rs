@@ -47,7 +47,10 @@ impl Batch {
 }
 
 /// What a row holds, by device, in order.
-pub(super) fn read(blob: &[u8]) -> Result<Vec<(i64, Vec<Point>)>, Damaged> {
+pub(super) type Devices = Vec<(i64, Vec<Point>)>;
+
+/// Reads a row.
+pub(super) fn read(blob: &[u8]) -> Result<Devices, Damaged> {
     let mut r = Reader(unseal(VERSION, blob)?);
     let mut out = Vec::new();
     while !r.done() {

@@ -42,7 +42,7 @@ pub(super) struct Look {
     cursor: i64,
     before: HashSet<i64>,
     there: HashMap<i64, bool>,
-    read: Vec<(i64, bool, Vec<(i64, Vec<Point>)>)>,
+    read: Vec<(i64, bool, batch::Devices)>,
     damaged: Vec<i64>,
 }
 
