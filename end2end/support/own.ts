@@ -32,17 +32,28 @@ export class Own implements Reach {
   /** An empty fleet in which nobody is yet. */
   static async bare(surroundings: Record<string, string> = {}) {
     const own = new Own(await freePorts(5), surroundings);
-    await own.serve();
-    return own;
+    return own.orEnd(() => own.serve());
   }
 
   /** An empty fleet with an admin. */
   static async start(browser: Browser, surroundings: Record<string, string> = {}) {
     const own = await Own.bare(surroundings);
-    own.add(own.admin, "Ada Alone", "admin");
-    own.api_token = own.fleetward("token", "create", "--email", own.admin.email, "--role", "admin", "--name", "journeys").trim();
-    own.session = await signIn(browser, own.operator_url, own.admin);
-    return own;
+    return own.orEnd(async () => {
+      own.add(own.admin, "Ada Alone", "admin");
+      own.api_token = own.fleetward("token", "create", "--email", own.admin.email, "--role", "admin", "--name", "journeys").trim();
+      own.session = await signIn(browser, own.operator_url, own.admin);
+    });
+  }
+
+  /** Itself, when this is done; where it can't be, nothing of it stays behind. */
+  private async orEnd(done: () => Promise<void>) {
+    try {
+      await done();
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
+    return this;
   }
 
   /** Another person, in a browser of their own. */
@@ -113,7 +124,7 @@ export class Own implements Reach {
 
   private async halt() {
     const server = this.server;
-    if (!server || server.exitCode !== null) return;
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
     const ended = new Promise((resolve) => server.once("exit", resolve));
     server.kill("SIGTERM");
     await ended;

@@ -28,10 +28,11 @@ pub(super) fn postgres(store: Store) -> Migrator {
     migrator
 }
 
-/// Tells the schema of this program from that of any other: a digest of all migrations of both engines, in hexadecimal digits.
+/// Tells the schema of this program from that of any other: a digest of all migrations of both engines and of how a store is made, in hexadecimal digits.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn schema_digest() -> String {
     let mut digest = Context::new(&SHA256);
+    digest.update(include_bytes!("open.rs"));
     let all = [&SQLITE, &SQLITE_TELEMETRY, &POSTGRES, &POSTGRES_TELEMETRY];
     all.iter().flat_map(|m| m.iter()).for_each(|migration| digest.update(&migration.checksum));
     hex::encode(&crate::hash::finished(digest)[..8])

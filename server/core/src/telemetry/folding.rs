@@ -48,8 +48,9 @@ impl Core {
     pub(super) async fn fold(&self) -> Result<u64> {
         let _alone = self.folding.lock().await;
         self.catch_up().await?;
-        if !self.tail.round_open() {
-            if self.tail.samples() == 0 || !self.begin_round().await? {
+        let (generation, open) = self.tail.round();
+        if !open {
+            if self.tail.samples() == 0 || !self.begin_round(generation).await? {
                 return Ok(0);
             }
             self.catch_up().await?;
@@ -94,9 +95,9 @@ impl Core {
         }
     }
 
-    async fn begin_round(&self) -> Result<bool> {
+    /// Begins a round, unless another instance has begun one since no round was under way at `generation`: its devices would be folded twice.
+    pub(super) async fn begin_round(&self, generation: i64) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let (generation, _) = store::folding(&mut tx).await?;
         if !store::folded_to(&mut tx, generation, 0).await? {
             return Ok(false);
         }

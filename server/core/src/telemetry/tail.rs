@@ -127,9 +127,10 @@ impl Tail {
         Some(out)
     }
 
-    /// Whether a round is under way.
-    pub fn round_open(&self) -> bool {
-        self.0.lock().rows.values().any(|r| *r)
+    /// The generation, and whether a round is under way in it.
+    pub fn round(&self) -> (i64, bool) {
+        let inner = self.0.lock();
+        (inner.generation, inner.rows.values().any(|r| *r))
     }
 
     /// The devices up to `cursor` were folded into chunks with the step to `generation`.

@@ -1,6 +1,6 @@
 //! The empty schema, made once and then copied: making it anew for every test would be a third of all the time that tests take.
 //!
-//! Knows nothing of what a world puts into it. Each digest of the migrations has a copy of its own, so another checkout is never given this one's.
+//! Knows nothing of what a world puts into it. Each digest of what makes it has a copy of its own, so another checkout is never given this one's.
 
 use crate::db::{Db, Location, Store, schema_digest};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};

@@ -141,6 +141,22 @@ async fn a_look_into_the_log_that_is_out_of_date_takes_nothing_out_of_a_round(#[
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn a_round_that_another_instance_has_begun_is_not_begun_again(#[case] kind: EngineKind) {
+    let room = Room::open(kind).await;
+    room.put(1, "a", 1, vec![sample("cpu", START.0 - HOUR, 1.0)]).await;
+    let (one, other) = (&room.telemetry.core, room.another().await);
+    one.catch_up().await.unwrap();
+    let (generation, open) = one.tail.round();
+    assert!(!open && other.core.begin_round(generation).await.unwrap());
+    assert!(!one.begin_round(generation).await.unwrap(), "what it saw is over");
+    assert!(room.telemetry.compact_tick().await.unwrap() >= 1, "and goes on with the other's");
+    assert_eq!(room.all(1).await[0].1, [(START.0 - HOUR, 1.0)]);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn damaged_blocks_are_noticed_and_the_rest_is_served(#[case] kind: EngineKind) {
     let room = Room::open(kind).await;
     room.put(1, "a", 1, vec![sample("cpu", START.0 - HOUR, 1.0)]).await;
