@@ -39,6 +39,8 @@ export class SettableClock {
   readonly surroundings: Record<string, string>;
 
   constructor() {
+    // A run that leaves something out is not green.
+    if (process.platform !== "linux") throw new Error("a program's clock is set from the outside on Linux alone: run this journey there");
     const [source, library] = [join(this.folder, "clock.c"), join(this.folder, "clock.so")] as const;
     writeFileSync(source, SOURCE);
     execFileSync("cc", ["-shared", "-fPIC", "-O2", "-o", library, source], { stdio: "pipe" });

@@ -1,5 +1,5 @@
-//! Folders for what nobody reads after the tests. In memory where there is room: hundreds of databases that sync every commit wait for a disk
-//! half of their time, and on a busy machine all of it.
+//! Folders for what nobody reads after the tests. In memory where there is room: thousands of databases, each of hundreds of files that are gone
+//! a second later, and every commit of them synced, are work that no disk has to do.
 
 use std::env;
 use std::io;

@@ -19,7 +19,6 @@ const test = base.extend<{}, { clock: SettableClock }>({
   surroundings: [async ({ clock }, use) => use(clock.surroundings), { scope: "worker" }],
 });
 
-test.skip(process.platform !== "linux", "elsewhere a program's clock can't be set from the outside");
 test.describe.configure({ mode: "serial", timeout: 120_000 });
 
 /** More than the five minutes that two clocks may be apart, and less than anybody's session lasts. */

@@ -1,4 +1,4 @@
-//! The empty schema, made once and then copied: making it anew for every test would be a third of all the time that tests take.
+//! The empty schema, made once and then copied: making it anew would be half of what a small test takes.
 //!
 //! Knows nothing of what a world puts into it. Each digest of what makes it has a copy of its own, so another checkout is never given this one's.
 
