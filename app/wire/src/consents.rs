@@ -27,6 +27,17 @@ crate::states::words! {
         /// Nobody decided in time.
         Expired = "expired",
     }
+    /// Who says whether the server makes keys for devices (E-8, K-6), and what was said.
+    ServerKeyRule {
+        /// The installation makes none (`allow_server_keygen`), whoever agrees.
+        Off = "off",
+        /// The installation makes them, and one person is enough here, so nobody is asked.
+        Configured = "configured",
+        /// The installation would make them, and two people decide here who have not agreed to it.
+        Needed = "needed",
+        /// Two people have agreed to it.
+        Agreed = "agreed",
+    }
 }
 
 /// Something about authorities that takes two people where the organization wants it so. It is kept as this JSON.
@@ -59,6 +70,8 @@ pub enum Deed {
     ClaimAuthority,
     /// From now on one person is enough again.
     ApprovalsOff,
+    /// Make keys for devices, as far as the installation allows it (`allow_server_keygen`), until an admin says otherwise.
+    ServerKeys,
 }
 
 impl Deed {
@@ -66,7 +79,7 @@ impl Deed {
     pub const fn authority(&self) -> Option<&AuthorityId> {
         match self {
             Self::Activate { authority, .. } | Self::Retire { authority, .. } => Some(authority),
-            Self::Stage { .. } | Self::ClaimAuthority | Self::ApprovalsOff => None,
+            Self::Stage { .. } | Self::ClaimAuthority | Self::ApprovalsOff | Self::ServerKeys => None,
         }
     }
 
@@ -83,6 +96,7 @@ impl Deed {
             Self::Retire { force: true, .. } => "Retire by force",
             Self::ClaimAuthority => "Make the authority of claims",
             Self::ApprovalsOff => "Let one person be enough again",
+            Self::ServerKeys => "Let the server make keys for devices",
         }
     }
 }
@@ -166,6 +180,8 @@ pub struct ConsentsPage {
     pub on: bool,
     /// How many admins there are.
     pub admins: i64,
+    /// Who says whether the server makes keys for devices, and what was said.
+    pub server_keys: ServerKeyRule,
     /// Waiting, the oldest first.
     pub waiting: Vec<ConsentCard>,
     /// Over, the newest first; at most 50.
@@ -191,5 +207,6 @@ mod tests {
         assert_eq!(unforced, Deed::Activate { authority: id.parse().unwrap(), force: false });
         assert!(serde_json::from_str::<Deed>(&format!(r#"{{"deed":"activate","authority":"{id}","forse":true}}"#)).is_err());
         assert_eq!(serde_json::from_str::<Deed>(r#"{"deed":"approvals_off"}"#).unwrap(), Deed::ApprovalsOff);
+        assert_eq!(serde_json::from_str::<Deed>(r#"{"deed":"server_keys"}"#).unwrap(), Deed::ServerKeys);
     }
 }

@@ -247,8 +247,8 @@ pub struct EnrolmentPage {
     pub may_edit: bool,
     /// Whether the caller may revoke certificates.
     pub may_revoke: bool,
-    /// Whether the installation makes keys for devices (E-8).
-    pub makes_keys: bool,
+    /// Who says whether keys are made for devices here, and what was said (E-8, K-6).
+    pub server_keys: crate::consents::ServerKeyRule,
     /// Why not all that devices ask for is signed at the moment; none while it is.
     #[serde(default)]
     pub signer_lost: Option<SignerLost>,

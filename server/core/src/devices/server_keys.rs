@@ -1,6 +1,6 @@
-//! Enrolment with a key that is made here (E-8; RFC 7030 §4.4), for devices that can't make a good one. Off unless the installation allows it. The
-//! key goes out with the answer and nowhere else, so a lost answer can't be given again: another key and another certificate take the place of the unused
-//! one, and the use is not counted twice (E-3).
+//! Enrolment with a key that is made here (E-8; RFC 7030 §4.4), for devices that can't make a good one. Off unless the installation allows it, and where
+//! two people decide on authorities unless they have agreed to it (K-6). The key goes out with the answer and nowhere else, so a lost answer can't be
+//! given again: another key and another certificate take the place of the unused one, and the use is not counted twice (E-3).
 
 use super::{
     Devices, Error,
@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{
     bus::Event,
-    db::{Tx, row},
-    pki::{self, ServerKey, csr::CsrError, signed_ahead},
+    db::{Conn, Tx, row},
+    pki::{self, ConsentError, ServerKey, csr::CsrError, signed_ahead},
 };
 use wire::{
     Timestamp,
+    consents::ServerKeyRule,
     enrolment::{Enrolled, EnrolmentMode},
     ids::CertificateId,
 };
@@ -44,6 +45,16 @@ impl Devices {
         self.counted(attempt, over, outcome, now).await
     }
 
+    /// Refuses where no key is made for a device of this organization: the installation makes none (E-8), or two people decide there and have not agreed
+    /// to it (K-6).
+    pub(super) async fn may_make_keys(&self, on: &mut impl Conn, org: &str) -> Result<(), Error> {
+        match self.pki.server_key_rule(on, org).await? {
+            ServerKeyRule::Off => Err(Error::NoServerKeys),
+            ServerKeyRule::Needed => Err(pki::Error::from(ConsentError::Keys).into()),
+            ServerKeyRule::Configured | ServerKeyRule::Agreed => Ok(()),
+        }
+    }
+
     async fn admit_and_make(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<EnrolledWithKey, Error> {
         if let (true, Some(claim)) = (attempt.secret.is_empty(), over.claim) {
             let row = row!(&mut self.db.read().await?, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?;
@@ -51,6 +62,8 @@ impl Devices {
                 return Err(Error::BadClaim);
             }
             self.not_frozen(&row.org_id, row.created_at)?;
+            // Before a hook is asked, and before anything is made.
+            self.may_make_keys(&mut self.db.read().await?, &row.org_id).await?;
             let books = Books { org: &row.org_id, credential: &Credential::Claim(claim.clone()), label: &row.label };
             let admission = self.noted(books, &attempt, admission::by_claim(&row, claim, &attempt, over), now).await?;
             let asked = self.ask_hook(&row, claim, &admission, true, now).await;
@@ -65,6 +78,7 @@ impl Devices {
             return Err(Error::BadToken);
         }
         self.not_frozen(&token.org_id, token.created_at)?;
+        self.may_make_keys(&mut self.db.read().await?, &token.org_id).await?;
         let id = token.id.parse().map_err(crate::db::Error::corrupt)?;
         let books = Books { org: &token.org_id, credential: &Credential::Token(id), label: &token.label };
         let admission = self.noted(books, &attempt, admission::by_token(&token, &attempt, over), now).await?;

@@ -284,7 +284,7 @@ impl Devices {
             may_open: allowed(actor, Act::OpenEnrolment),
             may_edit: allowed(actor, Act::Enrol),
             may_revoke: allowed(actor, Act::Revoke),
-            makes_keys: self.pki.makes_keys(),
+            server_keys: self.pki.server_key_rule(&mut self.db.read().await?, actor.org.as_str()).await?,
             signer_lost: self.pki.not_signing(Some(&actor.org)).map(Into::into),
             at: self.clock.now(),
         })

@@ -46,6 +46,18 @@ pub enum ConsentError {
     /// One person is enough here.
     #[error("nobody else is asked here")]
     Off,
+    /// Two people have to agree before a key is made for a device (E-8).
+    #[error("two people have to agree before keys are made for devices")]
+    Keys,
+    /// They have agreed to that.
+    #[error("two people have agreed that keys are made for devices")]
+    KeysAgreed,
+    /// The installation makes no keys for devices (E-8), whoever agrees.
+    #[error("no keys are made for devices here")]
+    KeysNowhere,
+    /// One person is enough, and no person says whether keys are made for devices.
+    #[error("the configuration says whether keys are made for devices")]
+    KeysConfigured,
     /// Not a person.
     #[error("only a person can ask")]
     Nobody,
@@ -98,6 +110,28 @@ impl ConsentError {
                 "Two people decide on authorities here. An authority of your own is enabled on the server's own command line then: fleetward ca enable.",
             ),
             Self::Off => Fault::new(K::Conflict, "no_second_person", "One person is enough for this here. Do it without asking."),
+            Self::Keys => Fault::new(
+                K::Forbidden,
+                "server_keys_consent",
+                "Two people decide on authorities here, and the server makes no key for a device until two admins have agreed to it. One asks, on the \
+                 page of requests about authorities or by POST /api/v1/authorities/requests with the deed server_keys; keys are made when another one \
+                 approves. Or make the key on the device, and send a CSR for it.",
+            ),
+            Self::KeysAgreed => Fault::new(
+                K::Conflict,
+                "server_keys_agreed",
+                "Two admins have agreed already that keys are made for devices here. There is nothing to ask for.",
+            ),
+            Self::KeysNowhere => Fault::new(
+                K::Conflict,
+                "server_keys_off",
+                "This server makes no keys for devices, so there is nothing to agree to. Whoever runs it has to allow it first (allow_server_keygen).",
+            ),
+            Self::KeysConfigured => Fault::new(
+                K::Conflict,
+                "no_second_person",
+                "One person is enough here, so the server's configuration alone says whether keys are made for devices (allow_server_keygen).",
+            ),
             Self::Nobody => {
                 Fault::new(K::Conflict, "not_a_person", "Only a person can ask another one. Use your session, or a token of yours.")
             }
@@ -240,7 +274,7 @@ pub fn effects(deed: &Deed, all: &[Standing]) -> Result<Vec<ConsentEffect>, &'st
             }
         }
         Deed::ClaimAuthority => followed(&[Kind::ClaimAuthority]).into_iter().chain([new("claim", Active)]).collect(),
-        Deed::ApprovalsOff => Vec::new(),
+        Deed::ApprovalsOff | Deed::ServerKeys => Vec::new(),
     };
     effects.sort();
     Ok(effects)
@@ -357,6 +391,7 @@ mod tests {
         let other: OrgId = (&SeededEntropy::new(3) as &dyn Entropy).id(Timestamp(1));
         assert_ne!(asked, digest(&other, &activate(&all[3]), &effects(&activate(&all[3]), &all).unwrap()));
         assert_ne!(digest(&org, &Deed::ApprovalsOff, &[]), digest(&org, &Deed::ClaimAuthority, &[]));
+        assert_ne!(digest(&org, &Deed::ApprovalsOff, &[]), digest(&org, &Deed::ServerKeys, &[]));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    consents::{AskConsent, ConsentRow, ConsentState, Deed, MAX_REMARK},
+    consents::{AskConsent, ConsentRow, ConsentState, Deed, MAX_REMARK, ServerKeyRule},
     ids::{AuthorityId, ConsentId, Digest, OrgId},
     states::AuthorityStep,
 };
@@ -86,7 +86,23 @@ impl Pki {
                 audit::append(tx, actor, self.clock.now(), "authority.approvals", org, &json!({ "on": false })).await?;
                 Ok(Done { quiet: true, ..Done::default() })
             }
+            Deed::ServerKeys => {
+                // What two have agreed to must not be there where one decides: it would hold when two do again.
+                match self.server_key_rule(tx, actor.org.as_str()).await? {
+                    ServerKeyRule::Off => return Err(ConsentError::KeysNowhere.into()),
+                    ServerKeyRule::Configured => return Err(ConsentError::KeysConfigured.into()),
+                    ServerKeyRule::Needed | ServerKeyRule::Agreed => {}
+                }
+                self.say_server_keys(tx, actor, true).await?;
+                Ok(Done { quiet: true, ..Done::default() })
+            }
         }
+    }
+
+    async fn say_server_keys(&self, tx: &mut Tx, actor: &Actor, on: bool) -> Result<(), Error> {
+        store::set_server_keys(tx, &actor.org, on).await?;
+        let org = actor.org.as_str();
+        Ok(audit::append(tx, actor, self.clock.now(), "authority.server_keys", org, &json!({ "on": on })).await?)
     }
 
     async fn follow_up(&self, done: &Done) -> Result<(), Error> {
@@ -123,6 +139,45 @@ impl Pki {
         Ok(())
     }
 
+    /// Who says whether keys are made for devices of this organization, and what was said (E-8, K-6).
+    pub(crate) async fn server_key_rule(&self, on: &mut impl crate::db::Conn, org: &str) -> Result<ServerKeyRule, Error> {
+        if !self.makes_keys() {
+            return Ok(ServerKeyRule::Off);
+        }
+        Ok(store::server_key_rule(on, org).await?)
+    }
+
+    /// Lets keys be made for devices where two people decide, which takes two; or not any more, which one admin may say. Where one person is enough the
+    /// configuration alone says so, and this is refused.
+    pub async fn set_server_keys(&self, actor: &Actor, on: bool) -> Result<(), Error> {
+        may(actor, Act::Authorities)?;
+        if on {
+            let rule = self.server_key_rule(&mut self.db.read().await?, actor.org.as_str()).await?;
+            return match rule {
+                ServerKeyRule::Off => Err(ConsentError::KeysNowhere.into()),
+                ServerKeyRule::Configured => Err(ConsentError::KeysConfigured.into()),
+                ServerKeyRule::Agreed => Ok(()),
+                ServerKeyRule::Needed => {
+                    self.by_one(actor, &Deed::ServerKeys).await?;
+                    self.tell_consents(&actor.org);
+                    Ok(())
+                }
+            };
+        }
+        let mut tx = self.db.write().await?;
+        store::next_trust(&mut tx).await?;
+        // Also where the installation makes none: it may again.
+        match store::server_key_rule(&mut tx, actor.org.as_str()).await? {
+            ServerKeyRule::Agreed => {}
+            ServerKeyRule::Off | ServerKeyRule::Configured => return Err(ConsentError::KeysConfigured.into()),
+            ServerKeyRule::Needed => return Ok(()),
+        }
+        self.say_server_keys(&mut tx, actor, false).await?;
+        tx.commit().await?;
+        self.tell_consents(&actor.org);
+        Ok(())
+    }
+
     /// Asks another admin for a deed. It waits a day; nothing happens until somebody approves.
     pub async fn ask_consent(&self, actor: &Actor, ask: AskConsent) -> Result<ConsentRow, Error> {
         may(actor, Act::Authorities)?;
@@ -139,6 +194,13 @@ impl Pki {
         }
         if access::admins_beside(&mut tx, &actor.org, user.as_str()).await? == 0 {
             return Err(ConsentError::NoSecond.into());
+        }
+        if ask.deed == Deed::ServerKeys {
+            match self.server_key_rule(&mut tx, actor.org.as_str()).await? {
+                ServerKeyRule::Off => return Err(ConsentError::KeysNowhere.into()),
+                ServerKeyRule::Agreed => return Err(ConsentError::KeysAgreed.into()),
+                ServerKeyRule::Needed | ServerKeyRule::Configured => {}
+            }
         }
         let all = store::authority_standings(&mut tx, &actor.org).await?;
         let effects = consent::effects(&ask.deed, &all).map_err(Error::AuthorityState)?;
@@ -358,7 +420,7 @@ pub(super) const fn step(deed: &Deed) -> Option<AuthorityStep> {
         Deed::Stage { .. } => Some(AuthorityStep::Stage),
         Deed::Activate { .. } => Some(AuthorityStep::Activate),
         Deed::Retire { .. } => Some(AuthorityStep::Retire),
-        Deed::ClaimAuthority | Deed::ApprovalsOff => None,
+        Deed::ClaimAuthority | Deed::ApprovalsOff | Deed::ServerKeys => None,
     }
 }
 

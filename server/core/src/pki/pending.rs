@@ -16,6 +16,7 @@ impl Pki {
         let may_decide = allowed(actor, Act::Authorities);
         let mut on = self.db.read().await?;
         let (approvals, admins) = (store::approvals(&mut on, &actor.org).await?, access::admins_beside(&mut on, &actor.org, "").await?);
+        let server_keys = self.server_key_rule(&mut on, actor.org.as_str()).await?;
         let all = store::authority_standings(&mut on, &actor.org).await?;
         let mut waiting = Vec::new();
         for row in store::consents_waiting(&mut on, &actor.org, now).await? {
@@ -32,7 +33,7 @@ impl Pki {
         for card in &mut waiting {
             card.cut = self.cut_off_by(&actor.org, &card.row.deed).await?;
         }
-        Ok(ConsentsPage { on: approvals, admins, waiting, over, may_decide, at: now })
+        Ok(ConsentsPage { on: approvals, admins, server_keys, waiting, over, may_decide, at: now })
     }
 
     /// One request.

@@ -113,7 +113,8 @@ struct Sealing {
 ///
 /// Only where the installation allows it (`allow_server_keygen`). The answer is a zip archive in an age file (age-encryption.org), made while it is sent:
 /// `keys/<device_id>.pem` beside what a batch gives back otherwise. It is sent this once and kept nowhere. If it breaks off, every certificate that was
-/// made for it is revoked, and the same batch can be sent again. It can't be combined with an `Idempotency-Key`.
+/// made for it is revoked, and the same batch can be sent again. It can't be combined with an `Idempotency-Key`. Where two people decide on authorities
+/// it takes their consent first (`server_keys_consent`): ask for the deed `server_keys`.
 #[utoipa::path(
     post, path = "/enrolment-batches/keys", operation_id = "create_enrolment_batch_with_keys", tag = "enrolment",
     params(Sealing, ("Archive-Passphrase" = Option<String>, Header, description = "Encrypts the archive, at least 12 characters.")),

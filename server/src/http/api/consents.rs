@@ -1,4 +1,4 @@
-//! Two people for what concerns authorities: asked for, approved, rejected, taken back; and the rule.
+//! Two people for what concerns authorities: asked for, approved, rejected, taken back; the rule, and what they have agreed to about keys for devices.
 
 use super::{
     Answer,
@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(reject))
         .routes(routes!(withdraw))
         .routes(routes!(rule))
+        .routes(routes!(server_keys))
 }
 
 /// Requests for a second person: what waits with what it would do, what became of others, and whether two people are asked for
@@ -119,5 +120,24 @@ struct Approvals {
 )]
 async fn rule(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(sent): Sent<Approvals>) -> Answer<StatusCode> {
     fleet.pki().set_approvals(&actor, sent.on).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ServerKeys {
+    /// Whether keys are made for devices. To say so takes two people: ask for `{"deed": "server_keys"}`. That they are not made any more one admin may say.
+    on: bool,
+}
+
+/// Where two people decide, say that no keys are made for devices any more
+///
+/// Refused where one person is enough on authorities: there the installation alone says whether keys are made (`allow_server_keygen`).
+#[utoipa::path(
+    post, path = "/authorities/server-keys", operation_id = "set_server_keys", tag = "authorities", request_body = ServerKeys,
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn server_keys(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(sent): Sent<ServerKeys>) -> Answer<StatusCode> {
+    fleet.pki().set_server_keys(&actor, sent.on).await?;
     Ok(StatusCode::NO_CONTENT)
 }

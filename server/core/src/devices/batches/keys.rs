@@ -9,7 +9,7 @@ use super::{
     work::Worked,
 };
 use crate::{
-    access::{Actor, audit},
+    access::{Act, Actor, audit, may},
     bus::Event,
     db::{exec, row, rows},
 };
@@ -33,7 +33,7 @@ pub type Pieces = mpsc::Sender<io::Result<Bytes>>;
 
 impl Devices {
     /// Takes a batch in as [`Devices::receive_batch`] does, whose lines without a CSR get keys that are made here. Follow it with
-    /// [`Devices::hand_out_keys`] at once; until then nothing is made.
+    /// [`Devices::hand_out_keys`] at once; until then nothing is made. Refused where two people decide on authorities and have not agreed to it (K-6).
     pub async fn receive_batch_for_keys(
         &self,
         actor: &Actor,
@@ -44,11 +44,13 @@ impl Devices {
         if !self.pki.makes_keys() {
             return Err(Error::NoServerKeys);
         }
+        may(actor, Act::Enrol)?;
+        self.may_make_keys(&mut self.db.read().await?, actor.org.as_str()).await?;
         self.take_in(actor, new, Some(seal), body).await
     }
 
     /// Makes keys and certificates of a batch and sends them along: an encrypted zip archive with `keys/<device_id>.pem`, and what a batch gives back
-    /// otherwise. Once only. When the other side goes away, what was made is revoked.
+    /// otherwise. Once only. When the other side goes away, or somebody says meanwhile that no keys are made any more, what was made is revoked.
     pub async fn hand_out_keys(&self, actor: &Actor, id: &EnrolmentBatchId, seal: Seal, mut to: Pieces) -> Result<(), Error> {
         let batch = row!(&mut self.db.read().await?, BatchRow, store::BATCH, actor.org.as_str(), id.as_str())?;
         let batch = batch.ok_or(Error::NotFound("enrolment batch"))?;

@@ -223,6 +223,8 @@ impl Devices {
         check_tags(&tags)?;
         if line.csr.is_empty() && batch.state == BatchState::MakingKeys.as_str() {
             let device_id = wanted.ok_or_else(|| Error::invalid("device_id", "This line has neither a CSR nor a device id."))?;
+            // Asked with every line: it may be taken back while they are made (K-6).
+            self.may_make_keys(tx, org.as_str()).await?;
             let drawn = match key.take() {
                 Some(drawn) => drawn,
                 None => ServerKey::generate()?,

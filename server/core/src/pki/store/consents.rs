@@ -6,13 +6,16 @@ use crate::{
 };
 use wire::{
     Timestamp,
-    consents::{ConsentRow, ConsentState},
+    consents::{ConsentRow, ConsentState, ServerKeyRule},
     ids::{ConsentId, OrgId},
     pki::common_name,
 };
 
 pub(super) const APPROVALS: Sql = Sql::same("SELECT authority_approvals FROM organizations WHERE id = $1");
-pub(super) const SET_APPROVALS: Sql = Sql::same("UPDATE organizations SET authority_approvals = $2 WHERE id = $1");
+// What two people have agreed to about keys holds while two decide, and is agreed to anew when they do again.
+pub(super) const SET_APPROVALS: Sql = Sql::same("UPDATE organizations SET authority_approvals = $2, server_keys = 'off' WHERE id = $1");
+pub(super) const SERVER_KEYS: Sql = Sql::same("SELECT authority_approvals, server_keys FROM organizations WHERE id = $1");
+pub(super) const SET_SERVER_KEYS: Sql = Sql::same("UPDATE organizations SET server_keys = $2 WHERE id = $1");
 pub(super) const STATES: Sql =
     Sql::same("SELECT id, kind, state, issuer_id, subject FROM authorities WHERE org_id = $1 ORDER BY created_at, kind, generation, id");
 pub(super) const ASK: Sql = Sql::same(
@@ -63,8 +66,24 @@ pub(in crate::pki) async fn approvals(on: &mut impl Conn, org: &OrgId) -> Result
     Ok(row!(on, (String,), APPROVALS, org.as_str())?.is_some_and(|(word,)| word == "on"))
 }
 
+/// Says whether two people decide on authorities; whatever they had agreed to about keys for devices is over.
 pub(in crate::pki) async fn set_approvals(tx: &mut Tx, org: &OrgId, on: bool) -> Result<(), Error> {
     exec!(tx, SET_APPROVALS, org.as_str(), if on { "on" } else { "off" }).map(drop)
+}
+
+/// Who says whether keys are made for devices, where the installation makes any.
+pub(in crate::pki) async fn server_key_rule(on: &mut impl Conn, org: &str) -> Result<ServerKeyRule, Error> {
+    let found = row!(on, (String, String), SERVER_KEYS, org)?;
+    let found = found.as_ref().map(|(approvals, keys)| (approvals.as_str(), keys.as_str()));
+    Ok(match found {
+        Some(("on", "on")) => ServerKeyRule::Agreed,
+        Some(("on", _)) => ServerKeyRule::Needed,
+        _ => ServerKeyRule::Configured,
+    })
+}
+
+pub(in crate::pki) async fn set_server_keys(tx: &mut Tx, org: &OrgId, on: bool) -> Result<(), Error> {
+    exec!(tx, SET_SERVER_KEYS, org.as_str(), if on { "on" } else { "off" }).map(drop)
 }
 
 #[derive(sqlx::FromRow)]

@@ -147,6 +147,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &listing::EXPIRING,
     &consents::APPROVALS,
     &consents::SET_APPROVALS,
+    &consents::SERVER_KEYS,
+    &consents::SET_SERVER_KEYS,
     &consents::STATES,
     &consents::ASK,
     &consents::ONE,
