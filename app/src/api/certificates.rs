@@ -266,6 +266,21 @@ pub async fn ask_claim_authority(#[server(default)] reason: String) -> Result<()
     Ok(())
 }
 
+/// Asks a second person to let the server make keys for devices; or says that it makes none any more, which takes nobody else.
+#[server(prefix = "/rpc", endpoint = "/authority_server_keys")]
+pub async fn set_server_keys(on: bool, #[server(default)] reason: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let pki = call.fleet.pki();
+    if on {
+        let ask = wire::consents::AskConsent { deed: wire::consents::Deed::ServerKeys, remark: reason };
+        call.answer(pki.ask_consent(&call.actor, ask).await)?;
+    } else {
+        call.answer(pki.set_server_keys(&call.actor, false).await)?;
+    }
+    call.lead_to("/certificates/authorities/requests");
+    Ok(())
+}
+
 /// Says that the server's time is right as it is now.
 #[server(prefix = "/rpc", endpoint = "/clock_accept")]
 pub async fn accept_time() -> Result<(), ApiFault> {

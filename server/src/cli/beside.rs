@@ -33,6 +33,7 @@ impl Command {
                 Ca::List
                 | Ca::Show { .. }
                 | Ca::Approvals { .. }
+                | Ca::ServerKeys { .. }
                 | Ca::Requests
                 | Ca::Reject(_)
                 | Ca::Withdraw { .. }

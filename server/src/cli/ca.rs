@@ -16,7 +16,7 @@ use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
 use std::{path::PathBuf, process::ExitCode};
 use wire::{
-    consents::{ConsentCard, ConsentsPage},
+    consents::{ConsentCard, ConsentsPage, ServerKeyRule},
     ids::{AuthorityId, ConsentId},
     pki::{AuthorityStanding, AuthorityUse, WayBack, steps::not_from},
     roots::NewAuthorityRequest,
@@ -65,6 +65,12 @@ pub(super) enum Ca {
         /// on or off
         #[arg(value_enum)]
         rule: Rule,
+    },
+    /// Where two people decide, say whether keys are made for devices; saying here that they are takes one, and the audit log tells of it
+    ServerKeys {
+        /// on or off
+        #[arg(value_enum)]
+        rule: Making,
     },
     /// List the requests for a second person, with what each would do
     Requests,
@@ -152,6 +158,14 @@ pub(super) enum Rule {
     /// Every step but giving one up is asked for by one admin and approved by another
     On,
     /// One admin is enough
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Making {
+    /// By EST serverkeygen, and for batches whose keys are made here
+    On,
+    /// None from now on
     Off,
 }
 
@@ -268,6 +282,13 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
                 if rule == Rule::On { "Two people decide on authorities from now on." } else { "One person is enough from now on." }
             );
         }
+        Ca::ServerKeys { rule } => {
+            pki.set_server_keys(&actor, rule == Making::On).await?;
+            println!(
+                "{}",
+                if rule == Making::On { "Keys are made for devices from now on." } else { "No keys are made for devices from now on." }
+            );
+        }
         Ca::Requests => requests(&pki.consents_page(&actor).await?),
         Ca::Approve(Decision { id, remark }) => {
             let row = pki.consent(&actor, &id).await?;
@@ -358,6 +379,11 @@ async fn activate(fleet: &Fleet, actor: &Actor, id: &AuthorityId, force: bool) -
 
 fn requests(page: &ConsentsPage) {
     println!("{}", if page.on { "Two people decide on authorities." } else { "One person is enough to decide on authorities." });
+    match page.server_keys {
+        ServerKeyRule::Needed => println!("No keys are made for devices until they agree to it."),
+        ServerKeyRule::Agreed => println!("They have agreed that keys are made for devices."),
+        ServerKeyRule::Off | ServerKeyRule::Configured => {}
+    }
     for ConsentCard { row, cut, blocked, .. } in &page.waiting {
         println!("{}  {}  asked by {} until {}: {}", row.id, row.deed.words(), row.asked_name, row.expires_at, row.remark);
         for effect in &row.effects {

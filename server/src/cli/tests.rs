@@ -122,7 +122,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["device", "connections"], &["<DEVICE>", "--csv"]),
         (&["device", "import"], &["<FILE>", "--preview", "--update"]),
         (&["device"], &["send-batch", "batches", "batch-lines", "batch-result", "cancel-batch", "revoke-batch"]),
-        (&["ca"], &["requests", "approve", "reject", "withdraw", "trust-bundle"]),
+        (&["ca"], &["approvals", "server-keys", "requests", "approve", "reject", "withdraw", "trust-bundle"]),
         (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
         (&["ca", "stage"], &["--kind"]),
         (&["ca", "show"], &["<ID|NAME>", "--pem"]),

@@ -21,6 +21,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
+    consents::ServerKeyRule,
     enrolment::{BatchDetail, BatchState, EnrolmentBatch, EnrolmentPage as Page},
     pki::RevocationReason,
 };
@@ -44,7 +45,12 @@ pub(super) fn steps(p: &Page) -> AnyView {
 /// The two columns of the tab.
 pub(super) fn sides(p: &Page, cancel: FormCall<CancelBatch>, revoke: FormCall<RevokeBatch>, asked: bool) -> AnyView {
     let send = p.may_edit.then(|| card("Send a batch", None, upload(p)));
-    let keys = (p.may_edit && p.makes_keys).then(|| card("Make the keys here", None, upload_for_keys(p)));
+    let keys = match p.server_keys {
+        ServerKeyRule::Off => None,
+        ServerKeyRule::Needed => Some(keys_wait()),
+        ServerKeyRule::Configured | ServerKeyRule::Agreed => Some(upload_for_keys(p)),
+    };
+    let keys = keys.filter(|_| p.may_edit).map(|body| card("Make the keys here", None, body));
     let shown = p.batch.as_ref().map(|b| {
         let revocable = (p.may_revoke && b.batch.issued > 0 && b.batch.revoked_at.is_none()).then_some(revoke);
         let question = revocable.filter(|_| asked).map(|call| question(format!("Revoke {}", b.batch.label), ask(&b.batch, "page", call)));
@@ -53,6 +59,23 @@ pub(super) fn sides(p: &Page, cancel: FormCall<CancelBatch>, revoke: FormCall<Re
     view! {
         <div class="stack">{shown}{card_of(p, Way::Factory)}{list(p)}</div>
         <div class="stack">{send}{keys}</div>
+    }
+    .into_any()
+}
+
+/// In the form's place where two people decide on authorities and have not agreed to it (K-6).
+fn keys_wait() -> AnyView {
+    view! {
+        <div class="stack">
+            <p>"For devices that can't make a good key: each gets one that is made here, sent to you this once in an encrypted archive (age), and kept nowhere."</p>
+            <div class="row">
+                <button type="button" class="btn" aria-disabled="true" aria-describedby="why-keys">{icon("lock")}"Make keys and save archive"</button>
+                <span class="small text-2" id="why-keys">
+                    "Two people decide on authorities here, and have not agreed that keys are made for devices. An admin asks for it, and another one approves: "
+                    <a href="/certificates/authorities/requests">"Requests about authorities"</a>"."
+                </span>
+            </div>
+        </div>
     }
     .into_any()
 }

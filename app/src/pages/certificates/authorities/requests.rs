@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        certificates::{AskClaimAuthority, DecideConsent, ReadConsents, SetApprovals, WithdrawConsent},
+        certificates::{AskClaimAuthority, DecideConsent, ReadConsents, SetApprovals, SetServerKeys, WithdrawConsent},
         packed::reading,
     },
     live,
@@ -20,7 +20,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    consents::{ConsentCard, ConsentRow, ConsentState, ConsentsPage as Model},
+    consents::{ConsentCard, ConsentRow, ConsentState, ConsentsPage as Model, Deed, ServerKeyRule},
     live::Topic,
 };
 
@@ -32,6 +32,7 @@ struct Calls {
     withdraw: FormCall<WithdrawConsent>,
     rule: FormCall<SetApprovals>,
     claims: FormCall<AskClaimAuthority>,
+    keys: FormCall<SetServerKeys>,
 }
 
 /// `/certificates/authorities/requests`; `?approve=ID` and `?reject=ID` ask about one.
@@ -46,6 +47,7 @@ pub fn AuthorityRequestsPage() -> AnyView {
         withdraw: said::<WithdrawConsent>("Taken back", model),
         rule: said::<SetApprovals>("The rule is changed, or asked for", model),
         claims: said::<AskClaimAuthority>("Another admin is asked", model),
+        keys: said::<SetServerKeys>("Asked for, or ended", model),
     };
     page(model, move |model: Model| {
         let (yes, no) = address.with_untracked(|a| (a.get("approve"), a.get("reject")));
@@ -71,7 +73,7 @@ fn content(m: &Model, asked: Option<AnyView>, calls: Calls) -> AnyView {
         <PageHead title="Requests about authorities" sub=sub.into_any()/>
         {asked}
         {list}
-        <div class="stack mt-4">{rule(m, calls)}{claims(m, calls)}</div>
+        <div class="stack mt-4">{rule(m, calls)}{claims(m, calls)}{keys(m, calls)}</div>
         {over}
     }
     .into_any()
@@ -109,6 +111,7 @@ fn one(c: &ConsentCard, calls: Calls) -> AnyView {
             <header><h2>{what}</h2><span class="push">{badge(Tone::Hold, "Waits")}</span></header>
             <div class="body stack">
                 {effects}
+                {(row.deed == Deed::ServerKeys).then(|| view! { <p>{WHAT_KEYS_ARE}</p> })}
                 {cut}
                 <dl class="kv">
                     <dt>"Why"</dt><dd>{row.remark.clone()}</dd>
@@ -210,7 +213,7 @@ fn rule(m: &Model, calls: Calls) -> AnyView {
         (false, _) => "One admin is enough to change authorities, and with them what every device trusts. Two can be asked for.",
     };
     let call = calls.rule;
-    let asked = m.waiting.iter().any(|c| c.row.deed == wire::consents::Deed::ApprovalsOff);
+    let asked = m.waiting.iter().any(|c| c.row.deed == Deed::ApprovalsOff);
     let form = match (m.may_decide, m.on, m.admins > 1) {
         (true, false, true) => {
             let button = form::submit("Let two people decide", "primary", move || call.pending().get());
@@ -234,7 +237,7 @@ fn rule(m: &Model, calls: Calls) -> AnyView {
 
 /// The root signs an authority of claims with the first claim; where two people decide, somebody asks for that before.
 fn claims(m: &Model, calls: Calls) -> AnyView {
-    let asked = m.waiting.iter().any(|c| c.row.deed == wire::consents::Deed::ClaimAuthority);
+    let asked = m.waiting.iter().any(|c| c.row.deed == Deed::ClaimAuthority);
     if !m.on || !m.may_decide || m.admins < 2 || asked {
         return ().into_any();
     }
@@ -251,6 +254,51 @@ fn claims(m: &Model, calls: Calls) -> AnyView {
         </ActionForm>
     };
     card("Claims", None, view! { <div class="stack">{body}</div> }.into_any())
+}
+
+/// Said to who asks, and to who decides.
+const WHAT_KEYS_ARE: &str = "For devices that can't make a good key: EST serverkeygen, and batches whose keys are made here. Their keys are in this server's \
+                             memory until they are handed out, once; whoever reads that answer has them.";
+
+/// Keys for devices, where the installation makes any: two people agree to it before, and one ends it.
+fn keys(m: &Model, calls: Calls) -> AnyView {
+    let call = calls.keys;
+    let asked = m.waiting.iter().any(|c| c.row.deed == Deed::ServerKeys);
+    let (word, text, form) = match m.server_keys {
+        ServerKeyRule::Off | ServerKeyRule::Configured => return ().into_any(),
+        ServerKeyRule::Agreed => {
+            let button = form::submit("Make no more keys", "danger", move || call.pending().get());
+            let inside = view! { <input type="hidden" name="on" value="false"/><div class="row">{button}</div> };
+            (
+                badge(Tone::Ok, "Agreed"),
+                "Two people have agreed that this server makes them. One admin ends that at once; a batch whose keys are being made breaks off.",
+                Some(inside.into_any()),
+            )
+        }
+        ServerKeyRule::Needed if asked => {
+            (badge(Tone::Hold, "Asked"), "None is made until another admin approves the request above.", None)
+        }
+        ServerKeyRule::Needed if m.admins < 2 => {
+            (badge(Tone::Off, "None"), "None is made until two people agree to it, and there is only one admin.", None)
+        }
+        ServerKeyRule::Needed => {
+            let why =
+                form::field("reason", "Why (required)", form::Control::Area).id("keys-reason").max_length(500).required().refused(call);
+            let button = form::submit("Ask to let keys be made", "", move || call.pending().get());
+            let inside = view! { <input type="hidden" name="on" value="true"/>{why.view()}<div class="row">{button}</div> };
+            (
+                badge(Tone::Off, "None"),
+                "None is made until two people agree to it: one admin asks, another one approves.",
+                Some(inside.into_any()),
+            )
+        }
+    };
+    let form = form.filter(|_| m.may_decide).map(|inside| {
+        view! { <ActionForm action=call><div class="stack">{move || fault_banner(refusal(call).as_ref())}{inside}</div></ActionForm> }
+    });
+    let note = (!m.may_decide).then(|| locked("Asking for that, and ending it, needs the role admin."));
+    let body = view! { <div class="stack"><p class="text-2">{WHAT_KEYS_ARE}</p><p>{text}</p>{note}{form}</div> };
+    card("Keys that the server makes", Some(word), body.into_any())
 }
 
 const fn ended(state: ConsentState) -> (Tone, &'static str) {
