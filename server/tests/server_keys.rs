@@ -1,4 +1,4 @@
-//! Keys that the server makes (E-8; RFC 7030 §4.4), with curl and openssl.
+//! Keys that the server makes (E-8; RFC 7030 §4.4), with curl and openssl, and the two people who agree to it (K-6).
 
 use crate::{
     journey::enrolment_token,
@@ -6,6 +6,7 @@ use crate::{
     support::TestServer,
 };
 use fleet::db::EngineKind;
+use reqwest::Client;
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::config::Config;
@@ -254,4 +255,93 @@ async fn e8_the_form_for_keys_is_there_only_where_they_are_made() {
         assert!(after.revoked_at.is_some());
         server.stop().await;
     }
+}
+
+/// Status and body of what a script is answered.
+async fn post(server: &TestServer, secret: &str, path: &str, body: Value) -> (u16, Value) {
+    let sent = server.http.post(server.url(&format!("/api/v1{path}"))).bearer_auth(secret).json(&body).send().await.unwrap();
+    (sent.status().as_u16(), sent.json().await.unwrap_or_default())
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn k6_e8_est_makes_a_key_once_a_second_admin_has_agreed(#[case] kind: EngineKind) {
+    let server = TestServer::start_with(kind, allowed).await;
+    let stock = Stock::of(&server);
+    let (ada, eve) = (server.token("ada", Role::Admin).await, server.token("eve", Role::Admin).await);
+    let token = enrolment_token(&server, "gw-*", "gateway", 5).await.secret;
+    for name in ["gw-1", "gw-2", "gw-3"] {
+        stock.request(name, &format!("/CN={name}")).await;
+    }
+    let made = async |name: &str| stock.est("serverkeygen", &token, &format!("{name}.b64"), &[]).await;
+    // As long as one person is enough the configuration alone says so.
+    take(&stock, &made("gw-1").await, "gw-1").await;
+    assert_eq!(post(&server, &ada, "/authorities/approvals", json!({ "on": true })).await.0, 204);
+    let refused = made("gw-2").await;
+    assert_eq!((refused.status, refused.text().contains("POST /api/v1/authorities/requests")), (403, true), "{refused:?}");
+    assert!(refused.head.contains("Content-Type: text/plain"), "{}", refused.head);
+    assert_eq!(stock.est("simpleenroll", &token, "gw-3.b64", &[]).await.status, 200, "a key of the device's own needs nobody");
+
+    let ask = json!({ "deed": { "deed": "server_keys" }, "remark": "the gateways have no randomness" });
+    let (status, asked) = post(&server, &ada, "/authorities/requests", ask).await;
+    assert_eq!(status, 201, "{asked}");
+    let approve = format!("/authorities/requests/{}/approve", asked["id"].as_str().unwrap());
+    let yes = json!({ "digest": asked["digest"], "remark": "they have none" });
+    let (status, own) = post(&server, &ada, &approve, yes.clone()).await;
+    assert_eq!((status, &own["code"]), (403, &json!("own_request")), "{own}");
+    assert_eq!(made("gw-2").await.status, 403, "asked for, and not agreed to");
+    let (status, done) = post(&server, &eve, &approve, yes).await;
+    assert_eq!((status, &done["state"]), (200, &json!("done")), "{done}");
+    take(&stock, &made("gw-2").await, "gw-2").await;
+    assert!(connects(&stock, "gw-2").await, "{}", stock.read("gw-2.out"));
+
+    // One ends it, and the command line beside the server is the way out.
+    assert_eq!(post(&server, &ada, "/authorities/server-keys", json!({ "on": false })).await.0, 204);
+    assert_eq!(made("gw-2").await.status, 403, "none is made any more");
+    assert!(server.must(&["ca", "requests"]).await.contains("No keys are made for devices until they agree to it."));
+    assert_eq!(server.must(&["ca", "server-keys", "on"]).await, "Keys are made for devices from now on.\n");
+    stock.request("gw-4", "/CN=gw-4").await;
+    take(&stock, &made("gw-4").await, "gw-4").await;
+    server.must(&["ca", "server-keys", "off"]).await;
+    assert_eq!(made("gw-4").await.status, 403);
+    server.stop().await;
+}
+
+/// By the console's forms, as browsers without script post them.
+#[tokio::test(flavor = "multi_thread")]
+async fn k6_e8_the_console_says_who_agrees_to_keys_and_where() {
+    let server = TestServer::start_with(EngineKind::Sqlite, allowed).await;
+    let (ada, eve) = (server.browser("ada", Role::Admin).await, server.browser("eve", Role::Admin).await);
+    let oli = server.browser("oli", Role::Operator).await;
+    let page = async |of: &Client, path: &str| of.get(server.url(path)).send().await.unwrap().text().await.unwrap();
+    let requests = "/certificates/authorities/requests";
+    let went_well = async |of: &Client, path: &str, form: &[(&str, &str)]| {
+        let answer = server.post_form(of, path, form).await;
+        let to = answer.headers()["location"].to_str().unwrap().to_owned();
+        assert!(to.contains(requests) && !to.contains("__err"), "{to}");
+    };
+    let form = "action=\"/enrolment/batches/keys\"";
+    assert!(page(&oli, "/enrolment?tab=factory").await.contains(form));
+    assert!(!page(&ada, requests).await.contains("Keys that the server makes"), "nobody is asked where one is enough");
+    went_well(&ada, "/rpc/authority_approvals", &[("on", "true")]).await;
+
+    let shown = page(&oli, "/enrolment?tab=factory").await;
+    assert!(!shown.contains(form) && shown.contains("have not agreed that keys are made for devices") && shown.contains(requests));
+    assert!(page(&ada, requests).await.contains("Ask to let keys be made"));
+    assert!(!page(&oli, requests).await.contains("Ask to let keys be made"));
+    went_well(&ada, "/rpc/authority_server_keys", &[("on", "true"), ("reason", "no randomness")]).await;
+    let row = server.running.fleet.pki().consents_page(&server.system()).await.unwrap().waiting.remove(0).row;
+    let shown = page(&eve, requests).await;
+    assert!(shown.contains("Let the server make keys for devices") && shown.contains("whoever reads that answer has them"));
+    assert!(!shown.contains("Ask to let keys be made"), "it is asked once");
+    let (id, digest) = (row.id.to_string(), row.digest.to_string());
+    let yes = [("id", id.as_str()), ("approve", "true"), ("digest", digest.as_str()), ("reason", "they have none")];
+    went_well(&eve, "/rpc/authority_decide", &yes).await;
+    assert!(page(&oli, "/enrolment?tab=factory").await.contains(form));
+    assert!(page(&eve, requests).await.contains("Make no more keys"));
+    went_well(&eve, "/rpc/authority_server_keys", &[("on", "false")]).await;
+    assert!(!page(&oli, "/enrolment?tab=factory").await.contains(form));
+    server.stop().await;
 }

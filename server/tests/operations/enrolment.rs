@@ -14,6 +14,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use server::config::Config;
 use std::time::Duration;
+use wire::states::Role;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -86,6 +87,49 @@ async fn devices_that_wait_are_let_in_or_sent_away(#[case] kind: EngineKind) {
     assert_eq!(desk.viewer.get("/enrolment-requests").await.ok()["total"], 0);
     assert_eq!(stock.enrol("/.well-known/est/simpleenroll", &[&media[..], &["@gw-1.b64"]].concat()).await.status, 200);
     assert_eq!(stock.enrol("/.well-known/est/simpleenroll", &[&media[..], &["@gw-2.b64"]].concat()).await.status, 403);
+    desk.stop().await;
+}
+
+/// K-6, E-8: where two people decide, keys are made when both have agreed, until one says no more.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn k_6_keys_for_devices_take_two_people(#[case] kind: EngineKind) {
+    let desk = Desk::of(TestServer::start_with(kind, |config| Config { allow_server_keygen: true, ..config }).await).await;
+    let eve = Script::new(&desk.server, "eve", Role::Admin).await;
+    let (yes, no) = (json!({ "on": true }), json!({ "on": false }));
+    assert_eq!(desk.operator.post("/authorities/server-keys", &no).await.code(), DENIED);
+    assert_eq!(desk.admin.post("/authorities/server-keys", &json!({ "off": true })).await.code(), (400, "bad_json"));
+    assert_eq!(desk.admin.post("/authorities/server-keys", &no).await.code(), (409, "no_second_person"));
+    let rule = async || desk.viewer.get("/authorities/requests").await.ok()["server_keys"].clone();
+    assert_eq!(rule().await, "configured");
+    assert_eq!(desk.admin.post("/authorities/approvals", &yes).await.status, 204);
+    assert_eq!(rule().await, "needed");
+    assert_eq!(desk.admin.post("/authorities/server-keys", &yes).await.code(), (409, "second_person"));
+    let sealed = async |script: &Script| {
+        let lot = "device_id,device_type\ngw-7,gateway\n";
+        Reply::to(script.request(Method::POST, "/enrolment-batches/keys").header("archive-passphrase", "correct horse battery").body(lot))
+            .await
+    };
+    assert_eq!(sealed(&desk.operator).await.code(), (403, "server_keys_consent"));
+    assert_eq!(sealed(&desk.viewer).await.code(), DENIED);
+
+    let ask = json!({ "deed": { "deed": "server_keys" }, "remark": "lot 7 has no randomness" });
+    let asked = desk.admin.post("/authorities/requests", &ask).await;
+    let approve = format!("/authorities/requests/{}/approve", asked.id());
+    let agreed = json!({ "digest": asked.body["digest"], "remark": "it has none" });
+    assert_eq!(desk.admin.post(&approve, &agreed).await.code(), (403, "own_request"));
+    assert_eq!(sealed(&desk.operator).await.code(), (403, "server_keys_consent"));
+    assert_eq!(eve.post(&approve, &agreed).await.ok()["state"], "done");
+    assert_eq!(rule().await, "agreed");
+    assert_eq!(desk.logged("authority.server_keys").await["detail"]["on"], true);
+    assert_eq!(desk.admin.post("/authorities/requests", &ask).await.code(), (409, "server_keys_agreed"));
+    assert!(sealed(&desk.operator).await.ok().as_str().unwrap().starts_with("age-encryption.org/"));
+
+    assert_eq!(eve.post("/authorities/server-keys", &no).await.status, 204);
+    assert_eq!(desk.logged("authority.server_keys").await["detail"]["on"], false);
+    assert_eq!(sealed(&desk.operator).await.code(), (403, "server_keys_consent"));
     desk.stop().await;
 }
 

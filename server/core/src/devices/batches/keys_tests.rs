@@ -17,10 +17,12 @@ use std::{
     io::{self, Cursor, Read as _},
 };
 use wire::{
+    FaultKind,
+    consents::{AskConsent, Deed},
     devices::DeviceQuery,
     enrolment::{BatchState, EnrolmentBatch},
     pki::{CertificateQuery, KeyType, ProfileRules, RevocationReason},
-    states::{CertificateState, KeyOrigin},
+    states::{CertificateState, KeyOrigin, Role},
 };
 
 async fn world(kind: EngineKind) -> World {
@@ -243,4 +245,35 @@ async fn e8_a_profile_that_is_not_for_made_keys_is_refused_when_the_batch_is_sen
     let lines = devices.batch_lines(&actor, &batch.id, None, None, None).await.unwrap().items;
     assert_eq!(lines[0].code, "unsupported_alg");
     assert!(in_state(&w, CertificateState::Active).await.is_empty());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k_6_e_8_a_batch_gets_keys_while_two_people_agree_to_it(#[case] kind: EngineKind) {
+    let w = world(kind).await;
+    let (ada, eve, actor) = (w.admin().await, w.person("eve", Role::Admin).await, system(&w));
+    let (devices, pki) = (w.fleet.devices(), w.fleet.pki());
+    let holder = x25519::Identity::generate();
+    let seal = Seal::of(&holder.to_public().to_string(), "").unwrap();
+    pki.set_approvals(&ada, true).await.unwrap();
+    let refused = send(&w, "device_id\ngw-1\n", &seal).await.unwrap_err().fault();
+    assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Forbidden, "server_keys_consent"));
+    assert!(devices.batches(&actor, None, None).await.unwrap().items.is_empty(), "it is refused as a whole");
+    let ask = AskConsent { deed: Deed::ServerKeys, remark: "lot 1 has no randomness".into() };
+    let row = pki.ask_consent(&ada, ask).await.unwrap();
+    pki.approve_consent(&eve, &row.id, &row.digest, "it has none").await.unwrap();
+    let (batch, files) = archive(&w, "device_id\ngw-1\n", &holder).await;
+    assert!(batch.state == BatchState::Done && files.contains_key("keys/gw-1.pem"));
+
+    // What is taken in, and not made yet, is not made any more when one person says so.
+    let batch = send(&w, "device_id\ngw-2\n", &seal).await.unwrap();
+    pki.set_server_keys(&eve, false).await.unwrap();
+    let (to, pieces) = mpsc::channel(2);
+    let (made, pieces) = tokio::join!(devices.hand_out_keys(&actor, &batch.id, seal, to), pieces.collect::<Vec<io::Result<Bytes>>>());
+    assert_eq!(made.unwrap_err().fault().code, "server_keys_consent");
+    assert!(pieces.last().unwrap().is_err(), "whoever takes it learns that it is not whole");
+    assert_eq!(devices.batch(&actor, &batch.id).await.unwrap().state, BatchState::Cancelled);
+    assert_eq!(in_state(&w, CertificateState::Active).await, ["gw-1"]);
 }
