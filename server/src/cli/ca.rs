@@ -82,7 +82,7 @@ pub(super) enum Ca {
     },
     /// Print what devices are to trust now, as JSON
     TrustBundle,
-    /// Give up an authority whose key somebody else may have; its devices are cut off and have to enrol again
+    /// Give up an authority whose key somebody else may have; its devices are cut off until they enrol again or are let back: see recover-devices
     Compromise {
         #[command(flatten)]
         which: Which,
@@ -101,7 +101,7 @@ pub(super) enum Ca {
         /// approval: a person approves each; auto: at once; off: not any more
         #[arg(long, default_value = "approval", value_parser = one_of::<RecoveryPolicy>(RecoveryPolicy::ALL.iter().map(|p| p.as_str())))]
         how: RecoveryPolicy,
-        /// For so many days
+        /// For so many days, 1 to 90
         #[arg(long, default_value_t = 30)]
         days: u32,
     },
