@@ -277,7 +277,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     let staged = authority_in(&admin, "device", "staged").await;
     let said = on(&["ca", "activate", &named(&staged)]).await;
     assert!(said.contains(&format!("{} issues now", staged["id"].as_str().unwrap())), "{said}");
-    for step in ["activate", "retire", "compromise", "clear-alarm"] {
+    for step in ["activate", "retire", "compromise", "clear-alarm", "thaw-tokens", "recover-devices"] {
         assert!(not_on(&["ca", step, "Nobody's"]).await.contains("there is no authority Nobody's"), "{step}");
     }
 
@@ -288,6 +288,10 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     let (well, said, _) = fleetward(here, &["ca", "retire", &name, "--force", "--data", &data]).await;
     assert!(!well && said.contains(&format!("{name} would be retired")), "{said}");
     assert!(on(&["ca", "compromise", &name, "--yes"]).await.contains("ca crl request"));
+    let frozen = not_on(&["ca", "thaw-tokens", &name]).await;
+    assert!(frozen.contains(&format!("No enrolment tokens and claims are frozen with {id}")), "it did not issue any more: {frozen}");
+    let said = on(&["ca", "recover-devices", &name, "--days", "7"]).await;
+    assert!(said.contains("devices may come back by their keys for 7 days"), "{said}");
     let id = root["id"].as_str().unwrap();
     on(&["ca", "crl", "request", id, "--out", "request.json"]).await;
     std::fs::copy(here.join("request.json"), away.join("request.json")).unwrap();

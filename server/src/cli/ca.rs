@@ -88,7 +88,7 @@ pub(super) enum Ca {
     },
     /// Print what devices are to trust now, as JSON
     TrustBundle,
-    /// Give up an authority whose key somebody else may have; its devices are cut off and have to enrol again
+    /// Give up an authority whose key somebody else may have; its devices are cut off until they enrol again or are let back: see recover-devices
     Compromise {
         #[command(flatten)]
         which: Which,
@@ -99,18 +99,15 @@ pub(super) enum Ca {
     /// Say that the alarm about a certificate that was never issued here, but has an authority's signature, was looked at
     ClearAlarm(Which),
     /// Let enrolment tokens and claims count again that were frozen when an authority was given up; look through them before
-    ThawTokens {
-        /// The id of the authority that was given up
-        id: AuthorityId,
-    },
+    ThawTokens(Which),
     /// Let the devices of an authority that was given up or retired come back by the keys they have, over the enrol listener
     RecoverDevices {
-        /// The id of the authority that has ended
-        id: AuthorityId,
+        #[command(flatten)]
+        which: Which,
         /// approval: a person approves each; auto: at once; off: not any more
         #[arg(long, default_value = "approval", value_parser = one_of::<RecoveryPolicy>(RecoveryPolicy::ALL.iter().map(|p| p.as_str())))]
         how: RecoveryPolicy,
-        /// For so many days
+        /// For so many days, 1 to 90
         #[arg(long, default_value_t = 30)]
         days: u32,
     },
@@ -320,11 +317,13 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
             pki.clear_alarm(&actor, &id).await?;
             println!("{id} has no alarm any more.");
         }
-        Ca::ThawTokens { id } => {
+        Ca::ThawTokens(which) => {
+            let id = meant(fleet, &actor, which.id).await?;
             pki.thaw_tokens(&actor, &id).await.map_err(|e| e.fault())?;
             println!("Enrolment tokens and claims made before {id} was given up count again.");
         }
-        Ca::RecoverDevices { id, how, days } => {
+        Ca::RecoverDevices { which, how, days } => {
+            let id = meant(fleet, &actor, which.id).await?;
             let left = pki.recover_devices(&actor, &id, WayBack { how, days }).await.map_err(|e| e.fault())?;
             match how {
                 RecoveryPolicy::Off => println!("Devices of {id} don't come back by their keys any more."),

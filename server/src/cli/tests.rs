@@ -130,6 +130,8 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["ca", "retire"], &["<ID|NAME>", "--force", "--yes"]),
         (&["ca", "compromise"], &["<ID|NAME>", "--yes"]),
         (&["ca", "clear-alarm"], &["<ID|NAME>"]),
+        (&["ca", "thaw-tokens"], &["<ID|NAME>"]),
+        (&["ca", "recover-devices"], &["<ID|NAME>", "--how", "--days"]),
         (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),
         (&["ca", "list-address"], &["<ID|NAME>", "[URL]", "--none"]),
         (&["ca", "fetch-list"], &["<ID|NAME>"]),

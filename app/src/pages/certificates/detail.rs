@@ -69,7 +69,7 @@ fn chain(m: &Model) -> AnyView {
         let text = view! { <p>"It comes from "<span class="mono">{name}</span>", an authority that was registered under "<a href="/enrolment?tab=own">"Add devices, Own CA"</a>"."</p> };
         return card("Issuer", None, text.into_any());
     }
-    card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, &[], m.at))
+    card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, &m.alarmed, m.at))
 }
 
 /// What is written in it.

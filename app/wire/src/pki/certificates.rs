@@ -202,6 +202,8 @@ pub struct CertificateDetail {
     pub pem: String,
     /// From its issuer to the root.
     pub chain: Vec<AuthorityRow>,
+    /// Those of them that have an alarm: somebody else may have their key (H-4).
+    pub alarmed: Vec<AuthorityId>,
     /// Whether the caller may revoke.
     pub may_revoke: bool,
     /// When this was read.

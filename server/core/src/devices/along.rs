@@ -21,8 +21,8 @@ pub(super) enum Along {
 }
 
 impl Along {
-    /// The condition, where there is such an index. Those of types, hardware and versions leave out whom lists leave out: not for one that asks for a state.
-    pub(super) fn of(part: &Selector, asks_for_state: bool) -> Option<Self> {
+    /// The condition, where there is such an index. Those of types, hardware and versions leave out decommissioned devices: not for a list that may have some.
+    pub(super) fn of(part: &Selector, may_be_gone: bool) -> Option<Self> {
         let Selector::Is(field, values) = part else { return None };
         let [value] = values.as_slice() else { return None };
         if value.is_empty() || value.contains('*') {
@@ -33,9 +33,9 @@ impl Along {
             Field::Tag => Some(Self::Tag(value)),
             Field::Attribute(name) => Some(Self::Attribute(name.clone(), value)),
             Field::Group => Some(Self::Group(value)),
-            Field::Type if !asks_for_state => Some(Self::Type(value)),
-            Field::Hardware if !asks_for_state => Some(Self::Hardware(value)),
-            Field::Version if !asks_for_state => Some(Self::Version(value)),
+            Field::Type if !may_be_gone => Some(Self::Type(value)),
+            Field::Hardware if !may_be_gone => Some(Self::Hardware(value)),
+            Field::Version if !may_be_gone => Some(Self::Version(value)),
             Field::Update => Some(Self::Update(value)),
             _ => None,
         }
@@ -44,6 +44,11 @@ impl Along {
     /// Whether most of a fleet often fulfils it.
     pub(super) const fn is_wide(&self) -> bool {
         matches!(self, Self::Type(_) | Self::Hardware(_))
+    }
+
+    /// Whether its index leaves out decommissioned devices, and so is only believed of a list that says of itself that it has none.
+    pub(super) const fn leaves_out(&self) -> bool {
+        matches!(self, Self::Type(_) | Self::Hardware(_) | Self::Version(_))
     }
 
     /// Adds the condition to the filter, whose devices are read along its index. `$1` is the organization. The join in this order, or the index by its

@@ -13,6 +13,7 @@ use wire::{
     Timestamp,
     devices::{CertificateStanding, PRESENT_MS, Presence},
     ids::OrgId,
+    states::DeviceState,
 };
 
 /// What a condition needs beside its selector: what stands elsewhere than in the fleet's store, and how lists are unfolded.
@@ -268,5 +269,25 @@ pub(super) fn asks_for_state(selector: &Selector) -> bool {
         Selector::Not(part) => asks_for_state(part),
         Selector::Is(field, _) => *field == Field::State,
         Selector::Sequence(..) | Selector::Version(..) | Selector::Metric(_) | Selector::Silent(..) | Selector::Word(_) => false,
+    }
+}
+
+/// Whether decommissioned devices may be in a list of what a selector means: it asks for a state, and none of its conditions that must all hold names only
+/// others or takes that one away.
+pub(super) fn may_mean_decommissioned(selector: &Selector) -> bool {
+    let parts = match selector {
+        Selector::All(parts) => parts.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    asks_for_state(selector) && !parts.iter().any(leaves_out_decommissioned)
+}
+
+/// Whether a decommissioned device never fulfils it, as far as exact states say so.
+fn leaves_out_decommissioned(part: &Selector) -> bool {
+    const GONE: &str = DeviceState::Decommissioned.as_str();
+    match part {
+        Selector::Is(Field::State, states) => states.iter().all(|state| state != GONE && !state.contains('*')),
+        Selector::Not(part) => matches!(&**part, Selector::Is(Field::State, states) if states.iter().any(|state| state == GONE)),
+        _ => false,
     }
 }

@@ -76,7 +76,8 @@ fn condition(org: &OrgId, selector: &Selector, among: Among<'_>, mut filter: Fil
             left
         }
     };
-    if !asks_for_state(selector) {
+    // Where the selector's own states leave them out, the index that is read is told so in its words.
+    if !asks_for_state(selector) || matches!(among, Among::Along(along, _) if along.leaves_out()) {
         filter.text.push_str(" AND d.state <> 'decommissioned'");
     }
     if *left != Selector::everything() {

@@ -4,7 +4,7 @@
 use super::{
     DeviceNo,
     along::Along,
-    filter::asks_for_state,
+    filter::may_mean_decommissioned,
     selector::{Field, Selector},
 };
 use crate::{
@@ -44,7 +44,7 @@ const GROUPED: Sql = numbers!(
 );
 const VERSION: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 AND version = $2 LIMIT $3");
 const UPDATE: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 AND update_state = $2 AND update_state <> '' LIMIT $3");
-/// Of those that lists have unless they are asked for a state.
+/// Of those that lists have unless they are asked for decommissioned ones.
 const TYPE: Sql = numbers!(
     "SELECT number AS n FROM devices WHERE org_id = $1 AND device_type = $2 AND deleted_at IS NULL AND state <> 'decommissioned' LIMIT $3"
 );
@@ -175,8 +175,8 @@ pub(super) async fn ways(
         Selector::All(parts) => parts.as_slice(),
         other => std::slice::from_ref(other),
     };
-    let any_state = asks_for_state(selector);
-    let in_order: Vec<Option<Along>> = parts.iter().map(|part| if by_id { Along::of(part, any_state) } else { None }).collect();
+    let may_be_gone = may_mean_decommissioned(selector);
+    let in_order: Vec<Option<Along>> = parts.iter().map(|part| if by_id { Along::of(part, may_be_gone) } else { None }).collect();
     let in_some_order = in_order.iter().enumerate().filter_map(|(place, along)| Some((along.as_ref()?, place)));
     let best = in_some_order.min_by_key(|(along, _)| along.is_wide());
     let no_few = || Ways { few: None, along: best.map(|(along, place)| (along.clone(), without(parts, place))), met: None };
@@ -194,7 +194,7 @@ pub(super) async fn ways(
     for &most in rounds {
         for (place, (part, along)) in parts.iter().zip(&in_order).enumerate() {
             // Whom its index leaves out may be meant.
-            if any_state && matches!(part, Selector::Is(Field::Type | Field::Hardware, _)) {
+            if may_be_gone && matches!(part, Selector::Is(Field::Type | Field::Hardware, _)) {
                 continue;
             }
             if let Some(found) = of_part(on, org, part, most).await? {

@@ -27,7 +27,7 @@ impl Pki {
         let limit = usize::try_from(query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS)).unwrap_or(1);
         let now = self.clock.now();
         let sought = Sought::of(&query.q);
-        let alarmed = self.alarms(&actor.org, i64::from(MAX_ROWS)).await?.into_iter().map(|(id, ..)| id).collect();
+        let alarmed = self.alarmed(&actor.org).await?;
         let narrowed = store::Narrowed {
             org: &actor.org,
             state: state.map_or("", CertificateState::as_str),
@@ -71,7 +71,9 @@ impl Pki {
         // Nobody here has revoked it, so nobody here can say more about it.
         let owners = found.listed.reason == OWNERS_LIST;
         let row = listed(found.listed)?;
-        let chain = authorities::up(&self.authorities.load(), &row.issuer_id).into_iter().map(shown).collect();
+        let chain: Vec<AuthorityRow> = authorities::up(&self.authorities.load(), &row.issuer_id).into_iter().map(shown).collect();
+        let mut alarmed = self.alarmed(&actor.org).await?;
+        alarmed.retain(|id| chain.iter().any(|a| a.id == *id));
         let revoked_by = if owners { owners_list(&found.owner_list) } else { found.revoked_by };
         let id_of = |id: Option<String>| id.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose();
         Ok(CertificateDetail {
@@ -93,9 +95,15 @@ impl Pki {
             decoded: decode(&found.der).ok_or_else(|| crate::db::Error::corrupt("a certificate that is none"))?,
             pem: crate::pem::encode("CERTIFICATE", &found.der),
             chain,
+            alarmed,
             may_revoke: !owners && allowed(actor, Act::Revoke),
             at: self.clock.now(),
         })
+    }
+
+    /// Those of the organization's authorities that have an alarm, the newest first.
+    async fn alarmed(&self, org: &OrgId) -> Result<Vec<AuthorityId>, Error> {
+        Ok(self.alarms(org, i64::from(MAX_ROWS)).await?.into_iter().map(|(id, ..)| id).collect())
     }
 
     /// A device certificate's bytes, DER.

@@ -1,6 +1,9 @@
 //! Certificates, authorities, tokens and devices that wait, by the console's forms.
 
 use super::*;
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
+use std::time::Duration;
+use wire::pki::CertificateQuery;
 
 #[tokio::test]
 async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
@@ -38,7 +41,7 @@ async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
 #[tokio::test]
 async fn keys_are_blocked_and_unblocked_by_forms() {
     let b = Browser::new().await;
-    let key = rcgen::KeyPair::generate().unwrap();
+    let key = KeyPair::generate().unwrap();
     let (public, private) = (key.public_key_pem(), key.serialize_pem());
     for wrong in [private.as_str(), "12", ""] {
         let refused = b.post("key_block", &[("public_key", wrong), ("reason", "found")]).await.unwrap_err();
@@ -320,6 +323,44 @@ async fn r_11_what_is_left_of_an_authority_is_done_without_javascript() {
     assert!(page(&here).await.contains("They come back by themselves"));
     assert_eq!(b.post("authority_thaw", &[("id", &id)]).await.unwrap(), here);
     assert!(!page(&here).await.contains("Lift the freeze"));
+}
+
+/// Above a certificate as well an authority is marked whose key somebody else may have.
+#[tokio::test]
+async fn h_4_the_chain_of_a_certificate_marks_an_authority_with_an_alarm() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let pki = b.world.fleet.pki().clone();
+    let listed = pki.certificates_page(&b.admin, &CertificateQuery::default()).await.unwrap();
+    let here = format!("/certificates/{}", listed.certificates.items[0].id);
+    let before = b.page(&here).await;
+    assert!(before.contains("Chain, from its issuer to the root") && !before.contains("Alarm"), "{before}");
+
+    let device = listed.authorities.iter().find(|a| a.kind == "device").unwrap();
+    let (_, thief) = pki.stolen(device).await;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "gw-2");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.is_ca = IsCa::ExplicitNoCa;
+    let begins = b.world.clock_now().plus(-3_600_000);
+    params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_millis(u64::try_from(begins.0).unwrap());
+    params.not_after = params.not_before + Duration::from_hours(24 * 30);
+    let forged = params.signed_by(&KeyPair::generate().unwrap(), &thief).unwrap();
+    let trust = pki.trust();
+    assert!(trust.check(forged.der()).is_err());
+    trust.unknown_from(forged.der(), "198.51.100.7".parse().unwrap());
+    b.world.clock.advance(7_000);
+    let worker = tokio::spawn(async move { pki.work().await });
+    let told = async {
+        while trust.unknown_seen() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), told).await.expect("the database is asked");
+    worker.abort();
+    let after = b.page(&here).await;
+    assert_eq!(after.matches("Alarm").count(), 1, "{after}");
 }
 
 #[tokio::test]

@@ -53,16 +53,18 @@ pub fn authorities(all: &[AuthorityRow], alarmed: &[AuthorityId], now: Timestamp
 
 /// What stands behind the name or the state of an authority whose key somebody else may have.
 fn alarm_mark() -> AnyView {
-    view! { " "{badge(Tone::Bad, "Alarm")} }.into_any()
+    mark(ALARM)
 }
 
 /// What stands behind the name of the authority with this id where its key is, or may be, somebody else's; nothing where nobody says so.
 pub fn key_mark(id: &AuthorityId, all: &[AuthorityRow], alarmed: &[AuthorityId]) -> Option<AnyView> {
-    if all.iter().any(|a| a.id == *id && a.state == AuthorityState::Compromised) {
-        let (tone, word) = COMPROMISED;
-        return Some(view! { " "{badge(tone, word)} }.into_any());
-    }
-    alarmed.contains(id).then(alarm_mark)
+    let given_up = all.iter().any(|a| a.id == *id && a.state == AuthorityState::Compromised);
+    let said = if given_up { Some(COMPROMISED) } else { alarmed.contains(id).then_some(ALARM) };
+    said.map(mark)
+}
+
+fn mark((tone, word): (Tone, &'static str)) -> AnyView {
+    view! { " "{badge(tone, word)} }.into_any()
 }
 
 /// What an authority of this kind is there for.
@@ -110,6 +112,7 @@ fn shown_state(s: &AuthorityStanding, now: Timestamp) -> (Tone, &'static str) {
 }
 
 const COMPROMISED: (Tone, &str) = (Tone::Bad, "Compromised");
+const ALARM: (Tone, &str) = (Tone::Bad, "Alarm");
 
 const fn authority(state: AuthorityState, left_ms: i64) -> (Tone, &'static str) {
     match state {

@@ -111,6 +111,8 @@ async fn a_narrowed_list_is_the_whole_list(#[case] kind: EngineKind) {
         ("hw:none", FEW),
         ("type:gw hw:B", FEW),
         ("hw:B state:active", FEW),
+        ("hw:A state:active", MANY),
+        ("hw:B,C -state:decommissioned", FEW),
         ("state:suspended", FEW),
         ("online:yes", FEW),
         ("presence:offline", MANY),

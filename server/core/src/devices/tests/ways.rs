@@ -6,7 +6,7 @@ use super::{
     new_token, request,
 };
 use crate::{
-    db::{EngineKind, Sql, row},
+    db::{EngineKind, Sql, exec, row},
     devices::{
         Selector,
         listing::Meant,
@@ -42,6 +42,9 @@ async fn a_list_by_ids_is_read_along_the_index_of_its_filter() {
         ("group:thirds", "s USING COVERING INDEX group_members_by_place (group_id=?"),
         ("type:cam", "d USING INDEX devices_of_type (org_id=? AND device_type=?"),
         ("hw:A", "d USING INDEX devices_of_hardware (org_id=? AND hardware=?"),
+        ("hw:A state:active", "d USING INDEX devices_of_hardware (org_id=? AND hardware=?"),
+        ("type:gw -state:decommissioned", "d USING INDEX devices_of_type (org_id=? AND device_type=?"),
+        ("version:1.0.0 state:active", "d USING INDEX devices_of_version (org_id=? AND version=?"),
         ("type:gw version:1.0.0", "d USING INDEX devices_of_version (org_id=? AND version=?"),
         ("update:queued", "d USING INDEX devices_by_update (org_id=? AND update_state=?"),
     ] {
@@ -127,6 +130,59 @@ async fn every_way_leads_to_the_same_pages(#[case] kind: EngineKind) {
         }
     }
     assert!(few > 5 && along > 5 && through_all > 0 && full >= 4 && met >= 8, "{few} {along} {through_all} {full} {met}");
+}
+
+/// The first in the order of ids are decommissioned, the next ones suspended, whatever their type, version and hardware.
+const ENDED: Sql = Sql::same(
+    "UPDATE devices SET state = CASE WHEN device_id_lower < 'unit-13' THEN 'decommissioned' ELSE 'suspended' END
+     WHERE device_id_lower LIKE 'unit-%' AND device_id_lower < 'unit-15'",
+);
+
+/// The indexes of types, hardware and versions leave out decommissioned devices. They are asked beside states that do so as well, and beside no others.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_state_beside_it_says_whether_an_index_has_all_who_are_meant(#[case] kind: EngineKind) {
+    let w = written_down(kind).await;
+    let devices = w.fleet.devices();
+    let mut tx = devices.db.write().await.unwrap();
+    exec!(&mut tx, ENDED).unwrap();
+    tx.commit().await.unwrap();
+    let mut on = devices.db.read().await.unwrap();
+    // How many are meant, among how many an index has them, and whether a list by ids is read along one.
+    for (q, meant, among, is_along) in [
+        ("hw:B", 6, Some(6), false),
+        ("hw:B state:active", 5, Some(6), false),
+        ("state:active,suspended hw:B", 6, Some(6), false),
+        ("hw:B -state:decommissioned", 6, Some(6), false),
+        ("hw:B state:decommissioned", 2, Some(428), false),
+        ("hw:B state:active,decommissioned", 7, None, false),
+        ("hw:B -state:active", 3, None, false),
+        ("hw:B state:*", 8, None, false),
+        ("hw:B (state:active or state:decommissioned)", 7, None, false),
+        ("type:cam state:active", 338, Some(395), true),
+        ("type:cam state:suspended", 57, Some(395), true),
+        ("type:cam state:decommissioned", 85, Some(428), false),
+        ("version:1.0.0 state:active", 338, Some(480), true),
+        ("version:1.0.0 state:decommissioned", 85, Some(480), false),
+        ("hw:A state:active", 1682, None, true),
+        ("hw:A state:active,decommissioned", 2108, None, false),
+    ] {
+        let selector = Selector::parse(q).unwrap();
+        let asked = devices.asked(&w.org, &selector).await.unwrap();
+        for sort in [DeviceSort::DeviceId, DeviceSort::DeviceIdDesc, DeviceSort::LastSeen] {
+            let found = ways(&mut on, &w.org, &selector, (by_id(sort), None)).await.unwrap();
+            let named = found.few.map(|(few, _)| serde_json::from_str::<Vec<i64>>(few.numbers()).unwrap().len());
+            assert_eq!((named, found.along.is_some()), (among, is_along && by_id(sort)), "{q} by {sort:?}");
+            let narrowed = Meant::new(&mut on, &w.org, (selector.clone(), asked.clone()), sort, None).await.unwrap();
+            let walked = Meant::through_all(selector.clone(), asked.clone());
+            let query = DeviceQuery { sort, ..DeviceQuery::default() };
+            let page = part(&mut on, &w.org, &narrowed, &query, 2_500).await.unwrap();
+            assert_eq!(page.0.len(), meant, "{q} by {sort:?}");
+            assert_eq!(page, part(&mut on, &w.org, &walked, &query, 2_500).await.unwrap(), "{q} by {sort:?}");
+        }
+    }
 }
 
 /// Rows beside devices that don't stand where their device does.

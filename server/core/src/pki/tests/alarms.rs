@@ -43,6 +43,7 @@ async fn h4_a_certificate_that_says_it_was_issued_just_now_alarms_as_well(#[case
     let w = World::open(kind).await;
     let (pki, trust) = (w.fleet.pki(), w.fleet.pki().trust());
     let (admin, operator) = (w.admin().await, w.operator().await);
+    enrol(&w, "gw-1").await;
     let forged = sign(pki, &w, 9, "gw-9", false).await;
     assert_eq!(trust.check(&forged), Err(Refusal::NotYetKnown), "another instance may have issued it");
     trust.unknown_from(&forged, "::ffff:198.51.100.7".parse().unwrap());
@@ -75,8 +76,10 @@ async fn h4_a_certificate_that_says_it_was_issued_just_now_alarms_as_well(#[case
         let page = pki.authorities_page(&operator).await.unwrap().authorities.into_iter().filter(|a| a.alarm.is_some());
         let rest: Vec<_> = rest.map(|a| (a.row.id, a.alarm)).collect();
         assert_eq!(page.map(|a| (a.row.id, a.alarm)).collect::<Vec<_>>(), rest, "one list as the other");
-        let beside = pki.certificates_page(&operator, &CertificateQuery::default()).await.unwrap().alarmed;
-        assert_eq!(beside.iter().collect::<Vec<_>>(), rest.iter().map(|(id, _)| id).collect::<Vec<_>>(), "and beside certificates");
+        let beside = pki.certificates_page(&operator, &CertificateQuery::default()).await.unwrap();
+        assert_eq!(beside.alarmed.iter().collect::<Vec<_>>(), rest.iter().map(|(id, _)| id).collect::<Vec<_>>(), "and beside certificates");
+        let one = pki.certificate(&operator, &beside.certificates.items[0].id).await.unwrap();
+        assert_eq!((one.alarmed, one.chain.len()), (beside.alarmed, 2), "and above one of them");
         rest
     };
     assert_eq!(listed().await, [(authority.clone(), shown)]);
