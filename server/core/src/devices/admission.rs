@@ -10,6 +10,7 @@ use super::{
     words::{patterns, split_words},
 };
 use crate::{
+    access::attacks::Kind,
     asked::{self, Origin},
     network::Network,
     pki::{Csr, csr},
@@ -42,11 +43,11 @@ impl Credential {
         }
     }
 
-    /// The word in the audit log for a request that it did not let through.
-    pub(super) const fn refused(&self) -> &'static str {
+    /// What a request is that it did not let through, in the books.
+    pub(super) const fn refused(&self) -> Kind {
         match self {
-            Self::None | Self::Token(_) => "enrolment_token.refuse",
-            Self::Claim(_) => "claim.refuse",
+            Self::None | Self::Token(_) => Kind::RefusedByToken,
+            Self::Claim(_) => Kind::RefusedByClaim,
         }
     }
 }

@@ -8,18 +8,19 @@ use super::{
     desk::Answer,
     entry::LetIn,
     presence::clean,
+    signs::asked_for,
     store,
     tokens::{PREFIX, TokenRow},
 };
 use crate::{
-    access::{Actor, audit},
+    access::{Actor, attacks::Sign, audit},
     asked, bearer,
     bus::Event,
     db::{Tx, row},
     pki,
     source::Source,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use wire::{
     Timestamp,
     enrolment::{EnrolRequest, Enrolled, EnrolmentMode},
@@ -126,9 +127,10 @@ impl Devices {
         outcome
     }
 
-    /// Whether a refusal of this credential from there is still written down: ten a minute are enough for the books.
-    pub(super) fn is_booked(&self, books: Books<'_>, attempt: &Attempt<'_>, now: Timestamp) -> bool {
-        self.booked.take(&format!("{} {}", books.credential.as_str(), Source::of(attempt.address)), now)
+    /// Whether a refusal of this credential from there for this reason is still written down by itself: ten a minute are enough for the books. Each reason has
+    /// its own, so that ten of one hide no other one.
+    fn is_booked(&self, books: Books<'_>, attempt: &Attempt<'_>, code: &str, now: Timestamp) -> bool {
+        self.booked.take(&format!("{} {} {code}", books.credential.as_str(), Source::of(attempt.address)), now)
     }
 
     async fn admit_and_issue(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
@@ -269,7 +271,7 @@ impl Devices {
     }
 
     /// The outcome as it is. A good credential with a request that is refused is an attack, a wrong device profile, or a device that was sent away and
-    /// tries; all are for the books (E-4, E-1, A-34).
+    /// tries; all are for the books (E-4, E-1, A-34). Of those that get no row of their own a later one says how many there were.
     pub(super) async fn noted<T>(
         &self,
         books: Books<'_>,
@@ -281,16 +283,23 @@ impl Devices {
             Err(refusal) if is_guess(&refusal) || matches!(refusal, Error::NotActive(_)) => refusal,
             other => return other,
         };
-        if self.is_booked(books, attempt, now) {
-            let org = books.org.parse().map_err(crate::db::Error::corrupt)?;
+        let (code, kind, object) = (refusal.fault().code, books.credential.refused(), books.credential.as_str());
+        let org: OrgId = books.org.parse().map_err(crate::db::Error::corrupt)?;
+        let mut detail = asked_for(attempt.request);
+        detail.insert("token".into(), json!(books.label));
+        detail.insert("code".into(), json!(code));
+        if let Error::HookRefused(reason) = &refusal {
+            detail.insert("reason".into(), json!(reason));
+        }
+        if self.is_booked(books, attempt, &code, now) {
             let actor = Actor::stranger(org, attempt.address);
             let mut tx = self.db.write().await?;
-            let mut detail = json!({ "token": books.label, "code": refusal.fault().code });
-            if let Error::HookRefused(reason) = &refusal {
-                detail["reason"] = json!(reason);
-            }
-            audit::append(&mut tx, &actor, now, books.credential.refused(), books.credential.as_str(), &detail).await?;
+            audit::append(&mut tx, &actor, now, kind.action(), object, &Value::Object(detail)).await?;
             tx.commit().await?;
+            self.pki.attacks().written(kind);
+        } else {
+            let sign = Sign { kind, org: Some(org), from: attempt.address.to_owned(), object: object.to_owned(), detail };
+            self.pki.attacks().hold(sign, format!("{object} {code}"));
         }
         Err(refusal)
     }

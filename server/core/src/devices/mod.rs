@@ -124,7 +124,7 @@ impl Devices {
         let presence = presence::Presence::new(db.clone(), bus.clone());
         // Ten wrong secrets a minute close an address for the rest of it.
         let guesses = Throttle::new(10, 60_000);
-        // As many refusals of a right one are written down.
+        // As many refusals of a right one are written down, of each kind.
         let booked = Throttle::new(10, 60_000);
         // As many new requests to join a minute come from one address (E-6).
         let asks = Throttle::new(10, 60_000);

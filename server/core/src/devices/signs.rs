@@ -17,9 +17,10 @@ use crate::{
     pki::{self, csr},
     source::Source,
 };
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use wire::{
     Timestamp,
+    enrolment::EnrolRequest,
     ids::{DeviceId, EnrolmentTokenId, OrgId},
 };
 
@@ -50,17 +51,9 @@ impl Devices {
             return;
         }
         let org = brought.org.or_else(|| over.org.cloned()).or_else(|| over.open.cloned());
-        let mut detail = Map::new();
+        let mut detail = asked_for(attempt.request);
         if !brought.label.is_empty() {
             detail.insert("token".into(), json!(brought.label));
-        }
-        let (digest, name) = csr::said(attempt.request.csr.as_bytes()).unzip();
-        // EST has the name in the request alone.
-        if let Some(device_id) = attempt.request.device_id.as_deref().and_then(|id| id.parse::<DeviceId>().ok()).or(name.flatten()) {
-            detail.insert("device_id".into(), json!(device_id));
-        }
-        if let Some(digest) = digest {
-            detail.insert("csr_sha256".into(), json!(hex::encode(digest)));
         }
         let object = if brought.id.is_empty() { "enrolment".to_owned() } else { brought.id };
         if let Error::Pki(pki::Error::KeyInUse(whose)) = refusal {
@@ -125,6 +118,20 @@ impl Devices {
         let org = Some(row.org_id.parse().map_err(crate::db::Error::corrupt)?);
         Ok(Brought { proved: true, org, id: claim.to_string(), label: row.label, right: None })
     }
+}
+
+/// What a request asks for, for the books (K-8): which device, and by which CSR. What can't be read is left out.
+pub(super) fn asked_for(request: &EnrolRequest) -> Map<String, Value> {
+    let mut detail = Map::new();
+    let (digest, name) = csr::said(request.csr.as_bytes()).unzip();
+    // EST has the name in the request alone.
+    if let Some(device_id) = request.device_id.as_deref().and_then(|id| id.parse::<DeviceId>().ok()).or(name.flatten()) {
+        detail.insert("device_id".into(), json!(device_id));
+    }
+    if let Some(digest) = digest {
+        detail.insert("csr_sha256".into(), json!(hex::encode(digest)));
+    }
+    detail
 }
 
 /// Why a token with its right secret was refused.

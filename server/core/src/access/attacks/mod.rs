@@ -61,6 +61,10 @@ kinds! {
     TokenElsewhere = "token_elsewhere" in "enrolment_token.reuse",
     /// A device asks for a certificate for a key that is not its own.
     KeyInUse = "key_in_use" in "certificate.refuse",
+    /// A right enrolment secret came with a request that it does not let through (E-1, A-10 to A-13).
+    RefusedByToken = "refused_by_token" in "enrolment_token.refuse",
+    /// The same of a claim's certificate (E-9).
+    RefusedByClaim = "refused_by_claim" in "claim.refuse",
     /// Somebody tried to sign in with a wrong password, or as nobody who is here.
     WrongPassword = "wrong_password" in "session.refused",
 }
@@ -113,16 +117,29 @@ impl Attacks {
 
     /// The same for one that was seen so many times.
     pub(crate) fn tell_of(&self, mut sign: Sign, times: u64) {
-        // The row is written behind the answer, where nobody knows the request any more (K-8).
-        let request = asked::request();
-        if !request.is_empty() {
-            sign.detail.entry(AUDIT_REQUEST).or_insert_with(|| json!(request));
-        }
-        if let Some(seen) = self.0.seen.get(sign.kind as usize) {
-            seen.fetch_add(times, Ordering::Relaxed);
-        }
+        say_request(&mut sign);
+        self.count(sign.kind, times);
         if self.0.books.lock().see(sign, times, self.0.clock.now()) {
             self.0.told.notify_one();
+        }
+    }
+
+    /// Counts one whose row its teller writes by itself.
+    pub(crate) fn written(&self, kind: Kind) {
+        self.count(kind, 1);
+    }
+
+    /// Tells of one whose teller has written enough of them for this minute: a row after the minute says how many there were, apart from those with another
+    /// `apart`.
+    pub(crate) fn hold(&self, mut sign: Sign, apart: String) {
+        say_request(&mut sign);
+        self.count(sign.kind, 1);
+        self.0.books.lock().hold(sign, apart, self.0.clock.now());
+    }
+
+    fn count(&self, kind: Kind, times: u64) {
+        if let Some(seen) = self.0.seen.get(kind as usize) {
+            seen.fetch_add(times, Ordering::Relaxed);
         }
     }
 
@@ -169,6 +186,14 @@ impl Attacks {
         let mut tx = self.0.db.write().await?;
         audit::append_all(&mut tx, self.0.clock.now(), &deeds).await?;
         tx.commit().await
+    }
+}
+
+/// The row is written behind the answer, where nobody knows the request any more (K-8).
+fn say_request(sign: &mut Sign) {
+    let request = asked::request();
+    if !request.is_empty() {
+        sign.detail.entry(AUDIT_REQUEST).or_insert_with(|| json!(request));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pure: how many rows signs of attack make. Of one kind from one source one at once, and then one that says how many came in between: after a minute,
-//! after two, and so on up to an hour, as long as it goes on. Of one kind at most [`ROOM`] a minute, whatever there are of sources. Everything that is
-//! seen is in some row's count, or in the count of what was dropped.
+//! after two, and so on up to an hour, as long as it goes on. Of one kind at most [`ROOM`] a minute, whatever there are of sources. Whoever writes the
+//! first ones of a minute by itself has the others held, apart from those that it counts apart: they are in one row after the minute, and so on. Everything
+//! that is seen is in some row's count, or in the count of what was dropped.
 
 use super::{Kind, Sign};
 use crate::source::Source;
@@ -27,6 +28,9 @@ pub(super) struct Row {
     pub others: u64,
 }
 
+/// What is told of as one: a kind from a source, and what the teller counts apart beside that; nothing for most.
+type Key = (Kind, Source, String);
+
 #[derive(Debug)]
 struct Window {
     began: Timestamp,
@@ -39,7 +43,7 @@ struct Window {
 /// What was seen and not written yet, and what may be written.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    windows: HashMap<(Kind, Source), Window>,
+    windows: HashMap<Key, Window>,
     /// When the minute of each kind began, and the rows in it.
     minutes: HashMap<Kind, (Timestamp, u32)>,
     /// Of sources without a row.
@@ -52,7 +56,7 @@ pub(super) struct Books {
 impl Books {
     /// Takes one in that was seen so many times; says whether there is a row to write at once.
     pub fn see(&mut self, sign: Sign, times: u64, now: Timestamp) -> bool {
-        let key = (sign.kind, Source::of(&sign.from));
+        let key = (sign.kind, Source::of(&sign.from), String::new());
         if let Some(window) = self.windows.get_mut(&key) {
             window.held += times;
             window.last = Some(sign);
@@ -66,10 +70,23 @@ impl Books {
         self.push(sign, times)
     }
 
+    /// Takes one in that gets no row at once, because its teller has written enough of them: it is in the count of the row that is due after the minute.
+    pub fn hold(&mut self, sign: Sign, apart: String, now: Timestamp) {
+        let key = (sign.kind, Source::of(&sign.from), apart);
+        if let Some(window) = self.windows.get_mut(&key) {
+            window.held += 1;
+            window.last = Some(sign);
+        } else if self.windows.len() >= SOURCES {
+            *self.unsaid.entry(sign.kind).or_default() += 1;
+        } else {
+            self.windows.insert(key, Window { began: now, long: MINUTE, held: 1, last: Some(sign) });
+        }
+    }
+
     /// The rows that are to be written by now; they are the caller's from then on.
     pub fn due(&mut self, now: Timestamp) -> Vec<Row> {
         let over = |window: &Window| now.since(window.began).abs() >= window.long;
-        let ended: Vec<_> = self.windows.iter().filter(|(_, window)| over(window)).map(|(key, _)| *key).collect();
+        let ended: Vec<_> = self.windows.iter().filter(|(_, window)| over(window)).map(|(key, _)| key.clone()).collect();
         for key in ended {
             let Some(window) = self.windows.remove(&key) else { continue };
             // A quiet one is forgotten.
@@ -189,6 +206,38 @@ mod tests {
         rows.extend(books.due(Timestamp(900_000)));
         let counted: u64 = rows.iter().filter(|row| row.sign.kind == REVOKED).map(|row| row.times + row.others).sum();
         assert_eq!(counted, 20_000, "every one of them is in a row's count");
+    }
+
+    #[test]
+    fn what_its_teller_does_not_write_is_counted_after_the_minute_and_apart() {
+        let mut books = Books::default();
+        let hold =
+            |books: &mut Books, apart: &str, now| books.hold(sign(Kind::RefusedByToken, "192.0.2.1"), apart.to_owned(), Timestamp(now));
+        for n in 0..90 {
+            hold(&mut books, "one", n);
+        }
+        hold(&mut books, "other", 90);
+        assert!(books.due(Timestamp(MINUTE - 1)).is_empty(), "its teller has written the first ones");
+        let counts = |rows: Vec<Row>| {
+            let mut all: Vec<_> = rows.into_iter().map(|row| row.times).collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(counts(books.due(Timestamp(MINUTE + 90))), [1, 90]);
+        // It goes on: after two minutes.
+        hold(&mut books, "one", MINUTE + 100);
+        assert!(books.due(Timestamp(2 * MINUTE + 100)).is_empty());
+        assert_eq!(counts(books.due(Timestamp(4 * MINUTE))), [1]);
+        // Beyond all bounds they are counted still.
+        for n in 0..=SOURCES {
+            hold(&mut books, &n.to_string(), HOUR);
+        }
+        assert_eq!(books.windows.len(), SOURCES);
+        let mut rows = books.due(Timestamp(HOUR));
+        for minutes in 1..=3 {
+            rows.extend(books.due(Timestamp(HOUR + minutes * MINUTE)));
+        }
+        assert_eq!(rows.iter().map(|row| row.times + row.others).sum::<u64>(), SOURCES as u64 + 1);
     }
 
     proptest! {

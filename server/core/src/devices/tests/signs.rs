@@ -73,6 +73,51 @@ async fn a_15_guessed_spent_expired_and_revoked_secrets_are_in_the_books_and_loo
     assert!(!log.contains(&guessed[guessed.len() - 43..]) && !log.contains(&"A".repeat(43)), "no secret is in the books");
 }
 
+/// Of what a right token does not let through each reason has its own ten entries a minute, and a later one says how many more there were.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_10_malformed_requests_hide_no_other_refusal_of_the_same_token(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let token = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 5)).await.unwrap();
+    let from = "198.51.100.7";
+    for _ in 0..25 {
+        let refused = enrol(&w, &token.secret, "junk", "gw-8", from).await.unwrap_err();
+        assert_eq!(refused.fault().code, "csr_malformed");
+    }
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "gw-9");
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let more = params.serialize_request(&KeyPair::generate().unwrap()).unwrap();
+    // As EST asks: the name is in the request alone.
+    let asked = EnrolRequest { device_id: None, ..request(&more.pem().unwrap(), "gw-9") };
+    let attempt = Attempt { secret: &token.secret, request: &asked, address: from };
+    let refused = w.fleet.devices().enrol_over(attempt, Over::default()).await.unwrap_err();
+    assert_eq!(refused.fault().code, "csr_forbidden_extension");
+
+    let rows = booked(&w, "enrolment_token.refuse").await;
+    assert_eq!(rows.len(), 11, "{rows:?}");
+    assert!(rows[..10].iter().all(|(_, d)| d["code"] == "csr_malformed" && d["device_id"] == "gw-8"), "{rows:?}");
+    let (row, detail) = &rows[10];
+    assert_eq!((row.object.as_str(), detail["code"].as_str()), (token.token.id.as_str(), Some("csr_forbidden_extension")));
+    assert_eq!((detail["device_id"].as_str(), detail["token"].as_str()), (Some("gw-9"), Some("test")), "{detail}");
+    assert_eq!(detail["csr_sha256"], hex::encode(sha256(more.der())), "K-8: {detail}");
+
+    w.clock.advance(MINUTE);
+    let rows = booked(&w, "enrolment_token.refuse").await;
+    assert_eq!(rows.len(), 12, "one row for all that had none: {rows:?}");
+    let (row, detail) = &rows[11];
+    assert_eq!((row.object.as_str(), detail["code"].as_str()), (token.token.id.as_str(), Some("csr_malformed")));
+    assert_eq!((detail["times"].as_u64(), detail["device_id"].as_str()), (Some(15), Some("gw-8")), "{detail}");
+    let seen = w.fleet.attacks().seen().find(|(kind, _)| kind.code() == "refused_by_token").unwrap().1;
+    assert_eq!(seen, 26);
+    w.clock.advance(60 * MINUTE);
+    assert_eq!(booked(&w, "enrolment_token.refuse").await.len(), 12, "nothing more has come");
+}
+
 /// K-8: by which request, for which device and with which CSR, whichever of the three is told.
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
