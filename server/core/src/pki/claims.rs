@@ -81,9 +81,12 @@ impl Pki {
     /// Whether it was made; of two who make one at once the second finds the first's.
     async fn claim_authority_at_once(&self, actor: &Actor) -> Result<bool, Error> {
         let mut tx = self.db.write().await?;
-        self.alone(&mut tx, actor, &Deed::ClaimAuthority).await?;
+        let alone = self.alone(&mut tx, actor, &Deed::ClaimAuthority).await?;
         let done = self.claim_authority_in(&mut tx, actor).await?;
         tx.commit().await?;
+        if done.made.is_some() {
+            alone.done();
+        }
         Ok(done.made.is_some())
     }
 

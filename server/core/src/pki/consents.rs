@@ -39,22 +39,36 @@ pub(super) struct Done {
     pub quiet: bool,
 }
 
+/// A deed that passed the guard: where two people are asked for and one does it, the log says so once it is done.
+#[must_use = "the log says what was done on one person's word"]
+#[derive(Debug, Default)]
+pub(crate) struct Alone(Option<&'static str>);
+
+impl Alone {
+    /// Says it loudly. Belongs behind the commit: what was refused was not done.
+    pub(crate) fn done(self) {
+        if let Some(deed) = self.0 {
+            tracing::warn!(deed, "done on one person's word at the command line, where two are asked for");
+        }
+    }
+}
+
 impl Pki {
     /// The guard before a deed: passes where one person is enough. Where two are asked for only the command line on the server's own machine
-    /// passes, which is the way out when nobody else is there, and the log says so loudly. Takes the trust clock's lock first, as every change
-    /// of trust does.
-    pub(crate) async fn alone(&self, tx: &mut Tx, actor: &Actor, deed: &Deed) -> Result<(), Error> {
+    /// passes, which is the way out when nobody else is there, and the log says so loudly ([`Alone::done`]). Takes the trust clock's lock first, as every
+    /// change of trust does.
+    pub(crate) async fn alone(&self, tx: &mut Tx, actor: &Actor, deed: &Deed) -> Result<Alone, Error> {
         store::next_trust(tx).await?;
         if !store::approvals(tx, &actor.org).await? {
-            return Ok(());
+            return Ok(Alone::default());
         }
         if actor.who != Who::Shell {
             return Err(ConsentError::Needed.into());
         }
-        tracing::warn!(deed = deed.words(), "done on one person's word at the command line, where two are asked for");
         let object = deed.authority().map_or(actor.org.as_str(), AuthorityId::as_str);
         let detail = json!({ "deed": deed, "note": "on one person's word, at the command line" });
-        Ok(audit::append(tx, actor, self.clock.now(), "authority.alone", object, &detail).await?)
+        audit::append(tx, actor, self.clock.now(), "authority.alone", object, &detail).await?;
+        Ok(Alone(Some(deed.words())))
     }
 
     /// A deed on one person's word, where that is enough.
@@ -67,9 +81,10 @@ impl Pki {
 
     async fn by_one_at_once(&self, actor: &Actor, deed: &Deed) -> Result<Done, Error> {
         let mut tx = self.db.write().await?;
-        self.alone(&mut tx, actor, deed).await?;
+        let alone = self.alone(&mut tx, actor, deed).await?;
         let done = self.carry_out(&mut tx, actor, deed).await?;
         tx.commit().await?;
+        alone.done();
         Ok(done)
     }
 

@@ -7,7 +7,9 @@ use super::{
     ahead::signed_ahead,
     authorities::{Authority, By, Drawn, MadeCross, Plan},
     bundle,
+    consents::Alone,
     csr::sha256,
+    generations,
     journal::Entry,
     names,
     profile::{self, Kind},
@@ -51,32 +53,42 @@ impl Pki {
     async fn import_at_once(&self, actor: &Actor, all: &[Read<'_>]) -> Result<Imported, Error> {
         self.time_is_right()?;
         let mut tx = self.db.write().await?;
-        // What comes in is believed from then on, as what is staged is: where two people decide, one is not enough (K-6). Every other change waits.
-        let purpose = if all.iter().any(Read::signs_itself) { AuthorityUse::Root } else { AuthorityUse::Device };
-        self.alone(&mut tx, actor, &Deed::Stage { kind: purpose }).await?;
+        // Every other change waits.
+        store::next_trust(&mut tx).await?;
         let requests = store::requests(&mut tx, &actor.org).await?;
         let spki = |r: &Read<'_>| sha256(r.parsed.public_key().raw);
         let found = all.iter().find_map(|c| requests.iter().find(|r| r.spki_sha256 == spki(c)).map(|r| (c, r)));
+        // What comes in is believed from then on, as what is staged is: where two people decide, one is not enough (K-6).
+        let alone = self.alone(&mut tx, actor, &Deed::Stage { kind: self.brings(actor, found)? }).await?;
         if let Some((certificate, request)) = found {
-            return self.import_issuing(tx, actor, certificate, request, all).await;
+            return self.import_issuing((tx, alone), actor, certificate, request, all).await;
         }
-        self.import_cross(tx, actor, all).await
+        self.import_cross((tx, alone), actor, all).await
+    }
+
+    /// What a certificate brings: the authority that was asked for, or a root as well where none that is known here has signed it. What leads from one root to
+    /// another is about roots.
+    fn brings(&self, actor: &Actor, found: Option<(&Read<'_>, &store::RequestRecord)>) -> Result<AuthorityUse, Error> {
+        let Some((certificate, request)) = found else { return Ok(AuthorityUse::Root) };
+        let known = self.authorities.load_full();
+        for root in known.iter().filter(|a| a.org == actor.org && a.kind == Kind::Root) {
+            if certificate.signed_by(&Read::of(&root.der)?) {
+                return Ok(asked_for(request));
+            }
+        }
+        Ok(AuthorityUse::Root)
     }
 
     async fn import_issuing(
         &self,
-        mut tx: Tx,
+        (mut tx, alone): (Tx, Alone),
         actor: &Actor,
         certificate: &Read<'_>,
         request: &store::RequestRecord,
         all: &[Read<'_>],
     ) -> Result<Imported, Error> {
         let now = self.clock.now();
-        let kind = match request.kind.as_str() {
-            "device" => Kind::DeviceAuthority,
-            "server" => Kind::ServerAuthority,
-            _ => Kind::ClaimAuthority,
-        };
+        let kind = generations::kind(asked_for(request));
         let known = self.authorities.load_full();
         let roots: Vec<&Arc<Authority>> = known.iter().filter(|a| a.org == actor.org && a.kind == Kind::Root).collect();
         let ours = roots.iter().map(|a| Read::of(&a.der).map(|read| (*a, read))).collect::<Result<Vec<_>, Unfit>>()?;
@@ -107,6 +119,7 @@ impl Pki {
         }
         bundle::raise(&mut tx, actor, now).await?;
         tx.commit().await?;
+        alone.done();
         self.trust_changed().await?;
         let root = if above.new { Some(self.authority_row(actor, &above.id)?) } else { None };
         Ok(Imported { authority: self.authority_row(actor, &id)?, root, cross: false })
@@ -156,7 +169,7 @@ impl Pki {
     }
 
     /// A certificate of one root of ours for another's key.
-    async fn import_cross(&self, mut tx: Tx, actor: &Actor, all: &[Read<'_>]) -> Result<Imported, Error> {
+    async fn import_cross(&self, (mut tx, alone): (Tx, Alone), actor: &Actor, all: &[Read<'_>]) -> Result<Imported, Error> {
         let now = self.clock.now();
         let known = self.authorities.load_full();
         let roots = known.iter().filter(|a| a.org == actor.org && a.kind == Kind::Root && a.trusted());
@@ -186,6 +199,7 @@ impl Pki {
         self.insert_cross(&mut tx, actor, &made, now).await.map_err(taken)?;
         bundle::raise(&mut tx, actor, now).await?;
         tx.commit().await?;
+        alone.done();
         self.trust_changed().await?;
         Ok(Imported { authority: self.authority_row(actor, &subject.id)?, root: None, cross: true })
     }
@@ -252,6 +266,15 @@ impl Pki {
         store::insert_authority(tx, &row).await.map_err(|e| taken(e.into()))?;
         let detail = json!({ "kind": b.kind.as_str(), "subject": c.subject, "fingerprint": hex::encode(fingerprint), "issuer": b.issuer });
         Ok(audit::append(tx, actor, now, "authority.import", b.id.as_str(), &detail).await?)
+    }
+}
+
+/// What the key of a request is for.
+fn asked_for(request: &store::RequestRecord) -> AuthorityUse {
+    match request.kind.as_str() {
+        "device" => AuthorityUse::Device,
+        "server" => AuthorityUse::Server,
+        _ => AuthorityUse::Claim,
     }
 }
 

@@ -2,7 +2,7 @@
 //! is refused by handshakes, which hold it in memory (`anchors.rs`), and live connections by it are cut.
 
 use super::{
-    super::{Error, Pki, csr::sha256},
+    super::{Error, Pki, consents::Alone, csr::sha256},
     Refused,
     list_gate::{self, ListMark},
     list_store,
@@ -76,7 +76,7 @@ impl Pki {
         if let Some(from) = from {
             detail["from"] = json!(from);
         }
-        let shown = self.changed(tx, actor, "registered_authority.list", id, &detail, now).await?;
+        let shown = self.changed((tx, Alone::default()), actor, "registered_authority.list", id, &detail, now).await?;
         // Not before it counts: a list that the journal knows and the database does not closes the authority with the next start, or when a command beside
         // the server looks now.
         self.journal_owners_list(&actor.org, id, &mark).await;

@@ -40,7 +40,7 @@ pub(super) use list_gate::{ListMark, Signed, signed};
 pub use refused::Refused;
 pub use validators::Validators;
 
-use super::{Error, Pki, consent::ConsentError, csr::sha256, names, recognise};
+use super::{Error, Pki, consent::ConsentError, consents::Alone, csr::sha256, names, recognise};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -185,7 +185,7 @@ impl Pki {
             other => other?,
         }
         let detail = json!({ "label": row.label, "was": from, "is": to, "spki_sha256": hex::encode(certificate.spki_sha256) });
-        self.changed(tx, actor, "registered_authority.verify", id, &detail, now).await
+        self.changed((tx, Alone::default()), actor, "registered_authority.verify", id, &detail, now).await
     }
 
     /// Believes the authority's devices from now on, new ones as the policy says; for one that is active, another policy. The policy's words were checked
@@ -203,10 +203,10 @@ impl Pki {
         let from = row.state()?;
         let to = state::step(from, RegisteredStep::Enable).ok_or(Refused::State(from))?;
         // Whoever enables one decides whose devices are believed (K-6).
-        match self.alone(&mut tx, actor, &Deed::Activate { authority: id.clone(), force: false }).await {
+        let alone = match self.alone(&mut tx, actor, &Deed::Activate { authority: id.clone(), force: false }).await {
             Err(Error::Consent(ConsentError::Needed)) => return Err(ConsentError::AtServer.into()),
             other => other?,
-        }
+        };
         if now.0 > row.not_after {
             return Err(Refused::Ended.into());
         }
@@ -214,7 +214,7 @@ impl Pki {
         store::set_policy(&mut tx, id, policy).await?;
         store::set_state(&mut tx, id, from, to, mirror(to)).await?;
         let detail = json!({ "label": row.label, "was": from, "is": to, "policy": policy });
-        self.changed(tx, actor, "registered_authority.enable", id, &detail, now).await
+        self.changed((tx, alone), actor, "registered_authority.enable", id, &detail, now).await
     }
 
     /// Believes the authority's devices no longer: their connections are closed within a second. It can be enabled again.
@@ -232,7 +232,7 @@ impl Pki {
         self.journal_disabled(&actor.org, id, now).await;
         store::set_state(&mut tx, id, from, to, mirror(to)).await?;
         let detail = json!({ "label": row.label, "was": from, "is": to });
-        self.changed(tx, actor, "registered_authority.disable", id, &detail, now).await
+        self.changed((tx, Alone::default()), actor, "registered_authority.disable", id, &detail, now).await
     }
 
     /// Disables it as the journal says, in a database that was set back; `false` when it is not believed anyway.
@@ -280,7 +280,7 @@ impl Pki {
     /// Books it, makes it true here and tells the others.
     async fn changed(
         &self,
-        mut tx: Tx,
+        (mut tx, alone): (Tx, Alone),
         actor: &Actor,
         action: &'static str,
         id: &AuthorityId,
@@ -291,6 +291,7 @@ impl Pki {
         super::store::next_trust(&mut tx).await?;
         audit::append(&mut tx, actor, now, action, id.as_str(), detail).await?;
         tx.commit().await?;
+        alone.done();
         self.trust.forget_arrivals();
         self.reload().await?;
         self.bus.tell(Event::Trust);

@@ -2,7 +2,7 @@
 //! nothing is proved anew; everything but the certificate stays as it is.
 
 use super::{
-    super::{Error, Pki, consent::ConsentError, csr::sha256},
+    super::{Error, Pki, consent::ConsentError, consents::Alone, csr::sha256},
     gate::{self, AuthorityCertificate},
     refused::Refused,
     store,
@@ -50,13 +50,15 @@ impl Pki {
             return Err(Refused::NotYet.into());
         }
         let state = row.state()?;
-        if matches!(state, RegisteredState::Active | RegisteredState::Disabled) {
+        let alone = if matches!(state, RegisteredState::Active | RegisteredState::Disabled) {
             // It decides for longer than was decided when it was enabled, and maybe not for the same chains (K-6).
             match self.alone(&mut tx, actor, &Deed::Activate { authority: id.clone(), force: false }).await {
                 Err(Error::Consent(ConsentError::Needed)) => return Err(ConsentError::AtServer.into()),
                 other => other?,
             }
-        }
+        } else {
+            Alone::default()
+        };
         if !store::replace(&mut tx, id, certificate, &fingerprint).await? {
             return Err(Refused::NotLater.into());
         }
@@ -66,6 +68,6 @@ impl Pki {
             "was": { "fingerprint": hex::encode(&row.fingerprint), "not_after": Timestamp(row.not_after) },
             "is": { "fingerprint": hex::encode(fingerprint), "not_after": certificate.not_after },
         });
-        self.changed(tx, actor, "registered_authority.replace", id, &detail, now).await
+        self.changed((tx, alone), actor, "registered_authority.replace", id, &detail, now).await
     }
 }

@@ -8,7 +8,14 @@ use crate::{
     pki::{Error, Pki},
     testing::World,
 };
+use parking_lot::Mutex;
 use rstest::rstest;
+use std::sync::Arc;
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
 use wire::{
     Fault, FaultKind,
     consents::{AskConsent, ConsentRow, ConsentState, Deed},
@@ -167,6 +174,51 @@ async fn k_6_the_command_line_is_the_way_out_and_the_log_says_so(#[case] kind: E
     assert_eq!(code(s.ask(&s.ada, STAGE).await), "no_second_person");
     s.pki().stage_authority(&s.ada, AuthorityUse::Device).await.unwrap();
     assert_eq!(s.log().await.iter().filter(|(action, ..)| action == "authority.alone").count(), 2, "only where two are asked for");
+}
+
+/// Keeps what the log of this thread says was done on one person's word.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Said {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "deed" {
+            self.0.lock().push(value.to_owned());
+        }
+    }
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k_6_the_log_says_of_what_was_done_alone_and_not_of_what_was_refused(#[case] kind: EngineKind) {
+    let s = Scene::open(kind).await;
+    let said = Said::default();
+    let _here = tracing::subscriber::set_default(said.clone());
+    let (device, _) = s.newest();
+    assert!(s.pki().activate_authority(&s.shell(), &device, true).await.is_err(), "it is active");
+    assert!(s.pki().retire_authority(&s.shell(), &device, true).await.is_err(), "nobody else issues");
+    assert_eq!(*said.0.lock(), Vec::<String>::new());
+    s.pki().stage_authority(&s.shell(), AuthorityUse::Device).await.unwrap();
+    assert_eq!(*said.0.lock(), ["Stage the next authority for devices"]);
 }
 
 #[rstest]

@@ -5,6 +5,7 @@ use super::{
     entropy, pem, request, system, taken_away,
 };
 use crate::{
+    access::Actor,
     clock::Clock as _,
     db::EngineKind,
     entropy::Entropy,
@@ -15,9 +16,10 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Eku,
 use rstest::rstest;
 use wire::{
     Timestamp,
+    consents::Deed,
     pki::{AuthorityUse, RevocationReason},
     roots::{AuthorityRequest, NewAuthorityRequest},
-    states::{AuthorityState, KeyPlace},
+    states::{AuthorityState, KeyPlace, Role},
 };
 use x509_parser::prelude::FromDer as _;
 
@@ -246,6 +248,35 @@ async fn p_7_to_p_9_a_certificate_outside_the_profile_does_not_come_in() {
     pki.withdraw_authority_request(&admin, &id).await.unwrap();
     assert!(matches!(pki.withdraw_authority_request(&admin, &id).await, Err(Error::NoSuchRequest)));
     assert_eq!(pki.authorities_of(&w.org).iter().find(|a| a.id == device.id).unwrap().state, AuthorityState::Staged);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k_6_what_one_person_brings_is_booked_as_what_it_is(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    w.person("eve", Role::Admin).await;
+    pki.set_approvals(&admin, true).await.unwrap();
+    let now = w.clock.now();
+    let own = Foreign::of("Acme Root", now, |_| {});
+    let (device, server) = (request(&w, AuthorityUse::Device, true).await, request(&w, AuthorityUse::Server, true).await);
+    let for_device = [pem(&own.sign(&device, "Acme Device CA", now, |_| {})), pem(&own.der)].concat();
+    assert_eq!(pki.import_authority(&admin, &for_device).await.unwrap_err().fault().code, "second_person");
+    let shell = Actor::shell(w.org.clone());
+    assert!(pki.import_authority(&shell, &for_device).await.unwrap().root.is_some());
+    // Its root comes along again, and is known by now.
+    let for_server = [pem(&own.sign(&server, "Acme Server CA", now, |_| {})), pem(&own.der)].concat();
+    assert!(pki.import_authority(&shell, &for_server).await.unwrap().root.is_none());
+    let log = w.fleet.access().search_audit(&admin, "authority.alone", None).await.unwrap().entries.items;
+    let deeds: Vec<Deed> = log
+        .iter()
+        .rev()
+        .filter(|e| e.action == "authority.alone")
+        .map(|e| serde_json::from_value(serde_json::from_str::<serde_json::Value>(&e.detail).unwrap()["deed"].clone()).unwrap())
+        .collect();
+    assert_eq!(deeds, [AuthorityUse::Root, AuthorityUse::Server].map(|kind| Deed::Stage { kind }));
 }
 
 #[rstest]
