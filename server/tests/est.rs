@@ -91,6 +91,25 @@ async fn a_stock_client_enrols_renews_and_is_let_in(#[case] kind: EngineKind) {
     server.stop().await;
 }
 
+/// What names no label of ours is counted as what it wanted to be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_to_an_unknown_label_is_counted() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let stock = Stock::of(&server);
+    let token = enrolment_token(&server, "gw-*", "gateway", 10).await.secret;
+    stock.request("gw-1", "/CN=gw-1").await;
+    for operation in ["simpleenroll", "serverkeygen", "simplereenroll", "fullcmc"] {
+        assert_eq!(stock.est(&format!("nope/{operation}"), &token, "gw-1.b64", &[]).await.status, 404, "{operation}");
+    }
+    assert_eq!(stock.enrol("/.well-known/est/nope/cacerts", &[]).await.status, 404);
+    assert_eq!(stock.enrol("/.well-known/est/nope/simpleenroll", &[]).await.status, 404, "read, not asked for");
+    let counted = reqwest::get(format!("http://{}/metrics", server.running.ops_addr)).await.unwrap().text().await.unwrap();
+    for line in ["enrolments_total{outcome=\"unknown_label\"} 2", "renewals_total{outcome=\"unknown_label\"} 1"] {
+        assert!(counted.contains(&format!("fleetward_{line}\n")), "{line}: {counted}");
+    }
+    server.stop().await;
+}
+
 /// libest speaks TLS 1.2 and HTTP/1.0 and looks for that version in the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn old_protocols_and_every_dress_of_a_request_are_taken() {

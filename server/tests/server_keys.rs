@@ -72,6 +72,9 @@ async fn e8_no_keys_are_made_unless_it_is_allowed() {
     let refused = stock.est("serverkeygen", &token, "gw-1.b64", &[]).await;
     assert_eq!((refused.status, refused.text().contains("simpleenroll")), (404, true), "{refused:?}");
     assert_eq!(stock.est("default/serverkeygen", &token, "gw-1.b64", &[]).await.status, 404);
+    assert_eq!(stock.enrol("/.well-known/est/serverkeygen", &[]).await.status, 404, "nobody asks for a key by reading");
+    let counted = reqwest::get(format!("http://{}/metrics", server.running.ops_addr)).await.unwrap().text().await.unwrap();
+    assert!(counted.contains("fleetward_enrolments_total{outcome=\"server_keys_off\"} 2\n"), "{counted}");
     let uses = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap().tokens[0].uses;
     assert_eq!(uses, 0);
     server.stop().await;

@@ -41,7 +41,16 @@ pub(super) async fn serve(State(devices): State<Devices>, Path(path): Path<Strin
 
 async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answer, Refusal> {
     let (label, operation) = path.rsplit_once('/').map_or((None, path), |(label, operation)| (Some(label), operation));
-    let at = &Place::of(devices, label).await?;
+    let at = match Place::of(devices, label).await {
+        Ok(at) => at,
+        Err(refusal) => {
+            if request.method() == Method::POST {
+                turned_away(devices, operation, &refusal);
+            }
+            return Err(refusal);
+        }
+    };
+    let at = &at;
     match operation {
         "cacerts" => {
             to_read(&request)?;
@@ -81,7 +90,14 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
             outcome
         }
         // RFC 7030 §6 advises against it, and a key that was never here can't be taken from here (E-8).
-        "serverkeygen" => Err(missing("This server makes no keys for devices. Make the key on the device and use simpleenroll.")),
+        "serverkeygen" => {
+            let what = "This server makes no keys for devices. Make the key on the device and use simpleenroll.";
+            let refusal = Fault::new(FaultKind::NotFound, "server_keys_off", what).into();
+            if request.method() == Method::POST {
+                turned_away(devices, operation, &refusal);
+            }
+            Err(refusal)
+        }
         "fullcmc" => Err(missing("Full CMC is not offered. Use simpleenroll or simplereenroll.")),
         _ => Err(missing("There is no such operation. EST has cacerts, csrattrs, simpleenroll and simplereenroll here.")),
     }
@@ -99,7 +115,10 @@ impl Place {
     async fn of(devices: &Devices, label: Option<&str>) -> Result<Self, Refusal> {
         let Some(label) = label else { return Ok(Self { org: devices.fleet.default_org().clone(), named: false, profile: None }) };
         let found = devices.fleet.pki().label(label).await?;
-        let Label { org, profile } = found.ok_or_else(|| missing("There is no such label. Leave it out, or ask an operator for it."))?;
+        let Some(Label { org, profile }) = found else {
+            let what = "There is no such label. Leave it out, or ask an operator for it.";
+            return Err(Fault::new(FaultKind::NotFound, "unknown_label", what).into());
+        };
         Ok(Self { org, named: true, profile })
     }
 
@@ -123,6 +142,16 @@ impl Place {
 
 fn missing(message: &str) -> Refusal {
     Fault::new(FaultKind::NotFound, "not_found", message).into()
+}
+
+/// Counts what was refused before its operation began: a scan for labels and operations is seen as well.
+fn turned_away(devices: &Devices, operation: &str, refusal: &Refusal) {
+    let outcome = Err::<(), _>(refusal.code());
+    match operation {
+        "simpleenroll" | "serverkeygen" => super::enrol::count(devices, outcome),
+        "simplereenroll" => super::enrol::count_renewal(devices, outcome),
+        _ => {}
+    }
 }
 
 fn only(method: &Method, request: &Request) -> Result<(), Refusal> {
