@@ -156,7 +156,6 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let device_url: Arc<str> = urls.device.as_str().into();
     let shared = config.shared(&urls);
     let fleet = open(&config, true, clock.clone(), entropy, urls).await?;
-    fleet.keep_in_force(&shared).await.context("keeping the settings that commands beside the server share")?;
     fleet.devices().reset_presence().await?;
 
     let lifecycle = Lifecycle::default();
@@ -212,6 +211,9 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     // Behind a TLS proxy browsers still speak TLS, so cookies are as strict as with our own.
     let secure = operator_tls.is_some() || config.allow_plain_public;
 
+    let set_up_needed = fleet.access().set_up_needed().await?;
+    // Behind everything that a start may fail by, and before anybody is served: commands go by the last server there was.
+    fleet.keep_in_force(&shared).await.context("keeping the settings that commands beside the server share")?;
     let heads = AuditHeads::at(config.audit_heads.clone().unwrap_or_else(|| config.data.join("audit-heads.jsonl")));
     workers::start(&lifecycle, &fleet, &channels, &registry, heads, config.list_fetch_private, &metrics);
     lifecycle.spawn(
@@ -232,7 +234,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     // Readiness must be told until the very end, so the stop does not wait for this listener: it ends after all the others.
     lifecycle.spawn_beyond("ops listener", ops::serve(ops_listener, state, lifecycle.hard()));
 
-    if fleet.access().set_up_needed().await? {
+    if set_up_needed {
         tell_code(&fleet.access().set_up_code(), std::io::stderr().is_terminal(), |line| eprintln!("{line}"));
     }
     let scheme = if config.operator_tls_cert.is_some() { "https" } else { "http" };

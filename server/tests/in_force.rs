@@ -1,7 +1,14 @@
 //! Commands beside a server do as the server does, whatever they were told less.
 
 use crate::support::{TestServer, eventually};
-use fleet::{access::Actor, clock::SystemClock, db::EngineKind, entropy::OsEntropy, testing};
+use fleet::{
+    Fleet,
+    access::Actor,
+    clock::{Clock as _, ManualClock, SystemClock},
+    db::EngineKind,
+    entropy::OsEntropy,
+    testing,
+};
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use server::config::Config;
@@ -66,6 +73,28 @@ async fn a_command_takes_what_the_server_was_started_with(#[case] kind: EngineKi
         format!("{:#}", started.err().unwrap()).contains("trust_domain = \"acme.example\"")
     })
     .await;
+}
+
+/// What a start has tried and not come to is nobody's setting.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_changes_nothing_for_commands(#[case] kind: EngineKind) {
+    let server = TestServer::start_with(kind, |config| Config { enrol_url: Some("https://join.example:8444".into()), ..config }).await;
+    let (config, _folder) = server.stop_to_go_on().await;
+    let postgres = config.postgres().unwrap();
+    let last = async || Fleet::in_force(&config.data, postgres.as_deref()).await.unwrap().unwrap().last.unwrap().enrol_url;
+    assert_eq!(last().await, "https://join.example:8444");
+    // By this clock the authority of the listeners has ended, so there is no certificate to listen with.
+    let late = Arc::new(ManualClock::at(SystemClock.now().plus(60 * 365 * 86_400_000)));
+    let other = Config { enrol_url: Some("https://other.example:8444".into()), ..config.clone() };
+    eventually("the start fails at its listeners", Duration::from_secs(10), || async {
+        let started = Box::pin(server::run::start_with(other.clone(), late.clone(), Arc::new(OsEntropy))).await;
+        format!("{:#}", started.err().unwrap()).contains("TLS of the device listener")
+    })
+    .await;
+    assert_eq!(last().await, "https://join.example:8444", "the last server that ran");
 }
 
 /// K-4: what only reads needs no token; what signs takes the server's, and never another place for its key.
