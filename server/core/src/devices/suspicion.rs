@@ -6,7 +6,7 @@ use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
     db::{exec, row, rows},
-    pki::{DevicePeer, Suspicion},
+    pki::{DevicePeer, Sign, Suspicion},
 };
 use serde_json::json;
 use wire::{
@@ -26,9 +26,16 @@ impl Devices {
         }
     }
 
-    /// Notes a sign and does what the organization wants done about it.
+    /// Notes a sign and does what the organization wants done about it. An old certificate is one only while a successor of it is in use.
     pub(super) async fn suspect(&self, suspicion: &Suspicion) -> Result<(), Error> {
         let Suspicion { peer, sign } = suspicion;
+        if matches!(sign, Sign::OldCertificate { .. })
+            && !self.pki.has_successor_in_use(&mut self.db.read().await?, &peer.certificate).await?
+        {
+            // Its successor was revoked since: this one is the device's only way back. The next connection asks again.
+            self.pki.trust().not_told(peer);
+            return Ok(());
+        }
         let system = Actor::system(peer.org.clone());
         let now = self.clock.now();
         let mut tx = self.db.write().await?;

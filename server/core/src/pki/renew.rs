@@ -14,7 +14,7 @@ use super::{
 use crate::{
     access::{Actor, audit::Deed},
     bus::Event,
-    db::Tx,
+    db::{Conn, Tx},
 };
 use serde_json::Map;
 use std::collections::VecDeque;
@@ -171,6 +171,11 @@ impl Pki {
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Whether a certificate that followed this one is in use and still good.
+    pub(crate) async fn has_successor_in_use(&self, on: &mut impl Conn, certificate: &CertificateId) -> Result<bool, Error> {
+        Ok(store::successor_in_use(on, certificate).await?)
     }
 
     /// [`Pki::first_use`] for tests of other rooms.

@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use wire::{
     ids::DeviceId,
     overview::Matter,
-    pki::IdentityRules,
+    pki::{IdentityRules, RevocationReason},
     states::{ClonePolicy, DeviceState, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -77,4 +77,38 @@ async fn r2_an_old_certificate_after_its_successor_is_a_sign(#[case] kind: Engin
     let detail = devices.detail(&operator, &id).await.unwrap().1;
     assert!(detail.suspicion.is_some() && detail.row.state == DeviceState::Suspended);
     assert!(trust.still(&old.fingerprint).is_err(), "both sides are cut");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r2_the_way_back_from_a_revoked_successor_is_no_sign(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (operator, system, id) = (w.operator().await, Actor::system(w.org.clone()), "gw-1".parse::<DeviceId>().unwrap());
+    let (pki, devices, trust) = (w.fleet.pki(), w.fleet.devices(), w.fleet.pki().trust());
+    let from = Some("198.51.100.7".parse().unwrap());
+    let old = peer(&w, &w.enrol("gw-1", "sim", csr("gw-1")).await.unwrap().certificate);
+    trust.seen(&old, from);
+    // The next certificate of the device, by the old one, and used.
+    let renewed = async || {
+        let next = pki.renew(&system, &old, csr("gw-1").as_bytes(), "https://d").await.unwrap();
+        let next = peer(&w, &next.certificate).certificate;
+        pki.note_first_use(&next).await.unwrap();
+        next
+    };
+    let next = renewed().await;
+    pki.revoke(&system, &next, RevocationReason::KeyCompromise).await.unwrap();
+    w.clock.advance(6 * MINUTE);
+    trust.seen(&old, from);
+    if let Some(seen) = sign(&w).await {
+        devices.suspect(&seen).await.unwrap();
+    }
+    assert_eq!(devices.detail(&operator, &id).await.unwrap().1.suspicion, None, "its only certificate");
+
+    renewed().await;
+    w.clock.advance(6 * MINUTE);
+    trust.seen(&old, from);
+    devices.suspect(&sign(&w).await.unwrap()).await.unwrap();
+    assert!(devices.detail(&operator, &id).await.unwrap().1.suspicion.is_some(), "a successor is in use again");
 }
