@@ -14,7 +14,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, GivenGroup, est_lines},
+    enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, GivenGroup, est_lines, names_to_fit},
     pki::{KeyType, ProfileKeys},
 };
 
@@ -79,13 +79,14 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
     let seen = format!("{} of {} connected", grouped(used), counted(c.token.max_uses, "device has", "devices have"));
     let code = match way {
         Way::Agent | Way::Factory | Way::Claim | Way::Own | Way::HawkBit | Way::Import => {
-            view! { {super::key_words(p, &c.token.profile)}{code_block(c.command.clone(), "Line to paste on the device")} }.into_any()
+            view! { {super::key_words(p, &c.token.profile)}{name_words(&c.token.pattern)}{code_block(c.command.clone(), "Line to paste on the device")} }.into_any()
         }
         Way::Est => {
             let any = c.token.pattern.is_empty() || c.token.pattern.contains(['*', ' ']);
             let named = if any { "$(hostname)" } else { c.token.pattern.as_str() };
             let key = p.profiles.iter().find(|of| of.name == c.token.profile).map_or(KeyType::P256, ProfileKeys::usual);
-            code_block(est_lines(&p.enrol_url, &p.root_fingerprint, &c.secret, named, key).join("\n"), "Lines to paste on the device")
+            let lines = est_lines(&p.enrol_url, &p.root_fingerprint, &c.secret, named, key).join("\n");
+            view! { {name_words(&c.token.pattern)}{code_block(lines, "Lines to paste on the device")} }.into_any()
         }
     };
     view! {
@@ -104,6 +105,19 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
         </section>
     }
     .into_any()
+}
+
+/// That the host's name, which the lines take, has to fit the token's pattern; nothing where any name does, or where the lines name the device.
+fn name_words(pattern: &str) -> Option<AnyView> {
+    let pattern = names_to_fit(pattern)?.to_owned();
+    let one = if pattern.contains(' ') { "one of " } else { "" };
+    let words = view! {
+        <p class="small text-2">
+            {format!("The name of the device has to fit {one}")}<code>{pattern}</code>". Where the host's does not, write one that does in the place of "
+            <code>"$(hostname)"</code>"."
+        </p>
+    };
+    Some(words.into_any())
 }
 
 /// The rows; for whom a token is stands under its label, so that what can be done with it stays within the card.

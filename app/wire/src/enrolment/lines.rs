@@ -56,6 +56,14 @@ pub fn agent_line(
     format!("agent run --enrol {enrol_url} --token {secret} --root-fingerprint {root_fingerprint} --device-id {device_id}{kind}{key}")
 }
 
+/// What the name of a device has to fit where a line takes the host's: the pattern of a token that is neither for one exact id, which its lines name, nor for
+/// any. None where there is nothing to say.
+pub fn names_to_fit(pattern: &str) -> Option<&str> {
+    let exact = !pattern.is_empty() && !pattern.contains(['*', ' ']);
+    let any = pattern.split(' ').any(|one| one.bytes().all(|b| b == b'*'));
+    (!exact && !any).then_some(pattern)
+}
+
 /// The same with all that the agent needs in one code, which a phone scans and hands on.
 pub fn code_line(code: &str) -> String {
     format!("agent run --code {}", shell_word(code))
@@ -134,6 +142,15 @@ mod tests {
         assert!(line(Some("gw-1"), "linux-host").ends_with("--device-id gw-1 --type linux-host"));
         assert!(agent_line("h", "ab", "x", Some("gw-1"), "", AgentKey::Rsa3072).ends_with("--device-id gw-1 --key rsa-3072"));
         assert!(line(Some("$(reboot)"), "it's; reboot").ends_with(r"--device-id '$(reboot)' --type 'it'\''s; reboot'"));
+    }
+
+    #[test]
+    fn a_name_has_to_fit_where_a_pattern_is_neither_one_id_nor_any() {
+        for (pattern, fits) in
+            [("u-*", true), ("gw-1 gw-2", true), ("*-hall3", true), ("gw-1", false), ("", false), ("*", false), ("gw-* *", false)]
+        {
+            assert_eq!(names_to_fit(pattern), fits.then_some(pattern), "{pattern:?}");
+        }
     }
 
     #[test]

@@ -423,3 +423,30 @@ async fn a_20_the_console_says_that_the_clock_jumped_and_takes_the_new_time() {
     assert_eq!(b.post("clock_accept", &[]).await.unwrap(), "/certificates");
     assert!(!page("/certificates").await.contains("has jumped"));
 }
+
+/// The lines of a token take the host's name unless they name the device; what that has to fit is said beside them.
+#[tokio::test]
+async fn a_token_s_lines_say_which_names_it_takes() {
+    let b = Browser::new().await;
+    for (pattern, says) in [("u-*", Some("<code>u-*</code>")), ("gw-1 gw-2", Some("one of")), ("gw-1", None), ("", None), ("*", None)] {
+        let token = wire::enrolment::NewEnrolmentToken {
+            label: "line 3".into(),
+            pattern: pattern.into(),
+            max_uses: 1,
+            hours: 1,
+            ..Default::default()
+        };
+        let made = b.world.fleet.devices().create_enrolment_token(&b.admin, token).await.unwrap();
+        for way in ["agent", "est"] {
+            let request = Request::builder()
+                .uri(format!("/enrolment?tab={way}"))
+                .header(header::COOKIE, format!("{}; fw_once={}.{}", b.session, made.token.id, made.secret))
+                .header(header::ACCEPT, "text/html");
+            let response = b.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let page = String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap();
+            assert!(page.contains("Token for line 3"), "{way}: {page}");
+            assert_eq!(page.contains("The name of the device has to fit"), says.is_some(), "{way} {pattern:?}: {page}");
+            assert!(says.is_none_or(|says| page.contains(says)), "{way} {pattern:?}: {page}");
+        }
+    }
+}
