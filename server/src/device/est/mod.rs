@@ -92,7 +92,7 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
         // RFC 7030 §6 advises against it, and a key that was never here can't be taken from here (E-8).
         "serverkeygen" => {
             let what = "This server makes no keys for devices. Make the key on the device and use simpleenroll.";
-            let refusal = Fault::new(FaultKind::NotFound, "server_keys_off", what).into();
+            let refusal = Refusal::from(Fault::new(FaultKind::NotFound, "server_keys_off", what));
             if request.method() == Method::POST {
                 turned_away(devices, operation, &refusal);
             }
