@@ -45,6 +45,7 @@ fn running() -> Concern {
         limited: false,
         full: None,
         turn: None,
+        frees: String::new(),
         budgeted: false,
         over_budget: None,
         windowed: false,
