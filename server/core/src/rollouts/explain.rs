@@ -51,10 +51,12 @@ pub struct Concern {
     pub damaged: bool,
     /// It limits how many update at the same time.
     pub limited: bool,
-    /// Why there is no room beside them: what [`throttle`](super::throttle) says.
+    /// Why there is no room beside them: what [`throttle`](super::throttle) says, and [`holding`](super::holding) of those that hold the places.
     pub full: Option<String>,
-    /// By when it is estimated to have its turn all the same: what [`turn`](super::turn) says.
+    /// By when it is estimated to have its turn all the same, or before when it does not: what [`holding`](super::holding) says.
     pub turn: Option<Timestamp>,
+    /// When a place is free, in words, where one device decides that; empty otherwise.
+    pub frees: String,
     /// There is a data budget, and the plan keeps to it.
     pub budgeted: bool,
     /// That the device has used it up, and until when.

@@ -10,6 +10,7 @@ use super::{
     fitting::Fitting,
     foreseeing::{Zones, foresee},
     going_back::known,
+    holding,
     lot::Lot,
     store::{
         deltas, freezes, history,
@@ -166,7 +167,7 @@ impl Rollouts {
         misspelt.knows_metrics(&sent, all);
         unheard.knows_metrics(&sent, all);
         let mut warnings = damaged(on, spec).await?;
-        warnings.extend(misspelt.said(&groups).into_iter().chain(unheard.said()));
+        warnings.extend(misspelt.said(&groups).into_iter().chain(unheard.said()).chain(holding::warning(spec)));
         let frosts = freezes::not_over(on, org, now).await?;
         let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();

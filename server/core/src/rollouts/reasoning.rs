@@ -5,6 +5,7 @@ use super::{
     confirming::{self, Agreement},
     draw, expecting,
     explain::{Concern, explain},
+    holding::{self, Holder, Turn, Waits},
     previewing::HISTORY,
     stand::{Stand, UnderWay},
     store::{
@@ -13,10 +14,9 @@ use super::{
         strata,
         turns::{self, Open},
     },
-    throttle,
+    throttle::{self, Full},
     ticking::target,
     timing::{self, Frost, Terms, Timing},
-    turn,
 };
 use crate::{
     Result,
@@ -25,8 +25,10 @@ use crate::{
     devices::{DeviceNo, Facts, store as devices},
     releases, transfers,
 };
+use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     Timestamp,
+    ids::RolloutId,
     rollouts::Why,
     states::{RolloutState, UpdateState},
     transfers::DataUse,
@@ -92,7 +94,7 @@ impl Rollouts {
             timing::words(&terms, &open.timing, &facts.attributes).filter(|_| waits)
         });
         let under_way = open.map(|open| UnderWay {
-            put_off: put_off(&open, &own),
+            put_off: holding::put_off(open.state, open.deadline.plus(-open.timeout_ms), &own.terms(&open.timing)),
             denied: denied(&open),
             unproven: unproven(&open),
             confirmable: open.asks && !open.begun() && Agreement::of(true, &facts, false, false) == Agreement::InConsole(false),
@@ -124,13 +126,6 @@ impl Rollouts {
     }
 }
 
-/// Until when somebody at the device has put its update off: nobody else is waited for longer than the time-out from now, or from the next window, on.
-fn put_off(open: &Open, own: &Own<'_>) -> Option<Timestamp> {
-    let waits = matches!(open.state, UpdateState::AwaitingConfirmation | UpdateState::AwaitingWindow);
-    let until = open.deadline.plus(-open.timeout_ms);
-    (waits && until > own.terms(&open.timing).waits_from(open.state)).then_some(until)
-}
-
 /// When somebody at the device said no, and what they said to that.
 fn denied(open: &Open) -> Option<(Timestamp, String)> {
     let (detail, at) = &open.said;
@@ -154,20 +149,9 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
     let timing = Timing::of(&record.spec);
     let terms = own.terms(&timing);
     let runs = course.state == RolloutState::Running;
-    let (full, turn) = if runs && throttle::throttled(&record.spec) {
-        let crowd = offers::crowd(on, record, device, own.now).await?;
-        match throttle::full(&record.spec, crowd) {
-            Some(full) => {
-                let took = expecting::average(&history::took(on, &record.org, &record.device_type, HISTORY).await?);
-                let waiting = course.current().map_or(0, |stage| stage.counts.waiting);
-                let turn = turn::last_turn(&record.spec, &full, crowd, waiting, took).map(|ms| own.now.plus(ms));
-                (Some(full.words(own.facts, turn)), turn)
-            }
-            None => (None, None),
-        }
-    } else {
-        (None, None)
-    };
+    let waiting = course.current().map_or(0, |stage| stage.counts.waiting);
+    let kept_back = if runs && throttle::throttled(&record.spec) { Box::pin(kept_back(on, record, waiting, own)).await? } else { None };
+    let (full, Turn { at: turn, again: frees, .. }) = kept_back.map_or_else(|| (None, Turn::default()), |(why, turn)| (Some(why), turn));
     let budgeted = own.data.budget.is_some() && !record.spec.ignore_data_budget;
     let over = if budgeted { transfers::budget::words(&own.data) } else { None };
     Ok(Concern {
@@ -189,6 +173,7 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
         limited: throttle::throttled(&record.spec),
         full,
         turn,
+        frees,
         budgeted,
         over_budget: over.map(|words| (words, own.data.again)),
         windowed: timing.window.is_some(),
@@ -201,4 +186,33 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
         waits_again: last.as_ref().is_some_and(|l| l.again),
         ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
     })
+}
+
+/// Why there is no room for the device beside those that update at the same time, and when it has its turn; none when there is room. `waiting` devices of the stage
+/// wait as well.
+async fn kept_back(on: &mut Read, record: &Record, waiting: i64, own: &Own<'_>) -> Result<Option<(String, Turn)>> {
+    let crowd = offers::crowd(on, record, own.device, own.now).await?;
+    let Some(full) = throttle::full(&record.spec, crowd) else { return Ok(None) };
+    let took = expecting::average(&history::took(on, &record.org, &record.device_type, HISTORY).await?);
+    let holders = holders(on, record, &full, own).await?;
+    let turn = holding::turn(&record.spec, &full, crowd, (waiting, took), &holders, own.now);
+    Ok(Some((turn.words(&full, own.facts), turn)))
+}
+
+/// Who holds the places, and what each of them waits for by its own rollout's plan.
+async fn holders(on: &mut Read, record: &Record, full: &Full<'_>, own: &Own<'_>) -> Result<Vec<Holder>> {
+    let held = offers::holders(on, record, own.device, full).await?;
+    let others: BTreeSet<&RolloutId> = held.iter().map(|held| &held.rollout).filter(|id| **id != record.id).collect();
+    let mut timings = BTreeMap::from([(&record.id, Timing::of(&record.spec))]);
+    for id in others {
+        if let Some(other) = records::record(on, &record.org, id).await? {
+            timings.insert(id, Timing::of(&other.spec));
+        }
+    }
+    let of = |held: &offers::Holds| {
+        let timing = timings.get(&held.rollout)?;
+        let terms = Terms::of(timing, &held.attributes, own.frosts, own.now);
+        Some(Holder { device_id: held.device_id.clone(), waits: Waits::of(held.place, (timing, &terms, &held.attributes)) })
+    };
+    Ok(held.iter().filter_map(of).collect())
 }

@@ -40,8 +40,8 @@ pub fn begin(rate: &Rate, devices: i64, succeeded: i64, took_ms: Option<i64>) ->
     }
 }
 
-/// Milliseconds until the last of those that wait has its turn, when there is no room for one of them now; none where that rests on how long updates
-/// take, and nobody knows it. `waiting` are those of the stage that runs.
+/// Milliseconds until the last of those that wait has its turn, when there is no room for one of them: from now on by a rate, and otherwise from when the updates
+/// began that hold the places. None where that rests on how long updates take, and nobody knows it. `waiting` are those of the stage that runs.
 pub fn last_turn(spec: &RolloutSpec, full: &Full<'_>, crowd: Crowd, waiting: i64, took_ms: Option<i64>) -> Option<i64> {
     let waiting = waiting.max(1);
     // A minute is full now: the next to begin come when it is over.

@@ -233,7 +233,10 @@ impl Concern {
 
     fn at_once(&self) -> Reason {
         match &self.full {
-            Some(full) => Reason { again_at: self.turn, ..blocks(Rule::AtOnce, full.clone(), "When there is room beside the others.") },
+            Some(full) => {
+                let again = if self.frees.is_empty() { "When there is room beside the others." } else { &self.frees };
+                Reason { again_at: self.turn, ..blocks(Rule::AtOnce, full.clone(), again) }
+            }
             None if self.limited => met(Rule::AtOnce, "fewer update at the same time than may."),
             None => no_matter(Rule::AtOnce, "the plan has no such limit."),
         }

@@ -45,6 +45,7 @@ fn running() -> Concern {
         limited: false,
         full: None,
         turn: None,
+        frees: String::new(),
         budgeted: false,
         over_budget: None,
         windowed: false,
@@ -250,6 +251,18 @@ fn nobody_is_told_to_wait_for_what_can_not_come() {
     assert_eq!(again(halted.clone(), Rule::GoesOut), "When a person resumes it.");
     let recalled = Concern { release: ReleaseState::Recalled, ..halted };
     assert_eq!(again(recalled, Rule::GoesOut), "Never by this rollout. Draft one with another release.");
+}
+
+#[test]
+fn who_holds_the_place_says_when_it_is_looked_at_again() {
+    let of = |frees: &str, turn| {
+        let kept_back = Concern { full: Some("full.".into()), frees: frees.into(), turn, ..running() };
+        let rules = kept_back.rules(&Facts::default(), &Stand::default(), Timestamp(0));
+        rules.into_iter().find(|r| r.rule == Rule::AtOnce).map(|r| (r.again, r.again_at)).unwrap()
+    };
+    let window = "When sim-0001 may install, and is done.";
+    assert_eq!(of(window, Some(Timestamp(5))), (window.to_owned(), Some(Timestamp(5))));
+    assert_eq!(of("", None), ("When there is room beside the others.".to_owned(), None));
 }
 
 #[test]

@@ -93,6 +93,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &offers::HOLD_ORG,
     &offers::OPEN_IN,
     &offers::ALIKE,
+    &offers::HOLDERS_IN,
+    &offers::HOLDERS_ALIKE,
     &offers::KIN,
     &offers::BEGUN,
     &offers::SUCCEEDED,

@@ -7,15 +7,18 @@ use super::{
     updates::{shift, take_waiting},
 };
 use crate::{
-    db::{Conn, Error, Sql, Tx, exec, row},
+    db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
     rollouts::{
+        holding::Place,
         state::Class,
-        throttle::{Crowd, throttled},
+        throttle::{Crowd, Full, throttled},
     },
 };
+use std::collections::BTreeMap;
 use wire::{
     Timestamp,
+    device::{TIMEZONE, WAITS_FOR_WINDOW},
     ids::{OrgId, RolloutId, UpdateId},
     rollouts::Counts,
     states::RolloutState,
@@ -41,6 +44,35 @@ pub(super) const ALIKE: Sql = Sql::same(
     "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
      JOIN updates u ON u.device = a.device WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND u.open = TRUE",
 );
+/// What an open update says of what its device waits for; these parameters are the names of the attributes that the device reports of its zone, and of waiting by itself.
+macro_rules! select_holders {
+    ($zone:literal, $waits:literal, $from:literal) => {
+        concat!(
+            "SELECT u.rollout_id, d.device_id, u.state, u.created_at, u.deadline, x.timeout_ms,
+             (SELECT z.value FROM device_attributes z WHERE z.device = u.device AND z.name = ",
+            $zone,
+            "), (SELECT w.value FROM device_attributes w WHERE w.device = u.device AND w.name = ",
+            $waits,
+            ") FROM ",
+            $from
+        )
+    };
+}
+/// The updates that [`OPEN_IN`] counts, those that are waited for the longest first.
+pub(super) const HOLDERS_IN: Sql = Sql::same(select_holders!(
+    "$2",
+    "$3",
+    "updates u JOIN devices d ON d.number = u.device JOIN rollouts x ON x.id = u.rollout_id
+     WHERE u.rollout_id = $1 AND u.open = TRUE AND u.deadline > 0 ORDER BY u.deadline DESC LIMIT $4"
+));
+/// The updates that [`ALIKE`] counts, those that are waited for the longest first.
+pub(super) const HOLDERS_ALIKE: Sql = Sql::same(select_holders!(
+    "$4",
+    "$5",
+    "device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
+     JOIN updates u ON u.device = a.device JOIN devices d ON d.number = u.device JOIN rollouts x ON x.id = u.rollout_id
+     WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND u.open = TRUE ORDER BY u.deadline DESC LIMIT $6"
+));
 /// How many active devices have the same value of attribute $3 as device $2.
 pub(super) const KIN: Sql = Sql::same(
     "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
@@ -77,6 +109,10 @@ pub(in crate::rollouts) struct Held {
 
 /// What a rate is counted over.
 const MINUTE_MS: i64 = 60_000;
+/// Most devices that hold places and are looked at, one by one.
+const LOOKED_AT: i64 = 1000;
+/// A row of [`HOLDERS_IN`] or [`HOLDERS_ALIKE`].
+type HolderRecord = (String, String, String, i64, i64, i64, Option<String>, Option<String>);
 
 /// Holds the rollout for an offer; where its plan limits how many there are at once, no other offer is made meanwhile that would count.
 pub(in crate::rollouts) async fn hold_rollout(tx: &mut Tx, record: &Record) -> Result<Option<Held>, Error> {
@@ -122,6 +158,52 @@ pub(in crate::rollouts) async fn crowd(on: &mut impl Conn, record: &Record, devi
         }
     }
     Ok(crowd)
+}
+
+/// A device that holds a place in a limit.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Holds {
+    /// By which rollout.
+    pub rollout: RolloutId,
+    pub device_id: String,
+    pub place: Place,
+    /// What it reports of its zone, and of waiting for its window by itself.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Who holds the places in a limit that leaves no room for this device: of more than are looked at, those that are waited for the longest. Nobody holds a place
+/// in a rate.
+pub(in crate::rollouts) async fn holders(
+    on: &mut impl Conn,
+    record: &Record,
+    device: DeviceNo,
+    full: &Full<'_>,
+) -> Result<Vec<Holds>, Error> {
+    let found = match full {
+        Full::Rate(_) => Vec::new(),
+        Full::AtOnce(_) => rows!(on, HolderRecord, HOLDERS_IN, record.id.as_str(), TIMEZONE, WAITS_FOR_WINDOW, LOOKED_AT)?,
+        Full::Budget(budget, _) => {
+            let (org, attribute) = (record.org.as_str(), budget.attribute.as_str());
+            rows!(on, HolderRecord, HOLDERS_ALIKE, org, device, attribute, TIMEZONE, WAITS_FOR_WINDOW, LOOKED_AT)?
+        }
+    };
+    found
+        .into_iter()
+        .map(|(rollout, device_id, state, offered_at, deadline, timeout_ms, zone, waits)| {
+            let attributes = [(TIMEZONE, zone), (WAITS_FOR_WINDOW, waits)];
+            Ok(Holds {
+                rollout: rollout.parse().map_err(Error::corrupt)?,
+                device_id,
+                place: Place {
+                    state: state.parse().map_err(Error::corrupt)?,
+                    offered_at: Timestamp(offered_at),
+                    deadline: Timestamp(deadline),
+                    timeout_ms,
+                },
+                attributes: attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+            })
+        })
+        .collect()
 }
 
 /// What is written of an offer.

@@ -22,6 +22,7 @@ mod expiring;
 mod faults;
 mod glass;
 mod going_on;
+mod holding;
 mod inbox;
 mod large;
 mod limits;
