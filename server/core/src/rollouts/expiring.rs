@@ -113,7 +113,7 @@ impl Rollouts {
     }
 
     /// Changes them for what is sent, approved or broken from now on. Break glass is switched on a day later, and only where there are enough people
-    /// to review it; off at once.
+    /// to review it; off at once. What [`Rollouts::approval_terms`] gave changes nothing when it is sent back.
     pub async fn set_approval_terms(&self, actor: &Actor, new: NewApprovalTerms) -> Result<ApprovalTerms> {
         may(actor, Act::People)?;
         for (field, days) in [("request_days", new.request_days), ("start_days", new.start_days)] {
@@ -128,8 +128,14 @@ impl Rollouts {
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &actor.org).await?;
         let before = terms(&mut tx, &actor.org).await?;
+        if new.break_glass_from.is_some() && new.break_glass_from != before.break_glass_from {
+            let why = "Nobody chooses from when on the glass may be broken: send what was read, or leave it out.";
+            return Err(Error::invalid("break_glass_from", why).into());
+        }
         let admins = access::admins_beside(&mut tx, &actor.org, "").await?;
-        let break_glass_from = match (new.break_glass, before.break_glass_from) {
+        // What was read while it was still to come says that it is off, and does not mean to switch it off.
+        let on = new.break_glass || new.break_glass_from.is_some();
+        let break_glass_from = match (on, before.break_glass_from) {
             (false, _) => None,
             (true, Some(from)) => Some(from),
             (true, None) if admins > i64::from(GLASS_REVIEWS) => Some(now.plus(NOTICE_MS)),
@@ -141,7 +147,7 @@ impl Rollouts {
                 return Err(Error::NotNow(why).into());
             }
         };
-        let NewApprovalTerms { request_days, start_days, review_hours, break_glass: _ } = new;
+        let NewApprovalTerms { request_days, start_days, review_hours, .. } = new;
         let after = Terms { request_days, start_days, review_hours, break_glass_from };
         if after != before {
             store::keep_terms(&mut tx, &actor.org, &after).await?;

@@ -12,7 +12,8 @@ use wire::{
 
 const DAY: i64 = 24 * 3_600_000;
 
-const TERMS: NewApprovalTerms = NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: false };
+const TERMS: NewApprovalTerms =
+    NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: false, break_glass_from: None };
 
 fn spec(s: &Scene) -> RolloutSpec {
     s.spec(vec![stage(Reach::Percent(100.0))])
