@@ -87,7 +87,7 @@ pub async fn set_approval_terms(
     #[server(default)] break_glass: bool,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let new = wire::rollouts::NewApprovalTerms { request_days, start_days, review_hours, break_glass };
+    let new = wire::rollouts::NewApprovalTerms { request_days, start_days, review_hours, break_glass, break_glass_from: None };
     call.answer(call.fleet.rollouts().set_approval_terms(&call.actor, new).await)?;
     call.lead_to("/approvals");
     Ok(())

@@ -26,9 +26,6 @@ pub async fn create_freeze(name: String, from: String, until: String, #[server(d
 pub async fn end_freeze(id: String, #[server(default)] reason: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::FreezeId = call.id(&id)?;
-    if reason.trim().is_empty() {
-        return Err(call.invalid("reason", "Say why: it stays in the audit log."));
-    }
     call.answer(call.fleet.rollouts().end_freeze(&call.actor, &id, &reason).await)?;
     call.lead_to("/freezes");
     Ok(())

@@ -67,7 +67,7 @@ const TABS: [(InboxTab, &str, &str, &str); 5] = [
         InboxTab::Void,
         "Expired or void",
         "Nothing has expired",
-        "A request or an approval that has outlived its time, or was voided by an edit, appears here until it is sent again.",
+        "A request or an approval that has outlived its time, or was voided by an edit or a recall, appears here until it is sent again.",
     ),
 ];
 

@@ -189,6 +189,7 @@ async fn said(fleet: &Fleet, shell: &Actor, command: Approval) -> Result<String>
                 start_days: start_days.unwrap_or(now.start_days),
                 review_hours: review_hours.unwrap_or(now.review_hours),
                 break_glass: break_glass.map_or(on, |switch| switch == Switch::On),
+                break_glass_from: None,
             };
             terms(&rollouts.set_approval_terms(shell, new).await?)
         }

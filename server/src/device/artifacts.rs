@@ -44,7 +44,7 @@ pub(super) async fn serve(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let file = devices.fleet.releases().open_in_time(digest).await?;
-    let (status, head, part) = match stored::answered(headers, &file.etag, file.size) {
+    let (status, head, part) = match stored::answered(method, headers, &file.etag, file.size) {
         Answered::Done(response) => return Ok(response),
         Answered::Bytes { status, head, part } => (status, head, part),
     };

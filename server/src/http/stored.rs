@@ -7,7 +7,7 @@ use super::{
     tags,
 };
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use std::ops::Range;
 use wire::FaultKind;
 
@@ -26,15 +26,17 @@ pub enum Answered {
     },
 }
 
-/// The answer to a `GET` or `HEAD` with these headers for content of `size` bytes, whose strong entity tag is `etag` (with its quotes).
-pub fn answered(headers: &HeaderMap, etag: &str, size: u64) -> Answered {
+/// The answer to a `GET` or `HEAD` with these headers for content of `size` bytes, whose strong entity tag is `etag` (with its quotes). A `HEAD` is of all of it:
+/// `Range` is defined for `GET` alone (§14.2).
+pub fn answered(method: &Method, headers: &HeaderMap, etag: &str, size: u64) -> Answered {
     // In the order of §13.2.2.
     if tags::unwanted(headers, etag) {
         let problem = Problem::new(FaultKind::Conflict, "other_content", "The file has another entity tag than If-Match names.");
         return Answered::Done(problem.under(StatusCode::PRECONDITION_FAILED));
     }
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let selected = range::select(text(header::RANGE), text(header::IF_RANGE), etag, size);
+    let range = text(header::RANGE).filter(|_| *method == Method::GET);
+    let selected = range::select(range, text(header::IF_RANGE), etag, size);
     let mut head = HeaderMap::new();
     let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
     head.insert(header::ETAG, value(etag));
@@ -72,6 +74,19 @@ pub fn saved_as(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_is_for_get_alone() {
+        let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static("bytes=2-4"))]);
+        for (method, expected) in [(Method::GET, (206, 2..5, "3", Some("bytes 2-4/10"))), (Method::HEAD, (200, 0..10, "10", None))] {
+            let Answered::Bytes { status, head, part } = answered(&method, &headers, "\"a\"", 10) else { panic!("{method}") };
+            let said = |name: header::HeaderName| head.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!((status.as_u16(), part, said(header::CONTENT_LENGTH).unwrap(), said(header::CONTENT_RANGE)), expected, "{method}");
+            assert_eq!(said(header::ACCEPT_RANGES), Some("bytes"), "{method}");
+        }
+        let past = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static("bytes=10-"))]);
+        assert!(matches!(answered(&Method::HEAD, &past, "\"a\"", 10), Answered::Bytes { status: StatusCode::OK, .. }));
+    }
 
     #[test]
     fn names_are_saved_as_they_are_and_never_end_the_header() {

@@ -215,7 +215,7 @@ async fn a_30_device_a_gets_and_changes_nothing_of_device_b_by_any_route(#[case]
         };
         let more = match route.rsplit('/').next() {
             Some("feedback" | "activateAutoConfirm" | "deactivateAutoConfirm") => body.clone(),
-            Some("configData") => [&body[..], &["-X", "PUT"]].concat(),
+            Some("configData" | "installedBase") => [&body[..], &["-X", "PUT"]].concat(),
             _ => Vec::new(),
         };
         refused(&c.device(route, &at("gw-b"), &more).await, 403, route);

@@ -50,6 +50,18 @@ async fn nothing_begins_before_somebody_agrees(#[case] kind: EngineKind) {
     assert_eq!(device.post(&feedback, answer("denied")).await, 200);
     assert_eq!(rig.part(&rollout, "gw-1").await["detail"], "not confirmed at the device: by hand");
     assert_eq!(device.link("confirmationBase").await, asked, "it may be asked again");
+    // No word of the device stands for the person's.
+    for (execution, finished, means) in
+        [("closed", "success", "succeeded"), ("proceeding", "none", "downloading"), ("downloaded", "none", "downloaded")]
+    {
+        assert_eq!(device.say(&action, execution, finished, &["all done"]).await, 404, "{execution}");
+        assert_eq!(rig.part(&rollout, "gw-1").await["state"], "awaiting_confirmation", "{execution}");
+        let history = device.read(&format!("{asked}?actionHistory=-1")).await["actionHistory"]["messages"].clone();
+        let said = format!("says {means} before anybody has confirmed it, which is refused");
+        assert!(history.as_array().unwrap().iter().any(|line| line.as_str() == Some(said.as_str())), "{history}");
+    }
+    assert_eq!(device.get(file).await.status(), 404, "nothing is fetched by it either");
+    assert_eq!(device.link("confirmationBase").await, asked);
     assert_eq!(device.post(&feedback, answer("confirmed")).await, 200);
     assert_eq!(device.link("deploymentBase").await, action);
     assert_eq!(device.get(&asked).await.status(), 404);

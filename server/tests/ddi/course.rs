@@ -83,6 +83,10 @@ async fn a_device_polls_downloads_with_a_cut_and_succeeds(#[case] kind: EngineKi
     std::fs::File::options().write(true).open(&stored).unwrap().set_modified(later).unwrap();
     let head = device.http.head(link("download")).header("accept", "application/octet-stream").send().await.unwrap();
     assert_eq!((head.status().as_u16(), head.headers()["content-length"].to_str().unwrap()), (200, "3000000"));
+    let ranged = device.http.head(link("download")).header("range", "bytes=100-199").send().await.unwrap();
+    let said = |name: &str| ranged.headers().get(name).map(|value| value.to_str().unwrap());
+    let told = (ranged.status().as_u16(), said("content-length"), said("accept-ranges"), said("content-range"));
+    assert_eq!(told, (200, Some("3000000"), Some("bytes"), None), "a range is for GET alone");
     let mut body = device.get(&link("download")).await.bytes_stream();
     let mut got = body.next().await.unwrap().unwrap().to_vec();
     drop(body);

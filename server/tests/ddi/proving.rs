@@ -290,3 +290,43 @@ async fn a_late_success_without_a_download_is_heard_and_counts_for_what_the_devi
     assert_eq!(c.stands().await, is("succeeded", ""));
     c.rig.server.stop().await;
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_names_the_release_that_it_runs(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    // The other one gives every rollout somebody to reach.
+    let (device, _other) = (rig.device("gw-1").await, rig.device("gw-2").await);
+    let puts =
+        async |body: Value| device.http.put(format!("{}/installedBase", device.base)).json(&body).send().await.unwrap().status().as_u16();
+    let names = |name: &str, version: &str| json!({ "name": name, "version": version });
+    let first = rig.rest.release("1.1.0", 2, &[7; 1000]).await;
+    for (body, refusal) in [
+        (names("gateway", "9.9.9"), 404),
+        (names("camera", "1.1.0"), 404),
+        (names("gateway", ""), 400),
+        (json!({ "name": "gateway" }), 400),
+        (json!([]), 400),
+    ] {
+        assert_eq!(puts(body.clone()).await, refusal, "{body}");
+    }
+    assert_ne!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
+    assert_eq!((puts(names("gateway", "1.1.0")).await, puts(names("gateway", "1.1.0")).await), (201, 200), "the second is no news");
+    let shown = rig.rest.get("/devices/gw-1").await;
+    assert_eq!([&shown["row"]["version"], &shown["sequence"]], [&json!("1.1.0"), &json!(2)]);
+    rig.roll_out(&first).await;
+    assert_eq!(device.poll().await, json!({}), "it runs that");
+
+    // It proves a success that nothing else speaks for, and belies one.
+    for (version, sequence, runs, state) in [("1.2.0", 3, "1.2.0", "succeeded"), ("1.3.0", 4, "1.2.0", "failed")] {
+        let rollout = rig.roll_out(&rig.rest.release(version, sequence, &[7; 1000]).await).await;
+        let action = device.link("deploymentBase").await;
+        assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
+        assert_eq!(rig.part(&rollout, "gw-1").await["state"], "verifying", "{version}");
+        puts(names("gateway", runs)).await;
+        assert_eq!(rig.part(&rollout, "gw-1").await["state"], state, "{version}");
+    }
+    rig.server.stop().await;
+}

@@ -25,6 +25,8 @@ async fn a_device_speaks_for_itself_alone(#[case] kind: EngineKind) {
         }
         let put = one.http.put(format!("{base}/configData")).json(&json!({ "data": {} })).send().await.unwrap();
         assert_eq!(put.status(), 403);
+        let runs = json!({ "name": "gateway", "version": "1.1.0" });
+        assert_eq!(one.http.put(format!("{base}/installedBase")).json(&runs).send().await.unwrap().status(), 403);
         assert_eq!(one.say(&format!("{base}/deploymentBase/{of_two}"), "closed", "failure", &[]).await, 403);
     }
     // Its own address with the action of another, and with none.

@@ -216,6 +216,10 @@ async fn freezes_are_made_listed_and_ended(#[case] kind: EngineKind) {
     assert_eq!(desk.operator.post(&path, &json!({ "reason": "urgent" })).await.code(), DENIED);
     assert_eq!(desk.admin.post(&path, &json!({ "why": "urgent" })).await.code(), (400, "bad_json"));
     assert_eq!(desk.admin.post("/freezes/nonsense/end", &json!({})).await.code(), (404, "not_found"));
+    for nothing in [json!({}), json!({ "reason": " " })] {
+        let refused = desk.admin.post(&path, &nothing).await;
+        assert_eq!((refused.code(), &refused.body["field"]), ((400, "invalid"), &json!("reason")), "{}", refused.body);
+    }
     let ended = desk.admin.post(&path, &json!({ "reason": "urgent" })).await;
     assert_eq!(calendar().await, json!([ended.ok()]));
     assert_ne!(ended.body["ended_at"], Value::Null);

@@ -96,7 +96,7 @@ words! {
         Mine = "mine",
         /// Not waiting any more: approved, rejected, begun without approval, or stopped.
         Done = "done",
-        /// A draft again: its request or its approval has expired, or an edit has voided it.
+        /// A draft again: its request or its approval has expired, or an edit or the recall of its release has voided it.
         Void = "void",
     }
 }

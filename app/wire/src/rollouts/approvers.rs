@@ -228,6 +228,9 @@ pub struct NewApprovalTerms {
     pub review_hours: u32,
     /// Switching it on counts a day later, switching it off at once.
     pub break_glass: bool,
+    /// As it was read, so that what was read may be sent back: it is not chosen, and what was asked for stays so. Left out, `break_glass` alone counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass_from: Option<Timestamp>,
 }
 
 /// Somebody who can be put into a group.

@@ -306,7 +306,8 @@ const fn says(update_id: UpdateId, state: UpdateState) -> StatusReport {
 /// Bytes for people.
 fn size(bytes: u64) -> String {
     match bytes {
-        0..1_000_000 => format!("{}.{} KB", bytes / 1000, bytes % 1000 / 100),
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{}.{} KB", bytes / 1000, bytes % 1000 / 100),
         _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
     }
 }

@@ -47,7 +47,7 @@ pub use error::Error;
 pub use making::Created;
 pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures, signed, taken_by};
 pub use scrubbing::Figures;
-pub(crate) use store::{StillRun, damaged_in, has_damage};
+pub(crate) use store::{StillRun, damaged_in, has_damage, sequence_of};
 pub use trusting::{Signed, says_trust};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};

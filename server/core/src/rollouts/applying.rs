@@ -78,18 +78,21 @@ impl Rollouts {
         Ok(Some(Against { id, state, lines, generation, same }))
     }
 
-    /// What applying a plan would change: what differs from the newest rollout of its name. What is not kept yet would be drafted and is checked as that:
-    /// none where it could be, an error with its problems where it could not. Changes nothing.
+    /// What applying a plan would change: what differs from the newest rollout of its name, none where there is none. An error with the plan's problems
+    /// where it has any. Changes nothing.
     pub async fn compared(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Option<Against>> {
         let found = self.against(actor, spec).await?;
-        if found.is_none() {
-            self.draftable(actor, spec).await?;
-        }
+        self.sound(actor, spec, found.as_ref()).await?;
         Ok(found)
     }
 
-    async fn draftable(&self, actor: &Actor, spec: &RolloutSpec) -> Result<()> {
+    /// An error with the problems that a plan would be refused for if it were applied now; `against` is the newest rollout of its name. One that is kept
+    /// already is not looked at again. Changes nothing.
+    pub async fn sound(&self, actor: &Actor, spec: &RolloutSpec, against: Option<&Against>) -> Result<()> {
         may(actor, Act::Read)?;
+        if against.is_some_and(|against| against.same) {
+            return Ok(());
+        }
         let mut on = self.db.read().await?;
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
         checked(&mut on, &actor.org, &spec, self.clock.now()).await.map(drop)

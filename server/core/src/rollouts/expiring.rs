@@ -1,5 +1,5 @@
-//! For how long an approval is waited for, and for how long it holds. Owns the organization's terms and the end of what has outlived them: it is a
-//! draft again, with the reason. Refuses to touch what has begun.
+//! For how long an approval is waited for, and for how long it holds. Owns the organization's terms and the end of what has outlived them, and of requests
+//! whose release was recalled: it is a draft again, with the reason. Refuses to touch what has begun.
 //!
 //! Each rollout keeps the instants that the terms gave when it was sent and when it was approved. Whether the glass may be broken is one of the terms,
 //! off at first: a fleet begins with one admin, and an organization that has not thought about emergencies has four eyes that nobody goes around.
@@ -7,7 +7,7 @@
 
 use super::{
     Error, Rollouts,
-    course::{Change, Course},
+    course::{Change, Course, may_install},
     rule::NOTICE_MS,
     store::{
         approvers::{self as store, Terms},
@@ -79,12 +79,15 @@ pub(super) enum Late {
     Request,
     /// Its approval: it has not begun.
     Approval,
+    /// Its release: nobody decides any more on what nobody may install.
+    Release,
 }
 
-/// Whether a rollout has outlived its request or its approval.
+/// Whether a rollout has outlived its request or its approval, or waits for the approval of a release that was recalled. What is approved stops by that.
 pub(super) fn late(record: &Record, now: Timestamp) -> Option<Late> {
     let over = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
     match record.state() {
+        RolloutState::WaitingForApproval if !may_install(record.release_state()) => Some(Late::Release),
         RolloutState::WaitingForApproval if over(record.decide_by) => Some(Late::Request),
         RolloutState::Approved | RolloutState::Scheduled if over(record.start_by) => Some(Late::Approval),
         _ => None,
@@ -97,6 +100,7 @@ impl Late {
         Error::NotNow(match self {
             Self::Request => "The time to decide on it is over. Its author can send it again.".to_owned(),
             Self::Approval => "Its approval has expired: it did not begin in time. Send it for approval again.".to_owned(),
+            Self::Release => "The release was recalled, so it can't go out any more. Its author can choose another release.".to_owned(),
         })
     }
 }
@@ -109,7 +113,7 @@ impl Rollouts {
     }
 
     /// Changes them for what is sent, approved or broken from now on. Break glass is switched on a day later, and only where there are enough people
-    /// to review it; off at once.
+    /// to review it; off at once. What [`Rollouts::approval_terms`] gave changes nothing when it is sent back.
     pub async fn set_approval_terms(&self, actor: &Actor, new: NewApprovalTerms) -> Result<ApprovalTerms> {
         may(actor, Act::People)?;
         for (field, days) in [("request_days", new.request_days), ("start_days", new.start_days)] {
@@ -124,8 +128,14 @@ impl Rollouts {
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &actor.org).await?;
         let before = terms(&mut tx, &actor.org).await?;
+        if new.break_glass_from.is_some() && new.break_glass_from != before.break_glass_from {
+            let why = "Nobody chooses from when on the glass may be broken: send what was read, or leave it out.";
+            return Err(Error::invalid("break_glass_from", why).into());
+        }
         let admins = access::admins_beside(&mut tx, &actor.org, "").await?;
-        let break_glass_from = match (new.break_glass, before.break_glass_from) {
+        // What was read while it was still to come says that it is off, and does not mean to switch it off.
+        let on = new.break_glass || new.break_glass_from.is_some();
+        let break_glass_from = match (on, before.break_glass_from) {
             (false, _) => None,
             (true, Some(from)) => Some(from),
             (true, None) if admins > i64::from(GLASS_REVIEWS) => Some(now.plus(NOTICE_MS)),
@@ -137,7 +147,7 @@ impl Rollouts {
                 return Err(Error::NotNow(why).into());
             }
         };
-        let NewApprovalTerms { request_days, start_days, review_hours, break_glass: _ } = new;
+        let NewApprovalTerms { request_days, start_days, review_hours, .. } = new;
         let after = Terms { request_days, start_days, review_hours, break_glass_from };
         if after != before {
             store::keep_terms(&mut tx, &actor.org, &after).await?;
@@ -149,12 +159,13 @@ impl Rollouts {
         Ok(after.shown(now))
     }
 
-    /// Makes a rollout that has outlived its request or its approval a draft again. Nothing happens when it has moved in the meantime.
+    /// Makes a rollout that has outlived its request, its approval or its release a draft again. Nothing happens when it has moved in the meantime.
     pub(super) async fn expire(&self, record: &Record, course: &Course, late: Late) -> Result<()> {
         let now = self.clock.now();
         let (action, what) = match late {
             Late::Request => ("rollout.request_expired", "The request for approval has expired: it was not decided in time"),
             Late::Approval => ("rollout.approval_expired", "The approval has expired: it did not begin in time"),
+            Late::Release => ("rollout.request_void", "The request for approval is void: the release was recalled"),
         };
         let mut tx = self.db.write().await?;
         let back = Change::Enter { to: RolloutState::Draft, summary: what.to_owned() };
@@ -163,8 +174,11 @@ impl Rollouts {
         }
         quorum::void(&mut tx, &record.id).await?;
         lists::add_event(&mut tx, &record.org, &record.id, what, "automatic", "warn", now).await?;
-        let until = if late == Late::Request { record.decide_by } else { record.start_by };
-        let detail = json!({ "rollout": record.spec.name, "digest": record.digest, "until": until });
+        let detail = match late {
+            Late::Request => json!({ "rollout": record.spec.name, "digest": record.digest, "until": record.decide_by }),
+            Late::Approval => json!({ "rollout": record.spec.name, "digest": record.digest, "until": record.start_by }),
+            Late::Release => json!({ "rollout": record.spec.name, "digest": record.digest, "release": record.release }),
+        };
         let system = Actor::system(record.org.clone());
         audit::append(&mut tx, &system, now, action, record.id.as_str(), &detail).await?;
         tx.commit().await?;

@@ -93,7 +93,7 @@ impl Rollouts {
     }
 
     /// Lifts a freeze before its end, or takes back one that has not begun. One admin is enough, so it is seen: by whom and when stays in the calendar
-    /// and in the audit log, with the `reason` (at most 500 characters, empty for none) beside the freeze's own. Devices that waited for its end may be
+    /// and in the audit log, with the `reason` (1 to 500 characters) beside the freeze's own. Devices that waited for its end may be
     /// offered something at once.
     pub async fn end_freeze(&self, actor: &Actor, id: &FreezeId, reason: &str) -> Result<FreezeRow> {
         may(actor, Act::Freeze)?;
@@ -103,6 +103,10 @@ impl Rollouts {
         let before = store::one(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("freeze"))?;
         if !store::end(&mut tx, &actor.org, id, &actor.label(), now).await? {
             return Err(Error::NotNow("It is over already.".to_owned()).into());
+        }
+        // Of one that is over nobody is asked why.
+        if ended_for.is_empty() {
+            return Err(Error::invalid("reason", "Say why: it stays in the audit log.").into());
         }
         let after = FreezeRow { ended_at: Some(now), ended_by: actor.label(), ..before };
         let lifted = after.lifted().is_some();

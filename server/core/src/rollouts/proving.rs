@@ -19,12 +19,13 @@ use crate::{
     bus::Event,
     db::{self, Tx},
     devices::{DeviceNo, FIRMWARE_SEQUENCE, FIRMWARE_VERSION, Told, said_to_run, store as devices, tells_firmware},
+    releases,
 };
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     device::Telling,
-    ids::RolloutId,
+    ids::{OrgId, RolloutId},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -52,6 +53,25 @@ pub(super) async fn proof(tx: &mut Tx, action: &Action, rollout: &RolloutId) -> 
 }
 
 impl Rollouts {
+    /// What a device without a channel says of itself when it names the release that it runs (hawkBit: its assigned version): its own type, and a version that
+    /// was published for that; and whether that is news. None where there is no such release. To be heard and kept as any word of a device on itself.
+    pub async fn names_release(
+        &self,
+        org: &OrgId,
+        device: DeviceNo,
+        (name, version): (&str, &str),
+    ) -> Result<Option<(BTreeMap<String, String>, bool)>> {
+        let mut on = self.db.read().await?;
+        let facts = devices::facts(&mut on, device, self.clock.now()).await?.unwrap_or_default();
+        if facts.device_type != name {
+            return Ok(None);
+        }
+        let Some(sequence) = releases::sequence_of(&mut on, org, name, version).await? else { return Ok(None) };
+        let news = facts.version != version || facts.sequence != sequence;
+        let said = [(FIRMWARE_VERSION, version.to_owned()), (FIRMWARE_SEQUENCE, sequence.to_string())];
+        Ok(Some((said.map(|(field, word)| (field.to_owned(), word)).into(), news)))
+    }
+
     /// Hears a device without a channel say what it is. That proves a success which waits for its proof, or belies one: one that waits, and one that was
     /// believed with its first word of that after its success, and later as long as the stage that its update belongs to is not over. To be called before
     /// the devices' room keeps what it says: whether this is its first word is known only until then.

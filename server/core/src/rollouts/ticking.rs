@@ -38,7 +38,7 @@ const STEPS: usize = 200;
 const PAGE: i64 = 2000;
 
 impl Rollouts {
-    /// Moves every rollout on as far as it goes now, and ends what has outlived its request or its approval. Takes no input, may be called at any time by any instance, and when it fails for one
+    /// Moves every rollout on as far as it goes now, and ends what has outlived its request, its approval or its release. Takes no input, may be called at any time by any instance, and when it fails for one
     /// rollout it goes on with the others.
     pub async fn tick(&self) -> Result<()> {
         self.look_at_calendar().await?;

@@ -41,7 +41,7 @@ pub(super) enum Rollout {
         #[arg(long, value_name = "FILE")]
         token_file: PathBuf,
     },
-    /// What applying a plan would change; changes nothing
+    /// What applying a plan would change, and what is wrong with it, which is an error; changes nothing
     Diff {
         /// The plan, YAML
         #[arg(value_name = "FILE")]
@@ -101,6 +101,11 @@ async fn report(fleet: &Fleet, which: shown::Which) -> Result<()> {
     }
 }
 
+/// What differs between a plan and the newest rollout of its name.
+fn differing(Against { id, state, lines, .. }: &Against) -> String {
+    format!("{id} ({state}) has another plan:\n{}", changes(lines))
+}
+
 /// What a command says, in whole lines.
 async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
     let shell = Actor::shell(fleet.default_org().clone());
@@ -113,11 +118,21 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
         }
         Rollout::Diff { file } => {
             let (plan, text, spec) = read(fleet, &shell, &file).await?;
-            let found = fleet.rollouts().compared(&shell, &spec).await.map_err(|why| plan.refused(&file, &text, why))?;
+            let found = fleet.rollouts().against(&shell, &spec).await?;
+            let sound = fleet.rollouts().sound(&shell, &spec, found.as_ref()).await;
+            if let Err(why) = sound {
+                let wrong = plan.refused(&file, &text, why);
+                // What differs helps to find the slip.
+                let differs = found.filter(|against| !against.lines.is_empty() && !wrong.is::<fleet::Error>());
+                return Err(match differs {
+                    Some(against) => anyhow::Error::msg(format!("{wrong}\n{}", differing(&against).trim_end())),
+                    None => wrong,
+                });
+            }
             Ok(match found {
                 None => format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name),
                 Some(Against { id, state, lines, .. }) if lines.is_empty() => format!("{id} has this plan ({state}).\n"),
-                Some(Against { id, state, lines, .. }) => format!("{id} ({state}) has another plan:\n{}", changes(&lines)),
+                Some(against) => differing(&against),
             })
         }
         Rollout::Status { file } => {

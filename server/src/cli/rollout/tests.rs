@@ -127,6 +127,20 @@ async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
     assert!(wrong.contains("plan.yaml:20 stages.1.reach: Choose a percentage over 0 and up to 100."), "{wrong}");
     let twice = desk.apply(&EXAMPLE.replace("A quarter", "Canary")).await.unwrap_err();
     assert!(twice.contains("plan.yaml:20 stages.1.name: Stage 2 is called as stage 1 is. Give each"), "{twice}");
+
+    // What would be refused is told by the comparison as well, with what differs.
+    for (slip, at) in [
+        (EXAMPLE.replace("selector: tag:eu -tag:lab", "selector: \"tag:eu and\""), "plan.yaml:7 selector: "),
+        (EXAMPLE.replace("# start_at: 2027-01-15T06:00:00Z", "start_at: 2020-01-01T00:00:00Z #"), "plan.yaml:9 start_at: "),
+        (EXAMPLE.replace("timeout_min: 60", "timeout_min: 60\npriority: 99"), "plan.yaml:9 priority: "),
+        (EXAMPLE.replace("percent: 25", "percent: 250"), "plan.yaml:20 stages.1.reach: "),
+    ] {
+        let (refused, compared) = (desk.apply(&slip).await.unwrap_err(), diff(&slip).await.unwrap_err());
+        assert!(refused.contains(at), "{refused}");
+        let differs = compared.strip_prefix(&refused).unwrap_or_else(|| panic!("{compared} does not say {refused}"));
+        assert!(differs.starts_with("\nrol_") && differs.contains(" (draft) has another plan:\n"), "{compared}");
+    }
+    assert!(diff(&wider).await.unwrap().ends_with("has this plan (draft).\n"), "nothing has changed");
 }
 
 #[rstest]

@@ -87,6 +87,13 @@ pub(super) fn attributes(body: &[u8]) -> Result<(Telling, BTreeMap<String, Strin
     Ok((telling, said.collect()))
 }
 
+/// The name and the version of what a device says that it runs.
+pub(super) fn assigned(body: &[u8]) -> Result<(String, String), Problem> {
+    let body = json(body)?;
+    let word = |field: &str| text(&body[field]).filter(|word| !word.is_empty());
+    word("name").zip(word("version")).ok_or_else(|| wrong("name and version are those of what the device runs."))
+}
+
 /// What somebody at the device has decided, and lines for people, the oldest first.
 pub(super) fn decision(body: &[u8]) -> Result<(Decision, Vec<String>), Problem> {
     let body = json(body)?;

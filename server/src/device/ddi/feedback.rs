@@ -17,7 +17,7 @@ use fleet::rollouts::{
 use wire::{FaultKind, device::StatusReport, states::UpdateState};
 
 /// `POST …/deploymentBase/{action}/feedback`: 200 whatever it says, also late or out of order, as long as the action goes on; then 410. One whose success
-/// has to be proven goes on.
+/// has to be proven goes on. What waits for somebody at the device is not there for it, as its deployment is not: 404 for a word that it has begun.
 pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(body): Said) -> Result<StatusCode, Problem> {
     let action = asker.action(&devices).await?;
     let feedback = Feedback::read(&body)?;
@@ -28,6 +28,12 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
         return Err(gone());
     }
     let to = means(&feedback, stands(action.state, action.fetched));
+    if action.waits_for_person() && begun(to) {
+        let mut lines = feedback.details;
+        lines.push(format!("says {to} before anybody has confirmed it, which is refused"));
+        devices.fleet.rollouts().heard_ddi(&action, Notes { lines: &lines, ..Notes::default() }).await?;
+        return Err(unconfirmed());
+    }
     let word = report(&action, &feedback, to);
     let mut beside: &[String] = &[];
     let state = match devices.fleet.rollouts().report_on_action(&action, word, &feedback.details).await {
@@ -54,6 +60,16 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(bod
 
 fn gone() -> Problem {
     Problem::new(FaultKind::Gone, "action_ended", "The action has ended. Ask for the next one.")
+}
+
+fn unconfirmed() -> Problem {
+    let why = "Somebody at the device has to confirm this action before it begins. Answer under confirmationBase first.";
+    Problem::new(FaultKind::NotFound, "not_confirmed", why)
+}
+
+/// Whether a device that is there has begun, and not only refused or failed.
+fn begun(to: UpdateState) -> bool {
+    (UpdateState::Downloading..=UpdateState::Succeeded).contains(&to)
 }
 
 /// Where the device is with an action: one that was taken back, and whose file it has, can be installed.
@@ -137,6 +153,17 @@ mod tests {
         ];
         for (execution, failed, now, expected) in cases {
             assert_eq!(means(&says(execution, failed), now), expected, "{execution:?} {failed} in {now}");
+        }
+    }
+
+    #[test]
+    fn who_refuses_or_fails_has_not_begun() {
+        use UpdateState as U;
+        for state in [U::Downloading, U::Downloaded, U::Installing, U::Rebooting, U::Verifying, U::Succeeded] {
+            assert!(begun(state), "{state}");
+        }
+        for state in [U::Offered, U::AwaitingWindow, U::AwaitingConfirmation, U::Failed, U::Rejected, U::Cancelled] {
+            assert!(!begun(state), "{state}");
         }
     }
 

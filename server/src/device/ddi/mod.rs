@@ -49,6 +49,7 @@ pub(super) fn routes() -> Router<Devices> {
         .route("/{tenant}/controller/v1/{controller}/configData", put(attributes::set))
         .route("/{tenant}/controller/v1/{controller}/deploymentBase/{action}", get(deployment::deploy))
         .route("/{tenant}/controller/v1/{controller}/deploymentBase/{action}/feedback", post(feedback::hear))
+        .route("/{tenant}/controller/v1/{controller}/installedBase", put(attributes::runs))
         .route("/{tenant}/controller/v1/{controller}/installedBase/{action}", get(deployment::installed))
         .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}", get(cancel::show))
         .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}/feedback", post(cancel::hear))
@@ -117,8 +118,8 @@ impl Asker {
         format!("{}/{below}", self.base)
     }
 
-    /// Its own action that the path names.
-    async fn action(&self, devices: &Devices) -> Result<Action, Problem> {
+    /// An error as long as a person has not let it in.
+    fn let_in(&self) -> Result<(), Problem> {
         if self.waits() {
             return Err(Problem(Fault::new(
                 FaultKind::Forbidden,
@@ -126,6 +127,12 @@ impl Asker {
                 "A person has not let this device in yet. It finds what there is for it once that is done.",
             )));
         }
+        Ok(())
+    }
+
+    /// Its own action that the path names.
+    async fn action(&self, devices: &Devices) -> Result<Action, Problem> {
+        self.let_in()?;
         let number = self.path.get("action").and_then(|id| action::number(id)).ok_or_else(missing)?;
         devices.fleet.rollouts().action(self.device(), number).await?.ok_or_else(missing)
     }

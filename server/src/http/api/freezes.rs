@@ -39,8 +39,9 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FreezeEnding {
-    /// Why, for the audit log; at most 500 characters.
+    /// Why, for the audit log; 1 to 500 characters.
     #[serde(default)]
+    #[schema(required = true)]
     reason: String,
 }
 

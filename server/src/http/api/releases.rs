@@ -13,7 +13,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use fleet::Fleet;
@@ -128,10 +128,11 @@ async fn artifact(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named((id, sha256)): Named<(ReleaseId, Digest)>,
+    method: Method,
     headers: HeaderMap,
 ) -> Answer<Response> {
     let (name, file) = fleet.releases().artifact_file(&actor, &id, &sha256).await?;
-    let (status, mut head, part) = match stored::answered(&headers, &file.etag, file.size) {
+    let (status, mut head, part) = match stored::answered(&method, &headers, &file.etag, file.size) {
         Answered::Done(response) => return Ok(response),
         Answered::Bytes { status, head, part } => (status, head, part),
     };

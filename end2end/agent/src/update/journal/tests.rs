@@ -170,6 +170,18 @@ fn what_deltas_saved_is_said_with_the_success_and_not_with_the_next() {
 }
 
 #[test]
+fn small_deltas_are_told_in_bytes() {
+    let mut journal = Journal::default();
+    journal.offered(&offer(1));
+    journal.shortened(53, 300_000);
+    journal.switching(Slot::A);
+    journal.start(Slot::B);
+    journal.confirm(running(1));
+    assert_eq!(journal.latest().unwrap().detail.as_deref(), Some("by delta: 53 B instead of 300.0 KB"));
+    assert_eq!([0, 999, 1000, 999_999, 1_000_000].map(size), ["0 B", "999 B", "1.0 KB", "999.9 KB", "1.0 MB"]);
+}
+
+#[test]
 fn an_offer_that_crossed_its_answer_is_answered_again() {
     let mut journal = Journal::default();
     journal.offered(&offer(1));

@@ -20,8 +20,8 @@ pub(super) use deltas::*;
 pub(super) use image_keys::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
-pub(crate) use running::StillRun;
 pub(super) use running::*;
+pub(crate) use running::{StillRun, sequence_of};
 pub(super) use signatures::*;
 pub(super) use uploads::*;
 
@@ -95,6 +95,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &running::RECALL,
     &running::RECALL_OF,
     &running::GOOD,
+    &running::SEQUENCE_OF,
     &deltas::NEXT,
     &deltas::CLAIM,
     &deltas::GET_ON,

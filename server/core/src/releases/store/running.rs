@@ -32,6 +32,17 @@ pub(super) const GOOD: Sql = Sql::same(
      AND (state = 'published' OR (state = 'deprecated' AND sequence < $3)) ORDER BY sequence DESC LIMIT 1",
 );
 
+/// Of the releases of a type that devices may run, the one that has this version.
+pub(super) const SEQUENCE_OF: Sql = Sql::same(
+    "SELECT sequence FROM releases WHERE org_id = $1 AND device_type = $2 AND version = $3 AND state IN ('published', 'deprecated', 'recalled') \
+     ORDER BY sequence DESC LIMIT 1",
+);
+
+/// The sequence of the release of a type that has this version, whatever became of it since it was published; none where there is no such release.
+pub(crate) async fn sequence_of(on: &mut impl Conn, org: &OrgId, device_type: &str, version: &str) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (i64,), SEQUENCE_OF, org.as_str(), device_type, version)?.map(|r| r.0))
+}
+
 /// The `most` releases of a type before this sequence that devices run most, with their versions and how many devices run each; behind them those that nobody
 /// runs, the newest first; recalled ones are not among these. Takes the longer the more devices there are.
 pub(in crate::releases) async fn run_before(

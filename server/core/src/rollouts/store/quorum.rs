@@ -34,9 +34,11 @@ pub(super) const CLEAR: Sql =
 pub(super) const ELECT: Sql = Sql::same("INSERT INTO rollout_approvers (rollout_id, user_id, org_id, in_groups) VALUES ($1, $2, $3, $4)");
 pub(super) const ELECTED: Sql = Sql::same("SELECT user_id, in_groups FROM rollout_approvers WHERE rollout_id = $1 ORDER BY user_id");
 pub(super) const DISMISS: Sql = Sql::same("DELETE FROM rollout_approvers WHERE rollout_id = $1");
-/// Requests that nobody has decided on in their time. What is approved is looked at by every tick.
-pub(super) const LATE: Sql =
-    Sql::same("SELECT org_id, id FROM rollouts WHERE state = 'waiting_for_approval' AND decide_by <= $1 ORDER BY id");
+/// Requests that nobody has decided on in their time, or whose release was recalled. What is approved is looked at by every tick.
+pub(super) const LATE: Sql = Sql::same(
+    "SELECT x.org_id, x.id FROM rollouts x JOIN releases r ON r.id = x.release_id
+     WHERE x.state = 'waiting_for_approval' AND (x.decide_by <= $1 OR r.state = 'recalled') ORDER BY x.id",
+);
 
 /// Somebody who could approve a rollout when it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +131,7 @@ pub(in crate::rollouts) async fn electors(on: &mut impl Conn, rollout: &RolloutI
     rows!(on, (String, String), ELECTED, rollout.as_str())?.into_iter().map(read).collect()
 }
 
-/// Requests whose time is over.
+/// Requests that are over: by their time, or with their release.
 pub(in crate::rollouts) async fn late(on: &mut impl Conn, now: Timestamp) -> Result<Vec<(OrgId, RolloutId)>, Error> {
     rows!(on, (String, String), LATE, now.0)?
         .into_iter()

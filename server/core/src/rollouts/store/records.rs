@@ -15,7 +15,7 @@ use wire::{
     Timestamp,
     ids::{Digest, GlassId, OrgId, ReleaseId, RolloutId, UserId},
     rollouts::{Counts, RolloutSpec},
-    states::{RolloutState, StageState},
+    states::{ReleaseState, RolloutState, StageState},
 };
 
 /// The columns of [`RecordRow`], in one place for every statement that reads it.
@@ -95,6 +95,10 @@ pub(in crate::rollouts) struct Record {
 impl Record {
     pub fn state(&self) -> RolloutState {
         self.course.state
+    }
+    /// Where its release is in its life.
+    pub fn release_state(&self) -> ReleaseState {
+        self.course.release
     }
     pub fn generation(&self) -> i64 {
         self.course.generation

@@ -133,7 +133,7 @@ async fn a_server_tells_nothing_twice_of_what_it_does_itself(#[case] kind: Engin
     // An objection to a start without approval is a deed of its own as well.
     let eve = s.w.person("eve", Role::Admin).await;
     s.w.person("max", Role::Admin).await;
-    let terms = NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: true };
+    let terms = NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: true, break_glass_from: None };
     s.rollouts().set_approval_terms(&s.ada, terms).await.unwrap();
     s.w.clock.advance(24 * 3_600_000);
     let id = s.rollouts().draft(&s.oli, s.spec(vec![stage(Reach::Percent(100.0))])).await.unwrap();

@@ -6,13 +6,14 @@ use rstest::rstest;
 use wire::{
     FaultKind,
     access::AuditQuery,
-    rollouts::{NewApprovalTerms, Reach, RolloutSpec, Verb},
+    rollouts::{InboxQuery, InboxTab, NewApprovalTerms, Reach, RolloutSpec, Verb},
     states::{Role, RolloutState},
 };
 
 const DAY: i64 = 24 * 3_600_000;
 
-const TERMS: NewApprovalTerms = NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: false };
+const TERMS: NewApprovalTerms =
+    NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: false, break_glass_from: None };
 
 fn spec(s: &Scene) -> RolloutSpec {
     s.spec(vec![stage(Reach::Percent(100.0))])
@@ -70,6 +71,74 @@ async fn a_request_that_nobody_decides_on_is_a_draft_again(#[case] kind: EngineK
     room.approve(&s.ada, &id, &sent.digest, "fine").await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::WaitingForApproval);
     assert_eq!(s.detail(&id).await.standing.unwrap().decide_by, Some(s.w.clock_now().plus(7 * DAY)));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_recall_ends_the_request_for_approval(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let (eve, _) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
+    room.set_quorum(&s.ada, 2).await.unwrap();
+    let id = room.draft(&s.oli, spec(&s)).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    let sent = s.detail(&id).await;
+    room.approve(&eve, &id, &sent.digest, "fine").await.unwrap();
+    s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
+    // Before any worker has come by, nobody can decide on it.
+    let refused = fault(room.approve(&s.ada, &id, &sent.digest, "me too").await);
+    assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Conflict, "not_now"), "{refused:?}");
+    assert!(refused.message.starts_with("The release was recalled"), "{refused:?}");
+    let card = s.inbox(&s.ada).await.waiting.remove(0);
+    assert_eq!(card.blocked.as_deref(), Some(refused.message.as_str()), "the card says what the order answers");
+    let (one, two) = tokio::join!(room.tick(), room.tick());
+    assert!(one.is_ok() && two.is_ok());
+    let void = s.detail(&id).await;
+    let why = "The request for approval is void: the release was recalled";
+    assert_eq!((void.row.state, void.row.summary.as_str(), void.history[0].text.as_str()), (RolloutState::Draft, why, why));
+    assert!(void.approvals.iter().all(|a| a.void), "what was given is void");
+    assert_eq!(s.audited().await.iter().filter(|a| *a == "rollout.request_void").count(), 1);
+    let page = room.approvals(&s.ada, &InboxQuery { tab: InboxTab::Void, cursor: None }).await.unwrap();
+    assert_eq!((page.counts.waiting, page.counts.void, page.asked[0].rollout.summary.as_str()), (0, 1, why));
+    assert!(fault(room.approve(&s.ada, &id, &sent.digest, "me too").await).message.starts_with("It has not been sent"));
+    // It is not sent again as it is, and goes out with another release.
+    assert_eq!(fault(room.submit(&s.oli, &id).await).field.as_deref(), Some("release"));
+    let release = s.publish("3.0.0", 3).await;
+    room.edit(&s.oli, &id, void.generation, RolloutSpec { release, ..spec(&s) }).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    room.tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::WaitingForApproval);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn of_a_recall_and_the_last_approval_at_once_one_is_first(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    for n in 3..9_u64 {
+        let release = s.publish(&format!("{n}.0.0"), n).await;
+        let id = room.draft(&s.oli, RolloutSpec { release: release.clone(), ..spec(&s) }).await.unwrap();
+        room.submit(&s.oli, &id).await.unwrap();
+        let digest = s.detail(&id).await.digest;
+        let releases = s.w.fleet.releases();
+        let (yes, recalled) = tokio::join!(room.approve(&s.ada, &id, &digest, "yes"), releases.recall(&s.ada, &release, "it burns"));
+        recalled.unwrap();
+        for _ in 0..3 {
+            room.tick().await.unwrap();
+        }
+        let state = s.state(&id).await;
+        if yes.is_ok() {
+            // Approved before the recall: it had begun by then, or never does.
+            assert!(matches!(state, RolloutState::Halted | RolloutState::Stopped), "{state}");
+        } else {
+            assert_eq!((state, fault(yes).code.as_str()), (RolloutState::Draft, "not_now"));
+        }
+        assert_eq!(s.poll_all().await.len(), 0, "nobody is offered it");
+    }
 }
 
 #[rstest]

@@ -14,7 +14,8 @@ use wire::{
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
-const ON: NewApprovalTerms = NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: true };
+const ON: NewApprovalTerms =
+    NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: true, break_glass_from: None };
 
 fn review(accept: bool, stop: bool) -> NewGlassReview {
     NewGlassReview { accept, remark: "looked at it".into(), stop }
@@ -77,6 +78,12 @@ async fn it_is_off_at_first_and_on_a_day_after_it_was_asked_for(#[case] kind: En
     assert_eq!(fault(now().await).message, blocked);
     let asked = room.set_approval_terms(&s.ada, ON).await.unwrap();
     assert_eq!((asked.break_glass, asked.break_glass_from), (false, Some(s.w.clock_now().plus(DAY))));
+    // What was read changes nothing when it is sent back, and nobody chooses the time.
+    let back = NewApprovalTerms { break_glass: asked.break_glass, break_glass_from: asked.break_glass_from, ..ON };
+    assert_eq!(room.set_approval_terms(&s.ada, back).await.unwrap(), asked);
+    let sooner = NewApprovalTerms { break_glass_from: Some(s.w.clock_now()), ..ON };
+    assert_eq!(fault(room.set_approval_terms(&s.ada, sooner).await).field.as_deref(), Some("break_glass_from"));
+    assert_eq!(room.approval_terms(&s.oli).await.unwrap(), asked);
     s.w.clock.advance(DAY - 1);
     assert_eq!(fault(now().await).code, "not_now", "who switches it on does not break it in the same go");
     room.set_approval_terms(&s.ada, ON).await.unwrap();

@@ -268,6 +268,11 @@ async fn a_freeze_holds_new_offers_until_it_ends(#[case] kind: EngineKind) {
     assert_eq!(room.freezes(&s.oli).await.unwrap().freezes, std::slice::from_ref(&made));
     assert!(s.poll_all().await.is_empty());
     assert_eq!(fault(room.end_freeze(&s.ada, &made.id, "\u{202e}").await).field.as_deref(), Some("reason"));
+    for nothing in ["", " \n"] {
+        let refused = fault(room.end_freeze(&s.ada, &made.id, nothing).await);
+        assert_eq!((refused.field.as_deref(), refused.message.as_str()), (Some("reason"), "Say why: it stays in the audit log."));
+    }
+    assert_eq!(room.freezes(&s.oli).await.unwrap().freezes, std::slice::from_ref(&made), "it goes on");
     room.end_freeze(&s.ada, &made.id, " the fix is urgent ").await.unwrap();
     let log = s.w.fleet.access().audit_page(&s.ada, None).await.unwrap().entries.items;
     let lifted = log.iter().find(|e| e.action == "freeze.end" && e.object == made.id.as_str()).unwrap();
@@ -351,7 +356,7 @@ async fn a_freeze_that_another_process_ended_is_noticed_with_the_next_tick(#[cas
     s.launches(s.all()).await;
     hear(&mut events);
     assert!(room.poll(device).await.unwrap().is_none());
-    elsewhere.end_freeze(&s.ada, &freeze.id, "").await.unwrap();
+    elsewhere.end_freeze(&s.ada, &freeze.id, "the fix is urgent").await.unwrap();
     assert!(room.poll(device).await.unwrap().is_none(), "nobody has told it yet, and it is known to have nothing");
     room.tick().await.unwrap();
     assert_eq!(hear(&mut events), 1);

@@ -156,6 +156,14 @@ async fn a_plan_as_a_file_is_compared_applied_and_found_by_its_name(#[case] kind
     assert_eq!((&drafted.ok()["outcome"], &drafted.body["state"]), (&json!("drafted"), &json!("draft")));
     let longer = plan.replace("percent: 100 }", "percent: 100 }\n    soak_s: 600");
     assert_eq!(send(Method::POST, diff, "application/yaml", &longer).await.ok()["lines"][0]["field"], "stages.0.soak_s");
+    // A draft of this name does not make a plan sound.
+    for slip in ["selector: \"tag:eu and\"\n", "start_at: 2020-01-01T00:00:00Z\n", "priority: 99\n"] {
+        let slip = format!("{plan}{slip}");
+        let (compared, refused) =
+            (send(Method::POST, diff, "application/yaml", &slip).await, send(Method::PUT, apply, "application/yaml", &slip).await);
+        assert_eq!((compared.code(), &compared.body["detail"]), ((400, "bad_plan"), &refused.body["detail"]), "{slip}");
+        assert!(refused.body["detail"].as_str().unwrap().starts_with("plan:7 "), "{}", refused.body);
+    }
     // JSON of the same form.
     let stages = json!([{ "name": "Everybody", "reach": { "percent": 100 }, "soak_s": 600 }]);
     let same =
