@@ -32,8 +32,9 @@ fn routes(file: &'static str) -> impl Iterator<Item = &'static str> {
 /// What stands first in every `.route(…)`, and before every arm of EST's operations.
 fn written() -> BTreeSet<String> {
     let routes = routes(ROUTES).chain(routes(DDI));
-    let operations = EST.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>").map(|(word, _)| word));
-    routes.map(str::to_owned).chain(operations.map(|word| format!("est {word}"))).collect()
+    let operations =
+        EST.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>").map(|(words, _)| words.split("\" | \"")));
+    routes.map(str::to_owned).chain(operations.flatten().map(|word| format!("est {word}"))).collect()
 }
 
 /// Two devices with certificates: `a` has nothing to install, `b` was offered an update.

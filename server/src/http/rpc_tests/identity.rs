@@ -428,7 +428,7 @@ async fn a_20_the_console_says_that_the_clock_jumped_and_takes_the_new_time() {
 #[tokio::test]
 async fn a_token_s_lines_say_which_names_it_takes() {
     let b = Browser::new().await;
-    for (pattern, says) in [("u-*", Some("<code>u-*</code>")), ("gw-1 gw-2", Some("one of")), ("gw-1", None), ("", None), ("*", None)] {
+    for (pattern, says) in [("u-*", Some("<code>u-*")), ("gw-1 gw-2", Some("one of")), ("gw-1", None), ("", None), ("*", None)] {
         let token = wire::enrolment::NewEnrolmentToken {
             label: "line 3".into(),
             pattern: pattern.into(),
