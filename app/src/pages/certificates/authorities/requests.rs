@@ -53,12 +53,12 @@ pub fn AuthorityRequestsPage() -> AnyView {
         let (yes, no) = address.with_untracked(|a| (a.get("approve"), a.get("reject")));
         let find = |id: &Option<String>| model.waiting.iter().find(|c| c.blocked.is_none() && id.as_deref() == Some(c.row.id.as_str()));
         let asked = find(&yes).map(|c| (c, true)).or_else(|| find(&no).map(|c| (c, false)));
-        let asked = asked.map(|(c, yes)| question(title(c, yes), decide(c, yes, calls, "asked-")));
-        content(&model, asked, calls)
+        let asked = asked.map(|(c, yes)| question(title(c, yes), decide(c, yes, &calls, "asked-")));
+        content(&model, asked, &calls)
     })
 }
 
-fn content(m: &Model, asked: Option<AnyView>, calls: Calls) -> AnyView {
+fn content(m: &Model, asked: Option<AnyView>, calls: &Calls) -> AnyView {
     let waiting = counted(i64::try_from(m.waiting.len()).unwrap_or(0), "request waits", "requests wait");
     let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{waiting} };
     let list = if m.waiting.is_empty() {
@@ -73,7 +73,7 @@ fn content(m: &Model, asked: Option<AnyView>, calls: Calls) -> AnyView {
         <PageHead title="Requests about authorities" sub=sub.into_any()/>
         {asked}
         {list}
-        <div class="stack mt-4">{rule(m, calls)}{claims(m, calls)}{keys(m, calls)}</div>
+        <div class="stack mt-4">{rule(m, calls.rule)}{claims(m, calls.claims)}{keys(m, calls.keys)}</div>
         {over}
     }
     .into_any()
@@ -89,7 +89,7 @@ fn headline(row: &ConsentRow) -> String {
     named.map_or_else(|| row.deed.words().to_owned(), |effect| format!("{} {}", row.deed.words(), effect.name))
 }
 
-fn one(c: &ConsentCard, calls: Calls) -> AnyView {
+fn one(c: &ConsentCard, calls: &Calls) -> AnyView {
     let row = &c.row;
     let what = match row.deed.authority() {
         Some(id) => view! { <a href=format!("/certificates/authorities/{id}")>{headline(row)}</a> }.into_any(),
@@ -127,7 +127,7 @@ fn one(c: &ConsentCard, calls: Calls) -> AnyView {
     .into_any()
 }
 
-fn deciding(c: &ConsentCard, calls: Calls) -> AnyView {
+fn deciding(c: &ConsentCard, calls: &Calls) -> AnyView {
     let id = &c.row.id;
     if let Some(why) = &c.blocked {
         let said = format!("why-{id}");
@@ -160,7 +160,7 @@ fn dialog_of(row: &ConsentRow, yes: bool) -> String {
 }
 
 /// The form that decides; `place` keeps the ids of the page's question and of its dialog apart.
-fn decide(c: &ConsentCard, yes: bool, calls: Calls, place: &str) -> AnyView {
+fn decide(c: &ConsentCard, yes: bool, calls: &Calls, place: &str) -> AnyView {
     let row = &c.row;
     let call = if yes { calls.approve } else { calls.reject };
     let text = if yes {
@@ -197,7 +197,7 @@ fn withdraw(row: &ConsentRow, call: FormCall<WithdrawConsent>) -> AnyView {
 }
 
 /// The rule, and the way to change it.
-fn rule(m: &Model, calls: Calls) -> AnyView {
+fn rule(m: &Model, call: FormCall<SetApprovals>) -> AnyView {
     let text = match (m.on, m.admins) {
         (true, 0 | 1) => {
             "Two people decide, but there is only one admin: nobody can approve anything. Make somebody else an admin, or use fleetward ca on the \
@@ -212,7 +212,6 @@ fn rule(m: &Model, calls: Calls) -> AnyView {
         }
         (false, _) => "One admin is enough to change authorities, and with them what every device trusts. Two can be asked for.",
     };
-    let call = calls.rule;
     let asked = m.waiting.iter().any(|c| c.row.deed == Deed::ApprovalsOff);
     let form = match (m.may_decide, m.on, m.admins > 1) {
         (true, false, true) => {
@@ -236,12 +235,11 @@ fn rule(m: &Model, calls: Calls) -> AnyView {
 }
 
 /// The root signs an authority of claims with the first claim; where two people decide, somebody asks for that before.
-fn claims(m: &Model, calls: Calls) -> AnyView {
+fn claims(m: &Model, call: FormCall<AskClaimAuthority>) -> AnyView {
     let asked = m.waiting.iter().any(|c| c.row.deed == Deed::ClaimAuthority);
     if !m.on || !m.may_decide || m.admins < 2 || asked {
         return ().into_any();
     }
-    let call = calls.claims;
     let why = form::field("reason", "Why (required)", form::Control::Area).id("claims-reason").max_length(500).required().refused(call);
     let body = view! {
         <p class="text-2">"The root signs an authority of claims with the first claim, and when that one is about to end. Ask before you make one."</p>
@@ -261,8 +259,7 @@ const WHAT_KEYS_ARE: &str = "For devices that can't make a good key: EST serverk
                              memory until they are handed out, once; whoever reads that answer has them.";
 
 /// Keys for devices, where the installation makes any: two people agree to it before, and one ends it.
-fn keys(m: &Model, calls: Calls) -> AnyView {
-    let call = calls.keys;
+fn keys(m: &Model, call: FormCall<SetServerKeys>) -> AnyView {
     let asked = m.waiting.iter().any(|c| c.row.deed == Deed::ServerKeys);
     let (word, text, form) = match m.server_keys {
         ServerKeyRule::Off | ServerKeyRule::Configured => return ().into_any(),
