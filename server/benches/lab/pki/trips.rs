@@ -28,8 +28,8 @@ const WARM: usize = 20;
 /// Nothing else speaks meanwhile but the workers, which are slow and few. Those that come at once share a transaction, so it is counted for one after
 /// the other (`alone`), and with as many in flight as in the other workloads.
 pub async fn measure(size: Size) -> Outcome {
-    // A database of its own in the PostgreSQL that TEST_POSTGRES_URL names.
-    let url = testing::postgres().await;
+    // A database of its own in the PostgreSQL that TEST_POSTGRES_URL names, without a schema: one that has it belongs to a fleet, whose key file would be missed.
+    let url = testing::bare_postgres().await;
     let (who, rest) = url.rsplit_once('@').unwrap();
     let (server, database) = rest.split_once('/').unwrap();
     let (at, trips) = (free_address(), Arc::new(AtomicUsize::new(0)));
