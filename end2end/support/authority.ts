@@ -1,8 +1,8 @@
 // An authority of a customer's: a key and a certificate made with openssl in a folder, as its owner has them, and lists of revoked certificates.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { folderFor } from "./folders";
 
 const SETTINGS = (name: string) => `
 [req]
@@ -30,7 +30,7 @@ authorityKeyIdentifier = keyid:always
 `;
 
 export class OwnersAuthority {
-  private readonly folder = mkdtempSync(join(tmpdir(), "owners-authority-"));
+  private readonly folder = folderFor("owners-authority");
 
   constructor(readonly name: string) {
     this.write("ca.cnf", SETTINGS(name));

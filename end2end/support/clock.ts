@@ -1,9 +1,9 @@
 // The machine's clock as one program sees it, to be set while it runs: a library in front of C's own adds what a file says to the time of day. The clock that
 // nobody can set is left alone. Linux only; it takes a C compiler, `cc`, as building Fleetward does.
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { folderFor } from "./folders";
 
 const SOURCE = `
 #define _GNU_SOURCE
@@ -33,7 +33,7 @@ int clock_gettime(clockid_t which, struct timespec *at) {
 `;
 
 export class SettableClock {
-  private readonly folder = mkdtempSync(join(tmpdir(), "fleetward-clock-"));
+  private readonly folder = folderFor("clock");
   private readonly ahead = join(this.folder, "ahead");
   /** What a program has to have in its environment to go by it. */
   readonly surroundings: Record<string, string>;

@@ -1,11 +1,11 @@
 // Devices of a test's own: enrolled by the real agent, of a type that no rollout is for, so that nobody else counts them.
 // Names that begin with test- stand behind the demonstration's in every list.
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { Agent, get } from "node:https";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "@playwright/test";
+import { folderFor } from "./folders";
 import { restOf, system, type Reach } from "./system";
 
 /** A device, with the folder of its key and certificate. */
@@ -39,7 +39,7 @@ export async function enrolled(ids: string[], tags: string[] = [], at: Reach = s
 export const enrolledBy = (line: string, id: string) => comes(howOf(line), id);
 
 function comes(how: string[], id: string, type = "bench"): Device {
-  const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
+  const state = folderFor("device");
   execFileSync(agent(), ["enrol", ...how, "--device-id", id, "--type", type, "--state", state], { stdio: "ignore" });
   return { id, state };
 }
@@ -49,7 +49,7 @@ export async function asking(ids: string[], at: Reach = system()) {
   const wanted = { label: `Asked by ${ids[0]}`, device_type: "bench", max_uses: ids.length, hours: 1, mode: "approval" };
   const how = howOf((await restOf(at, "POST", "/enrolment-tokens", wanted)).command as string);
   for (const id of ids) {
-    const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
+    const state = folderFor("device");
     const one = spawn(agent(), ["enrol", ...how, "--device-id", id, "--type", "bench", "--state", state], { stdio: "ignore" });
     try {
       const names = async () => ((await restOf(at, "GET", "/enrolment-requests?rows=200")).items as { device_id: string }[]).map((r) => r.device_id);

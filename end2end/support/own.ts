@@ -2,19 +2,19 @@
 // published and the database is set back.
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, cpSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, BrowserContext } from "@playwright/test";
+import { folderFor } from "./folders";
 import { signIn } from "./sessions";
 import { results, system, unique, type Reach } from "./system";
 import { test as base } from "./test";
 
 export class Own implements Reach {
   readonly operator_url: string;
-  readonly folder = mkdtempSync(join(tmpdir(), "fleetward-own-"));
+  readonly folder = folderFor("own");
   readonly admin = { email: "admin@own.example", password: randomBytes(12).toString("hex") };
   /** What a browser keeps of the admin's session. */
   session: Awaited<ReturnType<BrowserContext["storageState"]>> | undefined;

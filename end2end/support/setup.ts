@@ -5,11 +5,13 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium, type FullConfig } from "@playwright/test";
+import { foldersOfRun } from "./folders";
 import { forgetSession, sessionOf } from "./sessions";
 import { NOSCRIPT_ROLLOUT, quarantined, rest, results, system, type Role } from "./system";
 
 export default async function setup(config: FullConfig) {
   mkdirSync(results, { recursive: true });
+  const takeFolders = foldersOfRun();
   const stop = process.env.END2END_SYSTEM ? undefined : await startSystem();
   addPeople();
   await draftForLater();
@@ -21,7 +23,10 @@ export default async function setup(config: FullConfig) {
     await sessionOf(browser, role);
   }
   await browser.close();
-  return stop;
+  return async () => {
+    await stop?.();
+    takeFolders();
+  };
 }
 
 /** A second admin and a viewer, as an operator of the machine would add them; known to the tests through the same file. */

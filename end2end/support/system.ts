@@ -1,8 +1,8 @@
 // The running system: where it listens, who may sign in, what its tools are. Written by `cargo xtask demo --json`.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { folderFor } from "./folders";
 
 /** `approver` is a second admin, made by setup.ts as `viewer` is: nobody approves a rollout of their own, an admin neither. */
 export type Role = "operator" | "admin" | "approver" | "viewer";
@@ -40,7 +40,7 @@ export const system = (): System => JSON.parse(readFileSync(process.env.END2END_
 /** Firmware with its signed manifest, made with the binary's own offline tool. */
 export function signedFirmware(version: string, sequence: number, content: string | Buffer, key = system().signing_key, device_type = system().device_type) {
   const { fleetward } = system();
-  const dir = mkdtempSync(join(tmpdir(), "fleetward-firmware-"));
+  const dir = folderFor("firmware");
   const payload = join(dir, `gateway-${version}.bin`);
   const manifest = join(dir, `gateway-${version}.manifest.json`);
   writeFileSync(payload, content);
@@ -52,7 +52,7 @@ export function signedFirmware(version: string, sequence: number, content: strin
 
 /** A key that no organization trusts. */
 export function foreignKey() {
-  const key = join(mkdtempSync(join(tmpdir(), "fleetward-key-")), "foreign.key");
+  const key = join(folderFor("key"), "foreign.key");
   execFileSync(system().fleetward, ["key", "generate", "--out", key]);
   return key;
 }

@@ -1,10 +1,10 @@
 // One's own account: another browser's session is ended, and the password is changed, which ends the others as well. A person of the test's own.
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "@playwright/test";
+import { folderFor } from "../../support/folders";
 import { system, unique } from "../../support/system";
 import { card, expect, hydrated, look, open, test } from "../../support/test";
 
@@ -76,7 +76,7 @@ test("the theme that is chosen is there from the first moment of the next page",
 /** A viewer whom no other test knows. */
 function somebody() {
   const person = { email: `${unique("ursula")}@demo.example`, password: randomBytes(12).toString("hex") };
-  const file = join(mkdtempSync(join(tmpdir(), "fleetward-person-")), "password");
+  const file = join(folderFor("person"), "password");
   writeFileSync(file, person.password, { mode: 0o600 });
   const { fleetward, data } = system();
   execFileSync(fleetward, ["user", "add", "--data", data, "--email", person.email, "--name", "Ursula Own", "--role", "viewer", "--password-file", file]);

@@ -1,8 +1,7 @@
 // A device is enrolled with the line from the console and appears at once; its page shows what it sends while it sends it.
 import { spawn } from "node:child_process";
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { folderFor } from "../../support/folders";
 import { rest, system } from "../../support/system";
 import { expect, open, picture, test } from "../../support/test";
 
@@ -18,7 +17,7 @@ test("a new token's line enrols a device, which appears without a reload", async
   const id = `journey-${Date.now().toString(36)}`;
   const words = line.trim().split(/\s+/).slice(1);
   const args = words.includes("--device-id") ? words.slice(0, words.indexOf("--device-id")) : words;
-  const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
+  const state = folderFor("device");
   const agent = spawn(join(dirname(system().fleetward), "agent"), [...args, "--device-id", id, "--state", state], { stdio: "ignore" });
   try {
     await expect(list.getByRole("link", { name: id, exact: true })).toBeVisible({ timeout: 20_000 });
