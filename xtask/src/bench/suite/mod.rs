@@ -136,7 +136,7 @@ struct Results {
 }
 
 impl Suite {
-    /// Measures everything, or the workloads named, and writes the page when it was everything.
+    /// Measures everything, or the workloads named, and writes the page when it was everything and nobody broke it off.
     pub fn run(&'static self, quick: bool, only: &[String]) -> Result<()> {
         if let Some(unknown) = only.iter().find(|name| self.workloads.iter().all(|w| w.name != *name)) {
             bail!("there is no workload `{unknown}`; there are {}", self.workloads.iter().map(|w| w.name).collect::<Vec<_>>().join(", "));
@@ -184,6 +184,9 @@ impl Suite {
             self.raw.iter().filter_map(|(what, title)| Some((*title, value(&one(format!("raw: {title}"), "raw", what, 1)?)))).collect();
         let took = begun_measuring.elapsed();
         println!("measured in {}, {} with the building", span(took), span(begun.elapsed()));
+        if process::interrupted() {
+            bail!("interrupted: {} is left as it was", self.page);
+        }
         let results = Results { suite: self, workloads, failed, floor, raw, curve, quick, took };
         page::write(&results)?;
         all_through(&results.failed)
