@@ -20,7 +20,7 @@ test("an upload goes on while other pages are shown, and its chip leads back and
   await expect(page.getByText("4.0 MiB of 9.0 MiB")).toBeVisible();
   await expect(chip(page)).toHaveCount(0);
 
-  await go(page, "/devices");
+  await toDevices(page);
   await expect(chip(page)).toHaveAccessibleName("Upload: 44 %");
   await look(page, "journey-upload-elsewhere");
   // Whoever is about to leave the site is asked first, and stays.
@@ -33,7 +33,7 @@ test("an upload goes on while other pages are shown, and its chip leads back and
   await expect(page).toHaveURL(/\/firmware$/);
   await expect(page.getByRole("progressbar", { name: "Upload" })).toBeVisible();
 
-  await go(page, "/devices");
+  await toDevices(page);
   goOn();
   await expect(note(page, `Uploaded ${system().device_type} 0.9.3 into quarantine`)).toBeVisible();
   await expect(chip(page)).toHaveAccessibleName(`Upload done: ${system().device_type} 0.9.3`);
@@ -95,7 +95,10 @@ const firmware = (version: string, sequence: number) => signedFirmware(version, 
 const chip = (page: Page) => page.getByRole("link", { name: /^Upload(:| done:| failed:)/ });
 
 /** Goes there as people do, without loading the site anew. */
-const go = (page: Page, path: string) => page.locator(`nav a[href="${path}"]`).filter({ visible: true }).first().click();
+async function toDevices(page: Page) {
+  await page.locator('nav a[href="/devices"]').filter({ visible: true }).first().click();
+  await expect(page.getByRole("heading", { level: 1, name: "Devices" })).toBeVisible();
+}
 
 async function send(page: Page, files: string[]) {
   await page.locator("input[type=file]").setInputFiles(files);
