@@ -94,7 +94,7 @@ const firmware = (version: string, sequence: number) => signedFirmware(version, 
 
 const chip = (page: Page) => page.getByRole("link", { name: /^Upload(:| done:| failed:)/ });
 
-/** Goes there as people do, without loading the site anew. */
+/** To the devices as people go, without loading the site anew. */
 async function toDevices(page: Page) {
   await page.locator('nav a[href="/devices"]').filter({ visible: true }).first().click();
   await expect(page.getByRole("heading", { level: 1, name: "Devices" })).toBeVisible();
