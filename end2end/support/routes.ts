@@ -53,7 +53,7 @@ export const STEPS = ["firmware", "devices", "stages", "gates", "review"].map((s
 }));
 
 const aDevice = async () => (await rest("GET", "/devices?rows=1")).items[0].device_id as string;
-const anAuthority = async () => ((await rest("GET", "/authorities")) as { id: string; kind: string }[]).find((one) => one.kind === "device")!.id;
+const anAuthority = async () => ((await rest("GET", "/authorities")).items as { id: string; kind: string }[]).find((one) => one.kind === "device")!.id;
 const aCertificate = async () => (await rest("GET", "/certificates?rows=1")).items[0].id as string;
 /** The one that the demonstration brought. */
 export const aRelease = async () => {

@@ -155,7 +155,8 @@ async fn who_makes_the_file_of_a_delta_has_fetched_it(#[case] kind: EngineKind) 
     content.splice(200_000..200_010, *b"something else");
     let release = rig.rest.release("1.2.0", 3, &content).await;
     let deltas = format!("/releases/{release}/deltas");
-    eventually("the delta is ready", Duration::from_secs(30), || async { rig.rest.get(&deltas).await[0]["state"] == "ready" }).await;
+    eventually("the delta is ready", Duration::from_secs(30), || async { rig.rest.get(&deltas).await["items"][0]["state"] == "ready" })
+        .await;
     let sent = async || {
         fleet.transfers().write_down().await.unwrap();
         let device = fleet.devices().find(&system, &"sim-0002".parse().unwrap()).await.unwrap();

@@ -265,7 +265,8 @@ async fn the_second_update_is_downloaded_as_a_delta(#[case] kind: EngineKind) {
     new.splice(200_000..200_010, noise(2, 3_000));
     let second = rig.rest.release("1.2.0", 3, &new).await;
     let deltas = format!("/releases/{second}/deltas");
-    eventually("the delta is ready", Duration::from_secs(30), || async { rig.rest.get(&deltas).await[0]["state"] == "ready" }).await;
+    eventually("the delta is ready", Duration::from_secs(30), || async { rig.rest.get(&deltas).await["items"][0]["state"] == "ready" })
+        .await;
     let rollout = rig.rest.approved_rollout(&second).await;
     let ended = rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");

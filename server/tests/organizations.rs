@@ -138,7 +138,10 @@ async fn a_second_organization_is_made_beside_a_server_and_the_two_have_nothing_
         assert_eq!(revoke.json(&json!({ "reason": "key_compromise" })).send().await.unwrap().status(), 404, "{other}");
         let authorities = rest.get("/authorities").await;
         let organization = if device == "alpha-1" { "O=default, " } else { "O=acme, " };
-        assert!(authorities.as_array().unwrap().iter().all(|a| a["subject"].as_str().unwrap().starts_with(organization)), "{authorities}");
+        assert!(
+            authorities["items"].as_array().unwrap().iter().all(|a| a["subject"].as_str().unwrap().starts_with(organization)),
+            "{authorities}"
+        );
     }
     assert_eq!(each(&theirs.get("/audit?action=organization.").await, "action"), ["organization.create"]);
     assert_eq!(theirs.get("/audit?q=alpha-1").await["total"], 0, "its own log, and nobody else's");

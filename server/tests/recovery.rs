@@ -17,7 +17,7 @@ use rstest::rstest;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wire::{
     devices::DeviceQuery,
-    pki::{AuthorityUse, IdentityRules, WayBack},
+    pki::{AuthorityUse, ComingBack, IdentityRules},
     states::{ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -120,7 +120,7 @@ async fn r11_agents_come_back_by_themselves_after_their_authority_was_given_up(#
     pki.compromise_authority(&system, &lost.id).await.unwrap();
     assert_eq!(are("certificate:untrusted").await, 2);
     pki.activate_authority(&system, &next.id, false).await.unwrap();
-    pki.recover_devices(&system, &lost.id, WayBack { how: RecoveryPolicy::Auto, days: 1 }).await.unwrap();
+    pki.recover_devices(&system, &lost.id, ComingBack { how: RecoveryPolicy::Auto, days: 1 }).await.unwrap();
     // One that asked before that was said asks again within minutes.
     eventually("both are back", Duration::from_mins(4), || async { are("online:yes certificate:valid").await == 2 }).await;
     assert_eq!(pki.authority(&system, &next.id).await.unwrap().standing.devices, 2, "by the authority that issues now");

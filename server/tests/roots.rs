@@ -95,7 +95,7 @@ async fn r10_an_own_root_by_openssl_takes_over_and_its_devices_connect(#[case] k
             "{imported}"
         );
     }
-    assert!(admin.get("/authority-csrs").await.as_array().unwrap().is_empty());
+    assert!(admin.get("/authority-csrs").await["items"].as_array().unwrap().is_empty());
     let own = authority_in(&admin, "root", "staged").await;
     assert_eq!((own["key"].as_str(), own["imported"].as_bool()), (Some("offline"), Some(true)));
     let bundle = admin.get("/trust-bundle").await;
@@ -212,7 +212,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
         let all = beside(words);
         refused(here, &all.iter().map(String::as_str).collect::<Vec<_>>()).await
     };
-    assert_eq!(admin.get("/root-duties").await[0]["task"], "export");
+    assert_eq!(admin.get("/root-duties").await["items"][0]["task"], "export");
     assert!(on(&["ca", "list"]).await.contains("fleetward ca root export"));
     std::fs::write(here.join("words"), "correct horse battery\n").unwrap();
     std::fs::write(here.join("wrong"), "wrong horse battery\n").unwrap();
@@ -241,7 +241,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     assert!(list < gone && !said.contains("ca stage --kind claim"), "{said}");
     assert!(not_on(&[&offline[..], &["words"]].concat()).await.contains("not on this server"));
     let root = authority_until(&admin, "root", "offline").await;
-    assert!(admin.get("/root-duties").await.as_array().unwrap().is_empty());
+    assert!(admin.get("/root-duties").await["items"].as_array().unwrap().is_empty());
     let (status, answer) = admin.call(reqwest::Method::POST, "/authorities", &json!({ "kind": "device" })).await;
     assert_eq!((status, answer["code"].as_str()), (409, Some("root_offline")), "{answer}");
     let (status, answer) = admin.call(reqwest::Method::POST, "/authorities", &json!({ "kind": "claim" })).await;
@@ -252,7 +252,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
 
     // The next authority: asked for here, signed there.
     let said = on(&["ca", "csr", "--kind", "device", "--out", "ca.csr"]).await;
-    let hash = admin.get("/authority-csrs").await[0]["public_key_sha256"].as_str().unwrap().to_owned();
+    let hash = admin.get("/authority-csrs").await["items"][0]["public_key_sha256"].as_str().unwrap().to_owned();
     assert!(said.contains(&format!("--key-sha256 {hash} ")) && on(&["ca", "csrs"]).await.contains(&hash), "{said}");
     std::fs::copy(here.join("ca.csr"), away.join("ca.csr")).unwrap();
     let key = ["--root", "root.age", "--passphrase-file", "words"];
@@ -308,7 +308,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
 async fn authority_until(admin: &Admin<'_>, kind: &str, key: &str) -> Value {
     for _ in 0..200 {
         let all = admin.get("/authorities").await;
-        if let Some(found) = all.as_array().unwrap().iter().find(|a| a["kind"] == kind && a["key"] == key) {
+        if let Some(found) = all["items"].as_array().unwrap().iter().find(|a| a["kind"] == kind && a["key"] == key) {
             return found.clone();
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -320,7 +320,7 @@ async fn authority_until(admin: &Admin<'_>, kind: &str, key: &str) -> Value {
 async fn authority_in(admin: &Admin<'_>, kind: &str, state: &str) -> Value {
     for _ in 0..200 {
         let all = admin.get("/authorities").await;
-        if let Some(found) = all.as_array().unwrap().iter().find(|a| a["kind"] == kind && a["state"] == state) {
+        if let Some(found) = all["items"].as_array().unwrap().iter().find(|a| a["kind"] == kind && a["state"] == state) {
             return found.clone();
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

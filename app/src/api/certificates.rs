@@ -197,7 +197,7 @@ pub async fn thaw_tokens(id: String) -> Result<(), ApiFault> {
 pub async fn recover_devices(id: String, how: RecoveryPolicy, #[server(default)] days: u32) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
-    call.answer(call.fleet.pki().recover_devices(&call.actor, &id, wire::pki::WayBack { how, days }).await)?;
+    call.answer(call.fleet.pki().recover_devices(&call.actor, &id, wire::pki::ComingBack { how, days }).await)?;
     call.lead_to(&format!("/certificates/authorities/{id}"));
     Ok(())
 }

@@ -232,7 +232,7 @@ pub const MAX_WAY_BACK_DAYS: u32 = 90;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-pub struct WayBack {
+pub struct ComingBack {
     /// By a person's approval, at once, or not any more.
     pub how: RecoveryPolicy,
     /// For how many days from now on, 1 to [`MAX_WAY_BACK_DAYS`]; means nothing when it is off.
@@ -296,6 +296,8 @@ pub struct AuthorityDetail {
     pub ended_at: Option<Timestamp>,
     /// A certificate with its signature that was never issued here, until a person has looked at it.
     pub alarm: Option<AuthorityAlarm>,
+    /// Those of its chain that have such an alarm: somebody else may have their key (H-4).
+    pub alarmed: Vec<AuthorityId>,
     /// Whether the caller may say so.
     pub may_clear: bool,
     /// What is left to do about it since, if it was for devices.

@@ -10,7 +10,7 @@ pub use difference::{ComparisonPage, FileChange, FileDifference, ReleaseChoice, 
 pub use image_signature::{ImageKey, ImageKeyKind, ImageSignature, ImageSignatureKind, ImageSignatureState, MOST_IMAGE_KEYS};
 pub use installs::{MOST_VERSIONS, ReleaseInstalls, ReleasePage, VersionInstalls};
 pub use query::{ReleaseCheck, ReleaseQuery};
-pub use recalled::{GoodRelease, Recalled};
+pub use recalled::{ByRecall, GoodRelease, Recalled};
 
 use crate::{
     Timestamp,

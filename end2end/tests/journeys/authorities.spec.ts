@@ -206,6 +206,6 @@ test("a request that is to be signed elsewhere is made and given up, and what is
 
 /** The authority that issues to devices. */
 async function issuing(own: Own) {
-  const all = (await restOf(own, "GET", "/authorities")) as { id: string; kind: string; state: string }[];
+  const all = (await restOf(own, "GET", "/authorities")).items as { id: string; kind: string; state: string }[];
   return all.find((one) => one.kind === "device" && one.state === "active")!.id;
 }

@@ -52,7 +52,7 @@ test("an authority is signed where the root's key is, and the root's list after 
     await expect(lists).toHaveCount(1, { timeout: 2_000 });
   }).toPass({ timeout: 30_000 });
   await hydrated(page);
-  const { id } = ((await restOf(own, "GET", "/authorities")) as { id: string; kind: string }[]).find((one) => one.kind === "root")!;
+  const { id } = ((await restOf(own, "GET", "/authorities")).items as { id: string; kind: string }[]).find((one) => one.kind === "root")!;
   const [request, list] = [own.file("request.json"), own.file("root.crl")];
   own.fleetward("ca", "crl", "request", id, "--out", request);
   there("root", "crl", ...key, "--request", request, "--out", list);

@@ -129,7 +129,7 @@ test("a device that nobody knows is sent away, and whoever may only look decides
 });
 
 test("no button that copies lies over what it copies", async ({ page }) => {
-  const { id } = ((await rest("GET", "/authorities")) as { id: string; kind: string }[]).find((one) => one.kind === "root")!;
+  const { id } = ((await rest("GET", "/authorities")).items as { id: string; kind: string }[]).find((one) => one.kind === "root")!;
   await open(page, `/certificates/authorities/${id}`);
   for (const width of [1400, 390]) {
     await page.setViewportSize({ width, height: 844 });

@@ -15,7 +15,7 @@ use wire::{
     overview::{Attention, FleetCounts, Matter, OverviewPage},
     page::Page,
     releases::{
-        ComparisonPage, MOST_VERSIONS, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleasePage, ReleaseRow, ReleaseUse,
+        ByRecall, ComparisonPage, MOST_VERSIONS, ReleaseDetail, ReleaseDifference, ReleaseInstalls, ReleasePage, ReleaseRow, ReleaseUse,
         VersionInstalls,
     },
     rollouts::{RolloutRow, Why},
@@ -213,8 +213,13 @@ impl Fleet {
         let rollouts = self.rollouts().uses_of(&actor.org, &release.row.id).await?;
         let mut release = ReleaseDetail { rollouts, ..release };
         if let Some(recalled) = &mut release.recalled {
-            let halts = |u: &&ReleaseUse| matches!(u.state, RolloutState::Running | RolloutState::Paused | RolloutState::Halted);
-            recalled.halted = release.rollouts.iter().filter(halts).map(|u| u.id.clone()).collect();
+            let those = |what| {
+                let it = |u: &&ReleaseUse| ByRecall::of(u.state) == Some(what);
+                release.rollouts.iter().filter(it).map(|u| u.id.clone()).collect()
+            };
+            recalled.halted = those(ByRecall::Halts);
+            recalled.voided = those(ByRecall::Voided);
+            recalled.stopped = those(ByRecall::Stops);
         }
         self.rollouts().count_uses(&actor.org, &mut [&mut release.row]).await?;
         Ok(release)

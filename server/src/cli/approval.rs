@@ -53,7 +53,7 @@ pub(super) enum Approval {
         #[arg(long = "from", value_name = "GROUP=NUMBER")]
         from: Vec<String>,
         /// Only rollouts for this device type, beside the rule for every rollout
-        #[arg(long = "type", value_name = "DEVICE_TYPE", default_value = "", hide_default_value = true)]
+        #[arg(long, alias = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
         device_type: String,
     },
     /// Ask for no rule of its own for a device type any more; it ends a day later

@@ -73,7 +73,8 @@ pub(super) fn show(a: &AuthorityDetail) {
     println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);
     println!("  known        {}", held(&a.reach));
     for above in &a.chain {
-        println!("  under        {} ({})", above.subject, above.state);
+        let alarm = if a.alarmed.contains(&above.id) { ", ALARM" } else { "" };
+        println!("  under        {} ({}{alarm})", above.subject, above.state);
     }
     for cross in &a.cross {
         println!("  vouching     {} for {}, until {}", cross.issuer, cross.subject, cross.not_after);

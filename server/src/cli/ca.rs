@@ -18,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode};
 use wire::{
     consents::{ConsentCard, ConsentsPage, ServerKeyRule},
     ids::{AuthorityId, ConsentId},
-    pki::{AuthorityStanding, AuthorityUse, WayBack, steps::not_from},
+    pki::{AuthorityStanding, AuthorityUse, ComingBack, steps::not_from},
     roots::NewAuthorityRequest,
     states::{AuthorityState, AuthorityStep, RecoveryPolicy},
 };
@@ -324,7 +324,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
         }
         Ca::RecoverDevices { which, how, days } => {
             let id = meant(fleet, &actor, which.id).await?;
-            let left = pki.recover_devices(&actor, &id, WayBack { how, days }).await.map_err(|e| e.fault())?;
+            let left = pki.recover_devices(&actor, &id, ComingBack { how, days }).await.map_err(|e| e.fault())?;
             match how {
                 RecoveryPolicy::Off => println!("Devices of {id} don't come back by their keys any more."),
                 RecoveryPolicy::Approval => {

@@ -15,7 +15,9 @@ use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId},
     page::MAX_ROWS,
-    pki::{CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, IdentityRules, Revocation, RevocationReason},
+    pki::{
+        AuthorityRow, CertificateDetail, CertificateQuery, CertificateRow, CertificateSort, IdentityRules, Revocation, RevocationReason,
+    },
     states::{CertificateState, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -60,8 +62,8 @@ pub(super) enum Cert {
         #[arg(long, value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
         reason: RevocationReason,
         /// Since when it is known or suspected to be wrong, for example 2026-11-22T09:57:00Z; published with the revocation
-        #[arg(long, value_name = "TIME", value_parser = instant_flag)]
-        invalid_since: Option<Timestamp>,
+        #[arg(long, alias = "invalid-since", value_name = "TIME", value_parser = instant_flag)]
+        invalidity_date: Option<Timestamp>,
         /// For those who look at it later; never published
         #[arg(long, value_name = "TEXT", default_value = "")]
         note: String,
@@ -109,6 +111,12 @@ pub(super) struct Rules {
     recovery_days: Option<u32>,
 }
 
+/// Pure: a chain from its issuer up, with a word behind whom somebody else may have the key of.
+fn chain(chain: &[AuthorityRow], alarmed: &[AuthorityId]) -> String {
+    let one = |a: &AuthorityRow| format!("{}{}", a.subject, if alarmed.contains(&a.id) { " (ALARM)" } else { "" });
+    chain.iter().map(one).collect::<Vec<_>>().join(" < ")
+}
+
 pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
     let actor = Actor::shell(fleet.default_org().clone());
     let pki = fleet.pki();
@@ -145,7 +153,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 ("Serial", c.row.serial),
                 ("SHA-256", c.row.fingerprint),
                 ("Published at", c.decoded.addresses.join(", ")),
-                ("Chain", c.chain.iter().map(|a| a.subject.as_str()).collect::<Vec<_>>().join(" < ")),
+                ("Chain", chain(&c.chain, &c.alarmed)),
             ] {
                 if !value.is_empty() {
                     println!("{name:<14}{value}");
@@ -166,9 +174,9 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
             files::write(&out, &pki.certificate_der(&actor, &id).await?, files::PUBLIC)?;
         }
         Cert::Rules(change) => print!("{}", rules(fleet, &actor, &change).await?),
-        Cert::Revoke { id, reason, invalid_since, note } => {
+        Cert::Revoke { id, reason, invalidity_date, note } => {
             let c = pki.certificate(&actor, &id).await?;
-            pki.revoke(&actor, &id, Revocation { reason, invalidity_date: invalid_since, note }).await?;
+            pki.revoke(&actor, &id, Revocation { reason, invalidity_date, note }).await?;
             println!("{}", revoked(&c, reason));
         }
     }
@@ -281,6 +289,18 @@ mod tests {
         assert_eq!(none, "No certificate fits.\n");
     }
 
+    #[tokio::test]
+    async fn h_4_a_chain_says_whose_key_somebody_else_may_have() {
+        let w = World::open(EngineKind::Sqlite).await;
+        w.device("gw-1", "gateway").await;
+        let actor = Actor::shell(w.org.clone());
+        let row = w.fleet.pki().certificates_page(&actor, &CertificateQuery::default()).await.unwrap().certificates.items.remove(0);
+        let above = w.fleet.pki().certificate(&actor, &row.id).await.unwrap().chain;
+        let [issuer, root] = &above[..] else { panic!("{above:?}") };
+        assert_eq!(chain(&above, &[]), format!("{} < {}", issuer.subject, root.subject));
+        assert_eq!(chain(&above, std::slice::from_ref(&root.id)), format!("{} < {} (ALARM)", issuer.subject, root.subject));
+    }
+
     /// what was revoked stays as it was, and that is what is said.
     #[rstest]
     #[case::sqlite(EngineKind::Sqlite)]
@@ -294,7 +314,7 @@ mod tests {
         let before = async |reason| revoked(&w.fleet.pki().certificate(&actor, &row.id).await.unwrap(), reason);
         let revoke = async |reason| {
             let (id, note) = (row.id.clone(), String::new());
-            let done = run(&w.fleet, Cert::Revoke { id, reason, invalid_since: None, note }).await;
+            let done = run(&w.fleet, Cert::Revoke { id, reason, invalidity_date: None, note }).await;
             done.map_err(|e| super::super::in_words(e).to_string())
         };
         assert!(before(RevocationReason::Superseded).await.ends_with("closes its connections within a second."));

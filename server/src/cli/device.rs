@@ -93,7 +93,7 @@ pub(super) struct SendBatch {
     #[arg(long)]
     label: Option<String>,
     /// Type of the devices whose line names none
-    #[arg(long = "type", value_name = "TYPE", default_value = "")]
+    #[arg(long, alias = "type", value_name = "TYPE", default_value = "")]
     device_type: String,
     /// A tag for its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]

@@ -1,6 +1,6 @@
 //! `fleetward enrolment-token`: secrets that trade a CSR for a certificate, for when the console is out of reach.
 
-use super::said::every;
+use super::said::{every, one_of};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
@@ -34,7 +34,7 @@ pub(super) struct Create {
     #[arg(long, default_value = "")]
     pattern: String,
     /// Type given to its devices
-    #[arg(long = "type", value_name = "TYPE", default_value = "")]
+    #[arg(long, alias = "type", value_name = "TYPE", default_value = "")]
     device_type: String,
     /// A tag given to its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]
@@ -60,8 +60,11 @@ pub(super) struct Create {
     /// The profile of the certificates it gives: see cert profile list
     #[arg(long, value_name = "NAME", default_value = "")]
     profile: String,
-    /// A person approves each device
-    #[arg(long)]
+    /// What its devices go through before they are in: nothing, or a person who approves each; auto unless given
+    #[arg(long, value_parser = one_of::<EnrolmentMode>(EnrolmentMode::ALL.iter().map(|m| m.as_str())))]
+    mode: Option<EnrolmentMode>,
+    /// The same as --mode approval: its name before
+    #[arg(long, hide = true, conflicts_with = "mode")]
     approval: bool,
     /// Show what the device needs as a QR code as well
     #[arg(long)]
@@ -81,7 +84,7 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
                 max_uses: c.max_uses,
                 hours: c.hours,
                 source: c.source,
-                mode: if c.approval { EnrolmentMode::Approval } else { EnrolmentMode::Auto },
+                mode: if c.approval { EnrolmentMode::Approval } else { c.mode.unwrap_or_default() },
                 spki_sha256: c.spki_sha256,
                 csr_sha256: c.csr_sha256,
                 profile: c.profile,

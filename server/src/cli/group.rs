@@ -44,7 +44,7 @@ pub(super) struct Members {
     #[arg(value_name = "DEVICE", conflicts_with = "select", required_unless_present = "select")]
     devices: Vec<DeviceId>,
     /// Every device that a selector means, for example 'type:gateway tag:eu'
-    #[arg(long, value_name = "SELECTOR")]
+    #[arg(long, visible_alias = "q", value_name = "SELECTOR")]
     select: Option<String>,
 }
 

@@ -75,7 +75,7 @@ pub(super) struct Create {
     #[arg(long, default_value = "")]
     pattern: String,
     /// Type given to its devices
-    #[arg(long = "type", value_name = "TYPE", default_value = "")]
+    #[arg(long, alias = "type", value_name = "TYPE", default_value = "")]
     device_type: String,
     /// A tag given to its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]

@@ -55,7 +55,7 @@ pub struct MakeSet {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threshold: u32,
     /// How many must sign a release for one device type; may be given several times.
-    #[arg(long = "type", value_name = "TYPE=N", value_parser = typed)]
+    #[arg(long = "device-type", alias = "type", value_name = "TYPE=N", value_parser = typed)]
     pub device_types: Vec<TypeThreshold>,
     /// After how many days it ends; never unless given. Devices then install nothing until the next one came, which can still follow on it.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36500))]
@@ -91,7 +91,7 @@ pub struct SetThreshold {
     #[arg(long, value_name = "N")]
     pub threshold: Option<u32>,
     /// Of one device type; may be given several times. Types that are not given have none of their own any more.
-    #[arg(long = "type", value_name = "TYPE=N", value_parser = typed, requires = "threshold")]
+    #[arg(long = "device-type", alias = "type", value_name = "TYPE=N", value_parser = typed, requires = "threshold")]
     pub device_types: Vec<TypeThreshold>,
 }
 

@@ -39,6 +39,8 @@ mod renewal;
 mod rollout;
 mod roots;
 mod said;
+#[cfg(test)]
+mod same_names;
 mod selected;
 mod shared;
 mod sign;

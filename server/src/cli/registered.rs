@@ -1,4 +1,4 @@
-//! `fleetward ca register|code|verify|enable|disable|upload-crl|list-address|fetch-list|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
+//! `fleetward ca register|code|verify|enable|disable|upload-list|list-address|fetch-list|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
 //! API. A server that runs beside it follows within a second.
 
 use super::{
@@ -48,7 +48,8 @@ pub(super) enum Registered {
     /// Believe a registered authority's devices no longer; they are cut off until it is enabled again
     Disable(Which),
     /// Bring a registered authority's list of revoked certificates: what is on it is cut off, and the next one takes its place
-    UploadCrl {
+    #[command(alias = "upload-crl")]
+    UploadList {
         #[command(flatten)]
         which: Which,
         /// The list, PEM or DER
@@ -62,7 +63,7 @@ pub(super) enum Registered {
         /// http://… or https://…, without user name and password
         #[arg(value_name = "URL")]
         url: Option<String>,
-        /// Fetch it no more: then it is brought, by upload-crl
+        /// Fetch it no more: then it is brought, by upload-list
         #[arg(long, conflicts_with = "url")]
         none: bool,
     },
@@ -80,7 +81,7 @@ pub(super) struct Enable {
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = one_of::<JustInTime>(JustInTime::ALL.iter().map(|p| p.as_str())))]
     just_in_time: JustInTime,
     /// Type given to its devices
-    #[arg(long = "type", value_name = "TYPE", default_value = "")]
+    #[arg(long, alias = "type", value_name = "TYPE", default_value = "")]
     device_type: String,
     /// A tag given to its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]
@@ -170,7 +171,7 @@ fn says_list(a: &RegisteredAuthority) {
         println!("{}.", awaited_warning(&a.label, made));
     }
     match &a.list_address {
-        None => println!("The list of {} is not fetched; bring it with: fleetward ca upload-crl {} FILE", a.label, a.id),
+        None => println!("The list of {} is not fetched; bring it with: fleetward ca upload-list {} FILE", a.label, a.id),
         Some(at) => {
             println!("The list of {} is fetched from {}, next at {}.", a.label, at.url, at.next_at);
             match (at.fetched_at, at.asked_at) {
@@ -225,7 +226,7 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
             pki.disable_authority(actor, &id).await?;
             println!("Devices of {id} are cut off until it is enabled again.");
         }
-        Registered::UploadCrl { which, list } => {
+        Registered::UploadList { which, list } => {
             let id = meant(fleet, actor, which.id).await?;
             let shown = pki.bring_list(actor, &id, read(&list)?).await?;
             if let Some(list) = shown.list {

@@ -19,7 +19,7 @@ pub(super) struct Renewal {
     )]
     device: Option<DeviceId>,
     /// Every device that this means instead, for example 'type:gateway tag:eu'; '' for all
-    #[arg(long, alias = "selector", value_name = "SELECTOR")]
+    #[arg(long, visible_alias = "q", alias = "selector", value_name = "SELECTOR")]
     select: Option<String>,
     /// Only devices that have a certificate of this authority to renew, by its id or its name
     #[arg(long, value_name = "AUTHORITY")]

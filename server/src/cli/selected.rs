@@ -15,7 +15,7 @@ pub(super) enum Selected {
     /// Devices that a selector means, as a table or as CSV
     List {
         /// For example 'type:gateway tag:eu'; all of them unless given
-        #[arg(long, value_name = "SELECTOR", default_value = "")]
+        #[arg(long, visible_alias = "q", value_name = "SELECTOR", default_value = "")]
         select: String,
         /// As CSV, with the columns of the console's file
         #[arg(long)]
@@ -24,7 +24,7 @@ pub(super) enum Selected {
     /// Add tags to every device that a selector means, and take others away; all or none
     Tag {
         /// For example 'type:gateway tag:eu'
-        #[arg(long, value_name = "SELECTOR")]
+        #[arg(long, visible_alias = "q", value_name = "SELECTOR")]
         select: String,
         /// A tag they get; may be given again
         #[arg(long, value_name = "TAG", required_unless_present = "remove")]
@@ -42,7 +42,7 @@ pub(super) enum Selected {
 #[derive(Debug, clap::Args)]
 pub(super) struct Meant {
     /// For example 'type:gateway tag:eu'
-    #[arg(long, value_name = "SELECTOR")]
+    #[arg(long, visible_alias = "q", value_name = "SELECTOR")]
     select: String,
     /// Do it. Without it you are told how many devices that are, and nothing is changed
     #[arg(long)]

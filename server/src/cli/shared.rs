@@ -37,7 +37,7 @@ pub(super) enum TargetToken {
         #[arg(value_name = "DEVICE")]
         device: DeviceId,
         /// Type of a device that is not there
-        #[arg(long = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
+        #[arg(long, alias = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
         device_type: String,
         /// Hardware revision of a device that is not there
         #[arg(long, default_value = "", hide_default_value = true)]
@@ -59,7 +59,7 @@ pub(super) enum GatewayToken {
         #[arg(long)]
         label: String,
         /// Type given to devices that it announces
-        #[arg(long = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
+        #[arg(long, alias = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
         device_type: String,
     },
     /// List the gateway tokens, newest first

@@ -270,10 +270,10 @@ fn a_key_to_block_is_named_one_way_and_both_are_told() {
         let all = [&["fleetward", "cert", "blocked-key", "add", "--reason", "found"][..], words].concat();
         Cli::line().try_get_matches_from(all).map_err(|e| e.to_string())
     };
-    for one in [["--spki", "00"], ["--public", "key.pem"]] {
+    for one in [["--spki-sha256", "00"], ["--public-key", "key.pem"], ["--spki", "00"], ["--public", "key.pem"]] {
         assert!(given(&one).is_ok(), "{one:?}");
     }
     let none = given(&[]).unwrap_err();
-    assert!(none.contains("--spki <SHA256>") && none.contains("--public <FILE>"), "{none}");
-    assert!(given(&["--spki", "00", "--public", "key.pem"]).unwrap_err().contains("cannot be used with"));
+    assert!(none.contains("--spki-sha256 <SHA256>") && none.contains("--public-key <FILE>"), "{none}");
+    assert!(given(&["--spki-sha256", "00", "--public-key", "key.pem"]).unwrap_err().contains("cannot be used with"));
 }

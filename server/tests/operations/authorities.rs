@@ -103,7 +103,7 @@ async fn an_authority_is_retired_its_alarm_cleared_and_a_request_withdrawn(#[cas
     assert_eq!(desk.times("authority.cleared").await, 0, "nothing was changed");
 
     let request = desk.admin.post("/authority-csrs", &json!({ "kind": "device", "own_root": true })).await.id();
-    let open = async || desk.admin.get("/authority-csrs").await.ok().as_array().unwrap().len();
+    let open = async || desk.admin.get("/authority-csrs").await.ok()["items"].as_array().unwrap().len();
     assert_eq!(desk.viewer.get("/authority-csrs").await.code(), DENIED);
     assert_eq!(desk.operator.post(&format!("/authority-csrs/{request}/withdraw"), &json!({})).await.code(), DENIED);
     assert_eq!((desk.admin.post("/authority-csrs/nonsense/withdraw", &json!({})).await.code(), open().await), ((404, "not_found"), 1));

@@ -54,7 +54,7 @@ async fn devices_are_tagged_suspended_exported_and_decommissioned(#[case] kind: 
     counted("state:suspended", 2).await;
     desk.operator.post("/devices:life", &step("resume")).await.ok();
     counted("state:active", 2).await;
-    assert_eq!(desk.viewer.get("/renewals").await.ok(), &json!([]), "no order to many is under way");
+    assert_eq!(desk.viewer.get("/renewals").await.ok()["items"], json!([]), "no order to many is under way");
 
     let file = desk.viewer.get("/devices:export?q=tag:uk").await;
     assert_eq!(file.headers["content-disposition"].to_str().unwrap(), "attachment; filename=\"devices.csv\"");

@@ -203,7 +203,7 @@ async fn freezes_are_made_listed_and_ended(#[case] kind: EngineKind) {
     let desk = Desk::open(kind).await;
     let until = |days: i64| SystemClock.now().0 + days * 24 * 3_600_000;
     let freeze = |days: i64| json!({ "name": "Year's end", "reason": "nobody is there", "from": 0, "until": until(days) });
-    let calendar = async || desk.viewer.get("/freezes").await.ok()["freezes"].clone();
+    let calendar = async || desk.viewer.get("/freezes").await.ok()["items"].clone();
     assert_eq!(desk.operator.post("/freezes", &freeze(1)).await.code(), DENIED);
     assert_eq!(desk.admin.post("/freezes", &freeze(-1)).await.code(), (400, "invalid"));
     assert_eq!(desk.admin.post("/freezes", &freeze(400)).await.code(), (400, "invalid"));

@@ -78,7 +78,7 @@ impl Desk {
     /// The id of the authority of this kind that is in this state.
     async fn authority(&self, kind: &str, state: &str) -> String {
         let all = self.viewer.get("/authorities").await;
-        let found = all.ok().as_array().unwrap().iter().find(|a| a["kind"] == kind && a["state"] == state);
+        let found = all.ok()["items"].as_array().unwrap().iter().find(|a| a["kind"] == kind && a["state"] == state);
         found.unwrap_or_else(|| panic!("no {kind} that is {state}: {}", all.body))["id"].as_str().unwrap().to_owned()
     }
 

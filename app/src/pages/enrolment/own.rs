@@ -288,7 +288,7 @@ fn address_form(a: &RegisteredAuthority, call: FormCall<SetListAddress>) -> AnyV
 fn list_form(a: &RegisteredAuthority, call: FormCall<BringList>) -> AnyView {
     let inside = view! {
         {field("list", "List", Control::Area).required().max_length(200_000).placeholder("-----BEGIN X509 CRL-----")
-            .hint("PEM. What is on it is cut off within a second. A long one goes by the API or by fleetward ca upload-crl.").refused(call).view()}
+            .hint("PEM. What is on it is cut off within a second. A long one goes by the API or by fleetward ca upload-list.").refused(call).view()}
         <div class="row">{form::submit("Bring list", "", move || call.pending().get())}</div>
     };
     folded("Bring its list of revoked certificates", a, call.into(), inside.into_any())

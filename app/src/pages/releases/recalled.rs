@@ -3,10 +3,14 @@
 use crate::{
     pages::devices::filters,
     plan::query::push,
-    ui::{Tone, banner, number::counted, time},
+    ui::{
+        Tone, banner,
+        number::{counted, grouped},
+        time,
+    },
 };
 use leptos::prelude::*;
-use wire::releases::{GoodRelease, Recalled, ReleaseDetail as Model};
+use wire::releases::{ByRecall, GoodRelease, Recalled, ReleaseDetail as Model, ReleaseUse};
 
 /// The recall; nothing where it was not recalled.
 pub(super) fn said(m: &Model) -> Option<AnyView> {
@@ -17,6 +21,21 @@ pub(super) fn said(m: &Model) -> Option<AnyView> {
     let tone = if r.running > 0 { Tone::Bad } else { Tone::Warn };
     let text = view! { <b>"Recalled"</b>" "{time::ago(r.at)}{format!("{by}. {reason}")}" "{runners(m, r)} };
     Some(banner(tone, text.into_any()))
+}
+
+/// Most rollouts that are named before a recall.
+const NAMED: usize = 4;
+
+/// Pure: what a recall will make of the rollouts that use the release, in sentences.
+pub(super) fn foreseen(uses: &[ReleaseUse]) -> String {
+    let meant: Vec<_> = uses.iter().filter_map(|u| Some((u, ByRecall::of(u.state)?))).collect();
+    let mut sentences: Vec<String> = meant.iter().take(NAMED).map(|(u, what)| format!("“{}” {}.", u.name, what.words())).collect();
+    match meant.len().checked_sub(NAMED) {
+        Some(more @ 1..) => sentences.push(format!("So it goes for {} more.", grouped(i64::try_from(more).unwrap_or(i64::MAX)))),
+        _ if meant.is_empty() => sentences.push("No rollout with it is under way or waits.".to_owned()),
+        _ => {}
+    }
+    sentences.join(" ")
 }
 
 /// Who runs it, and what they can be brought to.
@@ -41,4 +60,37 @@ fn plan(m: &Model, r: &Recalled, back: &GoodRelease) -> String {
     push(&mut query, "selector", &r.selector);
     push(&mut query, "name", &format!("{} from {} to {}", m.row.device_type, m.row.version, back.version));
     format!("/rollouts/new?{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{rollouts::Counts, states::RolloutState};
+
+    #[test]
+    fn it_is_said_before_the_click_what_becomes_of_each_rollout() {
+        let one = |name: &str, state| ReleaseUse {
+            id: format!("rol_{:032x}", 1).parse().unwrap(),
+            name: name.to_owned(),
+            state,
+            stage: 0,
+            stages: 1,
+            counts: Counts::default(),
+        };
+        let uses = [
+            one("Days", RolloutState::Running),
+            one("Nights", RolloutState::WaitingForApproval),
+            one("Weekends", RolloutState::Scheduled),
+            one("Written", RolloutState::Draft),
+            one("Over", RolloutState::Completed),
+        ];
+        let said = foreseen(&uses);
+        assert_eq!(
+            said,
+            "“Days” halts. “Nights” is a draft again: its request for approval is void. “Weekends” stops before it has begun."
+        );
+        let many: Vec<_> = (0..NAMED + 2).map(|n| one(&n.to_string(), RolloutState::Paused)).collect();
+        assert!(foreseen(&many).ends_with("“3” halts. So it goes for 2 more."), "{}", foreseen(&many));
+        assert_eq!(foreseen(&uses[3..]), "No rollout with it is under way or waits.");
+    }
 }

@@ -1,6 +1,7 @@
 //! What can be done to a release: its buttons, and the question before each. The same question stands in a dialog and, without JavaScript, in the page.
 //! Refuses to know what each changes.
 
+use super::recalled::foreseen;
 use crate::{
     api::releases::{ActOnRelease, asks_for_version},
     plan::query::push,
@@ -10,7 +11,7 @@ use crate::{
         dialog_link,
         form::{ActionForm, FormCall},
         icon,
-        number::{counted, grouped},
+        number::counted,
         page,
     },
 };
@@ -129,7 +130,7 @@ fn title(m: &Model, verb: Verb) -> String {
 /// The form that asks; `place` keeps the ids of the page's question and of its dialog apart.
 fn ask(m: &Model, verb: Verb, place: &str, call: FormCall<ActOnRelease>) -> AnyView {
     let r = &m.row;
-    let (version, installed, uses) = (r.version.clone(), r.installed, r.rollouts);
+    let (version, installed) = (r.version.clone(), r.installed);
     let (form_id, back) = (format!("{place}{}", verb.word()), asked::way_out(&verb.dialog()));
     let text = match verb {
         Verb::Publish => {
@@ -143,11 +144,9 @@ fn ask(m: &Model, verb: Verb, place: &str, call: FormCall<ActOnRelease>) -> AnyV
         }
         Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
         Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),
-        Verb::Recall => format!(
-            "No device installs it any more, and running rollouts with it halt ({} in all use it). {} run it now.",
-            grouped(uses),
-            counted(installed, "device", "devices")
-        ),
+        Verb::Recall => {
+            format!("No device installs it any more. {} {} run it now.", foreseen(&m.rollouts), counted(installed, "device", "devices"))
+        }
         Verb::Remove => "The upload and its files are deleted. This cannot be undone.".to_owned(),
     };
     let harms = matches!(verb, Verb::Recall | Verb::Remove);

@@ -3,6 +3,7 @@
 use crate::{
     Timestamp,
     ids::{ReleaseId, RolloutId},
+    states::RolloutState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,12 @@ pub struct Recalled {
     /// Rollouts with it that are under way: each halts, or has halted.
     #[serde(default)]
     pub halted: Vec<RolloutId>,
+    /// Rollouts with it that wait for approval: the request of each is void, and it becomes a draft again.
+    #[serde(default)]
+    pub voided: Vec<RolloutId>,
+    /// Rollouts with it that were approved and have not begun: each stops.
+    #[serde(default)]
+    pub stopped: Vec<RolloutId>,
     /// The release that devices can be brought to; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<GoodRelease>,
@@ -38,6 +45,38 @@ pub struct GoodRelease {
     pub version: String,
     /// Whether it has to be signed again under a higher sequence first: devices never install a lower one than they run.
     pub sign_again: bool,
+}
+
+/// What becomes of a rollout in this state when its release is recalled; nothing of one that is only written, goes back already, or has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByRecall {
+    /// It halts.
+    Halts,
+    /// Its request for approval is void, and it is a draft again.
+    Voided,
+    /// It stops before it has begun.
+    Stops,
+}
+
+impl ByRecall {
+    /// What becomes of it.
+    pub const fn of(state: RolloutState) -> Option<Self> {
+        match state {
+            RolloutState::Running | RolloutState::Paused | RolloutState::Halted => Some(Self::Halts),
+            RolloutState::WaitingForApproval => Some(Self::Voided),
+            RolloutState::Approved | RolloutState::Scheduled => Some(Self::Stops),
+            _ => None,
+        }
+    }
+
+    /// For people, behind its name.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Halts => "halts",
+            Self::Voided => "is a draft again: its request for approval is void",
+            Self::Stops => "stops before it has begun",
+        }
+    }
 }
 
 impl Recalled {
@@ -65,7 +104,18 @@ mod tests {
             let release: ReleaseId = format!("rel_{:032x}", 1).parse().unwrap();
             let back = back.map(|sign_again| GoodRelease { release, version: "2.0.0".into(), sign_again });
             let selector = "type:gateway version:2.1.0".to_owned();
-            Recalled { at: Timestamp(0), by: String::new(), reason: String::new(), running: 8, selector, halted: Vec::new(), back }.way()
+            Recalled {
+                at: Timestamp(0),
+                by: String::new(),
+                reason: String::new(),
+                running: 8,
+                selector,
+                halted: Vec::new(),
+                voided: Vec::new(),
+                stopped: Vec::new(),
+                back,
+            }
+            .way()
         };
         assert_eq!(way(Some(false)), "Bring them to 2.0.0 by a rollout to type:gateway version:2.1.0");
         assert!(way(Some(true)).contains("sign 2.0.0 again under a higher one"));

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
-    pki::{Aftermath, MAX_WAY_BACK_DAYS, WayBack, common_name},
+    pki::{Aftermath, ComingBack, MAX_WAY_BACK_DAYS, common_name},
     states::{
         AuthorityState::{self, Active, Compromised, Retired},
         RecoveryPolicy,
@@ -88,7 +88,7 @@ impl Pki {
 
     /// Lets the devices of an authority that was given up, or retired before they had renewed, come back for some days: each by its old key, over the
     /// enrol listener, at once or when a person has approved it; or ends that. Gives how many there are.
-    pub async fn recover_devices(&self, actor: &Actor, id: &AuthorityId, way: WayBack) -> Result<i64, Error> {
+    pub async fn recover_devices(&self, actor: &Actor, id: &AuthorityId, way: ComingBack) -> Result<i64, Error> {
         may(actor, Act::Authorities)?;
         if way.how != RecoveryPolicy::Off && !(1..=MAX_WAY_BACK_DAYS).contains(&way.days) {
             return Err(Error::WayBackDays);

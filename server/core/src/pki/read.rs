@@ -72,8 +72,7 @@ impl Pki {
         let owners = found.listed.reason == OWNERS_LIST;
         let row = listed(found.listed)?;
         let chain: Vec<AuthorityRow> = authorities::up(&self.authorities.load(), &row.issuer_id).into_iter().map(shown).collect();
-        let mut alarmed = self.alarmed(&actor.org).await?;
-        alarmed.retain(|id| chain.iter().any(|a| a.id == *id));
+        let alarmed = self.alarmed_in(&actor.org, &chain).await?;
         let revoked_by = if owners { owners_list(&found.owner_list) } else { found.revoked_by };
         let id_of = |id: Option<String>| id.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose();
         Ok(CertificateDetail {
@@ -104,6 +103,13 @@ impl Pki {
     /// Those of the organization's authorities that have an alarm, the newest first.
     async fn alarmed(&self, org: &OrgId) -> Result<Vec<AuthorityId>, Error> {
         Ok(self.alarms(org, i64::from(MAX_ROWS)).await?.into_iter().map(|(id, ..)| id).collect())
+    }
+
+    /// Those of a chain that have an alarm.
+    pub(super) async fn alarmed_in(&self, org: &OrgId, chain: &[AuthorityRow]) -> Result<Vec<AuthorityId>, Error> {
+        let mut alarmed = self.alarmed(org).await?;
+        alarmed.retain(|id| chain.iter().any(|a| a.id == *id));
+        Ok(alarmed)
     }
 
     /// A device certificate's bytes, DER.

@@ -111,10 +111,11 @@ impl Pki {
             Some(root) if found.kind == Kind::Root && found.state == Retiring => self.reach_shown(&all, &holders, root).await?,
             _ => reach,
         };
-        let mut on = self.db.read().await?;
-        let hanging = self.hanging(&mut on, actor).await?;
         let mut chain: Vec<_> = authorities::up(&all, id).into_iter().map(shown).collect();
         chain.remove(0);
+        let alarmed = self.alarmed_in(&actor.org, &chain).await?;
+        let mut on = self.db.read().await?;
+        let hanging = self.hanging(&mut on, actor).await?;
         let of = |id: &AuthorityId| all.iter().find(|a| a.id == *id).map(|a| a.subject.clone()).unwrap_or_default();
         let bundles = self.bundles.load();
         let part = |c: &&Cross| c.subject == *id || c.issuer == *id;
@@ -162,6 +163,7 @@ impl Pki {
             list: self.list_standing(id),
             ended_at: found.ended_at,
             alarm,
+            alarmed,
             may_clear: allowed(actor, Act::Authorities),
             aftermath: self.aftermath(&mut on, actor, found).await?,
             renewals: self.renewal_progress(&mut on, actor, found).await?,

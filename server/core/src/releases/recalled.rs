@@ -32,6 +32,8 @@ pub(super) async fn of(on: &mut impl Conn, org: &OrgId, row: &ReleaseRow) -> Res
         running: row.installed,
         selector: runners(&row.device_type, &row.version),
         halted: Vec::new(),
+        voided: Vec::new(),
+        stopped: Vec::new(),
         back,
     }))
 }

@@ -52,6 +52,8 @@ pub struct Against {
     pub state: RolloutState,
     /// What differs in the plan.
     pub lines: Vec<FieldChange>,
+    /// Why applying the plan is refused, because of where that rollout is in its life.
+    pub refused: Option<String>,
     generation: i64,
     same: bool,
 }
@@ -75,7 +77,8 @@ impl Rollouts {
         );
         let (state, generation, same) = (record.state(), record.generation(), record.spec == *spec);
         let Record { id, .. } = record;
-        Ok(Some(Against { id, state, lines, generation, same }))
+        let refused = refusal(&id, state, same);
+        Ok(Some(Against { id, state, lines, refused, generation, same }))
     }
 
     /// What applying a plan would change: what differs from the newest rollout of its name, none where there is none. An error with the plan's problems
@@ -121,35 +124,40 @@ impl Rollouts {
         let Some(against) = against else {
             return Ok(Box::pin(self.draft_while(actor, (None, spec.clone()), Newest::Missing)).await?.map(drafted));
         };
-        let Against { id, state, lines, generation, same } = against;
+        let Against { id, state, lines, refused, generation, same } = against;
+        if let Some(why) = refused {
+            return Err(Error::NotNow(why).into());
+        }
         match state {
-            // Nobody would ever run it, and whoever applies it believes that it will be.
-            S::Stopped | S::Rejected if same => {
-                let ended = if state == S::Stopped { "stopped" } else { "rejected" };
-                let why = format!("{id} has this plan and was {ended}. Change the plan, or give it another name.");
-                Err(Error::NotNow(why).into())
-            }
             _ if same => Ok(Some(Applied { id, state, outcome: Outcome::Same, lines })),
             S::Draft | S::Rejected | S::WaitingForApproval => {
                 self.edit(actor, &id, generation, spec.clone()).await?;
                 Ok(Some(Applied { id, state: S::Draft, outcome: Outcome::Edited, lines }))
             }
-            S::Completed | S::Stopped | S::RolledBack => {
+            _ => {
                 let made = Box::pin(self.draft_while(actor, (None, spec.clone()), Newest::Is(&id))).await?;
                 Ok(made.map(|id| Applied { lines, ..drafted(id) }))
             }
-            S::Approved | S::Scheduled => {
-                let why = format!(
-                    "{id} is approved with another plan. Edit it in the console, which voids the approval, or give the plan another name."
-                );
-                Err(Error::NotNow(why).into())
-            }
-            S::Running | S::Paused | S::Halted | S::RollingBack | S::Stopping => {
-                let why = format!(
-                    "{id} has begun with another plan, and a plan that runs is never edited. Stop it, or give the plan another name."
-                );
-                Err(Error::NotNow(why).into())
-            }
+        }
+    }
+}
+
+/// Why a plan can't be applied while the newest rollout of its name is there; `same` where that has it already.
+fn refusal(id: &RolloutId, state: RolloutState, same: bool) -> Option<String> {
+    use RolloutState as S;
+    match state {
+        // Nobody would ever run it, and whoever applies it believes that it will be.
+        S::Stopped | S::Rejected if same => {
+            let ended = if state == S::Stopped { "stopped" } else { "rejected" };
+            Some(format!("{id} has this plan and was {ended}. Change the plan, or give it another name."))
+        }
+        _ if same => None,
+        S::Draft | S::Rejected | S::WaitingForApproval | S::Completed | S::Stopped | S::RolledBack => None,
+        S::Approved | S::Scheduled => Some(format!(
+            "{id} is approved with another plan. Edit it in the console, which voids the approval, or give the plan another name."
+        )),
+        S::Running | S::Paused | S::Halted | S::RollingBack | S::Stopping => {
+            Some(format!("{id} has begun with another plan, and a plan that runs is never edited. Stop it, or give the plan another name."))
         }
     }
 }

@@ -23,14 +23,14 @@ pub struct Wanted {
     #[arg(long, value_name = "HOW", value_parser = one_of::<ReleaseCheck>(ReleaseCheck::ALL.iter().map(|c| c.as_str())))]
     check: Option<ReleaseCheck>,
     /// Only those with this text in their version, their device type or their notes
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    search: String,
+    #[arg(long, alias = "search", value_name = "TEXT", default_value = "", hide_default_value = true)]
+    q: String,
 }
 
 /// The list, in whole lines.
 pub(super) async fn told(fleet: &Fleet, actor: &Actor, wanted: Wanted) -> fleet::Result<String> {
-    let Wanted { state, device_type, check, search } = wanted;
-    let query = ReleaseQuery { q: search, state, device_type, check, cursor: None, rows: Some(MAX_ROWS) };
+    let Wanted { state, device_type, check, q } = wanted;
+    let query = ReleaseQuery { q, state, device_type, check, cursor: None, rows: Some(MAX_ROWS) };
     let page = async |cursor: Option<String>| fleet.releases().list(actor, &ReleaseQuery { cursor, ..query.clone() }).await;
     let rows = every(page).await?;
     Ok(if rows.is_empty() && query.narrows() { "No release matches.\n".to_owned() } else { lines(rows) })

@@ -7,10 +7,10 @@ use fleet::{Fleet, access::Actor};
 use std::fmt::Write as _;
 use wire::{
     ids::ReleaseId,
-    releases::{Recalled, ReleaseDetail},
+    releases::{ByRecall, Recalled, ReleaseDetail},
 };
 
-/// Recalls it, and says who runs it, which rollouts halt and what the way back is, in whole lines.
+/// Recalls it, and says who runs it, what becomes of its rollouts and what the way back is, in whole lines.
 pub(super) async fn recall(fleet: &Fleet, actor: &Actor, id: &ReleaseId, reason: &str) -> Result<String> {
     fleet.releases().recall(actor, id, reason).await?;
     let release = Box::pin(fleet.release_detail(actor, id)).await?;
@@ -29,8 +29,10 @@ pub(super) fn left(release: &ReleaseDetail, recalled: &Recalled) -> String {
     if recalled.halted.is_empty() {
         let _ = writeln!(out, "No rollout with it is under way.");
     }
-    for rollout in release.rollouts.iter().filter(|rollout| recalled.halted.contains(&rollout.id)) {
-        let _ = writeln!(out, "Halts: {} {}", rollout.id, rollout.name);
+    for rollout in &release.rollouts {
+        if let Some(what) = ByRecall::of(rollout.state) {
+            let _ = writeln!(out, "{} {}: it {}.", rollout.id, rollout.name, what.words());
+        }
     }
     out
 }

@@ -129,11 +129,15 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
                     None => wrong,
                 });
             }
-            Ok(match found {
-                None => format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name),
-                Some(Against { id, state, lines, .. }) if lines.is_empty() => format!("{id} has this plan ({state}).\n"),
-                Some(against) => differing(&against),
-            })
+            let Some(against) = found else {
+                return Ok(format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name));
+            };
+            let said =
+                if against.lines.is_empty() { format!("{} has this plan ({}).\n", against.id, against.state) } else { differing(&against) };
+            match &against.refused {
+                Some(why) => bail!("{why}\n{}", said.trim_end()),
+                None => Ok(said),
+            }
         }
         Rollout::Status { file } => {
             let (_, _, spec) = read(fleet, &shell, &file).await?;

@@ -76,7 +76,7 @@ pub(in crate::cli) struct Decision {
     #[command(flatten)]
     pub(super) by: Signed,
     /// Why: it is kept with the decision
-    #[arg(long)]
+    #[arg(long, visible_alias = "remark")]
     pub(super) reason: String,
 }
 

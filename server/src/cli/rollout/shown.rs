@@ -62,7 +62,7 @@ pub(in crate::cli) struct Devices {
     #[arg(long, value_name = "HOW", value_parser = one_of::<UpdateFailure>(UpdateFailure::ALL.iter().map(|f| f.as_str())))]
     pub(super) outcome: Option<UpdateFailure>,
     /// Only those that a selector means, for example 'tag:eu -online:yes'
-    #[arg(long, value_name = "SELECTOR", default_value = "", hide_default_value = true)]
+    #[arg(long, visible_alias = "q", value_name = "SELECTOR", default_value = "", hide_default_value = true)]
     pub(super) select: String,
     /// In this order, for at most 2,000 devices; as they joined the fleet unless given
     #[arg(long, value_name = "ORDER", allow_hyphen_values = true, value_parser = one_of::<UpdateSort>(UpdateSort::ALL.iter().map(|s| s.as_str())))]

@@ -195,6 +195,12 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     let nobodys = Reasoned { of: Plain { which: which("Winter"), token_file: None }, reason: String::new() };
     assert_eq!(order(Order::Stop(nobodys)).await.unwrap_err(), "there is no rollout Winter");
     let staged = |stage| Staged { by: reasoned(""), stage };
+    // What runs is never edited, and the comparison ends as applying would.
+    let other = plan.replace("percent: 50", "percent: 40");
+    let (refused, compared) = (desk.apply(&other).await.unwrap_err(), run(Rollout::Diff { file: desk.file(&other) }).await.unwrap_err());
+    assert!(refused.contains("has begun with another plan") && compared.starts_with(&refused), "{refused}\n{compared}");
+    assert!(compared.ends_with("(paused) has another plan:\n  Stage 2 A quarter, reach: up to 50 % → up to 40 %"), "{compared}");
+    assert!(run(Rollout::Diff { file: desk.file(&plan) }).await.unwrap().ends_with("has this plan (paused).\n"));
     let stale = order(Order::Resume(staged(Some(2)))).await.unwrap_err();
     assert!(stale.contains("It has moved on: stage 2 was the current one"), "{stale}");
     order(Order::Resume(staged(Some(1)))).await.unwrap();

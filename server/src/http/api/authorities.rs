@@ -12,7 +12,8 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::AuthorityId,
-    pki::{AuthorityDetail, AuthorityRow, AuthorityUse, BundleReach, LeftBehind, ListedAuthority, TrustBundle, WayBack},
+    page::Page,
+    pki::{AuthorityDetail, AuthorityRow, AuthorityUse, BundleReach, ComingBack, LeftBehind, ListedAuthority, TrustBundle},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -30,9 +31,9 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 }
 
 /// Authorities, the root first
-#[utoipa::path(get, path = "/authorities", operation_id = "list_authorities", tag = "authorities", responses((status = OK, body = Vec<ListedAuthority>), Refusals))]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<ListedAuthority>>> {
-    Ok(Json(fleet.pki().listed_authorities(&actor).await?))
+#[utoipa::path(get, path = "/authorities", operation_id = "list_authorities", tag = "authorities", responses((status = OK, body = Page<ListedAuthority>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<ListedAuthority>>> {
+    Ok(Json(Page::whole(fleet.pki().listed_authorities(&actor).await?)))
 }
 
 /// One authority: what hangs on it, its chain, and what can be done with it
@@ -164,14 +165,14 @@ async fn thaw_tokens(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id
 
 /// Let the devices of an authority that was given up or retired come back by the keys they have, over the enrol listener; or end that
 #[utoipa::path(
-    post, path = "/authorities/{id}/recover-devices", operation_id = "recover_devices", tag = "authorities", params(("id" = AuthorityId, Path)), request_body = WayBack,
+    post, path = "/authorities/{id}/recover-devices", operation_id = "recover_devices", tag = "authorities", params(("id" = AuthorityId, Path)), request_body = ComingBack,
     responses((status = OK, body = LeftBehind), Refusals)
 )]
 async fn recover_devices(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named(id): Named<AuthorityId>,
-    Sent(way): Sent<WayBack>,
+    Sent(way): Sent<ComingBack>,
 ) -> Answer<Json<LeftBehind>> {
     Ok(Json(LeftBehind { devices: fleet.pki().recover_devices(&actor, &id, way).await? }))
 }

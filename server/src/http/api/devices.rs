@@ -171,9 +171,9 @@ async fn preview_renewals(State(fleet): State<Fleet>, Caller(actor): Caller, Sen
 /// Orders to many devices to renew that are being carried out, the oldest first
 ///
 /// Most are carried out within seconds. One that was cut short, because the server was stopped, goes on by itself.
-#[utoipa::path(get, path = "/renewals", operation_id = "list_renewals", tag = "devices", responses((status = OK, body = Vec<RenewalUnderWay>), Refusals))]
-async fn renewals(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<RenewalUnderWay>>> {
-    Ok(Json(fleet.devices().renewals_under_way(&actor).await?))
+#[utoipa::path(get, path = "/renewals", operation_id = "list_renewals", tag = "devices", responses((status = OK, body = Page<RenewalUnderWay>), Refusals))]
+async fn renewals(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<RenewalUnderWay>>> {
+    Ok(Json(Page::whole(fleet.devices().renewals_under_way(&actor).await?)))
 }
 
 /// One device

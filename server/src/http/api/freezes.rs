@@ -12,7 +12,8 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::FreezeId,
-    rollouts::{FreezeRow, FreezesPage, NewFreeze},
+    page::Page,
+    rollouts::{FreezeRow, NewFreeze},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -21,10 +22,10 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 
 /// The calendar of freezes, the latest first
 #[utoipa::path(
-    get, path = "/freezes", operation_id = "list_freezes", tag = "rollouts", responses((status = OK, body = FreezesPage), Refusals)
+    get, path = "/freezes", operation_id = "list_freezes", tag = "rollouts", responses((status = OK, body = Page<FreezeRow>), Refusals)
 )]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<FreezesPage>> {
-    Ok(Json(fleet.rollouts().freezes(&actor).await?))
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<FreezeRow>>> {
+    Ok(Json(Page::whole(fleet.rollouts().freezes(&actor).await?.freezes)))
 }
 
 /// Freeze the organization for a time: no rollout offers anything new, unless its plan says that it goes on

@@ -89,9 +89,9 @@ async fn set_policy(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(to):
 }
 
 /// Published key sets, newest first
-#[utoipa::path(get, path = "/key-sets", operation_id = "list_key_sets", tag = "signing keys", responses((status = OK, body = Vec<KeySetRow>), Refusals))]
-async fn key_sets(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<KeySetRow>>> {
-    Ok(Json(fleet.releases().key_sets(&actor).await?))
+#[utoipa::path(get, path = "/key-sets", operation_id = "list_key_sets", tag = "signing keys", responses((status = OK, body = Page<KeySetRow>), Refusals))]
+async fn key_sets(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<KeySetRow>>> {
+    Ok(Json(Page::whole(fleet.releases().key_sets(&actor).await?)))
 }
 
 /// Publish the next key set
@@ -119,10 +119,10 @@ async fn key_set(State(fleet): State<Fleet>, Caller(actor): Caller, Named(versio
 
 /// The keys that assignments are signed with, newest first
 #[utoipa::path(
-    get, path = "/assignment-keys", operation_id = "list_assignment_keys", tag = "signing keys", responses((status = OK, body = Vec<AssignmentKey>), Refusals)
+    get, path = "/assignment-keys", operation_id = "list_assignment_keys", tag = "signing keys", responses((status = OK, body = Page<AssignmentKey>), Refusals)
 )]
-async fn assignment_keys(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<AssignmentKey>>> {
-    Ok(Json(fleet.pki().assignment_keys(&actor).await.map_err(fleet::Error::from)?))
+async fn assignment_keys(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<AssignmentKey>>> {
+    Ok(Json(Page::whole(fleet.pki().assignment_keys(&actor).await.map_err(fleet::Error::from)?)))
 }
 
 /// Make another key for assignments
@@ -148,11 +148,11 @@ async fn retire_assignment_key(State(fleet): State<Fleet>, Caller(actor): Caller
 
 /// The keys that signatures inside images are held against, newest first
 #[utoipa::path(
-    get, path = "/image-keys", operation_id = "list_image_keys", tag = "signing keys", responses((status = OK, body = Vec<ImageKey>), Refusals)
+    get, path = "/image-keys", operation_id = "list_image_keys", tag = "signing keys", responses((status = OK, body = Page<ImageKey>), Refusals)
 )]
-async fn image_keys(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<ImageKey>>> {
+async fn image_keys(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<ImageKey>>> {
     // There are `MOST_IMAGE_KEYS` at most.
-    Ok(Json(fleet.releases().image_keys(&actor).await?))
+    Ok(Json(Page::whole(fleet.releases().image_keys(&actor).await?)))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

@@ -95,6 +95,12 @@ fn router(fleet: Fleet, limits: Arc<limits::Limits>) -> Router {
         })
 }
 
+/// The OpenAPI document, for tests of what has to agree with it.
+#[cfg(test)]
+pub(crate) fn contract() -> serde_json::Value {
+    serde_json::from_str(&openapi::finish(routes().split_for_parts().1)).expect("it is JSON")
+}
+
 fn routes() -> OpenApiRouter<Fleet> {
     openapi::start()
         .merge(uploads::routes())

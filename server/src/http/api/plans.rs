@@ -54,6 +54,8 @@ struct PlanDifference {
     state: Option<RolloutState>,
     /// Field by field; empty when it has this plan.
     lines: Vec<FieldChange>,
+    /// Why applying the plan would be refused all the same, because of where that rollout is in its life.
+    refused: Option<String>,
 }
 
 /// Make a draft of a plan as a file has it, or edit the draft of the same name
@@ -83,12 +85,10 @@ async fn apply(State(fleet): State<Fleet>, Caller(actor): Caller, Planned(text):
 async fn diff(State(fleet): State<Fleet>, Caller(actor): Caller, Planned(text): Planned) -> Answer<Json<PlanDifference>> {
     let (plan, spec) = read(&fleet, &actor, &text).await?;
     let found = fleet.rollouts().compared(&actor, &spec).await;
-    let (at, lines) = match found.map_err(|why| wrong(plan.refused(file(), &text, why)))? {
-        Some(Against { id, state, lines, .. }) => (Some((id, state)), lines),
-        None => (None, Vec::new()),
-    };
-    let (id, state) = at.unzip();
-    Ok(Json(PlanDifference { id, state, lines }))
+    Ok(Json(match found.map_err(|why| wrong(plan.refused(file(), &text, why)))? {
+        Some(Against { id, state, lines, refused, .. }) => PlanDifference { id: Some(id), state: Some(state), lines, refused },
+        None => PlanDifference { id: None, state: None, lines: Vec::new(), refused: None },
+    }))
 }
 
 /// What a body is called where something in it is wrong.

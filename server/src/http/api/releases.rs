@@ -145,10 +145,10 @@ async fn artifact(
 /// What devices download instead of a release's files when they run an older release
 #[utoipa::path(
     get, path = "/releases/{id}/deltas", operation_id = "list_release_deltas", tag = "releases", params(("id" = ReleaseId, Path)),
-    responses((status = OK, body = Vec<DeltaRow>), Refusals)
+    responses((status = OK, body = Page<DeltaRow>), Refusals)
 )]
-async fn deltas(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<Vec<DeltaRow>>> {
-    Ok(Json(fleet.releases().deltas(&actor, &id).await?))
+async fn deltas(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<Page<DeltaRow>>> {
+    Ok(Json(Page::whole(fleet.releases().deltas(&actor, &id).await?)))
 }
 
 /// Where a release is: how many devices of its type run it, are to get it, and run other versions

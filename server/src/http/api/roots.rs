@@ -12,6 +12,7 @@ use fleet::Fleet;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::AuthorityId,
+    page::Page,
     roots::{AuthorityRequest, BroughtCertificates, BroughtList, Imported, ListRequest, ListStanding, NewAuthorityRequest, RootDuty},
 };
 
@@ -26,18 +27,18 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 }
 
 /// What is to be done about roots: keys to be taken away, lists and certificates to be signed where a key is
-#[utoipa::path(get, path = "/root-duties", operation_id = "list_root_duties", tag = "authorities", responses((status = OK, body = Vec<RootDuty>), Refusals))]
-async fn duties(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<RootDuty>>> {
-    Ok(Json(fleet.pki().root_duties(&actor).await?))
+#[utoipa::path(get, path = "/root-duties", operation_id = "list_root_duties", tag = "authorities", responses((status = OK, body = Page<RootDuty>), Refusals))]
+async fn duties(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<RootDuty>>> {
+    Ok(Json(Page::whole(fleet.pki().root_duties(&actor).await?)))
 }
 
 /// Keys that wait for their certificate, with the requests to be signed
 #[utoipa::path(
     get, path = "/authority-csrs", operation_id = "list_authority_csrs", tag = "authorities",
-    responses((status = OK, body = Vec<AuthorityRequest>), Refusals)
+    responses((status = OK, body = Page<AuthorityRequest>), Refusals)
 )]
-async fn requests(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<AuthorityRequest>>> {
-    Ok(Json(fleet.pki().authority_requests(&actor).await?))
+async fn requests(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<AuthorityRequest>>> {
+    Ok(Json(Page::whole(fleet.pki().authority_requests(&actor).await?)))
 }
 
 /// Make the key of the next authority here, and the request for its certificate; the same one while a request is open

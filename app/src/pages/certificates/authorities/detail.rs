@@ -54,7 +54,7 @@ fn content(
     let (tone, word) = shown_state(&m.standing, m.at);
     let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{purpose(&a.kind).to_owned()} };
     let chain = (!m.chain.is_empty()).then(
-        || view! { <div class="mt-4">{card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, &[], m.at))}</div> },
+        || view! { <div class="mt-4">{card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, &m.alarmed, m.at))}</div> },
     );
     view! {
         <PageHead title=a.common_name().to_owned() marks=badge(tone, word) sub=sub.into_any() actions=download(a, "")/>

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use wire::{
     blocked::NewBlockedKey,
     enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken, RecoverRequest},
-    pki::{AuthorityUse, IdentityRules, ProfileRules, RevocationReason, WayBack},
+    pki::{AuthorityUse, ComingBack, IdentityRules, ProfileRules, RevocationReason},
     states::{CertificateState, ClonePolicy, DeviceStep, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -245,7 +245,7 @@ async fn r11_devices_of_an_authority_that_was_given_up_come_back_by_their_keys(#
     let ask = async |n: usize, csr: &str| recover(&w, &signed(&w, &had[n].0, &had[n].1, csr)).await;
     let with_same = async |n: usize| ask(n, &had[n].2).await;
     let lost = pki.list_authorities(&admin).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
-    let way = |how, days| pki.recover_devices(&admin, &lost.id, WayBack { how, days });
+    let way = |how, days| pki.recover_devices(&admin, &lost.id, ComingBack { how, days });
     assert!(matches!(way(RecoveryPolicy::Auto, 1).await, Err(pki::Error::AuthorityState(_))), "it has not ended");
     pki.compromise_authority(&admin, &lost.id).await.unwrap();
     assert_eq!(with_same(0).await.unwrap_err(), "not_recoverable", "nobody has said so");
@@ -253,7 +253,7 @@ async fn r11_devices_of_an_authority_that_was_given_up_come_back_by_their_keys(#
         assert!(matches!(way(RecoveryPolicy::Auto, days).await, Err(pki::Error::WayBackDays)));
     }
     let operator = w.operator().await;
-    let denied = pki.recover_devices(&operator, &lost.id, WayBack { how: RecoveryPolicy::Auto, days: 1 }).await;
+    let denied = pki.recover_devices(&operator, &lost.id, ComingBack { how: RecoveryPolicy::Auto, days: 1 }).await;
     assert!(matches!(denied, Err(pki::Error::Access(_))));
 
     assert_eq!(way(RecoveryPolicy::Approval, 10).await.unwrap(), 4);

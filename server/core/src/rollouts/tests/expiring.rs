@@ -87,6 +87,8 @@ async fn a_recall_ends_the_request_for_approval(#[case] kind: EngineKind) {
     let sent = s.detail(&id).await;
     room.approve(&eve, &id, &sent.digest, "fine").await.unwrap();
     s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
+    let told = Box::pin(s.w.fleet.release_detail(&s.ada, &s.release)).await.unwrap().recalled.unwrap();
+    assert_eq!((told.voided, told.halted, told.stopped), (vec![id.clone()], vec![], vec![]), "whoever recalls it is told");
     // Before any worker has come by, nobody can decide on it.
     let refused = fault(room.approve(&s.ada, &id, &sent.digest, "me too").await);
     assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Conflict, "not_now"), "{refused:?}");

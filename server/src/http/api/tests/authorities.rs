@@ -40,7 +40,7 @@ async fn k_6_two_people_decide_on_authorities(#[case] kind: EngineKind) {
     assert_eq!(s.post(&format!("{path}/approve"), &yes).await.ok()["state"], "done");
     assert_eq!(s.post(&format!("{path}/reject"), &json!({ "remark": "no" })).await.code(), (409, "request_over"));
     let all = s.get("/authorities").await;
-    assert_eq!(all.ok().as_array().unwrap().iter().filter(|a| a["state"] == "staged").count(), 1);
+    assert_eq!(all.ok()["items"].as_array().unwrap().iter().filter(|a| a["state"] == "staged").count(), 1);
     let off = s.post("/authorities/requests", &json!({ "deed": { "deed": "approvals_off" }, "remark": "we are friends" })).await;
     let path = format!("/authorities/requests/{}", off.ok()["id"].as_str().unwrap());
     s.secret = first;

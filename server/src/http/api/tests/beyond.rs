@@ -33,7 +33,7 @@ impl Script {
         BTreeMap::from([
             ("devices", "gw-1".to_owned()),
             ("certificates", text(&certificates.ok()["items"][0]["id"])),
-            ("authorities", text(&authorities.ok()[0]["id"])),
+            ("authorities", text(&authorities.ok()["items"][0]["id"])),
             ("signing-keys", key),
             ("releases", release),
             ("rollouts", text(&rollouts.ok()["items"][0]["id"])),
