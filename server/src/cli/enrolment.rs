@@ -122,7 +122,11 @@ fn line(t: Kept, now: Timestamp) -> String {
     let uses = format!("{} of {} used, {} connected", t.uses, t.max_uses, t.connected);
     let profile = (!t.profile.is_empty()).then(|| format!("profile {}", t.profile));
     let reused = t.reused_at.map(|at| format!("tried again from {} on {}", t.reused_from, at.readable()));
-    let words: Vec<String> = [t.label].into_iter().chain(t.groups.iter().map(GivenGroup::words)).chain(profile).chain(reused).collect();
+    let device_type = (!t.device_type.is_empty()).then(|| format!("type {}", t.device_type));
+    let pattern = (!t.pattern.is_empty()).then(|| format!("for {}", t.pattern));
+    let approval = (t.mode == EnrolmentMode::Approval).then(|| "a person approves each".to_owned());
+    let limits = [pattern, device_type, profile, approval, reused].into_iter().flatten();
+    let words: Vec<String> = [t.label].into_iter().chain(t.groups.iter().map(GivenGroup::words)).chain(limits).collect();
     format!("{}  {standing:<8}  {uses}  until {}  {}", t.id, t.expires_at, words.join("  "))
 }
 
@@ -148,6 +152,9 @@ mod tests {
         let w = World::open(kind).await;
         let new = NewEnrolmentToken { label: "Hall 3".into(), max_uses: 1, hours: 1, ..NewEnrolmentToken::default() };
         let token = w.fleet.devices().create_enrolment_token(&w.operator().await, new).await.unwrap().token;
+        let narrow = Kept { pattern: "gw-*".into(), device_type: "gateway".into(), mode: EnrolmentMode::Approval, ..token.clone() };
+        let narrow = line(narrow, Timestamp(0));
+        assert!(narrow.ends_with("  Hall 3  for gw-*  type gateway  a person approves each"), "{narrow}");
         let quiet = line(token.clone(), Timestamp(0));
         assert!(quiet.contains("  usable    0 of 1 used, 0 connected  until ") && quiet.ends_with("  Hall 3"), "{quiet}");
         let spent = Kept { uses: 1, reused_at: Some(Timestamp(1_795_341_432_000)), reused_from: "198.51.100.7".into(), ..token };

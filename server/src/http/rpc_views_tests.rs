@@ -344,7 +344,7 @@ async fn u_5_a_file_tells_how_its_signature_stands_to_the_image_keys() {
     assert_eq!(add("nonsense").await.unwrap_err(), (400, "bad_image_key".to_owned()));
     let authority = made_by_openssl("authority").0;
     assert_eq!(add(&authority).await.unwrap(), "/firmware#image-keys");
-    let id = b.api("GET", "/image-keys", Vec::new()).await[0]["id"].as_str().unwrap().to_owned();
+    let id = b.api("GET", "/image-keys", Vec::new()).await["items"][0]["id"].as_str().unwrap().to_owned();
     let asked = b.page(&format!("/firmware?forget={id}")).await;
     assert!(asked.contains("Remove Image authority") && asked.contains("certificate · O=Example, CN=Example image authority"), "{asked}");
     let page = b.page(&path).await;

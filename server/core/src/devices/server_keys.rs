@@ -125,8 +125,10 @@ impl Devices {
     }
 
     /// A key and a certificate for a use of the credential. By itself, not at the desk: what the desk gives may be given again.
-    async fn make_first(&self, a: &Admission, key: &ServerKey, now: Timestamp) -> Result<CertificateId, Error> {
+    pub(super) async fn make_first(&self, a: &Admission, key: &ServerKey, now: Timestamp) -> Result<CertificateId, Error> {
         let mut tx = self.db.write().await?;
+        // Since it was asked somebody may have ended it.
+        self.may_make_keys(&mut tx, a.org.as_str()).await?;
         take(&mut tx, a, now).await?;
         let admitted = Admission { csr: key.instead(&a.csr), ..a.clone() };
         let made = self.let_in(&mut tx, &admitted, desk::note, now).await?;
@@ -139,6 +141,7 @@ impl Devices {
         // It is this device's own row: the request has got it before.
         let again = Admission { csr: key.instead(&a.csr), replaces: Replaces::Itself, ..a.clone() };
         let mut tx = self.db.write().await?;
+        self.may_make_keys(&mut tx, a.org.as_str()).await?;
         let made = self.let_in(&mut tx, &again, desk::note, now).await?;
         if self.pki.forsake(&mut tx, &made.issued, Some(lost)).await? == 0 {
             // It was used at this moment, or the same request was sent twice and the other one is answered.

@@ -14,10 +14,10 @@ use super::{
     lot::Lot,
     store::{
         deltas, freezes, history,
-        parts::Rank,
+        parts::{self, Rank},
         records::{self, Record},
     },
-    survey::{Found, Target, Walk},
+    survey::{Found, Miss, Target, Walk},
     ticking::{asked, target, walk},
     timing::Timing,
     unheard::Unheard,
@@ -51,6 +51,9 @@ use wire::{
 pub(super) const SAMPLE: usize = 100;
 /// Earlier updates that what is expected rests on.
 pub(super) const HISTORY: usize = 200;
+/// Most of the devices that other rollouts are updating whose rollouts are asked for, and most of these that are named.
+const ASKED: usize = 5000;
+const NAMED: usize = 3;
 /// How long what a kept plan would do is shown again.
 const GLIMPSE: Duration = Duration::from_secs(5);
 /// What kept plans would do, by their digests, and when that was looked at.
@@ -143,11 +146,14 @@ impl Rollouts {
         let (mut fitting, mut alike, mut unheard) = (Fitting::default(), Alike::new(spec.budget.as_ref()), Unheard::new(spec));
         let own: Vec<Selector> = spec.stages.iter().filter_map(|stage| own_of(stage, reads)).collect();
         let mut misspelt = Misspelt::new(std::iter::once(&target.selector).chain(&own));
-        let mut meant = 0;
+        let (mut meant, mut held) = (0, Vec::new());
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
             misspelt.take(facts);
             let missed = taken.take(device, facts, busy);
             meant += i64::from(missed.is_none());
+            if missed == Some(Miss::Busy) {
+                held.push(device);
+            }
             fitting.take(&target, facts, missed);
             alike.take(facts, missed.is_none());
             if missed.is_none() {
@@ -168,6 +174,9 @@ impl Rollouts {
         unheard.knows_metrics(&sent, all);
         let mut warnings = damaged(on, spec).await?;
         warnings.extend(misspelt.said(&groups).into_iter().chain(unheard.said()).chain(holding::warning(spec)));
+        if let Some(few) = held.get(..held.len().min(ASKED)).filter(|few| !few.is_empty()) {
+            warnings.push(updated_elsewhere(held.len(), &parts::holding(on, id, few).await?));
+        }
         let frosts = freezes::not_over(on, org, now).await?;
         let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
@@ -256,6 +265,20 @@ async fn damaged(on: &mut Read, spec: &RolloutSpec) -> Result<Vec<String>, DbErr
         said.push(format!("{are} damaged here and not given out: no device gets it before the same file is uploaded again."));
     }
     Ok(said)
+}
+
+/// Pure: how many devices other rollouts of these names are updating, and what comes of it.
+fn updated_elsewhere(devices: usize, by: &[String]) -> String {
+    let named: Vec<String> = by.iter().take(NAMED).map(|name| format!("“{name}”")).collect();
+    let more = match by.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (are, they, them) = if devices == 1 { ("device is", "It is", "it") } else { ("devices are", "They are", "them") };
+    format!(
+        "{devices} {are} being updated by {}{more}. {they} in no stage here, and this comes to {them} when that is over.",
+        named.join(", ")
+    )
 }
 
 /// A stage's own selector, where it can be read.

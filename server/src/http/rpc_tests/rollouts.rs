@@ -217,7 +217,7 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
     assert!(nowhere.contains("“banana” is no step. This is shown without it."), "{nowhere}");
     assert!(page(&format!("{}&window.zone=Berlin", plan("02:00"))).await.contains("The nearest there is: Europe/Berlin."));
 
-    let id = b.api("GET", "/freezes", Vec::new()).await["freezes"][0]["id"].as_str().unwrap().to_owned();
+    let id = b.api("GET", "/freezes", Vec::new()).await["items"][0]["id"].as_str().unwrap().to_owned();
     let other = [("name", "Stocktaking"), ("from", ""), ("until", "2026-12-30T06:00")];
     assert_eq!(b.post("freeze_new", &other).await.unwrap(), "/freezes");
     let question = page(&format!("/freezes?end={id}")).await;
@@ -227,7 +227,7 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
     let shown = page("/freezes").await;
     assert!(shown.contains("31 Dec 2026 06:00 UTC. 1 other freeze still holds.") && !shown.contains("Rollouts offer again."), "{shown}");
     let all = b.api("GET", "/freezes", Vec::new()).await;
-    let other = all["freezes"].as_array().unwrap().iter().find(|f| f["name"] == "Stocktaking").unwrap()["id"].as_str().unwrap().to_owned();
+    let other = all["items"].as_array().unwrap().iter().find(|f| f["name"] == "Stocktaking").unwrap()["id"].as_str().unwrap().to_owned();
     assert_eq!(b.post("freeze_end", &[("id", &other), ("reason", "counted")]).await.unwrap(), "/freezes");
     let shown = page("/freezes").await;
     assert!(

@@ -4,8 +4,8 @@ use super::{new_token, request};
 use crate::{
     access::Actor,
     db::EngineKind,
-    devices::{Attempt, EnrolledWithKey, Error, Over},
-    pki::{self, PkiSettings},
+    devices::{Attempt, EnrolledWithKey, Error, Over, admission},
+    pki::{self, PkiSettings, ServerKey},
     testing::{World, csr},
 };
 use rstest::rstest;
@@ -167,6 +167,13 @@ async fn k_6_e_8_no_key_is_made_until_a_second_admin_has_agreed(#[case] kind: En
         assert_eq!(rule().await, ServerKeyRule::Needed);
     }
     refused("gw-3").await;
+    // Also for whoever was let through before that, and makes the key now.
+    let (csr, row) = (csr("gw-3"), devices.token(&token).await.unwrap());
+    let attempt = Attempt { secret: &token, request: &request(&csr, "gw-3"), address: "192.0.2.1" };
+    let admission = admission::by_token(&row, &attempt, Over::default()).unwrap();
+    let late = devices.make_first(&admission, &ServerKey::generate().unwrap(), w.clock_now()).await;
+    assert_eq!(late.unwrap_err().fault().code, "server_keys_consent");
+    assert_eq!(devices.token(&token).await.unwrap().uses, 2, "no use is counted");
     let log = w.fleet.access().audit_page(&ada, None).await.unwrap().entries.items;
     let said: Vec<_> = log.iter().filter(|e| e.action == "authority.server_keys").map(|e| (e.actor.as_str(), e.detail.as_str())).collect();
     assert!(matches!(said[..], [("ada", off), ("eve", on)] if off.contains("\"on\":false") && on.contains("\"on\":true")), "{said:?}");

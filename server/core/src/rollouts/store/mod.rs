@@ -119,6 +119,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &parts::OFFERED,
     &parts::ENDED,
     &parts::LAST_ENDED,
+    &parts::HOLDING,
     &updates::OVERDUE,
     &updates::RETRACTABLE,
     &updates::RESUME,

@@ -48,6 +48,13 @@ pub(super) const LAST_ENDED: Sql = many!(
     [int device],
     ") AS w JOIN updates u ON u.device = w.device WHERE u.ended_at IS NOT NULL GROUP BY w.device"
 );
+/// The rollouts that are updating these devices, those that most of them wait for first.
+pub(super) const HOLDING: Sql = many!(
+    "SELECT x.name FROM (SELECT ",
+    [int device],
+    ") AS w JOIN updates u ON u.device = w.device JOIN rollouts x ON x.id = u.rollout_id
+     WHERE u.open = TRUE AND u.rollout_id <> $2 GROUP BY x.id, x.name ORDER BY COUNT(*) DESC, x.id"
+);
 /// Without those that this rollout takes over: not begun, older, and not more urgent.
 pub(super) const BUSY_ELSEWHERE: Sql = Sql::same(
     "SELECT u.device FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.org_id = $1 AND u.rollout_id <> $2 AND u.open = TRUE
@@ -215,6 +222,11 @@ pub(in crate::rollouts) async fn busy_elsewhere(
 ) -> Result<HashSet<DeviceNo>, Error> {
     let found = rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout, rank.sequence, i64::from(rank.priority))?;
     Ok(found.into_iter().map(|r| r.0).collect())
+}
+
+/// The names of the rollouts other than this one that are updating these devices, those that most of them wait for first.
+pub(in crate::rollouts) async fn holding(on: &mut impl Conn, rollout: &RolloutId, devices: &[DeviceNo]) -> Result<Vec<String>, Error> {
+    Ok(rows!(on, (String,), HOLDING, these(devices)?, rollout.as_str())?.into_iter().map(|r| r.0).collect())
 }
 
 /// Devices that have had their turn in this rollout and don't come again.
