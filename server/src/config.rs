@@ -104,6 +104,8 @@ pub struct Config {
     /// Let lists of revoked certificates be fetched from private and loopback addresses too: for plants whose authority publishes inside the company.
     /// Link-local addresses and those where clouds tell secrets stay closed.
     pub list_fetch_private: bool,
+    /// Wait while another server serves the same fleet, and take over when that ends, instead of refusing to start.
+    pub standby: bool,
     /// What is logged: a `tracing` filter such as `info` or `server=debug,info`.
     pub log: String,
     /// `text` for people, `json` for collectors.
@@ -171,6 +173,7 @@ impl Default for Config {
             claim_hook_secret_file: None,
             claim_hook_ca_file: None,
             list_fetch_private: false,
+            standby: false,
             log: "info".into(),
             log_format: LogFormat::Text,
             drain_s: 20,

@@ -127,9 +127,46 @@ pub fn urls(config: &Config, device: SocketAddr, enrol: SocketAddr) -> Enrolment
     EnrolmentUrls { enrol: url(&config.enrol_url, enrol), device: url(&config.device_url, device) }
 }
 
-/// Starts a server with the machine's clock and randomness.
+/// How often a server that stands by looks whether the one that serves has ended.
+const LOOKS: Duration = Duration::from_secs(1);
+
+/// Starts a server with the machine's clock and randomness. With `standby` it waits first for as long as another one serves the fleet, its ports closed.
 pub async fn start(config: Config) -> Result<Running> {
-    start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await
+    loop {
+        if config.standby {
+            stand_by(&config).await?;
+        }
+        match start_with(config.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)).await {
+            // Of several that stood by another one was faster.
+            Err(e) if config.standby && is_served(&config).await => tracing::info!(error = %e, "another server has taken over first"),
+            started => return started,
+        }
+    }
+}
+
+/// Waits until no other server serves the fleet. A database that can't be asked is asked again: it may be moving as well.
+async fn stand_by(config: &Config) -> Result<()> {
+    config.check()?;
+    config.check_files()?;
+    let postgres = config.postgres()?;
+    let mut told = false;
+    loop {
+        match Fleet::is_served(&config.data, postgres.as_deref()).await {
+            Ok(false) => return Ok(()),
+            Ok(true) if told => {}
+            Ok(true) => {
+                tracing::info!("standing by: another server serves this fleet; its ports are opened here when that has ended");
+                told = true;
+            }
+            Err(e) => tracing::warn!(error = %e, "standing by: whether another server serves this fleet can't be told"),
+        }
+        tokio::time::sleep(LOOKS).await;
+    }
+}
+
+async fn is_served(config: &Config) -> bool {
+    let Ok(postgres) = config.postgres() else { return false };
+    Fleet::is_served(&config.data, postgres.as_deref()).await.unwrap_or(false)
 }
 
 /// Starts a server. Listeners are bound before anything else, so a taken port is told at once.

@@ -31,6 +31,7 @@ mod roots;
 mod server_keys;
 mod signing;
 mod soak;
+mod standby;
 mod stock;
 mod stop;
 mod support;

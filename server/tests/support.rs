@@ -146,10 +146,15 @@ impl TestServer {
             .unwrap()
     }
 
-    /// Stops it and gives what another server goes on with, on the same addresses; the folder goes with its guard.
-    pub async fn stop_to_go_on(self) -> (Config, tempfile::TempDir) {
+    /// What another server goes on with when this one has ended, on the same addresses.
+    pub fn goes_on(&self) -> Config {
         let Running { operator_addr, device_addr, enrol_addr, publish_addr, ops_addr, .. } = self.running;
-        let config = Config { operator_addr, device_addr, enrol_addr, publish_addr, ops_addr, ..self.config };
+        Config { operator_addr, device_addr, enrol_addr, publish_addr, ops_addr, ..self.config.clone() }
+    }
+
+    /// Stops it and gives what another server goes on with; the folder goes with its guard.
+    pub async fn stop_to_go_on(self) -> (Config, tempfile::TempDir) {
+        let config = self.goes_on();
         self.running.stop().await.unwrap();
         (config, self.folder)
     }

@@ -84,6 +84,11 @@ impl Fleet {
         Db::exists(&location(data, FLEET_DB, postgres, 1)).await
     }
 
+    /// Whether a server serves the fleet of this folder, or of this PostgreSQL database, now. Makes nothing, and brings no schema up to date.
+    pub async fn is_served(data: &Path, postgres: Option<&str>) -> Result<bool, db::Error> {
+        Ok(folder_taken(data) || Db::is_served(&location(data, FLEET_DB, postgres, 1)).await?)
+    }
+
     /// Opens the databases, migrates them, makes what a first start needs, and reads what must be in memory.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
         // For its owner alone, where it is not there.
@@ -94,6 +99,10 @@ impl Fleet {
             .map_err(|e| db::Error::Open(format!("can't make the data folder {}: {e}", settings.data.display())))?;
         let lock = if settings.serves { Some(lock(&settings.data).await?) } else { None };
         let at = |file: &str| location(&settings.data, file, settings.postgres.as_deref(), settings.postgres_connections);
+        if settings.serves {
+            // Another version would bring the schema up to date under the one that serves.
+            Db::unserved(&at(FLEET_DB)).await?;
+        }
         let fleet_db = Db::open(&at(FLEET_DB), Store::Fleet).await?;
         if settings.serves {
             fleet_db.serve_alone().await?;
@@ -227,9 +236,7 @@ impl Fleet {
         if let Some(served) = self.0.stores[0].served().await? {
             return Ok(served);
         }
-        // Where nobody has ever served there is no lock.
-        let Ok(file) = File::open(self.0.folder.join(LOCK)) else { return Ok(false) };
-        Ok(file.try_lock_shared().is_err())
+        Ok(folder_taken(&self.0.folder))
     }
 
     /// Whether the databases answer and take writes; [`db::Error::Full`] while their disk is full.
@@ -311,6 +318,11 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
     ];
     let fleet = fleet.into_iter().flatten().map(|s| (Store::Fleet, *s));
     fleet.chain(crate::telemetry::store::ALL.iter().map(|s| (Store::Telemetry, *s))).collect()
+}
+
+/// Whether a server holds the lock of this folder. Where nobody has ever served there is none.
+fn folder_taken(data: &Path) -> bool {
+    File::open(data.join(LOCK)).is_ok_and(|file| file.try_lock_shared().is_err())
 }
 
 async fn lock(data: &Path) -> Result<File, db::Error> {

@@ -126,6 +126,8 @@ async fn a_second_server_on_the_same_postgres_is_refused_until_the_first_has_clo
     one.serve_alone().await.unwrap();
     assert!(matches!(two.serve_alone().await, Err(Error::Open(_))));
     assert!(two.read().await.is_ok(), "a command beside it reads all the same");
+    assert!(Db::is_served(&at).await.unwrap());
+    assert!(matches!(Db::unserved(&at).await, Err(Error::Open(_))), "nor does it bring the schema up to date under the first");
     one.serve_alone().await.unwrap();
 
     // Its connection breaks: whoever asks first has it, and the other one learns that it does not serve any more.
@@ -135,6 +137,7 @@ async fn a_second_server_on_the_same_postgres_is_refused_until_the_first_has_clo
     two.serve_alone().await.unwrap();
     assert!(matches!(one.serve_alone().await, Err(Error::Open(_))));
     two.close().await;
+    Db::unserved(&at).await.unwrap();
     one.serve_alone().await.unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! The one process that serves a database: how it says so, and how another one is told.
 
-use super::{Db, Error, Pools, SLOW};
+use super::{Db, Error, Location, Pools, SLOW};
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 use std::time::Duration;
 
@@ -46,6 +46,29 @@ impl Db {
         Ok(Some(sqlx::query_scalar(HELD).bind(SERVING).fetch_one(pool).await?))
     }
 
+    /// Whether a process serves the database at this place now. Makes nothing; an embedded one is told by the lock on its folder.
+    pub async fn is_served(at: &Location) -> Result<bool, Error> {
+        let Location::Postgres { url, .. } = at else { return Ok(false) };
+        let pool = super::postgres(super::limited(url)?, 1).await?;
+        let held = sqlx::query_scalar(HELD).bind(SERVING).fetch_one(&pool).await;
+        pool.close().await;
+        Ok(held?)
+    }
+
+    /// Refuses when a process serves the database at this place, and goes on doing so for a moment. [`Db::serve_alone`] is what holds; this is for
+    /// what comes before it.
+    pub async fn unserved(at: &Location) -> Result<(), Error> {
+        for ask in 0..ASKS {
+            if ask > 0 {
+                tokio::time::sleep(AGAIN).await;
+            }
+            if !Self::is_served(at).await? {
+                return Ok(());
+            }
+        }
+        Err(taken())
+    }
+
     /// A connection with the lock of the serving process.
     async fn take_lock(pool: &PgPool) -> Result<PgConnection, Error> {
         let mut on = pool.acquire().await?.detach();
@@ -59,6 +82,12 @@ impl Db {
                 return Ok(on);
             }
         }
-        Err(Error::Open("another Fleetward serves this PostgreSQL database: stop it first, or give this one another database".into()))
+        Err(taken())
     }
+}
+
+fn taken() -> Error {
+    const WHAT: &str =
+        "another Fleetward serves this PostgreSQL database: stop it first, give this one another database, or let it wait (--standby)";
+    Error::Open(WHAT.into())
 }
