@@ -81,6 +81,7 @@ mod proving;
 mod quorum;
 mod reading;
 mod reasoning;
+mod refusals;
 mod report;
 mod reporting;
 mod reserving;
