@@ -18,22 +18,30 @@ pub(super) fn said(m: &Model) -> Option<AnyView> {
     let by = if r.by.is_empty() { String::new() } else { format!(" by {}", r.by) };
     let reason =
         if r.reason.is_empty() { "No reason was given.".to_owned() } else { format!("Reason: {}.", r.reason.trim_end_matches('.')) };
+    let became = match sentences(&m.rollouts, |u| r.makes_of(u)) {
+        said if said.is_empty() => said,
+        said => format!(" {said}"),
+    };
     let tone = if r.running > 0 { Tone::Bad } else { Tone::Warn };
-    let text = view! { <b>"Recalled"</b>" "{time::ago(r.at)}{format!("{by}. {reason}")}" "{runners(m, r)} };
+    let text = view! { <b>"Recalled"</b>" "{time::ago(r.at)}{format!("{by}. {reason}{became}")}" "{runners(m, r)} };
     Some(banner(tone, text.into_any()))
 }
 
-/// Most rollouts that are named before a recall.
+/// Most rollouts that are named before a recall, and after it.
 const NAMED: usize = 4;
 
 /// Pure: what a recall will make of the rollouts that use the release, in sentences.
 pub(super) fn foreseen(uses: &[ReleaseUse]) -> String {
-    let meant: Vec<_> = uses.iter().filter_map(|u| Some((u, ByRecall::of(u.state)?))).collect();
+    let said = sentences(uses, |u| ByRecall::of(u.state));
+    if said.is_empty() { "No rollout with it is under way or waits.".to_owned() } else { said }
+}
+
+/// Pure: what becomes of each rollout of which anything does, in sentences.
+fn sentences(uses: &[ReleaseUse], becomes: impl Fn(&ReleaseUse) -> Option<ByRecall>) -> String {
+    let meant: Vec<_> = uses.iter().filter_map(|u| Some((u, becomes(u)?))).collect();
     let mut sentences: Vec<String> = meant.iter().take(NAMED).map(|(u, what)| format!("“{}” {}.", u.name, what.words())).collect();
-    match meant.len().checked_sub(NAMED) {
-        Some(more @ 1..) => sentences.push(format!("So it goes for {} more.", grouped(i64::try_from(more).unwrap_or(i64::MAX)))),
-        _ if meant.is_empty() => sentences.push("No rollout with it is under way or waits.".to_owned()),
-        _ => {}
+    if let Some(more @ 1..) = meant.len().checked_sub(NAMED) {
+        sentences.push(format!("So it goes for {} more.", grouped(i64::try_from(more).unwrap_or(i64::MAX))));
     }
     sentences.join(" ")
 }
@@ -92,5 +100,9 @@ mod tests {
         let many: Vec<_> = (0..NAMED + 2).map(|n| one(&n.to_string(), RolloutState::Paused)).collect();
         assert!(foreseen(&many).ends_with("“3” halts. So it goes for 2 more."), "{}", foreseen(&many));
         assert_eq!(foreseen(&uses[3..]), "No rollout with it is under way or waits.");
+        // After it: a draft whose request it has voided is told, and one that was never sent is not.
+        let voided = sentences(&uses[3..], |u| (u.name == "Written").then_some(ByRecall::Voided));
+        assert_eq!(voided, "“Written” is a draft again: its request for approval is void.");
+        assert_eq!(sentences(&uses[3..], |u| ByRecall::of(u.state)), "");
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     Timestamp,
     ids::{ReleaseId, RolloutId},
+    releases::ReleaseUse,
     states::RolloutState,
 };
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ pub struct Recalled {
     /// Rollouts with it that are under way: each halts, or has halted.
     #[serde(default)]
     pub halted: Vec<RolloutId>,
-    /// Rollouts with it that wait for approval: the request of each is void, and it becomes a draft again.
+    /// Rollouts with it that waited for approval: the request of each is void, and it is a draft again or becomes one in a moment. Told until its plan is changed.
     #[serde(default)]
     pub voided: Vec<RolloutId>,
     /// Rollouts with it that were approved and have not begun: each stops.
@@ -80,6 +81,11 @@ impl ByRecall {
 }
 
 impl Recalled {
+    /// What has become, or becomes, of a rollout with it; nothing of one that it does not concern.
+    pub fn makes_of(&self, rollout: &ReleaseUse) -> Option<ByRecall> {
+        if self.voided.contains(&rollout.id) { Some(ByRecall::Voided) } else { ByRecall::of(rollout.state) }
+    }
+
     /// How devices that run it get something good, in a sentence.
     pub fn way(&self) -> String {
         match &self.back {

@@ -4,6 +4,7 @@
 use super::{
     course::{Change, Course, Stage, may_install},
     plan::{self, devices_of},
+    refusals,
     retry::nobody,
     way_back::{no_way, turn_back},
 };
@@ -32,8 +33,7 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
         },
         Verb::Pause => match course.state {
             R::Running => Ok(vec![enter(R::Paused, "Paused"), Change::Withdraw { recalled: false, for_good: false }]),
-            R::Paused => Err("It is paused already.".to_owned()),
-            _ => Err("Only a running rollout can be paused.".to_owned()),
+            other => Err(refusals::pause(other, course.stage)),
         },
         Verb::Resume => resume(course, by, now, enter(R::Running, "Resumed")),
         Verb::Promote => promote(course),
@@ -41,10 +41,7 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
             R::WaitingForApproval | R::Approved | R::Scheduled | R::Running | R::Paused | R::Halted => {
                 Ok(vec![enter(R::Stopping, "Stopped"), Change::Withdraw { recalled: !may_install(course.release), for_good: true }])
             }
-            R::Draft | R::Rejected => Err("It has not begun.".to_owned()),
-            R::Stopping => Err("It is being stopped already.".to_owned()),
-            R::RollingBack => Err("It goes back already.".to_owned()),
-            R::Stopped | R::Completed | R::RolledBack => Err("It has ended already.".to_owned()),
+            other => Err(refusals::stop(other, course.stage)),
         },
         Verb::Retry => retry(course, EndClass::USUAL, 0, now),
         Verb::RollBack => match course.state {
@@ -79,15 +76,13 @@ pub fn halted(course: &Course, why: &str) -> Vec<Change> {
     plan::halt(course, None, why).changes
 }
 
-const RECALLED: &str = "The release was recalled. Stop this rollout and draft one with another release.";
-
 fn resume(course: &Course, by: &str, now: Timestamp, running: Change) -> Result<Vec<Change>, String> {
     use RolloutState as R;
     if !matches!(course.state, R::Paused | R::Halted) {
-        return Err("Only a paused or halted rollout can be resumed.".to_owned());
+        return Err(refusals::resume(course.state, course.stage));
     }
     if !may_install(course.release) {
-        return Err(RECALLED.to_owned());
+        return Err(refusals::recalled(course.state, course.stage));
     }
     let doors_until = now.plus(course.patience(course.stage));
     let (mut changes, stage) = (vec![running], course.stage);
@@ -127,45 +122,48 @@ pub fn in_spite_of(verb: Verb, course: &Course) -> Vec<(String, &Verdict)> {
 }
 
 fn promote(course: &Course) -> Result<Vec<Change>, String> {
-    let stage = match (course.state, course.current()) {
-        (RolloutState::Running, Some(stage)) => stage,
-        (RolloutState::Paused | RolloutState::Halted, _) => return Err("Resume it first.".to_owned()),
-        _ => return Err("No stage is running.".to_owned()),
+    let (RolloutState::Running, Some(stage)) = (course.state, course.current()) else {
+        return Err(refusals::promote(course.state, course.stage));
     };
     let close = |verdict| vec![Change::Close { stage: course.stage, to: StageState::Succeeded, verdict }];
     match stage.state {
         StageState::Running | StageState::AwaitingPromotion | StageState::Soaking if stage.counts.updating > 0 => {
-            Err(format!("{} still under way; it goes on when they are done.", devices_of(stage.counts.updating)))
+            let (number, updating) = (course.stage, devices_of(stage.counts.updating));
+            Err(format!(
+                "Stage {number} has {updating} still under way, and ends when none is: wait, or cancel what has not begun to install."
+            ))
         }
         StageState::AwaitingPromotion | StageState::Soaking => Ok(close(None)),
         // Nothing is under way: a person may go on without those that don't come, if the gate is content with the rest.
         StageState::Running => {
             let verdict = stage.closes();
             if verdict.call == Call::Halt {
-                Err(format!("The gate is not content: {}.", verdict.text))
+                let text = verdict.text.trim_end_matches('.');
+                Err(format!("The gate is not content: {text}. Wait for those still to come, have devices tried again, or stop it."))
             } else {
                 Ok(close(Some(stage.keeps(verdict))))
             }
         }
-        _ => Err("The next stage begins by itself in a moment.".to_owned()),
+        _ => Err(format!("Stage {} has ended already: what follows begins by itself in a moment.", course.stage)),
     }
 }
 
 /// The changes by which devices whose updates ended like this are tried again, or why they can't be now. `cancelled` is how many people have cancelled.
 pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timestamp) -> Result<Vec<Change>, String> {
     use RolloutState as R;
-    match course.state {
-        R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled => return Err("It has not begun.".to_owned()),
-        R::RollingBack | R::RolledBack => return Err("It goes back already.".to_owned()),
-        R::Running | R::Paused | R::Halted | R::Completed | R::Stopped | R::Stopping => {}
-    }
+    let refused = refusals::retry(course.state, course.stage);
     let all = course.totals();
-    if classes.iter().all(|class| class.devices(&all, cancelled) == 0) {
+    // Of what has ended it is said first that there is nobody; of what has not begun or goes back, that it tries nobody again.
+    let had_it = matches!(course.state, R::Running | R::Paused | R::Halted | R::Completed | R::Stopped | R::Stopping);
+    if had_it && classes.iter().all(|class| class.devices(&all, cancelled) == 0) {
         return Err(nobody(classes));
+    }
+    if let Some(refused) = refused {
+        return Err(refused);
     }
     // They would wait for ever, and no longer be told as failed.
     if !may_install(course.release) {
-        return Err(RECALLED.to_owned());
+        return Err(refusals::recalled(course.state, course.stage));
     }
     let (requeue, again) = (Change::Requeue { classes: classes.to_vec() }, Change::Again { stage: course.stage });
     let doors = Change::Doors { until: now.plus(course.patience(course.stage)) };
@@ -180,10 +178,7 @@ pub fn retry(course: &Course, classes: &[EndClass], cancelled: i64, now: Timesta
         (R::Running | R::Paused | R::Halted, Some(StageState::Succeeded | StageState::Skipped)) if !course.is_last(course.stage) => {
             Ok(vec![requeue])
         }
-        (R::Running | R::Paused | R::Halted, _) => {
-            Err("No stage takes devices any more. Draft a new rollout for those that are to be tried again.".to_owned())
-        }
-        _ => Err("It has ended. Draft a new rollout for the devices that failed.".to_owned()),
+        _ => Err("No stage takes devices any more. Draft a new rollout for those that are to be tried again.".to_owned()),
     }
 }
 
@@ -233,7 +228,7 @@ mod tests {
             assert_eq!((told(&course, Verb::Start).as_str(), told(&course, Verb::RollBack).as_str()), (start, back), "{state}");
         }
         course.state = RolloutState::RollingBack;
-        assert_eq!(told(&course, Verb::Stop), "It goes back already.", "it has not ended");
+        assert!(told(&course, Verb::Stop).starts_with("It is rolling back."), "it has not ended");
     }
 
     #[test]
@@ -253,11 +248,12 @@ mod tests {
         assert_eq!(order(Verb::Retry, &course, "oli", "", Timestamp(0)), of(E::USUAL), "unless somebody chooses");
         for state in [RolloutState::Draft, RolloutState::WaitingForApproval, RolloutState::Scheduled] {
             let course = Course { state, ..approved(vec![stage(Reach::Percent(100.0))]) };
-            assert_eq!(retry(&course, E::ALL, 0, Timestamp(0)).unwrap_err(), "It has not begun.");
+            assert!(retry(&course, E::ALL, 0, Timestamp(0)).unwrap_err().ends_with(": nobody has had it yet, so wait until it has begun."));
         }
         for state in [RolloutState::RollingBack, RolloutState::RolledBack] {
             let course = Course { state, ..course.clone() };
-            assert_eq!(retry(&course, &[E::Failed], 0, Timestamp(0)).unwrap_err(), "It goes back already.");
+            let why = retry(&course, &[E::Failed], 0, Timestamp(0)).unwrap_err();
+            assert!(why.ends_with(": draft a new rollout with a release that is good."), "{why}");
         }
     }
 

@@ -5,7 +5,7 @@
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order ([`lot`] as the plan arranges it, [`fair`] shared out), [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`evidence`] what metrics say beside counts, `comparable` which never could, and [`ranks`] how they are compared, [`steps`] how long an update may be in one step, [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
-//! once, [`turn`] when those that wait for it have their turn, [`holding`] what those wait for that hold its places, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`alike`] which of its devices share a budget, [`egress`] what its downloads weigh, [`fitting`] whom its release suits, [`unheard`] what it names that no device of it has, [`difference`] what it
+//! once, [`turn`] when those that wait for it have their turn, [`holding`] what those wait for that hold its places, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`alike`] which of its devices share a budget, [`egress`] what its downloads weigh, [`fitting`] whom its release suits, [`elsewhere`] what other rollouts have for its devices, [`unheard`] what it names that no device of it has, [`difference`] what it
 //! changes, [`explain`] and [`why`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
 //!
@@ -20,6 +20,7 @@ pub mod difference;
 pub mod digest;
 pub mod draw;
 pub mod egress;
+pub mod elsewhere;
 pub mod evidence;
 pub mod expecting;
 pub mod explain;
@@ -56,6 +57,7 @@ mod beside;
 mod cancelling;
 mod comparable;
 mod comparing;
+mod contending;
 mod dark;
 mod deciding;
 mod drafting;
@@ -79,6 +81,7 @@ mod proving;
 mod quorum;
 mod reading;
 mod reasoning;
+mod refusals;
 mod report;
 mod reporting;
 mod reserving;

@@ -4,6 +4,7 @@ use super::{
     Error, Rollouts,
     alike::Alike,
     arranging::arranged,
+    contending::Contending,
     drafting::release_back,
     egress::{Bounds, Load},
     expecting::{Limits, expect},
@@ -14,10 +15,10 @@ use super::{
     lot::Lot,
     store::{
         deltas, freezes, history,
-        parts::{self, Rank},
+        parts::Rank,
         records::{self, Record},
     },
-    survey::{Found, Miss, Target, Walk},
+    survey::{Found, Target, Walk},
     ticking::{asked, target, walk},
     timing::Timing,
     unheard::Unheard,
@@ -51,9 +52,6 @@ use wire::{
 pub(super) const SAMPLE: usize = 100;
 /// Earlier updates that what is expected rests on.
 pub(super) const HISTORY: usize = 200;
-/// Most of the devices that other rollouts are updating whose rollouts are asked for, and most of these that are named.
-const ASKED: usize = 5000;
-const NAMED: usize = 3;
 /// How long what a kept plan would do is shown again.
 const GLIMPSE: Duration = Duration::from_secs(5);
 /// What kept plans would do, by their digests, and when that was looked at.
@@ -133,7 +131,10 @@ impl Rollouts {
         let Ok(lot) = Lot::of(spec) else { return Ok(Preview { selector_error, problems, draw, ..Preview::default() }) };
         let mut taken = Walk::new(&target, &lot, id, true);
         let rank = Rank { sequence: target.sequence, priority: spec.priority };
-        let measured = (self.last.as_ref(), &asked(&target, &lot));
+        let others = Box::pin(Contending::read(on, org, id, (&target.device_type, rank))).await?;
+        let mut metrics = asked(&target, &lot);
+        metrics.extend(others.metrics());
+        let measured = (self.last.as_ref(), &metrics);
         let sizes = deltas::sizes(on, org, &release).await?;
         let bounds = Bounds::of(spec, &transfers::allowed_by(on, org).await?);
         // Whoever is further from their budget than that is brought to it by no download of this.
@@ -146,14 +147,12 @@ impl Rollouts {
         let (mut fitting, mut alike, mut unheard) = (Fitting::default(), Alike::new(spec.budget.as_ref()), Unheard::new(spec));
         let own: Vec<Selector> = spec.stages.iter().filter_map(|stage| own_of(stage, reads)).collect();
         let mut misspelt = Misspelt::new(std::iter::once(&target.selector).chain(&own));
-        let (mut meant, mut held) = (0, Vec::new());
+        let (mut meant, mut met) = (0, others.nobody());
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
             misspelt.take(facts);
             let missed = taken.take(device, facts, busy);
             meant += i64::from(missed.is_none());
-            if missed == Some(Miss::Busy) {
-                held.push(device);
-            }
+            others.meet(&mut met, (device, facts), missed);
             fitting.take(&target, facts, missed);
             alike.take(facts, missed.is_none());
             if missed.is_none() {
@@ -174,9 +173,7 @@ impl Rollouts {
         unheard.knows_metrics(&sent, all);
         let mut warnings = damaged(on, spec).await?;
         warnings.extend(misspelt.said(&groups).into_iter().chain(unheard.said()).chain(holding::warning(spec)));
-        if let Some(few) = held.get(..held.len().min(ASKED)).filter(|few| !few.is_empty()) {
-            warnings.push(updated_elsewhere(held.len(), &parts::holding(on, id, few).await?));
-        }
+        warnings.extend(others.said(on, id, &met, target.sequence).await?);
         let frosts = freezes::not_over(on, org, now).await?;
         let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
@@ -265,20 +262,6 @@ async fn damaged(on: &mut Read, spec: &RolloutSpec) -> Result<Vec<String>, DbErr
         said.push(format!("{are} damaged here and not given out: no device gets it before the same file is uploaded again."));
     }
     Ok(said)
-}
-
-/// Pure: how many devices other rollouts of these names are updating, and what comes of it.
-fn updated_elsewhere(devices: usize, by: &[String]) -> String {
-    let named: Vec<String> = by.iter().take(NAMED).map(|name| format!("“{name}”")).collect();
-    let more = match by.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let (are, they, them) = if devices == 1 { ("device is", "It is", "it") } else { ("devices are", "They are", "them") };
-    format!(
-        "{devices} {are} being updated by {}{more}. {they} in no stage here, and this comes to {them} when that is over.",
-        named.join(", ")
-    )
 }
 
 /// A stage's own selector, where it can be read.

@@ -1,12 +1,12 @@
 //! Which and how many rollouts use a release, and who is to get it from them, for lists of releases and a release's page. Refuses to know who may see that, and what the release is.
 
-use super::{Rollouts, store::uses};
+use super::{Rollouts, expiring::VOID, store::uses};
 use crate::{
     Result,
     db::{self, Conn},
 };
 use wire::{
-    ids::{OrgId, ReleaseId},
+    ids::{OrgId, ReleaseId, RolloutId},
     releases::{ReleaseRow, ReleaseUse},
 };
 
@@ -27,6 +27,11 @@ impl Rollouts {
     /// The rollouts that use a release, newest first; at most 50.
     pub(crate) async fn uses_of(&self, org: &OrgId, release: &ReleaseId) -> Result<Vec<ReleaseUse>> {
         Ok(uses::of(&mut self.db.read().await?, org, release).await?)
+    }
+
+    /// The rollouts whose request for approval the recall of a release has voided, and whose plan nobody has changed since, newest first; at most 50.
+    pub(crate) async fn voided_by_recall(&self, org: &OrgId, release: &ReleaseId) -> Result<Vec<RolloutId>> {
+        Ok(uses::voided(&mut self.db.read().await?, org, release, VOID).await?)
     }
 
     /// Writes into rows of releases how many rollouts use each.

@@ -7,7 +7,7 @@ use fleet::{Fleet, access::Actor};
 use std::fmt::Write as _;
 use wire::{
     ids::ReleaseId,
-    releases::{ByRecall, Recalled, ReleaseDetail},
+    releases::{Recalled, ReleaseDetail},
 };
 
 /// Recalls it, and says who runs it, what becomes of its rollouts and what the way back is, in whole lines.
@@ -30,7 +30,7 @@ pub(super) fn left(release: &ReleaseDetail, recalled: &Recalled) -> String {
         let _ = writeln!(out, "No rollout with it is under way.");
     }
     for rollout in &release.rollouts {
-        if let Some(what) = ByRecall::of(rollout.state) {
+        if let Some(what) = recalled.makes_of(rollout) {
             let _ = writeln!(out, "{} {}: it {}.", rollout.id, rollout.name, what.words());
         }
     }
@@ -42,6 +42,7 @@ mod tests {
     use super::*;
     use fleet::{db::EngineKind, releases::signing::SigningKeyPair, testing::World};
     use rstest::rstest;
+    use wire::{releases::ReleaseUse, rollouts::Counts, states::RolloutState};
 
     #[rstest]
     #[case::sqlite(EngineKind::Sqlite)]
@@ -61,6 +62,20 @@ mod tests {
         let recalled = Recalled { running: 2, ..release.recalled.clone().unwrap() };
         let said = left(&release, &recalled);
         assert!(said.starts_with("2 devices run it. Publish a release with a higher sequence that mends this"), "{said}");
+        // A draft again that had waited for approval, and one that was never sent.
+        let draft = |n: u8, name: &str| ReleaseUse {
+            id: format!("rol_{n:032x}").parse().unwrap(),
+            name: name.to_owned(),
+            state: RolloutState::Draft,
+            stage: 0,
+            stages: 1,
+            counts: Counts::default(),
+        };
+        let rollouts = vec![draft(1, "Nights"), draft(2, "Days")];
+        let recalled = Recalled { voided: vec![rollouts[0].id.clone()], ..recalled };
+        let said = left(&ReleaseDetail { rollouts, ..release }, &recalled);
+        let void = format!("{} Nights: it is a draft again: its request for approval is void.\n", recalled.voided[0]);
+        assert!(said.ends_with(&void) && !said.contains("Days"), "{said}");
         let shown = super::super::showing::told(&w.fleet, &shell, &id).await.unwrap();
         assert!(shown.contains(": burns\n") && shown.contains("No device runs it."), "{shown}");
     }

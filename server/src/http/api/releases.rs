@@ -241,7 +241,7 @@ struct Recall {
 
 /// Withdraw a release: no new installs, running rollouts halt
 ///
-/// The answer says in `recalled` how many devices run it, which rollouts halt, and what these devices can be brought to.
+/// The answer says in `recalled` how many devices run it, what becomes of each rollout with it, and what these devices can be brought to.
 #[utoipa::path(
     post, path = "/releases/{id}/recall", operation_id = "recall_release", tag = "releases", params(("id" = ReleaseId, Path)), request_body = Recall,
     responses((status = OK, body = ReleaseDetail), Refusals)

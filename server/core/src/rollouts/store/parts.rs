@@ -48,17 +48,22 @@ pub(super) const LAST_ENDED: Sql = many!(
     [int device],
     ") AS w JOIN updates u ON u.device = w.device WHERE u.ended_at IS NOT NULL GROUP BY w.device"
 );
-/// The rollouts that are updating these devices, those that most of them wait for first.
+/// The rollouts that these devices have an open update of, and how many of them.
 pub(super) const HOLDING: Sql = many!(
-    "SELECT x.name FROM (SELECT ",
+    "SELECT x.id, x.name, x.sequence, COUNT(*) FROM (SELECT ",
     [int device],
     ") AS w JOIN updates u ON u.device = w.device JOIN rollouts x ON x.id = u.rollout_id
-     WHERE u.open = TRUE AND u.rollout_id <> $2 GROUP BY x.id, x.name ORDER BY COUNT(*) DESC, x.id"
+     WHERE u.open = TRUE AND u.rollout_id <> $2 GROUP BY x.id, x.name, x.sequence"
 );
 /// Without those that this rollout takes over: not begun, older, and not more urgent.
 pub(super) const BUSY_ELSEWHERE: Sql = Sql::same(
     "SELECT u.device FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.org_id = $1 AND u.rollout_id <> $2 AND u.open = TRUE
      AND NOT (x.sequence < $3 AND x.priority <= $4 AND u.state IN ('offered', 'awaiting_window', 'awaiting_confirmation'))",
+);
+/// Those: which [`BUSY_ELSEWHERE`] leaves out.
+pub(super) const TAKEN_OVER: Sql = Sql::same(
+    "SELECT u.device FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.org_id = $1 AND u.rollout_id <> $2 AND u.open = TRUE
+     AND x.sequence < $3 AND x.priority <= $4 AND u.state IN ('offered', 'awaiting_window', 'awaiting_confirmation')",
 );
 pub(super) const SETTLED: Sql = Sql::same(
     "SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND device > $2 ORDER BY device LIMIT $3",
@@ -224,9 +229,24 @@ pub(in crate::rollouts) async fn busy_elsewhere(
     Ok(found.into_iter().map(|r| r.0).collect())
 }
 
-/// The names of the rollouts other than this one that are updating these devices, those that most of them wait for first.
-pub(in crate::rollouts) async fn holding(on: &mut impl Conn, rollout: &RolloutId, devices: &[DeviceNo]) -> Result<Vec<String>, Error> {
-    Ok(rows!(on, (String,), HOLDING, these(devices)?, rollout.as_str())?.into_iter().map(|r| r.0).collect())
+/// Devices that other rollouts have offered something that they have not begun, and that one of this rank takes over.
+pub(in crate::rollouts) async fn taken_over(
+    on: &mut impl Conn,
+    org: &OrgId,
+    rollout: &RolloutId,
+    rank: Rank,
+) -> Result<HashSet<DeviceNo>, Error> {
+    let found = rows!(on, (i64,), TAKEN_OVER, org.as_str(), rollout.as_str(), rank.sequence, i64::from(rank.priority))?;
+    Ok(found.into_iter().map(|r| r.0).collect())
+}
+
+/// The rollouts other than this one that these devices have an open update of: the id, the name, the sequence that it brings, and how many of them.
+pub(in crate::rollouts) async fn holding(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    devices: &[DeviceNo],
+) -> Result<Vec<(String, String, i64, i64)>, Error> {
+    rows!(on, (String, String, i64, i64), HOLDING, these(devices)?, rollout.as_str())
 }
 
 /// Devices that have had their turn in this rollout and don't come again.

@@ -42,6 +42,10 @@ pub(super) const CONCERNING: Sql = Sql::same(select_records!(
           AND x.id IN (SELECT u.rollout_id FROM updates u WHERE u.device = $3 AND u.latest = TRUE ORDER BY u.id DESC LIMIT 20)))
      ORDER BY x.id DESC"
 ));
+/// Other rollouts for a device type that run, in the order in which offers are looked for.
+pub(super) const RUNNING_BESIDE: Sql = Sql::same(select_records!(
+    "WHERE x.org_id = $1 AND x.device_type = $2 AND x.id <> $3 AND x.state = 'running' ORDER BY x.priority DESC, x.sequence DESC, x.id"
+));
 pub(super) const STAGES: Sql = Sql::same(concat!(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
      seen_finished, seen_succeeded, seen_errors, seen_failed, seen_reverted, seen_timed_out, seen_rejected, seen_dark, dark, started_at, soak_until, ended_at,
@@ -304,6 +308,16 @@ pub(in crate::rollouts) async fn concerning(
     device: DeviceNo,
 ) -> Result<Vec<Record>, Error> {
     rows!(on, RecordRow, CONCERNING, org.as_str(), device_type, device)?.into_iter().map(RecordRow::read).collect()
+}
+
+/// The rollouts other than this one that run for a device type, in the order in which offers are looked for.
+pub(in crate::rollouts) async fn running_beside(
+    on: &mut impl Conn,
+    org: &OrgId,
+    device_type: &str,
+    id: &RolloutId,
+) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, RUNNING_BESIDE, org.as_str(), device_type, id.as_str())?.into_iter().map(RecordRow::read).collect()
 }
 
 /// A rollout's stages, first to last.

@@ -121,3 +121,38 @@ async fn the_more_urgent_comes_first_and_is_not_taken_over(#[case] kind: EngineK
     }
     assert!(s.poll_all().await.iter().all(|(_, offer)| offer.rollout_id == new), "then the newer one has its turn");
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_dry_run_says_whom_others_have_and_what_comes_of_it(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 4).await;
+    let newer = s.publish("3.0.0", 3).await;
+    let plan = RolloutSpec { name: "new".into(), release: newer, ..s.lenient() };
+    let dry = async |plan: &RolloutSpec| {
+        let preview = s.rollouts().preview(&s.oli, plan).await.unwrap();
+        (preview.total, preview.warnings)
+    };
+    assert_eq!(dry(&plan).await, (4, vec![]));
+    // Nobody has asked for the older one yet: of the same priority the newer one goes first.
+    let old = s.approved(RolloutSpec { name: "old".into(), priority: 3, ..s.lenient() }).await;
+    assert_eq!(dry(&RolloutSpec { priority: 3, ..plan.clone() }).await, (4, vec![]));
+    let first = "“old” (priority 3) is for 4 devices of this as well, and goes first where it is the turn of both: this comes to them when that is over.";
+    assert_eq!(dry(&plan).await, (4, vec![first.to_owned()]));
+    let offered = s.poll_all().await;
+    s.say(offered[0].0, &offered[0].1.update_id, UpdateState::Downloading).await.unwrap();
+    s.say(offered[1].0, &offered[1].1.update_id, UpdateState::Rejected).await.unwrap();
+    let begun = "1 device is being updated by “old”. It is in no stage here, and this comes to it when that is over.";
+    let over = "2 devices have an offer of “old” that they have not begun. If that is so when this is offered to them, this takes over, and their update by \
+                “old” ends as superseded.";
+    assert_eq!(dry(&RolloutSpec { priority: 3, ..plan.clone() }).await, (3, vec![begun.to_owned(), over.to_owned()]));
+    // One that is less urgent takes nothing over.
+    let held = "3 devices are being updated by “old”. They are in no stage here, and this comes to them when that is over.";
+    assert_eq!(dry(&plan).await, (1, vec![held.to_owned()]), "who has refused it waits for it no more");
+    // And so it goes.
+    s.approved(RolloutSpec { priority: 3, ..plan }).await;
+    s.poll_all().await;
+    let totals = s.checked(&old).await.totals();
+    assert_eq!((totals.updating, totals.rejected, totals.left_out), (1, 1, 2));
+}

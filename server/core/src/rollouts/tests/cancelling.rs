@@ -150,7 +150,8 @@ async fn the_last_one_that_a_stage_waits_for_may_be_cancelled_also_while_it_is_p
     assert_eq!(s.poll_all().await.len(), 0, "nobody comes meanwhile");
     s.rollouts().act(&s.oli, &id, Verb::Promote, None, "").await.unwrap();
     assert_eq!(s.detail(&id).await.row.summary, "Completed: 1 of 2 succeeded, 1 left out");
-    assert_eq!(fault(s.retry(&id, &[EndClass::Cancelled]).await).message, "It has ended. Draft a new rollout for the devices that failed.");
+    let ended = "It is completed. Devices are tried again only while it runs, is paused or is halted: draft a new rollout for the devices that failed.";
+    assert_eq!(fault(s.retry(&id, &[EndClass::Cancelled]).await).message, ended);
     s.checked(&id).await;
 }
 

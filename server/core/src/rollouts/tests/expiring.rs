@@ -3,6 +3,7 @@
 use super::{Scene, fault, stage};
 use crate::{access::Act, db::EngineKind};
 use rstest::rstest;
+use std::slice;
 use wire::{
     FaultKind,
     access::AuditQuery,
@@ -97,6 +98,8 @@ async fn a_recall_ends_the_request_for_approval(#[case] kind: EngineKind) {
     assert_eq!(card.blocked.as_deref(), Some(refused.message.as_str()), "the card says what the order answers");
     let (one, two) = tokio::join!(room.tick(), room.tick());
     assert!(one.is_ok() && two.is_ok());
+    let voided = async || Box::pin(s.w.fleet.release_detail(&s.ada, &s.release)).await.unwrap().recalled.unwrap().voided;
+    assert_eq!(voided().await, slice::from_ref(&id), "and whoever looks later is told as well");
     let void = s.detail(&id).await;
     let why = "The request for approval is void: the release was recalled";
     assert_eq!((void.row.state, void.row.summary.as_str(), void.history[0].text.as_str()), (RolloutState::Draft, why, why));
@@ -109,6 +112,7 @@ async fn a_recall_ends_the_request_for_approval(#[case] kind: EngineKind) {
     assert_eq!(fault(room.submit(&s.oli, &id).await).field.as_deref(), Some("release"));
     let release = s.publish("3.0.0", 3).await;
     room.edit(&s.oli, &id, void.generation, RolloutSpec { release, ..spec(&s) }).await.unwrap();
+    assert_eq!(voided().await, [], "it has another release now");
     room.submit(&s.oli, &id).await.unwrap();
     room.tick().await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::WaitingForApproval);

@@ -177,7 +177,7 @@ async fn lists_tabs_wizard_and_reasons(#[case] kind: EngineKind) {
     let preview = wizard.preview.unwrap();
     assert_eq!(preview.stages.iter().map(|s| s.devices).collect::<Vec<_>>(), [1, 1], "the one being updated elsewhere is left out");
     assert_eq!(preview.excluded[0].reason, "another rollout is updating it");
-    let held = "1 device is being updated by “spring”. It is in no stage here, and this comes to it when that is over.";
+    let held = "1 device is being updated by “spring”. It is in no stage here, and this comes to it only where that fails: it brings the same release or a newer one.";
     assert!(preview.warnings.iter().any(|w| w == held), "{:?}", preview.warnings);
     assert!(room.wizard(&s.oli, None, Some(&running), None, None).await.is_err());
 }
