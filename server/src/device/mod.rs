@@ -1,5 +1,6 @@
 //! The device listeners' routes: the native protocol, hawkBit's, and enrolment. Owns how a device's bytes become calls of the core; refuses to know
-//! rules. A device only ever acts on itself: its number comes from the connection's certificate, never from a path or a body.
+//! rules. A device only ever acts on itself: its number comes from the connection's certificate, never from a path or a body. Where an organization
+//! takes shared secrets of hawkBit's clients, the path names the device and the secret says who may speak for it: one device's own, or a gateway's for all.
 
 mod artifacts;
 mod channel;

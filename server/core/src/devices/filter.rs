@@ -1,4 +1,4 @@
-//! Pure: a selector as SQL over `devices d`, every value bound. Holds no statement of its own.
+//! A selector as SQL over `devices d`, every value bound: pure, but for the last values that a selector asks for. Holds no statement of its own.
 
 use super::{
     narrowing::FEW,

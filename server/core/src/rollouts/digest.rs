@@ -14,23 +14,24 @@ const FORM: &str = "fleetward rollout approval 1";
 /// The form of plans with limits that the first one has no field for. A plan without them keeps its first form, and with it the approvals that
 /// were given before there were such limits.
 const FORM_WITH_LIMITS: &str = "fleetward rollout approval 2";
-/// Begins what comes last in the form of a plan that says how its files travel, whichever form it has; other plans end before it.
-const TRANSFERS: &str = "fleetward rollout transfers 1";
+// What follows stands behind either form in the order of these constants, each only where a plan says something of it: a plan that says nothing of what
+// was added later keeps the digest that it was approved by.
 
-/// What stands behind the last stage of a plan whose updates somebody at each device confirms; other plans end there.
+/// What stands behind the last stage of a plan whose updates somebody at each device confirms.
 const CONFIRMED_AT_DEVICE: &str = "confirmed at the device";
+/// Begins what a plan says of how its files travel.
+const TRANSFERS: &str = "fleetward rollout transfers 1";
 /// What follows behind the form of a plan that says something of time: its window, its urgency, whether it only fetches and whether freezes hold it.
 const TIME: &str = "fleetward rollout approval, time 1";
 /// What follows either form when a plan has what neither has a field for: gates that do more than halt, a way back, retries, a priority.
 const THEN_WAY_BACK: &str = "fleetward rollout approval: actions, way back, retries, priority";
 
-/// What comes last in the form of a plan that says in which order devices come, how fast, or which share of those that belong together update at once.
+/// What follows when a plan says in which order devices come, how fast, or which share of those that belong together update at once.
 const ORDER: &str = "fleetward rollout approval: order, rate, share 1";
-/// What follows behind all of that when a plan compares metrics, has a gate of the whole rollout, or limits steps.
+/// What follows when a plan compares metrics, has a gate of the whole rollout, or limits steps.
 const EVIDENCE: &str = "fleetward rollout approval: metrics, whole gate, steps";
 
-/// What follows behind all of that when a gate limits how many devices may fail to install, or refuse; other plans end before it, and with them the
-/// approvals that were given before there were these limits.
+/// What follows when a gate limits how many devices may fail to install, or refuse.
 const CLASSES: &str = "fleetward rollout approval: failed, rejected";
 
 /// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs;

@@ -1,13 +1,25 @@
 //! Rollouts: one release to a part of the fleet, in stages, with somebody else's approval, stopped by evidence.
 //!
-//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages. It asks `telemetry` for one figure a device. Its SQL reads beside its own
-//! tables the names and presence of `devices`, for lists, and the files of `releases`, for what a device may download; it writes to neither.
+//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages. It asks `telemetry` for one figure a
+//! device. Its SQL reads beside its own tables what lists and rules need: names, attributes, presence and connections of `devices`, files and deltas of
+//! `releases`, settings of the organization. Of these it writes one thing: that a device confirms by itself (`auto_confirm_at`).
 //!
-//! The pure core says what happens: [`survey`] who is in, [`draw`] in which order ([`lot`] as the plan arranges it, [`fair`] shared out), [`gate`] what the evidence says, [`mod@plan`] what to do next,
-//! [`evidence`] what metrics say beside counts, `comparable` which never could, and [`ranks`] how they are compared, [`steps`] how long an update may be in one step, [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
-//! once, [`turn`] when those that wait for it have their turn, [`holding`] what those wait for that hold its places, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`alike`] which of its devices share a budget, [`egress`] what its downloads weigh, [`fitting`] whom its release suits, [`elsewhere`] what other rollouts have for its devices, [`unheard`] what it names that no device of it has, [`difference`] what it
-//! changes, [`explain`] and [`why`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
-//! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
+//! The pure core says what happens, one file for each question:
+//!
+//! | about | files |
+//! |---|---|
+//! | who is in | [`survey`] who, [`draw`] in which order ([`lot`] as the plan arranges it, [`fair`] shared out), [`alike`] which share a budget |
+//! | what is done next | [`mod@plan`], [`state`] which states may follow which, [`control`] what people may do, [`hearing`] what a device's word does |
+//! | evidence | [`gate`] what it says, [`evidence`] what metrics say beside counts, `comparable` which never could, [`ranks`] how they are compared |
+//! | whose turn it is | [`throttle`] how many at once, [`turn`] when others have theirs, [`holding`] what those wait for that hold its places |
+//! | time | [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`steps`] how long an update may be in one step |
+//! | approval | [`digest`] what it binds, [`rule`] whose it takes and how far those are that were given, [`difference`] what a plan changes |
+//! | before it begins | [`validate`] what is wrong, [`expecting`] how long it may take, [`egress`] what its downloads weigh, [`fitting`] whom its release suits, [`elsewhere`] what other rollouts have for its devices, [`unheard`] what it names that no device of it has |
+//! | answers | [`explain`] and [`why`] why a device does or doesn't update |
+//! | going back | [`way_back`] how a bad release is taken back |
+//!
+//! The store applies a list of [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan
+//! never applies.
 //!
 //! Locks are taken in one order: the rollout's row, its organization's (for a budget), its update rows, its stage rows.
 

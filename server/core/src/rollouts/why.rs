@@ -1,5 +1,5 @@
-//! Pure: the rules of one rollout for one device, in the order in which they bind: what each looked at, and when it is looked at again. The same
-//! facts, the same pure functions as when an offer is made.
+//! Pure: the rules of one rollout for one device, in the order in which people ask about them: what each looked at, and when it is looked at again. The
+//! same facts and the same pure functions as when an offer is made, which may meet them in another order: what holds a device back holds it either way.
 
 use super::{
     confirming::Agreement,

@@ -1,5 +1,6 @@
 //! Orders to a rollout, by the words of the REST API. What four eyes have to see is done by a person, who shows an API token: whoever has the command line
-//! alone sends nothing for approval, approves nothing and starts nothing. Each order is refused as the console would refuse it.
+//! alone sends nothing for approval, approves nothing and starts nothing. Each order is refused as the core refuses it; the console asks for a reason more
+//! often.
 
 use super::{
     super::said::{one_of, person},

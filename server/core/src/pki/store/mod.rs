@@ -1,5 +1,5 @@
 //! The room's SQL. Refuses to decide anything. Devices' rows are read for their names and states, which certificates are judged by; they are
-//! written by the `devices` room alone.
+//! written by the `devices` room, but for the trust bundle that a device says it holds (`bundles.rs`, R-10).
 
 /// The authorities of which nothing is believed: retired, given up, or own ones that are not enabled.
 macro_rules! unbelieved {
