@@ -152,8 +152,9 @@ impl Drive {
 
     /// Waits until it has installed the image and said so.
     async fn installs(&self) {
+        // Three quarters of a minute alone; the client waits between its tries, and longer where everything else runs beside it.
         let installed = || async { std::fs::read(self.rig.stock.file("target")).is_ok_and(|written| written == self.content) };
-        eventually("the image is installed", Duration::from_mins(2), installed).await;
+        eventually("the image is installed", Duration::from_secs(150), installed).await;
         let said = || async { self.history().await.iter().any(|line| line == "All Chunks Installed.") };
         eventually("and the device says so", Duration::from_secs(30), said).await;
         assert_eq!(self.state().await, "installing");
