@@ -24,7 +24,7 @@ impl Command {
                 Ca::Stage { .. }
                 | Ca::Activate { .. }
                 | Ca::Retire { .. }
-                | Ca::Approve(_)
+                | Ca::Approve { .. }
                 | Ca::Root(_)
                 | Ca::Csr { .. }
                 | Ca::WithdrawCsr { .. }

@@ -17,7 +17,7 @@ use fleet::{Fleet, access::Actor};
 use std::{path::PathBuf, process::ExitCode};
 use wire::{
     consents::{ConsentCard, ConsentsPage, ServerKeyRule},
-    ids::{AuthorityId, ConsentId},
+    ids::{AuthorityId, ConsentId, Digest},
     pki::{AuthorityStanding, AuthorityUse, ComingBack, steps::not_from},
     roots::NewAuthorityRequest,
     states::{AuthorityState, AuthorityStep, RecoveryPolicy},
@@ -75,7 +75,13 @@ pub(super) enum Ca {
     /// List the requests for a second person, with what each would do
     Requests,
     /// Approve a request for a second person, and have it done
-    Approve(Decision),
+    Approve {
+        /// The digest of exactly what was asked for, as `fleetward ca requests` shows it
+        #[arg(long)]
+        digest: Digest,
+        #[command(flatten)]
+        of: Decision,
+    },
     /// Reject a request for a second person
     Reject(Decision),
     /// Take a request for a second person back; whoever asked does that
@@ -287,9 +293,8 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<ExitCode> {
             );
         }
         Ca::Requests => requests(&pki.consents_page(&actor).await?),
-        Ca::Approve(Decision { id, remark }) => {
-            let row = pki.consent(&actor, &id).await?;
-            pki.approve_consent(&actor, &id, &row.digest, &remark).await?;
+        Ca::Approve { digest, of: Decision { id, remark } } => {
+            let row = pki.approve_consent(&actor, &id, &digest, &remark).await?;
             println!("{}: done.", row.deed.words());
         }
         Ca::Reject(Decision { id, remark }) => {

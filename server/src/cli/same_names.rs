@@ -20,7 +20,7 @@ const PAIRS: &[Pair] = &[
     ("recover_devices", "ca recover-devices", &[]),
     ("set_authority_approvals", "ca approvals", &[("on", "the word on or off")]),
     ("set_server_keys", "ca server-keys", &[("on", "the word on or off")]),
-    ("approve_authority_request", "ca approve", &[("digest", "shown, and asked of whoever approves")]),
+    ("approve_authority_request", "ca approve", &[]),
     ("reject_authority_request", "ca reject", &[]),
     ("import_authority", "ca import", &[("certificates", "a file")]),
     ("import_list", "ca crl import", &[("list", "--file")]),
