@@ -136,26 +136,13 @@ pub const fn asks_for_name(verb: Verb, state: RolloutState) -> bool {
     matches!((verb, state), (Verb::Stop | Verb::RollBack | Verb::BreakGlass, _) | (Verb::Resume, RolloutState::Halted))
 }
 
-/// Whether it is asked why `verb` is done in this state: none when it is not, and whether there has to be an answer. It stays in the history and in the
-/// audit log.
-pub const fn asks_for_reason(verb: Verb, state: RolloutState) -> Option<bool> {
-    match (verb, state) {
-        (Verb::Approve | Verb::Reject | Verb::Stop | Verb::RollBack | Verb::BreakGlass, _) | (Verb::Resume, RolloutState::Halted) => {
-            Some(true)
-        }
-        (Verb::Start | Verb::Pause | Verb::Resume | Verb::Promote | Verb::Retry, _) => Some(false),
-        // A plan says itself why it is.
-        (Verb::Edit | Verb::Submit, _) => None,
-    }
-}
-
 /// Whether an order means something else in another stage than the one that was seen.
 pub const fn about_its_stage(verb: Verb) -> bool {
     matches!(verb, Verb::Promote | Verb::Resume)
 }
 
 /// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark, otherwise why, where it
-/// [has to be said](asks_for_reason); `confirm` repeats the name where [`asks_for_name`]. `stage` is the current one as it was seen, where the order is
+/// [has to be said](Verb::asks_for_reason); `confirm` repeats the name where [`asks_for_name`]. `stage` is the current one as it was seen, where the order is
 /// [about a stage](about_its_stage); 0 for whichever it is by now. `classes` are words of [`wire::rollouts::EndClass`]: a retry is of the devices whose updates
 /// ended like that. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/rollout_act")]
@@ -179,9 +166,6 @@ pub async fn act_on_rollout(
         let row = call.answer(rollouts.detail(actor, &id).await)?.row;
         if asks_for_name(verb, row.state) {
             call.confirmed(&confirm, &row.name)?;
-        }
-        if asks_for_reason(verb, row.state) == Some(true) && reason.trim().is_empty() {
-            return Err(call.invalid("reason", "Say why: it stays in the history."));
         }
     }
     let digest = if digest.is_empty() { None } else { Some(call.id(&digest)?) };

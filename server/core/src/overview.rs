@@ -212,21 +212,15 @@ impl Fleet {
     pub async fn with_uses(&self, actor: &Actor, release: ReleaseDetail) -> Result<ReleaseDetail> {
         let rollouts = self.rollouts().uses_of(&actor.org, &release.row.id).await?;
         let mut release = ReleaseDetail { rollouts, ..release };
-        let drafts = match &release.recalled {
-            Some(_) => self.rollouts().voided_by_recall(&actor.org, &release.row.id).await?,
-            None => Vec::new(),
-        };
         if let Some(recalled) = &mut release.recalled {
             let those = |what| {
                 let it = |u: &&ReleaseUse| ByRecall::of(u.state) == Some(what);
                 release.rollouts.iter().filter(it).map(|u| u.id.clone()).collect()
             };
             recalled.halted = those(ByRecall::Halts);
-            // A worker makes them drafts, at any moment after the recall.
-            recalled.voided = those(ByRecall::Voided);
-            let late: Vec<_> = drafts.into_iter().filter(|id| !recalled.voided.contains(id)).collect();
-            recalled.voided.extend(late);
             recalled.stopped = those(ByRecall::Stops);
+            // A worker makes them drafts, at any moment after the recall.
+            recalled.voided = self.rollouts().voided_by_recall(&actor.org, &release.row.id).await?;
         }
         self.rollouts().count_uses(&actor.org, &mut [&mut release.row]).await?;
         Ok(release)

@@ -6,7 +6,7 @@ mod consequences;
 use self::consequences::consequences;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::rollouts::{ActOnRollout, about_its_stage, asks_for_name, asks_for_reason},
+    api::rollouts::{ActOnRollout, about_its_stage, asks_for_name},
     pages::words,
     ui::{
         Confirm, Tone, asked, dialog,
@@ -304,7 +304,7 @@ fn question_of(r: &RolloutDetail, dry_run: Option<&Preview>, verb: Verb, back: &
         back: asked::back_to(back, &dialog_id(verb)),
         danger,
         type_name: asks_for_name(verb, r.row.state).then(|| r.row.name.clone()),
-        reason: asks_for_reason(verb, r.row.state).map(|required| (why, required)),
+        reason: verb.asks_for_reason(r.row.state).map(|required| (why, required)),
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Recalled {
     /// Rollouts with it that are under way: each halts, or has halted.
     #[serde(default)]
     pub halted: Vec<RolloutId>,
-    /// Rollouts with it that waited for approval: the request of each is void, and it is a draft again or becomes one in a moment. Told until its plan is changed.
+    /// Rollouts with it that were sent for approval: the request of each is void, and it is a draft again or becomes one in a moment.
     #[serde(default)]
     pub voided: Vec<RolloutId>,
     /// Rollouts with it that were approved and have not begun: each stops.

@@ -34,7 +34,7 @@ pub use verdict::*;
 pub use when::*;
 pub use why::*;
 
-use crate::states::words;
+use crate::states::{RolloutState, words};
 
 words! {
     /// What can be done to a rollout.
@@ -102,5 +102,20 @@ words! {
         Succeeded = "succeeded",
         /// Those whose turn is still to come.
         Waiting = "waiting",
+    }
+}
+
+impl Verb {
+    /// Whether it is asked why this is done in this state: none when it is not, and whether there has to be an answer. It stays in the history and in the
+    /// audit log.
+    pub const fn asks_for_reason(self, state: RolloutState) -> Option<bool> {
+        match (self, state) {
+            (Self::Approve | Self::Reject | Self::Stop | Self::RollBack | Self::BreakGlass, _) | (Self::Resume, RolloutState::Halted) => {
+                Some(true)
+            }
+            (Self::Start | Self::Pause | Self::Resume | Self::Promote | Self::Retry, _) => Some(false),
+            // A plan says itself why it is.
+            (Self::Edit | Self::Submit, _) => None,
+        }
     }
 }

@@ -57,7 +57,7 @@ pub async fn ours(size: Size) -> Outcome {
     for number in 0..STOPS {
         let id = if number == 0 { id.clone() } else { fleet::rollout(&ground, &format!("stopped {number}"), &[100.0]).await };
         let ordered = Instant::now();
-        admin.post(&format!("/rollouts/{id}/stop"), &json!({})).await;
+        admin.post(&format!("/rollouts/{id}/stop"), &json!({ "reason": "measured" })).await;
         stopped.push(ordered.elapsed());
     }
     let p99 = |times: &mut Vec<Duration>| percentiles(times).1;

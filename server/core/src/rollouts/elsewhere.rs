@@ -120,8 +120,8 @@ pub fn said(all: &mut [Has], sequence: i64) -> Vec<String> {
     }
     match more {
         0 => {}
-        1 => said.push("So it is with 1 more rollout, for no more devices.".to_owned()),
-        _ => said.push(format!("So it is with {more} more rollouts, for no more devices each.")),
+        1 => said.push("1 more rollout has some of its devices.".to_owned()),
+        _ => said.push(format!("{more} more rollouts have some of its devices.")),
     }
     said
 }
@@ -168,7 +168,7 @@ mod tests {
         let mut many: Vec<Has> = (1..=5).map(|n| has(&format!("r{n}"), 3, n, How::Updates)).collect();
         let told = said(&mut many, 5);
         assert!(told.len() == 4 && told[0].contains("by “r5”") && told[2].contains("by “r3”"), "{told:?}");
-        assert_eq!(told[3], "So it is with 2 more rollouts, for no more devices each.");
+        assert_eq!(told[3], "2 more rollouts have some of its devices.");
         assert_eq!(said(&mut [], 5), [""; 0]);
     }
 

@@ -30,9 +30,6 @@ use wire::{
     time::DAY_MS,
 };
 
-/// What a rollout says of itself whose request for approval the recall of its release has voided, until its plan is changed.
-pub(super) const VOID: &str = "The request for approval is void: the release was recalled";
-
 const HOUR_MS: i64 = 3_600_000;
 
 /// Where nobody has changed them: a week to decide, a month to begin, a day to review.
@@ -168,7 +165,7 @@ impl Rollouts {
         let (action, what) = match late {
             Late::Request => ("rollout.request_expired", "The request for approval has expired: it was not decided in time"),
             Late::Approval => ("rollout.approval_expired", "The approval has expired: it did not begin in time"),
-            Late::Release => ("rollout.request_void", VOID),
+            Late::Release => ("rollout.request_void", "The request for approval is void: the release was recalled"),
         };
         let mut tx = self.db.write().await?;
         let back = Change::Enter { to: RolloutState::Draft, summary: what.to_owned() };

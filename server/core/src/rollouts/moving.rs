@@ -161,13 +161,13 @@ impl Rollouts {
         self.give(actor, id, (Verb::Resume, Saw::default()), reason).await
     }
 
-    /// Ends it before its end. Updates under way go on to theirs.
+    /// Ends it before its end, for a reason that has to be given. Updates under way go on to theirs.
     pub async fn stop(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
         self.give(actor, id, (Verb::Stop, Saw::default()), reason).await
     }
 
     /// Takes the release back from the devices that run it, by the way back that was approved with the plan. Like going on after a halt it is an
-    /// operator's decision: whoever approved the plan has signed where devices go back to, and a bad release should not have to wait for an admin.
+    /// operator's decision, for a reason that has to be given: whoever approved the plan has signed where devices go back to, and a bad release should not have to wait for an admin.
     pub async fn roll_back(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
         self.give(actor, id, (Verb::RollBack, Saw::default()), reason).await
     }
@@ -197,8 +197,8 @@ impl Rollouts {
                 order(verb, &course, &actor.label(), reason, now)
             };
             let changes = ordered.map_err(Error::NotNow)?;
-            if verb == Verb::Resume && course.state == RolloutState::Halted && reason.is_empty() {
-                return Err(Error::invalid("reason", "Say why it goes on although it was halted.").into());
+            if verb.asks_for_reason(course.state) == Some(true) && reason.is_empty() {
+                return Err(Error::invalid("reason", "Say why: it stays in the history.").into());
             }
             // To go on is judged by the stage's numbers as they were just read, so it is read again when devices have said more meanwhile; what the person had
             // seen of them may be older. Other orders hold whatever devices have said since.

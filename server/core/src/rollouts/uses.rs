@@ -1,6 +1,6 @@
 //! Which and how many rollouts use a release, and who is to get it from them, for lists of releases and a release's page. Refuses to know who may see that, and what the release is.
 
-use super::{Rollouts, expiring::VOID, store::uses};
+use super::{Rollouts, store::uses};
 use crate::{
     Result,
     db::{self, Conn},
@@ -29,9 +29,9 @@ impl Rollouts {
         Ok(uses::of(&mut self.db.read().await?, org, release).await?)
     }
 
-    /// The rollouts whose request for approval the recall of a release has voided, and whose plan nobody has changed since, newest first; at most 50.
+    /// The rollouts of a recalled release whose request for approval is void, or will be in a moment, newest first; at most 50.
     pub(crate) async fn voided_by_recall(&self, org: &OrgId, release: &ReleaseId) -> Result<Vec<RolloutId>> {
-        Ok(uses::voided(&mut self.db.read().await?, org, release, VOID).await?)
+        Ok(uses::asked_for(&mut self.db.read().await?, org, release).await?)
     }
 
     /// Writes into rows of releases how many rollouts use each.

@@ -1,6 +1,5 @@
 //! Orders to a rollout, by the words of the REST API. What four eyes have to see is done by a person, who shows an API token: whoever has the command line
-//! alone sends nothing for approval, approves nothing and starts nothing. Each order is refused as the core refuses it; the console asks for a reason more
-//! often.
+//! alone sends nothing for approval, approves nothing and starts nothing. Each order is refused as the console would refuse it.
 
 use super::{
     super::said::{one_of, person},
@@ -37,11 +36,11 @@ pub(in crate::cli) enum Order {
     Resume(Staged),
     /// Let the next stage begin, also before the watch of the present one has ended
     Promote(Staged),
-    /// End a rollout before its end
+    /// End a rollout before its end; --reason says why
     Stop(Reasoned),
     /// Offer it again to the devices that failed or timed out, or to those whose updates ended as --class says
     Retry(Again),
-    /// Take devices back by the way back of the plan
+    /// Take devices back by the way back of the plan; --reason says why
     RollBack(Reasoned),
 }
 

@@ -322,7 +322,7 @@ struct Act {
 
 /// Do something to a rollout
 ///
-/// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop`, `retry` or `roll-back` (both after a halt; the last by the way back of the plan),
+/// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop` (with `reason`), `retry` or `roll-back` (with `reason`; both after a halt, the last by the way back of the plan),
 /// or `break-glass` (with `digest` and `reason`): in an emergency it starts without its approvals, and two other people review that afterwards. `promote`
 /// starts the next stage or ends the watch of the one that runs: a script says by `stage` which one it means, so that a second try moves no other. `retry` says by
 /// `classes` how the updates ended that are tried again; where no update ended like that, it is refused.

@@ -72,7 +72,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &strata::REPORTED,
     &strata::VALUES,
     &uses::OF,
-    &uses::VOIDED,
+    &uses::ASKED_FOR,
     &uses::ASSIGNED,
     &uses::COUNTED,
     &courses::MOVE,

@@ -17,9 +17,10 @@ pub(super) const OF: Sql = Sql::same(
      FROM (SELECT id, name, state, stage FROM rollouts WHERE org_id = $1 AND release_id = $2 ORDER BY id DESC LIMIT 50) AS x \
      LEFT JOIN rollout_stages s ON s.rollout_id = x.id GROUP BY x.id, x.name, x.state, x.stage ORDER BY x.id DESC",
 );
-/// Drafts whose request for approval its recall has voided: $3 is what they say of that until their plan is changed.
-pub(super) const VOIDED: Sql = Sql::same(
-    "SELECT id FROM rollouts WHERE org_id = $1 AND release_id = $2 AND state = 'draft' AND summary = $3 ORDER BY id DESC LIMIT 50",
+/// Those that were sent for approval and have none that holds: they wait, or are drafts again.
+pub(super) const ASKED_FOR: Sql = Sql::same(
+    "SELECT id FROM rollouts WHERE org_id = $1 AND release_id = $2 AND state IN ('waiting_for_approval', 'draft') AND asked_at IS NOT NULL \
+     ORDER BY id DESC LIMIT 50",
 );
 /// Devices that are to get it: who waits while a rollout stops gets nothing any more.
 pub(super) const ASSIGNED: Sql = Sql::same(
@@ -52,9 +53,9 @@ pub(in crate::rollouts) async fn of(on: &mut impl Conn, org: &OrgId, release: &R
     rows!(on, Row, OF, org.as_str(), release.as_str())?.into_iter().map(read).collect()
 }
 
-/// The drafts of a release that say this of themselves, newest first; at most 50.
-pub(in crate::rollouts) async fn voided(on: &mut impl Conn, org: &OrgId, release: &ReleaseId, says: &str) -> Result<Vec<RolloutId>, Error> {
-    let found = rows!(on, (String,), VOIDED, org.as_str(), release.as_str(), says)?;
+/// The rollouts of a release that were sent for approval and wait for it, or are drafts again, newest first; at most 50.
+pub(in crate::rollouts) async fn asked_for(on: &mut impl Conn, org: &OrgId, release: &ReleaseId) -> Result<Vec<RolloutId>, Error> {
+    let found = rows!(on, (String,), ASKED_FOR, org.as_str(), release.as_str())?;
     found.into_iter().map(|(id,)| id.parse().map_err(Error::corrupt)).collect()
 }
 

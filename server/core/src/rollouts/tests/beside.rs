@@ -67,7 +67,7 @@ async fn every_order_that_is_given_beside_a_server_reaches_its_devices_with_the_
     assert_eq!(s.poll_all().await.len(), 3);
 
     // Nothing is under way, so it is over at once.
-    cli.rollouts().act(&s.oli, &id, Verb::Stop, None, "").await.unwrap();
+    cli.rollouts().act(&s.oli, &id, Verb::Stop, None, "enough").await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Stopped);
     assert!(ticked(&s, &mut events, &id).await, "stopped");
     assert!(!ticked(&s, &mut events, &id).await, "that is told once");
@@ -127,7 +127,7 @@ async fn a_server_tells_nothing_twice_of_what_it_does_itself(#[case] kind: Engin
     s.rollouts().act(&s.oli, &id, Verb::Resume, None, "").await.unwrap();
     ticked(&s, &mut events, &id).await;
     assert!(!ticked(&s, &mut events, &id).await);
-    s.rollouts().act(&s.oli, &id, Verb::Stop, None, "").await.unwrap();
+    s.rollouts().act(&s.oli, &id, Verb::Stop, None, "enough").await.unwrap();
     assert!(!ticked(&s, &mut events, &id).await, "it knows that it has ended it");
 
     // An objection to a start without approval is a deed of its own as well.

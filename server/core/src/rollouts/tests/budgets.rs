@@ -34,7 +34,7 @@ async fn a_device_over_its_budget_is_offered_nothing_unless_the_plan_says_so(#[c
 
     // A plan that says so reaches it at once.
     s.succeed(s.devices[1], &offer.update_id, "2.0.0", 2).await;
-    s.rollouts().stop(&s.ada, &id, "").await.unwrap();
+    s.rollouts().stop(&s.ada, &id, "enough").await.unwrap();
     s.rollouts().tick().await.unwrap();
     let urgent = s.approved(RolloutSpec { name: "urgent".into(), ignore_data_budget: true, ..everybody }).await;
     s.rollouts().tick().await.unwrap();

@@ -21,6 +21,22 @@ const HEARD_OF: Sql = Sql::same("UPDATE devices SET last_seen_at = $1");
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn whoever_stops_it_says_why_whichever_way_they_come(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    for silent in ["", " \n "] {
+        let refused = fault(s.rollouts().stop(&s.oli, &id, silent).await);
+        assert_eq!((refused.kind, refused.field.as_deref()), (FaultKind::Invalid, Some("reason")), "{refused:?}");
+    }
+    assert_eq!(s.state(&id).await, RolloutState::Running, "nothing was done");
+    s.rollouts().stop(&s.oli, &id, "enough").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Stopped);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn it_goes_out_in_stages_to_the_end(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 10).await;
     let stages = vec![

@@ -38,7 +38,7 @@ async fn a_stage_that_has_passed_stays_passed_when_its_release_is_recalled(#[cas
     let after = &detail.stages[0];
     assert_eq!((after.state, after.outcome, &after.verdict), (StageState::Succeeded, Some(StageOutcome::Passed), &before.verdict));
     s.checked(&id).await;
-    s.rollouts().stop(&s.oli, &id, "").await.unwrap();
+    s.rollouts().stop(&s.oli, &id, "enough").await.unwrap();
     s.rollouts().tick().await.unwrap();
     let detail = s.detail(&id).await;
     assert_eq!((detail.row.state, detail.stages[0].outcome), (RolloutState::Stopped, Some(StageOutcome::Passed)));

@@ -167,7 +167,7 @@ async fn a_recalled_release_halts_what_runs(#[case] kind: EngineKind) {
     assert!(detail.stages[0].verdict.text.starts_with(why), "{}", detail.stages[0].verdict.text);
     assert_eq!(detail.row.summary, format!("Halted: {}", detail.stages[0].verdict.text));
     assert_eq!(fault(s.rollouts().resume(&s.oli, &id, "").await).code, "not_now");
-    s.rollouts().stop(&s.oli, &id, "").await.unwrap();
+    s.rollouts().stop(&s.oli, &id, "enough").await.unwrap();
     s.say(offered[1].0, &offered[1].1.update_id, UpdateState::Reverted).await.unwrap();
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Stopped);

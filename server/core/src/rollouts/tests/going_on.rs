@@ -245,7 +245,7 @@ async fn what_comes_of_a_rollout_that_has_ended_is_told_whether_good_or_bad(
     let device = s.devices[0];
     let id = s.approved(s.strict()).await;
     let action = s.to_install(device).await;
-    s.rollouts().stop(&s.oli, &id, "").await.unwrap();
+    s.rollouts().stop(&s.oli, &id, "enough").await.unwrap();
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Stopped);
     assert_eq!(s.refuses(device, action.number).await.state, U::Cancelled, "an ended rollout has nothing under way");

@@ -75,7 +75,7 @@ async fn who_would_be_tried_again_by_a_rollout_that_was_stopped_has_ended(#[case
     let id = s.approved(RolloutSpec { retry: Some(retry), ..s.whatever_is_said() }).await;
     let offered = s.poll_all().await;
     s.say(offered[0].0, &offered[0].1.update_id, UpdateState::Failed).await.unwrap();
-    s.rollouts().act(&s.oli, &id, Verb::Stop, None, "").await.unwrap();
+    s.rollouts().act(&s.oli, &id, Verb::Stop, None, "enough").await.unwrap();
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Stopped);
     assert_eq!(fault(s.cancel(&id, 1).await).message, "This update has ended already: it could not be installed.");

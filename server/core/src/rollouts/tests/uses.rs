@@ -62,7 +62,7 @@ async fn a_release_says_who_runs_it_who_gets_it_and_by_which_rollout(#[case] kin
     assert_eq!(release.row.rollouts, 1);
 
     // Who waits while it stops gets nothing any more.
-    s.rollouts().act(&s.oli, &id, Verb::Stop, None, "").await.unwrap();
+    s.rollouts().act(&s.oli, &id, Verb::Stop, None, "enough").await.unwrap();
     let stopping = installs(&s).await;
     assert!(stopping.assigned <= 2, "{stopping:?}");
     s.w.fleet.releases().recall(&s.ada, &s.release, "burns").await.unwrap();
