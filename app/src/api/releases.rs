@@ -2,7 +2,7 @@
 
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::releases::{ReleaseQuery, SigningKey};
+use wire::releases::{ReleaseQuery, ReleaseVerb, SigningKey};
 
 /// A page of the list, with the signing keys, as [`wire::releases::ReleasesPage`].
 #[server(prefix = "/rpc", endpoint = "/releases", input = GetUrl)]
@@ -32,9 +32,9 @@ pub async fn read_comparison(#[server(default)] before: String, #[server(default
     call.model(call.fleet.release_comparison(&call.actor, before.as_ref(), after.as_ref()).await)
 }
 
-/// Whether the release's version is typed before the verb of this word is done to it: these can't be taken back.
-pub fn asks_for_version(verb: &str) -> bool {
-    matches!(verb, "recall" | "remove")
+/// Whether the release's version is typed before this is done to it: these can't be taken back.
+pub const fn asks_for_version(verb: ReleaseVerb) -> bool {
+    matches!(verb, ReleaseVerb::Recall | ReleaseVerb::Remove)
 }
 
 /// Moves a release through its life: `publish`, `deprecate`, `recall`; `recheck` looks at a quarantined one again, `remove` deletes one that was
@@ -49,18 +49,19 @@ pub async fn act_on_release(
     let call = super::caller::caller()?;
     let id: wire::ids::ReleaseId = call.id(&id)?;
     let (releases, actor) = (call.fleet.releases(), &call.actor);
-    if asks_for_version(&verb) {
+    let unknown =
+        || call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a release."));
+    let verb: ReleaseVerb = verb.parse().map_err(|_| unknown())?;
+    if asks_for_version(verb) {
         // An upload without a manifest has none to type.
         let version = call.answer(releases.detail(actor, &id).await)?.row.version;
         if !version.is_empty() {
             call.confirmed(&confirm, &version)?;
         }
     }
-    let unknown =
-        || call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a release."));
-    let done = releases.act(actor, &id, verb.parse().map_err(|_| unknown())?, &reason).await;
+    let done = releases.act(actor, &id, verb, &reason).await;
     call.answer(done)?;
-    call.lead_to(&if verb == "remove" { "/firmware".to_owned() } else { format!("/firmware/{id}") });
+    call.lead_to(&if verb == ReleaseVerb::Remove { "/firmware".to_owned() } else { format!("/firmware/{id}") });
     Ok(())
 }
 

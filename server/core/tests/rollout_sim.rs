@@ -3,9 +3,8 @@
 //! devices and set the clock; devices that refuse to stop, or have begun before they hear of it; a fleet that changes meanwhile.
 //!
 //! After every step the invariants hold, and when the turmoil is over every rollout ends or has halted with a reason. The controller here is
-//! the shipped one (`plan`, `control`, `hearing`, `Course`), with a `Vec` as its table of updates. Who is offered something is decided by code of this
-//! test's own around `Course::may_offer`, as `offering.rs` decides it over the store; `rollouts/tests` tries that one. The invariants are asserted by
-//! the store after every change in debug builds as well, and `rollouts/tests` runs fleets through both databases.
+//! the shipped one (`plan`, `control`, `admission`, `hearing`, `Course`), with a `Vec` as its table of updates. The invariants are asserted by the store
+//! after every change in debug builds as well, and `rollouts/tests` runs fleets through both databases.
 //!
 //! `FLEETWARD_SIM_SEEDS=N` runs N seeds instead of 200; `FLEETWARD_SIM_SEED=S` runs one and prints what happened.
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::rooms;
 use super::tally::Tally;
+use super::{rooms, tables};
 use crate::process;
 
 /// A package and the packages of this workspace that it may name; the second list in its tests only.
@@ -69,6 +69,7 @@ pub fn check() -> Result<Tally> {
         broken.push(format!("{name} is in the tree: aws-lc-rs is the one crypto provider (`cargo tree -i {name}` shows the way)"));
     }
     broken.extend(rooms::broken_rules()?);
+    broken.extend(tables::broken_rules()?);
     for rule in &broken {
         println!("    {rule}");
     }

@@ -11,6 +11,7 @@ mod lints;
 mod rooms;
 mod rust;
 mod sources;
+mod tables;
 mod tally;
 
 use std::time::{Duration, Instant};

@@ -142,12 +142,12 @@ fn broken_in(house: &House, sources: &[(String, String)]) -> Vec<String> {
 }
 
 /// Files of tests, and the worlds they are made in.
-fn is_test(path: &str) -> bool {
+pub(super) fn is_test(path: &str) -> bool {
     path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "testing" | "testing.rs") || part.ends_with("_tests.rs"))
 }
 
 /// The room that a file belongs to: its folder, or its own name at the top.
-fn room_of(path: &str) -> &str {
+pub(super) fn room_of(path: &str) -> &str {
     let first = path.split_once('/').map_or(path, |(folder, _)| folder);
     first.strip_suffix(".rs").unwrap_or(first)
 }

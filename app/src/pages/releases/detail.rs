@@ -1,9 +1,6 @@
 //! A release's page: what it is, who signed it, its files, where it is, and the rollouts that use it.
 
-use super::{
-    image_keys, installs,
-    verbs::{self, Verb},
-};
+use super::{image_keys, installs, verbs};
 use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
@@ -27,7 +24,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{
     live::Topic,
-    releases::{ArtifactRow, Container, ContainerKind, ReleaseDetail as Model, ReleaseInstalls, ReleasePage as Whole},
+    releases::{ArtifactRow, Container, ContainerKind, ReleaseDetail as Model, ReleaseInstalls, ReleasePage as Whole, ReleaseVerb},
 };
 
 /// `/firmware/{id}`; `?ask=VERB` asks without JavaScript.
@@ -53,7 +50,7 @@ pub fn ReleasePage() -> AnyView {
         model.refetch();
     });
     page(model, move |model: Whole| {
-        let asked = query.with_untracked(|q| q.get("ask")).and_then(|word| Verb::of(&word));
+        let asked = query.with_untracked(|q| q.get("ask")).and_then(|word| word.parse::<ReleaseVerb>().ok());
         content(&model.release, model.installs.as_ref(), asked, call, sign)
     })
 }
@@ -61,7 +58,7 @@ pub fn ReleasePage() -> AnyView {
 fn content(
     m: &Model,
     installs: Option<&ReleaseInstalls>,
-    asked: Option<Verb>,
+    asked: Option<ReleaseVerb>,
     call: FormCall<ActOnRelease>,
     sign: FormCall<SignRelease>,
 ) -> AnyView {

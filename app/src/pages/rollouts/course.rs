@@ -11,7 +11,7 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Call, RolloutDetail, RolloutEvent, Show, StageView, Verb, Verdict, lower_words, rate_of, rate_words},
+    rollouts::{Call, ErrorClass, RolloutDetail, RolloutEvent, Show, StageView, Verb, Verdict, lower_words, rate_of, rate_words, within},
     states::{ReleaseState, RolloutState, StageState},
 };
 
@@ -148,12 +148,8 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     let now = v.now.as_ref();
     // What it is now stands beside what the gate saw.
     let beside = |limit: String, now: Option<String>| now.map_or_else(|| limit.clone(), |now| format!("{limit}; now {now}"));
-    #[expect(clippy::cast_precision_loss, reason = "numbers of devices, compared with a percentage")]
-    let over = |n: i64, finished: i64| n as f64 * 100.0 > g.error_percent * finished as f64;
-    #[expect(clippy::cast_precision_loss, reason = "numbers of devices, compared with a percentage")]
-    let short = |n: i64, finished: i64| (n as f64 * 100.0) < g.success_percent * finished as f64;
-    let rates = standing(!over(v.errors, v.finished), now.is_none_or(|t| !over(t.errors, t.finished)));
-    let passed = standing(true, now.is_none_or(|t| !short(t.succeeded, t.finished)));
+    let rates = standing(g.errors_within(v.errors, v.finished), now.is_none_or(|t| g.errors_within(t.errors, t.finished)));
+    let passed = standing(true, now.is_none_or(|t| g.successes_reach(t.succeeded, t.finished)));
     let mut list = vec![
         Gate {
             tone: if judged { rates } else { Tone::Off },
@@ -175,25 +171,18 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         },
     ];
     if g.max_errors > 0 {
-        let good = |errors: i64| errors < i64::from(g.max_errors);
         list.push(Gate {
-            tone: standing(good(v.errors), now.is_none_or(|t| good(t.errors))),
+            tone: standing(g.below_cap(v.errors), now.is_none_or(|t| g.below_cap(t.errors))),
             name: "Errors in number",
             value: grouped(v.errors),
             limit: beside(format!("halts at {}", g.max_errors), now.map(|t| grouped(t.errors))),
         });
     }
-    for (most, n, later, name) in [
-        (g.max_failed, Some(v.failed), now.map(|t| t.failed), "Could not install"),
-        (g.max_reverted, Some(v.reverted), now.map(|t| t.reverted), "Went back"),
-        (g.max_timed_out, Some(v.timed_out), now.map(|t| t.timed_out), "Fell silent"),
-        (g.max_rejected, Some(v.rejected), now.map(|t| t.rejected), "Refused"),
-        (g.max_dark, s.dark, None, "Went dark"),
-    ] {
+    let classes = ErrorClass::ALL.map(|class| (g.most(class), Some(class.of(v)), now.map(|t| class.of_tally(t)), class_words(class)));
+    for (most, n, later, name) in classes.into_iter().chain([(g.max_dark, s.dark, None, "Went dark")]) {
         let Some(most) = most else { continue };
-        let good = |n: i64| n <= i64::from(most);
         list.push(Gate {
-            tone: n.map_or(Tone::Off, |n| standing(good(n), later.is_none_or(good))),
+            tone: n.map_or(Tone::Off, |n| standing(within(most, n), later.is_none_or(|n| within(most, n)))),
             name,
             value: n.map_or_else(|| "–".to_owned(), grouped),
             limit: beside(format!("halts above {most}"), later.map(grouped)),
@@ -212,6 +201,16 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{text}</span></p>{as_of(v)} });
     let card = card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any());
     view! { {card}{super::evidence::findings(s)}{super::evidence::whole_card(r)} }.into_any()
+}
+
+/// A class of errors as a row of a gate's card names it.
+const fn class_words(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Failed => "Could not install",
+        ErrorClass::Reverted => "Went back",
+        ErrorClass::TimedOut => "Fell silent",
+        ErrorClass::Rejected => "Refused",
+    }
 }
 
 /// Pure: how a limit stands, beside a text that has what the gate saw and what it is now: what was met then and is not now warns, because nothing judges it

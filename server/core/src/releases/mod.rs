@@ -45,7 +45,7 @@ pub use blobs::ArtifactFile;
 pub use checksums::Checksums;
 pub use error::Error;
 pub use making::Created;
-pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures, signed, taken_by};
+pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures, signed};
 pub use scrubbing::Figures;
 pub(crate) use store::{StillRun, damaged_in, has_damage, sequence_of};
 pub use trusting::{Signed, says_trust};

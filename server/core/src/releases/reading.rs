@@ -9,7 +9,6 @@ use crate::{
     db::{self, Conn},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use std::collections::BTreeMap;
 use wire::{
     ids::{Digest, OrgId, ReleaseId},
     manifest::{Envelope, Manifest, version_again},
@@ -89,17 +88,6 @@ pub async fn signed(on: &mut impl Conn, org: &OrgId, release: &RolloutRelease) -
     }
     // Who knows older ones than are read is offered it and looks itself.
     Ok(if sets.len() < store::KEY_SETS { signed.led(&release.row.device_type, &sets) } else { signed.anybody() })
-}
-
-/// Whether a device with these attributes takes a release, as far as they say. Key sets are read only where that can't be said without them.
-pub async fn taken_by(
-    on: &mut impl Conn,
-    org: &OrgId,
-    release: &RolloutRelease,
-    attributes: &BTreeMap<String, String>,
-) -> Result<bool, db::Error> {
-    Ok(Signed::of(&release.envelope).is_enough_for(attributes)
-        || (release.key_set > 0 && signed(on, org, release).await?.is_enough_for(attributes)))
 }
 
 impl Releases {

@@ -51,7 +51,7 @@ impl Rollouts {
         }
         // It is tried again by itself, unless its rollout ends, which it does not meanwhile.
         let held = if last.retry_at.is_some() && !last.again { offers::hold_rollout(&mut tx, &record).await? } else { None };
-        let retried = held.is_some_and(|held| retry::goes_on(held.state));
+        let retried = held.is_some_and(|held| retry::goes_on(held.doors.state));
         let last: UpdateId = last.id.parse().map_err(crate::db::Error::corrupt)?;
         if update.is_some_and(|saw| *saw != last) {
             return Err(Error::NotNow("Another attempt stands by now. Look at that one, then decide again.".to_owned()).into());

@@ -2,12 +2,9 @@
 //! Owns no words; [`elsewhere`] says what comes of it.
 
 use super::{
-    elsewhere::{self, Ahead, Has, How, goes_first},
-    store::{
-        back,
-        parts::{self, Rank},
-        records, strata,
-    },
+    admission::Rank,
+    elsewhere::{self, Ahead, Has, How},
+    store::{back, parts, records, strata},
     survey::Miss,
     ticking::{asked, target},
 };
@@ -42,7 +39,7 @@ impl Contending {
         let offered = parts::taken_over(on, org, id, rank).await?;
         let mut ahead = Vec::new();
         for record in records::running_beside(on, org, device_type, id).await? {
-            if !goes_first((record.spec.priority, record.sequence, &record.id), (rank.priority, rank.sequence, id)) {
+            if record.rank().order(&record.id) > rank.order(id) {
                 continue;
             }
             let cuts: Vec<i64> = records::stages(on, &record).await?.iter().map(|stage| stage.cut).collect();

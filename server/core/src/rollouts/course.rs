@@ -4,6 +4,7 @@
 //! and in SQL by the store, which applies a list of changes in one transaction guarded by the course's generation.
 
 use super::{
+    admission::Doors,
     draw::{self, Cut},
     evidence,
     gate::{self, Seen},
@@ -189,10 +190,9 @@ impl Course {
         self.timeout_ms.max(if self.is_last(number) { LAST_PATIENCE_MS } else { unhurried })
     }
 
-    /// Whether a device of this stage (from 1) may be offered the release now; none is one that no stage takes.
-    pub fn may_offer(&self, own: Option<u32>, now: Timestamp) -> bool {
-        let its_turn = own.is_some_and(|own| own <= self.stage);
-        self.state == RolloutState::Running && may_install(self.release) && its_turn && now < self.doors_until
+    /// How far it is open to devices.
+    pub const fn doors(&self) -> Doors {
+        Doors { state: self.state, stage: self.stage, cut: self.cut, until: self.doors_until }
     }
 
     /// The counts of all stages.

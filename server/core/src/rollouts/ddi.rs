@@ -23,6 +23,10 @@ use wire::{
     time::DAY_MS,
 };
 
+mod word;
+
+pub use word::{Taken, Word};
+
 /// How long lines are kept, and what was sent: as long as connections are.
 const KEPT_MS: i64 = 31 * DAY_MS;
 /// How long a device that has the file finds its update, after that has timed out: some restart days later, at night or by hand, and take

@@ -37,12 +37,6 @@ impl Ahead {
     }
 }
 
-/// Whether a rollout of this priority, sequence and id has its turn before this other one with a device that both may be offered to: the order in which offers
-/// are looked for.
-pub fn goes_first((priority, sequence, id): (u32, i64, &RolloutId), (own, brings, than): (u32, i64, &RolloutId)) -> bool {
-    (Reverse((priority, sequence)), id) < (Reverse((own, brings)), than)
-}
-
 /// How another rollout has devices of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
@@ -170,14 +164,6 @@ mod tests {
         assert!(told.len() == 4 && told[0].contains("by “r5”") && told[2].contains("by “r3”"), "{told:?}");
         assert_eq!(told[3], "2 more rollouts have some of its devices.");
         assert_eq!(said(&mut [], 5), [""; 0]);
-    }
-
-    #[test]
-    fn the_more_urgent_goes_first_and_of_the_same_the_newer_and_then_the_one_that_was_there_before() {
-        let (a, b) = (rollout_id(1).min(rollout_id(2)), rollout_id(1).max(rollout_id(2)));
-        assert!(goes_first((5, 1, &b), (4, 9, &a)) && !goes_first((4, 9, &a), (5, 1, &b)));
-        assert!(goes_first((4, 9, &b), (4, 1, &a)) && !goes_first((4, 1, &a), (4, 9, &b)));
-        assert!(goes_first((4, 9, &a), (4, 9, &b)) && !goes_first((4, 9, &b), (4, 9, &a)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Pure: why a device is, or is not, updating, from the rules of each rollout that concerns it ([`why`]): the answer in words, and the rules behind it.
 
 use super::{
+    admission::{Doors, Had, Known, Rank, Taken, Time},
     confirming::Agreement,
     course::Stage,
     plan::devices_of,
@@ -14,7 +15,7 @@ use wire::{
     Timestamp,
     ids::RolloutId,
     rollouts::{Call, Outlook, Rule, Says, Why, WhyRollout},
-    states::{DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
+    states::{DeviceState, ReleaseState, StageState, UpdateState},
 };
 
 /// A rollout as far as one device is concerned.
@@ -29,22 +30,18 @@ pub struct Concern {
     pub priority: u32,
     /// What it asks of a device.
     pub target: Target,
-    /// Where it is in its life.
-    pub state: RolloutState,
+    /// How far it is open.
+    pub doors: Doors,
     /// Its latest sentence.
     pub summary: String,
-    /// The stage that runs, from 1.
-    pub stage: u32,
-    /// That stage's state.
+    /// The state of the stage that runs.
     pub stage_state: Option<StageState>,
     /// Whether no stage follows it.
     pub last: bool,
     /// The stage that takes the device, from 1; none before the draw, and when no stage does.
     pub device_stage: Option<u32>,
-    /// Whether the device's place is within what the stages reach by now.
-    pub reached: bool,
-    /// Until when devices may come.
-    pub doors_until: Timestamp,
+    /// The device's place.
+    pub place: i64,
     /// Where its release is in its life.
     pub release: ReleaseState,
     /// A file of its release is damaged.
@@ -65,8 +62,8 @@ pub struct Concern {
     pub windowed: bool,
     /// Why it still has to wait for its window or the end of a freeze: what [`timing`](super::timing) says.
     pub held: Option<String>,
-    /// When that may end.
-    pub wake: Option<Timestamp>,
+    /// Whether it has to.
+    pub time: Time,
     /// Who has to agree.
     pub agreement: Agreement,
     /// Its devices only fetch.
@@ -75,10 +72,10 @@ pub struct Concern {
     pub begin_at: Option<Timestamp>,
     /// How the device's own update in it went, if there was one and nobody has it tried again.
     pub ended: Option<(UpdateState, String)>,
-    /// A person has it tried again.
-    pub waits_again: bool,
-    /// When it is offered again by itself, and how often it was tried by then.
-    pub again: Option<(i64, Timestamp)>,
+    /// How its newest attempt stands.
+    pub had: Had,
+    /// How many there were.
+    pub attempts: i64,
 }
 
 /// Why the device is or isn't updating; the answer is empty when no rollout concerns it. `concerns` newest first.
@@ -110,19 +107,39 @@ pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestam
 /// Which rollout the answer is about: the one whose offer the device gets, or the newest that means it, or else the newest for its type.
 fn first(facts: &Facts, concerns: &[Concern], all: &[WhyRollout]) -> Option<usize> {
     let gets = |at: &usize| matches!(all[*at].outlook, Outlook::Now | Outlook::WhenItAsks);
-    // In the order in which offers are looked for.
-    let urgent = |at: &usize| (std::cmp::Reverse((concerns[*at].priority, concerns[*at].target.sequence)), concerns[*at].id.clone());
     (0..all.len())
         .filter(gets)
-        .min_by_key(urgent)
+        .min_by(|a, b| concerns[*a].order().cmp(&concerns[*b].order()))
         .or_else(|| concerns.iter().position(|concern| concern.means(facts)))
         .or_else(|| concerns.iter().position(|concern| concern.target.device_type == facts.device_type))
 }
 
 impl Concern {
+    /// In which offers are looked for.
+    fn order(&self) -> impl Ord {
+        Rank { priority: self.priority, sequence: self.target.sequence }.order(&self.id)
+    }
+
     /// Whether the rollout was ever meant for such a device, whatever keeps it back.
     pub fn means(&self, facts: &Facts) -> bool {
         facts.device_type == self.target.device_type && self.target.check(facts, false) != Err(Miss::NotSelected)
+    }
+
+    /// What is known of the device, for [`admission`](super::admission). Only those that had a part in it are concerned by what a rollout takes back.
+    pub(super) fn known(&self, facts: &Facts) -> Known {
+        Known {
+            doors: Some(self.doors),
+            place: Some(self.place),
+            taken: Some(Taken::By(self.device_stage)),
+            had: Some(self.had),
+            part: Some(true),
+            misses: Some(self.target.check(facts, false).err()),
+            agreement: Some(self.agreement),
+            release: Some((self.release, self.damaged)),
+            time: Some(self.time),
+            room: Some(self.full.is_none()),
+            over_budget: Some(self.over_budget.is_some()),
+        }
     }
 
     fn explained(&self, facts: &Facts, stand: &Stand, now: Timestamp) -> WhyRollout {
@@ -131,7 +148,7 @@ impl Concern {
         let (id, name, version) = (self.id.clone(), self.name.clone(), self.target.version.clone());
         let may_confirm = rules.iter().find(|r| r.says == Says::Blocks).is_some_and(|first| first.rule == Rule::Agreed);
         // Of a device that waits to be tried again nothing counts as under way: that can be cancelled at any time.
-        let may_cancel = self.again.is_some() && self.never().is_none();
+        let may_cancel = matches!(self.had, Had::Turn(Some(_))) && self.never().is_none();
         WhyRollout { id, name, version, outlook, rules, may_confirm, may_cancel }
     }
 }

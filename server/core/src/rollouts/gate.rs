@@ -1,7 +1,7 @@
 //! Pure: what the evidence says. Rates are over finished devices, a verdict carries the numbers it saw, and too little evidence is never a yes.
 
 use super::plan::devices_of;
-use wire::rollouts::{Call, Counts, GateSpec, StageSpec, Tally, Verdict, rate_of, rate_words};
+use wire::rollouts::{Call, Counts, ErrorClass, GateSpec, StageSpec, Tally, Verdict, rate_of, rate_words, within};
 
 /// A device that succeeded is dark when it is not connected and nothing was heard of it from so long after its success on: 15 minutes, three of
 /// the pauses that devices make which only ask now and then.
@@ -83,26 +83,24 @@ pub fn judge_beside(cancelled: i64, gate: &GateSpec, counts: &Counts, seen: Seen
     };
     let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };
 
-    if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
+    if !gate.below_cap(errors) {
         return say(
             Call::Halt,
             format!("{} of {finished} finished devices failed{so_far}; the limit is {} in all", errors, gate.max_errors),
         );
     }
-    for (most, n, what) in [
-        (gate.max_failed, failed, "could not install it"),
-        (gate.max_reverted, reverted, "went back to the old version"),
-        (gate.max_timed_out, timed_out, "fell silent"),
-        (gate.max_rejected, rejected, "refused it"),
+    for (class, n, what) in [
+        (ErrorClass::Failed, failed, "could not install it"),
+        (ErrorClass::Reverted, reverted, "went back to the old version"),
+        (ErrorClass::TimedOut, timed_out, "fell silent"),
+        (ErrorClass::Rejected, rejected, "refused it"),
     ] {
-        if let Some(most) = most
-            && n > i64::from(most)
-        {
+        if let Some(most) = gate.most(class).filter(|most| !within(*most, n)) {
             return say(Call::Halt, format!("{} {what}{so_far}; {}", devices_of(n), may(most)));
         }
     }
     let error_rate = rate_of(errors, finished);
-    if finished >= sample && error_rate > gate.error_percent {
+    if finished >= sample && !gate.errors_within(errors, finished) {
         let (rate, limit) = (rate_words(error_rate), rate_words(gate.error_percent));
         return say(Call::Halt, format!("{errors} of {finished} finished devices failed{so_far} ({rate} %, limit {limit} %)"));
     }
@@ -124,7 +122,7 @@ pub fn judge_beside(cancelled: i64, gate: &GateSpec, counts: &Counts, seen: Seen
         let success_rate = rate_of(succeeded, finished);
         let (rate, limit) = (rate_words(success_rate), rate_words(gate.success_percent));
         let text = format!("{succeeded} of {finished} finished devices succeeded{so_far} ({rate} %, needed {limit} %)");
-        return say(if success_rate >= gate.success_percent { Call::Pass } else { Call::Halt }, text);
+        return say(if gate.successes_reach(succeeded, finished) { Call::Pass } else { Call::Halt }, text);
     }
     // Of so many fewer than there are it is said why.
     let aside = if counts.left_out > 0 { format!(", {} left out", counts.left_out) } else { String::new() };
@@ -161,10 +159,10 @@ pub fn judge_whole(gate: &GateSpec, counts: &Counts, seen: Seen, between: bool) 
     if !between || open.call == Call::Halt || open.finished < open.sample || open.finished == 0 {
         return open;
     }
-    let rate = rate_of(open.succeeded, open.finished);
-    if rate >= gate.success_percent {
+    if gate.successes_reach(open.succeeded, open.finished) {
         return open;
     }
+    let rate = rate_of(open.succeeded, open.finished);
     let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };
     let (rate, limit) = (rate_words(rate), rate_words(gate.success_percent));
     let text = format!("{} of {} finished devices succeeded{so_far} ({rate} %, needed {limit} %)", open.succeeded, open.finished);
@@ -174,7 +172,7 @@ pub fn judge_whole(gate: &GateSpec, counts: &Counts, seen: Seen, between: bool) 
 /// Judges, at the end of a soak, those that succeeded and went dark: `verdict` is what the gate said of everything else.
 pub fn judge_dark(most: u32, dark: i64, seen: Seen, verdict: Verdict) -> Verdict {
     let n = dark - seen.dark;
-    if n <= i64::from(most) {
+    if within(most, n) {
         return verdict;
     }
     let so_far = if seen == Seen::default() { "" } else { SINCE_RESUMED };

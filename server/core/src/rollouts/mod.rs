@@ -11,7 +11,7 @@
 //! | who is in | [`survey`] who, [`draw`] in which order ([`lot`] as the plan arranges it, [`fair`] shared out), [`alike`] which share a budget |
 //! | what is done next | [`mod@plan`], [`state`] which states may follow which, [`control`] what people may do, [`hearing`] what a device's word does |
 //! | evidence | [`gate`] what it says, [`evidence`] what metrics say beside counts, `comparable` which never could, [`ranks`] how they are compared |
-//! | whose turn it is | [`throttle`] how many at once, [`turn`] when others have theirs, [`holding`] what those wait for that hold its places |
+//! | whose turn it is | [`admission`] whether a device may have it now, [`throttle`] how many at once, [`turn`] when others have theirs, [`holding`] what those wait for that hold its places |
 //! | time | [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`steps`] how long an update may be in one step |
 //! | approval | [`digest`] what it binds, [`rule`] whose it takes and how far those are that were given, [`difference`] what a plan changes |
 //! | before it begins | [`validate`] what is wrong, [`expecting`] how long it may take, [`egress`] what its downloads weigh, [`fitting`] whom its release suits, [`elsewhere`] what other rollouts have for its devices, [`unheard`] what it names that no device of it has |
@@ -23,6 +23,7 @@
 //!
 //! Locks are taken in one order: the rollout's row, its organization's (for a budget), its update rows, its stage rows.
 
+pub mod admission;
 pub mod alike;
 pub mod confirming;
 pub mod control;
@@ -60,6 +61,7 @@ pub mod way_back;
 pub mod why;
 pub mod window;
 
+mod admitting;
 mod ahead;
 mod applying;
 mod approvers;

@@ -1,16 +1,16 @@
-//! A device asks whether there is something for it. Its place says whether its turn has come; the first ask makes its row.
+//! A device asks whether there is something for it: of the rollouts that may have something, the first that [`admission`](super::admission) lets it in makes
+//! its row. Owns the offer and its repetition; refuses to know which rules there are.
 
 use super::{
     Rollouts,
-    confirming::{Agreement, agreement},
+    admission::{Check, Ends, Had, Time},
+    admitting::{Admitted, Asking},
+    confirming::Agreement,
     course::may_install,
-    draw,
     sending::Fetching,
     store::{
         deltas, freezes,
         offers::{self, NewUpdate},
-        records::{self, Record},
-        strata,
         turns::{self, Open},
         updates,
     },
@@ -21,16 +21,15 @@ use crate::{
     Result,
     bus::Event,
     db::{self, Conn, Read},
-    devices::{DeviceNo, Facts, pins, store as devices},
+    devices::{DeviceNo, pins, store as devices},
     releases::{self, RolloutRelease},
-    transfers,
 };
 use std::collections::HashMap;
 use wire::{
     Timestamp,
     device::{ARTIFACTS, Delta, Download, Offer},
     ids::{Digest, OrgId, RolloutId, UpdateId},
-    states::{DeviceState, RolloutState, UpdateState},
+    states::{DeviceState, UpdateState},
 };
 
 /// How a device asks.
@@ -99,78 +98,26 @@ impl Rollouts {
         }
         let mut candidates = turns::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await?;
         // What is on offer and not begun stays, unless something newer takes the device over.
-        candidates.retain(|candidate| open.as_ref().is_none_or(|open| candidate.beats(open)));
+        candidates.retain(|candidate| open.as_ref().is_none_or(|open| candidate.takes_over(open)));
         let frosts = if candidates.is_empty() { Vec::new() } else { freezes::not_over(&mut on, &org, now).await? };
         drop(on);
-        // What holds is a matter of the moment, or of time: of the first nobody knows the end.
+        let asking = Asking { org: &org, device, facts: &facts, open: open.as_ref(), frosts: &frosts, speaks, now };
+        // Whether it is kept back by what may end at any moment, and otherwise when the first of what keeps it back ends by itself.
         let (mut meant, mut wake) = (false, None::<Timestamp>);
         for candidate in candidates {
-            let mut on = self.db.read().await?;
-            if draw::place(&candidate.id, device) > candidate.cut {
-                continue;
-            }
-            if let Some(last) = turns::last_in(&mut on, &candidate.id, device).await?.filter(|last| !last.may_come(now)) {
-                // In its penalty box it is idle only until it is tried again.
-                wake = [wake, last.retry_at].into_iter().flatten().min();
-                continue;
-            }
-            let Some(record) = records::record(&mut on, &org, &candidate.id).await? else { continue };
-            // A way back is for those that had a part in what it takes back.
-            if let Some(of) = &record.back_of
-                && turns::last_in(&mut on, of, device).await?.is_none()
-            {
-                continue;
-            }
-            let (target, lot) = (record.target()?, record.lot()?);
-            let mut facts = facts.clone();
-            self.learn(&org, (&target, &lot), device, &mut facts).await?;
-            if target.check(&facts, false).is_err() {
-                continue;
-            }
-            // Who would ask nobody waits until somebody has confirmed it in the console. By another protocol it may be asked, so it is not idle.
-            let agreement = agreement(&mut on, &record, (device, &facts), speaks == Speaks::Hawkbit).await?;
-            if !agreement.lets_offer() {
-                meant = true;
-                continue;
-            }
-            // Where its place alone does not say it: the stage that takes it. One that came after the draw is in no stage given as a number.
-            let mut own = None;
-            if !lot.plain() || lot.limited() {
-                let cuts = if lot.plain() { records::stages(&mut on, &record).await?.iter().map(|s| s.cut).collect() } else { Vec::new() };
-                let kept = strata::one(&mut on, &record.id, lot, cuts, (device, &facts)).await?;
-                own = kept.stage_of(&record.id, device, &facts);
-                if own.is_none_or(|own| own > record.stage()) {
+            let admitted = match self.admitted(&candidate, &asking).await? {
+                Ok(admitted) => admitted,
+                Err(bar) => {
+                    match bar.ends() {
+                        Ends::ByChange => {}
+                        Ends::At(at) => wake = wake.into_iter().chain([at]).min(),
+                        Ends::AnyMoment => meant = true,
+                    }
                     continue;
                 }
-            }
-            let Some(release) = releases::for_rollout(&mut on, &org, &record.release).await? else { continue };
-            // Who says whom it trusts would refuse what others have signed, and the gate would take that for the release's fault.
-            if !releases::taken_by(&mut on, &org, &release, &facts.attributes).await? {
-                continue;
-            }
-            // What can't be fetched is not offered: the device would try until it gives up, and the gate would take that for the firmware's fault.
-            if !may_install(release.state) || releases::has_damage(&mut on, &record.release).await? {
-                continue;
-            }
-            let terms = Terms::of(&Timing::of(&record.spec), &facts.attributes, &frosts, now);
-            if !terms.may_begin() {
-                wake = [wake, terms.wake()].into_iter().flatten().min();
-                continue;
-            }
-            // From here on it is a matter of the moment.
+            };
             meant = true;
-            // Asked again in the offer's transaction; here so that those who wait for others don't queue up for one.
-            // What it takes over from counts no more then.
-            if open.is_none() && full(&record.spec, offers::crowd(&mut on, &record, device, now).await?).is_some() {
-                continue;
-            }
-            if !record.spec.ignore_data_budget && transfers::over_budget(&mut on, &org, device, now).await?.is_some() {
-                continue;
-            }
-            drop(on);
-            let made = self.offer(&record, (device, &facts, own), open.as_ref(), release).await?;
-            if let Some(offer) = made {
-                let offer = Offer { needs_confirmation: agreement == Agreement::AtDevice, ..offer };
+            if let Some(offer) = self.offer(&admitted, device, open.as_ref()).await? {
                 return Ok(Some((offer, UpdateState::Offered)));
             }
             // Somebody else was faster with the same question: the offer is theirs, whichever rollout it is of. Otherwise the rollout was
@@ -225,40 +172,28 @@ impl Rollouts {
         Ok(Terms::of(timing, &attributes, &frosts, now))
     }
 
-    /// Makes the offer; none, and nothing is changed, when in the meantime somebody paused the rollout or was faster, or as many devices
-    /// update as the plan allows at once. `own` is the stage that takes the device, where its place alone does not say it. It takes over from `open`, which the device has not begun.
-    async fn offer(
-        &self,
-        record: &Record,
-        (device, facts, own): (DeviceNo, &Facts, Option<u32>),
-        open: Option<&Open>,
-        release: RolloutRelease,
-    ) -> Result<Option<Offer>> {
+    /// Makes the offer, taking over from `open`; none, and nothing is changed, when in the meantime somebody paused the rollout or was faster, or as many
+    /// devices update as the plan allows at once.
+    async fn offer(&self, admitted: &Admitted, device: DeviceNo, open: Option<&Open>) -> Result<Option<Offer>> {
+        let (Admitted { record, facts, .. }, mut known) = (admitted, admitted.known);
         let (org, rollout) = (&record.org, &record.id);
         let now = self.clock.now();
+        let Some(release) = releases::for_rollout(&mut self.db.read().await?, org, &record.release).await? else { return Ok(None) };
         let mut tx = self.db.write().await?;
         let Some(held) = offers::hold_rollout(&mut tx, record).await? else { return Ok(None) };
-        if held.state != RolloutState::Running || draw::place(rollout, device) > held.cut || now >= held.doors_until {
-            return Ok(None);
-        }
-        if own.is_some_and(|own| i64::from(own) > held.stage) {
-            return Ok(None);
-        }
         let last = turns::last_in(&mut tx, rollout, device).await?;
-        if last.as_ref().is_some_and(|last| !last.may_come(now)) {
-            return Ok(None);
-        }
         if let Some(open) = open
             && !turns::supersede(&mut tx, open, now).await?
         {
             return Ok(None);
         }
-        if full(&record.spec, offers::crowd(&mut tx, record, device, now).await?).is_some() {
-            return Ok(None);
-        }
         let frosts = freezes::not_over(&mut tx, org, now).await?;
         let terms = Terms::of(&Timing::of(&record.spec), &facts.attributes, &frosts, now);
-        if !terms.may_begin() {
+        known.doors = Some(held.doors);
+        known.had = Some(last.as_ref().map_or(Had::Nothing, turns::Last::had));
+        known.time = Some(Time::from(&terms));
+        known.room = Some(full(&record.spec, offers::crowd(&mut tx, record, device, now).await?).is_none());
+        if known.first(&Check::HELD, now).is_some() {
             return Ok(None);
         }
         let deadline = terms.waits_from(UpdateState::Offered).plus(held.timeout_ms);
@@ -268,7 +203,7 @@ impl Rollouts {
             org,
             rollout,
             device,
-            stage: held.stage,
+            stage: i64::from(held.doors.stage),
             from_version: &facts.version,
             attempts: last.as_ref().map_or(0, turns::Last::tried) + 1,
             deadline,
@@ -291,7 +226,8 @@ impl Rollouts {
             self.bus.tell(Event::Cancelled { org: org.clone(), device, update: open.id.clone() });
         }
         let mut on = self.db.read().await?;
-        Ok(Some(offer(&mut on, device, (id, rollout.clone()), release, deadline, &terms).await?))
+        let made = offer(&mut on, device, (id, rollout.clone()), release, deadline, &terms).await?;
+        Ok(Some(Offer { needs_confirmation: known.agreement == Some(Agreement::AtDevice), ..made }))
     }
 
     /// For which update a device may fetch an artifact: only what its open update is made of, a delta to that, and not after a recall.

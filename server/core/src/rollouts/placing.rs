@@ -3,6 +3,7 @@
 
 use super::{
     Error, Rollouts,
+    admission::Rank,
     arranging::arranged,
     drafting::digest_of,
     egress::Bounds,
@@ -10,10 +11,7 @@ use super::{
     placed::{Placed, Seen},
     previewing::asks,
     reading::before_draw,
-    store::{
-        parts::Rank,
-        records::{self, Record},
-    },
+    store::records::{self, Record},
     survey::{LEFT_OUT, Miss, Target, Walk},
     ticking::{asked, target, walk},
 };

@@ -2,6 +2,7 @@
 
 use super::{
     Error, Rollouts,
+    admission::Rank,
     alike::Alike,
     arranging::arranged,
     contending::Contending,
@@ -15,7 +16,6 @@ use super::{
     lot::Lot,
     store::{
         deltas, freezes, history,
-        parts::Rank,
         records::{self, Record},
     },
     survey::{Found, Target, Walk},
@@ -288,7 +288,7 @@ pub(super) async fn draw(on: &mut Read, record: &Record, last: Option<&LastValue
     let target = target(on, record).await?;
     let lot = record.lot()?;
     let mut taken = Walk::new(&target, &lot, &record.id, false);
-    let rank = Rank { sequence: record.sequence, priority: record.spec.priority };
+    let rank = record.rank();
     walk(on, &record.org, (record.id.as_str(), rank), (now, (last, &asked(&target, &lot))), |device, facts, busy| {
         taken.take(device, facts, busy);
     })

@@ -2,6 +2,8 @@
 
 use super::{
     Rollouts,
+    admission::{Had, Time},
+    admitting::had_part,
     confirming::{self, Agreement},
     draw, expecting,
     explain::{Concern, explain},
@@ -12,10 +14,10 @@ use super::{
         ddi, freezes, history, offers,
         records::{self, Record},
         strata,
-        turns::{self, Open},
+        turns::{self, Last, Open},
     },
     throttle::{self, Full},
-    ticking::target,
+    ticking::target_for,
     timing::{self, Frost, Terms, Timing},
 };
 use crate::{
@@ -111,9 +113,7 @@ impl Rollouts {
             if meant && record.state() != RolloutState::Running {
                 continue;
             }
-            if let Some(of) = &record.back_of
-                && turns::last_in(&mut on, of, device).await?.is_none()
-            {
+            if !had_part(&mut on, &record, device).await? {
                 continue;
             }
             let concern = concern(&mut on, &record, &own).await?;
@@ -158,16 +158,13 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
         id: record.id.clone(),
         name: record.spec.name.clone(),
         priority: record.spec.priority,
-        // Who does not say which keys it trusts is not asked.
-        target: if releases::says_trust(&own.facts.attributes) { target(on, record).await? } else { record.target()? },
-        state: course.state,
+        target: target_for(on, record, own.facts).await?,
+        doors: course.doors(),
         summary: course.summary.clone(),
-        stage: course.stage,
         stage_state: course.current().map(|s| s.state),
         last: course.is_last(course.stage),
         device_stage,
-        reached: draw::place(&record.id, device) <= course.cut,
-        doors_until: course.doors_until,
+        place: draw::place(&record.id, device),
         release: course.release,
         damaged: runs && releases::has_damage(on, &record.release).await?,
         limited: throttle::throttled(&record.spec),
@@ -178,12 +175,12 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
         over_budget: over.map(|words| (words, own.data.again)),
         windowed: timing.window.is_some(),
         held: timing::words(&terms, &timing, &own.facts.attributes).filter(|_| !terms.may_begin()),
-        wake: terms.wake(),
+        time: Time::from(&terms),
         agreement: confirming::agreement(on, record, (device, own.facts), own.asked_for).await?,
         download_only: record.spec.download_only,
         begin_at: record.begin_at(),
-        again: last.as_ref().and_then(|l| l.retry_at.map(|at| (l.attempts, at))),
-        waits_again: last.as_ref().is_some_and(|l| l.again),
+        had: last.as_ref().map_or(Had::Nothing, Last::had),
+        attempts: last.as_ref().map_or(0, |l| l.attempts),
         ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
     })
 }

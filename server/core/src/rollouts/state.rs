@@ -50,6 +50,12 @@ pub const fn devices_word(state: UpdateState) -> bool {
     )
 }
 
+/// Whether the device has begun an update in this state: what is begun ends before anything else comes.
+pub const fn begun(state: UpdateState) -> bool {
+    use UpdateState as U;
+    !matches!(state, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation)
+}
+
 /// Whether a person may cancel an update in this state: a device that changes itself already can only go on.
 pub fn cancellable(state: UpdateState) -> bool {
     state != UpdateState::Queued && legal(UPDATE, state, UpdateState::Cancelled)

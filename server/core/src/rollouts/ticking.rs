@@ -2,6 +2,7 @@
 
 use super::{
     Rollouts,
+    admission::Rank,
     course::{Change, Course, may_install},
     expiring::late,
     gate::DARK_GRACE_MS,
@@ -9,9 +10,7 @@ use super::{
     moving::Move,
     plan::{Cancelled, Need, Survey, UnderWay, plan},
     store::{
-        back, dark, freezes, lists,
-        parts::{self, Rank},
-        quorum,
+        back, dark, freezes, lists, parts, quorum,
         records::{self, Record},
         strata, turns, updates,
     },
@@ -149,7 +148,7 @@ impl Rollouts {
     pub(super) async fn walk(&self, on: &mut Read, record: &Record, mut visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
         let members = back::members(on, record.back_of.as_ref()).await?;
         let meant = |device: DeviceNo| members.as_ref().is_none_or(|m| m.contains(&device));
-        let rank = Rank { sequence: record.sequence, priority: record.spec.priority };
+        let rank = record.rank();
         let (target, lot) = (record.target()?, record.lot()?);
         let measured = (self.last.as_ref(), &asked(&target, &lot));
         walk(on, &record.org, (record.id.as_str(), rank), (self.clock.now(), measured), |device, facts, busy| {
@@ -168,6 +167,11 @@ pub(super) async fn target(on: &mut impl Conn, record: &Record) -> Result<Target
         None => None,
     };
     Ok(Target { signed, ..record.target()? })
+}
+
+/// What a rollout asks of this device. Who does not say which keys it trusts is not asked by whom the release is signed.
+pub(super) async fn target_for(on: &mut impl Conn, record: &Record, facts: &Facts) -> Result<Target, DbError> {
+    if releases::says_trust(&facts.attributes) { target(on, record).await } else { record.target() }
 }
 
 /// The metrics that a rollout asks for.

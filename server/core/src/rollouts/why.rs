@@ -1,7 +1,8 @@
-//! Pure: the rules of one rollout for one device, in the order in which people ask about them: what each looked at, and when it is looked at again. The
-//! same facts and the same pure functions as when an offer is made, which may meet them in another order: what holds a device back holds it either way.
+//! Pure: the rules of one rollout for one device, in the order in which people ask about them: what each looked at, and when it is looked at again. What
+//! keeps a device back is [`admission`](super::admission)'s to say, as when an offer is made; here it gets its words.
 
 use super::{
+    admission::{Bar, Check, Had},
     confirming::Agreement,
     course::may_install,
     explain::{Concern, words},
@@ -41,16 +42,25 @@ impl Concern {
         if self.is_done(stand) {
             return vec![last_word(stand, now), self.done(facts)];
         }
-        let mut all = vec![last_word(stand, now), self.own_turn(now)];
+        let known = self.known(facts);
+        let bar = |check| known.bar(check, now);
+        let mut all = vec![last_word(stand, now), self.own_turn(bar(Check::OwnTurn), now)];
         all.extend(self.target_rules(facts));
-        all.push(self.goes_out());
-        if self.state == RolloutState::Running {
-            all.extend([self.stage_rule(now), self.time(), self.release_rule(), self.at_once(), self.data_budget()]);
+        all.push(self.goes_out(bar(Check::GoesOut)));
+        if bar(Check::GoesOut).is_none() {
+            let stage = bar(Check::Stage).or(bar(Check::Place));
+            all.extend([
+                self.stage_rule(stage),
+                self.time_rule(bar(Check::Time)),
+                self.release_rule(bar(Check::Release)),
+                self.at_once(bar(Check::Room)),
+                self.data_budget(bar(Check::DataBudget)),
+            ]);
         } else {
             let later = [Rule::Stage, Rule::Time, Rule::Release, Rule::AtOnce, Rule::DataBudget];
             all.extend(later.map(|rule| reason(rule, Says::NotYet, "it is asked once the rollout goes out.")));
         }
-        all.extend([self.agreed(), asks(facts, stand.polls)]);
+        all.extend([self.agreed(bar(Check::Agreed)), asks(facts, stand.polls)]);
         all
     }
 
@@ -71,17 +81,18 @@ impl Concern {
         met(Rule::OwnTurn, fact)
     }
 
-    fn own_turn(&self, now: Timestamp) -> Reason {
-        use {RolloutState as R, UpdateState as U};
+    fn own_turn(&self, bar: Option<Bar>, now: Timestamp) -> Reason {
+        use UpdateState as U;
         let rule = Rule::OwnTurn;
         let Some((state, detail)) = &self.ended else {
-            return met(rule, if self.waits_again { "it is to be tried again." } else { "it had no turn in this rollout yet." });
+            return met(rule, if self.had == Had::Again { "it is to be tried again." } else { "it had no turn in this rollout yet." });
         };
-        let again = self.again.filter(|_| self.never().is_none());
-        let goes_out = self.state == R::Running;
-        if let Some((tried, at)) = again
-            && at <= now
-        {
+        let again = match self.had {
+            Had::Turn(Some(at)) if self.never().is_none() => Some((self.attempts, at)),
+            _ => None,
+        };
+        let goes_out = self.doors.state == RolloutState::Running;
+        if let Some((tried, at)) = again.filter(|_| bar.is_none()) {
             return met(rule, retry::waits(tried, at, now, goes_out));
         }
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
@@ -101,7 +112,7 @@ impl Concern {
     /// Why no device gets it from this rollout any more, and what to do instead; none while one may.
     pub(super) const fn never(&self) -> Option<&'static str> {
         use RolloutState as R;
-        match self.state {
+        match self.doors.state {
             R::RollingBack | R::RolledBack => Some("Never by this rollout: it goes back. Draft a new one with a release that is good."),
             R::Stopping | R::Stopped | R::Completed => Some("Never by this rollout. Draft a new one for the devices that don't have it."),
             _ if !may_install(self.release) => Some("Never by this rollout. Draft one with another release."),
@@ -164,10 +175,13 @@ impl Concern {
             .collect()
     }
 
-    fn goes_out(&self) -> Reason {
+    fn goes_out(&self, bar: Option<Bar>) -> Reason {
         use RolloutState as R;
-        let (fact, again): (String, &str) = match self.state {
-            R::Running => return met(Rule::GoesOut, "it goes out."),
+        if bar.is_none() {
+            return met(Rule::GoesOut, "it goes out.");
+        }
+        let (fact, again): (String, &str) = match self.doors.state {
+            R::Running => ("it goes out.".to_owned(), ""),
             R::Draft => ("it is still a draft.".to_owned(), "When it is sent for approval and approved."),
             R::WaitingForApproval => ("it waits for approval.".to_owned(), "When it is approved."),
             R::Rejected => ("it was rejected.".to_owned(), "When it is changed and approved."),
@@ -187,8 +201,8 @@ impl Concern {
         blocks(Rule::GoesOut, fact, again)
     }
 
-    fn stage_rule(&self, now: Timestamp) -> Reason {
-        let (rule, stage) = (Rule::Stage, self.stage);
+    fn stage_rule(&self, bar: Option<Bar>) -> Reason {
+        let (rule, stage) = (Rule::Stage, self.doors.stage);
         let open = matches!(self.stage_state, Some(StageState::Running | StageState::Soaking | StageState::AwaitingPromotion));
         let (comes, next) = if self.ended.is_some() && open {
             ("a retry makes it go on with the device", "When a person has devices tried again.")
@@ -197,66 +211,76 @@ impl Concern {
         } else {
             ("it comes with the next stage", "When the next stage begins.")
         };
-        match (self.device_stage, self.stage_state) {
-            (None, _) => blocks(rule, "none of its stages takes the device.", "When its tags, groups or attributes change."),
-            (Some(own), _) if own > stage => {
+        match (bar, self.device_stage) {
+            (None, Some(own)) if own < stage => met(rule, format!("it is in stage {own}, whose turn has come; stage {stage} is running.")),
+            (None, _) => met(rule, format!("stage {stage} is running, and it is in it.")),
+            (Some(Bar::Later(own)), _) => {
                 let again = format!("When stage {own} begins.");
                 blocks(rule, format!("its turn comes in stage {own}; stage {stage} is running."), &again)
             }
-            (_, Some(StageState::Soaking)) => blocks(rule, format!("stage {stage} is being watched; {comes}."), next),
-            (_, Some(StageState::AwaitingPromotion)) => blocks(rule, format!("stage {stage} waits for a person to go on; {comes}."), next),
-            _ if now >= self.doors_until => blocks(rule, format!("stage {stage} takes no more devices; {comes}."), next),
-            _ if !self.reached => blocks(rule, format!("its turn comes after stage {stage}."), next),
-            (Some(own), _) if own < stage => met(rule, format!("it is in stage {own}, whose turn has come; stage {stage} is running.")),
-            _ => met(rule, format!("stage {stage} is running, and it is in it.")),
+            (Some(Bar::Closed), _) => {
+                let what = match self.stage_state {
+                    Some(StageState::Soaking) => "is being watched",
+                    Some(StageState::AwaitingPromotion) => "waits for a person to go on",
+                    _ => "takes no more devices",
+                };
+                blocks(rule, format!("stage {stage} {what}; {comes}."), next)
+            }
+            (Some(Bar::NotReached), _) => blocks(rule, format!("its turn comes after stage {stage}."), next),
+            (Some(_), _) => blocks(rule, "none of its stages takes the device.", "When its tags, groups or attributes change."),
         }
     }
 
-    fn time(&self) -> Reason {
-        match &self.held {
-            Some(held) => Reason { again_at: self.wake, ..blocks(Rule::Time, held.clone(), "When its window opens, or the freeze ends.") },
-            None if self.windowed => met(Rule::Time, "its window is open, or it waits for it by itself."),
-            None => no_matter(Rule::Time, "the plan has no window, and no freeze holds it."),
+    fn time_rule(&self, bar: Option<Bar>) -> Reason {
+        match bar {
+            Some(Bar::Shut(until)) => {
+                let held = self.held.as_deref().unwrap_or("its time has not come.");
+                Reason { again_at: until, ..blocks(Rule::Time, held, "When its window opens, or the freeze ends.") }
+            }
+            _ if self.windowed => met(Rule::Time, "its window is open, or it waits for it by itself."),
+            _ => no_matter(Rule::Time, "the plan has no window, and no freeze holds it."),
         }
     }
 
-    fn release_rule(&self) -> Reason {
-        if !may_install(self.release) {
-            return blocks(Rule::Release, "the release may not be installed any more.", "");
+    fn release_rule(&self, bar: Option<Bar>) -> Reason {
+        match bar {
+            None => met(Rule::Release, "its files are there."),
+            Some(Bar::Damaged) => {
+                let fact = "it is its turn, but a file of the release is damaged in the store; it gets it once that was uploaded again.";
+                blocks(Rule::Release, fact, "When the file was uploaded again.")
+            }
+            Some(_) => blocks(Rule::Release, "the release may not be installed any more.", ""),
         }
-        if self.damaged {
-            let fact = "it is its turn, but a file of the release is damaged in the store; it gets it once that was uploaded again.";
-            return blocks(Rule::Release, fact, "When the file was uploaded again.");
-        }
-        met(Rule::Release, "its files are there.")
     }
 
-    fn at_once(&self) -> Reason {
-        match &self.full {
-            Some(full) => {
+    fn at_once(&self, bar: Option<Bar>) -> Reason {
+        match (bar, &self.full) {
+            (Some(_), Some(full)) => {
                 let again = if self.frees.is_empty() { "When there is room beside the others." } else { &self.frees };
                 Reason { again_at: self.turn, ..blocks(Rule::AtOnce, full.clone(), again) }
             }
-            None if self.limited => met(Rule::AtOnce, "fewer update at the same time than may."),
-            None => no_matter(Rule::AtOnce, "the plan has no such limit."),
+            _ if self.limited => met(Rule::AtOnce, "fewer update at the same time than may."),
+            _ => no_matter(Rule::AtOnce, "the plan has no such limit."),
         }
     }
 
-    fn data_budget(&self) -> Reason {
-        match &self.over_budget {
-            Some((over, at)) => Reason { again_at: *at, ..blocks(Rule::DataBudget, over.clone(), "When enough of it is 30 days ago.") },
-            None if self.budgeted => met(Rule::DataBudget, "it is below its budget."),
-            None => no_matter(Rule::DataBudget, "there is no budget, or the plan passes over it."),
+    fn data_budget(&self, bar: Option<Bar>) -> Reason {
+        match (bar, &self.over_budget) {
+            (Some(_), Some((over, at))) => {
+                Reason { again_at: *at, ..blocks(Rule::DataBudget, over.clone(), "When enough of it is 30 days ago.") }
+            }
+            _ if self.budgeted => met(Rule::DataBudget, "it is below its budget."),
+            _ => no_matter(Rule::DataBudget, "there is no budget, or the plan passes over it."),
         }
     }
 
-    fn agreed(&self) -> Reason {
+    fn agreed(&self, bar: Option<Bar>) -> Reason {
         let rule = Rule::Agreed;
-        match self.agreement {
-            Agreement::NotAsked => no_matter(rule, "the plan asks nobody."),
-            Agreement::AtDevice => met(rule, "the device asks somebody before it begins."),
-            Agreement::InConsole(true) => met(rule, "somebody has confirmed it in the console."),
-            Agreement::InConsole(false) => blocks(
+        match (bar, self.agreement) {
+            (None, Agreement::NotAsked) => no_matter(rule, "the plan asks nobody."),
+            (None, Agreement::AtDevice) => met(rule, "the device asks somebody before it begins."),
+            (None, Agreement::InConsole(_)) => met(rule, "somebody has confirmed it in the console."),
+            (Some(_), _) => blocks(
                 rule,
                 "the plan asks for somebody at the device, and the device does not say that it asks. It gets it once somebody has confirmed it here.",
                 "When somebody confirms it in the console.",

@@ -18,17 +18,12 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use fleet::rollouts::{
-    Fetching,
-    ddi::{Action, Notes},
-};
+use fleet::rollouts::{Fetching, ddi::Action};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use wire::{
     Timestamp,
-    device::StatusReport,
     manifest::{Manifest, Payload},
-    states::UpdateState,
 };
 
 /// What hawkBit's clients ask for beside a file.
@@ -94,11 +89,7 @@ async fn sent(
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap_or_default().trim());
     let piece = response.status() == StatusCode::PARTIAL_CONTENT && range.is_some_and(|range| !range.ends_with('-'));
     let from = first_byte(&response);
-    if action.state < UpdateState::Downloading {
-        devices.fleet.rollouts().report(action.device, says(&action, UpdateState::Downloading)).await?;
-    } else if !piece {
-        devices.fleet.rollouts().fetches(&action, payload, from).await?;
-    }
+    devices.fleet.rollouts().flow_begins(&action, payload, (!piece).then_some(from)).await?;
     let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let response = noted(devices.clone(), Fetching::from(&action), payload.sha256.clone(), response);
     if piece {
@@ -153,23 +144,6 @@ impl Watch {
         if self.left > 0 {
             return rollouts.flows(action).await;
         }
-        // What is only fetched has ended when the device says so, after it has looked at it.
-        if self.alone && !action.timing.download_only && action.state <= UpdateState::Downloading {
-            rollouts.report(action.device, says(action, UpdateState::Downloaded)).await?;
-        }
-        rollouts.heard_ddi(action, Notes { fetched: true, ..Notes::default() }).await
-    }
-}
-
-fn says(action: &Action, state: UpdateState) -> StatusReport {
-    StatusReport {
-        update_id: action.update.clone(),
-        state,
-        progress: None,
-        code: None,
-        detail: None,
-        firmware: None,
-        deferred_until: None,
-        slots: None,
+        rollouts.has_flowed(action, self.alone).await
     }
 }

@@ -14,7 +14,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use fleet::rollouts::ddi::{Answer, Notes, Phase};
+use fleet::rollouts::ddi::{Answer, Phase};
 use serde_json::json;
 use wire::FaultKind;
 
@@ -32,12 +32,10 @@ pub(super) async fn show(State(devices): State<Devices>, asker: Asker) -> Result
 pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(body): Said) -> Result<Response, Problem> {
     let action = asker.action(&devices).await?;
     let feedback = Feedback::read(&body)?;
-    if action.cancel == Answer::Awaited && action.phase(devices.fleet.clock().now()) != Phase::Cancelling {
+    if !devices.fleet.rollouts().hear_of_cancellation(&action, means(&feedback), &feedback.details).await? {
         let problem = Problem::new(FaultKind::Conflict, "not_cancelled", "The action was not taken back, so there is nothing to cancel.");
         return Ok(problem.under(StatusCode::METHOD_NOT_ALLOWED));
     }
-    let notes = Notes { lines: &feedback.details, answer: means(&feedback), ..Notes::default() };
-    devices.fleet.rollouts().heard_ddi(&action, notes).await?;
     Ok(StatusCode::OK.into_response())
 }
 

@@ -10,10 +10,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use fleet::rollouts::{
-    confirming::AutoConfirm,
-    ddi::{Phase, Task},
-};
+use fleet::rollouts::{confirming::AutoConfirm, ddi::Task};
 use serde_json::{Map, json};
 use wire::FaultKind;
 
@@ -52,7 +49,7 @@ pub(super) async fn show(
     Query(wanted): Query<deployment::Wanted>,
 ) -> Result<Response, Problem> {
     let action = asker.action(&devices).await?;
-    if action.phase(devices.fleet.clock().now()) != Phase::Active || !action.waits_for_person() {
+    if !action.is_asked(devices.fleet.clock().now()) {
         return Err(missing());
     }
     let mut document = deployment::document(&devices, &asker, &action, &wanted).await?;

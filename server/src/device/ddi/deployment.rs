@@ -6,10 +6,7 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use fleet::rollouts::{
-    ddi::{Action, Phase},
-    timing::Terms,
-};
+use fleet::rollouts::{ddi::Action, timing::Terms};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::states::UpdateState;
@@ -37,11 +34,7 @@ impl Wanted {
 /// `GET …/deploymentBase/{action}`.
 pub(super) async fn deploy(State(devices): State<Devices>, asker: Asker, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
     let action = asker.action(&devices).await?;
-    if action.phase(devices.fleet.clock().now()) != Phase::Active || action.waits_for_person() {
-        return Err(missing());
-    }
-    // What it has not begun it does not find while its window is closed, at an address that it kept either.
-    if action.open() && action.state <= UpdateState::AwaitingConfirmation && !devices.fleet.rollouts().terms(&action).await?.may_begin() {
+    if !devices.fleet.rollouts().is_deployed(&action).await? {
         return Err(missing());
     }
     Ok(asker.answer(&document(&devices, &asker, &action, &wanted).await?))

@@ -11,51 +11,22 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use fleet::rollouts::{
     MAX_DETAIL,
-    ddi::{Action, Notes, Phase},
-    state::taken_back,
+    ddi::{Action, Taken, Word},
 };
 use wire::{FaultKind, device::StatusReport, states::UpdateState};
 
-/// `POST …/deploymentBase/{action}/feedback`: 200 whatever it says, also late or out of order, as long as the action goes on; then 410. One whose success
-/// has to be proven goes on. What waits for somebody at the device is not there for it, as its deployment is not: 404 for a word that it has begun.
+/// `POST …/deploymentBase/{action}/feedback`: 200 whatever it says that is heard, 410 once the action has ended. What waits for somebody at the device is not
+/// there for it, as its deployment is not: 404 for a word that it has begun.
 pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(body): Said) -> Result<StatusCode, Problem> {
     let action = asker.action(&devices).await?;
     let feedback = Feedback::read(&body)?;
     let last = matches!(feedback.execution, Execution::Closed | Execution::Canceled);
-    let ended = action.phase(devices.fleet.clock().now()) == Phase::Ended;
-    // Of what fell silent before it had the file, only the end is heard.
-    if ended && !(last && action.fell_silent()) {
-        return Err(gone());
+    let report = report(&action, &feedback, means(&feedback, action.stands()));
+    match devices.fleet.rollouts().hear_of_action(&action, Word { report, lines: &feedback.details, last }).await? {
+        Taken::Heard => Ok(StatusCode::OK),
+        Taken::Ended => Err(gone()),
+        Taken::NotConfirmed => Err(unconfirmed()),
     }
-    let to = means(&feedback, stands(action.state, action.fetched));
-    if action.waits_for_person() && begun(to) {
-        let mut lines = feedback.details;
-        lines.push(format!("says {to} before anybody has confirmed it, which is refused"));
-        devices.fleet.rollouts().heard_ddi(&action, Notes { lines: &lines, ..Notes::default() }).await?;
-        return Err(unconfirmed());
-    }
-    let word = report(&action, &feedback, to);
-    let mut beside: &[String] = &[];
-    let state = match devices.fleet.rollouts().report_on_action(&action, word, &feedback.details).await {
-        // It only said that it goes on, and another of its words was faster.
-        Err(fleet::Error::Rollouts(fleet::rollouts::Error::NotYours(_))) => {
-            beside = &feedback.details;
-            action.state
-        }
-        other => other?,
-    };
-    // A success after silence that nothing speaks for is heard, and counts for what the device says of itself.
-    if ended && state == action.state && to != UpdateState::Succeeded {
-        return Err(gone());
-    }
-    let fetched = !last && (UpdateState::Downloaded..=UpdateState::Verifying).contains(&state);
-    let notes = Notes { lines: beside, last, fetched, ..Notes::default() };
-    devices.fleet.rollouts().heard_ddi(&action, notes).await?;
-    if last {
-        // Its very next poll asks what it is, however late the bus is.
-        devices.fleet.rollouts().look_again(asker.device());
-    }
-    Ok(StatusCode::OK)
 }
 
 fn gone() -> Problem {
@@ -65,16 +36,6 @@ fn gone() -> Problem {
 fn unconfirmed() -> Problem {
     let why = "Somebody at the device has to confirm this action before it begins. Answer under confirmationBase first.";
     Problem::new(FaultKind::NotFound, "not_confirmed", why)
-}
-
-/// Whether a device that is there has begun, and not only refused or failed.
-fn begun(to: UpdateState) -> bool {
-    (UpdateState::Downloading..=UpdateState::Succeeded).contains(&to)
-}
-
-/// Where the device is with an action: one that was taken back, and whose file it has, can be installed.
-const fn stands(state: UpdateState, fetched: bool) -> UpdateState {
-    if fetched && taken_back(state) { UpdateState::Downloaded } else { state }
 }
 
 /// The state that feedback on an update in state `now` means. Clients have one word, `proceeding`, for all they do: before they have the file it is
@@ -147,36 +108,13 @@ mod tests {
             (E::Proceeding, false, U::Downloading, U::Downloading),
             (E::Proceeding, false, U::Downloaded, U::Installing),
             (E::Proceeding, false, U::Installing, U::Installing),
+            (E::Proceeding, false, U::Cancelled, U::Cancelled),
             (E::Resumed, false, U::AwaitingWindow, U::Downloading),
             (E::Rejected, false, U::Downloading, U::Downloading),
             (E::Rejected, true, U::Cancelled, U::Cancelled),
         ];
         for (execution, failed, now, expected) in cases {
             assert_eq!(means(&says(execution, failed), now), expected, "{execution:?} {failed} in {now}");
-        }
-    }
-
-    #[test]
-    fn who_refuses_or_fails_has_not_begun() {
-        use UpdateState as U;
-        for state in [U::Downloading, U::Downloaded, U::Installing, U::Rebooting, U::Verifying, U::Succeeded] {
-            assert!(begun(state), "{state}");
-        }
-        for state in [U::Offered, U::AwaitingWindow, U::AwaitingConfirmation, U::Failed, U::Rejected, U::Cancelled] {
-            assert!(!begun(state), "{state}");
-        }
-    }
-
-    #[test]
-    fn who_has_the_file_of_what_was_taken_back_installs_when_it_goes_on() {
-        use {Execution as E, UpdateState as U};
-        for (state, fetched, expected) in [
-            (U::Cancelled, true, U::Installing),
-            (U::Superseded, true, U::Installing),
-            (U::Cancelled, false, U::Cancelled),
-            (U::Downloading, true, U::Downloading),
-        ] {
-            assert_eq!(means(&says(E::Proceeding, false), stands(state, fetched)), expected, "{state} {fetched}");
         }
     }
 

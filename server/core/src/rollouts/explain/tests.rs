@@ -4,14 +4,17 @@ use super::*;
 use crate::{
     devices::Selector,
     rollouts::{
+        admission::Check,
         stand::{Owed, Owes, UnderWay},
         testing::signed_by,
         throttle::Full,
     },
 };
+use proptest::prelude::*;
 use wire::{
     device::{NO_KEYS, TRUSTED_KEYS},
     rollouts::Budget,
+    states::RolloutState,
     updates::Pin,
 };
 
@@ -32,14 +35,12 @@ fn running() -> Concern {
         name: "spring".into(),
         priority: 50,
         target,
-        state: RolloutState::Running,
+        doors: Doors { state: RolloutState::Running, stage: 1, cut: i64::MAX, until: Timestamp(i64::MAX) },
         summary: String::new(),
-        stage: 1,
         stage_state: Some(StageState::Running),
         last: false,
         device_stage: Some(1),
-        reached: true,
-        doors_until: Timestamp(i64::MAX),
+        place: 0,
         release: ReleaseState::Published,
         damaged: false,
         limited: false,
@@ -50,13 +51,72 @@ fn running() -> Concern {
         over_budget: None,
         windowed: false,
         held: None,
-        wake: None,
+        time: Time::Open,
         agreement: Agreement::NotAsked,
         download_only: false,
         begin_at: None,
         ended: None,
-        waits_again: false,
-        again: None,
+        had: Had::Nothing,
+        attempts: 0,
+    }
+}
+
+/// The same, which devices don't come to any more.
+fn closed() -> Doors {
+    Doors { until: Timestamp(0), ..running().doors }
+}
+
+/// The same in another state.
+fn in_state(state: RolloutState) -> Doors {
+    Doors { state, ..running().doors }
+}
+
+/// The same, in which the device had its turn.
+fn ended(state: UpdateState, detail: &str) -> Concern {
+    Concern { ended: Some((state, detail.to_owned())), had: Had::Turn(None), attempts: 1, ..running() }
+}
+
+proptest! {
+    /// Whoever is told that nothing keeps it back is let in, and whoever is told a blocker is not.
+    #[test]
+    fn what_is_told_is_what_is_decided(
+        state in proptest::sample::select(vec![RolloutState::Running, RolloutState::Running, RolloutState::Paused, RolloutState::Completed]),
+        (stage, own) in (1_u32..3, proptest::option::of(1_u32..4)),
+        (place, until) in (0_i64..4, 0_i64..3),
+        (had, sequence) in (0_usize..5, 1_i64..7),
+        release in proptest::sample::select(vec![ReleaseState::Published, ReleaseState::Deprecated, ReleaseState::Recalled]),
+        (damaged, full, over) in (any::<bool>(), any::<bool>(), any::<bool>()),
+        (shut, agreed) in (0_i64..3, 0_usize..4),
+        (stage_state, last, selected) in (0_usize..3, any::<bool>(), any::<bool>()),
+    ) {
+        let now = Timestamp(1);
+        let had = [Had::Nothing, Had::Again, Had::Turn(None), Had::Turn(Some(Timestamp(0))), Had::Turn(Some(Timestamp(2)))][had];
+        let ended = matches!(had, Had::Turn(_)).then(|| (UpdateState::Failed, "flash error".to_owned()));
+        let selector = if selected { Selector::everything() } else { Selector::parse("tag:lab").unwrap() };
+        let concern = Concern {
+            doors: Doors { state, stage, cut: 2, until: Timestamp(until) },
+            place,
+            device_stage: own,
+            stage_state: Some([StageState::Running, StageState::Soaking, StageState::AwaitingPromotion][stage_state]),
+            last,
+            had,
+            ended,
+            target: Target { selector, ..running().target },
+            release,
+            damaged,
+            limited: full,
+            full: full.then(|| "full.".to_owned()),
+            over_budget: over.then(|| ("over.".to_owned(), None)),
+            held: (shut > 0).then(|| "shut.".to_owned()),
+            time: if shut == 0 { Time::Open } else { Time::Shut((shut == 2).then_some(Timestamp(9))) },
+            agreement: [Agreement::NotAsked, Agreement::AtDevice, Agreement::InConsole(true), Agreement::InConsole(false)][agreed],
+            ..running()
+        };
+        let facts = Facts { device_type: "gateway".into(), state: "active".into(), online: true, sequence, ..Facts::default() };
+        let decided = concern.known(&facts).first(&Check::ALL, now);
+        let why = explain(&facts, &Stand::default(), &[concern], now);
+        prop_assert_eq!(why.outlook == Outlook::Now, decided.is_none(), "{:?}: {:?}", decided, why);
+        prop_assert_eq!(why.rollouts[0].blocker().is_none(), decided.is_none());
     }
 }
 
@@ -73,7 +133,7 @@ fn the_first_blocker_is_told() {
         ..Facts::default()
     };
     let running = running();
-    let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
+    let halted = Concern { doors: in_state(RolloutState::Halted), summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
     let budget = Budget { attribute: "site".into(), at_most: Some(2), at_most_percent: None };
     let (at_once, of_a_site) = (Full::AtOnce(1), Full::Budget(&budget, 2));
     let full = |full: Full<'_>| full.words(&facts, None);
@@ -107,7 +167,7 @@ fn the_first_blocker_is_told() {
             "soaking",
             facts.clone(),
             Stand::default(),
-            vec![Concern { stage_state: Some(StageState::Soaking), doors_until: Timestamp(0), ..running.clone() }],
+            vec![Concern { stage_state: Some(StageState::Soaking), doors: closed(), ..running.clone() }],
         ),
         ("as many as may at once", facts.clone(), Stand::default(), vec![Concern { full: Some(full(at_once)), ..running.clone() }]),
         (
@@ -136,26 +196,20 @@ fn the_first_blocker_is_told() {
             "waits for its window",
             facts.clone(),
             Stand::default(),
-            vec![Concern { held: Some("its window opens Mon 30 Nov 02:00 (Europe/Berlin).".into()), ..running.clone() }],
+            vec![Concern {
+                held: Some("its window opens Mon 30 Nov 02:00 (Europe/Berlin).".into()),
+                time: Time::Shut(None),
+                ..running.clone()
+            }],
         ),
-        (
-            "has fetched",
-            facts.clone(),
-            Stand::default(),
-            vec![Concern { download_only: true, ended: Some((UpdateState::Succeeded, String::new())), ..running.clone() }],
-        ),
+        ("has fetched", facts.clone(), Stand::default(), vec![Concern { download_only: true, ..ended(UpdateState::Succeeded, "") }]),
         ("halted", facts.clone(), Stand::default(), vec![halted]),
         ("newer", Facts { sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
         ("pinned", Facts { pin: Some(pin), sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
         ("trusts nobody", says_keys(NO_KEYS), Stand::default(), vec![signed.clone()]),
         ("trusts others", says_keys("00000000000000bb"), Stand::default(), vec![signed.clone()]),
         ("trusts who has signed", says_keys("00000000000000bb 00000000000000aa"), Stand::default(), vec![signed]),
-        (
-            "failed",
-            facts.clone(),
-            Stand::default(),
-            vec![Concern { ended: Some((UpdateState::Failed, "digest_mismatch".into())), ..running.clone() }],
-        ),
+        ("failed", facts.clone(), Stand::default(), vec![ended(UpdateState::Failed, "digest_mismatch")]),
         ("other type", Facts { device_type: "sensor".into(), ..facts.clone() }, Stand::default(), vec![running.clone()]),
         (
             "under way",
@@ -185,19 +239,19 @@ fn the_first_blocker_is_told() {
 #[test]
 fn who_waits_to_be_tried_again_is_told_when() {
     let facts = Facts { device_id: "gw-1".into(), device_type: "gateway".into(), sequence: 1, ..Facts::default() };
-    let failed = Concern { ended: Some((UpdateState::Failed, "flash error".into())), again: Some((2, Timestamp(3_600_000))), ..running() };
+    let failed = Concern { had: Had::Turn(Some(Timestamp(3_600_000))), attempts: 2, ..ended(UpdateState::Failed, "flash error") };
     let said = |concern: Concern| explain(&facts, &Stand::default(), &[concern], Timestamp(0)).answer;
     let told = "“spring” brings 1.2.0: it could not be installed (flash error).";
     assert_eq!(
         said(failed.clone()),
         format!("{told} Tried 2 times; it is offered again in 1 h 00 min, while devices of its stage may come.")
     );
-    let paused = Concern { state: RolloutState::Paused, summary: "Paused: a moment".into(), ..failed.clone() };
+    let paused = Concern { doors: in_state(RolloutState::Paused), summary: "Paused: a moment".into(), ..failed.clone() };
     assert_eq!(
         said(paused),
         format!("{told} Tried 2 times; it is offered again once the rollout is resumed, in 1 h 00 min at the earliest.")
     );
-    assert_eq!(said(Concern { state: RolloutState::Stopped, ..failed }), told, "nothing comes after the end");
+    assert_eq!(said(Concern { doors: in_state(RolloutState::Stopped), ..failed }), told, "nothing comes after the end");
 }
 
 #[test]
@@ -210,7 +264,7 @@ fn who_is_done_is_not_kept_back() {
         ..Facts::default()
     };
     for state in [RolloutState::Running, RolloutState::Completed] {
-        let done = Concern { state, ended: Some((UpdateState::Succeeded, String::new())), ..running() };
+        let done = Concern { doors: in_state(state), ..ended(UpdateState::Succeeded, "") };
         let said = |facts: &Facts| {
             let why = explain(facts, &Stand::default(), std::slice::from_ref(&done), Timestamp(0));
             assert!(why.rollouts.iter().all(|rollout| rollout.blocker().is_none() && rollout.outlook == why.outlook));
@@ -220,7 +274,7 @@ fn who_is_done_is_not_kept_back() {
         let later = "“spring” brings 1.2.0: it succeeded, and the device runs 1.3.0 by now.";
         assert_eq!(said(&facts(6, "1.3.0")), (Outlook::Done, later.to_owned()));
     }
-    let failed = Concern { state: RolloutState::Completed, ended: Some((UpdateState::Failed, String::new())), ..running() };
+    let failed = Concern { doors: in_state(RolloutState::Completed), ..ended(UpdateState::Failed, "") };
     let why = explain(&facts(1, "1.0.0"), &Stand::default(), &[failed], Timestamp(0));
     let ended = why.rollouts[0].rules.iter().find(|r| r.rule == Rule::GoesOut).unwrap();
     assert_eq!((why.outlook, ended.fact.as_str()), (Outlook::Blocked, "it has ended."), "not without it");
@@ -234,7 +288,7 @@ fn nobody_is_told_to_wait_for_what_can_not_come() {
         let why = explain(&facts, &Stand::default(), &[concern], Timestamp(0));
         why.rollouts[0].rules.iter().find(|r| r.rule == rule).unwrap().again.clone()
     };
-    let failed = |state| Concern { state, ended: Some((UpdateState::Failed, String::new())), ..running() };
+    let failed = |state| Concern { doors: in_state(state), ..ended(UpdateState::Failed, "") };
     for state in [R::Running, R::Paused, R::Halted] {
         assert_eq!(again(failed(state), Rule::OwnTurn), "When a person has it tried again.", "{state}");
         let recalled = Concern { release: ReleaseState::Recalled, ..failed(state) };
@@ -245,7 +299,7 @@ fn nobody_is_told_to_wait_for_what_can_not_come() {
             assert!(again(failed(state), rule).starts_with("Never by this rollout"), "{state} {rule:?}");
         }
     }
-    let halted = Concern { state: R::Halted, ..running() };
+    let halted = Concern { doors: in_state(R::Halted), ..running() };
     let rules = halted.rules(&facts, &Stand::default(), Timestamp(0));
     assert_eq!(rules.iter().find(|r| r.rule == Rule::Stage).map(|r| r.says), Some(Says::NotYet));
     assert_eq!(again(halted.clone(), Rule::GoesOut), "When a person resumes it.");
@@ -269,7 +323,7 @@ fn who_holds_the_place_says_when_it_is_looked_at_again() {
 fn a_later_stage_is_not_called_the_devices_own() {
     let facts = Facts { device_id: "gw-1".into(), device_type: "gateway".into(), sequence: 1, ..Facts::default() };
     let said = |stage| {
-        let rules = Concern { stage, ..running() }.rules(&facts, &Stand::default(), Timestamp(0));
+        let rules = Concern { doors: Doors { stage, ..running().doors }, ..running() }.rules(&facts, &Stand::default(), Timestamp(0));
         rules.into_iter().find(|r| r.rule == Rule::Stage).map(|r| (r.says, r.fact)).unwrap()
     };
     assert_eq!(said(1), (Says::Met, "stage 1 is running, and it is in it.".to_owned()));
@@ -295,7 +349,7 @@ fn who_does_not_say_whom_it_trusts_is_asked_nothing() {
 
 #[test]
 fn behind_the_last_stage_nobody_is_told_to_wait_for_another() {
-    let (facts, held) = (Facts::default(), Concern { doors_until: Timestamp(0), ..running() });
+    let (facts, held) = (Facts::default(), Concern { doors: closed(), ..running() });
     let of_stage = |concern: Concern| {
         let rules = concern.rules(&facts, &Stand::default(), Timestamp(1));
         rules.into_iter().find(|r| r.rule == Rule::Stage).map(|r| (r.fact, r.again)).unwrap()

@@ -10,6 +10,7 @@ use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
     rollouts::{
+        admission::Doors,
         holding::Place,
         state::Class,
         throttle::{Crowd, Full, throttled},
@@ -21,7 +22,6 @@ use wire::{
     device::{TIMEZONE, WAITS_FOR_WINDOW},
     ids::{OrgId, RolloutId, UpdateId},
     rollouts::Counts,
-    states::RolloutState,
 };
 
 /// Reads the rollout and keeps it as it is until the transaction ends: nobody pauses it between the look and the offer.
@@ -99,10 +99,7 @@ pub(super) const INSERT: Sql = Sql::same(
 /// The rollout as it stands while its row is held.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::rollouts) struct Held {
-    pub state: RolloutState,
-    pub stage: i64,
-    pub cut: i64,
-    pub doors_until: Timestamp,
+    pub doors: Doors,
     pub last_device: DeviceNo,
     pub timeout_ms: i64,
 }
@@ -128,10 +125,12 @@ pub(in crate::rollouts) async fn hold_rollout(tx: &mut Tx, record: &Record) -> R
     found
         .map(|(state, stage, cut, doors_until, last_device, timeout_ms)| {
             Ok(Held {
-                state: state.parse().map_err(Error::corrupt)?,
-                stage,
-                cut,
-                doors_until: Timestamp(doors_until),
+                doors: Doors {
+                    state: state.parse().map_err(Error::corrupt)?,
+                    stage: u32::try_from(stage).map_err(Error::corrupt)?,
+                    cut,
+                    until: Timestamp(doors_until),
+                },
                 last_device,
                 timeout_ms,
             })

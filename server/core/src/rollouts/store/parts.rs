@@ -5,6 +5,7 @@ use crate::{
     db::{Conn, Error, Sql, many, row, rows},
     devices::DeviceNo,
     rollouts::{
+        admission::Rank,
         gate::{DARK_GRACE_MS, DARK_WATCH_MS},
         state::Class,
     },
@@ -209,13 +210,6 @@ pub(in crate::rollouts) async fn turns_of(
         found.push(Happening::Ended { at: Timestamp(at), rollout, name, version, state, detail });
     }
     Ok(found)
-}
-
-/// What a rollout stands for beside others: what it brings, and how urgent it is.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::rollouts) struct Rank {
-    pub sequence: i64,
-    pub priority: u32,
 }
 
 /// Devices that other rollouts are updating, and that one of this rank does not take over.

@@ -4,6 +4,7 @@ use crate::{
     db::{Conn, Error, Sql, row, rows},
     devices::{DeviceNo, Selector},
     rollouts::{
+        admission::{Doors, Rank},
         course::{Course, Stage},
         gate::Seen,
         lot::Lot,
@@ -106,6 +107,14 @@ impl Record {
     }
     pub fn generation(&self) -> i64 {
         self.course.generation
+    }
+    /// How it stands to others.
+    pub const fn rank(&self) -> Rank {
+        Rank { priority: self.spec.priority, sequence: self.sequence }
+    }
+    /// How far it is open to devices.
+    pub const fn doors(&self) -> Doors {
+        self.course.doors()
     }
     pub fn stage(&self) -> u32 {
         self.course.stage

@@ -8,13 +8,18 @@ use super::{
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
-    rollouts::{plan::Cancelled, state::Class, timing::Timing},
+    rollouts::{
+        admission::{Doors, Had, Rank},
+        plan::Cancelled,
+        state::{Class, begun},
+        timing::Timing,
+    },
 };
 use wire::{
     Timestamp,
     ids::{OrgId, RolloutId, UpdateId},
     rollouts::Counts,
-    states::UpdateState,
+    states::{RolloutState, UpdateState},
 };
 
 pub(super) const OPEN_OF: Sql = Sql::same(
@@ -26,7 +31,7 @@ pub(super) const OPEN_OF: Sql = Sql::same(
 pub(super) const STATE_OF: Sql = Sql::same("SELECT state FROM updates WHERE id = $1 AND device = $2");
 /// Rollouts a device of this type and sequence may be offered now, the most urgent first, and of these the newest release.
 pub(super) const CANDIDATES: Sql = Sql::same(
-    "SELECT id, cut, sequence, priority FROM rollouts
+    "SELECT id, stage, cut, doors_until, sequence, priority FROM rollouts
      WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY priority DESC, sequence DESC, id",
 );
 pub(super) const LAST_IN: Sql = Sql::same(
@@ -87,7 +92,7 @@ pub(in crate::rollouts) struct Open {
     pub version: String,
     pub name: String,
     pub sequence: i64,
-    pub priority: i64,
+    pub priority: u32,
     pub timing: Timing,
     pub timeout_ms: i64,
     /// What the device said last, and when.
@@ -99,10 +104,13 @@ pub(in crate::rollouts) struct Open {
 }
 
 impl Open {
-    /// Whether its device has begun: what is begun ends before anything else comes.
-    pub fn begun(&self) -> bool {
-        use UpdateState as U;
-        !matches!(self.state, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation)
+    /// Whether its device has begun.
+    pub const fn begun(&self) -> bool {
+        begun(self.state)
+    }
+
+    const fn rank(&self) -> Rank {
+        Rank { priority: self.priority, sequence: self.sequence }
     }
 }
 
@@ -141,7 +149,7 @@ pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -
                 version: u.version,
                 name: u.name,
                 sequence: u.sequence,
-                priority: u.priority,
+                priority: u32::try_from(u.priority).map_err(Error::corrupt)?,
                 timing: timing(&u.spec)?,
                 timeout_ms: u.timeout_ms,
                 said: (u.detail, Timestamp(u.updated_at)),
@@ -161,15 +169,14 @@ pub(in crate::rollouts) async fn state_of(on: &mut impl Conn, device: DeviceNo, 
 #[derive(Debug, Clone)]
 pub(in crate::rollouts) struct Candidate {
     pub id: RolloutId,
-    pub cut: i64,
-    sequence: i64,
-    priority: i64,
+    pub doors: Doors,
+    rank: Rank,
 }
 
 impl Candidate {
-    /// Whether it takes a device over from an update that has not begun: it is newer and not less urgent.
-    pub const fn beats(&self, open: &Open) -> bool {
-        self.sequence > open.sequence && self.priority >= open.priority
+    /// Whether it takes a device over from this update.
+    pub const fn takes_over(&self, open: &Open) -> bool {
+        self.rank.takes_over(open.rank(), open.state)
     }
 }
 
@@ -180,9 +187,12 @@ pub(in crate::rollouts) async fn candidates(
     sequence: i64,
     now: Timestamp,
 ) -> Result<Vec<Candidate>, Error> {
-    let found = rows!(on, (String, i64, i64, i64), CANDIDATES, org.as_str(), device_type, sequence, now.0)?;
-    let read = |(id, cut, sequence, priority): (String, i64, i64, i64)| {
-        Ok(Candidate { id: id.parse().map_err(Error::corrupt)?, cut, sequence, priority })
+    let found = rows!(on, (String, i64, i64, i64, i64, i64), CANDIDATES, org.as_str(), device_type, sequence, now.0)?;
+    let read = |(id, stage, cut, until, sequence, priority): (String, i64, i64, i64, i64, i64)| {
+        let (stage, until) = (u32::try_from(stage).map_err(Error::corrupt)?, Timestamp(until));
+        let doors = Doors { state: RolloutState::Running, stage, cut, until };
+        let rank = Rank { priority: u32::try_from(priority).map_err(Error::corrupt)?, sequence };
+        Ok(Candidate { id: id.parse().map_err(Error::corrupt)?, doors, rank })
     };
     found.into_iter().map(read).collect()
 }
@@ -204,9 +214,14 @@ pub(in crate::rollouts) struct Last {
 }
 
 impl Last {
+    /// How it stands.
+    pub const fn had(&self) -> Had {
+        if self.again { Had::Again } else { Had::Turn(self.retry_at) }
+    }
+
     /// Whether the device may be offered the release once more.
     pub fn may_come(&self, now: Timestamp) -> bool {
-        self.again || self.retry_at.is_some_and(|at| at <= now)
+        self.had().may_come(now)
     }
 
     /// Whether a person has cancelled it.

@@ -3,11 +3,13 @@
 use super::{OPEN_MIN, Row, TIMEOUT, World, ZONES};
 use crate::devices::{Device, Dice, Fault};
 use fleet::rollouts::{
+    admission::{Bar, Check, Had, Known, Rank, Taken, Time},
+    confirming::Agreement,
     control::order,
     course::Change,
     draw,
     hearing::{Brings, Heard, Proof, hear, proves},
-    state::{Class, UPDATE, legal},
+    state::{Class, UPDATE, begun, legal},
     throttle::full,
     timing::{Terms, Timing},
 };
@@ -18,11 +20,6 @@ use wire::{
     rollouts::Verb,
     states::{ReleaseState, RolloutState, StageState, UpdateState},
 };
-
-/// Whether a newer rollout may take over from an update in this state.
-pub(super) const fn not_begun(state: UpdateState) -> bool {
-    matches!(state, UpdateState::Offered | UpdateState::AwaitingWindow | UpdateState::AwaitingConfirmation)
-}
 
 impl World {
     pub(super) fn act(&mut self, device: usize) {
@@ -57,50 +54,37 @@ impl World {
     pub(super) fn poll(&mut self, device: usize) {
         // A device that lost its state asks again and gets the same offer.
         let open = (0..self.rows.len()).rev().find(|i| self.rows[*i].device == device && self.rows[*i].open);
-        if let Some(i) = open.filter(|i| !not_begun(self.rows[*i].state)) {
+        if let Some(i) = open.filter(|i| begun(self.rows[*i].state)) {
             self.devices[device].work = Some((i, UpdateState::Offered));
             return;
         }
         let now = Timestamp(self.now);
-        for run in 0..self.runs.len() {
-            let r = &self.runs[run];
-            let own = self.own(run, device);
-            let last = r.latest.get(&device).copied();
-            let had_its_turn = last.is_some_and(|row| !self.rows[row].again && self.rows[row].retry_at.is_none_or(|at| at > now.0));
-            if open.is_some_and(|i| self.runs[self.rows[i].run].sequence >= r.sequence) {
+        let mut runs: Vec<usize> = (0..self.runs.len()).collect();
+        runs.sort_by(|a, b| self.rank(*a).order(&self.runs[*a].id).cmp(&self.rank(*b).order(&self.runs[*b].id)));
+        for run in runs {
+            if open.is_some_and(|i| !self.rank(run).takes_over(self.rank(self.rows[i].run), self.rows[i].state)) {
                 continue;
             }
-            if !r.course.may_offer(own, now) || had_its_turn || !self.eligible(run, device) {
-                continue;
-            }
-            let zone = usize::try_from(self.devices[device].site).ok().and_then(|site| ZONES.get(site));
-            let attributes = zone.map(|(name, _)| ("timezone".to_owned(), (*name).to_owned())).into_iter().collect();
-            if !Terms::of(&Timing::of(&r.spec), &attributes, &[], now).may_begin() {
-                self.tally.shut += 1;
-                continue;
-            }
-            if let Some(window) = &r.spec.window {
-                let local = now.0 / 60_000 + zone.map_or(0, |(_, before)| *before);
-                let open = (local - i64::from(window.from.minutes())).rem_euclid(1440) < i64::from(OPEN_MIN);
-                assert!(open, "seed {}: an offer outside its window", self.seed);
-            }
-            if open.is_none() && full(&r.spec, self.crowd(run, device)).is_some() {
-                self.tally.held_back += 1;
-                continue;
-            }
-            if let Some(i) = open {
-                // What it takes over from counts no more then.
-                self.rows[i].open = false;
-                let no_room = full(&self.runs[run].spec, self.crowd(run, device)).is_some();
-                self.rows[i].open = true;
-                if no_room {
+            match self.known(run, device, open).first(&Check::ALL, now) {
+                None => {}
+                Some(Bar::Shut(_)) => {
+                    self.tally.shut += 1;
+                    continue;
+                }
+                Some(Bar::NoRoom) => {
                     self.tally.held_back += 1;
                     continue;
                 }
+                Some(Bar::NotKnown(check)) => panic!("seed {}: {check:?} was not found out", self.seed),
+                Some(_) => continue,
+            }
+            self.check_window(run, device);
+            if let Some(i) = open {
                 self.supersede(i);
             }
+            let (own, last) = (self.own(run, device), self.runs[run].latest.get(&device).copied());
             let r = &self.runs[run];
-            // What the invariants say of every offer, asked independently of `may_offer`.
+            // What the invariants say of every offer, asked independently of `admission`.
             assert!(r.approved, "seed {}: an offer without approval", self.seed);
             assert_eq!(r.course.state, RolloutState::Running, "seed {}: an offer outside running", self.seed);
             assert_eq!(r.course.release, ReleaseState::Published, "seed {}: an offer of a recalled release", self.seed);
@@ -166,6 +150,49 @@ impl World {
         if let Some(i) = open {
             self.devices[device].work = Some((i, UpdateState::Offered));
             self.words += 1;
+        }
+    }
+
+    fn rank(&self, run: usize) -> Rank {
+        Rank { priority: 5, sequence: self.runs[run].sequence }
+    }
+
+    /// What decides whether a run lets a device in that may be taken over from an open update.
+    fn known(&self, run: usize, device: usize, open: Option<usize>) -> Known {
+        let r = &self.runs[run];
+        let had = r.latest.get(&device).map_or(Had::Nothing, |row| {
+            let row = &self.rows[*row];
+            if row.again { Had::Again } else { Had::Turn(row.retry_at.map(Timestamp)) }
+        });
+        let attributes = self.zone(device).map(|(name, _)| ("timezone".to_owned(), name.to_owned())).into_iter().collect();
+        let terms = Terms::of(&Timing::of(&r.spec), &attributes, &[], Timestamp(self.now));
+        let time = if terms.may_begin() { Time::Open } else { Time::Shut(terms.wake()) };
+        Known {
+            doors: Some(r.course.doors()),
+            place: Some(draw::place(&r.id, self.devices[device].number)),
+            taken: Some(Taken::By(self.own(run, device))),
+            had: Some(had),
+            part: Some(self.had_part(run, device)),
+            misses: Some(self.misses(run, device)),
+            agreement: Some(Agreement::NotAsked),
+            release: Some((r.course.release, false)),
+            time: Some(time),
+            // What it is taken over from counts no more then.
+            room: Some(full(&r.spec, self.crowd(run, device, open)).is_none()),
+            over_budget: Some(false),
+        }
+    }
+
+    fn zone(&self, device: usize) -> Option<(&'static str, i64)> {
+        usize::try_from(self.devices[device].site).ok().and_then(|site| ZONES.get(site)).copied()
+    }
+
+    /// By the hours of its zone, reckoned here.
+    fn check_window(&self, run: usize, device: usize) {
+        if let Some(window) = &self.runs[run].spec.window {
+            let local = self.now / 60_000 + self.zone(device).map_or(0, |(_, before)| before);
+            let open = (local - i64::from(window.from.minutes())).rem_euclid(1440) < i64::from(OPEN_MIN);
+            assert!(open, "seed {}: an offer outside its window", self.seed);
         }
     }
 

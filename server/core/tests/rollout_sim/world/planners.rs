@@ -1,6 +1,6 @@
 //! Two planners that act on what they saw some time ago.
 
-use super::{Pending, Row, World, act::not_begun, ledger::retractable};
+use super::{Pending, Row, World, ledger::retractable};
 use crate::devices::Dice;
 use fleet::devices::{Facts, Selector};
 use fleet::rollouts::{
@@ -8,7 +8,8 @@ use fleet::rollouts::{
     evidence::{self, Groups, Look},
     gate::{DARK_GRACE_MS, DARK_WATCH_MS},
     plan::{Need, Plan, Survey, UnderWay, plan},
-    survey::{Target, Walk},
+    state::begun,
+    survey::{Miss, Target, Walk},
     throttle::Crowd,
 };
 use wire::{
@@ -64,9 +65,10 @@ impl World {
         }
     }
 
-    /// What is under way where the run's plan has limits.
-    pub(super) fn crowd(&self, run: usize, device: usize) -> Crowd {
-        let count = |wanted: &dyn Fn(&Row) -> bool| i64::try_from(self.rows.iter().filter(|r| r.open && wanted(r)).count()).unwrap();
+    /// What is under way where the run's plan has limits, but for this update.
+    pub(super) fn crowd(&self, run: usize, device: usize, but: Option<usize>) -> Crowd {
+        let open = || self.rows.iter().enumerate().filter(|(i, r)| r.open && Some(*i) != but).map(|(_, r)| r);
+        let count = |wanted: &dyn Fn(&Row) -> bool| i64::try_from(open().filter(|r| wanted(r)).count()).unwrap();
         let (spec, site) = (&self.runs[run].spec, self.devices[device].site);
         let begun = self.rows.iter().filter(|r| r.run == run && r.made_at > self.now - 60_000).count();
         Crowd {
@@ -125,16 +127,27 @@ impl World {
     }
 
     pub(super) fn eligible(&self, run: usize, device: usize) -> bool {
-        let d = &self.devices[device];
-        let belongs =
-            self.runs[run].back_of.is_none_or(|of| self.runs[of].latest.contains_key(&device) && d.sequence == self.runs[of].sequence);
-        d.member && belongs && d.sequence < self.runs[run].sequence
+        self.had_part(run, device) && self.misses(run, device).is_none()
+    }
+
+    /// Whether a device had a part in what a run takes back.
+    pub(super) fn had_part(&self, run: usize, device: usize) -> bool {
+        self.runs[run].back_of.is_none_or(|of| self.runs[of].latest.contains_key(&device))
+    }
+
+    /// What speaks against a device. Whether it belongs to the fleet is the world's to say.
+    pub(super) fn misses(&self, run: usize, device: usize) -> Option<Miss> {
+        let (d, r) = (&self.devices[device], &self.runs[run]);
+        let runs = r.back_of.map(|of| self.runs[of].sequence);
+        let facts = Facts { sequence: d.sequence, ..self.facts(device) };
+        let target = Target { sequence: r.sequence, runs, ..everybody() };
+        if d.member { target.check(&facts, false).err() } else { Some(Miss::NotActive) }
     }
 
     /// Whether another rollout updates a device and this one does not take it over.
     fn busy_for(&self, run: usize, device: usize) -> bool {
         let sequence = self.runs[run].sequence;
-        self.rows.iter().any(|r| r.device == device && r.open && !(not_begun(r.state) && self.runs[r.run].sequence < sequence))
+        self.rows.iter().any(|r| r.device == device && r.open && (begun(r.state) || self.runs[r.run].sequence >= sequence))
     }
 
     pub(super) fn busy(&self, device: usize) -> bool {

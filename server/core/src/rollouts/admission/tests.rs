@@ -1,0 +1,117 @@
+//! Each rule alone keeps a device back, and so does a fact that nobody has found out.
+
+use super::*;
+use crate::rollouts::testing::rollout_id;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+/// A device that is let in.
+const fn let_in() -> Known {
+    Known {
+        doors: Some(Doors { state: RolloutState::Running, stage: 2, cut: 70, until: Timestamp(2_000_000) }),
+        place: Some(70),
+        taken: Some(Taken::By(Some(2))),
+        had: Some(Had::Nothing),
+        part: Some(true),
+        misses: Some(None),
+        agreement: Some(Agreement::NotAsked),
+        release: Some((ReleaseState::Published, false)),
+        time: Some(Time::Open),
+        room: Some(true),
+        over_budget: Some(false),
+    }
+}
+
+#[test]
+fn what_nobody_has_found_out_keeps_a_device_back() {
+    assert_eq!(let_in().first(&Check::ALL, NOW), None);
+    for check in Check::ALL {
+        assert_eq!(Known::default().bar(check, NOW), Some(Bar::NotKnown(check)));
+    }
+    assert_eq!(Known::default().so_far(NOW), None, "whoever is still finding out is not kept back by that");
+    let forgotten = [
+        Known { doors: None, ..let_in() },
+        Known { place: None, ..let_in() },
+        Known { taken: None, ..let_in() },
+        Known { had: None, ..let_in() },
+        Known { part: None, ..let_in() },
+        Known { misses: None, ..let_in() },
+        Known { agreement: None, ..let_in() },
+        Known { release: None, ..let_in() },
+        Known { time: None, ..let_in() },
+        Known { room: None, ..let_in() },
+        Known { over_budget: None, ..let_in() },
+    ];
+    for known in forgotten {
+        assert!(matches!(known.first(&Check::ALL, NOW), Some(Bar::NotKnown(_))), "{known:?}");
+        assert_eq!(known.so_far(NOW), None);
+    }
+}
+
+#[test]
+fn each_rule_alone_keeps_a_device_back_and_says_what_ends_that() {
+    let doors = let_in().doors.unwrap();
+    let at = |doors: Doors| Known { doors: Some(doors), ..let_in() };
+    let later = Timestamp(NOW.0 + 1);
+    let cases = [
+        (at(Doors { state: RolloutState::Paused, ..doors }), Bar::NotOut(RolloutState::Paused), Ends::ByChange),
+        (at(Doors { until: NOW, ..doors }), Bar::Closed, Ends::ByChange),
+        (at(Doors { stage: 1, ..doors }), Bar::Later(2), Ends::ByChange),
+        (at(Doors { cut: 69, ..doors }), Bar::NotReached, Ends::ByChange),
+        (Known { taken: Some(Taken::By(None)), ..let_in() }, Bar::NoStage, Ends::ByChange),
+        (Known { had: Some(Had::Turn(None)), ..let_in() }, Bar::HadItsTurn(None), Ends::ByChange),
+        (Known { had: Some(Had::Turn(Some(later))), ..let_in() }, Bar::HadItsTurn(Some(later)), Ends::At(later)),
+        (Known { part: Some(false), ..let_in() }, Bar::NoPart, Ends::ByChange),
+        (Known { misses: Some(Some(Miss::Pinned)), ..let_in() }, Bar::Misses(Miss::Pinned), Ends::ByChange),
+        (Known { agreement: Some(Agreement::InConsole(false)), ..let_in() }, Bar::NotAgreed, Ends::AnyMoment),
+        (Known { release: Some((ReleaseState::Recalled, true)), ..let_in() }, Bar::NotInstallable, Ends::ByChange),
+        (Known { release: Some((ReleaseState::Deprecated, true)), ..let_in() }, Bar::Damaged, Ends::ByChange),
+        (Known { time: Some(Time::Shut(Some(later))), ..let_in() }, Bar::Shut(Some(later)), Ends::At(later)),
+        (Known { time: Some(Time::Shut(None)), ..let_in() }, Bar::Shut(None), Ends::ByChange),
+        (Known { room: Some(false), ..let_in() }, Bar::NoRoom, Ends::AnyMoment),
+        (Known { over_budget: Some(true), ..let_in() }, Bar::OverBudget, Ends::AnyMoment),
+    ];
+    for (known, bar, ends) in cases {
+        let kept: Vec<Bar> = Check::ALL.iter().filter_map(|check| known.bar(*check, NOW)).collect();
+        assert_eq!((kept, known.so_far(NOW), bar.ends()), (vec![bar], Some(bar), ends));
+    }
+    let lets_in = [
+        Known { had: Some(Had::Again), ..let_in() },
+        Known { had: Some(Had::Turn(Some(NOW))), ..let_in() },
+        Known { taken: Some(Taken::ByPlace), ..let_in() },
+        Known { taken: Some(Taken::By(Some(1))), ..let_in() },
+        Known { agreement: Some(Agreement::AtDevice), ..let_in() },
+        Known { agreement: Some(Agreement::InConsole(true)), ..let_in() },
+        Known { release: Some((ReleaseState::Deprecated, false)), ..let_in() },
+    ];
+    for known in lets_in {
+        assert_eq!(known.first(&Check::ALL, NOW), None, "{known:?}");
+    }
+}
+
+#[test]
+fn every_rule_is_asked_once_and_those_that_change_are_asked_again() {
+    for (at, check) in Check::ALL.iter().enumerate() {
+        assert!(!Check::ALL[..at].contains(check), "{check:?}");
+    }
+    assert!(Check::HELD.iter().all(|check| Check::ALL.contains(check)));
+}
+
+#[test]
+fn a_newer_release_that_is_no_less_urgent_takes_over_what_has_not_begun() {
+    let rank = |priority, sequence| Rank { priority, sequence };
+    let takes = |new: Rank, other, state| new.takes_over(other, state);
+    assert!(takes(rank(5, 3), rank(5, 2), UpdateState::Offered) && takes(rank(6, 3), rank(5, 2), UpdateState::AwaitingWindow));
+    assert!(!takes(rank(5, 2), rank(5, 2), UpdateState::Offered) && !takes(rank(5, 2), rank(5, 3), UpdateState::Offered));
+    assert!(!takes(rank(4, 3), rank(5, 2), UpdateState::Offered), "less urgent");
+    assert!(!takes(rank(9, 9), rank(5, 2), UpdateState::Downloading), "it has begun");
+}
+
+#[test]
+fn the_more_urgent_goes_first_and_of_the_same_the_newer_and_then_the_one_that_was_there_before() {
+    let (a, b) = (rollout_id(1).min(rollout_id(2)), rollout_id(1).max(rollout_id(2)));
+    let rank = |priority, sequence| Rank { priority, sequence };
+    assert!(rank(5, 1).order(&b) < rank(4, 9).order(&a));
+    assert!(rank(4, 9).order(&b) < rank(4, 1).order(&a));
+    assert!(rank(4, 9).order(&a) < rank(4, 9).order(&b));
+}
