@@ -79,7 +79,7 @@ pub fn broken_rules() -> Result<Vec<String>> {
     let mut uses = Vec::new();
     for file in paths::files_below(&folder).with_context(|| format!("reading {SOURCES}"))? {
         let path = file.strip_prefix(&folder)?.to_string_lossy().into_owned();
-        if path.ends_with(".rs") && !is_test(&path) {
+        if file.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
             let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
             uses.extend(uses_in(&path, &text, &tables));
         }

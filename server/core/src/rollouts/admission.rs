@@ -120,8 +120,8 @@ pub struct Known {
     pub had: Option<Had>,
     /// Whether it had a part in what is taken back; true of a rollout that takes nothing back.
     pub part: Option<bool>,
-    /// What speaks against it of its own facts, if anything does: what [`Target::check`](super::survey::Target::check) says.
-    pub misses: Option<Option<Miss>>,
+    /// Whether the release and the plan are for it: what [`Target::check`](super::survey::Target::check) says.
+    pub fits: Option<Result<(), Miss>>,
     /// Who has to agree.
     pub agreement: Option<Agreement>,
     /// Where the release is in its life, and whether a file of it is damaged.
@@ -169,6 +169,12 @@ pub enum Bar {
     OverBudget,
 }
 
+/// What a rule says.
+enum Answer {
+    LetsIn,
+    Keeps(Bar),
+}
+
 /// What ends that a device is kept back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
@@ -183,7 +189,11 @@ pub enum Ends {
 impl Known {
     /// Whether a rule keeps the device back, and what does.
     pub fn bar(&self, check: Check, now: Timestamp) -> Option<Bar> {
-        self.asked(check, now).unwrap_or(Some(Bar::NotKnown(check)))
+        match self.asked(check, now) {
+            Some(Answer::LetsIn) => None,
+            Some(Answer::Keeps(bar)) => Some(bar),
+            None => Some(Bar::NotKnown(check)),
+        }
     }
 
     /// The first of these rules that keeps the device back.
@@ -193,12 +203,15 @@ impl Known {
 
     /// The first rule that keeps the device back by what was found out until now: whoever finds out more asks again.
     pub fn so_far(&self, now: Timestamp) -> Option<Bar> {
-        Check::ALL.iter().find_map(|check| self.asked(*check, now).flatten())
+        Check::ALL.iter().find_map(|check| match self.asked(*check, now) {
+            Some(Answer::Keeps(bar)) => Some(bar),
+            Some(Answer::LetsIn) | None => None,
+        })
     }
 
     /// None where what the rule looks at is not known.
-    fn asked(&self, check: Check, now: Timestamp) -> Option<Option<Bar>> {
-        let when = |keeps: bool, bar: Bar| keeps.then_some(bar);
+    fn asked(&self, check: Check, now: Timestamp) -> Option<Answer> {
+        let when = |keeps: bool, bar: Bar| if keeps { Answer::Keeps(bar) } else { Answer::LetsIn };
         Some(match check {
             Check::GoesOut => {
                 let state = self.doors?.state;
@@ -206,24 +219,27 @@ impl Known {
             }
             Check::Place => when(self.place? > self.doors?.cut, Bar::NotReached),
             Check::OwnTurn => match self.had? {
-                Had::Turn(again) if !Had::Turn(again).may_come(now) => Some(Bar::HadItsTurn(again)),
-                _ => None,
+                had @ Had::Turn(again) => when(!had.may_come(now), Bar::HadItsTurn(again)),
+                Had::Nothing | Had::Again => Answer::LetsIn,
             },
             Check::Part => when(!self.part?, Bar::NoPart),
-            Check::Fits => self.misses?.map(Bar::Misses),
+            Check::Fits => match self.fits? {
+                Ok(()) => Answer::LetsIn,
+                Err(miss) => Answer::Keeps(Bar::Misses(miss)),
+            },
             Check::Agreed => when(!self.agreement?.lets_offer(), Bar::NotAgreed),
             Check::Stage => match (self.taken?, self.doors?) {
-                (Taken::By(None), _) => Some(Bar::NoStage),
-                (Taken::By(Some(own)), doors) if own > doors.stage => Some(Bar::Later(own)),
+                (Taken::By(None), _) => Answer::Keeps(Bar::NoStage),
+                (Taken::By(Some(own)), doors) if own > doors.stage => Answer::Keeps(Bar::Later(own)),
                 (_, doors) => when(now >= doors.until, Bar::Closed),
             },
             Check::Release => match self.release? {
-                (state, _) if !may_install(state) => Some(Bar::NotInstallable),
+                (state, _) if !may_install(state) => Answer::Keeps(Bar::NotInstallable),
                 (_, damaged) => when(damaged, Bar::Damaged),
             },
             Check::Time => match self.time? {
-                Time::Open => None,
-                Time::Shut(until) => Some(Bar::Shut(until)),
+                Time::Open => Answer::LetsIn,
+                Time::Shut(until) => Answer::Keeps(Bar::Shut(until)),
             },
             Check::Room => when(!self.room?, Bar::NoRoom),
             Check::DataBudget => when(self.over_budget?, Bar::OverBudget),

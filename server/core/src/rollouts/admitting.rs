@@ -73,7 +73,7 @@ impl Rollouts {
         }
         let (lot, mut facts) = (record.lot()?, asking.facts.clone());
         self.learn(org, (&record.target()?, &lot), device, &mut facts).await?;
-        known.misses = Some(ticking::target_for(&mut on, &record, &facts).await?.check(&facts, false).err());
+        known.fits = Some(ticking::target_for(&mut on, &record, &facts).await?.check(&facts, false));
         if let Some(bar) = known.so_far(now) {
             return Ok(Err(bar));
         }

@@ -133,7 +133,7 @@ impl Concern {
             taken: Some(Taken::By(self.device_stage)),
             had: Some(self.had),
             part: Some(true),
-            misses: Some(self.target.check(facts, false).err()),
+            fits: Some(self.target.check(facts, false)),
             agreement: Some(self.agreement),
             release: Some((self.release, self.damaged)),
             time: Some(self.time),

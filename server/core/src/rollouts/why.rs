@@ -52,7 +52,7 @@ impl Concern {
             all.extend([
                 self.stage_rule(stage),
                 self.time_rule(bar(Check::Time)),
-                self.release_rule(bar(Check::Release)),
+                release_rule(bar(Check::Release)),
                 self.at_once(bar(Check::Room)),
                 self.data_budget(bar(Check::DataBudget)),
             ]);
@@ -242,17 +242,6 @@ impl Concern {
         }
     }
 
-    fn release_rule(&self, bar: Option<Bar>) -> Reason {
-        match bar {
-            None => met(Rule::Release, "its files are there."),
-            Some(Bar::Damaged) => {
-                let fact = "it is its turn, but a file of the release is damaged in the store; it gets it once that was uploaded again.";
-                blocks(Rule::Release, fact, "When the file was uploaded again.")
-            }
-            Some(_) => blocks(Rule::Release, "the release may not be installed any more.", ""),
-        }
-    }
-
     fn at_once(&self, bar: Option<Bar>) -> Reason {
         match (bar, &self.full) {
             (Some(_), Some(full)) => {
@@ -286,6 +275,17 @@ impl Concern {
                 "When somebody confirms it in the console.",
             ),
         }
+    }
+}
+
+fn release_rule(bar: Option<Bar>) -> Reason {
+    match bar {
+        None => met(Rule::Release, "its files are there."),
+        Some(Bar::Damaged) => {
+            let fact = "it is its turn, but a file of the release is damaged in the store; it gets it once that was uploaded again.";
+            blocks(Rule::Release, fact, "When the file was uploaded again.")
+        }
+        Some(_) => blocks(Rule::Release, "the release may not be installed any more.", ""),
     }
 }
 

@@ -173,7 +173,7 @@ impl World {
             taken: Some(Taken::By(self.own(run, device))),
             had: Some(had),
             part: Some(self.had_part(run, device)),
-            misses: Some(self.misses(run, device)),
+            fits: Some(self.fits(run, device)),
             agreement: Some(Agreement::NotAsked),
             release: Some((r.course.release, false)),
             time: Some(time),

@@ -127,7 +127,7 @@ impl World {
     }
 
     pub(super) fn eligible(&self, run: usize, device: usize) -> bool {
-        self.had_part(run, device) && self.misses(run, device).is_none()
+        self.had_part(run, device) && self.fits(run, device).is_ok()
     }
 
     /// Whether a device had a part in what a run takes back.
@@ -135,13 +135,13 @@ impl World {
         self.runs[run].back_of.is_none_or(|of| self.runs[of].latest.contains_key(&device))
     }
 
-    /// What speaks against a device. Whether it belongs to the fleet is the world's to say.
-    pub(super) fn misses(&self, run: usize, device: usize) -> Option<Miss> {
+    /// Whether a run is for a device. Whether that belongs to the fleet is the world's to say.
+    pub(super) fn fits(&self, run: usize, device: usize) -> Result<(), Miss> {
         let (d, r) = (&self.devices[device], &self.runs[run]);
         let runs = r.back_of.map(|of| self.runs[of].sequence);
         let facts = Facts { sequence: d.sequence, ..self.facts(device) };
         let target = Target { sequence: r.sequence, runs, ..everybody() };
-        if d.member { target.check(&facts, false).err() } else { Some(Miss::NotActive) }
+        if d.member { target.check(&facts, false) } else { Err(Miss::NotActive) }
     }
 
     /// Whether another rollout updates a device and this one does not take it over.
