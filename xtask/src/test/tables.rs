@@ -33,9 +33,20 @@ const BESIDE: &[Beside] = &[
     ("devices", "organizations", Does::Changes, "an organization's rules of enrolment are its columns"),
     ("devices", "registered_authorities", Does::Reads, "who enrols by a foreign authority is let in in one statement"),
     ("in_force", "certificates", Does::Reads, "one walk over all that is in force, for every room"),
+    // The next four look upwards, from a certificate to what it is for: the statements stay one, and `pki` names nothing of `devices` in its code.
+    (
+        "pki",
+        "claims",
+        Does::Reads,
+        "a claim's certificate is told to every instance with the others, and a profile is not removed under one",
+    ),
+    ("pki", "devices", Does::Changes, "which trust bundle a device holds is a column of it; trust and lists join its name and state"),
+    ("pki", "enrolment_batches", Does::Reads, "a profile is not removed under a batch that is to use it"),
+    ("pki", "enrolment_tokens", Does::Reads, "a profile is not removed under a token that is to use it"),
     ("pki", "organizations", Does::Changes, "an organization's rules of keys and approvals are its columns"),
     ("releases", "devices", Does::Reads, "how many devices run a release is a column of its list, sorted and paged with it"),
     ("rollouts", "connections", Does::Reads, "which devices went dark is counted in one statement"),
+    ("rollouts", "deltas", Does::Reads, "which delta starts from what a device runs is found in one statement, with every offer"),
     ("rollouts", "device_attributes", Does::Reads, "budgets, spreads and windows ask for the values of the whole fleet"),
     ("rollouts", "devices", Does::Changes, "that a device confirms by itself is a column of it; lists join names and presence"),
     ("rollouts", "organizations", Does::Reads, "its row is the lock of a budget that all its rollouts share"),
@@ -44,6 +55,7 @@ const BESIDE: &[Beside] = &[
     ("transfers", "device_attributes", Does::Reads, "a download's site is found in one statement"),
     ("transfers", "devices", Does::Reads, "a download's device and organization are found in the same one"),
     ("transfers", "organizations", Does::Changes, "an organization's limits of bandwidth and data are its columns"),
+    // These two look upwards.
     ("transfers", "rollouts", Does::Reads, "a download's own limit is its rollout's"),
     ("transfers", "updates", Does::Reads, "by which rollout a device downloads is found in the same statement"),
 ];
