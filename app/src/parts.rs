@@ -18,7 +18,7 @@ use crate::{
         people::PeoplePage,
         releases, rollouts,
     },
-    ui::fault_state,
+    ui::{behaviour::Unread, fault_state},
 };
 use leptos::{prelude::*, wasm_split::SplitLoaderError};
 use leptos_router::LazyRoute;
@@ -27,7 +27,7 @@ use wire::{Fault, FaultKind};
 /// A page's route, whose code comes with its part.
 macro_rules! page {
     ($part:ident, $route:ident => $page:path as $view:ident, $preload:ident) => {
-        pub(crate) struct $route;
+        pub(crate) struct $route(Unread);
 
         #[leptos::wasm_split::wasm_split($part, wasm_split_path = ::leptos::wasm_split, preload($preload), fallible)]
         fn $view() -> Result<AnyView, SplitLoaderError> {
@@ -36,11 +36,13 @@ macro_rules! page {
 
         impl LazyRoute for $route {
             fn data() -> Self {
-                Self
+                Self(Unread::one())
             }
 
-            async fn view(_: Self) -> AnyView {
-                $view().await.unwrap_or_else(|_| not_loaded())
+            async fn view(Self(unread): Self) -> AnyView {
+                let shown = $view().await.unwrap_or_else(|_| not_loaded());
+                drop(unread);
+                shown
             }
 
             async fn preload() {

@@ -13,6 +13,26 @@
 //! - What had the focus has it again when the page has made it anew ([`super::refocus`]).
 //! - `html[data-hydrated=1]` says that the page listens.
 
+/// A part of the page whose code or model is not there yet: it stands there as the server wrote it, and does not listen. The page says that it listens once
+/// none is left.
+pub struct Unread(());
+
+impl Unread {
+    /// One more, until it is dropped.
+    pub fn one() -> Self {
+        #[cfg(feature = "hydrate")]
+        rim::waits();
+        Self(())
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        #[cfg(feature = "hydrate")]
+        rim::was_read();
+    }
+}
+
 /// Installs all of it. Browser only, after hydration.
 pub fn install() {
     #[cfg(feature = "hydrate")]
@@ -23,7 +43,10 @@ pub fn install() {
 mod rim {
     use crate::ui::{browser, refocus, time};
     use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
-    use std::{cell::RefCell, time::Duration};
+    use std::{
+        cell::{Cell, RefCell},
+        time::Duration,
+    };
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
     use web_sys::{
         DataTransfer, Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, HtmlSelectElement, KeyboardEvent, MouseEvent,
@@ -52,6 +75,10 @@ mod rim {
         static CHOSEN: RefCell<Option<Chosen>> = const { RefCell::new(None) };
         /// What opened the dialog that is open.
         static OPENER: RefCell<Option<Element>> = const { RefCell::new(None) };
+        /// Whether all of this is installed.
+        static INSTALLED: Cell<bool> = const { Cell::new(false) };
+        /// How many parts of the page are being read.
+        static UNREAD: Cell<u32> = const { Cell::new(0) };
     }
 
     pub(super) fn install() {
@@ -106,9 +133,31 @@ mod rim {
         if let (Ok(observer), Some(body)) = (MutationObserver::new(seen.unchecked_ref()), document().body()) {
             let _ = observer.observe_with_options(&body, &watch);
         }
+        INSTALLED.set(true);
+        request_animation_frame(tick);
+        say_that_it_listens();
+    }
+
+    /// A part of the page is being read.
+    pub(super) fn waits() {
+        UNREAD.set(UNREAD.get() + 1);
+    }
+
+    /// It was: what it shows is made in this turn, and listens in the next frame.
+    pub(super) fn was_read() {
+        UNREAD.set(UNREAD.get().saturating_sub(1));
+        say_that_it_listens();
+    }
+
+    /// Says that the page listens, in the next frame, unless a part of it is being read.
+    fn say_that_it_listens() {
+        if !INSTALLED.get() || UNREAD.get() > 0 {
+            return;
+        }
         request_animation_frame(|| {
-            tick();
-            if let Some(root) = document().document_element() {
+            if UNREAD.get() == 0
+                && let Some(root) = document().document_element()
+            {
                 let _ = root.set_attribute("data-hydrated", "1");
             }
         });

@@ -1,6 +1,7 @@
 //! The frame around every page behind the sign-in: rail, top bar, what is said about the connection, and where pages go.
 
 use super::{
+    behaviour::Unread,
     icon::icon,
     keys,
     number::grouped,
@@ -56,12 +57,14 @@ pub fn Frame() -> AnyView {
         <div class="app">
             <Transition fallback=|| view! { <nav class="side" aria-label="Main"></nav><header class="top"></header> }>
                 {move || {
-                    let first = untrack(|| viewer.into_future());
+                    let (first, unread) = (untrack(|| viewer.into_future()), Unread::one());
                     Suspend::new(async move {
                         // A viewer that could not be read leaves a frame without names and counts; the page below says why.
                         let viewer = read(first.await).ok();
                         set_counts.set(viewer.as_ref().map(|v| v.nav).unwrap_or_default());
-                        chrome(viewer.as_ref(), counts, path, live, upload)
+                        let shown = chrome(viewer.as_ref(), counts, path, live, upload);
+                        drop(unread);
+                        shown
                     })
                 }}
             </Transition>

@@ -1,6 +1,6 @@
 //! A page: its model read once, its head, and the states every page has (loading, empty, no permission, gone, broken).
 
-use super::{asked, icon::icon, status::Tone};
+use super::{asked, behaviour::Unread, icon::icon, status::Tone};
 use crate::{
     api::packed::{Packed, Reading},
     session,
@@ -25,15 +25,17 @@ fn page_of(model: Reading, render: Arc<dyn Fn(&Packed) -> AnyView + Send + Sync>
     view! {
         <Transition fallback=skeleton>
             {move || {
-                let render = Arc::clone(&render);
+                let (render, unread) = (Arc::clone(&render), Unread::one());
                 Suspend::new(async move {
                     // Nothing may be read for a question: the model knows already what it is about. Read, not only followed: a memo that nobody has read
                     // follows nothing itself.
                     asked.with(|_| ());
-                    match model.await {
+                    let shown = match model.await {
                         Ok(model) => render(&model),
                         Err(fault) => fault_state(&fault.0),
-                    }
+                    };
+                    drop(unread);
+                    shown
                 })
             }}
         </Transition>

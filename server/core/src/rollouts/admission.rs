@@ -196,17 +196,18 @@ impl Known {
         }
     }
 
-    /// The first of these rules that keeps the device back.
-    pub fn first(&self, checks: &[Check], now: Timestamp) -> Option<Bar> {
-        checks.iter().find_map(|check| self.bar(*check, now))
+    /// Whether these rules let the device in; an error is the first that does not.
+    pub fn let_in(&self, checks: &[Check], now: Timestamp) -> Result<(), Bar> {
+        checks.iter().find_map(|check| self.bar(*check, now)).map_or(Ok(()), Err)
     }
 
-    /// The first rule that keeps the device back by what was found out until now: whoever finds out more asks again.
-    pub fn so_far(&self, now: Timestamp) -> Option<Bar> {
-        Check::ALL.iter().find_map(|check| match self.asked(*check, now) {
+    /// Whether all rules let the device in whose facts were found out until now: whoever finds out more asks again.
+    pub fn let_in_so_far(&self, now: Timestamp) -> Result<(), Bar> {
+        let keeps = |check: &Check| match self.asked(*check, now) {
             Some(Answer::Keeps(bar)) => Some(bar),
             Some(Answer::LetsIn) | None => None,
-        })
+        };
+        Check::ALL.iter().find_map(keeps).map_or(Ok(()), Err)
     }
 
     /// None where what the rule looks at is not known.

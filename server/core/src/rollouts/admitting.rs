@@ -18,7 +18,7 @@ use super::{
     timing::{Frost, Terms, Timing},
 };
 use crate::{
-    Result,
+    Error,
     db::{self, Conn},
     devices::{DeviceNo, Facts},
     releases, transfers,
@@ -45,6 +45,26 @@ pub(super) struct Admitted {
     pub known: Known,
 }
 
+/// Why nobody is let in.
+pub(super) enum Stop {
+    /// This keeps the device back.
+    Bar(Bar),
+    /// It could not be found out.
+    Failed(Error),
+}
+
+impl From<Bar> for Stop {
+    fn from(bar: Bar) -> Self {
+        Self::Bar(bar)
+    }
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(failed: E) -> Self {
+        Self::Failed(failed.into())
+    }
+}
+
 impl From<&Terms> for Time {
     fn from(terms: &Terms) -> Self {
         if terms.may_begin() { Self::Open } else { Self::Shut(terms.wake()) }
@@ -52,35 +72,25 @@ impl From<&Terms> for Time {
 }
 
 impl Rollouts {
-    /// Whether a rollout lets a device in, or what keeps it back.
-    pub(super) async fn admitted(&self, candidate: &Candidate, asking: &Asking<'_>) -> Result<Result<Admitted, Bar>> {
+    /// A rollout that lets a device in.
+    pub(super) async fn admitted(&self, candidate: &Candidate, asking: &Asking<'_>) -> Result<Admitted, Stop> {
         let Asking { org, device, now, .. } = *asking;
         let place = Some(draw::place(&candidate.id, device));
         let mut known = Known { place, doors: Some(candidate.doors), ..Known::default() };
-        if let Some(bar) = known.so_far(now) {
-            return Ok(Err(bar));
-        }
+        known.let_in_so_far(now)?;
         let mut on = self.db.read().await?;
         known.had = Some(turns::last_in(&mut on, &candidate.id, device).await?.map_or(Had::Nothing, |last| last.had()));
-        if let Some(bar) = known.so_far(now) {
-            return Ok(Err(bar));
-        }
-        let Some(record) = records::record(&mut on, org, &candidate.id).await? else { return Ok(Err(Bar::NotKnown(Check::GoesOut))) };
+        known.let_in_so_far(now)?;
+        let Some(record) = records::record(&mut on, org, &candidate.id).await? else { return Err(Bar::NotKnown(Check::GoesOut).into()) };
         known.doors = Some(record.doors());
         known.part = Some(had_part(&mut on, &record, device).await?);
-        if let Some(bar) = known.so_far(now) {
-            return Ok(Err(bar));
-        }
+        known.let_in_so_far(now)?;
         let (lot, mut facts) = (record.lot()?, asking.facts.clone());
         self.learn(org, (&record.target()?, &lot), device, &mut facts).await?;
         known.fits = Some(ticking::target_for(&mut on, &record, &facts).await?.check(&facts, false));
-        if let Some(bar) = known.so_far(now) {
-            return Ok(Err(bar));
-        }
+        known.let_in_so_far(now)?;
         known.agreement = Some(agreement(&mut on, &record, (device, &facts), asking.speaks == Speaks::Hawkbit).await?);
-        if let Some(bar) = known.so_far(now) {
-            return Ok(Err(bar));
-        }
+        known.let_in_so_far(now)?;
         known.taken = Some(if lot.plain() && !lot.limited() {
             Taken::ByPlace
         } else {
@@ -88,23 +98,18 @@ impl Rollouts {
             let kept = strata::one(&mut on, &record.id, lot, cuts, (device, &facts)).await?;
             Taken::By(kept.stage_of(&record.id, device, &facts))
         });
-        if let Some(bar) = known.so_far(now) {
-            return Ok(Err(bar));
-        }
+        known.let_in_so_far(now)?;
         known.release = Some((record.release_state(), releases::has_damage(&mut on, &record.release).await?));
         known.time = Some(Time::from(&Terms::of(&Timing::of(&record.spec), &facts.attributes, asking.frosts, now)));
-        if let Some(bar) = known.so_far(now) {
-            return Ok(Err(bar));
-        }
+        known.let_in_so_far(now)?;
         // Those that wait for others don't queue up for a transaction. What one is taken over from counts no more in its own.
         known.room = Some(asking.open.is_some() || full(&record.spec, offers::crowd(&mut on, &record, device, now).await?).is_none());
-        if let Some(bar) = known.so_far(now) {
-            return Ok(Err(bar));
-        }
+        known.let_in_so_far(now)?;
         let counts = !record.spec.ignore_data_budget;
         known.over_budget = Some(counts && transfers::over_budget(&mut on, org, device, now).await?.is_some());
         // All of them: a rule that was forgotten above keeps the device back.
-        Ok(known.first(&Check::ALL, now).map_or(Ok(Admitted { record, facts, known }), Err))
+        known.let_in(&Check::ALL, now)?;
+        Ok(Admitted { record, facts, known })
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{
     Rollouts,
     admission::{Check, Ends, Had, Time},
-    admitting::{Admitted, Asking},
+    admitting::{Admitted, Asking, Stop},
     confirming::Agreement,
     course::may_install,
     sending::Fetching,
@@ -105,9 +105,9 @@ impl Rollouts {
         // Whether it is kept back by what may end at any moment, and otherwise when the first of what keeps it back ends by itself.
         let (mut meant, mut wake) = (false, None::<Timestamp>);
         for candidate in candidates {
-            let admitted = match self.admitted(&candidate, &asking).await? {
+            let admitted = match self.admitted(&candidate, &asking).await {
                 Ok(admitted) => admitted,
-                Err(bar) => {
+                Err(Stop::Bar(bar)) => {
                     match bar.ends() {
                         Ends::ByChange => {}
                         Ends::At(at) => wake = wake.into_iter().chain([at]).min(),
@@ -115,6 +115,7 @@ impl Rollouts {
                     }
                     continue;
                 }
+                Err(Stop::Failed(failed)) => return Err(failed),
             };
             meant = true;
             if let Some(offer) = self.offer(&admitted, device, open.as_ref()).await? {
@@ -193,7 +194,7 @@ impl Rollouts {
         known.had = Some(last.as_ref().map_or(Had::Nothing, turns::Last::had));
         known.time = Some(Time::from(&terms));
         known.room = Some(full(&record.spec, offers::crowd(&mut tx, record, device, now).await?).is_none());
-        if known.first(&Check::HELD, now).is_some() {
+        if known.let_in(&Check::HELD, now).is_err() {
             return Ok(None);
         }
         let deadline = terms.waits_from(UpdateState::Offered).plus(held.timeout_ms);

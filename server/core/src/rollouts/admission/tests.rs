@@ -6,7 +6,7 @@ use crate::rollouts::testing::rollout_id;
 const NOW: Timestamp = Timestamp(1_000_000);
 
 /// A device that is let in.
-const fn let_in() -> Known {
+const fn welcome() -> Known {
     Known {
         doors: Some(Doors { state: RolloutState::Running, stage: 2, cut: 70, until: Timestamp(2_000_000) }),
         place: Some(70),
@@ -24,68 +24,68 @@ const fn let_in() -> Known {
 
 #[test]
 fn what_nobody_has_found_out_keeps_a_device_back() {
-    assert_eq!(let_in().first(&Check::ALL, NOW), None);
+    assert_eq!(welcome().let_in(&Check::ALL, NOW), Ok(()));
     for check in Check::ALL {
         assert_eq!(Known::default().bar(check, NOW), Some(Bar::NotKnown(check)));
     }
-    assert_eq!(Known::default().so_far(NOW), None, "whoever is still finding out is not kept back by that");
+    assert_eq!(Known::default().let_in_so_far(NOW), Ok(()), "whoever is still finding out is not kept back by that");
     let forgotten = [
-        Known { doors: None, ..let_in() },
-        Known { place: None, ..let_in() },
-        Known { taken: None, ..let_in() },
-        Known { had: None, ..let_in() },
-        Known { part: None, ..let_in() },
-        Known { fits: None, ..let_in() },
-        Known { agreement: None, ..let_in() },
-        Known { release: None, ..let_in() },
-        Known { time: None, ..let_in() },
-        Known { room: None, ..let_in() },
-        Known { over_budget: None, ..let_in() },
+        Known { doors: None, ..welcome() },
+        Known { place: None, ..welcome() },
+        Known { taken: None, ..welcome() },
+        Known { had: None, ..welcome() },
+        Known { part: None, ..welcome() },
+        Known { fits: None, ..welcome() },
+        Known { agreement: None, ..welcome() },
+        Known { release: None, ..welcome() },
+        Known { time: None, ..welcome() },
+        Known { room: None, ..welcome() },
+        Known { over_budget: None, ..welcome() },
     ];
     for known in forgotten {
-        assert!(matches!(known.first(&Check::ALL, NOW), Some(Bar::NotKnown(_))), "{known:?}");
-        assert_eq!(known.so_far(NOW), None);
+        assert!(matches!(known.let_in(&Check::ALL, NOW), Err(Bar::NotKnown(_))), "{known:?}");
+        assert_eq!(known.let_in_so_far(NOW), Ok(()));
     }
 }
 
 #[test]
 fn each_rule_alone_keeps_a_device_back_and_says_what_ends_that() {
-    let doors = let_in().doors.unwrap();
-    let at = |doors: Doors| Known { doors: Some(doors), ..let_in() };
+    let doors = welcome().doors.unwrap();
+    let at = |doors: Doors| Known { doors: Some(doors), ..welcome() };
     let later = Timestamp(NOW.0 + 1);
     let cases = [
         (at(Doors { state: RolloutState::Paused, ..doors }), Bar::NotOut(RolloutState::Paused), Ends::ByChange),
         (at(Doors { until: NOW, ..doors }), Bar::Closed, Ends::ByChange),
         (at(Doors { stage: 1, ..doors }), Bar::Later(2), Ends::ByChange),
         (at(Doors { cut: 69, ..doors }), Bar::NotReached, Ends::ByChange),
-        (Known { taken: Some(Taken::By(None)), ..let_in() }, Bar::NoStage, Ends::ByChange),
-        (Known { had: Some(Had::Turn(None)), ..let_in() }, Bar::HadItsTurn(None), Ends::ByChange),
-        (Known { had: Some(Had::Turn(Some(later))), ..let_in() }, Bar::HadItsTurn(Some(later)), Ends::At(later)),
-        (Known { part: Some(false), ..let_in() }, Bar::NoPart, Ends::ByChange),
-        (Known { fits: Some(Err(Miss::Pinned)), ..let_in() }, Bar::Misses(Miss::Pinned), Ends::ByChange),
-        (Known { agreement: Some(Agreement::InConsole(false)), ..let_in() }, Bar::NotAgreed, Ends::AnyMoment),
-        (Known { release: Some((ReleaseState::Recalled, true)), ..let_in() }, Bar::NotInstallable, Ends::ByChange),
-        (Known { release: Some((ReleaseState::Deprecated, true)), ..let_in() }, Bar::Damaged, Ends::ByChange),
-        (Known { time: Some(Time::Shut(Some(later))), ..let_in() }, Bar::Shut(Some(later)), Ends::At(later)),
-        (Known { time: Some(Time::Shut(None)), ..let_in() }, Bar::Shut(None), Ends::ByChange),
-        (Known { room: Some(false), ..let_in() }, Bar::NoRoom, Ends::AnyMoment),
-        (Known { over_budget: Some(true), ..let_in() }, Bar::OverBudget, Ends::AnyMoment),
+        (Known { taken: Some(Taken::By(None)), ..welcome() }, Bar::NoStage, Ends::ByChange),
+        (Known { had: Some(Had::Turn(None)), ..welcome() }, Bar::HadItsTurn(None), Ends::ByChange),
+        (Known { had: Some(Had::Turn(Some(later))), ..welcome() }, Bar::HadItsTurn(Some(later)), Ends::At(later)),
+        (Known { part: Some(false), ..welcome() }, Bar::NoPart, Ends::ByChange),
+        (Known { fits: Some(Err(Miss::Pinned)), ..welcome() }, Bar::Misses(Miss::Pinned), Ends::ByChange),
+        (Known { agreement: Some(Agreement::InConsole(false)), ..welcome() }, Bar::NotAgreed, Ends::AnyMoment),
+        (Known { release: Some((ReleaseState::Recalled, true)), ..welcome() }, Bar::NotInstallable, Ends::ByChange),
+        (Known { release: Some((ReleaseState::Deprecated, true)), ..welcome() }, Bar::Damaged, Ends::ByChange),
+        (Known { time: Some(Time::Shut(Some(later))), ..welcome() }, Bar::Shut(Some(later)), Ends::At(later)),
+        (Known { time: Some(Time::Shut(None)), ..welcome() }, Bar::Shut(None), Ends::ByChange),
+        (Known { room: Some(false), ..welcome() }, Bar::NoRoom, Ends::AnyMoment),
+        (Known { over_budget: Some(true), ..welcome() }, Bar::OverBudget, Ends::AnyMoment),
     ];
     for (known, bar, ends) in cases {
         let kept: Vec<Bar> = Check::ALL.iter().filter_map(|check| known.bar(*check, NOW)).collect();
-        assert_eq!((kept, known.so_far(NOW), bar.ends()), (vec![bar], Some(bar), ends));
+        assert_eq!((kept, known.let_in_so_far(NOW), bar.ends()), (vec![bar], Err(bar), ends));
     }
     let lets_in = [
-        Known { had: Some(Had::Again), ..let_in() },
-        Known { had: Some(Had::Turn(Some(NOW))), ..let_in() },
-        Known { taken: Some(Taken::ByPlace), ..let_in() },
-        Known { taken: Some(Taken::By(Some(1))), ..let_in() },
-        Known { agreement: Some(Agreement::AtDevice), ..let_in() },
-        Known { agreement: Some(Agreement::InConsole(true)), ..let_in() },
-        Known { release: Some((ReleaseState::Deprecated, false)), ..let_in() },
+        Known { had: Some(Had::Again), ..welcome() },
+        Known { had: Some(Had::Turn(Some(NOW))), ..welcome() },
+        Known { taken: Some(Taken::ByPlace), ..welcome() },
+        Known { taken: Some(Taken::By(Some(1))), ..welcome() },
+        Known { agreement: Some(Agreement::AtDevice), ..welcome() },
+        Known { agreement: Some(Agreement::InConsole(true)), ..welcome() },
+        Known { release: Some((ReleaseState::Deprecated, false)), ..welcome() },
     ];
     for known in lets_in {
-        assert_eq!(known.first(&Check::ALL, NOW), None, "{known:?}");
+        assert_eq!(known.let_in(&Check::ALL, NOW), Ok(()), "{known:?}");
     }
 }
 

@@ -65,18 +65,18 @@ impl World {
             if open.is_some_and(|i| !self.rank(run).takes_over(self.rank(self.rows[i].run), self.rows[i].state)) {
                 continue;
             }
-            match self.known(run, device, open).first(&Check::ALL, now) {
-                None => {}
-                Some(Bar::Shut(_)) => {
+            match self.known(run, device, open).let_in(&Check::ALL, now) {
+                Ok(()) => {}
+                Err(Bar::Shut(_)) => {
                     self.tally.shut += 1;
                     continue;
                 }
-                Some(Bar::NoRoom) => {
+                Err(Bar::NoRoom) => {
                     self.tally.held_back += 1;
                     continue;
                 }
-                Some(Bar::NotKnown(check)) => panic!("seed {}: {check:?} was not found out", self.seed),
-                Some(_) => continue,
+                Err(Bar::NotKnown(check)) => panic!("seed {}: {check:?} was not found out", self.seed),
+                Err(_) => continue,
             }
             self.check_window(run, device);
             if let Some(i) = open {
