@@ -104,6 +104,17 @@ words! {
         /// It gets a new certificate at once.
         Auto = "auto",
     }
+    /// Where an attempt to join stands that a person decides on.
+    EnrolmentRequestState {
+        /// Nobody has decided.
+        Pending = "pending",
+        /// A person lets it in; its certificate is issued when it asks next.
+        Approved = "approved",
+        /// A person has refused it.
+        Rejected = "rejected",
+        /// It has its certificate.
+        Enrolled = "enrolled",
+    }
     /// A certificate's life.
     CertificateState {
         /// Serial reserved, not signed yet.

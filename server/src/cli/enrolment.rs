@@ -1,6 +1,9 @@
 //! `fleetward enrolment-token`: secrets that trade a CSR for a certificate, for when the console is out of reach.
 
-use super::said::{every, one_of};
+use super::{
+    newcomers::Newcomers,
+    said::{every, one_of},
+};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
@@ -27,21 +30,8 @@ pub(super) enum EnrolmentToken {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Create {
-    /// What it is for
-    #[arg(long)]
-    label: String,
-    /// Device ids it may enrol, for example gw-* or "gw-1 gw-2"; any unless given
-    #[arg(long, default_value = "")]
-    pattern: String,
-    /// Type given to its devices
-    #[arg(long, alias = "type", value_name = "TYPE", default_value = "")]
-    device_type: String,
-    /// A tag given to its devices; may be given again
-    #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
-    /// A group that its devices are put into, by its name or id; may be given again
-    #[arg(long = "group", value_name = "GROUP")]
-    groups: Vec<String>,
+    #[command(flatten)]
+    newcomers: Newcomers,
     /// How many devices it may enrol, 1 to 10,000
     #[arg(long, value_name = "N", default_value_t = 1)]
     max_uses: i64,
@@ -76,11 +66,11 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
     match command {
         EnrolmentToken::Create(c) => {
             let new = NewEnrolmentToken {
-                label: c.label,
-                pattern: c.pattern,
-                device_type: c.device_type,
-                tags: c.tags,
-                groups: c.groups,
+                label: c.newcomers.label,
+                pattern: c.newcomers.pattern,
+                device_type: c.newcomers.device_type,
+                tags: c.newcomers.tags,
+                groups: c.newcomers.groups,
                 max_uses: c.max_uses,
                 hours: c.hours,
                 source: c.source,

@@ -1,7 +1,7 @@
 //! `fleetward enrolment-request`, `enrolment-settings` and `claim`: devices that wait for a person, whether strangers may ask, and shared certificates by
 //! which devices join (E-6, E-9). The words are those of the REST API.
 
-use super::{files, said::every, table};
+use super::{files, newcomers::Newcomers, said::every, table};
 use anyhow::{Context as _, Result};
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor, devices::Devices};
@@ -68,21 +68,8 @@ pub(super) enum Claim {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Create {
-    /// What it is for
-    #[arg(long)]
-    label: String,
-    /// Device ids it may enrol, for example gw-* or "gw-1 gw-2"; any unless given
-    #[arg(long, default_value = "")]
-    pattern: String,
-    /// Type given to its devices
-    #[arg(long, alias = "type", value_name = "TYPE", default_value = "")]
-    device_type: String,
-    /// A tag given to its devices; may be given again
-    #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
-    /// A group that its devices are put into, by its name or id; may be given again
-    #[arg(long = "group", value_name = "GROUP")]
-    groups: Vec<String>,
+    #[command(flatten)]
+    newcomers: Newcomers,
     /// The profile of the certificates it gives: see cert profile list
     #[arg(long, value_name = "NAME", default_value = "")]
     profile: String,
@@ -212,11 +199,11 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
     let csr = csr.transpose()?.unwrap_or_default();
     let out_file = new.out;
     let asked = NewClaim {
-        label: new.label,
-        pattern: new.pattern,
-        device_type: new.device_type,
-        tags: new.tags,
-        groups: new.groups,
+        label: new.newcomers.label,
+        pattern: new.newcomers.pattern,
+        device_type: new.newcomers.device_type,
+        tags: new.newcomers.tags,
+        groups: new.newcomers.groups,
         profile: new.profile,
         trusted_user: new.trusted_user,
         max_uses: new.max_uses,
@@ -314,11 +301,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("claim.pem");
         let new = Create {
-            label: "line 3".into(),
-            pattern: "gw-*".into(),
-            device_type: "gateway".into(),
-            tags: vec!["eu".into()],
-            groups: vec!["Hall 3".into()],
+            newcomers: Newcomers {
+                label: "line 3".into(),
+                pattern: "gw-*".into(),
+                device_type: "gateway".into(),
+                tags: vec!["eu".into()],
+                groups: vec!["Hall 3".into()],
+            },
             profile: "month".into(),
             trusted_user: false,
             max_uses: 0,

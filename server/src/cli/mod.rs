@@ -29,6 +29,7 @@ mod joining;
 mod kek;
 mod key;
 mod key_set;
+mod newcomers;
 mod organization;
 mod people;
 mod profile;

@@ -39,7 +39,7 @@ use wire::{
     enrolment::Returns,
     ids::{AuthorityId, CertificateId, DeviceId, EnrolmentRequestId},
     registered::{JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, RegisteredState},
-    states::DeviceState,
+    states::{DeviceState, EnrolmentRequestState},
 };
 
 /// In which devices a day are counted.
@@ -317,8 +317,9 @@ impl Devices {
             return Ok(Fate::Refused("too_many_pending"));
         }
         let (spki, fingerprint, returns) = (shown.certificate.spki_sha256.as_slice(), sha256(shown.der), place.returns());
-        let waiting =
-            row!(tx, RequestRow, store::REQUEST_OF, org, shown.authority.as_str(), spki, now.0)?.filter(|r| r.state() == "pending");
+        let asked = row!(tx, RequestRow, store::REQUEST_OF, org, shown.authority.as_str(), spki, now.0)?;
+        let pending = asked.as_ref().map(RequestRow::state).transpose()? == Some(EnrolmentRequestState::Pending);
+        let waiting = asked.filter(|_| pending);
         if let Some(request) = waiting
             && request.is_of(&fingerprint, shown.device_id.as_str())
             && request.returns()? == returns

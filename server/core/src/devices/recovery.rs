@@ -18,7 +18,7 @@ use wire::{
     Timestamp,
     enrolment::{Enrolled, RecoverRequest, RecoveryNonce},
     ids::{CertificateId, EnrolmentRequestId},
-    states::RecoveryPolicy,
+    states::{EnrolmentRequestState, RecoveryPolicy},
 };
 
 /// What a request of such a device has in place of a token.
@@ -70,13 +70,13 @@ impl Devices {
         }
         let key = proven.csr.spki_sha256.as_slice();
         let asked = row!(&mut self.db.read().await?, RequestRow, store::REQUEST_OF, proven.org.as_str(), CREDENTIAL, key, now.0)?;
-        match asked.as_ref().map(RequestRow::state) {
+        match asked.as_ref().map(RequestRow::state).transpose()? {
             None => self.ask(proven, address, now).await,
-            Some("approved") => self.give_anew(proven, asked.as_ref(), address, now).await,
-            Some("rejected") => Err(Error::Rejected(proven.device_id.to_string())),
-            Some("pending") => Err(Error::Pending),
+            Some(EnrolmentRequestState::Approved) => self.give_anew(proven, asked.as_ref(), address, now).await,
+            Some(EnrolmentRequestState::Rejected) => Err(Error::Rejected(proven.device_id.to_string())),
+            Some(EnrolmentRequestState::Pending) => Err(Error::Pending),
             // What it was given was used, so the certificate it asks for again has a successor, and the proof has refused it; or it was revoked.
-            Some(_) => Err(pki::Error::NotRecoverable.into()),
+            Some(EnrolmentRequestState::Enrolled) => Err(pki::Error::NotRecoverable.into()),
         }
     }
 

@@ -24,7 +24,7 @@ use wire::{
     enrolment::{EnrolmentRequest, EnrolmentSettings, Returns},
     ids::{CertificateId, EnrolmentRequestId, OrgId},
     page::Page,
-    states::DeviceState,
+    states::{DeviceState, EnrolmentRequestState},
 };
 
 /// Most requests without a token that wait at once in an organization; those with one are bounded by the token's uses.
@@ -87,8 +87,8 @@ impl RequestRow {
     }
 
     /// Where it stands.
-    pub(super) fn state(&self) -> &str {
-        &self.state
+    pub(super) fn state(&self) -> Result<EnrolmentRequestState, crate::db::Error> {
+        self.state.parse().map_err(crate::db::Error::corrupt)
     }
 
     fn shown(self) -> Result<EnrolmentRequest, Error> {
@@ -131,8 +131,10 @@ pub(super) async fn forget(tx: &mut Tx, of: Option<(&OrgId, &str)>, now: Timesta
     let ended = rows!(tx, (String, String), store::REQUESTS_FORGET, org, credential, now.0)?;
     // In their order, as everybody takes tokens.
     let mut back: BTreeMap<&str, i64> = BTreeMap::new();
-    for (token, _) in ended.iter().filter(|(_, state)| matches!(state.as_str(), "pending" | "approved")) {
-        *back.entry(token).or_default() += 1;
+    for (token, state) in &ended {
+        if matches!(state.parse().map_err(crate::db::Error::corrupt)?, EnrolmentRequestState::Pending | EnrolmentRequestState::Approved) {
+            *back.entry(token).or_default() += 1;
+        }
     }
     for (token, uses) in back {
         tokens::give_back(tx, token, uses).await?;
@@ -172,17 +174,18 @@ impl Devices {
             };
         };
         // A request has taken its use of the token; a revoked token takes what it asked for with it.
-        if standing == Standing::Revoked && request.state != "enrolled" {
+        let state = request.state()?;
+        if standing == Standing::Revoked && state != EnrolmentRequestState::Enrolled {
             return Err(Error::BadToken);
         }
         if request.device_id != a.device_id.as_str() {
             let text = format!("This key asked to join as {}. Ask under that name, or make another key.", request.device_id);
             return Err(Error::invalid("device_id", text));
         }
-        match request.state.as_str() {
-            "approved" => self.collect(a, &request, now).await,
-            "rejected" => Err(Error::Rejected(a.device_id.to_string())),
-            "enrolled" => {
+        match state {
+            EnrolmentRequestState::Approved => self.collect(a, &request, now).await,
+            EnrolmentRequestState::Rejected => Err(Error::Rejected(a.device_id.to_string())),
+            EnrolmentRequestState::Enrolled => {
                 let certificate: CertificateId = request.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
                 let mut on = self.db.read().await?;
                 // E-3, as with any token.
@@ -191,7 +194,7 @@ impl Devices {
                     if recent { self.pki.active(&mut on, &certificate).await? } else { self.pki.unused(&mut on, &certificate).await? };
                 if again { Ok(certificate) } else { Err(Error::Exists(a.device_id.to_string())) }
             }
-            _ => Err(Error::Pending),
+            EnrolmentRequestState::Pending => Err(Error::Pending),
         }
     }
 
@@ -317,9 +320,13 @@ impl Devices {
             let authority = asked.credential.parse().map_err(crate::db::Error::corrupt)?;
             registered::store::held(&mut tx, &authority).await?;
         }
-        let (state, action) = if approved { ("approved", "enrolment_request.approve") } else { ("rejected", "enrolment_request.reject") };
+        let (state, action) = if approved {
+            (EnrolmentRequestState::Approved, "enrolment_request.approve")
+        } else {
+            (EnrolmentRequestState::Rejected, "enrolment_request.reject")
+        };
         let until = now.plus(LIFE_MS).0;
-        if exec!(&mut tx, store::REQUEST_DECIDE, actor.org.as_str(), id.as_str(), state, now.0, actor.label(), until)? == 0 {
+        if exec!(&mut tx, store::REQUEST_DECIDE, actor.org.as_str(), id.as_str(), state.as_str(), now.0, actor.label(), until)? == 0 {
             return Err(Error::NotFound("waiting enrolment request"));
         }
         let request = row!(&mut tx, RequestRow, store::REQUEST, actor.org.as_str(), id.as_str())?;

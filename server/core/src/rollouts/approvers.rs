@@ -5,8 +5,8 @@
 
 use super::{
     Error, Rollouts,
+    approval_standing::People,
     rule::NOTICE_MS,
-    standing::People,
     store::{
         approvers::{self as store, Group, Member},
         quorum as rules,

@@ -3,7 +3,7 @@
 
 use super::{
     admission::Rank,
-    elsewhere::{self, Ahead, Has, How},
+    elsewhere::{self, Earlier, Has, How},
     store::{back, parts, records, strata},
     survey::Miss,
     ticking::{asked, target},
@@ -22,28 +22,28 @@ const AT_ONCE: usize = 5_000;
 pub(super) struct Contending {
     /// Who has an offer that the plan takes over.
     offered: HashSet<DeviceNo>,
-    ahead: Vec<Ahead>,
+    earlier: Vec<Earlier>,
 }
 
 /// Which devices of the plan a walk has met that others have.
 pub(super) struct Met {
     updated: Vec<DeviceNo>,
     offered: Vec<DeviceNo>,
-    /// For how many each of [`Contending::ahead`] goes first.
-    ahead: Vec<i64>,
+    /// For how many each of [`Contending::earlier`] goes first.
+    earlier: Vec<i64>,
 }
 
 impl Contending {
     /// Of a plan of this rank for a device type, as the rollout of this id.
     pub(super) async fn read(on: &mut Read, org: &OrgId, id: &RolloutId, (device_type, rank): (&str, Rank)) -> Result<Self, DbError> {
         let offered = parts::taken_over(on, org, id, rank).await?;
-        let mut ahead = Vec::new();
+        let mut earlier = Vec::new();
         for record in records::running_beside(on, org, device_type, id).await? {
             if record.rank().order(&record.id) > rank.order(id) {
                 continue;
             }
             let cuts: Vec<i64> = records::stages(on, &record).await?.iter().map(|stage| stage.cut).collect();
-            ahead.push(Ahead {
+            earlier.push(Earlier {
                 target: target(on, &record).await?,
                 kept: strata::of(on, &record, cuts).await?,
                 settled: parts::settled(on, &record.id).await?,
@@ -53,17 +53,17 @@ impl Contending {
                 id: record.id,
             });
         }
-        Ok(Self { offered, ahead })
+        Ok(Self { offered, earlier })
     }
 
     /// The metrics that those ask for which go first.
     pub(super) fn metrics(&self) -> impl Iterator<Item = &str> {
-        self.ahead.iter().flat_map(|other| asked(&other.target, &other.kept.lot))
+        self.earlier.iter().flat_map(|other| asked(&other.target, &other.kept.lot))
     }
 
     /// What is met before the walk.
     pub(super) fn nobody(&self) -> Met {
-        Met { updated: Vec::new(), offered: Vec::new(), ahead: vec![0; self.ahead.len()] }
+        Met { updated: Vec::new(), offered: Vec::new(), earlier: vec![0; self.earlier.len()] }
     }
 
     /// Takes a device of the walk into account, by why the plan is not for it; none when it is.
@@ -72,7 +72,7 @@ impl Contending {
             Some(Miss::Busy) => met.updated.push(device),
             None if self.offered.contains(&device) => met.offered.push(device),
             None => {
-                for (other, devices) in self.ahead.iter().zip(&mut met.ahead) {
+                for (other, devices) in self.earlier.iter().zip(&mut met.earlier) {
                     *devices += i64::from(other.means(device, facts));
                 }
             }
@@ -84,7 +84,7 @@ impl Contending {
     pub(super) async fn said(&self, on: &mut Read, id: &RolloutId, met: &Met, sequence: i64) -> Result<Vec<String>, DbError> {
         let mut all = having(on, id, &met.updated, How::Updates).await?;
         all.extend(having(on, id, &met.offered, How::Offers).await?);
-        for (other, devices) in self.ahead.iter().zip(&met.ahead).filter(|(_, devices)| **devices > 0) {
+        for (other, devices) in self.earlier.iter().zip(&met.earlier).filter(|(_, devices)| **devices > 0) {
             let how = How::First(other.priority);
             all.push(Has { name: other.name.clone(), sequence: other.target.sequence, devices: *devices, how });
         }

@@ -2,6 +2,7 @@
 
 use super::{
     Error, Rollouts,
+    approval_standing::Standing,
     control::over,
     course::{Change, Course},
     drafting::{digest_of, release_back},
@@ -9,7 +10,6 @@ use super::{
     going_back::known,
     moving::said,
     previewing::unsigned,
-    standing::Standing,
     state::{ROLLOUT, step},
     store::{
         courses,

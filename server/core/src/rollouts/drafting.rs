@@ -2,7 +2,7 @@
 
 use super::{
     Error, Rollouts,
-    ahead::Ahead,
+    approval_ahead::Ahead,
     arranging::arranged,
     control::over,
     deciding::{Turn, held, people},

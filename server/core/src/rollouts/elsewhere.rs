@@ -10,7 +10,7 @@ const NAMED: usize = 3;
 
 /// A rollout that runs, and has its turn before the plan with a device that both may be offered to.
 #[derive(Debug)]
-pub struct Ahead {
+pub struct Earlier {
     /// Its id.
     pub id: RolloutId,
     /// Its name.
@@ -27,7 +27,7 @@ pub struct Ahead {
     pub members: Option<HashSet<DeviceNo>>,
 }
 
-impl Ahead {
+impl Earlier {
     /// Whether it has something for a device, now or with a later stage.
     pub fn means(&self, device: DeviceNo, facts: &Facts) -> bool {
         self.members.as_ref().is_none_or(|members| members.contains(&device))
@@ -179,7 +179,7 @@ mod tests {
             selector: Selector::parse("").unwrap(),
             signed: None,
         };
-        let ahead = Ahead {
+        let earlier = Earlier {
             id: rollout_id(1),
             name: "hotfix".into(),
             priority: 7,
@@ -189,9 +189,9 @@ mod tests {
             members: None,
         };
         let facts = Facts { device_type: "gateway".into(), state: "active".into(), sequence: 1, ..Facts::default() };
-        assert!(ahead.means(1, &facts));
-        assert!(!ahead.means(2, &facts), "it had its turn");
-        assert!(!ahead.means(1, &Facts { sequence: 2, ..facts.clone() }), "it runs it");
-        assert!(!Ahead { members: Some(HashSet::from([3])), ..ahead }.means(1, &facts), "it goes back for others");
+        assert!(earlier.means(1, &facts));
+        assert!(!earlier.means(2, &facts), "it had its turn");
+        assert!(!earlier.means(1, &Facts { sequence: 2, ..facts.clone() }), "it runs it");
+        assert!(!Earlier { members: Some(HashSet::from([3])), ..earlier }.means(1, &facts), "it goes back for others");
     }
 }

@@ -7,12 +7,12 @@
 
 use super::{
     Error, Rollouts,
+    approval_standing::{Asked, People, Standing},
     control::{halted, over},
     course::Change,
     deciding::{Turn, held, person, remark_of},
     expiring::{late, terms},
     quorum::rule_for,
-    standing::{Asked, People, Standing},
     store::{
         courses,
         glass::{self as store, Break},

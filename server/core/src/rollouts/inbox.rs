@@ -1,12 +1,13 @@
 //! The approvals inbox: what waits for a second person, what became of what was sent, what was started without one, and the rules of that.
 
 use super::{
-    Error, Rollouts, approvers,
+    Error, Rollouts,
+    approval_standing::{People, Standing},
+    approvers,
     deciding::{Word, not_decidable},
     expiring::terms,
     quorum,
     reading::{row, summary},
-    standing::{People, Standing},
     store::{lists, records::Record},
 };
 use crate::{

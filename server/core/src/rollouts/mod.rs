@@ -62,8 +62,9 @@ pub mod why;
 pub mod window;
 
 mod admitting;
-mod ahead;
 mod applying;
+mod approval_ahead;
+mod approval_standing;
 mod approvers;
 mod arranging;
 mod attempts;
@@ -104,7 +105,6 @@ mod sharing;
 mod soak;
 mod sorted;
 mod sound;
-mod standing;
 pub(crate) mod store;
 mod suggestions;
 #[cfg(any(test, feature = "testing"))]
@@ -123,7 +123,7 @@ pub use applying::{Against, Applied, Outcome};
 pub use error::Error;
 pub use glass::Figures;
 pub use moving::Saw;
-pub use offering::Standing;
+pub use offering::StandingOffer;
 pub use report::{Part, REPORT, push_report_line};
 pub use reporting::MAX_DETAIL;
 pub use sending::Fetching;

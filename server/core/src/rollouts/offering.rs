@@ -43,7 +43,7 @@ pub(super) enum Speaks {
 
 /// What stands for a device that was told something before.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub struct StandingOffer {
     /// What is on offer now.
     pub offer: Option<Offer>,
     /// The device has not said a word on that offer yet.
@@ -65,7 +65,7 @@ impl Rollouts {
 
     /// What is on offer for a device, and what became of the update it was told of before. Asked again and again it misses nothing that was
     /// taken back, whichever instance did it.
-    pub async fn standing(&self, device: DeviceNo, told: Option<&UpdateId>) -> Result<Standing> {
+    pub async fn standing(&self, device: DeviceNo, told: Option<&UpdateId>) -> Result<StandingOffer> {
         let taken_back = match told {
             Some(told) => {
                 let state = turns::state_of(&mut self.db.read().await?, device, told).await?;
@@ -74,7 +74,7 @@ impl Rollouts {
             None => false,
         };
         let (offer, state) = self.ask(device, Speaks::Native).await?.unzip();
-        Ok(Standing { offer, not_begun: state == Some(UpdateState::Offered), taken_back })
+        Ok(StandingOffer { offer, not_begun: state == Some(UpdateState::Offered), taken_back })
     }
 
     async fn ask(&self, device: DeviceNo, speaks: Speaks) -> Result<Option<(Offer, UpdateState)>> {

@@ -5,8 +5,8 @@
 
 use super::{
     Error, Rollouts,
+    approval_standing::People,
     rule::{Kept, join, normal},
-    standing::People,
     store::quorum as store,
     validate::plain,
 };

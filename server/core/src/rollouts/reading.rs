@@ -2,7 +2,8 @@
 
 use super::{
     Error, Rollouts,
-    ahead::Ahead,
+    approval_ahead::Ahead,
+    approval_standing::{People, Standing},
     arranging::arranged,
     course::{Course, Stage},
     drafting::{barred_from, not_editable},
@@ -11,7 +12,6 @@ use super::{
     listing::{Listed, searched},
     placing::asked_ahead,
     quorum::rule_for,
-    standing::{People, Standing},
     store::{
         back, glass, history, lists, parts,
         records::{self, Record},

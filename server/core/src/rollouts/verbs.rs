@@ -1,13 +1,13 @@
 //! What may be done with a rollout now, by whoever asks, and why not. Refuses to know how it is shown, and how it is done.
 
 use super::{
+    approval_standing::Standing,
     control::{order, retry},
     course::Course,
     deciding::{Word, not_decidable},
     drafting::not_editable,
     glass::not_breakable,
     moving::not_by,
-    standing::Standing,
     store::records::Record,
 };
 use crate::access::{Act, Actor, allowed};

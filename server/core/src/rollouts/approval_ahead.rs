@@ -2,8 +2,8 @@
 //! sent and shown before, so what was shown is what is asked for.
 
 use super::{
+    approval_standing::{Asked, People},
     quorum::rule_for,
-    standing::{Asked, People},
     store::{quorum::Elector, records::Record},
 };
 use crate::{Result, db::Conn};
